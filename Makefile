@@ -1,0 +1,60 @@
+# Thin: every target is one command of the Python package, or sets up what it needs.
+# Variables of the jobs: MODEL DATASET NOISE LEVELS IMAGES HW_IMAGES SITES SEED JOBS
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+MODEL  ?= tfc
+
+# a variable that is not given leaves the command's own default
+option = $(if $($(1)),--$(2) '$($(1))')
+JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option,LEVELS,levels) \
+         $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
+         $(call option,SEED,seed) $(call option,JOBS,jobs)
+
+.PHONY: help setup walk-hw train test quick lint clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	  awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv with every tool; nothing else needs installing by hand
+
+$(READY): pyproject.toml .constraints.txt flow/host_tools.sh
+	@sh flow/host_tools.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps finn-plus==1.6.1
+	@touch $@
+
+walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and compare
+	$(BIN)/noisewalk walk-hw --model '$(MODEL)' $(JOB)
+
+train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
+	$(BIN)/noisewalk train --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,NOISE,noise) $(call option,SIGMA,sigma) $(call option,EPOCHS,epochs) \
+	  $(call option,SEED,seed)
+
+test: $(READY) ## run every test
+	$(BIN)/pytest
+
+quick: $(READY) ## run the tests that take seconds
+	$(BIN)/pytest -m 'not slow'
+
+lint: $(READY) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+build/data/usr/share/datasets/fashion-mnist: ## fetch the full Fashion-MNIST from Debian's package
+	mkdir -p build/data
+	cd build/data && apt-get download dataset-fashion-mnist && dpkg -x dataset-fashion-mnist_*.deb . \
+	  && rm dataset-fashion-mnist_*.deb
+
+.PHONY: data
+data: build/data/usr/share/datasets/fashion-mnist ## the full Fashion-MNIST, without root (Debian, Ubuntu)
+
+clean: ## delete everything that was built, results included
+	rm -rf build

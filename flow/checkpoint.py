@@ -1,0 +1,246 @@
+"""Checkpoints: a trained network in one small safetensors file.
+
+A quantised weight is stored as the int8 integer it stands for, everything else (batch norm, learned
+scales) as it is. A loaded network gives exactly the outputs of the one saved. Nothing is unpickled,
+and a file is written under a temporary name and renamed.
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from flow import models
+from flow.errors import UserError
+from flow.models import Network
+from flow.noise import Noise
+
+ZOO = Path(__file__).parent / "zoo"
+LOCAL = Path("build/checkpoints")
+
+_KEY = "noisewalk"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a checkpoint says about itself."""
+
+    model: str
+    dataset: str
+    noise: dict[str, Any] | None
+    """The noise of training (kind, sigma_add, sigma_mul, order), at every ``.acc`` site."""
+    epochs: int
+    seed: int
+    accuracy: float
+    """Share of test images labelled rightly, without noise, 0..1."""
+    n: int
+    """Test images behind the accuracy."""
+    noisy_accuracy: float | None = None
+    """The same with the noise of training, one draw for each image."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy."""
+        return wilson(round(self.accuracy * self.n), self.n)
+
+
+def wilson(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return Wilson's score interval of a share, 95 % by default."""
+    p, zz = correct / n, z * z
+    middle = (p + zz / (2 * n)) / (1 + zz / n)
+    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
+    return middle - half, middle + half
+
+
+def file_name(model: str, dataset: str, noise: Noise | None) -> str:
+    """Return the name of the checkpoint of this network, set and noise of training."""
+    return f"{models.resolve(model)}_{dataset}_{noise_name(noise)}.safetensors"
+
+
+def noise_name(noise: Noise | None) -> str:
+    """Return a short name of a noise, for file names: ``clean``, ``additive-4``."""
+    if noise is None or noise.silent:
+        return "clean"
+    levels = [f"{sigma:g}" for sigma in (noise.sigma_add, noise.sigma_mul) if sigma]
+    order = [noise.order] if noise.kind == "mixed" and noise.order != "mul-add" else []
+    return "-".join([noise.kind, *levels, *order])
+
+
+def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path | None:
+    """Find a checkpoint, shipped or trained here.
+
+    Args:
+        model: a full or short name.
+        dataset: the set it was trained on.
+        noise: the noise of training; a kind alone means the level that ships, or the first there.
+
+    Returns:
+        The file, or None if there is none: then it has to be trained.
+    """
+    if isinstance(noise, str):
+        Noise.at(noise, 0)
+        pattern = f"{models.resolve(model)}_{dataset}_{noise}-*.safetensors"
+    else:
+        pattern = file_name(model, dataset, noise)
+    for folder in (ZOO, LOCAL):
+        found = sorted(path for path in folder.glob(pattern) if ".state." not in path.name)
+        if found:
+            return found[0]
+    return None
+
+
+def _quantised(network: Network) -> dict[str, QuantWeightBiasInputOutputLayer]:
+    return {
+        f"{name}.weight": module
+        for name, module in network.named_modules()
+        if isinstance(module, QuantWeightBiasInputOutputLayer)
+    }
+
+
+def save(network: Network, path: Path, metadata: Metadata) -> Path:
+    """Write a network.
+
+    Args:
+        network: what to save; in any mode.
+        path: where to; the folder is made.
+        metadata: what to say about it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    tensors = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        for name, layer in _quantised(network).items():
+            quantised = layer.quant_weight()
+            integers = quantised.value / quantised.scale + quantised.zero_point
+            tensors[name] = integers.round().to(torch.int8)
+    header = {
+        "format": _FORMAT,
+        **asdict(metadata),
+        "image_shape": network.image_shape,
+        "classes": network.classes,
+        "digest": _digest(tensors),
+    }
+    write_tensors(tensors, path, {_KEY: json.dumps(header)})
+    return path
+
+
+def load(path: Path, expect_model: str | None = None) -> tuple[Network, Metadata]:
+    """Read a network, in evaluation mode, and what the file says about it.
+
+    Args:
+        path: the file.
+        expect_model: the network it must hold, a full or short name; any by default.
+
+    Raises:
+        UserError: the file is missing, corrupt, truncated, or holds another network.
+    """
+    tensors, fields = read_tensors(path)
+    try:
+        header = json.loads(fields[_KEY])
+        if header["format"] != _FORMAT:
+            raise UserError(f"{path} is of format {header['format']}, not {_FORMAT}: train it anew")
+        metadata = Metadata(**{key: header[key] for key in Metadata.__dataclass_fields__})
+        height, width, channels = header["image_shape"]
+        classes, digest = header["classes"], header["digest"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a checkpoint of this program: {error!r}") from error
+    if expect_model is not None and metadata.model != models.resolve(expect_model):
+        raise UserError(
+            f"{path} holds the network {metadata.model}, not {models.resolve(expect_model)}:"
+            " give its own checkpoint, or name the model it holds"
+        )
+    if digest != _digest(tensors):
+        raise UserError(f"{path} is corrupt: its contents do not match its digest")
+    with torch.random.fork_rng(devices=[]):
+        network = models.build(metadata.model, (height, width, channels), classes)
+    _restore(network, tensors, path)
+    return network.eval(), metadata
+
+
+def _restore(network: Network, tensors: dict[str, Tensor], path: Path) -> None:
+    layers = _quantised(network)
+    state = {name: t for name, t in tensors.items() if name not in layers}
+    try:
+        network.load_state_dict({**network.state_dict(), **state}, strict=True)
+        if missing := network.state_dict().keys() - tensors.keys():
+            raise RuntimeError(f"missing {', '.join(sorted(missing))}")
+        with torch.no_grad():
+            for name, layer in layers.items():
+                scale = layer.quant_weight().scale
+                layer.weight.copy_(tensors[name].to(torch.float32) * scale)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit the network {network.name}: {error}") from error
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, fields: dict[str, str]) -> None:
+    """Write a safetensors file so that a reader sees all of it or nothing.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, fields)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error}") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the text fields of a safetensors file.
+
+    Raises:
+        UserError: the file is missing, corrupt or truncated.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}: correct the name, or train it")
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, struct.error) as error:
+        raise UserError(
+            f"{path} is corrupt or truncated ({error}): delete it and fetch or train it anew"
+        ) from error
+
+
+def write_index(folder: Path = ZOO) -> Path:
+    """Write ``index.json``: what every checkpoint of a folder says about itself, and its interval.
+
+    Returns:
+        The index file.
+    """
+    entries = []
+    for path in sorted(folder.glob("*.safetensors")):
+        _, metadata = load(path)
+        low, high = metadata.interval
+        entry = {"file": path.name, **asdict(metadata), "interval": [round(low, 4), round(high, 4)]}
+        entries.append(entry)
+    index = folder / "index.json"
+    temporary = index.with_name(f".{index.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(entries, indent=1) + "\n")
+    os.replace(temporary, index)
+    return index

@@ -1,0 +1,275 @@
+"""From a trained Brevitas network to one accelerator in RTL, with noise taps in its datapath."""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from flow.compile.finn_setup import initialise
+from flow.errors import UserError
+from flow.models import Network
+
+log = logging.getLogger(__name__)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FPGA_PART = "xczu7ev-ffvc1156-2-e"
+"""Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
+CLOCK_NS = 5.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A tap of the accelerator."""
+
+    name: str
+    number: int
+    scale: float
+    """Units of the network per LSB: σ in LSB = σ / scale."""
+    scale_error: float
+    """Largest difference to the Brevitas network on the calibration images, relative."""
+    node: str
+    channels: int
+    pixels: int
+    in_bits: int
+    out_bits: int
+    fraction_bits: int
+    is_accumulator: bool
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A compiled network, in a folder of its own.
+
+    The folder holds ``manifest.json``, ``hardware.onnx`` (FINN's graph with taps, before
+    specialisation), ``rtl/`` and ``data/``.
+    """
+
+    folder: Path
+    manifest: dict
+
+    @classmethod
+    def open(cls, folder: Path) -> "Accelerator":
+        """Open a compiled accelerator."""
+        return cls(folder, json.loads((folder / "manifest.json").read_text()))
+
+    @property
+    def sites(self) -> dict[str, Site]:
+        """The taps by name, in the order of the data."""
+        return {site["name"]: Site(**site) for site in self.manifest["sites"]}
+
+    @property
+    def sources(self) -> list[Path]:
+        """HDL in compile order."""
+        return [self.folder / "rtl" / name for name in self.manifest["sources"]]
+
+    @property
+    def hardware_graph(self) -> Path:
+        """FINN's graph of hardware layers, which FINN can execute."""
+        return self.folder / "hardware.onnx"
+
+    def quantise(self, inputs: Tensor) -> Tensor:
+        """Turn images into the integer stream, as the host does.
+
+        Args:
+            inputs: float32 [N, C, H, W], as the network takes them.
+
+        Returns:
+            int32 [N, elements], channels last.
+        """
+        from flow.compile.dataflow import HostQuantiser
+
+        quantiser = dict(self.manifest["host_quantiser"])
+        thresholds = np.array(quantiser.pop("thresholds"), dtype=np.float32)
+        values = HostQuantiser(thresholds=thresholds, **quantiser)(inputs.flatten(1).numpy())
+        return torch.from_numpy(values.astype(np.int32))
+
+
+def compile_network(
+    network: Network,
+    calibration: Tensor,
+    *,
+    sites: Iterable[str] = (),
+    cycles: int | None = None,
+    root: Path = Path("build/accelerators"),
+) -> Accelerator:
+    """Compile a network, or open what an earlier call compiled from the same things.
+
+    Args:
+        network: trained; every ``.acc`` site gets a tap.
+        calibration: float32 [N, C, H, W], real images on which each tap's scale is proved.
+        sites: further sites to tap.
+        cycles: target of cycles per image; the folding's default when None.
+        root: the folder of compiled accelerators.
+
+    Raises:
+        UserError: the network cannot be compiled; the message names the node.
+    """
+    tapped = [s for s in network.sites if s.endswith(".acc") or s in set(sites)]
+    for site in sites:
+        network.tap(site)
+    key = _key(network, calibration, tapped, cycles)
+    folder = root / f"{network.name}-{key}"
+    if (folder / "manifest.json").exists():
+        return Accelerator.open(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{network.name}-", dir=root)).resolve()
+    try:
+        _compile(network, calibration, tapped, cycles, scratch)
+        shutil.rmtree(scratch / "finn")
+        try:
+            scratch.rename(folder)
+        except OSError:
+            # another process compiled the same first
+            if not (folder / "manifest.json").exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Accelerator.open(folder)
+
+
+def _key(network: Network, calibration: Tensor, tapped: list[str], cycles: int | None) -> str:
+    """Hash everything the result depends on."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    digest.update(calibration.numpy().tobytes())
+    tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
+    digest.update(json.dumps([network.name, tapped, cycles, tools]).encode())
+    for folder, pattern in (("flow/compile", "*.py"), ("hw", "**/*.sv")):
+        for path in sorted((REPOSITORY / folder).glob(pattern)):
+            digest.update(path.name.encode() + path.read_bytes())
+    digest.update((REPOSITORY / "flow/golden.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _compile(
+    network: Network, calibration: Tensor, tapped: list[str], cycles: int | None, folder: Path
+) -> None:
+    initialise(folder / "finn")
+    # FINN registers operators when imported, so only after it has its settings
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from qonnx.custom_op.registry import getCustomOp
+    from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+
+    from flow.compile import calibrate, dataflow
+    from flow.compile.folding import CYCLES_AN_IMAGE, FoldChain
+    from flow.compile.stitch import stitch
+    from flow.compile.taps import InsertNoiseTaps
+    from flow.golden import GoldenModel, Record
+
+    model = dataflow.export(network.eval(), network.image_shape, folder / "network.onnx")
+    model, quantiser = dataflow.to_hardware_layers(model)
+    model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.range))
+
+    stream = quantiser(calibration.flatten(1).numpy()).astype(np.int32)
+    record = Record()
+    golden = GoldenModel(model)
+    golden.run(torch.from_numpy(stream), record=record)
+    into = {}
+    for layer, before in zip(golden.layers, [None, *golden.layers], strict=False):
+        if (site := getattr(layer, "site", None)) is not None:
+            into[site] = record.streams[before.name].numpy() if before is not None else stream
+    real = calibrate.real_streams(network, calibration, tapped)
+    into = {site: _channels_last(into[site], real[site].shape[1]) for site in tapped}
+    scales = calibrate.find_scales(real, into)
+    for node in model.get_nodes_by_op_type("NoiseTap"):
+        tap = getCustomOp(node)
+        offsets = scales[tap.get_nodeattr("SiteName")].offset * 2 ** tap.get_nodeattr("FracBits")
+        if offsets.any():
+            tap.set_nodeattr("Offsets", [int(o) for o in offsets])
+    model.save(str(folder / "hardware.onnx"))
+
+    for node in model.get_nodes_by_op_type("MVAU"):
+        getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
+    for step in (
+        SpecializeLayers(FPGA_PART),
+        FoldChain(CYCLES_AN_IMAGE if cycles is None else cycles),
+        GiveUniqueNodeNames(),
+        GiveReadableTensorNames(),
+        PrepareIP(FPGA_PART, CLOCK_NS),
+    ):
+        model = model.transform(step)
+    for node in model.graph.node:
+        if not node.op_type.endswith("_rtl"):
+            raise UserError(f"node {node.name} became {node.op_type}: it has no RTL variant")
+    sources = stitch(model, folder)
+
+    nodes = [_describe(node, getCustomOp(node)) for node in model.graph.node]
+    manifest = {
+        "network": network.name,
+        "image_shape": network.image_shape,
+        "classes": network.classes,
+        "versions": {n: version(n) for n in ("brevitas", "finn-plus", "qonnx", "torch")},
+        "host_quantiser": asdict(quantiser) | {"thresholds": quantiser.thresholds.tolist()},
+        "input": {
+            "bits": int(golden_bits(model)),
+            "elements_a_beat": nodes[0]["folded_input"][-1],
+            "beats": int(np.prod(nodes[0]["folded_input"][:-1])),
+        },
+        "cycles_per_image": max(node["cycles"] for node in nodes),
+        "nodes": nodes,
+        "sources": [path.name for path in sources],
+        "sites": [
+            asdict(_site(getCustomOp(node), scales))
+            for node in model.graph.node
+            if node.op_type == "NoiseTap_rtl"
+        ],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def golden_bits(model) -> int:
+    """Return the bits of one element of the accelerator's input stream."""
+    return model.get_tensor_datatype(model.graph.input[0].name).bitwidth()
+
+
+def _channels_last(stream: npt.NDArray, channels: int) -> npt.NDArray:
+    return stream.reshape(-1, channels)
+
+
+def _describe(node, operator) -> dict:
+    """Describe one node for the manifest."""
+    folding = {
+        name: operator.get_nodeattr(name)
+        for name in ("PE", "SIMD")
+        if name in operator.get_nodeattr_types()
+    }
+    return {
+        "name": node.name,
+        "operator": node.op_type,
+        **folding,
+        "folded_input": [int(n) for n in operator.get_folded_input_shape()],
+        "folded_output": [int(n) for n in operator.get_folded_output_shape()],
+        "input_type": operator.get_input_datatype(0).name,
+        "output_type": operator.get_output_datatype().name,
+        "cycles": int(operator.get_exp_cycles()),
+    }
+
+
+def _site(tap, scales) -> Site:
+    name = tap.get_nodeattr("SiteName")
+    return Site(
+        name=name,
+        number=tap.get_nodeattr("Site"),
+        scale=scales[name].magnitude,
+        scale_error=scales[name].error,
+        node=tap.onnx_node.name,
+        channels=tap.get_nodeattr("NumChannels"),
+        pixels=int(np.prod(tap.get_nodeattr("numInputVectors"))),
+        in_bits=tap.get_input_datatype().bitwidth(),
+        out_bits=tap.get_output_datatype().bitwidth(),
+        fraction_bits=tap.get_nodeattr("FracBits"),
+        is_accumulator=name.endswith(".acc"),
+    )
+

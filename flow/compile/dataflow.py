@@ -1,0 +1,177 @@
+"""Brevitas network → FINN graph of hardware layers, by FINN's and QONNX's own transformations."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
+from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
+    InferQuantizedMatrixVectorActivation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
+from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
+from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
+from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
+from finn.transformation.streamline import Streamline
+from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.general.multithreshold import multithreshold
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.general import (
+    GiveReadableTensorNames,
+    GiveUniqueNodeNames,
+    GiveUniqueParameterTensors,
+    SortGraph,
+)
+from qonnx.transformation.infer_data_layouts import InferDataLayouts
+from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.transformation.insert_topk import InsertTopK
+from qonnx.util.cleanup import cleanup_model
+
+from flow.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HostQuantiser:
+    """The network's first quantiser, which stays with the host: float image → integer stream."""
+
+    thresholds: npt.NDArray[np.float32]
+    """[1 or channels, steps], in the units of the network's input."""
+    scale: float
+    """Step of the output per threshold passed."""
+    bias: float
+    """Output below the first threshold."""
+    datatype: str
+    """QONNX type of the integer stream."""
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Smallest and largest value of the stream."""
+        steps = self.thresholds.shape[1]
+        return int(self.bias), int(self.bias + self.scale * steps)
+
+    def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Quantise float32 [N, features] to whole numbers, float32 [N, features]."""
+        return multithreshold(x, self.thresholds, self.scale, self.bias).astype(np.float32)
+
+
+def export(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> ModelWrapper:
+    """Export a Brevitas network to QONNX, with top-1 at its end.
+
+    Args:
+        network: in evaluation mode, without noise.
+        image_shape: (H, W, C).
+        path: the ONNX file to write.
+    """
+    from brevitas.export import export_qonnx
+
+    height, width, channels = image_shape
+    # the exporter prints its progress
+    with contextlib.redirect_stdout(io.StringIO()):
+        export_qonnx(network, torch.zeros(1, channels, height, width), str(path))
+    model = ModelWrapper(str(path))
+    return cleanup_model(model.transform(InsertTopK(k=1)))
+
+
+class BipolarToInt2(Transformation):
+    """Carry ±1 as INT2, so that FINN's integer RTL units serve one-bit networks.
+
+    Weights change their type only. A threshold t that gives −1 or +1 becomes the pair (t, t) with
+    bias −1, since −1 + [x ≥ t] + [x ≥ t] is −1 or +1. The accumulator stays the signed dot product.
+    """
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            operator = getCustomOp(node)
+            if operator.get_nodeattr("out_dtype") != "BIPOLAR":
+                continue
+            thresholds = model.get_initializer(node.input[1])
+            model.set_initializer(node.input[1], np.repeat(thresholds, 2, axis=-1))
+            operator.set_nodeattr("out_dtype", "INT2")
+            operator.set_nodeattr("out_scale", 1.0)
+            operator.set_nodeattr("out_bias", -1.0)
+        for node in model.get_nodes_by_op_type("MatMul"):
+            if model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
+                model.set_tensor_datatype(node.input[1], DataType["INT2"])
+        return model.transform(InferDataTypes()), False
+
+
+def to_hardware_layers(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
+    """Streamline a QONNX model and infer FINN's hardware layers.
+
+    Returns:
+        the graph of hardware layers, its input the integer stream, its thresholds unrounded; and
+        the quantiser that makes that stream.
+
+    Raises:
+        UserError: a node has no hardware layer; the message names it.
+    """
+    model = model.transform(ConvertQONNXtoFINN())
+    model = model.transform(Streamline())
+    model = model.transform(AbsorbScalarMulAddIntoTopK())
+    model = model.transform(BipolarToInt2())
+    model, quantiser = _cut_host(model)
+    for step in (
+        InferThresholdingLayer(),
+        InferQuantizedMatrixVectorActivation(),
+        InferLabelSelectLayer(),
+        GiveUniqueNodeNames(),
+        GiveReadableTensorNames(),
+        InferDataTypes(),
+        MinimizeWeightBitWidth(),
+        MinimizeAccumulatorWidth(),
+        InferDataTypes(),
+    ):
+        model = model.transform(step)
+    _reject_unsupported(model)
+    return model, quantiser
+
+
+def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
+    """Cut the graph behind its first MultiThreshold, and return that as the host's quantiser."""
+    first = next((n for n in model.graph.node if n.op_type == "MultiThreshold"), None)
+    if first is None or model.get_tensor_datatype(first.input[0]).is_integer():
+        raise UserError("the network does not quantise its input: begin it with a QuantIdentity")
+    operator = getCustomOp(first)
+    quantiser = HostQuantiser(
+        thresholds=model.get_initializer(first.input[1]),
+        scale=operator.get_nodeattr("out_scale"),
+        bias=operator.get_nodeattr("out_bias"),
+        datatype=operator.get_nodeattr("out_dtype"),
+    )
+    entry = first.output[0]
+    shape, datatype = model.get_tensor_shape(entry), model.get_tensor_datatype(entry)
+    for node in list(model.graph.node)[: list(model.graph.node).index(first) + 1]:
+        model.graph.node.remove(node)
+    model.graph.input[0].name = entry
+    for value in [v for v in model.graph.value_info if v.name == entry]:
+        model.graph.value_info.remove(value)
+    model.set_tensor_shape(entry, shape)
+    model.set_tensor_datatype(entry, datatype)
+    for step in (InferShapes(), InferDataTypes(), InferDataLayouts(), SortGraph()):
+        model = model.transform(step)
+    return model.transform(GiveUniqueParameterTensors()), quantiser
+
+
+SUPPORTED: Sequence[str] = ("MVAU", "Thresholding", "LabelSelect")
+
+
+def _reject_unsupported(model: ModelWrapper) -> None:
+    for node in model.graph.node:
+        if node.op_type not in SUPPORTED:
+            raise UserError(
+                f"node {node.name} is a {node.op_type}, which has no RTL here: supported are "
+                + ", ".join(SUPPORTED)
+            )

@@ -1,0 +1,31 @@
+"""FINN without a vendor tool: the settings it wants, and our operators in its registries."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+
+def initialise(build_dir: Path) -> None:
+    """Point FINN at a build folder and register our operators; safe to call again.
+
+    Args:
+        build_dir: where FINN's ``PrepareIP`` makes one folder a node.
+    """
+    build_dir.mkdir(parents=True, exist_ok=True)
+    os.environ["FINN_BUILD_DIR"] = str(build_dir.resolve())
+    warnings.filterwarnings("ignore", module=r"(qonnx|finn|torch\.onnx)")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+
+    from finn.util.settings import initialize_dummy_settings
+
+    initialize_dummy_settings()
+
+    import finn.custom_op.fpgadataflow as hardware_layers
+    import finn.custom_op.fpgadataflow.rtl as rtl_layers
+
+    from flow.compile.operators import LabelSelect_rtl, NoiseTap, NoiseTap_rtl
+
+    hardware_layers.custom_op["NoiseTap"] = NoiseTap
+    rtl_layers.custom_op["NoiseTap_rtl"] = NoiseTap_rtl
+    rtl_layers.custom_op["LabelSelect_rtl"] = LabelSelect_rtl

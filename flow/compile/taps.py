@@ -1,0 +1,135 @@
+"""Insert noise taps on the stream edges of a graph of hardware layers."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+from qonnx.transformation.infer_datatypes import InferDataTypes
+
+from flow.errors import UserError
+
+FRACTION_BITS = 8
+"""F of the widened accumulator, in bits."""
+
+WIDEST_BEFORE_THRESHOLDS = 24
+"""FINN executes in float32, which holds integers exactly up to 2^24."""
+
+WIDTH_AT_END = 32
+"""Bits of the stream into label select: noise of 2^16 LSB, times 2^8, reaches 6σ below 2^31."""
+
+
+class InsertNoiseTaps(Transformation):
+    """Put a tap on the edge of each given site, and widen the thresholds behind it.
+
+    A threshold t behind an ``.acc`` tap becomes ceil(t · 2^F): the unrounded t, so that a value
+    with F fractional bits compares as in real arithmetic.
+
+    Args:
+        all_sites: every site of the network in the order of the data; the place in this list is
+            the site's number in the noise counter.
+        tapped: the sites to put taps on.
+        input_range: smallest and largest value of the integer input stream.
+    """
+
+    def __init__(
+        self, all_sites: Sequence[str], tapped: Iterable[str], input_range: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.all_sites = list(all_sites)
+        self.tapped = set(tapped)
+        self.input_range = input_range
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
+        accumulators = iter(s for s in self.all_sites if s.endswith(".acc"))
+        layer = ""
+        if "input" in self.tapped:
+            first = model.graph.node[0]
+            self._insert(model, first.input[0], "input", rounds=True, bounds=self.input_range)
+        for node in [n for n in model.graph.node if n.op_type != "NoiseTap"]:
+            if node.op_type == "MVAU":
+                site = next(accumulators)
+                layer = site.removesuffix(".acc")
+                if site in self.tapped:
+                    self._insert_accumulator_tap(model, node, site)
+            elif node.op_type == "Thresholding" and f"{layer}.act" in self.tapped:
+                operator = getCustomOp(node)
+                low = operator.get_nodeattr("ActVal")
+                bounds = (low, low + operator.get_nodeattr("numSteps"))
+                self._insert(model, node.output[0], f"{layer}.act", rounds=True, bounds=bounds)
+        for step in (
+            GiveUniqueNodeNames(),
+            GiveReadableTensorNames(),
+            InferDataTypes(),
+            RoundAndClipThresholds(),
+        ):
+            model = model.transform(step)
+        for node in model.get_nodes_by_op_type("Thresholding"):
+            getCustomOp(node).minimize_weight_bit_width(model)
+        return model, False
+
+    def _insert_accumulator_tap(self, model, node, site: str) -> None:
+        edge = node.output[0]
+        consumer = model.find_consumer(edge)
+        if consumer is None:
+            raise UserError(f"node {node.name}: nothing reads its accumulator, so no tap fits")
+        if consumer.op_type == "Thresholding":
+            thresholds = model.get_initializer(consumer.input[1]) * np.float32(2**FRACTION_BITS)
+            model.set_initializer(consumer.input[1], thresholds)
+            width = min(_width_for_thresholds(thresholds), WIDEST_BEFORE_THRESHOLDS)
+        else:
+            width = WIDTH_AT_END
+        bounds = (-(1 << width - 1), (1 << width - 1) - 1)
+        self._insert(model, edge, site, rounds=False, bounds=bounds, datatype=f"INT{width}")
+
+    def _insert(
+        self,
+        model: ModelWrapper,
+        edge: str,
+        site: str,
+        *,
+        rounds: bool,
+        bounds: tuple[int, int],
+        datatype: str | None = None,
+    ) -> None:
+        """Put a tap between an edge's producer and its consumer."""
+        shape = model.get_tensor_shape(edge)
+        consumer = model.find_consumer(edge)
+        noisy = model.make_new_valueinfo_name()
+        idt = model.get_tensor_datatype(edge)
+        model.graph.value_info.append(helper.make_tensor_value_info(noisy, TensorProto.FLOAT, shape))
+        odt = DataType[datatype] if datatype else idt
+        model.set_tensor_datatype(noisy, odt)
+        tap = helper.make_node(
+            "NoiseTap",
+            [edge],
+            [noisy],
+            domain="finn.custom_op.fpgadataflow",
+            backend="fpgadataflow",
+            NumChannels=shape[-1],
+            PE=1,
+            inputDataType=idt.name,
+            outputDataType=odt.name,
+            numInputVectors=list(shape[:-1]),
+            FracBits=FRACTION_BITS,
+            Rounds=int(rounds),
+            OutMin=bounds[0],
+            OutMax=bounds[1],
+            SiteName=site,
+            Site=self.all_sites.index(site),
+        )
+        index = list(model.graph.node).index(consumer)
+        consumer.input[0] = noisy
+        model.graph.node.insert(index, tap)
+
+
+def _width_for_thresholds(thresholds: np.ndarray) -> int:
+    """Return the signed bits that hold the thresholds, the value below them, and one bit more."""
+    low, high = int(np.ceil(thresholds.min())) - 1, int(np.ceil(thresholds.max()))
+    return max((low if low >= 0 else -low - 1).bit_length(), abs(high).bit_length()) + 2

@@ -1,0 +1,102 @@
+"""Where a split may be found: a folder in the hub's layout, this machine, the package, the hub."""
+
+import gzip
+import logging
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from huggingface_hub import snapshot_download
+
+from flow.data import parquet
+from flow.data.parquet import Images, Labels
+from flow.errors import UserError
+
+log = logging.getLogger(__name__)
+
+IDX_FOLDERS = (
+    Path("/usr/share/datasets/fashion-mnist"),
+    Path("build/data/usr/share/datasets/fashion-mnist"),
+)
+"""Where Debian's package dataset-fashion-mnist puts its files: as root, and unpacked here."""
+
+SHIPPED = Path(__file__).parent / "fashion_mnist_test_2000.parquet"
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """A set as the hub publishes it."""
+
+    repo: str
+    """Organisation and repository."""
+    config: str
+    """The folder of the repository that holds the shards."""
+
+    def pattern(self, split: str) -> str:
+        """Return the pattern of the split's shards within the repository."""
+        return f"{self.config}/{split}-*.parquet"
+
+
+Found = tuple[Images, Labels, str]
+
+
+def in_folder(hub_set: HubSet, split: str, folder: Path) -> Found | None:
+    """Read the split below a folder that holds ``<org>/<repo>/<config>/<split>-*.parquet``."""
+    if not folder.is_dir():
+        raise UserError(f"the data folder {folder} does not exist: correct DATA_DIR or unset it")
+    shards = sorted((folder / hub_set.repo).glob(hub_set.pattern(split)))
+    if not shards:
+        return None
+    return *parquet.read(shards), str(folder / hub_set.repo)
+
+
+def on_machine(split: str) -> Found | None:
+    """Read Fashion-MNIST as Debian packages it."""
+    prefix = "train" if split == "train" else "t10k"
+    for folder in IDX_FOLDERS:
+        images = folder / f"{prefix}-images-idx3-ubyte.gz"
+        labels = folder / f"{prefix}-labels-idx1-ubyte.gz"
+        if images.exists() and labels.exists():
+            pixels = _read_idx(images)[..., np.newaxis]
+            return pixels, _read_idx(labels).astype(np.int64), str(folder)
+    return None
+
+
+def _read_idx(path: Path) -> Images:
+    """Read an IDX file of bytes: 0, 0, type 8, rank, big-endian int32 sizes, then the bytes."""
+    try:
+        data = gzip.decompress(path.read_bytes())
+        if data[:3] != b"\0\0\x08":
+            raise ValueError("not an IDX file of bytes")
+        rank = data[3]
+        shape = np.frombuffer(data, ">i4", rank, offset=4)
+        return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
+        raise UserError(f"cannot read {path}: {error}; fetch the file anew") from error
+
+
+def in_package() -> Found:
+    """Read the 2,000 test images of Fashion-MNIST that ship with the package."""
+    return *parquet.read([SHIPPED]), "the package"
+
+
+def on_hub(hub_set: HubSet, split: str) -> Found | None:
+    """Fetch the split from the hub, or take it from the hub's cache; None if neither answers."""
+    try:
+        folder = snapshot_download(
+            hub_set.repo,
+            repo_type="dataset",
+            allow_patterns=hub_set.pattern(split),
+            endpoint=os.environ.get("HF_ENDPOINT"),
+            etag_timeout=5,
+        )
+    except Exception as error:
+        # Every way a network can fail has its own exception, from several libraries
+        log.info("the hub did not give %s: %s", hub_set.repo, error)
+        return None
+    shards = sorted(Path(folder).glob(hub_set.pattern(split)))
+    if not shards:
+        return None
+    return *parquet.read(shards), f"the hub's {hub_set.repo}"

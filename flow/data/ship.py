@@ -1,0 +1,15 @@
+"""Make the shipped images: ``python -m flow.data.ship`` on a machine that has Fashion-MNIST."""
+
+from flow.data import SHIPPED_IMAGES, load, parquet, places
+
+
+def main() -> None:
+    """Write the first test images, in the order in which `flow.data.load` gives them."""
+    full = load("fashion-mnist", "test")
+    if len(full) <= SHIPPED_IMAGES:
+        raise SystemExit(f"{full.source} holds {len(full)} images: the full test set is needed")
+    parquet.write(places.SHIPPED, full.images[:SHIPPED_IMAGES], full.labels[:SHIPPED_IMAGES])
+
+
+if __name__ == "__main__":
+    main()

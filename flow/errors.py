@@ -1,0 +1,22 @@
+"""A user's mistake, told in one message."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What is wrong, where, and what to do; the command line prints it alone and exits with 2."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """Build the error for a name that is not among the known ones, naming the nearest.
+
+    Args:
+        what: the kind of thing named, e.g. ``"model"``.
+        name: what the user wrote.
+        known: every accepted name.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    return UserError(f"unknown {what} '{name}': {hint}")

@@ -1,0 +1,69 @@
+"""The networks, by name.
+
+``build("tfc-w2a2")`` makes one; a module of this package adds its own to the register with
+`register`, and callers need not change.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from flow.errors import unknown
+from flow.models.fc import FullyConnected
+from flow.models.network import Network, evaluate
+
+__all__ = ["Network", "build", "evaluate", "names", "register", "resolve"]
+
+Factory = Callable[[str, tuple[int, int, int], int], Network]
+
+_FACTORIES: dict[str, Factory] = {}
+_ALIASES: dict[str, str] = {}
+
+
+def register(name: str, factory: Factory, *, alias: str | None = None) -> None:
+    """Make a network known.
+
+    Args:
+        name: its full name, e.g. ``tfc-w2a2``.
+        factory: takes (name, (H, W, C) of an image, number of classes).
+        alias: a short name that means this one.
+    """
+    _FACTORIES[name] = factory
+    if alias is not None:
+        _ALIASES[alias] = name
+
+
+def names() -> list[str]:
+    """Return every full name."""
+    return list(_FACTORIES)
+
+
+def resolve(name: str) -> str:
+    """Return the full name of a full or short one, or raise a UserError naming the nearest."""
+    full = _ALIASES.get(name, name)
+    if full not in _FACTORIES:
+        raise unknown("model", name, [*_FACTORIES, *_ALIASES])
+    return full
+
+
+def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10) -> Network:
+    """Make a network with weights drawn from torch's global generator.
+
+    Args:
+        name: a full or short name; ``tfc`` means ``tfc-w2a2``.
+        image_shape: (H, W, C) of the images.
+        classes: how many classes.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    full = resolve(name)
+    return _FACTORIES[full](full, image_shape, classes)
+
+
+for _prefix, _width in (("tfc", 64), ("sfc", 256), ("lfc", 1024)):
+    for _weight, _act in ((1, 1), (1, 2), (2, 2)):
+        register(
+            f"{_prefix}-w{_weight}a{_act}",
+            partial(FullyConnected, width=_width, weight_bits=_weight, act_bits=_act),
+            alias=_prefix if (_weight, _act) == (2, 2) else None,
+        )

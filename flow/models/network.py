@@ -1,0 +1,130 @@
+"""What every network here is: named sites on the way of the data, and noise on them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from flow.errors import UserError, unknown
+from flow.noise import Noise, NoiseTap, Sampler
+
+
+class Network(nn.Module):
+    """A quantised network whose taps are registered in the order of the data.
+
+    Args:
+        name: the registered name, e.g. ``tfc-w2a2``.
+        image_shape: (H, W, C) of the images it takes.
+        classes: how many classes it tells apart.
+    """
+
+    def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.name = name
+        self.image_shape = image_shape
+        self.classes = classes
+
+    @property
+    def sites(self) -> list[str]:
+        """The names of the taps, in the order of the data."""
+        return list(self._taps())
+
+    @property
+    def accumulator_sites(self) -> list[str]:
+        """The sites of noisy computation, which a walk visits by default."""
+        return [site for site in self.sites if site.endswith(".acc")]
+
+    def _taps(self) -> dict[str, NoiseTap]:
+        return {name: m for name, m in self.named_modules() if isinstance(m, NoiseTap)}
+
+    def tap(self, site: str) -> NoiseTap:
+        """Return the tap of this name, or raise a UserError that names the nearest."""
+        taps = self._taps()
+        if site not in taps:
+            raise unknown("site", site, taps)
+        return taps[site]
+
+    def set_noise(
+        self,
+        noise: Mapping[str, Noise],
+        sampler: Sampler,
+        *,
+        training: bool = True,
+        evaluation: bool = True,
+    ) -> None:
+        """Put noise on these sites, and take it off all others.
+
+        Args:
+            noise: the noise of each site.
+            sampler: where the samples come from.
+            training: whether it applies in training mode.
+            evaluation: whether it applies in evaluation mode.
+
+        Raises:
+            UserError: a site does not exist; then nothing has changed.
+        """
+        taps = {site: self.tap(site) for site in noise}
+        self.clear_noise()
+        for site, tap in taps.items():
+            tap.set(site, noise[site], sampler, training=training, evaluation=evaluation)
+
+    def clear_noise(self) -> None:
+        """Take the noise off every site."""
+        for tap in self._taps().values():
+            tap.clear()
+
+    @contextmanager
+    def noise(self, noise: Mapping[str, Noise], sampler: Sampler) -> Iterator[None]:
+        """Put noise on these sites for the length of a ``with`` block, then take all off."""
+        self.set_noise(noise, sampler)
+        try:
+            yield
+        finally:
+            self.clear_noise()
+
+
+def evaluate(
+    network: Network,
+    inputs: Tensor,
+    *,
+    noise: Mapping[str, Noise] | None = None,
+    sampler: Sampler | None = None,
+    batch: int = 1000,
+) -> npt.NDArray[np.uint8]:
+    """Classify images in evaluation mode.
+
+    Args:
+        network: what to evaluate; its mode is put back, its taps are left clear.
+        inputs: float32 [N, C, H, W] in −1..1, as ``flow.data.to_input`` makes them.
+        noise: the noise of each site; none by default.
+        sampler: where the samples come from; needed when there is noise.
+        batch: images at a time; TorchSampler's samples depend on it.
+
+    Returns:
+        The predicted labels, uint8 [N]; the lowest index among equals.
+    """
+    if noise and sampler is None:
+        raise ValueError("noise without a sampler")
+    if batch < 1:
+        raise UserError(f"the batch is {batch} images: give 1 or more")
+    was_training = network.training
+    network.eval()
+    labels = np.empty(len(inputs), dtype=np.uint8)
+    try:
+        if noise and sampler is not None:
+            network.set_noise(noise, sampler)
+        else:
+            network.clear_noise()
+        with torch.inference_mode():
+            for first in range(0, len(inputs), batch):
+                if sampler is not None:
+                    sampler.start_batch(first)
+                logits = network(inputs[first : first + batch])
+                labels[first : first + batch] = logits.argmax(1).numpy()
+    finally:
+        network.clear_noise()
+        network.train(was_training)
+    return labels

@@ -1,0 +1,84 @@
+"""Quantisers and normalisation of the Brevitas BNN-PYNQ family.
+
+Scales are constants and the integer range is narrow, so that a 2-bit value is one of −1, 0, 1 and
+a 1-bit value one of −1, 1: an accumulator is an integer in the very unit of the layer's output.
+"""
+
+import torch
+from brevitas.core.bit_width import BitWidthImplType
+from brevitas.core.quant import QuantType
+from brevitas.core.restrict_val import FloatToIntImplType, RestrictValueType
+from brevitas.core.scaling import ScalingImplType
+from brevitas.core.zero_point import ZeroZeroPoint
+from brevitas.inject import ExtendedInjector
+from brevitas.nn import QuantIdentity, QuantLinear
+from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
+from dependencies import value
+from torch import Tensor, nn
+
+
+class _ConstQuant(ExtendedInjector):
+    bit_width_impl_type = BitWidthImplType.CONST
+    scaling_impl_type = ScalingImplType.CONST
+    restrict_scaling_type = RestrictValueType.FP
+    zero_point_impl = ZeroZeroPoint
+    float_to_int_impl_type = FloatToIntImplType.ROUND
+    scaling_per_output_channel = False
+    narrow_range = True
+    signed = True
+
+    @value
+    def quant_type(bit_width):  # type: ignore[no-untyped-def]
+        return QuantType.BINARY if bit_width == 1 else QuantType.INT
+
+
+class _WeightQuant(_ConstQuant, WeightQuantSolver):
+    scaling_const = 1.0
+
+
+class _ActQuant(_ConstQuant, ActQuantSolver):
+    min_val = -1.0
+    max_val = 1.0
+
+
+def identity(bits: int) -> QuantIdentity:
+    """Return an activation quantiser: rounds and clips to −1..1 in this many bits."""
+    return QuantIdentity(act_quant=_ActQuant, bit_width=bits)
+
+
+def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
+    """Return a fully connected layer without bias, weights uniform in −1..1 to begin with."""
+    layer = QuantLinear(
+        inputs, outputs, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant
+    )
+    nn.init.uniform_(layer.weight.data, -1, 1)
+    return layer
+
+
+class TensorNorm(nn.Module):
+    """Batch normalisation with one mean, variance, gain and bias for the whole tensor.
+
+    It ends a network, so that the logits keep their order and an accelerator need not compute it.
+    """
+
+    def __init__(self, eps: float = 1e-4, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.register_buffer("running_mean", torch.zeros(1))
+        self.register_buffer("running_var", torch.ones(1))
+        self.running_mean: Tensor
+        self.running_var: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x, float [N, classes]; in training by its own mean and variance."""
+        if self.training:
+            mean, var = x.mean(), x.var(correction=0)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.detach(), self.momentum)
+                self.running_var.lerp_(x.var(correction=1).detach(), self.momentum)
+        else:
+            mean, var = self.running_mean, self.running_var
+        return (x - mean) / (var + self.eps).pow(0.5) * self.weight + self.bias

@@ -1,0 +1,212 @@
+"""Run images through the simulated RTL of an accelerator, under one noise setting after another."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from flow.compile import Accelerator
+from flow.fixed_point import TapSettings
+from sim import runner
+
+log = logging.getLogger(__name__)
+
+MAX_IMAGES = 512
+"""Images the bench's memory holds; more go in several runs."""
+
+BENCH_PORTS = (
+    "clk", "rst_n", "load", "stall", "images", "limit",
+    "cfg_valid", "cfg_site", "cfg_addr", "cfg_data", "pending", "done", "completed",
+)  # fmt: skip
+
+DATA = "data"
+
+
+@dataclass(frozen=True)
+class RtlPoint:
+    """What the RTL gave for every image under one setting."""
+
+    labels: npt.NDArray[np.uint8]
+    """[images]."""
+    scores: npt.NDArray[np.int64]
+    """[images, classes], LSB · 2^-F, as they enter label select."""
+    digests: dict[str, npt.NDArray[np.uint32]]
+    """By site, [images], of the stream behind the tap."""
+
+
+def build(accelerator: Accelerator, **options) -> runner.Simulation:
+    """Compile the bench around an accelerator; nothing is done when nothing changed.
+
+    Args:
+        accelerator: what to simulate.
+        options: passed on to ``sim.runner.build``.
+    """
+    first, last = accelerator.manifest["nodes"][0], accelerator.manifest["nodes"][-1]
+    bench = Path(runner.__file__).with_name("bench.sv")
+    return runner.build(
+        "bench",
+        [*accelerator.sources, bench],
+        parameters={
+            "IN_BITS": _stream_bits(accelerator.manifest["input"]),
+            "OUT_BITS": 8 * -(-_type_bits(last["output_type"]) // 8),
+            "SCORE_BITS": 8 * -(-_type_bits(last["input_type"]) * last["PE"] // 8),
+            "BEATS": int(np.prod(first["folded_input"][:-1])),
+            "TAPS": len(accelerator.manifest["sites"]),
+            "MAX_IMAGES": MAX_IMAGES,
+        },
+        defines={"FINN_SIMULATION": 1},
+        public=BENCH_PORTS,
+        flags=["-Wno-lint", "-Wno-style", *options.pop("flags", ())],
+        **options,
+    )
+
+
+def simulate(
+    accelerator: Accelerator,
+    simulation: runner.Simulation,
+    stream: Tensor,
+    points: Sequence[Mapping[str, TapSettings]],
+    workdir: Path,
+    *,
+    data: Path | None = None,
+    stall: bool = False,
+) -> tuple[list[RtlPoint], float]:
+    """Run the same images once for each setting, in one simulator process.
+
+    Args:
+        accelerator: what is simulated.
+        simulation: from ``build``.
+        stream: integers [images, elements], as ``Accelerator.quantise`` makes them; at most
+            ``MAX_IMAGES`` images.
+        points: settings by site; sites not named are clean.
+        workdir: working folder of the process.
+        data: the weights and thresholds, when not the accelerator's own.
+        stall: hold valid and ready back at random on both sides.
+
+    Returns:
+        the points, and the seconds the simulator took.
+
+    Raises:
+        RuntimeError: the simulator failed; the message ends with its log.
+    """
+    start_job(accelerator, stream, points, workdir, data=data, stall=stall)
+    started = time.monotonic()
+    simulation.run("sim.accelerator_bench", workdir=workdir)
+    seconds = time.monotonic() - started
+    return read_results(accelerator, len(stream), len(points), workdir), seconds
+
+
+def start_job(
+    accelerator: Accelerator,
+    stream: Tensor,
+    points: Sequence[Mapping[str, TapSettings]],
+    workdir: Path,
+    *,
+    data: Path | None = None,
+    stall: bool = False,
+) -> None:
+    """Write the files a simulator process reads: images, settings, weights and thresholds."""
+    images = len(stream)
+    if not 0 < images <= MAX_IMAGES:
+        raise ValueError(f"{images} images: the bench holds 1 to {MAX_IMAGES}")
+    workdir.mkdir(parents=True, exist_ok=True)
+    link = workdir / DATA
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.abspath(data or accelerator.folder / DATA), target_is_directory=True)
+    _write_stream(accelerator, stream, workdir / "stream.hex")
+    sites = accelerator.sites
+    writes = []
+    for index, point in enumerate(points):
+        settings = {site: point.get(site, TapSettings()) for site in sites}
+        writes.append(
+            [
+                (sites[name].number, address, data)
+                for name, values in settings.items()
+                for address, data in values.registers(start=index * images)
+            ]
+        )
+    cycles = accelerator.manifest["cycles_per_image"]
+    job = {
+        "images": images,
+        "points": writes,
+        "stall": stall,
+        # a point may take this long, the pipeline's filling and stalls included
+        "cycle_limit": 20 * cycles * (images + len(accelerator.manifest["nodes"]) + 4),
+    }
+    (workdir / "job.json").write_text(json.dumps(job))
+
+
+def read_results(
+    accelerator: Accelerator, images: int, points: int, workdir: Path
+) -> list[RtlPoint]:
+    """Read what the bench wrote, one ``RtlPoint`` a setting."""
+    labels: list[str] = []
+    scores: list[str] = []
+    sites = list(accelerator.sites)
+    digests: list[list[str]] = [[] for _ in sites]
+    for line in (workdir / "results.txt").read_text().splitlines():
+        kind, *fields = line.split()
+        if kind == "l":
+            labels.append(fields[0])
+        elif kind == "s":
+            scores.append(fields[0])
+        else:
+            digests[int(fields[0])].append(fields[1])
+    last = accelerator.manifest["nodes"][-1]
+    score_beats = last["folded_input"][-2]
+    total = images * points
+    counts = {"labels": len(labels), "score beats": len(scores) // score_beats}
+    counts |= {f"digests of {site}": len(d) for site, d in zip(sites, digests, strict=True)}
+    for what, count in counts.items():
+        if count != total:
+            raise RuntimeError(f"the simulator gave {count} {what}, not {total} ({workdir})")
+    label_array = np.array(labels, dtype=np.int64).astype(np.uint8).reshape(points, images)
+    score_array = _unpack(scores, last["PE"], _type_bits(last["input_type"]))
+    score_array = score_array.reshape(points, images, -1)
+    digest_array = np.array(digests, dtype=np.uint64).astype(np.uint32)
+    digest_array = digest_array.reshape(len(sites), points, images)
+    return [
+        RtlPoint(
+            labels=label_array[p],
+            scores=score_array[p],
+            digests={site: digest_array[s, p] for s, site in enumerate(sites)},
+        )
+        for p in range(points)
+    ]
+
+
+def _type_bits(name: str) -> int:
+    from qonnx.core.datatype import DataType
+
+    return DataType[name].bitwidth()
+
+
+def _stream_bits(stream: Mapping[str, int]) -> int:
+    return 8 * -(-stream["bits"] * stream["elements_a_beat"] // 8)
+
+
+def _write_stream(accelerator: Accelerator, stream: Tensor, path: Path) -> None:
+    """Write images as beats in hexadecimal, the first element in the lowest bits."""
+    shape = accelerator.manifest["input"]
+    bits, lanes = shape["bits"], shape["elements_a_beat"]
+    values = stream.numpy().astype(np.int64).reshape(-1, lanes) & ((1 << bits) - 1)
+    planes = (values[..., None] >> np.arange(bits)) & 1
+    packed = np.packbits(planes.reshape(len(values), -1).astype(np.uint8), 1, bitorder="little")
+    path.write_text("\n".join(row.tobytes()[::-1].hex() for row in packed) + "\n")
+
+
+def _unpack(beats: list[str], lanes: int, bits: int) -> npt.NDArray[np.int64]:
+    """Read signed lanes out of beats in hexadecimal, the first in the lowest bits."""
+    size = -(-lanes * bits // 8)
+    raw = b"".join(int(beat, 16).to_bytes(size, "little") for beat in beats)
+    planes = np.unpackbits(np.frombuffer(raw, np.uint8).reshape(-1, size), 1, bitorder="little")
+    planes = planes[:, : lanes * bits].reshape(-1, lanes, bits).astype(np.int64)
+    values = (planes << np.arange(bits)).sum(-1)
+    return values - ((values >> (bits - 1)) << bits)

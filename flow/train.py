@@ -1,0 +1,265 @@
+"""Training, with or without noise, that a kill cannot spoil.
+
+Everything random is a function of the seed and the place in the run: the order of the images and
+the dropout of (seed, epoch), the noise of (seed, step). So a run that resumes after a kill is
+bit-identical to one that was never stopped, on the same machine with the same number of threads.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flow import checkpoint, data, models
+from flow.errors import UserError
+from flow.models import Network, evaluate
+from flow.noise import Noise, TorchSampler, derive_seed
+
+log = logging.getLogger(__name__)
+
+Samples = tuple[Tensor, Tensor]
+"""Network inputs, float32 [N, C, H, W], and labels, int64 [N]."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the outcome of a training run depends on, besides the images."""
+
+    model: str
+    dataset: str
+    noise: Noise | None
+    """At every ``.acc`` site, in training only."""
+    epochs: int
+    seed: int
+    batch: int
+    """Images a step."""
+    lr: float
+    """Adam's step size at the start; it falls to 0 along a cosine."""
+
+    def __post_init__(self) -> None:
+        for name, number in (("epochs", self.epochs), ("batch", self.batch)):
+            if number < 1:
+                raise UserError(f"{name} is {number}: give 1 or more")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise UserError(f"the learning rate is {self.lr}: give a positive number")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is, told after every epoch."""
+
+    epoch: int
+    """Epochs done."""
+    epochs: int
+    loss: float
+    """Mean cross-entropy of the epoch, nats."""
+    accuracy: float
+    """Share of training images labelled rightly during the epoch, dropout and noise on."""
+    seconds: float
+    """How long the epoch took."""
+
+
+def train(
+    model: str,
+    dataset: str,
+    *,
+    noise: Noise | None = None,
+    epochs: int = 60,
+    seed: int = 0,
+    batch: int = 100,
+    lr: float = 0.01,
+    out: Path | None = None,
+    resume: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train a network and save it.
+
+    Args:
+        model: a full or short name.
+        dataset: one of the known sets.
+        noise: applied at every ``.acc`` site during training.
+        epochs: passes over the training images.
+        seed: of the initial weights and everything else.
+        batch: images a step.
+        lr: Adam's step size at the start.
+        out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
+        resume: go on from where a run of the same settings stopped.
+        progress: called after every epoch.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        UserError: a name or number is bad, the images cannot be found, or a file not be written.
+    """
+    settings = Settings(models.resolve(model), dataset, noise, epochs, seed, batch, lr)
+    out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise)
+    samples, test = _samples(dataset, "train"), _samples(dataset, "test")
+    run = _Run(settings)
+    state = out.with_name(f"{out.stem}.state.safetensors")
+    if resume and state.exists():
+        run.resume(state)
+    while run.epoch < epochs:
+        report = run.train_epoch(samples)
+        run.save(state)
+        log.info(
+            "%s epoch %d/%d loss %.4f accuracy %.4f, %.1f s", out.stem, *asdict(report).values()
+        )
+        if progress is not None:
+            progress(report)
+    checkpoint.save(run.network, out, run.measure(test))
+    state.unlink(missing_ok=True)
+    return out
+
+
+def _samples(dataset: str, split: str) -> Samples:
+    found = data.load(dataset, split)
+    return data.to_input(found.images), torch.from_numpy(found.labels)
+
+
+@contextmanager
+def _random(*parts: object) -> Iterator[None]:
+    """Seed torch's global generator for a block, and put it back after."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(*parts))
+        yield
+
+
+class _Run:
+    """A training run between two epochs."""
+
+    def __init__(self, settings: Settings) -> None:
+        known = data.dataset(settings.dataset)
+        self.settings = settings
+        self.epoch = 0
+        with _random(settings.seed, "weights"):
+            self.network: Network = models.build(settings.model, known.image_shape, known.classes)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
+
+    def train_epoch(self, samples: Samples) -> Progress:
+        settings, start = self.settings, time.perf_counter()
+        with _random(settings.seed, "epoch", self.epoch):
+            order = torch.randperm(len(samples[0]))
+            # A last batch of one image has no variance to normalise by
+            batches = [b for b in order.split(settings.batch) if len(b) > 1]
+            loss, correct = self._train_batches(samples, batches)
+        self.epoch += 1
+        count = len(order)
+        return Progress(
+            self.epoch, settings.epochs, loss / count, correct / count, time.perf_counter() - start
+        )
+
+    def _train_batches(self, samples: Samples, batches: Sequence[Tensor]) -> tuple[float, int]:
+        settings, (inputs, labels) = self.settings, samples
+        sampler = TorchSampler(derive_seed(settings.seed, "noise"))
+        if settings.noise is not None:
+            sites = self.network.accumulator_sites
+            self.network.set_noise(dict.fromkeys(sites, settings.noise), sampler, evaluation=False)
+        self.network.train()
+        loss_sum, correct, total = 0.0, 0, settings.epochs * len(batches)
+        for number, chosen in enumerate(batches):
+            step = self.epoch * len(batches) + number
+            sampler.start_batch(step * settings.batch)
+            for group in self.optimiser.param_groups:
+                group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+            logits, wanted = self.network(inputs[chosen]), labels[chosen]
+            loss = F.cross_entropy(logits, wanted)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            self._clip_weights()
+            loss_sum += loss.item() * len(chosen)
+            correct += int((logits.argmax(1) == wanted).sum())
+        self.network.clear_noise()
+        return loss_sum, correct
+
+    def _clip_weights(self) -> None:
+        """Keep weights where the quantiser has a gradient."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                if name.endswith("linear.weight"):
+                    parameter.clamp_(-1, 1)
+
+    def measure(self, test: Samples) -> checkpoint.Metadata:
+        settings, (inputs, labels) = self.settings, test
+        right = labels.numpy()
+        accuracy = float(np.mean(evaluate(self.network, inputs) == right))
+        noisy = None
+        if settings.noise is not None:
+            everywhere = dict.fromkeys(self.network.accumulator_sites, settings.noise)
+            sampler = TorchSampler(settings.seed)
+            predicted = evaluate(self.network, inputs, noise=everywhere, sampler=sampler)
+            noisy = float(np.mean(predicted == right))
+        return checkpoint.Metadata(
+            model=settings.model,
+            dataset=settings.dataset,
+            noise=None if settings.noise is None else asdict(settings.noise),
+            epochs=settings.epochs,
+            seed=settings.seed,
+            accuracy=accuracy,
+            n=len(right),
+            noisy_accuracy=noisy,
+        )
+
+    def _fields(self) -> dict[str, str]:
+        return {"settings": json.dumps(asdict(self.settings)), "epoch": str(self.epoch)}
+
+    def save(self, path: Path) -> None:
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{key}": value for key, value in values.items()}
+        checkpoint.write_tensors(tensors, path, self._fields())
+
+    def resume(self, path: Path) -> None:
+        tensors, fields = checkpoint.read_tensors(path)
+        if fields.get("settings") != self._fields()["settings"]:
+            raise UserError(
+                f"{path} is of a run with other settings: finish that one, or delete the file"
+            )
+        network = {k.removeprefix("network."): v for k, v in tensors.items() if k[0] == "n"}
+        self.network.load_state_dict(network)
+        adam = self.optimiser.state_dict()
+        adam["state"] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam."):
+                _, index, name = key.split(".")
+                adam["state"].setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict(adam)
+        self.epoch = int(fields["epoch"])
+        log.info("going on from epoch %d of %s", self.epoch, path)
+
+
+def estimated_seconds(
+    model: str, dataset: str, epochs: int, *, noise: Noise | None = None, batch: int = 100
+) -> float:
+    """Estimate how long training takes, from a few steps on made-up images; takes under a second.
+
+    Args:
+        model: a full or short name.
+        dataset: one of the known sets; it need not be there.
+        epochs: passes over the training images.
+        noise: the noise of training.
+        batch: images a step.
+    """
+    known = data.dataset(dataset)
+    run = _Run(Settings(models.resolve(model), dataset, noise, 1, 0, batch, 1e-3))
+    height, width, channels = known.image_shape
+    warm_up, steps = 3, 10
+    with _random("estimate"):
+        inputs = torch.rand(batch, channels, height, width) * 2 - 1
+        labels = torch.randint(known.classes, (batch,))
+        batches = [torch.arange(batch)] * steps
+        run._train_batches((inputs, labels), batches[:warm_up])
+        start = time.perf_counter()
+        run._train_batches((inputs, labels), batches)
+        seconds = time.perf_counter() - start
+    return seconds / steps * math.ceil(known.train_images / batch) * epochs

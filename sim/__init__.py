@@ -1,0 +1,1 @@
+"""Verilator builds and the cocotb benches that drive them."""

