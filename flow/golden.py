@@ -72,12 +72,10 @@ class Tap:
     offsets: Tensor
     """o · 2^F, int64 [C]."""
 
-    def __call__(self, v: Tensor, settings: TapSettings | None, first_image: int, **draws) -> Tensor:
-        """Return the stream behind the tap, int64 [N, C], of values, integers [N, C]."""
-        if settings is None:
-            settings = TapSettings()
+    def __call__(self, v: Tensor, settings: TapSettings, **draws: Tensor) -> Tensor:
+        """Return the stream behind the tap, int64 [N, E], of values, integers [N, E]."""
         return fixed_point.apply_tap(
-            v.to(torch.int64), self.offsets, self.format, settings, self.number, first_image, **draws
+            v.to(torch.int64), self.offsets, self.format, settings, self.number, **draws
         )
 
 
@@ -125,7 +123,6 @@ class GoldenModel:
         values: Tensor,
         noise: Mapping[str, TapSettings] | None = None,
         *,
-        first_image: int = 0,
         start: int = 0,
         stop: int | None = None,
         draws: Mapping[str, Mapping[str, Tensor]] | None = None,
@@ -136,7 +133,6 @@ class GoldenModel:
         Args:
             values: integers [N, features], the stream into layer ``start``.
             noise: settings by site; a site that is not named is clean.
-            first_image: the number of the first image, for the noise.
             start: first layer to run.
             stop: the layer before which to end; the end of the network when None.
             draws: samples already drawn, by site: keyword arguments of ``apply_tap``.
@@ -149,7 +145,7 @@ class GoldenModel:
         for layer in self.layers[start:stop]:
             if isinstance(layer, Tap):
                 site = layer.site
-                values = layer(values, noise.get(site), first_image, **draws.get(site, {}))
+                values = layer(values, noise.get(site, TapSettings()), **draws.get(site, {}))
                 if record is not None:
                     record.digests[site] = fixed_point.digest(values)
             else:
@@ -190,6 +186,7 @@ def _layer(model: ModelWrapper, node) -> Layer | None:
                 out_min=operator.get_nodeattr("OutMin"),
                 out_max=operator.get_nodeattr("OutMax"),
                 rounds=bool(operator.get_nodeattr("Rounds")),
+                step=operator.get_nodeattr("Step"),
             ),
             offsets=torch.tensor(
                 list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from torch import Tensor
 from flow.compile.finn_setup import initialise
 from flow.errors import UserError
 from flow.models import Network
+
+if TYPE_CHECKING:
+    from flow.golden import GoldenModel
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +80,15 @@ class Accelerator:
     def hardware_graph(self) -> Path:
         """FINN's graph of hardware layers, which FINN can execute."""
         return self.folder / "hardware.onnx"
+
+    def golden_model(self) -> "GoldenModel":
+        """Return the bit-exact model of the hardware graph."""
+        initialise(self.folder / "finn")
+        from qonnx.core.modelwrapper import ModelWrapper
+
+        from flow.golden import GoldenModel
+
+        return GoldenModel(ModelWrapper(str(self.hardware_graph)))
 
     def quantise(self, inputs: Tensor) -> Tensor:
         """Turn images into the integer stream, as the host does.
@@ -170,7 +183,7 @@ def _compile(
 
     model = dataflow.export(network.eval(), network.image_shape, folder / "network.onnx")
     model, quantiser = dataflow.to_hardware_layers(model)
-    model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.range))
+    model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.levels))
 
     stream = quantiser(calibration.flatten(1).numpy()).astype(np.int32)
     record = Record()
@@ -193,8 +206,8 @@ def _compile(
     for node in model.get_nodes_by_op_type("MVAU"):
         getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
     for step in (
-        SpecializeLayers(FPGA_PART),
         FoldChain(CYCLES_AN_IMAGE if cycles is None else cycles),
+        SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
         PrepareIP(FPGA_PART, CLOCK_NS),

@@ -37,6 +37,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.util.cleanup import cleanup_model
 
+from flow.compile.taps import grid
 from flow.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -56,10 +57,10 @@ class HostQuantiser:
     """QONNX type of the integer stream."""
 
     @property
-    def range(self) -> tuple[int, int]:
-        """Smallest and largest value of the stream."""
-        steps = self.thresholds.shape[1]
-        return int(self.bias), int(self.bias + self.scale * steps)
+    def levels(self) -> tuple[int, int, int]:
+        """Smallest and largest value of the stream, and the step between values."""
+        high = int(self.bias + self.scale * self.thresholds.shape[1])
+        return int(self.bias), high, grid(self.thresholds)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Quantise float32 [N, features] to whole numbers, float32 [N, features]."""

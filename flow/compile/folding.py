@@ -1,38 +1,55 @@
 """Folding: how many elements of a layer the hardware works on in one cycle."""
 
-from finn.transformation.fpgadataflow.set_folding import SetFolding
+from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
-CYCLES_AN_IMAGE = 256
+CYCLES_AN_IMAGE = 64
 """Default target; of those tried it simulates the fully connected networks fastest."""
 
 
 class FoldChain(Transformation):
-    """Fold matrix-vector units by FINN's ``SetFolding``, and what follows each like it.
+    """Fold a chain of layers to a number of cycles per image.
 
-    Taps, thresholds and label select take their producer's PE, so that no width converter stands
-    between a unit and its tap.
+    A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and of
+    equal choices the one whose SIMD is the PE before it. What follows it takes its PE, so that no
+    width converter stands between a unit and its tap; other seams get FINN's converter.
 
     Args:
         cycles: target of cycles per image.
     """
 
-    def __init__(self, cycles: int = CYCLES_AN_IMAGE) -> None:
+    def __init__(self, cycles: int) -> None:
         super().__init__()
         self.cycles = cycles
 
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
-        model = model.transform(SetFolding(self.cycles, two_pass_relaxation=False))
-        nodes = list(model.graph.node)
-        for node, follower in zip(nodes, nodes[1:], strict=False):
-            if follower.op_type.startswith("MVAU"):
-                continue
-            pe = getCustomOp(node).get_nodeattr("PE")
-            getCustomOp(follower).set_nodeattr("PE", pe)
-        first = nodes[0]
-        if first.op_type.startswith("NoiseTap"):
-            getCustomOp(first).set_nodeattr("PE", getCustomOp(nodes[1]).get_nodeattr("SIMD"))
-        return model, False
+        pe = 0
+        for node in model.graph.node:
+            operator = getCustomOp(node)
+            if node.op_type.startswith("MVAU"):
+                pe, simd = self._fold_unit(operator, pe)
+                operator.set_nodeattr("SIMD", simd)
+            elif pe == 0:
+                # in front of the first unit
+                unit = getCustomOp(model.get_nodes_by_op_type("MVAU")[0])
+                pe = self._fold_unit(unit, 0)[1]
+            operator.set_nodeattr("PE", pe)
+        return model.transform(InsertDWC()), False
+
+    def _fold_unit(self, operator, before: int) -> tuple[int, int]:
+        """Choose PE and SIMD of a matrix-vector unit fed ``before`` elements a beat."""
+        width, height = operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
+        choices = [(pe, simd) for pe in _divisors(height) for simd in _divisors(width)]
+        fast = [
+            (pe, simd) for pe, simd in choices if (width // simd) * (height // pe) <= self.cycles
+        ]
+        best = min(pe * simd for pe, simd in fast or choices[-1:])
+        equal = [(pe, simd) for pe, simd in fast or choices[-1:] if pe * simd == best]
+        return min(equal, key=lambda fold: (fold[1] != before, abs(fold[0] - fold[1])))
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]

@@ -35,6 +35,8 @@ class NoiseTap(HWCustomOp):
             "FracBits": ("i", True, 8),
             # 1: rounded back to integers, for sites whose stream keeps its type
             "Rounds": ("i", False, 0, {0, 1}),
+            # grid of a rounded output: 2 for a one-bit stream, which holds −1 and 1
+            "Step": ("i", False, 1, {1, 2}),
             # saturation bounds, in units of the output
             "OutMin": ("i", True, 0),
             "OutMax": ("i", True, 0),
@@ -191,6 +193,7 @@ module {name} (
       .IN_SIGNED(1'b{int(idt.signed())}),
       .FRAC({self.get_nodeattr("FracBits")}),
       .ROUND(1'b{self.get_nodeattr("Rounds")}),
+      .BIPOLAR(1'b{self.get_nodeattr("Step") - 1}),
       .OUT_WIDTH({odt.bitwidth()}),
       .OUT_SIGNED(1'b{int(odt.signed())}),
       .OUT_MIN({_signed64(self.get_nodeattr("OutMin"))}),

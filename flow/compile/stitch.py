@@ -1,6 +1,5 @@
 """One plain Verilog top from FINN's nodes: wiring only."""
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +45,7 @@ def stitch(model: ModelWrapper, folder: Path) -> list[Path]:
         for source in _sources(node):
             if source.name not in names:
                 names.append(source.name)
-                text = _with_relative_memories(source.read_text())
-                (rtl / source.name).write_text(text)
+                (rtl / source.name).write_text(_with_relative_memories(source.read_text(), node))
         _copy_memories(node, data)
     (rtl / f"{TOP}.sv").write_text(top_text(model))
     names.append(f"{TOP}.sv")
@@ -74,12 +72,11 @@ def _sources(node) -> list[Path]:
     ]
 
 
-def _with_relative_memories(text: str) -> str:
+def _with_relative_memories(text: str, node) -> str:
     """Let HDL find its memory files below ``data/``, wherever FINN generated them."""
-    text = re.sub(
-        r'"[^"]*/code_gen_ipgen_([^"/]+?)_[^"/_]+/memblock\.dat"', rf'"{DATA}/\1_memblock.dat"', text
-    )
-    return re.sub(r'"\./([^"/]+_)"', rf'"{DATA}/\1"', text)
+    folder = getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")
+    text = text.replace(f"{folder}/memblock.dat", f"{DATA}/{node.name}_memblock.dat")
+    return text.replace(f'"./{node.name}_"', f'"{DATA}/{node.name}_"')
 
 
 def _copy_memories(node, data: Path) -> None:
@@ -101,7 +98,7 @@ def _nodes(model: ModelWrapper) -> list[_Node]:
         found.append(
             _Node(
                 name=node.name,
-                module=operator.get_nodeattr("gen_top_module") + ("_wrapper" if mvau else ""),
+                module=operator.get_nodeattr("gen_top_module"),
                 kind=node.op_type.removesuffix("_rtl"),
                 in_bits=_bytes(operator.get_instream_width(0)),
                 out_bits=_bytes(operator.get_outstream_width(0)),

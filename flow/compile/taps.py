@@ -34,16 +34,16 @@ class InsertNoiseTaps(Transformation):
         all_sites: every site of the network in the order of the data; the place in this list is
             the site's number in the noise counter.
         tapped: the sites to put taps on.
-        input_range: smallest and largest value of the integer input stream.
+        input_levels: smallest and largest value of the integer input stream, and its grid.
     """
 
     def __init__(
-        self, all_sites: Sequence[str], tapped: Iterable[str], input_range: tuple[int, int]
+        self, all_sites: Sequence[str], tapped: Iterable[str], input_levels: tuple[int, int, int]
     ) -> None:
         super().__init__()
         self.all_sites = list(all_sites)
         self.tapped = set(tapped)
-        self.input_range = input_range
+        self.input_levels = input_levels
 
     def apply(self, model):
         """Apply to the whole graph at once."""
@@ -51,7 +51,7 @@ class InsertNoiseTaps(Transformation):
         layer = ""
         if "input" in self.tapped:
             first = model.graph.node[0]
-            self._insert(model, first.input[0], "input", rounds=True, bounds=self.input_range)
+            self._insert_activation_tap(model, first.input[0], "input", *self.input_levels)
         for node in [n for n in model.graph.node if n.op_type != "NoiseTap"]:
             if node.op_type == "MVAU":
                 site = next(accumulators)
@@ -59,10 +59,10 @@ class InsertNoiseTaps(Transformation):
                 if site in self.tapped:
                     self._insert_accumulator_tap(model, node, site)
             elif node.op_type == "Thresholding" and f"{layer}.act" in self.tapped:
-                operator = getCustomOp(node)
-                low = operator.get_nodeattr("ActVal")
-                bounds = (low, low + operator.get_nodeattr("numSteps"))
-                self._insert(model, node.output[0], f"{layer}.act", rounds=True, bounds=bounds)
+                low = getCustomOp(node).get_nodeattr("ActVal")
+                thresholds = model.get_initializer(node.input[1])
+                levels = (low, low + thresholds.shape[1], grid(thresholds))
+                self._insert_activation_tap(model, node.output[0], f"{layer}.act", *levels)
         for step in (
             GiveUniqueNodeNames(),
             GiveReadableTensorNames(),
@@ -86,17 +86,18 @@ class InsertNoiseTaps(Transformation):
         else:
             width = WIDTH_AT_END
         bounds = (-(1 << width - 1), (1 << width - 1) - 1)
-        self._insert(model, edge, site, rounds=False, bounds=bounds, datatype=f"INT{width}")
+        self._insert(model, edge, site, bounds, outputDataType=f"INT{width}")
+
+    def _insert_activation_tap(
+        self, model: ModelWrapper, edge: str, site: str, low: int, high: int, step: int
+    ) -> None:
+        datatype = model.get_tensor_datatype(edge).name
+        self._insert(
+            model, edge, site, (low, high), outputDataType=datatype, Rounds=1, Step=step
+        )
 
     def _insert(
-        self,
-        model: ModelWrapper,
-        edge: str,
-        site: str,
-        *,
-        rounds: bool,
-        bounds: tuple[int, int],
-        datatype: str | None = None,
+        self, model: ModelWrapper, edge: str, site: str, bounds: tuple[int, int], **attributes
     ) -> None:
         """Put a tap between an edge's producer and its consumer."""
         shape = model.get_tensor_shape(edge)
@@ -104,8 +105,7 @@ class InsertNoiseTaps(Transformation):
         noisy = model.make_new_valueinfo_name()
         idt = model.get_tensor_datatype(edge)
         model.graph.value_info.append(helper.make_tensor_value_info(noisy, TensorProto.FLOAT, shape))
-        odt = DataType[datatype] if datatype else idt
-        model.set_tensor_datatype(noisy, odt)
+        model.set_tensor_datatype(noisy, DataType[attributes["outputDataType"]])
         tap = helper.make_node(
             "NoiseTap",
             [edge],
@@ -115,18 +115,22 @@ class InsertNoiseTaps(Transformation):
             NumChannels=shape[-1],
             PE=1,
             inputDataType=idt.name,
-            outputDataType=odt.name,
             numInputVectors=list(shape[:-1]),
             FracBits=FRACTION_BITS,
-            Rounds=int(rounds),
             OutMin=bounds[0],
             OutMax=bounds[1],
             SiteName=site,
             Site=self.all_sites.index(site),
+            **attributes,
         )
         index = list(model.graph.node).index(consumer)
         consumer.input[0] = noisy
         model.graph.node.insert(index, tap)
+
+
+def grid(thresholds: np.ndarray) -> int:
+    """Return the step between outputs: 2 where each threshold comes as a pair, that is, for ±1."""
+    return 2 if thresholds.shape[1] == 2 and (np.diff(thresholds) == 0).all() else 1
 
 
 def _width_for_thresholds(thresholds: np.ndarray) -> int:

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// Indices of the K largest of LABELS values, the largest first; among equals the lowest index.
+//
+// Takes LABELS / PE beats of PE values, value l of beat b having index b * PE + l, and gives K
+// beats of one index each. Input runs at a beat a clock, except that an image's last beat waits
+// while indices of the image before are still to be taken. Reset: empty.
+//
+// Equal to FINN's Python execution of LabelSelect (ONNX TopK), ties included. It does not cut the
+// combinational path from m_axis_tready to s_axis_tready.
+
+module label_select #(
+    int unsigned LABELS = 10,
+    int unsigned PE = 2,  // values of a beat, a divisor of LABELS
+    int unsigned K = 1,
+    int unsigned IN_WIDTH = 16,
+    bit IN_SIGNED = 1'b1,
+    int unsigned OUT_WIDTH = 8,
+    localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
+    localparam int unsigned OutBits = (OUT_WIDTH + 7) / 8 * 8
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic               s_axis_tvalid,
+    output logic               s_axis_tready,
+    input  logic [ InBits-1:0] s_axis_tdata,
+    output logic               m_axis_tvalid,
+    input  logic               m_axis_tready,
+    output logic [OutBits-1:0] m_axis_tdata
+);
+  localparam int unsigned Beats = LABELS / PE;
+
+  // one more bit than the input, so that signed and unsigned values compare alike
+  typedef logic signed [IN_WIDTH:0] value_t;
+
+  logic [31:0] beat_q, left_q;
+  value_t best_q[K];
+  logic [OUT_WIDTH-1:0] index_q[K];
+  logic [OUT_WIDTH-1:0] out_q[K];
+  logic last_beat, taken;
+
+  assign last_beat = beat_q == Beats - 1;
+  assign taken = left_q == '0 || (left_q == 1 && m_axis_tready);
+  assign s_axis_tready = !last_beat || taken;
+  assign m_axis_tvalid = left_q != '0;
+  assign m_axis_tdata = OutBits'(out_q[0]);
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      beat_q <= '0;
+      left_q <= '0;
+    end else begin
+      if (m_axis_tvalid && m_axis_tready) begin
+        left_q <= left_q - 1;
+        for (int k = 1; k < K; k++) out_q[k-1] <= out_q[k];
+      end
+      if (s_axis_tvalid && s_axis_tready) begin
+        value_t best[K];
+        logic [OUT_WIDTH-1:0] index[K];
+        best  = best_q;
+        index = index_q;
+        for (int l = 0; l < PE; l++) begin
+          value_t value;
+          logic [31:0] label;
+          logic [IN_WIDTH-1:0] raw;
+          raw = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
+          value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
+          label = beat_q * PE + 32'(l);
+          // insert behind all that are as large; places that are not filled yet count as smaller
+          for (int k = K - 1; k >= 0; k--) begin
+            if (32'(k) >= label || value > best[k]) begin
+              if (k < K - 1) begin
+                best[k+1]  = best[k];
+                index[k+1] = index[k];
+              end
+              best[k]  = value;
+              index[k] = OUT_WIDTH'(label);
+            end
+          end
+        end
+        best_q  <= best;
+        index_q <= index;
+        beat_q  <= last_beat ? '0 : beat_q + 1;
+        if (last_beat) begin
+          out_q  <= index;
+          left_q <= K;
+        end
+      end
+    end
+  end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk) disable iff (!rst_n)
+      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
+  else $error("label_select: the output changed before it was taken");
+`endif
+
+  initial begin
+    if (PE == 0 || LABELS % PE != 0) $fatal(1, "label_select: PE must divide LABELS");
+    if (K == 0 || K > LABELS) $fatal(1, "label_select: K must be 1 to LABELS");
+    if (LABELS > 2 ** OUT_WIDTH) $fatal(1, "label_select: OUT_WIDTH cannot hold every index");
+  end
+endmodule

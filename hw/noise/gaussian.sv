@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//
+// Random words to samples of the distribution in gaussian_pkg, signed, with 12 fractional bits.
+//
+//   |z| = (base - (fall * t >> PositionBits) + half) >> GuardBits
+//
+// Bit 31 of a word is the sign. The leading zeros of the rest pick an octave of the tail
+// probability, the next bits a segment of it, and t is the position in the segment.
+//
+// Latency 2 enabled clocks, one row a clock. `in_valid` marks a row; a row keeps its place only
+// with `en` high. No reset: the user of the samples knows which are valid.
+//
+// Reference: Lee et al., hierarchical segmentation for hardware inversion.
+
+module gaussian
+  import gaussian_pkg::*;
+#(
+    int unsigned LANES = 1
+) (
+    input  logic                   clk,
+    input  logic                   en,
+    input  logic                   in_valid,
+    input  logic [LANES-1:0][31:0] words,
+    output logic [LANES-1:0][15:0] samples    // signed
+);
+  localparam int unsigned Rest = 30 - SegmentBits - PositionBits;
+
+  logic valid_q;
+  logic [LANES-1:0] sign_q;
+  logic [LANES-1:0][BaseBits-1:0] base_q;
+  logic [LANES-1:0][FallBits-1:0] fall_q;
+  logic [LANES-1:0][PositionBits-1:0] position_q;
+
+  function automatic logic [4:0] leading_zeros(input logic [30:0] m);
+    logic [31:0] v;
+    logic [4:0] count;
+    v = {m, 1'b1};
+    count = '0;
+    if (v[31:16] == '0) begin
+      count[4] = 1'b1;
+      v = v << 16;
+    end
+    if (v[31:24] == '0) begin
+      count[3] = 1'b1;
+      v = v << 8;
+    end
+    if (v[31:28] == '0) begin
+      count[2] = 1'b1;
+      v = v << 4;
+    end
+    if (v[31:30] == '0) begin
+      count[1] = 1'b1;
+      v = v << 2;
+    end
+    if (!v[31]) count[0] = 1'b1;
+    return count;
+  endfunction
+
+  always_ff @(posedge clk) begin
+    if (en && in_valid) begin
+      for (int l = 0; l < LANES; l++) begin
+        logic [4:0] octave;
+        logic [29:0] aligned;  // below the leading one
+        logic [BaseBits+FallBits-1:0] entry;
+        octave = leading_zeros(words[l][30:0]);
+        aligned = 30'(words[l][30:0] << octave);
+        entry = Table[{octave, aligned[29-:SegmentBits]}];
+        sign_q[l] <= words[l][31];
+        {base_q[l], fall_q[l]} <= entry;
+        position_q[l] <= aligned[29-SegmentBits-:PositionBits];
+      end
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (en) valid_q <= in_valid;
+    if (en && valid_q) begin
+      for (int l = 0; l < LANES; l++) begin
+        logic [FallBits+PositionBits-1:0] drop;
+        logic [BaseBits-1:0] size;
+        drop = (FallBits + PositionBits)'(fall_q[l]) * (FallBits + PositionBits)'(position_q[l]);
+        size = base_q[l] - BaseBits'(drop >> PositionBits) + BaseBits'(1 << (GuardBits - 1));
+        size = size >> GuardBits;
+        samples[l] <= sign_q[l] ? -16'(size) : 16'(size);
+      end
+    end
+  end
+
+  initial begin
+    if (Rest > 30) $fatal(1, "gaussian: segment and position need more bits than a word has");
+  end
+endmodule

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+//
+// Noise on a stream: each element gets noise that depends on (seed, site, image, element) alone.
+//
+//   mul, then add:  v = (acc << F) + rs((acc + o) sm z1) + rs(sa z2)
+//   add, then mul:  v = (acc << F) + n + rs((((acc + o) << F) + n) sm z1)     n = rs(sa z2)
+//
+// F = FRAC; rs rounds to F fractional bits; sm and sa are registers with 16 fractional bits; z1
+// (draw 0) and z2 (draw 1) are samples with 12. With ROUND, v is rounded back to an integer. Then
+// it saturates to OUT_MIN..OUT_MAX. Element e of an image is lane e mod PE of beat e div PE.
+//
+// Settings are written to a shadow set over the cfg bus and armed by writing START (address 7).
+// They take effect in front of the image of that number, counted from reset; the tap alone waits
+// some 15 clocks for its own pipeline to empty, nothing around it drains. cfg_pending is high from
+// the write of START until then; the shadow set must not be written meanwhile.
+//
+//   0 SEED_LOW  1 SEED_HIGH  2 IMAGE_BASE  3 SIGMA_ADD  4 SIGMA_MUL
+//   5 CONTROL (bit 0 enable, bit 1 add first)  7 START
+//
+// Latency 15 clocks, one beat a clock. Reset: disabled, empty, image 0. Noise advances with the
+// beats, never with the clock. `digest` hashes the output stream of each image: d <- d K + v, and
+// is given for a clock after the image's last beat has left.
+//
+// It does not cut the combinational path from m_axis_tready to s_axis_tready.
+// Reference: "Walking Noise" (Borras, Klein, Froening, ECML PKDD 2024) for the noise model.
+
+module noise_tap #(
+    int unsigned CHANNELS = 4,  // elements of a pixel
+    int unsigned PE = 2,  // elements of a beat, a divisor of CHANNELS
+    int unsigned PIXELS = 1,  // pixels of an image
+    int unsigned IN_WIDTH = 8,
+    bit IN_SIGNED = 1'b1,
+    int unsigned FRAC = 8,  // F, 1..12
+    bit ROUND = 1'b0,
+    bit BIPOLAR = 1'b0,  // with ROUND: only OUT_MIN and OUT_MAX are levels, parted at 0
+    int unsigned OUT_WIDTH = 16,  // at most 32
+    bit OUT_SIGNED = 1'b1,
+    logic signed [63:0] OUT_MIN = -64'sd32768,
+    logic signed [63:0] OUT_MAX = 64'sd32767,
+    int unsigned OFFSET_WIDTH = 1,
+    logic [CHANNELS*OFFSET_WIDTH-1:0] OFFSETS = '0,  // o << F of each channel, signed
+    int unsigned SITE = 0,  // 0..254
+    localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
+    localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic               cfg_valid,
+    input  logic [        7:0] cfg_site,      // 255: every tap
+    input  logic [        3:0] cfg_addr,
+    input  logic [       31:0] cfg_data,
+    output logic               cfg_pending,
+    input  logic               s_axis_tvalid,
+    output logic               s_axis_tready,
+    input  logic [ InBits-1:0] s_axis_tdata,
+    output logic               m_axis_tvalid,
+    input  logic               m_axis_tready,
+    output logic [OutBits-1:0] m_axis_tdata,
+    output logic               digest_valid,
+    output logic [       31:0] digest
+);
+  localparam int unsigned Elements = PIXELS * CHANNELS;
+  localparam int unsigned Beats = Elements / PE;
+  localparam int unsigned Folds = CHANNELS / PE;
+  localparam bit Aligned = PE % 4 == 0;
+  localparam int unsigned Blocks = Aligned ? PE / 4 : (4 % PE == 0) ? 1 : (PE + 2) / 4 + 1;
+
+  // stages: ten rounds, two for the Gaussian, then scale, multiply, sum
+  localparam int unsigned Rounds = 10;
+  localparam int unsigned ToScale = Rounds + 2;
+  localparam int unsigned ToMultiply = ToScale + 1;
+  localparam int unsigned ToSum = ToMultiply + 1;
+
+  function automatic int unsigned larger(input int unsigned a, input int unsigned b);
+    return a > b ? a : b;
+  endfunction
+  // holds (acc + o) << F plus the largest additive noise, 2^32 * 2^15 / 2^(28 - F)
+  localparam int unsigned Wide = larger(larger(IN_WIDTH + 1 + FRAC, 19 + FRAC + 1), OFFSET_WIDTH) + 2;
+  localparam int unsigned GainWidth = 24 + 16;
+  localparam int unsigned SumWidth = Wide + GainWidth - 28 + 2;
+  localparam logic [31:0] DigestMultiplier = 32'h9e37_79b1;
+
+  typedef struct packed {
+    logic [1:0][31:0] seed;
+    logic [31:0] image_base;
+    logic [31:0] sigma_add;
+    logic [23:0] sigma_mul;
+    logic add_first;
+    logic enable;
+  } settings_t;
+
+  settings_t shadow_q, active_q;
+  logic pending_q;
+  logic [31:0] start_q, count_q, image_q, beat_q, element_q;
+  logic [ToSum-1:0] valid_q;
+  logic en, accept, boundary, swap, last_beat;
+  logic adds, multiplies;
+
+  assign en = !m_axis_tvalid || m_axis_tready;
+  assign last_beat = beat_q == Beats - 1;
+  assign boundary = pending_q && beat_q == '0 && count_q >= start_q;
+  assign swap = boundary && valid_q == '0;
+  assign s_axis_tready = en && !boundary;
+  assign accept = s_axis_tvalid && s_axis_tready;
+  assign cfg_pending = pending_q;
+  assign adds = active_q.enable && active_q.sigma_add != '0;
+  assign multiplies = active_q.enable && active_q.sigma_mul != '0;
+
+  // settings and position
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      shadow_q  <= '0;
+      active_q  <= '0;
+      pending_q <= 1'b0;
+      start_q   <= '0;
+      count_q   <= '0;
+      image_q   <= '0;
+      beat_q    <= '0;
+      element_q <= '0;
+    end else begin
+      if (accept) begin
+        beat_q    <= last_beat ? '0 : beat_q + 1;
+        element_q <= last_beat ? '0 : element_q + PE;
+        if (last_beat) begin
+          count_q <= count_q + 1;
+          image_q <= image_q + 1;
+        end
+      end
+      if (swap) begin
+        active_q  <= shadow_q;
+        image_q   <= shadow_q.image_base;
+        pending_q <= 1'b0;
+      end
+      if (cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff)) begin
+        unique case (cfg_addr)
+          4'd0: shadow_q.seed[0] <= cfg_data;
+          4'd1: shadow_q.seed[1] <= cfg_data;
+          4'd2: shadow_q.image_base <= cfg_data;
+          4'd3: shadow_q.sigma_add <= cfg_data;
+          4'd4: shadow_q.sigma_mul <= cfg_data[23:0];
+          4'd5: {shadow_q.add_first, shadow_q.enable} <= cfg_data[1:0];
+          4'd7: begin
+            start_q   <= cfg_data;
+            pending_q <= 1'b1;
+          end
+          default: ;
+        endcase
+      end
+    end
+  end
+
+  // what waits for its noise: data, and the place of its first element among the words
+  localparam int unsigned Depth = 16;
+  logic [InBits-1:0] waiting[Depth];
+  logic [1:0] waiting_place[Depth];
+  logic [3:0] write_q, words_read_q, read_q;
+  logic words_valid;
+  assign words_valid = en && valid_q[Rounds-1];
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      valid_q      <= '0;
+      write_q      <= '0;
+      words_read_q <= '0;
+      read_q       <= '0;
+    end else if (en) begin
+      valid_q <= {valid_q[ToSum-2:0], accept};
+      if (accept) begin
+        waiting[write_q] <= s_axis_tdata;
+        waiting_place[write_q] <= Aligned ? '0 : element_q[1:0];
+        write_q <= write_q + 1;
+      end
+      if (valid_q[Rounds-1]) words_read_q <= words_read_q + 1;
+      if (valid_q[ToSum-1]) read_q <= read_q + 1;
+    end
+  end
+
+  // samples: draw 0 multiplies, draw 1 adds
+  logic [1:0][Blocks-1:0][3:0][31:0] words;
+  logic [1:0][PE-1:0][15:0] samples;
+  for (genvar d = 0; d < 2; d++) begin : gen_draw
+    logic uses;
+    logic [Blocks-1:0][3:0][31:0] counter;
+    logic [PE-1:0][31:0] lane_words;
+    assign uses = d == 0 ? multiplies : adds;
+    always_comb begin
+      for (int b = 0; b < Blocks; b++) begin
+        counter[b] = {32'd0, 16'(SITE), 16'(d), image_q, (element_q >> 2) + 32'(b)};
+      end
+    end
+    philox4x32 #(
+        .BLOCKS(Blocks)
+    ) u_philox (
+        .clk,
+        .rst_n,
+        .en,
+        .key(active_q.seed),
+        .in_valid(accept && uses),
+        .counter,
+        .words(words[d])
+    );
+    always_comb begin
+      for (int l = 0; l < PE; l++) begin
+        int unsigned place;
+        place = 32'(l) + (Aligned ? 0 : 32'(waiting_place[words_read_q]));
+        lane_words[l] = words[d][place/4][place%4];
+      end
+    end
+    gaussian #(
+        .LANES(PE)
+    ) u_gaussian (
+        .clk,
+        .en,
+        .in_valid(words_valid && uses),
+        .words(lane_words),
+        .samples(samples[d])
+    );
+  end
+
+  logic signed [Wide-1:0] added_q[PE], added_at_sum_q[PE];
+  logic signed [GainWidth-1:0] gain_q[PE];
+  logic signed [SumWidth-1:0] product_q[PE];
+  logic [3:0] multiply_read_q;
+  logic [31:0] multiply_fold_q;
+
+  function automatic logic signed [Wide-1:0] widened(input logic [InBits-1:0] data, input int l);
+    logic [IN_WIDTH-1:0] acc;
+    acc = data[l*IN_WIDTH+:IN_WIDTH];
+    return IN_SIGNED ? Wide'($signed(acc)) <<< FRAC : Wide'(acc) << FRAC;
+  endfunction
+
+  function automatic logic [OUT_WIDTH-1:0] limited(input logic signed [SumWidth-1:0] v);
+    logic signed [SumWidth-1:0] r;
+    if (ROUND && BIPOLAR) return v < 0 ? OUT_WIDTH'(OUT_MIN) : OUT_WIDTH'(OUT_MAX);
+    r = ROUND ? (v + (SumWidth'(1) <<< (FRAC - 1))) >>> FRAC : v;
+    if (r < SumWidth'(OUT_MIN)) return OUT_WIDTH'(OUT_MIN);
+    if (r > SumWidth'(OUT_MAX)) return OUT_WIDTH'(OUT_MAX);
+    return OUT_WIDTH'(r);
+  endfunction
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      multiply_read_q <= '0;
+      multiply_fold_q <= '0;
+    end else if (en && valid_q[ToMultiply-1]) begin
+      multiply_read_q <= multiply_read_q + 1;
+      multiply_fold_q <= multiply_fold_q == Folds - 1 ? '0 : multiply_fold_q + 1;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (en && valid_q[ToScale-1] && adds) begin
+      for (int l = 0; l < PE; l++) begin
+        logic signed [47:0] scaled;
+        scaled = 48'($signed({1'b0, active_q.sigma_add})) * 48'($signed(samples[1][l]));
+        added_q[l] <= Wide'((scaled + (48'sd1 <<< (27 - FRAC))) >>> (28 - FRAC));
+      end
+    end
+    if (en && valid_q[ToScale-1] && multiplies) begin
+      for (int l = 0; l < PE; l++) begin
+        gain_q[l] <= GainWidth'($signed({1'b0, active_q.sigma_mul})) * GainWidth'($signed(samples[0][l]));
+      end
+    end
+    if (en && valid_q[ToMultiply-1] && adds) added_at_sum_q <= added_q;
+    if (en && valid_q[ToMultiply-1] && multiplies) begin
+      for (int l = 0; l < PE; l++) begin
+        logic signed [OFFSET_WIDTH-1:0] offset;
+        logic signed [Wide-1:0] base;
+        logic signed [Wide+GainWidth-1:0] product;
+        offset = OFFSETS[(multiply_fold_q*PE+32'(l))*OFFSET_WIDTH+:OFFSET_WIDTH];
+        base = widened(waiting[multiply_read_q], l) + Wide'(offset);
+        if (active_q.add_first && adds) base = base + added_q[l];
+        product = (Wide + GainWidth)'(base) * (Wide + GainWidth)'(gain_q[l]);
+        product_q[l] <= SumWidth'((product + ((Wide + GainWidth)'(1) <<< 27)) >>> 28);
+      end
+    end
+  end
+
+  // output register
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      m_axis_tvalid <= 1'b0;
+    end else if (en) begin
+      m_axis_tvalid <= valid_q[ToSum-1];
+      if (valid_q[ToSum-1]) begin
+        for (int l = 0; l < PE; l++) begin
+          logic signed [SumWidth-1:0] v;
+          v = SumWidth'(widened(waiting[read_q], l));
+          if (adds) v = v + SumWidth'(added_at_sum_q[l]);
+          if (multiplies) v = v + product_q[l];
+          m_axis_tdata[l*OUT_WIDTH+:OUT_WIDTH] <= limited(v);
+        end
+      end
+    end
+  end
+  if (OutBits > PE * OUT_WIDTH) begin : gen_padding
+    always_ff @(posedge clk) m_axis_tdata[OutBits-1:PE*OUT_WIDTH] <= '0;
+  end
+
+  // digest of what has left
+  logic [31:0] digest_q, out_beat_q;
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      digest_valid <= 1'b0;
+      out_beat_q   <= '0;
+      digest_q     <= '0;
+    end else begin
+      digest_valid <= 1'b0;
+      if (m_axis_tvalid && m_axis_tready) begin
+        logic [31:0] d;
+        d = out_beat_q == '0 ? '0 : digest_q;
+        for (int l = 0; l < PE; l++) begin
+          logic [OUT_WIDTH-1:0] v;
+          v = m_axis_tdata[l*OUT_WIDTH+:OUT_WIDTH];
+          d = d * DigestMultiplier + (OUT_SIGNED ? 32'($signed(v)) : 32'(v));
+        end
+        digest_q     <= d;
+        digest_valid <= out_beat_q == Beats - 1;
+        out_beat_q   <= out_beat_q == Beats - 1 ? '0 : out_beat_q + 1;
+      end
+    end
+  end
+  assign digest = digest_q;
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk) disable iff (!rst_n)
+      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
+  else $error("noise_tap: the output changed before it was taken");
+`endif
+
+  initial begin
+    if (PE == 0 || CHANNELS % PE != 0) $fatal(1, "noise_tap: PE must divide CHANNELS");
+    if (PIXELS == 0) $fatal(1, "noise_tap: an image has at least one pixel");
+    if (FRAC < 1 || FRAC > 12) $fatal(1, "noise_tap: FRAC must be 1 to 12");
+    if (OUT_WIDTH > 32) $fatal(1, "noise_tap: the output has at most 32 bits an element");
+    if (SITE > 254) $fatal(1, "noise_tap: SITE must be 0 to 254");
+  end
+endmodule

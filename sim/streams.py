@@ -1,0 +1,55 @@
+"""Driver and monitor of a valid/ready stream, with random stalls, for kernel benches."""
+
+import random
+
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+
+
+async def reset(dut, clocks: int = 3) -> None:
+    """Hold reset for some clocks; streams idle."""
+    dut.rst_n.value = 0
+    dut.s_axis_tvalid.value = 0
+    dut.m_axis_tready.value = 0
+    for _ in range(clocks):
+        await RisingEdge(dut.clk)
+    await FallingEdge(dut.clk)
+    dut.rst_n.value = 1
+
+
+async def drive(dut, beats: list[int], idle: float, rng: random.Random) -> None:
+    """Send beats on ``s_axis``; between beats, stay idle with probability ``idle`` a clock."""
+    for beat in beats:
+        while rng.random() < idle:
+            await FallingEdge(dut.clk)
+        dut.s_axis_tvalid.value = 1
+        dut.s_axis_tdata.value = beat
+        taken = False
+        while not taken:
+            await ReadOnly()
+            taken = bool(dut.s_axis_tready.value)
+            await FallingEdge(dut.clk)
+        dut.s_axis_tvalid.value = 0
+
+
+async def collect(dut, count: int, stall: float, rng: random.Random) -> list[int]:
+    """Take beats from ``m_axis``; hold ready low with probability ``stall`` a clock."""
+    beats: list[int] = []
+    while len(beats) < count:
+        dut.m_axis_tready.value = int(rng.random() >= stall)
+        await ReadOnly()
+        if dut.m_axis_tvalid.value and dut.m_axis_tready.value:
+            beats.append(int(dut.m_axis_tdata.value))
+        await FallingEdge(dut.clk)
+    dut.m_axis_tready.value = 0
+    return beats
+
+
+def pack(values: list[int], bits: int) -> int:
+    """Pack one beat, the first value in the lowest bits."""
+    return sum((v & ((1 << bits) - 1)) << (i * bits) for i, v in enumerate(values))
+
+
+def unpack(beat: int, lanes: int, bits: int, signed: bool) -> list[int]:
+    """Undo ``pack``."""
+    values = [(beat >> (i * bits)) & ((1 << bits) - 1) for i in range(lanes)]
+    return [v - (v >> (bits - 1) << bits) for v in values] if signed else values

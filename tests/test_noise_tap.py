@@ -1,0 +1,202 @@
+"""The noise tap in RTL against its Python twin, bit for bit."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from flow.fixed_point import TapFormat, TapSettings, apply_tap, digest, round_shift
+from sim.runner import REPOSITORY, run_sim
+
+HW = REPOSITORY / "hw" / "noise"
+SOURCES = [HW / f"{name}.sv" for name in ("gaussian_pkg", "gaussian", "philox4x32", "noise_tap")]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One configuration of the hardware."""
+
+    channels: int
+    pe: int
+    pixels: int
+    in_bits: int
+    out_bits: int
+    in_signed: bool = True
+    out_signed: bool = True
+    frac: int = 8
+    rounds: bool = False
+    bipolar: bool = False
+    bounds: tuple[int, int] | None = None
+    offset_bits: int = 1
+    site: int = 3
+
+    @property
+    def format(self) -> TapFormat:
+        low, high = self.bounds or (-(1 << self.out_bits - 1), (1 << self.out_bits - 1) - 1)
+        return TapFormat(self.frac, low, high, self.rounds, 2 if self.bipolar else 1)
+
+
+SHAPES = {
+    "one lane": Shape(channels=6, pe=1, pixels=2, in_bits=7, out_bits=16),
+    "two lanes, offsets": Shape(8, 2, 1, in_bits=12, out_bits=24, offset_bits=14),
+    "ten lanes": Shape(10, 10, 1, in_bits=8, out_bits=32),
+    "five lanes": Shape(15, 5, 2, in_bits=9, out_bits=18, frac=6),
+    "sixteen lanes": Shape(32, 16, 3, in_bits=11, out_bits=17, offset_bits=16),
+    "rounded": Shape(
+        8, 4, 2, in_bits=4, out_bits=4, in_signed=False, out_signed=False, rounds=True,
+        bounds=(0, 15),
+    ),
+    "one bit": Shape(8, 8, 1, in_bits=2, out_bits=2, rounds=True, bipolar=True, bounds=(-1, 1)),
+}  # fmt: skip
+
+SEED = 0x0123_4567_89AB_CDEF
+ADDITIVE = TapSettings(seed=SEED, sigma_add=5 << 15, enable=True)
+POINTS = [
+    TapSettings(),
+    ADDITIVE,
+    replace(ADDITIVE, image_base=1000, sigma_add=0xFFFF_FFFF),
+    TapSettings(seed=SEED, sigma_mul=3 << 14, enable=True),
+    TapSettings(seed=1, sigma_add=9 << 14, sigma_mul=0xFF_FFFF, enable=True, image_base=5),
+    TapSettings(seed=1, sigma_add=9 << 14, sigma_mul=1 << 16, enable=True, add_first=True),
+    replace(ADDITIVE, enable=False),
+    replace(ADDITIVE, image_base=0xFFFF_FFF0),
+]
+IMAGES = 3
+
+
+def stimulus(shape: Shape, images: int = IMAGES * len(POINTS)) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    low = -(1 << shape.in_bits - 1) if shape.in_signed else 0
+    low, high = shape.bounds or (low, low + (1 << shape.in_bits) - 1)
+    count = (images, shape.pixels * shape.channels)
+    values = torch.randint(low, high + 1, count, generator=generator)
+    return values | 1 if shape.bipolar else values
+
+
+def offsets(shape: Shape) -> torch.Tensor:
+    if shape.offset_bits == 1:
+        return torch.zeros(shape.channels, dtype=torch.int64)
+    limit = 1 << shape.offset_bits - 1
+    return torch.randint(
+        -limit, limit, (shape.channels,), generator=torch.Generator().manual_seed(6)
+    )
+
+
+def twin(shape: Shape, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    out = [
+        apply_tap(part, offsets(shape), shape.format, settings, shape.site)
+        for part, settings in zip(values.split(IMAGES), POINTS, strict=True)
+    ]
+    stream = torch.cat(out)
+    return stream, digest(stream)
+
+
+def run_rtl(shape, values, workdir: Path, *, idle=0.0, stall=0.0, interrupt=0, points=POINTS):
+    fmt = shape.format
+    packed = sum(
+        (int(o) % (1 << shape.offset_bits)) << (c * shape.offset_bits)
+        for c, o in enumerate(offsets(shape))
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "in.json").write_text(
+        json.dumps(
+            {
+                "beats": values.reshape(-1, shape.pe).tolist(),
+                "points": [list(s.registers(i * IMAGES)) for i, s in enumerate(points)],
+                "site": shape.site,
+                "in_bits": shape.in_bits,
+                "out_bits": shape.out_bits,
+                "out_signed": shape.out_signed,
+                "idle": idle,
+                "stall": stall,
+                "interrupt": interrupt,
+                "seed": 11,
+            }
+        )
+    )
+    run_sim(
+        "noise_tap",
+        SOURCES,
+        "sim.noise_tap_bench",
+        workdir=workdir,
+        parameters={
+            "CHANNELS": shape.channels,
+            "PE": shape.pe,
+            "PIXELS": shape.pixels,
+            "IN_WIDTH": shape.in_bits,
+            "IN_SIGNED": int(shape.in_signed),
+            "FRAC": shape.frac,
+            "ROUND": int(shape.rounds),
+            "BIPOLAR": int(shape.bipolar),
+            "OUT_WIDTH": shape.out_bits,
+            "OUT_SIGNED": int(shape.out_signed),
+            "OUT_MIN": f"64'sh{fmt.out_min & (1 << 64) - 1:x}",
+            "OUT_MAX": f"64'sh{fmt.out_max:x}",
+            "OFFSET_WIDTH": shape.offset_bits,
+            "OFFSETS": f"{shape.channels * shape.offset_bits}'h{packed:x}",
+            "SITE": shape.site,
+        },
+    )
+    out = json.loads((workdir / "out.json").read_text())
+    return torch.tensor(out["values"]).reshape(len(values), -1), torch.tensor(out["digests"])
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_rtl_equals_twin_with_settings_changed_between_images(shape, tmp_path):
+    values = stimulus(shape)
+    stream, digests = twin(shape, values)
+    for name, conditions in {
+        "smooth": {},
+        "stalls": {"idle": 0.4, "stall": 0.5},
+        "reset": {"idle": 0.2, "stall": 0.2, "interrupt": 7},
+    }.items():
+        rtl, rtl_digests = run_rtl(shape, values, tmp_path / name, **conditions)
+        differing = (rtl != stream).nonzero()
+        assert not len(differing), f"{name}: first at image, element {differing[0].tolist()}"
+        assert torch.equal(rtl_digests, digests), name
+
+
+def test_every_setting_of_the_stimulus_matters():
+    shape = SHAPES["two lanes, offsets"]
+    values = stimulus(shape, IMAGES)
+    streams = [
+        apply_tap(values, offsets(shape), shape.format, settings, shape.site)
+        for settings in POINTS
+        if settings.enable
+    ]
+    for i, a in enumerate(streams):
+        assert not torch.equal(a, values << shape.frac)
+        assert not any(torch.equal(a, b) for b in streams[:i])
+
+
+def test_product_beyond_63_bits_is_exact():
+    shape = TapFormat(frac=8, out_min=-(1 << 62), out_max=1 << 62)
+    settings = TapSettings(seed=3, sigma_add=0xFFFF_FFFF, sigma_mul=0xFF_FFFF, enable=True)
+    settings = replace(settings, add_first=True)
+    acc = torch.tensor([[(1 << 23) - 1, -(1 << 23)]])
+    z1 = torch.tensor([[26000, -26000]])
+    z2 = torch.tensor([[25999, 25998]])
+    out = apply_tap(acc, torch.zeros(2, dtype=torch.int64), shape, settings, 0, z1=z1, z2=z2)
+    for column in range(2):
+        a, g, n = (int(t[0, column]) for t in (acc, z1, z2))
+        added = (settings.sigma_add * n + (1 << 19)) >> 20
+        product = ((a << 8) + added) * settings.sigma_mul * g
+        assert out[0, column] == (a << 8) + added + ((product + (1 << 27)) >> 28)
+
+
+def test_round_shift_rounds_halves_up():
+    assert round_shift(torch.tensor([3, 2, 1, 0, -1, -2, -3, -6]), 2).tolist() == [
+        1, 1, 0, 0, 0, 0, -1, -1,
+    ]  # fmt: skip
+
+
+def test_digest_changes_with_any_single_element():
+    values = torch.arange(12).reshape(1, 12) - 6
+    clean = digest(values)
+    for element in range(12):
+        for delta in (1, -1, 1 << 31):
+            changed = values.clone()
+            changed[0, element] += delta
+            assert digest(changed) != clean
