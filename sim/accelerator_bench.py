@@ -42,9 +42,10 @@ async def run_job(dut) -> None:
         dut.cfg_valid.value = 0
         await FallingEdge(dut.clk)
         dut.limit.value = (index + 1) * images
-        await Timer(CLOCK_NS, unit="ns")
+        await FallingEdge(dut.clk)
         if dut.pending.value:
             await with_timeout(FallingEdge(dut.pending), watchdog_ns, "ns")
+            await FallingEdge(dut.clk)
     if not dut.done.value:
         await with_timeout(RisingEdge(dut.done), watchdog_ns, "ns")
     await Timer(2 * CLOCK_NS, unit="ns")
