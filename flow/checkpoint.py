@@ -194,6 +194,11 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def digest_of(path: Path) -> str:
+    """Hash a checkpoint file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def write_tensors(tensors: dict[str, Tensor], path: Path, fields: dict[str, str]) -> None:
     """Write a safetensors file so that a reader sees all of it or nothing.
 

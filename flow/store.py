@@ -1,0 +1,212 @@
+"""Results: one small file per measured point, and the tables written at the end of a run.
+
+A point is stored under the hash of everything it depends on, written to a temporary name and
+renamed. So a killed run resumes, loses nothing finished and repeats nothing; two runs on one
+folder at most write the same file twice, with the same content.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flow.errors import UserError
+from flow.midpoint import wilson
+
+log = logging.getLogger(__name__)
+
+KINDS = ("additive", "multiplicative", "mixed")
+SIDES = ("software", "golden", "rtl", "software-hwdraws")
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What one side predicted at one noise setting, image by image.
+
+    Every side sees the same images in the same order; a side that sees fewer sees the first ones.
+    A side's accuracy without noise is the point with site "" and sigma 0.
+    """
+
+    site: str
+    """Tap, e.g. ``conv0.acc``; "" without noise."""
+    kind: str
+    """One of `KINDS`."""
+    sigma: float
+    """Noise level, in the run's unit; 0 without noise."""
+    seed: int
+    """Noise seed."""
+    side: str
+    """One of `SIDES`; ``software-hwdraws`` is software with the hardware's Gaussian draws."""
+    predictions: NDArray[np.uint8]
+    """Predicted class, uint8 [images]."""
+    bit_mismatches: int | None = None
+    """rtl only: images whose final output differs from golden in any bit; None: not compared."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or self.side not in SIDES:
+            raise ValueError(f"no such kind or side: {self.kind}, {self.side}")
+        if self.predictions.dtype != np.uint8 or self.predictions.ndim != 1:
+            raise ValueError("predictions must be uint8 [images]")
+        if not np.isfinite(self.sigma) or self.sigma < 0 or (self.sigma == 0) != (self.site == ""):
+            raise ValueError(f"site '{self.site}' does not go with sigma {self.sigma}")
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return int(self.predictions.size)
+
+    def correct(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which images are right; labels: int64 [at least images]."""
+        if self.images > len(labels):
+            raise ValueError(f"{self.images} predictions, {len(labels)} labels")
+        return np.asarray(self.predictions == labels[: self.images])
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder, renamed to `path` at the end, or removed.
+
+    Raises:
+        UserError: the folder cannot be written (missing, read-only, full).
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        os.close(handle)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; free some space, or choose a results "
+            "folder that can be written (what was finished before is kept)"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def canonical(key: Mapping[str, Any]) -> str:
+    """JSON that is the same for equal keys; ValueError for NaN, TypeError for other objects."""
+    return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+class Store:
+    """Points in a folder, addressed by everything they depend on."""
+
+    def __init__(self, root: Path) -> None:
+        """Open or make the folder.
+
+        Raises:
+            UserError: it cannot be made or is not a folder.
+        """
+        self.root = Path(root)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot use {self.root} for results: {error.strerror or error}; choose a folder "
+                "that can be written"
+            ) from error
+
+    def path(self, key: Mapping[str, Any]) -> Path:
+        """Where the point of this key lies, or would lie."""
+        return self.root / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.npz"
+
+    def get(self, key: Mapping[str, Any]) -> Point | None:
+        """Return the stored point, or None if there is none or the file is damaged (logged)."""
+        path = self.path(key)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                meta = json.loads(file["meta"].tobytes())
+                if meta["key"] != canonical(key):
+                    raise ValueError("stored under another key")
+                return Point(predictions=file["predictions"], **meta["point"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            log.warning("%s is damaged and will be measured again: %s", path, error)
+            return None
+        except OSError as error:
+            raise UserError(
+                f"cannot read {path}: {error.strerror or error}; make it readable, or remove it"
+            ) from error
+
+    def put(self, key: Mapping[str, Any], point: Point) -> None:
+        """Store a point, replacing whatever lies there.
+
+        Raises:
+            UserError: the folder cannot be written; nothing is left half-written.
+        """
+        fields = ("site", "kind", "sigma", "seed", "side", "bit_mismatches")
+        meta = json.dumps(
+            {"key": canonical(key), "point": {name: getattr(point, name) for name in fields}}
+        )
+        with replacing(self.path(key)) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file, meta=np.frombuffer(meta.encode(), np.uint8), predictions=point.predictions
+            )
+
+
+def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFrame:
+    """Count the points: one row per site, kind, sigma, seed and side, sorted.
+
+    Columns: site, kind, sigma, seed, side, images, correct, accuracy, lo and hi (95 % Wilson
+    interval), bit_mismatches (rtl; else missing).
+    """
+    table = pd.DataFrame(
+        [
+            (p.site, p.kind, p.sigma, p.seed, p.side, p.images, int(p.correct(labels).sum()),
+             p.bit_mismatches)
+            for p in points
+        ],
+        columns=["site", "kind", "sigma", "seed", "side", "images", "correct", "bit_mismatches"],
+    )  # fmt: skip
+    table["bit_mismatches"] = table["bit_mismatches"].astype("Int64")
+    lo, hi = wilson(table["correct"], table["images"])
+    table.insert(7, "accuracy", table["correct"] / table["images"])
+    table.insert(8, "lo", lo)
+    table.insert(9, "hi", hi)
+    order = ["site", "kind", "sigma", "seed", "side"]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def write_curves(path: Path, table: pd.DataFrame) -> None:
+    """Write `curve_table` as parquet, whole or not at all; UserError if it cannot be written."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the summary as JSON, whole or not at all; UserError if it cannot be written.
+
+    NumPy numbers are accepted; NaN and infinity are not JSON, and raise ValueError.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
+        if isinstance(value, Path):
+            return str(value)
+        raise TypeError(f"{type(value).__name__} does not go into JSON")
+
+    text = json.dumps(summary, indent=1, allow_nan=False, default=plain, ensure_ascii=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,362 @@
+"""Noise walks on three sides: software, golden model, RTL; every point kept as it is finished."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from flow import simulate
+from flow.compile import REPOSITORY, Accelerator, Site
+from flow.fixed_point import TapSettings, draw_samples
+from flow.gaussian import FRACTION_BITS
+from flow.golden import GoldenModel, Record
+from flow.models import Network, evaluate
+from flow.noise import Noise, Sampler, TorchSampler
+from flow.store import Point, Store
+from sim.runner import Simulation
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[int], None]
+"""Called with the number of points finished since the last call."""
+
+_NUMERICS = {
+    "software": ("noise.py", "models/*.py"),
+    "software-hwdraws": ("noise.py", "models/*.py", "philox.py", "gaussian.py"),
+    "golden": ("golden.py", "fixed_point.py", "philox.py", "gaussian.py"),
+    "rtl": ("golden.py", "fixed_point.py", "philox.py", "gaussian.py", "simulate.py"),
+}
+"""The code that a side's figures depend on."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One point to measure."""
+
+    site: str
+    """Empty for the clean network."""
+    sigma: float
+
+
+@dataclass
+class RtlSpeed:
+    """How fast the RTL was simulated in this run."""
+
+    images: int = 0
+    seconds: float = 0.0
+    """Wall time of the simulator processes, added up."""
+
+    def add(self, images: int, seconds: float) -> None:
+        """Count one process."""
+        self.images += images
+        self.seconds += seconds
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """Per core, start-up of the processes included; None when nothing was simulated."""
+        return self.seconds / self.images if self.images else None
+
+
+@dataclass
+class Walk:
+    """One network, one accelerator, one set of images, one kind of noise."""
+
+    network: Network
+    accelerator: Accelerator
+    simulation: Simulation | None
+    """None until the simulator is built; only RTL needs it."""
+    inputs: Tensor
+    """float32 [N, C, H, W]."""
+    labels: npt.NDArray[np.int64]
+    kind: str
+    order: str
+    ratio: float
+    """For mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
+    seed: int
+    store: Store
+    identity: dict[str, str]
+    """What the points depend on and the walk does not see: checkpoint and data set."""
+
+    def __post_init__(self) -> None:
+        self.stream = self.accelerator.quantise(self.inputs)
+        self.golden: GoldenModel = self.accelerator.golden_model()
+        self.sites: dict[str, Site] = self.accelerator.sites
+        self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
+
+    def noise(self, sigma: float) -> Noise:
+        """Return the walk's kind of noise at a level."""
+        return Noise.at(self.kind, sigma, self.ratio, self.order)
+
+    def settings(self, place: Place, first_image: int = 0) -> dict[str, TapSettings]:
+        """Return the taps' registers at a point."""
+        if not place.site:
+            return {}
+        scale = self.sites[place.site].scale
+        return {place.site: TapSettings.of(self.noise(place.sigma), scale, self.seed, first_image)}
+
+    def largest_level(self, site: str) -> float:
+        """Return the largest σ that the registers of a site hold."""
+        additive = (1 << 16) * self.sites[site].scale
+        share_add = {"additive": 1.0, "multiplicative": 0.0, "mixed": self.ratio}[self.kind]
+        share_mul = {"additive": 0.0, "multiplicative": 1.0, "mixed": 1 - self.ratio}[self.kind]
+        limits = [additive / share_add] if share_add else []
+        limits += [(1 << 8) / share_mul] if share_mul else []
+        return 0.99 * min(limits)
+
+    def run_software(self, places: Sequence[Place], side: str, done: Done) -> list[Point]:
+        """Measure points on the Brevitas network.
+
+        Args:
+            places: the points.
+            side: ``software``, or ``software-hwdraws`` for the hardware's samples.
+            done: told about progress.
+        """
+        points = []
+        for place in places:
+            key = self._key(side, place, len(self.inputs))
+            point = self.store.get(key)
+            if point is None:
+                sampler: Sampler = TorchSampler(self.seed)
+                if side == "software-hwdraws":
+                    sampler = HardwareSampler(self.sites, self.seed)
+                noise = {place.site: self.noise(place.sigma)} if place.site else {}
+                labels = evaluate(self.network, self.inputs, noise=noise, sampler=sampler)
+                point = self._point(side, place, labels)
+                self.store.put(key, point)
+            points.append(point)
+            done(1)
+        return points
+
+    def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
+        """Measure points on the golden model: the clean prefix and the samples once a site."""
+        points = []
+        prefixes: dict[str, tuple[Tensor, dict[str, Tensor]]] = {}
+        for place in places:
+            key = self._key("golden", place, len(self.inputs))
+            point = self.store.get(key)
+            if point is None:
+                if place.site and place.site not in prefixes:
+                    prefixes = {place.site: self._prefix(place.site)}
+                labels = self._golden_labels(place, prefixes)
+                point = self._point("golden", place, labels)
+                self.store.put(key, point)
+            points.append(point)
+            done(1)
+        return points
+
+    def _golden_labels(
+        self, place: Place, prefixes: dict[str, tuple[Tensor, dict[str, Tensor]]]
+    ) -> npt.NDArray[np.uint8]:
+        if not place.site:
+            return self.golden.run(self.stream)[:, 0].numpy().astype(np.uint8)
+        values, draws = prefixes[place.site]
+        labels = self.golden.run(
+            values,
+            self.settings(place),
+            start=self.golden.index(place.site),
+            draws={place.site: draws},
+        )
+        return labels[:, 0].numpy().astype(np.uint8)
+
+    def _prefix(self, site: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the clean stream into a tap, and the samples of all images there."""
+        values = self.golden.run(self.stream, stop=self.golden.index(site))
+        number, (images, elements) = self.sites[site].number, values.shape
+        needed = {"additive": ("z2",), "multiplicative": ("z1",), "mixed": ("z1", "z2")}
+        draws = {
+            name: draw_samples(self.seed, number, int(name == "z2"), 0, images, elements)
+            for name in needed[self.kind]
+        }
+        return values, draws
+
+    def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
+        """Return a quick measure of the accuracy at a level of one site, for finding levels."""
+        start = self.golden.index(site)
+        values = self.golden.run(self.stream[:images], stop=start)
+        right = self.labels[:images]
+
+        def accuracy(sigma: float) -> float:
+            noise = self.settings(Place(site, sigma))
+            labels = self.golden.run(values, noise, start=start)[:, 0].numpy()
+            return float((labels == right).mean())
+
+        return accuracy
+
+    def run_rtl(
+        self, places: Sequence[Place], images: int, jobs: int, workdir: Path, done: Done
+    ) -> tuple[list[Point], RtlSpeed]:
+        """Measure points on the simulated RTL, and hold every image against the golden model.
+
+        Args:
+            places: the points.
+            images: the first so many images.
+            jobs: simulator processes at a time.
+            workdir: folder for the processes' files.
+            done: told about progress.
+
+        Returns:
+            the points, and how fast they were simulated; stored points cost no simulation.
+        """
+        found = {place: self.store.get(self._key("rtl", place, images)) for place in places}
+        todo = [place for place, point in found.items() if point is None]
+        done(len(found) - len(todo))
+        speed = RtlSpeed()
+        chunks = list(_chunks(todo, images, jobs))
+        with ThreadPoolExecutor(jobs) as pool:
+            running = {
+                pool.submit(self._simulate, chunk, images, workdir / f"{i:04d}"): chunk
+                for i, chunk in enumerate(chunks)
+            }
+            try:
+                for finished in as_completed(running):
+                    points, seconds = finished.result()
+                    speed.add(images * len(points), seconds)
+                    for place, point in zip(running[finished], points, strict=True):
+                        self.store.put(self._key("rtl", place, images), point)
+                        found[place] = point
+                    done(len(points))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [point for point in found.values() if point is not None], speed
+
+    def _simulate(
+        self, places: Sequence[Place], images: int, workdir: Path
+    ) -> tuple[list[Point], float]:
+        """Run points in simulator processes, one after another, and compare (L1)."""
+        assert self.simulation is not None
+        labels = [np.empty(images, dtype=np.uint8) for _ in places]
+        mismatches = np.zeros(len(places), dtype=np.int64)
+        seconds = 0.0
+        for first in range(0, images, simulate.MAX_IMAGES):
+            part = slice(first, min(first + simulate.MAX_IMAGES, images))
+            settings = [self.settings(place, first) for place in places]
+            results, took = simulate.simulate(
+                self.accelerator, self.simulation, self.stream[part], settings, workdir
+            )
+            seconds += took
+            for i, (noise, result) in enumerate(zip(settings, results, strict=True)):
+                labels[i][part] = result.labels
+                differing = differing_images(self.golden, self.stream[part], noise, result)
+                mismatches[i] += int(differing.sum())
+                if differing.any():
+                    where = first_divergence(self.golden, self.stream[part], noise, result)
+                    log.error("%s: RTL differs from golden: %s", places[i], where)
+        points = [
+            self._point("rtl", place, labels[i], int(mismatches[i]))
+            for i, place in enumerate(places)
+        ]
+        return points, seconds
+
+    def _point(
+        self, side: str, place: Place, labels: npt.NDArray[np.uint8], mismatches: int = 0
+    ) -> Point:
+        return Point(side, place.site, self.kind, place.sigma, self.seed, labels, mismatches)
+
+    def _key(self, side: str, place: Place, images: int) -> dict:
+        key = {
+            **self.identity,
+            "side": side,
+            "site": place.site,
+            "noise": asdict(self.noise(place.sigma)) if place.site else None,
+            "seed": self.seed if place.site else None,
+            "images": [images, self._images_digest],
+            "code": _code(side),
+        }
+        if side in ("golden", "rtl"):
+            key["accelerator"] = self.accelerator.folder.name
+        if side == "rtl" and self.simulation is not None:
+            key["simulation"] = self.simulation.binary.parent.name
+        return key
+
+
+class HardwareSampler:
+    """The hardware's own samples for the software side (common random numbers).
+
+    Args:
+        sites: the taps of the accelerator.
+        seed: key of the generator.
+    """
+
+    def __init__(self, sites: dict[str, Site], seed: int) -> None:
+        self.sites = sites
+        self.seed = seed
+        self.first_image = 0
+
+    def start_batch(self, first_image: int) -> None:
+        """Take the samples from this image on."""
+        self.first_image = first_image
+
+    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+        """Return float32 samples of the given shape, [N, C] or [N, C, H, W]."""
+        images, channels, *pixels = shape
+        tap = self.sites[site]
+        z = draw_samples(
+            self.seed, tap.number, draw, self.first_image, images, channels * math.prod(pixels)
+        )
+        samples = z.to(torch.float32).div_(1 << FRACTION_BITS).view(images, *pixels, channels)
+        if draw == 1 and tap.flipped:
+            # the hardware adds to an accumulator of the other sign
+            samples[..., tap.flipped] *= -1
+        return samples.movedim(-1, 1)
+
+
+def differing_images(
+    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: simulate.RtlPoint
+) -> npt.NDArray[np.bool_]:
+    """Return which images differ in label, in a score, or in the digest of a tap's stream.
+
+    Args:
+        golden: the model the RTL must equal.
+        stream: integers [images, elements].
+        noise: settings by site.
+        rtl: what the RTL gave.
+    """
+    record = Record()
+    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
+    scores = record.streams[golden.layers[-2].name].numpy()
+    differs = (labels != rtl.labels) | (scores != rtl.scores).any(1)
+    for site, digests in rtl.digests.items():
+        differs |= record.digests[site].numpy() != digests
+    return differs
+
+
+def first_divergence(
+    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: simulate.RtlPoint
+) -> str | None:
+    """Name the first site whose stream differs, and the first image there; None if none does."""
+    record = Record()
+    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
+    for site, digests in rtl.digests.items():
+        images = np.flatnonzero(record.digests[site].numpy() != digests)
+        if len(images):
+            return f"site {site}, image {images[0]} ({len(images)} of {len(stream)} images)"
+    images = np.flatnonzero(labels != rtl.labels)
+    return f"label, image {images[0]}" if len(images) else None
+
+
+def _chunks(places: Sequence[Place], images: int, jobs: int) -> Iterator[Sequence[Place]]:
+    """Cut points into runs of a simulator process: enough to share out, few enough to resume."""
+    most = max(1, 4096 // images)
+    size = min(most, max(1, math.ceil(len(places) / (2 * jobs))))
+    for first in range(0, len(places), size):
+        yield places[first : first + size]
+
+
+@cache
+def _code(side: str) -> str:
+    digest = hashlib.sha256()
+    for pattern in _NUMERICS[side]:
+        for path in sorted((REPOSITORY / "flow").glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
