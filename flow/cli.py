@@ -36,6 +36,7 @@ def cli(verbose: bool) -> None:
 @click.option("--ratio", default=0.5, show_default=True, help="Of mixed noise: additive share.")
 @click.option("--levels", default="auto", show_default=True, help="σ, with commas between.")
 @click.option("--images", default=2000, show_default=True, help="In software, a point.")
+@click.option("--draws", default=4, show_default=True, help="Noise draws, a point in software.")
 @click.option("--hw-images", default=128, show_default=True, help="In RTL, a point.")
 @click.option("--sites", default="", help="With commas between; default: every .acc site.")
 @click.option("--seed", default=0, show_default=True)

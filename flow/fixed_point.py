@@ -1,169 +1,143 @@
-"""The noise tap's arithmetic on whole batches (normative, with hw/noise/noise_tap.sv).
+"""The noise tap in fixed point: what ``hw/noise/noise_tap.sv`` computes, bit for bit.
 
-With acc the integer accumulator, F fractional bits, o the channel's offset, z₁ and z₂ Gaussian
-samples with 12 fractional bits, and the registers σₘ, σₐ with 16:
+With acc the integer at the site, o its offset, F the fractional bits, z₁ and z₂ samples with 12
+fractional bits, and the registers σₘ, σₐ with 16:
 
-    base = (acc + o) << F
-    multiply, then add:  v = (acc << F) + rs(base · σₘ · z₁, 28) + rs(σₐ · z₂, 28 − F)
-    add, then multiply:  n = rs(σₐ · z₂, 28 − F);  v = (acc << F) + n + rs((base + n) · σₘ · z₁, 28)
+- multiply, then add: ``v = (acc << F) + rs((acc + o)·σₘ·z₁) + rs(σₐ·z₂)``
+- add, then multiply: ``v = (acc << F) + n + rs((((acc + o) << F) + n)·σₘ·z₁)``, ``n = rs(σₐ·z₂)``
 
-then saturate; rs(v, s) adds half and shifts right arithmetically.
+where rs rounds to F fractional bits (add half, shift right). A site whose stream keeps its type
+is rounded back to integers. At the end v saturates.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from flow.errors import UserError
-from flow.gaussian import FRACTION_BITS, GaussianTable, gaussian
+from flow.gaussian import FRACTION_BITS, gaussian
+from flow.noise import Noise
 from flow.philox import noise_words
 
 SIGMA_FRACTION_BITS = 16
-SIGMA_ADD_BITS, SIGMA_MUL_BITS = 32, 24
-PRODUCT_BITS = FRACTION_BITS + SIGMA_FRACTION_BITS
-DRAW_MUL, DRAW_ADD = 0, 1
-DIGEST_FACTOR = 0x9E3779B1
-_SPLIT = 20
+SIGMA_ADD_BITS = 32
+SIGMA_MUL_BITS = 24
 
-Order = Literal["mul_add", "add_mul"]
+SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL = range(6)
+START = 7
+"""Register addresses; writing START arms the settings written before it."""
+
+_SPLIT = 20
+_DIGEST_MULTIPLIER = 0x9E3779B1
+_WORD = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
 class TapFormat:
-    """What is fixed when a tap is compiled."""
+    """The tap's output, fixed when the accelerator is compiled."""
 
-    fraction: int
-    """F: fractional bits of the widened accumulator, 0 to 28."""
+    frac: int
+    """F, fractional bits."""
     out_min: int
-    """Lowest output, in units of 2^-F LSB, or in LSB when ``rounds``."""
+    """Smallest output; smaller values saturate."""
     out_max: int
-    """Highest output, in the same unit."""
+    """Largest output; larger values saturate."""
     rounds: bool = False
-    """Whether the output is rounded back to whole LSB."""
-
-    def __post_init__(self) -> None:
-        """Refuse formats the arithmetic does not define."""
-        if not 0 <= self.fraction <= PRODUCT_BITS:
-            raise ValueError(f"fraction must be 0 to {PRODUCT_BITS}, not {self.fraction}")
-        if self.out_min >= self.out_max:
-            raise ValueError(f"out_min {self.out_min} must be below out_max {self.out_max}")
+    """Whether the output is rounded to integers; otherwise it has F fractional bits."""
+    step: int = 1
+    """Grid of a rounded output from ``out_min``: 2 for one-bit streams, which hold −1 and 1."""
 
 
 @dataclass(frozen=True)
 class TapSettings:
-    """A tap's run-time registers."""
+    """The tap's registers."""
 
     seed: int = 0
-    """64-bit key of the generator."""
+    """Key of the generator, 64 bits."""
     image_base: int = 0
-    """Number of the first image, the generator's counter."""
+    """Number of the first image these settings apply to, 32 bits."""
     sigma_add: int = 0
-    """σₐ in LSB of the accumulator, UQ16.16."""
+    """σₐ · 2^16, in LSB of the stream into the tap, 32 bits."""
     sigma_mul: int = 0
-    """σₘ, a fraction of the value, UQ8.16."""
-    order: Order = "mul_add"
-    """Which noise comes first."""
-    enable: bool = True
-    """Without it the tap passes its input on, widened."""
-
-    def __post_init__(self) -> None:
-        """Refuse values the registers cannot hold."""
-        for name, bits in (
-            ("seed", 64),
-            ("image_base", 32),
-            ("sigma_add", SIGMA_ADD_BITS),
-            ("sigma_mul", SIGMA_MUL_BITS),
-        ):
-            if not 0 <= getattr(self, name) < 1 << bits:
-                raise ValueError(f"{name} does not fit {bits} unsigned bits")
+    """σₘ · 2^16, 24 bits."""
+    add_first: bool = False
+    """Order of mixed noise."""
+    enable: bool = False
 
     @classmethod
-    def from_sigma(
-        cls,
-        *,
-        additive: float = 0.0,
-        multiplicative: float = 0.0,
-        seed: int = 0,
-        image_base: int = 0,
-        order: Order = "mul_add",
-    ) -> "TapSettings":
-        """Make settings from real levels.
+    def of(cls, noise: Noise, scale: float, seed: int, image_base: int = 0) -> "TapSettings":
+        """Turn noise in the network's units into register values.
 
         Args:
-            additive: σₐ in LSB of the accumulator.
-            multiplicative: σₘ, a fraction of the value.
-            seed: 64-bit seed.
+            noise: the site's noise.
+            scale: units of the network per LSB at the site.
+            seed: key of the generator.
             image_base: number of the first image.
-            order: which noise comes first.
 
         Raises:
-            UserError: a level is negative, not a number, or beyond its register.
+            UserError: a σ does not fit its register.
         """
+        if not 0 <= seed < 1 << 64:
+            raise UserError(f"the seed is {seed}: give a whole number from 0 to 2^64 − 1")
         return cls(
             seed=seed,
             image_base=image_base,
-            sigma_add=sigma_register(additive, SIGMA_ADD_BITS, "additive σ in LSB"),
-            sigma_mul=sigma_register(multiplicative, SIGMA_MUL_BITS, "multiplicative σ"),
-            order=order,
+            sigma_add=_register(noise.sigma_add / scale, SIGMA_ADD_BITS, "additive", scale),
+            sigma_mul=_register(noise.sigma_mul, SIGMA_MUL_BITS, "multiplicative", 1.0),
+            add_first=noise.order == "add-mul",
+            enable=not noise.silent,
         )
 
-    def registers(self) -> dict[str, int]:
-        """Return the words the tap's registers take, by name, START excepted."""
-        return {
-            "SEED_LO": self.seed & 0xFFFFFFFF,
-            "SEED_HI": self.seed >> 32,
-            "IMAGE_BASE": self.image_base,
-            "SIGMA_ADD": self.sigma_add,
-            "SIGMA_MUL": self.sigma_mul,
-            "CONTROL": int(self.enable) | (2 if self.order == "add_mul" else 0),
-        }
+    def registers(self, start: int) -> Iterator[tuple[int, int]]:
+        """Yield (address, data) writes that make these settings apply from an image on.
+
+        Args:
+            start: image at which they take effect, counted from the reset.
+        """
+        yield SEED_LOW, self.seed & _WORD
+        yield SEED_HIGH, self.seed >> 32
+        yield IMAGE_BASE, self.image_base
+        yield SIGMA_ADD, self.sigma_add
+        yield SIGMA_MUL, self.sigma_mul
+        yield CONTROL, int(self.enable) | int(self.add_first) << 1
+        yield START, start
 
 
-REGISTERS = ("SEED_LO", "SEED_HI", "IMAGE_BASE", "SIGMA_ADD", "SIGMA_MUL", "CONTROL")
-"""Register names in the order of their addresses; START follows at 7."""
-START = 7
-"""Address whose write arms the settings, its data the image at which they begin."""
+def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise UserError(f"the {kind} noise level is {sigma}: give a finite number of 0 or more")
+    value = round(sigma * (1 << SIGMA_FRACTION_BITS))
+    if value >= 1 << bits:
+        largest = ((1 << bits) - 1) / (1 << SIGMA_FRACTION_BITS) * unit
+        raise UserError(
+            f"the {kind} noise level {sigma * unit:g} is beyond the register: at this site the "
+            f"largest is {largest:.6g}"
+        )
+    return value
 
 
-def sigma_register(sigma: float, bits: int, what: str) -> int:
-    """Round a real σ to its register.
+def round_shift(v: Tensor, shift: int) -> Tensor:
+    """Divide by 2^shift and round halves up: int64, any shape."""
+    return v if shift == 0 else (v + (1 << (shift - 1))) >> shift
 
-    Raises:
-        UserError: σ is negative, not a number, or too large; the message names the largest.
+
+def _round_shift_product(a: Tensor, b: Tensor, shift: int) -> Tensor:
+    """Return round_shift(a · b, shift) for |a| < 2^42, |b| < 2^41 and shift ≥ 20, exactly.
+
+    The product may need 83 bits; floor division nests, so its low part can be shifted first.
     """
-    largest = ((1 << bits) - 1) / 2**SIGMA_FRACTION_BITS
-    if math.isnan(sigma):
-        raise UserError(f"{what} is not a number: give a value from 0 to {largest:g}")
-    if sigma < 0:
-        raise UserError(f"{what} is {sigma:g}, but a noise level cannot be negative")
-    if sigma > largest:
-        raise UserError(f"{what} is {sigma:g}, but the hardware's largest is {largest:.5f}")
-    return round(sigma * 2**SIGMA_FRACTION_BITS)
+    low, high = b & ((1 << _SPLIT) - 1), b >> _SPLIT
+    return (a * high + ((a * low + (1 << (shift - 1))) >> _SPLIT)) >> (shift - _SPLIT)
 
 
-def round_shift(value: Tensor, shift: int) -> Tensor:
-    """Add half, then shift right arithmetically: floor(value / 2^shift + 1/2), exactly."""
-    if shift == 0:
-        return value
-    return (value + (1 << (shift - 1))) >> shift
-
-
-def draw(
-    settings: TapSettings,
-    site: int,
-    number: int,
-    first_image: int,
-    images: int,
-    elements: int,
-    table: GaussianTable | None = None,
+def draw_samples(
+    seed: int, site: int, draw: int, first_image: int, images: int, elements: int
 ) -> Tensor:
-    """Return the samples of one draw: int64 [images, elements], 12 fractional bits."""
-    first = settings.image_base + first_image
-    words = noise_words(settings.seed, site, number, first, images, elements)
-    return gaussian(words, table)
+    """Return the samples z of one site and draw, int64 [images, elements], 12 fractional bits."""
+    return gaussian(noise_words(seed, site, draw, first_image, images, elements))
 
 
 def apply_tap(
@@ -172,87 +146,72 @@ def apply_tap(
     fmt: TapFormat,
     settings: TapSettings,
     site: int,
-    first_image: int = 0,
     *,
-    z_mul: Tensor | None = None,
-    z_add: Tensor | None = None,
-    table: GaussianTable | None = None,
+    z1: Tensor | None = None,
+    z2: Tensor | None = None,
 ) -> Tensor:
-    """Pass a batch through one tap.
+    """Put noise on a stream as the RTL does.
 
     Args:
-        acc: int64 [N, E], LSB, elements in NHWC order (channel fastest).
-        offset: int64 [C], o << F per channel, E a multiple of C.
-        fmt: the tap's compiled format.
-        settings: its registers.
-        site: its number.
-        first_image: the first row's image, counted from ``settings.image_base``.
-        z_mul: z₁ where the caller has it: int64 [N, E], 12 fractional bits.
-        z_add: z₂ likewise.
-        table: the distribution; the standard normal by default.
+        acc: int64 [N, E], E = pixels · channels, channels last.
+        offset: int64 [C], o · 2^F.
+        fmt: the tap's output.
+        settings: the tap's registers; the first row of ``acc`` is image ``image_base``.
+        site: the site's number.
+        z1: samples of draw 0, if drawn already, int64 [N, E].
+        z2: samples of draw 1.
 
     Returns:
-        int64 [N, E], in 2^-F LSB (LSB if the format rounds).
-
-    Raises:
-        OverflowError: an accumulator is too wide for exact 64-bit arithmetic.
+        int64 [N, E].
     """
     images, elements = acc.shape
-    wide = acc << fmt.fraction
-    value = wide
+    wide = acc << fmt.frac
     if settings.enable:
-        noise = None
+
+        def sample(draw: int, given: Tensor | None) -> Tensor:
+            if given is not None:
+                return given
+            return draw_samples(
+                settings.seed, site, draw, settings.image_base, images, elements
+            )
+
+        added = None
         if settings.sigma_add:
-            if z_add is None:
-                z_add = draw(settings, site, DRAW_ADD, first_image, images, elements, table)
-            noise = round_shift(z_add * settings.sigma_add, PRODUCT_BITS - fmt.fraction)
-            value = value + noise
+            shift = SIGMA_FRACTION_BITS + FRACTION_BITS - fmt.frac
+            added = round_shift(settings.sigma_add * sample(1, z2), shift)
+        noisy = wide if added is None else wide + added
         if settings.sigma_mul:
-            if z_mul is None:
-                z_mul = draw(settings, site, DRAW_MUL, first_image, images, elements, table)
-            channels = offset.numel()
-            base = wide.reshape(-1, channels) + offset
-            base = base.reshape(images, elements)
-            if noise is not None and settings.order == "add_mul":
-                base = base + noise
-            value = value + _scaled(base, z_mul * settings.sigma_mul)
-    if fmt.rounds:
-        value = round_shift(value, fmt.fraction)
-    return value.clamp(fmt.out_min, fmt.out_max)
-
-
-def _scaled(base: Tensor, factor: Tensor) -> Tensor:
-    """Return rs(base · factor, 28) exactly: the product may need more than 63 bits.
-
-    With base = h·2^20 + l, floor((f·h·2^20 + f·l + 2^27) / 2^28) is a floor of nested floors.
-    """
-    if base.numel():
-        limit = 1 << (63 - 39 + _SPLIT - 1)
-        if int(base.max()) >= limit or int(base.min()) < -limit:
-            raise OverflowError("multiplicative noise needs |(acc + o) << F| below 2^43")
-    low = (base & ((1 << _SPLIT) - 1)) * factor + (1 << (PRODUCT_BITS - 1))
-    return ((base >> _SPLIT) * factor + (low >> _SPLIT)) >> (PRODUCT_BITS - _SPLIT)
+            base = noisy if settings.add_first else wide
+            if offset.any():
+                base = base + offset.repeat(elements // len(offset))
+            gain = settings.sigma_mul * sample(0, z1)
+            noisy = noisy + _round_shift_product(
+                base, gain, SIGMA_FRACTION_BITS + FRACTION_BITS
+            )
+        wide = noisy
+    if not fmt.rounds:
+        return wide.clamp(fmt.out_min, fmt.out_max)
+    if fmt.step == 1:
+        return round_shift(wide, fmt.frac).clamp(fmt.out_min, fmt.out_max)
+    # the middle between −1 and 1 belongs to 1
+    return torch.where(wide < 0, fmt.out_min, fmt.out_max)
 
 
 def digest(values: Tensor) -> Tensor:
-    """Fold each image's stream into 32 bits: d ← d·K + v modulo 2^32, in order.
+    """Hash each image's stream: d ← d·K + v mod 2^32, element after element.
 
-    K is odd, so a change of any single value changes the digest.
+    K is odd, so a stream that differs in one element has another digest.
 
     Args:
-        values: int64 [N, E], in stream order.
+        values: int64 [N, E].
 
     Returns:
-        int64 [N], each in 0..2^32-1.
+        int64 [N], each 0 .. 2^32 − 1.
     """
-    mask = 0xFFFFFFFF
-    powers = torch.ones(values.shape[1], dtype=torch.int64)
-    factor = 1
-    # powers by doubling: the block of 2^k last ones, times K^(2^k)
-    filled = 1
-    while filled < powers.numel():
-        factor = pow(DIGEST_FACTOR, filled, 1 << 32)
-        more = min(filled, powers.numel() - filled)
-        powers[filled : filled + more] = (powers[:more] * factor) & mask
-        filled += more
-    return ((values & mask) * powers.flip(0)).sum(dim=1) & mask
+    power, powers = 1, []
+    for _ in range(values.shape[1]):
+        powers.append(power)
+        power = power * _DIGEST_MULTIPLIER & _WORD
+    weights = torch.tensor(powers[::-1], dtype=torch.int64)
+    # products of two 32-bit words wrap in int64, and their low 32 bits are still right
+    return ((values & _WORD) * weights).sum(1) & _WORD

