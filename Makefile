@@ -13,7 +13,7 @@ JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option
          $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
          $(call option,SEED,seed) $(call option,JOBS,jobs)
 
-.PHONY: help setup walk-hw train test quick lint clean
+.PHONY: help setup walk-hw train bench test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	$(BIN)/noisewalk train --model '$(MODEL)' $(call option,DATASET,dataset) \
 	  $(call option,NOISE,noise) $(call option,SIGMA,sigma) $(call option,EPOCHS,epochs) \
 	  $(call option,SEED,seed)
+
+bench: $(READY) ## measure speeds, side by side
+	$(BIN)/noisewalk bench --model '$(MODEL)' $(call option,DATASET,dataset)
 
 test: $(READY) ## run every test
 	$(BIN)/pytest

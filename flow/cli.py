@@ -77,6 +77,29 @@ def train(**options: Any) -> None:
     training_command.run(console, **options)
 
 
+@cli.command("bench")
+@click.option("--model", default="tfc", show_default=True)
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds behind each median.")
+def bench(rounds: int, **options: Any) -> None:
+    """Measure the speed of the simulation and of the models, side by side.
+
+    Example: noisewalk bench --model tfc
+    """
+    from flow import bench as benchmark
+    from flow import job
+
+    table = Table(title=f"{options['model']}, medians of {rounds} rounds")
+    for name in ("what", "median", "smallest", "largest", "unit"):
+        table.add_column(name, justify="left" if name in ("what", "unit") else "right")
+    for figure in benchmark.run(job.Settings(**options), rounds):
+        digits = ",.0f" if figure.unit == "images/s" else ".2f"
+        values = (f"{v:{digits}}" for v in (figure.median, figure.low, figure.high))
+        table.add_row(figure.name, *values, figure.unit)
+    console.print(table)
+
+
 def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description:<22}"),

@@ -1,11 +1,14 @@
 """cocotb side of ``bench.sv``: runs a list of noise settings over the images in its memory.
 
+``seconds.json`` gets the wall time from the first clock after reset to the last result.
+
 ``job.json`` in the working folder holds the job: how many images are in ``stream.hex``, and one
 list of register writes for each point. Settings of a point are written while the point before it
 is still in the pipeline; each tap takes them at the point's first image.
 """
 
 import json
+import time
 from pathlib import Path
 
 import cocotb
@@ -32,6 +35,7 @@ async def run_job(dut) -> None:
     await Timer(10 * CLOCK_NS, unit="ns")
     await FallingEdge(dut.clk)
     dut.rst_n.value = 1
+    started = time.perf_counter()
     for index, writes in enumerate(job["points"]):
         for site, address, data in writes:
             dut.cfg_valid.value = 1
@@ -48,5 +52,6 @@ async def run_job(dut) -> None:
             await FallingEdge(dut.clk)
     if not dut.done.value:
         await with_timeout(RisingEdge(dut.done), watchdog_ns, "ns")
+    Path("seconds.json").write_text(json.dumps(time.perf_counter() - started))
     await Timer(2 * CLOCK_NS, unit="ns")
     assert int(dut.completed.value) == images * len(job["points"])
