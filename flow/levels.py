@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -128,6 +129,6 @@ def _ladder(low: float, high: float, count: int) -> list[float]:
     """Levels evenly spaced in log σ, rounded; more digits where three would make two equal."""
     for digits in range(3, 17):
         levels = [float(f"{level:.{digits}g}") for level in np.geomspace(low, high, count)]
-        if all(a < b for a, b in zip(levels, levels[1:], strict=False)):
+        if all(a < b for a, b in pairwise(levels)):
             return levels
     raise ValueError(f"no {count} levels between {low} and {high}")

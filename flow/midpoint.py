@@ -42,6 +42,9 @@ _LOG_K = (np.log(0.1), np.log(60.0))
 _REACH = 3.0  # the search for log μ goes this far beyond the levels, enough to know it is outside
 _MAX_STEP = (1.0, 0.7)
 
+Ratio = tuple[float, float, float]
+"""An estimate with the ends of its 95 % interval."""
+
 Float = NDArray[np.float64]
 
 
@@ -210,10 +213,11 @@ def bootstrap(
     n = curve.images
     if wilson(curve.clean.sum(), n)[0] <= guess:
         return None
-    trials = curve.seeds * float(n)
+    trials = np.asarray(curve.seeds * float(n), dtype=np.float64)
 
     def shrink(right: Float) -> Float:  # keeps A₀ inside (A_r, 1), where the likelihood lives
-        return np.maximum((right + 0.5) / (n + 1), guess + 0.5 / n)
+        inside: Float = np.maximum((right + 0.5) / (n + 1), guess + 0.5 / n)
+        return inside
 
     clean = shrink(np.array([curve.clean.sum(dtype=np.float64)]))
     accuracy = curve.accuracy[None]
@@ -238,9 +242,7 @@ def bootstrap(
     return best, again[:, 0]
 
 
-def midpoint(
-    curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Midpoint:
+def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0) -> Midpoint:
     """Fit μ with its 95 % interval, or find the bound (rules: module docstring).
 
     Args:
@@ -266,3 +268,29 @@ def midpoint(
     if lo < first:
         return Midpoint(None, 0.0, max(hi, first), None, "below")
     return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)))
+
+
+def midpoint_ratio(
+    golden: Curve, software: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Ratio | None:
+    """μ_golden / μ_software with a 95 % interval, both refitted on the same resampled images.
+
+    Args:
+        golden: one side, on the same images as the other.
+        software: the other side.
+        guess: accuracy of guessing.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        (ratio, lo, hi), or None if a side does not beat guessing without noise.
+    """
+    if golden.images != software.images:
+        raise ValueError("a ratio is paired by image: both sides need the same images")
+    weights = resample_weights(golden.images, resamples, seed)
+    above, below = bootstrap(golden, guess, weights), bootstrap(software, guess, weights)
+    if above is None or below is None:
+        return None
+    ends = np.quantile(above[1] - below[1], (0.025, 0.975))
+    ratio, lo, hi = (float(v) for v in np.exp([above[0][0] - below[0][0], *ends]))
+    return ratio, lo, hi

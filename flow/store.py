@@ -12,7 +12,8 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flow.errors import UserError
-from flow.midpoint import wilson
+from flow.midpoint import Curve, wilson
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,50 @@ class Store:
             np.savez_compressed(
                 file, meta=np.frombuffer(meta.encode(), np.uint8), predictions=point.predictions
             )
+
+
+def curve_of(
+    points: Sequence[Point], labels: NDArray[np.int64], site: str, side: str, images: int = 0
+) -> Curve | None:
+    """Gather one side's points of one site.
+
+    Args:
+        points: of one run and kind.
+        labels: int64 [at least as many as any point's images].
+        site: the tap.
+        side: one of `SIDES`. Software with the hardware's draws has the accuracy of
+            software without noise.
+        images: use at most so many of the first images (0: all that every point has).
+
+    Returns:
+        The curve, or None if the side has no point there, or none without noise.
+    """
+    levels: dict[float, list[Point]] = defaultdict(list)
+    for p in points:
+        if p.side == side and p.site == site:
+            levels[p.sigma].append(p)
+    clean = _clean(points, side)
+    if not levels or clean is None:
+        return None
+    used = [p for group in levels.values() for p in group] + [clean]
+    n = min([p.images for p in used] + ([images] if images else []))
+    order = sorted(levels)
+
+    def right(p: Point) -> NDArray[np.float32]:
+        return p.correct(labels)[:n].astype(np.float32)
+
+    return Curve(
+        levels=np.array(order),
+        correct=np.stack([np.mean([right(p) for p in levels[s]], axis=0) for s in order]),
+        clean=right(clean),
+        seeds=np.array([len(levels[s]) for s in order]),
+    )
+
+
+def _clean(points: Sequence[Point], side: str) -> Point | None:
+    """The side's point without noise; draws make no difference to software there."""
+    named = "software" if side == "software-hwdraws" else side
+    return next((p for p in points if p.site == "" and p.side in (side, named)), None)
 
 
 def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFrame:

@@ -60,14 +60,14 @@ module gaussian
     if (en && in_valid) begin
       for (int l = 0; l < LANES; l++) begin
         logic [4:0] octave;
-        logic [29:0] aligned;  // below the leading one
+        logic [SegmentBits+PositionBits-1:0] aligned;  // below the leading one
         logic [BaseBits+FallBits-1:0] entry;
         octave = leading_zeros(words[l][30:0]);
-        aligned = 30'(words[l][30:0] << octave);
-        entry = Table[{octave, aligned[29-:SegmentBits]}];
+        aligned = (SegmentBits + PositionBits)'((words[l][30:0] << octave) >> Rest);
+        entry = Table[{octave, aligned[PositionBits+:SegmentBits]}];
         sign_q[l] <= words[l][31];
         {base_q[l], fall_q[l]} <= entry;
-        position_q[l] <= aligned[29-SegmentBits-:PositionBits];
+        position_q[l] <= aligned[PositionBits-1:0];
       end
     end
   end

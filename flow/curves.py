@@ -1,0 +1,249 @@
+"""The picture of a walk: accuracy over noise level, one panel a site, every side named.
+
+It is drawn from ``summary.json`` and the curve table alone, so an old run can be drawn again.
+Software is a line with a band, golden squares with bars, and simulated RTL hollow diamonds with
+bars of their own, wider because RTL images are few. Below the axis of each panel lies a lane for
+each side with its midpoint and 95 % interval, or an arrow where there is only a bound.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from flow.midpoint import logistic, wilson
+from flow.store import replacing
+
+
+class _Side(NamedTuple):
+    label: str
+    colour: str
+    marker: str
+    line: str
+    mu: tuple[str, ...]
+    """Keys of μ in a site's entry; the first that is there counts."""
+    k: str
+    clean: str
+    """Key in the summary's ``accuracy``."""
+    lane: float
+
+
+# Colours of Okabe and Ito; marker and line style tell the sides apart without them.
+_SIDES = {
+    "software": _Side(
+        "software (Brevitas, float noise)", "#0072B2", "o", "-", ("mu_sw",), "k_sw", "brevitas",
+        -0.055,
+    ),
+    "golden": _Side(
+        "golden (integer model, hardware's noise)", "#D55E00", "s", "--",
+        ("mu_golden", "mu_hw"), "k_hw", "golden", -0.115,
+    ),
+    "rtl": _Side("RTL (simulated)", "#000000", "D", "", ("mu_rtl",), "k_rtl", "rtl", -0.175),
+}  # fmt: skip
+_VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
+_GREY = "#767676"
+_UNITS = {"real": "real, unit of the layer's output", "none": "relative, no unit"}
+_PLAIN: dict[str, Any] = {"parse_math": False}  # names come from outside: a $ in them is no formula
+
+
+def sigma_unit(summary: Mapping[str, Any]) -> str:
+    """Return the unit of σ in words."""
+    return _UNITS.get(summary["unit"], str(summary["unit"]))
+
+
+def midpoint_text(mu: Any) -> str:
+    """Write a midpoint of the summary: ``2.31 [2.2, 2.43]``, ``> 10``, or ``–`` for none."""
+    if mu is None:
+        return "–"
+    if isinstance(mu, Mapping):
+        return f"{'>' if mu['bound'] == 'above' else '<'} {mu['level']:.3g}"
+    return f"{mu[0]:.3g} [{mu[1]:.3g}, {mu[2]:.3g}]"
+
+
+def midpoint_of(entry: Mapping[str, Any], side: str) -> Any:
+    """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
+    return next((entry[key] for key in _SIDES[side].mu if entry.get(key) is not None), None)
+
+
+def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
+    """Draw the walk.
+
+    Args:
+        summary: what ``summary.json`` holds.
+        curves: `flow.store.curve_table`; seeds of a point are averaged, and its interval is that
+            of one seed's images, since seeds share them.
+
+    Returns:
+        A figure with a panel for each site of the summary, in its order.
+    """
+    sites = list(summary["sites"])
+    columns = min(len(sites), 2 if len(sites) <= 4 else 3)
+    rows = math.ceil(len(sites) / columns)
+    figure = Figure((max(4.1 * columns, 7.4), 3.2 * rows + 1.35), dpi=150, layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for number, panel in enumerate(grid.flat):
+        if number >= len(sites):
+            panel.remove()
+            continue
+        _panel(panel, summary, curves, sites[number])
+        if number % columns == 0:
+            panel.set_ylabel("accuracy (%)")
+        if number + columns >= len(sites):  # nothing below it
+            panel.set_xlabel(f"noise level σ ({sigma_unit(summary)})", **_PLAIN)
+    trained = " (noisy training)" if summary.get("training_noise") else ""
+    counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
+    figure.suptitle(
+        f"{summary['model']}{trained} on {summary['dataset']}, {summary['noise']} noise at one site"
+        f"\nimages a point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
+        fontsize=11.5, **_PLAIN,
+    )  # fmt: skip
+    figure.legend(
+        handles=_legend(curves), loc="outside lower center", ncols=2 if columns < 3 else 4,
+        fontsize=8.5, frameon=False,
+    )  # fmt: skip
+    return figure
+
+
+def write_curves(path: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:
+    """Write the picture of `plot_curves` as PNG, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    figure = plot_curves(summary, curves)
+    with replacing(Path(path)) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _side_table(curves: pd.DataFrame, site: str, side: str, kind: str) -> pd.DataFrame:
+    """One side of one site, seeds pooled: sigma, accuracy, lo, hi."""
+    rows = curves[(curves["site"] == site) & (curves["side"] == side) & (curves["kind"] == kind)]
+    pooled = rows.groupby("sigma", as_index=False).agg(
+        correct=("correct", "sum"), trials=("images", "sum"), images=("images", "min")
+    )
+    pooled["accuracy"] = pooled["correct"] / pooled["trials"]
+    pooled["lo"], pooled["hi"] = wilson(pooled["accuracy"] * pooled["images"], pooled["images"])
+    return pooled
+
+
+def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:
+    entry, guess = summary["sites"][site], 1.0 / summary["classes"]
+    clean = summary["accuracy"]["brevitas"][0]
+    levels = curves.loc[curves["site"] == site, "sigma"]
+    reach = (levels.min() / 1.25, levels.max() * 1.25) if len(levels) else (0.1, 10.0)
+    panel.set_xscale("log")
+    panel.set_xlim(*reach)
+    decades = math.log10(reach[1] / reach[0])
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    for level, name, up in ((clean, "no noise", 3), (guess, "guessing", -9)):
+        panel.axhline(level, color=_GREY, lw=0.8, ls=":", zorder=0)
+        panel.annotate(
+            name, (1 if up > 0 else 0, level), xycoords=("axes fraction", "data"),
+            xytext=(-3 if up > 0 else 3, up), textcoords="offset points", fontsize=7,
+            color="#5F6368", ha="right" if up > 0 else "left",
+        )  # fmt: skip
+    panel.axhspan(-0.21, -0.02, color="#F3F3F3", zorder=0, lw=0)
+    panel.annotate("μ", (0.012, -0.115), xycoords=("axes fraction", "data"), va="center")
+    for name, side in _SIDES.items():
+        mu, table = midpoint_of(entry, name), _side_table(curves, site, name, summary["noise"])
+        if len(table):
+            _points(panel, name, table)
+            _line(panel, name, table, mu, entry.get(side.k), summary, guess)
+        _midpoint(panel, side, mu, reach)
+    sign, colour = _VERDICTS[entry["verdict"]]
+    panel.set_title(site, fontsize=10.5, fontweight="bold", loc="left", pad=19, **_PLAIN)
+    panel.set_title(f"{sign} {entry['verdict']}", fontsize=10, color=colour, loc="right", pad=19)
+    panel.annotate(
+        f"μ software {midpoint_text(midpoint_of(entry, 'software'))}   "
+        f"golden {midpoint_text(midpoint_of(entry, 'golden'))}",
+        (0, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points", fontsize=8,
+    )  # fmt: skip
+    panel.annotate(
+        _doubt(entry), (0.03, 0.36), xycoords="axes fraction", fontsize=8, color="#B3261E"
+    )
+    panel.set_ylim(-0.21, 1.06 if clean > 0.94 else 1.0)
+    panel.set_yticks(np.arange(0, 1.01, 0.2), [f"{t:.0f}" for t in np.arange(0, 101, 20)])
+    panel.grid(True, which="major", color="#E8E8E8", lw=0.6)
+    panel.set_axisbelow(True)
+    panel.tick_params(labelsize=8.5)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _doubt(entry: Mapping[str, Any]) -> str:
+    """Why golden may not speak for the hardware here; empty if it may."""
+    if not entry["rtl_images"]:
+        return "not simulated in RTL"
+    if entry["bit_mismatches"] is None:
+        return "RTL not compared with golden"
+    return f"RTL ≠ golden on {entry['bit_mismatches']:,} images" * bool(entry["bit_mismatches"])
+
+
+def _points(panel: Axes, name: str, table: pd.DataFrame) -> None:
+    side = _SIDES[name]
+    if name == "software":
+        panel.fill_between(
+            table["sigma"], table["lo"], table["hi"], color=side.colour, alpha=0.2, lw=0
+        )
+        panel.plot(table["sigma"], table["accuracy"], side.marker, color=side.colour, ms=5.5)
+        return
+    rtl = name == "rtl"  # large and hollow, so that golden shows through
+    panel.errorbar(
+        table["sigma"], table["accuracy"],
+        yerr=np.maximum([table["accuracy"] - table["lo"], table["hi"] - table["accuracy"]], 0),
+        fmt=side.marker, color=side.colour, mfc="none" if rtl else side.colour,
+        ms=7 if rtl else 3.2, mew=0.9, elinewidth=0.8 if rtl else 1.6, capsize=3 if rtl else 0,
+        zorder=4 if rtl else 3, label=name,
+    )  # fmt: skip
+
+
+def _line(
+    panel: Axes, name: str, table: pd.DataFrame, mu: Any, k: float | None,
+    summary: Mapping[str, Any], guess: float,
+) -> None:  # fmt: skip
+    """Draw the fit where μ is a number; otherwise join the points, thinly. RTL has neither."""
+    side = _SIDES[name]
+    if name == "rtl":
+        return
+    if isinstance(mu, Mapping) or mu is None or k is None:
+        panel.plot(table["sigma"], table["accuracy"], color=side.colour, lw=0.7, alpha=0.7)
+    else:
+        fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
+        fitted = logistic(fine, mu[0], k, summary["accuracy"][side.clean][0], guess)
+        panel.plot(fine, fitted, color=side.colour, lw=1.4, ls=side.line)
+
+
+def _midpoint(panel: Axes, side: _Side, mu: Any, reach: tuple[float, float]) -> None:
+    if mu is None:
+        return
+    if isinstance(mu, Mapping):
+        above = mu["bound"] == "above"
+        level = float(np.clip(mu["level"], *reach))
+        panel.annotate(
+            "", (reach[1] if above else reach[0], side.lane), xytext=(level, side.lane),
+            arrowprops={"arrowstyle": "->", "color": side.colour, "lw": 1.4},
+        )  # fmt: skip
+        return
+    panel.plot(mu[1:], [side.lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5)
+    panel.plot(
+        mu[0], side.lane, side.marker, color=side.colour, ms=4.5,
+        mfc="white" if side.marker == "D" else side.colour,
+    )  # fmt: skip
+
+
+def _legend(curves: pd.DataFrame) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=s.colour, marker=s.marker, ls=s.line, label=s.label, lw=1.4, ms=5.5,
+               mfc="none" if name == "rtl" else s.colour)
+        for name, s in _SIDES.items() if name in set(curves["side"])
+    ]  # fmt: skip
+    lane = "grey lane: midpoint μ, → for a bound"
+    return [*handles, Line2D([], [], color=_GREY, marker="|", lw=1.8, label=lane)]

@@ -1,0 +1,62 @@
+"""What several tests need: trained networks on `digits`, compiled once a session."""
+
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from flow import checkpoint, data
+from flow.compile import Accelerator, compile_network
+from flow.models import Network
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    """Folder for what is compiled in this session."""
+    return tmp_path_factory.mktemp("built")
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.ImageSet:
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def inputs(digits) -> Tensor:
+    return data.to_input(digits.images)
+
+
+def _network(model: str) -> Network:
+    path = checkpoint.zoo_path(model, "digits")
+    assert path is not None
+    return checkpoint.load(path, model)[0]
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    return _network("tfc-w2a2")
+
+
+@pytest.fixture(scope="session")
+def accelerator(network, inputs, built) -> Accelerator:
+    """TFC with a tap at every site."""
+    return compile_network(
+        network, inputs[:200], sites=network.sites, cycles=256, root=built / "accelerators"
+    )
+
+
+@pytest.fixture(scope="session")
+def bipolar_network() -> Network:
+    return _network("tfc-w1a1")
+
+
+@pytest.fixture(scope="session")
+def bipolar_accelerator(bipolar_network, inputs, built) -> Accelerator:
+    """TFC of one bit, with a tap at every site."""
+    return compile_network(
+        bipolar_network,
+        inputs[:200],
+        sites=bipolar_network.sites,
+        cycles=256,
+        root=built / "accelerators",
+    )

@@ -1,0 +1,65 @@
+"""The Gaussian table: its statistics, and that the RTL has the same."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from flow import gaussian
+from flow.philox import noise_words
+
+
+@pytest.fixture(scope="module")
+def samples() -> np.ndarray:
+    """10^7 samples as the hardware draws them."""
+    z = gaussian.gaussian(noise_words(2026, 1, 0, 0, images=10_000, elements=1000))
+    return z.flatten().double().numpy() / (1 << gaussian.FRACTION_BITS)
+
+
+def test_moments(samples):
+    assert len(samples) == 10**7
+    assert abs(samples.mean()) < 1e-3
+    assert abs(samples.var() - 1) < 2e-3
+    assert abs(stats.kurtosis(samples)) < 0.02
+
+
+def test_kolmogorov_smirnov(samples):
+    assert stats.kstest(samples[: 10**6], "norm").pvalue > 0.01
+
+
+def test_tails(samples):
+    for bound in (3.0, 4.0, 4.5):
+        expected = len(samples) * 2 * stats.norm.sf(bound)
+        seen = int((np.abs(samples) > bound).sum())
+        assert abs(seen - expected) < 5 * np.sqrt(expected)
+    assert np.abs(samples).max() > 5.0
+
+
+def test_quantiles_over_the_whole_range():
+    """Every octave, to the last: |z| at the middle of a segment is the normal's quantile."""
+    for octave in range(28):
+        m = (1 << (30 - octave)) + (1 << max(0, 29 - octave))
+        z = int(gaussian.gaussian(torch.tensor([m]))[0]) / 4096
+        assert z == pytest.approx(stats.norm.isf((m + 0.5) / 2**32), abs=1e-2)
+
+
+def test_sign_is_the_top_bit_and_nothing_else():
+    words = torch.randint(0, 1 << 31, (1000,), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(gaussian.gaussian(words), -gaussian.gaussian(words | 1 << 31))
+
+
+def test_neighbours_are_uncorrelated(samples):
+    for lag in (1, 2, 4, 1000):
+        r = np.corrcoef(samples[:-lag], samples[lag:])[0, 1]
+        assert abs(r) < 5 / np.sqrt(len(samples))
+
+
+def test_the_package_of_the_rtl_is_what_the_generator_writes():
+    assert gaussian.PACKAGE.read_text() == gaussian.package_text()
+
+
+def test_another_table_gives_another_distribution():
+    half = gaussian.TABLE // 2
+    words = noise_words(1, 1, 0, 0, 10, 1000)
+    ratio = gaussian.gaussian(words, half).double().std() / gaussian.gaussian(words).double().std()
+    assert ratio == pytest.approx(0.5, abs=1e-3)

@@ -1,0 +1,132 @@
+"""Golden model: equal to FINN's execution, to Brevitas, and to Brevitas with the same noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from flow import checks
+from flow.compile import calibrate
+from flow.errors import UserError
+from flow.fixed_point import TapSettings
+from flow.golden import MatrixVector, Record
+from flow.models import evaluate
+from flow.noise import Noise
+from flow.walk import HardwareSampler
+
+
+@pytest.mark.parametrize("name", ["accelerator", "bipolar_accelerator"])
+def test_equals_finn_on_every_intermediate_tensor(name, request, inputs):
+    accelerator = request.getfixturevalue(name)
+    golden = accelerator.golden_model()
+    found = checks.against_finn(accelerator, golden, accelerator.quantise(inputs[:6]))
+    assert found.tensors == len(golden.layers) >= 15
+    assert found.differing == []
+
+
+def test_a_changed_weight_is_seen_by_the_check_against_finn(accelerator, inputs):
+    golden = accelerator.golden_model()
+    unit = golden.layers[1]
+    assert isinstance(unit, MatrixVector)
+    unit.weights[5, 7] += 1
+    found = checks.against_finn(accelerator, golden, accelerator.quantise(inputs[:6]))
+    assert unit.name in found.differing
+
+
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [("network", "accelerator"), ("bipolar_network", "bipolar_accelerator")],
+)
+def test_labels_equal_brevitas(net, name, request, inputs):
+    network, accelerator = request.getfixturevalue(net), request.getfixturevalue(name)
+    found = checks.against_brevitas(
+        accelerator.golden_model(), accelerator.quantise(inputs), evaluate(network, inputs)
+    )
+    assert found.images == 500
+    assert found.differing == []
+
+
+def test_parts_equal_the_whole(accelerator, inputs):
+    golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
+    for site, tap in golden.taps.items():
+        noise = {site: TapSettings.of(Noise.at("additive", 3.0), 1.0, seed=4)}
+        prefix = golden.run(stream, stop=golden.index(site))
+        assert golden.layers[golden.index(site)] is tap
+        suffix = golden.run(prefix, noise, start=golden.index(site))
+        assert torch.equal(suffix, golden.run(stream, noise))
+
+
+def test_every_tap_changes_the_stream_behind_it_and_none_before(accelerator, inputs):
+    golden, stream = accelerator.golden_model(), accelerator.quantise(inputs[:50])
+    clean = Record()
+    golden.run(stream, record=clean)
+    sites = list(golden.taps)
+    assert sites == ["input", *(f"fc{i}.{e}" for i in range(3) for e in ("acc", "act")), "fc3.acc"]
+    for place, site in enumerate(sites):
+        noisy = Record()
+        noise = {site: TapSettings.of(Noise.at("additive", 2.0), 1.0, seed=4)}
+        golden.run(stream, noise, record=noisy)
+        for before in sites[:place]:
+            assert torch.equal(noisy.digests[before], clean.digests[before])
+        assert (noisy.digests[site] != clean.digests[site]).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["additive", "multiplicative", "mixed"])
+@pytest.mark.parametrize("site", ["input", "fc0.acc", "fc1.act", "fc2.acc", "fc3.acc"])
+def test_brevitas_with_the_hardware_s_samples_gives_the_same_labels(
+    kind, site, network, accelerator, inputs
+):
+    """The unit of σ is right: the same z, in real units, moves the same images."""
+    tap = accelerator.sites[site]
+    noise = Noise.at(kind, 6.0 if site.endswith(".acc") else 0.9)
+    labels = evaluate(
+        network, inputs, noise={site: noise}, sampler=HardwareSampler(accelerator.sites, 77)
+    )
+    golden = accelerator.golden_model().run(
+        accelerator.quantise(inputs), {site: TapSettings.of(noise, tap.scale, seed=77)}
+    )
+    same = (golden[:, 0].numpy() == labels).mean()
+    clean = (golden[:, 0].numpy() == evaluate(network, inputs)).mean()
+    assert same >= 0.985, f"{same}; against the clean network {clean}"
+    assert same > clean
+
+
+def test_scale_of_every_site_is_that_of_brevitas(accelerator, network):
+    for name, site in accelerator.sites.items():
+        assert site.scale == pytest.approx(1.0), name
+        assert site.scale_error < 1e-5, name
+
+
+def test_a_scale_an_offset_and_a_turned_sign_are_found():
+    rng = np.random.default_rng(0)
+    integer = rng.integers(-50, 50, (400, 6)).astype(np.float64)
+    sign, offset = np.array([1, -1, 1, 1, -1, 1]), np.array([0, 3, -2.5, 0, 0.5, 1])
+    real = 0.25 * sign * (integer + offset)
+    found = calibrate.find_scales({"a.acc": real}, {"a.acc": integer})["a.acc"]
+    assert found.magnitude == pytest.approx(0.25)
+    assert (np.sign(found.scale) == sign).all()
+    assert found.offset.tolist() == offset.tolist()
+
+
+def test_unlike_scales_and_a_wrong_graph_are_refused():
+    rng = np.random.default_rng(0)
+    integer = rng.integers(-50, 50, (400, 2)).astype(np.float64)
+    with pytest.raises(UserError, match=r"a\.acc.*unlike scales"):
+        calibrate.find_scales({"a.acc": integer * [1.0, 2.0]}, {"a.acc": integer})
+    wrong = integer.copy()
+    wrong[7, 1] += 1
+    with pytest.raises((AssertionError, UserError), match=r"a\.acc"):
+        calibrate.find_scales({"a.acc": wrong}, {"a.acc": integer})
+
+
+def test_a_product_beyond_float32_is_refused(accelerator):
+    from flow.golden import GoldenModel
+
+    initialised = accelerator.golden_model()
+    assert initialised.layers
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    model = ModelWrapper(str(accelerator.hardware_graph))
+    node = model.get_nodes_by_op_type("MVAU")[0]
+    model.set_initializer(node.input[1], model.get_initializer(node.input[1]) * 1e6)
+    with pytest.raises(OverflowError, match=node.name):
+        GoldenModel(model)

@@ -1,0 +1,53 @@
+"""Philox4x32-10 against the known answers that Random123 publishes, in Python and in RTL."""
+
+import json
+
+import torch
+
+from flow.philox import noise_words, philox4x32
+from sim.runner import REPOSITORY, run_sim
+
+ONES = 0xFFFFFFFF
+KNOWN = [
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([ONES] * 4, [ONES] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+    ),
+]
+
+
+def test_known_answers_in_python():
+    for counter, key, words in KNOWN:
+        assert philox4x32(torch.tensor(counter), (key[0], key[1])).tolist() == words
+
+
+def test_known_answers_in_rtl(tmp_path):
+    cases = [{"counter": counter, "key": key} for counter, key, _ in KNOWN]
+    (tmp_path / "in.json").write_text(json.dumps(cases))
+    source = REPOSITORY / "hw" / "noise" / "philox4x32.sv"
+    run_sim("philox4x32", [source], "sim.philox_bench", workdir=tmp_path)
+    assert json.loads((tmp_path / "out.json").read_text()) == [words for _, _, words in KNOWN]
+
+
+def test_words_are_placed_as_the_design_says():
+    seed, site, draw, elements = 0xFEDC_BA98_7654_3210, 5, 1, 11
+    words = noise_words(seed, site, draw, first_image=3, images=2, elements=elements)
+    key = (seed & ONES, seed >> 32)
+    for image in (3, 4):
+        for element in range(elements):
+            counter = torch.tensor([element // 4, image, site << 16 | draw, 0])
+            assert words[image - 3, element] == philox4x32(counter, key)[element % 4]
+
+
+def test_words_do_not_depend_on_the_batch():
+    whole = noise_words(1, 2, 0, 0, images=5000, elements=30)
+    part = noise_words(1, 2, 0, 4321, images=7, elements=30)
+    assert torch.equal(whole[4321:4328], part)
+
+
+def test_image_number_wraps_at_32_bits():
+    words = noise_words(1, 2, 0, ONES, images=2, elements=4)
+    assert torch.equal(words[1:], noise_words(1, 2, 0, 0, images=1, elements=4))
