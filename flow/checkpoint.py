@@ -5,9 +5,9 @@ scales) as it is. A loaded network gives exactly the outputs of the one saved. N
 and a file is written under a temporary name and renamed.
 """
 
+import contextlib
 import hashlib
 import json
-import math
 import os
 import struct
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from flow import models
 from flow.errors import UserError
+from flow.midpoint import wilson
 from flow.models import Network
 from flow.noise import Noise
 
@@ -53,15 +54,8 @@ class Metadata:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy."""
-        return wilson(round(self.accuracy * self.n), self.n)
-
-
-def wilson(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's score interval of a share, 95 % by default."""
-    p, zz = correct / n, z * z
-    middle = (p + zz / (2 * n)) / (1 + zz / n)
-    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
-    return middle - half, middle + half
+        low, high = wilson(round(self.accuracy * self.n), self.n)
+        return float(low), float(high)
 
 
 def file_name(model: str, dataset: str, noise: Noise | None) -> str:
@@ -209,9 +203,12 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, fields: dict[str, str]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, fields)
+        # safetensors makes it readable by its owner alone, which an installed package must not be
+        temporary.chmod(0o644)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise UserError(f"cannot write {path}: {error}") from error
 
 

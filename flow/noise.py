@@ -170,7 +170,10 @@ class NoiseTap(nn.Module):
         super().__init__()
         # Past Module.__setattr__: the quantiser belongs to the block, and is not a child of its tap
         self.__dict__["requantise"] = requantise
-        self.clear()
+        self.site = ""
+        self.noise: Noise | None = None
+        self.sampler: Sampler | None = None
+        self.in_training = self.in_evaluation = False
 
     def set(
         self,
@@ -195,10 +198,7 @@ class NoiseTap(nn.Module):
 
     def clear(self) -> None:
         """Make the tap the identity again."""
-        self.site = ""
-        self.noise: Noise | None = None
-        self.sampler: Sampler | None = None
-        self.in_training = self.in_evaluation = False
+        self.noise = self.sampler = None
 
     def forward(self, y: Tensor) -> Tensor:
         """Return y, with noise if there is any: float [N, ...], in the layer's unit."""

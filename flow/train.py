@@ -76,7 +76,7 @@ def train(
     epochs: int = 60,
     seed: int = 0,
     batch: int = 100,
-    lr: float = 0.01,
+    lr: float = 0.02,
     out: Path | None = None,
     resume: bool = True,
     progress: Callable[[Progress], None] | None = None,

@@ -72,7 +72,7 @@ def _read_idx(path: Path) -> Images:
             raise ValueError("not an IDX file of bytes")
         rank = data[3]
         shape = np.frombuffer(data, ">i4", rank, offset=4)
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+        return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
     except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise UserError(f"cannot read {path}: {error}; fetch the file anew") from error
 

@@ -75,7 +75,7 @@ module noise_tap #(
     return a > b ? a : b;
   endfunction
   // holds (acc + o) << F plus the largest additive noise, 2^32 * 2^15 / 2^(28 - F)
-  localparam int unsigned Wide = larger(larger(IN_WIDTH + 1 + FRAC, 19 + FRAC + 1), OFFSET_WIDTH) + 2;
+  localparam int unsigned Wide = larger(larger(IN_WIDTH + FRAC, 19 + FRAC), OFFSET_WIDTH) + 3;
   localparam int unsigned GainWidth = 24 + 16;
   localparam int unsigned SumWidth = Wide + GainWidth - 28 + 2;
   localparam logic [31:0] DigestMultiplier = 32'h9e37_79b1;
@@ -258,7 +258,9 @@ module noise_tap #(
     end
     if (en && valid_q[ToScale-1] && multiplies) begin
       for (int l = 0; l < PE; l++) begin
-        gain_q[l] <= GainWidth'($signed({1'b0, active_q.sigma_mul})) * GainWidth'($signed(samples[0][l]));
+        logic signed [GainWidth-1:0] sigma;
+        sigma = GainWidth'($signed({1'b0, active_q.sigma_mul}));
+        gain_q[l] <= sigma * GainWidth'($signed(samples[0][l]));
       end
     end
     if (en && valid_q[ToMultiply-1] && adds) added_at_sum_q <= added_q;
@@ -277,6 +279,8 @@ module noise_tap #(
   end
 
   // output register
+  logic [PE*OUT_WIDTH-1:0] data_q;
+  assign m_axis_tdata = OutBits'(data_q);
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       m_axis_tvalid <= 1'b0;
@@ -288,15 +292,11 @@ module noise_tap #(
           v = SumWidth'(widened(waiting[read_q], l));
           if (adds) v = v + SumWidth'(added_at_sum_q[l]);
           if (multiplies) v = v + product_q[l];
-          m_axis_tdata[l*OUT_WIDTH+:OUT_WIDTH] <= limited(v);
+          data_q[l*OUT_WIDTH+:OUT_WIDTH] <= limited(v);
         end
       end
     end
   end
-  if (OutBits > PE * OUT_WIDTH) begin : gen_padding
-    always_ff @(posedge clk) m_axis_tdata[OutBits-1:PE*OUT_WIDTH] <= '0;
-  end
-
   // digest of what has left
   logic [31:0] digest_q, out_beat_q;
   always_ff @(posedge clk) begin
@@ -311,7 +311,7 @@ module noise_tap #(
         d = out_beat_q == '0 ? '0 : digest_q;
         for (int l = 0; l < PE; l++) begin
           logic [OUT_WIDTH-1:0] v;
-          v = m_axis_tdata[l*OUT_WIDTH+:OUT_WIDTH];
+          v = data_q[l*OUT_WIDTH+:OUT_WIDTH];
           d = d * DigestMultiplier + (OUT_SIGNED ? 32'($signed(v)) : 32'(v));
         end
         digest_q     <= d;

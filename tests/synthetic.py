@@ -1,0 +1,97 @@
+"""Points of a made-up network whose midpoints are known."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from flow.midpoint import Curve, logistic
+from flow.store import Point
+
+CLEAN, CLASSES = 0.88, 10
+GUESS = 1 / CLASSES
+
+
+def right(rng: np.random.Generator, images: int, accuracy: NDArray, shared: float) -> NDArray:
+    """Which images are right at each accuracy, bool [points, images].
+
+    Each point has exactly its accuracy in the mean; `shared` (0 to 1) is the correlation of an
+    image's difficulty between points (a Gaussian copula).
+    """
+    image = rng.standard_normal(images)
+    point = rng.standard_normal((len(accuracy), images))
+    return ndtr(np.sqrt(shared) * image + np.sqrt(1 - shared) * point) < accuracy[:, None]
+
+
+def levels_around(mu: float, k: float, count: int = 9) -> NDArray:
+    """Levels over the middle 96 % of the fall."""
+    return np.geomspace(mu / 49 ** (1 / k), mu * 49 ** (1 / k), count)
+
+
+def curve(
+    rng: np.random.Generator,
+    mu: float,
+    k: float,
+    levels: NDArray,
+    *,
+    images: int = 2000,
+    shared: float = 0.5,
+) -> Curve:
+    accuracy = np.concatenate([[CLEAN], logistic(levels, mu, k, CLEAN, GUESS)])
+    rows = right(rng, images, accuracy, shared).astype(np.float32)
+    return Curve(levels, rows[1:], rows[0], np.ones(len(levels), dtype=np.int64))
+
+
+def walk(
+    sites: Mapping[str, tuple[float, float]],
+    *,
+    shift: Mapping[str, float] | None = None,
+    levels: NDArray | None = None,
+    images: int = 2000,
+    rtl: int = 128,
+    seed: int = 0,
+) -> tuple[list[Point], NDArray[np.int64]]:
+    """All sides of a walk, and the labels.
+
+    Args:
+        sites: (μ, k) of each.
+        shift: factor on μ of the hardware's sides, by site.
+        levels: of every site; `levels_around` μ if not given.
+        images: of software and golden.
+        rtl: images of the RTL side, equal to golden.
+        seed: of everything.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, images)
+    image = rng.standard_normal(images)
+    points: list[Point] = []
+
+    def predict(accuracy: float, draw: NDArray) -> NDArray[np.uint8]:
+        hit = ndtr(np.sqrt(0.5) * (image + draw)) < accuracy
+        return np.where(hit, labels, (labels + 1) % CLASSES).astype(np.uint8)
+
+    def add(site: str, sigma: float, mu: float, k: float) -> None:
+        ours, theirs = rng.standard_normal((2, images))
+        if not site:
+            ours = theirs
+        software = float(logistic(sigma, mu, k, CLEAN, GUESS))
+        hardware = float(logistic(sigma, mu * (shift or {}).get(site, 1.0), k, CLEAN, GUESS))
+        golden = predict(hardware, theirs)
+        sides = {
+            "software": predict(software, ours),
+            "software-hwdraws": predict(software, theirs),
+            "golden": golden,
+            "rtl": golden[:rtl],
+        }
+        points.extend(
+            Point(site, "additive", sigma, 0, side, predictions, 0 if side == "rtl" else None)
+            for side, predictions in sides.items()
+            if predictions.size
+        )
+
+    add("", 0.0, 1.0, 1.0)
+    for site, (mu, k) in sites.items():
+        for sigma in levels_around(mu, k) if levels is None else levels:
+            add(site, float(sigma), mu, k)
+    return points, labels

@@ -1,0 +1,124 @@
+"""The command line as a user meets it: bad input ends with status 2 and one message."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flow import checkpoint
+from sim.runner import REPOSITORY
+
+
+def run(*arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", "from flow.cli import main; main()", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "300", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+BAD = {
+    "model": (["--model", "tfc-w2a3"], "unknown model 'tfc-w2a3': did you mean tfc-w2a2"),
+    "dataset": (["--dataset", "fashon-mnist"], "did you mean fashion-mnist"),
+    "noise": (["--noise", "aditive"], "did you mean additive"),
+    "order": (["--order", "add"], "did you mean"),
+    "ratio": (["--ratio", "1.5"], "from 0 to 1"),
+    "site": (["--sites", "fc0.ac"], "did you mean fc0.acc"),
+    "negative level": (["--levels", "1,-2"], "negative"),
+    "nan level": (["--levels", "nan"], "finite"),
+    "unparsable levels": (["--levels", "1;2"], "not a number"),
+    "double level": (["--levels", "2,2.0"], "twice"),
+    "level beyond the register": (["--levels", "1e6"], "the largest is"),
+    "no images": (["--images", "0"], "images is 0"),
+    "no rtl images": (["--hw-images", "0"], "hw_images is 0"),
+    "more rtl images": (["--images", "10", "--hw-images", "11"], "more than the 10 images"),
+    "too many images": (["--images", "501"], "ask for fewer"),
+    "seed": (["--seed", "-1"], "2^64"),
+    "no checkpoint": (["--checkpoint", "nowhere.safetensors"], "no checkpoint nowhere"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(arguments, message, tmp_path):
+    base = ["walk-hw", "--model", "tfc-w2a2", "--dataset", "digits", "--cycles", "256"]
+    found = run(*base, *arguments, cwd=tmp_path)
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr + found.stdout
+    assert found.stderr.count("error:") == 1
+
+
+def digits_checkpoint() -> Path:
+    path = checkpoint.zoo_path("tfc-w2a2", "digits")
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize("what", ["truncated", "corrupt", "other network", "other data set"])
+def test_bad_checkpoint(what, tmp_path):
+    path = tmp_path / "network.safetensors"
+    shutil.copy(digits_checkpoint(), path)
+    dataset = "digits"
+    if what == "truncated":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif what == "corrupt":
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 0x55
+        path.write_bytes(content)
+    elif what == "other data set":
+        dataset = "fashion-mnist"
+    model = "tfc-w1a2" if what == "other network" else "tfc-w2a2"
+    found = run(
+        "walk-hw", "--model", model, "--dataset", dataset, "--checkpoint", str(path), cwd=tmp_path
+    )
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert "network.safetensors" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_results_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "walk-hw").write_text("a file where the folder should be")
+    found = run("walk-hw", "--model", "tfc-w2a2", "--dataset", "digits", "--images", "500",
+                cwd=tmp_path)  # fmt: skip
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert "cannot use" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_data_that_cannot_be_found(tmp_path):
+    path = tmp_path / "network.safetensors"
+    shipped = checkpoint.zoo_path("tfc-w2a2", "mnist")
+    assert shipped is not None
+    shutil.copy(shipped, path)
+    found = run(
+        "walk-hw", "--model", "tfc-w2a2", "--dataset", "mnist",
+        cwd=tmp_path, HF_HUB_OFFLINE="1", DATA_DIR="", HF_HOME=str(tmp_path / "none"),
+    )  # fmt: skip
+    assert found.returncode == 2, found.stdout + found.stderr
+    for way in ("DATA_DIR", "on this machine", "hub"):
+        assert way in found.stderr
+
+
+def test_help_is_quick_and_has_examples():
+    for command in ("walk-hw", "train", "bench"):
+        found = run(command, "--help")
+        assert found.returncode == 0 and "Example: noisewalk" in found.stdout
+
+
+@pytest.mark.slow
+def test_the_main_job_through_the_makefile(tmp_path):
+    """`make walk-hw` on `digits`, in a copy of the repository's build folder."""
+    arguments = [
+        "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=500", "HW_IMAGES=16",
+        "LEVELS=2,8,32,128", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
+    ]  # fmt: skip
+    found = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "bit_mismatches: 0" in found.stdout
+    assert "fc1.acc" in found.stdout and "fc2.acc" not in found.stdout
+    report = REPOSITORY / "build" / "walk-hw" / "tfc-w2a2-digits" / "report.html"
+    assert "mixed" in report.read_text()

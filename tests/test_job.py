@@ -1,0 +1,193 @@
+"""The job on `digits`, small: results, resuming, and that nothing is lost."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flow import job, simulate, store
+from flow.errors import UserError
+from flow.walk import Place, Walk
+
+SETTINGS = {
+    "model": "tfc-w2a2",
+    "dataset": "digits",
+    "images": 500,
+    "draws": 2,
+    "hw_images": 20,
+    "cycles": 256,
+    "jobs": 2,
+}
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(scope="module")
+def summary(build):
+    return job.walk_hw(job.Settings(**SETTINGS, build=build), silent, "a test")
+
+
+@pytest.fixture(scope="module")
+def folder(build, summary):
+    return build / "walk-hw" / "tfc-w2a2-digits"
+
+
+def test_summary_has_what_the_design_lists(summary, folder):
+    assert summary == json.loads((folder / "summary.json").read_text())
+    assert list(summary["sites"]) == ["fc0.acc", "fc1.acc", "fc2.acc", "fc3.acc"]
+    assert summary["rtl"]["bit_mismatches"] == 0 and summary["rtl"]["scope"] == "full"
+    assert summary["rtl"]["images"] == 20 * (4 * 9 + 1)
+    assert summary["checks"]["L0"]["mismatches"] == 0
+    assert summary["accuracy"]["brevitas"] == summary["accuracy"]["golden"]
+    for entry in summary["sites"].values():
+        assert entry["verdict"] in ("agree", "undecided")
+        assert entry["bit_mismatches"] == 0 and entry["rtl_runs"] == 20 * 9
+        mu, low, high = entry["mu_hw"]
+        assert low < mu < high
+
+
+def test_curves_fall_from_clean_to_guessing_on_both_sides(summary, folder):
+    table = pd.read_parquet(folder / "curves.parquet")
+    for side, accuracy in (("software", "brevitas"), ("golden", "golden")):
+        clean = summary["accuracy"][accuracy][0]
+        for site in summary["sites"]:
+            rows = table[(table.side == side) & (table.site == site)]
+            means = rows.groupby("sigma").accuracy.mean()
+            assert len(means) == 9
+            assert means.iloc[0] > clean - 0.05, (side, site)
+            assert means.iloc[-1] < 0.2, (side, site)
+            assert (rows.images == 500).all()
+
+
+def test_rtl_and_golden_agree_image_by_image(folder, summary):
+    table = pd.read_parquet(folder / "curves.parquet")
+    rtl = table[table.side == "rtl"]
+    assert (rtl.bit_mismatches == 0).all() and (rtl.images == 20).all()
+
+
+def test_every_file_is_there(folder, summary):
+    for name in ("summary.json", "curves.parquet", "curves.png", "report.html"):
+        assert (folder / name).stat().st_size > 1000, name
+    assert summary["verdict"] in (folder / "report.html").read_text()
+
+
+def test_a_second_run_computes_nothing(build, summary, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("flow.walk.evaluate", never)
+    monkeypatch.setattr("flow.simulate.simulate", never)
+    monkeypatch.setattr(store.Store, "put", never)
+    again = job.walk_hw(job.Settings(**SETTINGS, build=build), silent, "a test")
+    drop = ("seconds", "rtl")
+    assert {k: v for k, v in again.items() if k not in drop} == {
+        k: v for k, v in summary.items() if k not in drop
+    }
+
+
+def test_a_run_that_was_stopped_goes_on(build, summary, monkeypatch, tmp_path):
+    """Whatever the point at which it stops, what was finished is not computed again."""
+    shutil.copytree(build / "accelerators", tmp_path / "accelerators")
+    shutil.copytree(build / "sim", tmp_path / "sim")
+    settings = job.Settings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
+    real, calls = simulate.simulate, []
+
+    def stopping(*arguments, **options):
+        calls.append(len(arguments[3]))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr("flow.simulate.simulate", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        job.walk_hw(job.Settings(**{**vars(settings), "jobs": 1}), silent)
+    points = tmp_path / "walk-hw" / "tfc-w2a2-digits" / "points"
+    kept = set(points.iterdir())
+    assert kept
+    calls.clear()
+    monkeypatch.setattr(
+        "flow.simulate.simulate", lambda *a, **o: (calls.append(len(a[3])), real(*a, **o))[1]
+    )
+    finished = job.walk_hw(job.Settings(**{**vars(settings), "jobs": 1}), silent)
+    assert sum(calls) < 4 * 3 + 1
+    assert finished["rtl"]["images"] == 20 * (4 * 3 + 1)
+    assert kept < set(points.iterdir())
+
+
+def test_a_full_disk_stops_with_a_message_and_keeps_what_was_done(build, summary, monkeypatch):
+    real, count = np.savez_compressed, []
+
+    def full(*arguments, **options):
+        count.append(1)
+        if len(count) > 3:
+            raise OSError(28, "No space left on device")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    points = build / "walk-hw" / "tfc-w2a2-digits" / "points"
+    before = set(points.iterdir())
+    with pytest.raises(UserError, match="No space left"):
+        job.walk_hw(job.Settings(**{**SETTINGS, "seed": 6}, build=build), silent)
+    after = set(points.iterdir())
+    assert len(after - before) == 3 and before < after
+    assert not [path for path in after if path.suffix != ".npz"]
+
+
+def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch):
+    real = simulate.simulate
+
+    def wrong(*arguments, **options):
+        results, seconds = real(*arguments, **options)
+        for noise, result in zip(arguments[3], results, strict=True):
+            if "fc2.acc" in noise:
+                result.scores[0, 0] += 1
+        return results, seconds
+
+    monkeypatch.setattr("flow.simulate.simulate", wrong)
+    found = job.walk_hw(job.Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
+    assert found["verdict"] == "disagree"
+    assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
+    assert found["sites"]["fc2.acc"]["mu_hw"] is None
+    assert found["sites"]["fc1.acc"]["bit_mismatches"] == 0
+    assert found["rtl"]["bit_mismatches"] == 9
+
+
+def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inputs, digits):
+    from flow import checkpoint
+    from flow.compile import compile_network
+
+    path = checkpoint.zoo_path("tfc-w2a2", "digits")
+    network, _ = checkpoint.load(path)
+    accelerator = compile_network(
+        network, inputs[: job.CALIBRATION_IMAGES], cycles=256, root=build / "accelerators"
+    )
+    places = [Place("", 0.0), *(Place("fc0.acc", s) for s in (3.0, 9.0, 27.0))]
+    found = []
+    for jobs in (1, 2):
+        walk = Walk(
+            network=network,
+            accelerator=accelerator,
+            simulation=simulate.build(accelerator, root=build / "sim"),
+            inputs=inputs[:30],
+            labels=digits.labels[:30],
+            kind="mixed",
+            order="mul-add",
+            ratio=0.5,
+            seed=3,
+            store=store.Store(build / f"shared-{jobs}"),
+            identity={},
+        )
+        points, speed = walk.run_rtl(places, 30, jobs, build / f"rtl-{jobs}", lambda n: None)
+        assert speed.images == 4 * 30
+        assert all(point.bit_mismatches == 0 for point in points)
+        found.append({(p.site, p.sigma): p.predictions.tolist() for p in points})
+    assert found[0] == found[1]

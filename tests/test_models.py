@@ -1,0 +1,208 @@
+"""The networks: what they compute, where noise may enter, and what an export shows."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from brevitas.export import export_qonnx
+from torch import Tensor, nn
+
+from flow import models
+from flow.errors import UserError
+from flow.models.network import evaluate
+from flow.models.quant import TensorNorm
+from flow.noise import Noise, NoiseTap, TorchSampler
+
+SITES = [
+    "input",
+    *("fc0.acc", "fc0.act", "fc1.acc", "fc1.act", "fc2.acc", "fc2.act"),
+    "fc3.acc",
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads that wait for each other on a busy machine take ten times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def images(count: int = 32, shape: tuple[int, int, int] = (28, 28, 1)) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    height, width, channels = shape
+    return torch.rand(count, channels, height, width, generator=generator) * 2 - 1
+
+
+def settled(name: str, shape: tuple[int, int, int] = (28, 28, 1)) -> models.Network:
+    """Build a network whose batch norms have seen a batch, so that they do something."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = models.build(name, shape)
+        for _ in range(5):
+            network(images(100, shape))
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_network_has_its_sites_grid_and_widths(name: str) -> None:
+    network = settled(name)
+    assert network.sites == SITES
+    assert network.accumulator_sites == [s for s in SITES if s.endswith(".acc")]
+    weight, act = int(name[-3]), int(name[-1])
+    grid = {1: {-1.0, 1.0}, 2: {-1.0, 0.0, 1.0}}
+    seen: dict[str, Tensor] = {}
+    for site in SITES:
+        network.tap(site).register_forward_hook(
+            lambda module, args, out, site=site: seen.update({site: out})
+        )
+    assert network(images()).shape == (32, 10)
+    width = {"tfc": 64, "sfc": 256, "lfc": 1024}[name[:3]]
+    assert seen["input"].shape == (32, 784) and seen["fc1.acc"].shape == (32, width)
+    assert set(seen["input"].unique().tolist()) == grid[act]
+    assert set(seen["fc1.act"].unique().tolist()) == grid[act]
+    for number in range(4):
+        layer = network.get_submodule(f"fc{number}.linear")
+        assert set(layer.quant_weight().value.unique().tolist()) == grid[weight]
+        accumulator = seen[f"fc{number}.acc"]
+        assert torch.equal(accumulator, accumulator.round()), "not an integer of unit 1"
+
+
+def test_short_names_and_unknown_ones() -> None:
+    assert models.build("tfc").name == "tfc-w2a2"
+    assert models.resolve("lfc") == "lfc-w2a2"
+    with pytest.raises(UserError, match=r"unknown model 'tfc-w2a3'.*tfc-w2a2"):
+        models.build("tfc-w2a3")
+
+
+def test_other_image_shapes() -> None:
+    assert models.build("tfc", (8, 8, 1)).get_submodule("fc0.linear").in_features == 64
+    assert models.build("tfc", (32, 32, 3)).get_submodule("fc0.linear").in_features == 3072
+
+
+def test_a_network_of_another_module_is_built_by_the_same_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "_FACTORIES", dict(models._FACTORIES))
+    monkeypatch.setattr(models, "_ALIASES", dict(models._ALIASES))
+    models.register("other-w2a2", models.Network, alias="other")
+    assert models.build("other").name == "other-w2a2"
+
+
+def test_tensor_norm_is_a_batch_norm_of_one_channel() -> None:
+    ours, torchs = TensorNorm(), nn.BatchNorm1d(1, eps=1e-4)
+    for step in range(3):
+        x = torch.randn(20, 10, generator=torch.Generator().manual_seed(step)) * 5 + 2
+        torch.testing.assert_close(ours(x), torchs(x.reshape(1, 1, -1)).reshape(20, 10))
+    torch.testing.assert_close(ours.running_mean, torchs.running_mean)
+    torch.testing.assert_close(ours.running_var, torchs.running_var)
+    torch.testing.assert_close(ours.eval()(x), torchs.eval()(x.reshape(200, 1)).reshape(20, 10))
+
+
+def test_noise_of_level_zero_changes_nothing() -> None:
+    network, inputs = settled("tfc"), images()
+    clean = network(inputs)
+    network.set_noise(dict.fromkeys(SITES, Noise.at("mixed", 0)), TorchSampler(0))
+    assert torch.equal(network(inputs), clean)
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_noise_enters_at_its_site_and_nowhere_else(site: str) -> None:
+    network, inputs = settled("tfc"), images()
+
+    def values() -> dict[str, Tensor]:
+        seen: dict[str, Tensor] = {}
+        hooks = [
+            network.tap(s).register_forward_hook(lambda m, a, out, s=s: seen.update({s: out}))
+            for s in SITES
+        ]
+        network(inputs)
+        for hook in hooks:
+            hook.remove()
+        return seen
+
+    clean = values()
+    with network.noise({site: Noise.at("additive", 5)}, TorchSampler(0)):
+        noisy = values()
+    before, after = SITES[: SITES.index(site)], SITES[SITES.index(site) :]
+    assert all(torch.equal(noisy[s], clean[s]) for s in before)
+    assert not any(torch.equal(noisy[s], clean[s]) for s in after)
+    if site.endswith(".acc"):
+        z = TorchSampler(0)(site, 1, clean[site].shape)
+        torch.testing.assert_close(noisy[site], clean[site] + 5 * z)
+    else:
+        assert set(noisy[site].unique().tolist()) == {-1, 0, 1}
+    assert torch.equal(values()["fc3.acc"], clean["fc3.acc"]), "the noise stayed on"
+
+
+def test_setting_noise_replaces_what_was_set() -> None:
+    network = settled("tfc")
+    network.set_noise({"fc0.acc": Noise.at("additive", 1)}, TorchSampler(0))
+    with pytest.raises(UserError, match=r"unknown site 'fc9.acc'.*fc3.acc"):
+        network.set_noise({"fc9.acc": Noise.at("additive", 1)}, TorchSampler(0))
+    assert network.tap("fc0.acc").noise is not None
+    network.set_noise({"fc1.acc": Noise.at("additive", 1)}, TorchSampler(0))
+    assert network.tap("fc0.acc").noise is None
+
+
+def test_a_copy_has_its_own_quantisers() -> None:
+    network = settled("tfc")
+    twin = copy.deepcopy(network)
+    assert twin.tap("fc0.act").__dict__["requantise"] is twin.get_submodule("fc0.quant")
+    assert torch.equal(twin(images()), network(images()))
+
+
+def test_evaluation_is_batched_and_leaves_the_network_as_it_was() -> None:
+    network, inputs = settled("tfc").train(), images(50)
+    predicted = evaluate(network, inputs, batch=16)
+    assert network.training
+    with torch.no_grad():
+        expected = network.eval()(inputs).argmax(1)
+    assert predicted.dtype == np.uint8
+    np.testing.assert_array_equal(predicted, expected.numpy())
+
+
+def test_noisy_evaluation_repeats_itself_and_tells_the_sampler_where_it_is() -> None:
+    class Spy(TorchSampler):
+        def start_batch(self, first_image: int) -> None:
+            starts.append(first_image)
+            super().start_batch(first_image)
+
+    starts: list[int] = []
+    network, inputs = settled("tfc"), images(50)
+    noise = {"fc1.acc": Noise.at("additive", 8)}
+    first = evaluate(network, inputs, noise=noise, sampler=Spy(3), batch=20)
+    assert starts == [0, 20, 40]
+    np.testing.assert_array_equal(
+        first, evaluate(network, inputs, noise=noise, sampler=TorchSampler(3), batch=20)
+    )
+    assert (first != evaluate(network, inputs)).any()
+    assert (
+        first != evaluate(network, inputs, noise=noise, sampler=TorchSampler(4), batch=20)
+    ).any()
+
+
+def _exported(network: nn.Module, path: Path) -> onnx.ModelProto:
+    export_qonnx(network, args=images(1), export_path=str(path))
+    return onnx.load(path)
+
+
+@pytest.mark.parametrize("name", ["tfc-w1a1", "tfc-w2a2"])
+def test_an_export_shows_no_trace_of_taps_and_dropout(name: str, tmp_path: Path) -> None:
+    network = settled(name)
+    bare = copy.deepcopy(network)
+    for path, module in list(bare.named_modules()):
+        if isinstance(module, NoiseTap | nn.Dropout):
+            parent, _, child = path.rpartition(".")
+            setattr(bare.get_submodule(parent), child, nn.Identity())
+    ours, theirs = (_exported(n, tmp_path / "n.onnx").graph.node for n in (network, bare))
+    assert [n.op_type for n in ours] == [n.op_type for n in theirs]
+    kinds = {n.op_type for n in ours}
+    assert kinds & {"Quant", "BipolarQuant"}
+    assert not kinds & {"Dropout", "Identity", "RandomNormal", "RandomNormalLike"}
+    assert sum(n.op_type in ("MatMul", "Gemm") for n in ours) == 4

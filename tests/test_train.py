@@ -1,0 +1,162 @@
+"""Training: it learns, repeats itself to the bit, and survives being killed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from flow import checkpoint, models, train
+from flow.errors import UserError
+from flow.noise import Noise
+from flow.train import Progress
+
+NOISE = Noise.at("additive", 2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads that wait for each other on a busy machine take ten times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(
+    out: Path, *, progress: Callable[[Progress], None] | None = None, **changes: object
+) -> Path:
+    settings: dict = {"epochs": 3, "seed": 1, "noise": NOISE} | changes
+    return train.train("tfc-w2a2", "digits", out=out, progress=progress, **settings)
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    path = run(tmp_path / "n.safetensors", epochs=25, noise=None, progress=seen.append)
+    network, metadata = checkpoint.load(path, "tfc-w2a2")
+    assert metadata.accuracy > 0.85
+    assert (metadata.n, metadata.epochs, metadata.seed, metadata.noise) == (500, 25, 1, None)
+    assert [p.epoch for p in seen] == list(range(1, 26))
+    assert seen[-1].loss < 0.6 * seen[0].loss
+    assert all(tap.noise is None for tap in map(network.tap, network.sites))
+    assert list(tmp_path.iterdir()) == [path], "the state of the run was left behind"
+
+
+def test_the_seed_decides_everything(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    one = run(tmp_path / "1.safetensors").read_bytes()
+    torch.manual_seed(6)
+    assert run(tmp_path / "2.safetensors").read_bytes() == one
+    assert run(tmp_path / "3.safetensors", seed=2).read_bytes() != one
+    assert run(tmp_path / "4.safetensors", noise=Noise.at("additive", 3)).read_bytes() != one
+
+
+def test_training_leaves_the_random_state_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(tmp_path / "n.safetensors", epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_after(epoch: int) -> Callable[[Progress], None]:
+    def kill(progress: Progress) -> None:
+        if progress.epoch == epoch:
+            raise Killed
+
+    return kill
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole.safetensors")
+    out = tmp_path / "killed.safetensors"
+    for epoch in (1, 2):
+        with pytest.raises(Killed):
+            run(out, progress=killed_after(epoch))
+    assert not out.exists()
+    seen: list[Progress] = []
+    run(out, progress=seen.append)
+    assert [p.epoch for p in seen] == [3]
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_killed_run_can_be_begun_anew(tmp_path: Path) -> None:
+    out = tmp_path / "n.safetensors"
+    with pytest.raises(Killed):
+        run(out, progress=killed_after(2))
+    seen: list[Progress] = []
+    run(out, progress=seen.append, resume=False)
+    assert [p.epoch for p in seen] == [1, 2, 3]
+
+
+def test_a_run_with_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
+    out = tmp_path / "n.safetensors"
+    with pytest.raises(Killed):
+        run(out, progress=killed_after(1))
+    with pytest.raises(UserError, match="other settings"):
+        run(out, seed=9)
+
+
+def test_the_state_of_a_run_may_be_corrupt(tmp_path: Path) -> None:
+    state = tmp_path / "n.state.safetensors"
+    state.write_bytes(b"hello")
+    with pytest.raises(UserError, match=r"n.state.safetensors is corrupt"):
+        run(tmp_path / "n.safetensors")
+
+
+def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
+    strong = Noise.at("additive", 6)
+    noisy = checkpoint.load(run(tmp_path / "n.safetensors", epochs=25, noise=strong))
+    clean = checkpoint.load(run(tmp_path / "c.safetensors", epochs=25, noise=None))
+    assert noisy[1].noise == {
+        "kind": "additive", "sigma_add": 6, "sigma_mul": 0.0, "order": "mul-add"
+    }  # fmt: skip
+    everywhere = dict.fromkeys(clean[0].accumulator_sites, strong)
+    test = train._samples("digits", "test")
+
+    def correct(network: models.Network) -> int:
+        sampler = train.TorchSampler(0)
+        predicted = models.evaluate(network, test[0], noise=everywhere, sampler=sampler)
+        return int((predicted == test[1].numpy()).sum())
+
+    # the two differ by over 50 of 500; a standard error is about 11
+    assert correct(noisy[0]) > correct(clean[0]) + 20
+
+
+def test_the_default_place_is_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "build")
+    monkeypatch.setattr(checkpoint, "ZOO", tmp_path / "zoo")
+    path = train.train("tfc", "digits", epochs=1)
+    assert checkpoint.zoo_path("tfc", "digits") == path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch": 0}, "batch is 0"),
+        ({"lr": float("nan")}, "learning rate is nan"),
+    ],
+)
+def test_bad_numbers(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "n.safetensors", **changes)
+
+
+def test_bad_names(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown model 'tcf'.*tfc"):
+        train.train("tcf", "digits", out=tmp_path / "n")
+    with pytest.raises(UserError, match=r"unknown dataset 'digit'.*digits"):
+        train.train("tfc", "digit", out=tmp_path / "n")
+
+
+def test_the_estimate_grows_with_the_work() -> None:
+    short = train.estimated_seconds("tfc", "digits", 1)
+    assert 0 < short < 10
+    assert train.estimated_seconds("tfc", "fashion-mnist", 10) > 20 * short
