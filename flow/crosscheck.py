@@ -21,10 +21,11 @@ sides are refitted on the same resampled images. Their noise is independent.
   golden.
 - *undecided*: anything else: too few images, or no RTL image was simulated at the site.
 
-A verdict of agree or disagree so needs an interval that does not straddle 1 ± m. A shift of 15 %
-shows against a margin of 10 % once the interval is narrower than about ± 4 % (2,000 images).
-Where a side has a bound in place of μ there is no r, but a range of ratios, from the ends of both
-sides' intervals. It can disagree in the same way, and is undecided otherwise.
+With k = 2 and 9 levels, the interval is about ± 4 % wide at 2,000 images: equal sides agreed in
+300 of 300 simulated walks, a shift of 15 % was called disagree in 184 of 300 (others undecided),
+and in 60 of 60 at 10,000 images (± 1.6 %).
+Where a side has a bound in place of μ, or a fall between two levels, there is no r, but a range of
+ratios, from the ends of both sides' intervals. It can disagree too, and is undecided otherwise.
 
 **Verdict of the run**: disagree if any site disagrees, agree if all agree, else undecided.
 """
@@ -73,7 +74,7 @@ class SiteCheck:
     crn: Midpoint | None
     """Software with the hardware's Gaussian draws."""
     ratio: Ratio | None
-    """μ_golden / μ_software with its 95 % interval; None if either is a bound."""
+    """μ_golden / μ_software with its 95 % interval; None if either is a bound or a step."""
     ratio_crn: Ratio | None
     """The same, with μ of software with the hardware's draws: what fixed point changes."""
     rtl_images: int
@@ -235,7 +236,7 @@ def _check(
         raise ValueError(f"{site}: software and golden both need points, also without noise")
 
     def ratio(side: str) -> Ratio | None:
-        if side not in mu or mu[side].bound or mu["golden"].bound:
+        if side not in mu or any(m.bound or m.step for m in (mu[side], mu["golden"])):
             return None
         images = min(c.images for name in (side, "golden") if (c := curves[name]) is not None)
         golden, other = (

@@ -171,9 +171,7 @@ def apply_tap(
         def sample(draw: int, given: Tensor | None) -> Tensor:
             if given is not None:
                 return given
-            return draw_samples(
-                settings.seed, site, draw, settings.image_base, images, elements
-            )
+            return draw_samples(settings.seed, site, draw, settings.image_base, images, elements)
 
         added = None
         if settings.sigma_add:
@@ -185,9 +183,7 @@ def apply_tap(
             if offset.any():
                 base = base + offset.repeat(elements // len(offset))
             gain = settings.sigma_mul * sample(0, z1)
-            noisy = noisy + _round_shift_product(
-                base, gain, SIGMA_FRACTION_BITS + FRACTION_BITS
-            )
+            noisy = noisy + _round_shift_product(base, gain, SIGMA_FRACTION_BITS + FRACTION_BITS)
         wide = noisy
     if not fmt.rounds:
         return wide.clamp(fmt.out_min, fmt.out_max)

@@ -170,9 +170,7 @@ def _layer(model: ModelWrapper, node) -> Layer | None:
         return MatrixVector(node.name, torch.from_numpy(weights.astype(np.float32)))
     if kind == "Thresholding":
         thresholds = model.get_initializer(node.input[1]).astype(np.int32)
-        return Thresholds(
-            node.name, torch.from_numpy(thresholds), operator.get_nodeattr("ActVal")
-        )
+        return Thresholds(node.name, torch.from_numpy(thresholds), operator.get_nodeattr("ActVal"))
     if kind == "LabelSelect":
         return LabelSelect(node.name)
     if kind == "NoiseTap":

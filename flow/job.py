@@ -230,11 +230,14 @@ def _software_sides(settings, walk: Walk, sites, clock: _Clock, tell: Report):
                 accuracy,
                 guess,
                 hint=4 * walk.sites[site].scale if settings.noise != "multiplicative" else 1.0,
+                tolerance=0.03,
             )
             for level in levels:
                 # a level beyond the registers ends here, before anything long
                 walk.settings(Place(site, level))
-            places += [Place(site, sigma, draw) for draw in range(settings.draws) for sigma in levels]
+            places += [
+                Place(site, sigma, draw) for draw in range(settings.draws) for sigma in levels
+            ]
         tell("find levels", len(sites), len(sites))
     points: list[Point] = []
     with clock.stage("golden"):
@@ -339,4 +342,3 @@ def _write(folder: Path, summary: dict[str, Any], points: list[Point], walk: Wal
     store.write_summary(folder / "summary.json", summary)
     curves.write_curves(folder / "curves.png", summary, table)
     report.write_report(folder / "report.html", summary, table, folder / "curves.png")
-

@@ -85,6 +85,8 @@ class Midpoint:
     k: float | None
     """Steepness of the fall; None for a bound."""
     bound: Literal["above", "below"] | None = None
+    step: bool = False
+    """Fewer than two levels lie within the fall; the interval's ends are tested levels."""
 
     @property
     def level(self) -> float | None:
@@ -258,7 +260,8 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
     lo, hi = (float(v) for v in np.exp(np.quantile(resampled, (0.025, 0.975))))
     first, last = float(curve.levels[0]), float(curve.levels[-1])
     share = expit(-np.exp(log_k) * (np.log(curve.levels) - log_mu))
-    if np.count_nonzero((share > 0.05) & (share < 0.95)) < 2:
+    step = bool(np.count_nonzero((share > 0.05) & (share < 0.95)) < 2)
+    if step:
         lo = float(curve.levels[curve.levels <= lo].max(initial=min(lo, first)))
         hi = float(curve.levels[curve.levels >= hi].min(initial=max(hi, last)))
     if lo < first and hi > last:
@@ -267,7 +270,7 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
         return Midpoint(None, min(lo, last), np.inf, None, "above")
     if lo < first:
         return Midpoint(None, 0.0, max(hi, first), None, "below")
-    return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)))
+    return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)), step=step)
 
 
 def midpoint_ratio(

@@ -176,8 +176,7 @@ class Walk:
         number, seed = self.sites[place.site].number, self.seed_of(place)
         needed = {"additive": (1,), "multiplicative": (0,), "mixed": (0, 1)}[self.kind]
         return {
-            f"z{draw + 1}": draw_samples(seed, number, draw, 0, images, elements)
-            for draw in needed
+            f"z{draw + 1}": draw_samples(seed, number, draw, 0, images, elements) for draw in needed
         }
 
     def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
@@ -369,4 +368,3 @@ def _code(side: str) -> str:
         for path in sorted((REPOSITORY / "flow").glob(pattern)):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-

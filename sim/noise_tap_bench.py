@@ -57,9 +57,7 @@ async def run_points(dut) -> None:
     await streams.reset(dut)
     if job["interrupt"]:
         feeding = cocotb.start_soon(_feed(dut, job, rng))
-        await with_timeout(
-            streams.collect(dut, job["interrupt"], job["stall"], rng), 200_000, "ns"
-        )
+        await with_timeout(streams.collect(dut, job["interrupt"], job["stall"], rng), 200_000, "ns")
         feeding.cancel()
         dut.cfg_valid.value = 0
         await streams.reset(dut)

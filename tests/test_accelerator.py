@@ -51,9 +51,7 @@ def compare(accelerator, simulation, stream, points, workdir, **options):
     return results
 
 
-def test_rtl_equals_golden_clean_and_noisy_at_every_site(
-    accelerator, simulation, inputs, tmp_path
-):
+def test_rtl_equals_golden_clean_and_noisy_at_every_site(accelerator, simulation, inputs, tmp_path):
     stream = accelerator.quantise(inputs[:IMAGES])
     points = list(every_point(accelerator))
     results = compare(accelerator, simulation, stream, points, tmp_path)

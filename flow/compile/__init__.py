@@ -286,4 +286,3 @@ def _site(tap, scales) -> Site:
         fraction_bits=tap.get_nodeattr("FracBits"),
         flipped=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
     )
-

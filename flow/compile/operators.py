@@ -141,7 +141,7 @@ def _bytes(bits: int) -> int:
     return (bits + 7) // 8 * 8
 
 
-class NoiseTap_rtl(NoiseTap, _Kernel):  # noqa: N801 - FINN finds variants by this suffix
+class NoiseTap_rtl(NoiseTap, _Kernel):
     """``hw/noise/noise_tap.sv``."""
 
     sources = (
@@ -217,7 +217,7 @@ def _signed64(value: int) -> str:
     return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
 
 
-class LabelSelect_rtl(LabelSelect, _Kernel):  # noqa: N801 - FINN finds variants by this suffix
+class LabelSelect_rtl(LabelSelect, _Kernel):
     """``hw/kernels/label_select.sv``."""
 
     sources = ("kernels/label_select.sv",)

@@ -92,9 +92,7 @@ class InsertNoiseTaps(Transformation):
         self, model: ModelWrapper, edge: str, site: str, low: int, high: int, step: int
     ) -> None:
         datatype = model.get_tensor_datatype(edge).name
-        self._insert(
-            model, edge, site, (low, high), outputDataType=datatype, Rounds=1, Step=step
-        )
+        self._insert(model, edge, site, (low, high), outputDataType=datatype, Rounds=1, Step=step)
 
     def _insert(
         self, model: ModelWrapper, edge: str, site: str, bounds: tuple[int, int], **attributes
@@ -104,7 +102,9 @@ class InsertNoiseTaps(Transformation):
         consumer = model.find_consumer(edge)
         noisy = model.make_new_valueinfo_name()
         idt = model.get_tensor_datatype(edge)
-        model.graph.value_info.append(helper.make_tensor_value_info(noisy, TensorProto.FLOAT, shape))
+        model.graph.value_info.append(
+            helper.make_tensor_value_info(noisy, TensorProto.FLOAT, shape)
+        )
         model.set_tensor_datatype(noisy, DataType[attributes["outputDataType"]])
         tap = helper.make_node(
             "NoiseTap",
