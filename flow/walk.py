@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from flow import simulate
+from flow.checks import differing_images, first_divergence
 from flow.compile import REPOSITORY, Accelerator, Site
 from flow.fixed_point import TapSettings, draw_samples
-from flow.gaussian import FRACTION_BITS
-from flow.golden import GoldenModel, Record
+from flow.golden import GoldenModel
+from flow.hardware_sampler import HardwareSampler
 from flow.models import Network, evaluate
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.store import Point, Store
@@ -31,7 +31,13 @@ Done = Callable[[int], None]
 
 _NUMERICS = {
     "software": ("noise.py", "models/*.py"),
-    "software-hwdraws": ("noise.py", "models/*.py", "philox.py", "gaussian.py"),
+    "software-hwdraws": (
+        "noise.py",
+        "models/*.py",
+        "hardware_sampler.py",
+        "philox.py",
+        "gaussian.py",
+    ),
     "golden": ("golden.py", "fixed_point.py", "philox.py", "gaussian.py"),
     "rtl": ("golden.py", "fixed_point.py", "philox.py", "gaussian.py", "simulate.py"),
 }
@@ -286,71 +292,6 @@ class Walk:
         if side == "rtl" and self.simulation is not None:
             key["simulation"] = self.simulation.binary.parent.name
         return key
-
-
-class HardwareSampler:
-    """The hardware's own samples for the software side (common random numbers).
-
-    Args:
-        sites: the taps of the accelerator.
-        seed: key of the generator.
-    """
-
-    def __init__(self, sites: dict[str, Site], seed: int) -> None:
-        self.sites = sites
-        self.seed = seed
-        self.first_image = 0
-
-    def start_batch(self, first_image: int) -> None:
-        """Take the samples from this image on."""
-        self.first_image = first_image
-
-    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
-        """Return float32 samples of the given shape, [N, C] or [N, C, H, W]."""
-        images, channels, *pixels = shape
-        tap = self.sites[site]
-        z = draw_samples(
-            self.seed, tap.number, draw, self.first_image, images, channels * math.prod(pixels)
-        )
-        samples = z.to(torch.float32).div_(1 << FRACTION_BITS).view(images, *pixels, channels)
-        if draw == 1 and tap.flipped:
-            # the hardware adds to an accumulator of the other sign
-            samples[..., tap.flipped] *= -1
-        return samples.movedim(-1, 1)
-
-
-def differing_images(
-    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: simulate.RtlPoint
-) -> npt.NDArray[np.bool_]:
-    """Return which images differ in label, in a score, or in the digest of a tap's stream.
-
-    Args:
-        golden: the model the RTL must equal.
-        stream: integers [images, elements].
-        noise: settings by site.
-        rtl: what the RTL gave.
-    """
-    record = Record()
-    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
-    scores = record.streams[golden.layers[-2].name].numpy()
-    differs = (labels != rtl.labels) | (scores != rtl.scores).any(1)
-    for site, digests in rtl.digests.items():
-        differs |= record.digests[site].numpy() != digests
-    return differs
-
-
-def first_divergence(
-    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: simulate.RtlPoint
-) -> str | None:
-    """Name the first site whose stream differs, and the first image there; None if none does."""
-    record = Record()
-    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
-    for site, digests in rtl.digests.items():
-        images = np.flatnonzero(record.digests[site].numpy() != digests)
-        if len(images):
-            return f"site {site}, image {images[0]} ({len(images)} of {len(stream)} images)"
-    images = np.flatnonzero(labels != rtl.labels)
-    return f"label, image {images[0]}" if len(images) else None
 
 
 def _chunks(places: Sequence[Place], images: int, jobs: int) -> Iterator[Sequence[Place]]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from flow import simulate
+from flow.checks import differing_images, first_divergence
 from flow.fixed_point import TapSettings
 from flow.noise import Noise
-from flow.walk import differing_images, first_divergence
 
 IMAGES = 24
 

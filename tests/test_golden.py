@@ -9,9 +9,9 @@ from flow.compile import calibrate
 from flow.errors import UserError
 from flow.fixed_point import TapSettings
 from flow.golden import MatrixVector, Record
+from flow.hardware_sampler import HardwareSampler
 from flow.models import evaluate
 from flow.noise import Noise
-from flow.walk import HardwareSampler
 
 
 @pytest.mark.parametrize("name", ["accelerator", "bipolar_accelerator"])

@@ -1,0 +1,42 @@
+"""The hardware's own samples for the software side: common random numbers."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from flow.compile import Site
+from flow.fixed_point import draw_samples
+from flow.gaussian import FRACTION_BITS
+
+
+class HardwareSampler:
+    """A ``Sampler`` that draws what the taps draw.
+
+    Args:
+        sites: the taps of the accelerator.
+        seed: key of the generator.
+    """
+
+    def __init__(self, sites: Mapping[str, Site], seed: int) -> None:
+        self.sites = sites
+        self.seed = seed
+        self.first_image = 0
+
+    def start_batch(self, first_image: int) -> None:
+        """Take the samples from this image on."""
+        self.first_image = first_image
+
+    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+        """Return float32 samples of the given shape, [N, C] or [N, C, H, W]."""
+        images, channels, *pixels = shape
+        tap = self.sites[site]
+        z = draw_samples(
+            self.seed, tap.number, draw, self.first_image, images, channels * math.prod(pixels)
+        )
+        samples = z.to(torch.float32).div_(1 << FRACTION_BITS).view(images, *pixels, channels)
+        if draw == 1 and tap.flipped:
+            # the hardware adds to an accumulator of the other sign
+            samples[..., tap.flipped] *= -1
+        return samples.movedim(-1, 1)

