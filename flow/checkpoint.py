@@ -151,6 +151,8 @@ def load(path: Path, expect_model: str | None = None) -> tuple[Network, Metadata
         classes, digest = header["classes"], header["digest"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a checkpoint of this program: {error!r}") from error
+    if metadata.model not in models.names():
+        raise UserError(f"{path} holds the network {metadata.model}, which this program lacks")
     if expect_model is not None and metadata.model != models.resolve(expect_model):
         raise UserError(
             f"{path} holds the network {metadata.model}, not {models.resolve(expect_model)}:"

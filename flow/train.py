@@ -46,9 +46,10 @@ class Settings:
     """Adam's step size at the start; it falls to 0 along a cosine."""
 
     def __post_init__(self) -> None:
-        for name, number in (("epochs", self.epochs), ("batch", self.batch)):
-            if number < 1:
-                raise UserError(f"{name} is {number}: give 1 or more")
+        # One image has no variance to normalise by
+        for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 2)):
+            if number < least:
+                raise UserError(f"{name} is {number}: give {least} or more")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise UserError(f"the learning rate is {self.lr}: give a positive number")
 

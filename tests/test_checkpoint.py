@@ -78,6 +78,11 @@ def test_files_are_small_readable_and_alone(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_the_smallest_network_fits_in_80_kb(tmp_path: Path) -> None:
+    path = checkpoint.save(models.build("tfc"), tmp_path / "n.safetensors", METADATA)
+    assert path.stat().st_size < 80_000
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no checkpoint"):
         checkpoint.load(tmp_path / "absent.safetensors")
@@ -105,6 +110,39 @@ def test_a_file_of_another_kind(path: Path) -> None:
     checkpoint.write_tensors({"w": torch.zeros(3)}, path, {})
     with pytest.raises(UserError, match="not a checkpoint of this program"):
         checkpoint.load(path)
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_nothing_is_unpickled(path: Path) -> None:
+    marker = path.with_name("marker")
+    torch.save(Bomb(marker), path)
+    with pytest.raises(UserError, match="corrupt or truncated"):
+        checkpoint.load(path)
+    assert not marker.exists()
+    with path.open("rb") as file:
+        torch.load(file, weights_only=False)
+    assert marker.exists(), "the bomb is a dud"
+
+
+def test_a_spoilt_header_is_an_error_that_names_the_file(path: Path) -> None:
+    whole = path.read_bytes()
+    for place in range(whole.index(b"tfc-w2a2"), whole.index(b"tfc-w2a2") + 8):
+        path.write_bytes(whole[:place] + b"!" + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"n\.safetensors holds the network"):
+            checkpoint.load(path)
+    for place in range(0, whole.index(b"fc0.bn"), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x80]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"n\.safetensors"):
+            checkpoint.load(path)
 
 
 def test_a_checkpoint_of_another_network(path: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,6 +124,38 @@ def test_idx_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         data.load("fashion-mnist", "train")
 
 
+PLACES = ["in_folder", "on_machine", "in_package", "on_hub"]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "order"),
+    [
+        ("fashion-mnist", 5, PLACES),
+        ("fashion-mnist", None, ["in_folder", "on_machine", "on_hub"]),
+        ("mnist", 5, ["in_folder", "on_hub"]),
+    ],
+)
+def test_places_are_asked_in_order_until_one_serves(
+    name: str, limit: int | None, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(place: str) -> places.Found | None:
+        asked.append(place)
+        return (*some_images(20, (28, 28, 1)), place) if place == serving else None
+
+    for place in PLACES:
+        monkeypatch.setattr(places, place, lambda *args, place=place: ask(place))
+    for number, serving in enumerate(order, 1):
+        asked: list[str] = []
+        assert data.load(name, "test", limit, data_dir="anywhere").source == serving
+        assert asked == order[:number]
+
+
+def test_a_data_dir_without_the_set_is_passed_over(tmp_path: Path) -> None:
+    lay_out(tmp_path, "mnist", "test", 20)
+    lay_out(tmp_path, "fashion-mnist", "train", 20)
+    assert data.load("fashion-mnist", limit=5, data_dir=tmp_path).source == "the package"
+
+
 def test_data_dir_comes_before_the_package(tmp_path: Path) -> None:
     lay_out(tmp_path, "fashion-mnist", "test", 40)
     assert data.load("fashion-mnist", limit=5, data_dir=tmp_path).source != "the package"
@@ -154,9 +187,10 @@ def test_not_found_names_the_ways(name: str) -> None:
         assert way in str(error.value)
 
 
-def test_more_than_ship_are_not_made_up() -> None:
+@pytest.mark.parametrize("limit", [None, 2001])
+def test_more_than_ship_are_not_made_up(limit: int | None) -> None:
     with pytest.raises(UserError, match="no more than the 2000 test images"):
-        data.load("fashion-mnist", "test")
+        data.load("fashion-mnist", "test", limit)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -177,7 +211,13 @@ def test_data_dir_that_does_not_exist(tmp_path: Path) -> None:
         data.load("mnist", data_dir=tmp_path / "absent")
 
 
-@pytest.mark.parametrize("fault", ["truncated", "not-parquet", "columns", "not-an-image", "shape"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("truncated", "not-parquet", "columns", "column-bytes", "not-an-image", "png-chunk"),
+        "shape",
+    ],
+)
 def test_a_bad_file_is_named(fault: str, tmp_path: Path) -> None:
     lay_out(tmp_path, "mnist", "test", 20)
     path = next(tmp_path.rglob("*.parquet"))
@@ -188,6 +228,10 @@ def test_a_bad_file_is_named(fault: str, tmp_path: Path) -> None:
         path.write_bytes(b"hello")
     elif fault == "columns":
         pq.write_table(pa.table({"picture": [b""], "label": [1]}), path)
+    elif fault == "column-bytes":
+        path.write_bytes(path.read_bytes().replace(b"image", b"ima\x87e"))
+    elif fault == "png-chunk":
+        path.write_bytes(re.sub(rb".IDAT", b"\x01IDAT", path.read_bytes(), flags=re.DOTALL))
     elif fault == "not-an-image":
         pq.write_table(pa.table({"image": [{"bytes": b"hello"}], "label": [1]}), path)
     else:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -67,7 +68,7 @@ def test_every_network_has_its_sites_grid_and_widths(name: str) -> None:
     assert set(seen["input"].unique().tolist()) == grid[act]
     assert set(seen["fc1.act"].unique().tolist()) == grid[act]
     for number in range(4):
-        layer = network.get_submodule(f"fc{number}.linear")
+        layer: Any = network.get_submodule(f"fc{number}.linear")
         assert set(layer.quant_weight().value.unique().tolist()) == grid[weight]
         accumulator = seen[f"fc{number}.acc"]
         assert torch.equal(accumulator, accumulator.round()), "not an integer of unit 1"

@@ -40,6 +40,44 @@ def test_formulas(noise: Noise, expected: list[list[float]]) -> None:
     assert tap(Y).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("noise", "variance"),
+    [
+        (Noise.at("additive", 2), 2**2),
+        (Noise.at("multiplicative", 0.5), (3 * 0.5) ** 2),
+        (Noise("mixed", 2, 0.5), (3 * 0.5) ** 2 + 2**2),
+        (Noise("mixed", 2, 0.5, "add-mul"), (3 * 0.5) ** 2 + 2**2 * (1 + 0.5**2)),
+    ],
+)
+def test_mean_and_variance(noise: Noise, variance: float) -> None:
+    tap = NoiseTap()
+    tap.set("fc0.acc", noise, TorchSampler(0))
+    values = tap(torch.full((4000, 250), 3.0)).double()
+    # five standard errors of a million samples; the two orders are 16 % apart
+    assert abs(values.mean() - 3) < 5 * math.sqrt(variance / 1e6)
+    assert abs(values.var() / variance - 1) < 0.01
+
+
+def test_samples_of_images_channels_sites_draws_batches_and_seeds_are_independent() -> None:
+    def sample(seed: int = 0, site: str = "fc0.acc", draw: int = 0, first: int = 0) -> Tensor:
+        sampler = TorchSampler(seed)
+        sampler.start_batch(first)
+        return sampler(site, draw, (1000, 100)).double()
+
+    base = sample()
+    pairs = {
+        "images": (base[:-1], base[1:]),
+        "channels": (base[:, :-1], base[:, 1:]),
+        "sites": (base, sample(site="fc1.acc")),
+        "draws": (base, sample(draw=1)),
+        "batches": (base, sample(first=1000)),
+        "seeds": (base, sample(seed=1)),
+    }
+    for name, (a, b) in pairs.items():
+        correlation = torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+        assert abs(correlation) < 5 / math.sqrt(a.numel()), name
+
+
 def test_mixed_level_is_amplitude_and_ratio() -> None:
     assert Noise.at("mixed", 8, ratio=0.25) == Noise("mixed", sigma_add=2, sigma_mul=6)
 
@@ -73,6 +111,12 @@ def test_a_silent_tap_returns_the_very_tensor(kind: str) -> None:
     tap.set("fc0.acc", Noise.at(kind, 1), TorchSampler(0))
     assert tap(Y) is not Y
     tap.clear()
+    assert tap(Y) is Y
+
+
+def test_a_silent_tap_does_not_requantise() -> None:
+    tap = NoiseTap(requantise=torch.round)
+    tap.set("fc0.act", Noise.at("mixed", 0), TorchSampler(0))
     assert tap(Y) is Y
 
 

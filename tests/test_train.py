@@ -1,10 +1,12 @@
 """Training: it learns, repeats itself to the bit, and survives being killed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from flow import checkpoint, models, train
 from flow.errors import UserError
@@ -57,6 +59,33 @@ def test_training_leaves_the_random_state_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     run(tmp_path / "n.safetensors", epochs=1)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_every_epoch_has_its_own_order_and_every_step_its_own_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Spy(train.TorchSampler):
+        def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+            sample = super().__call__(site, draw, shape)
+            samples.append((site, sample.flatten()[0].item()))
+            return sample
+
+    def spy_randperm(count: int) -> Tensor:
+        orders.append(real_randperm(count))
+        return orders[-1]
+
+    samples: list[tuple[str, float]] = []
+    orders: list[Tensor] = []
+    real_randperm = torch.randperm
+    monkeypatch.setattr(train, "TorchSampler", Spy)
+    monkeypatch.setattr(torch, "randperm", spy_randperm)
+    measured: list[int] = []
+    run(tmp_path / "n.safetensors", epochs=2, progress=lambda p: measured.append(len(samples)))
+    assert len(orders) == 2 and not torch.equal(*orders)
+    # 1,297 images are 13 steps of 100
+    training = samples[: measured[-1]]
+    assert len(training) == len(set(training)) == 2 * 13 * 4
+    assert {site for site, _ in training} == {f"fc{number}.acc" for number in range(4)}
 
 
 class Killed(BaseException):
@@ -141,10 +170,11 @@ def test_the_default_place_is_where_it_is_looked_for(
     [
         ({"epochs": 0}, "epochs is 0"),
         ({"batch": 0}, "batch is 0"),
+        ({"batch": 1}, "batch is 1: give 2 or more"),
         ({"lr": float("nan")}, "learning rate is nan"),
     ],
 )
-def test_bad_numbers(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_bad_numbers(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         run(tmp_path / "n.safetensors", **changes)
 

@@ -34,19 +34,20 @@ def read(paths: Sequence[Path]) -> tuple[Images, Labels]:
 def _read_one(path: Path) -> tuple[Images, Labels]:
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        columns = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}; fetch the file anew") from error
-    column = next((c for c in ("image", "img") if c in table.column_names), None)
-    if column is None or "label" not in table.column_names:
+    column = next((c for c in ("image", "img") if c in columns), None)
+    if column is None or "label" not in columns:
         raise UserError(
-            f"{path} has columns {', '.join(table.column_names)}:"
-            " it needs 'image' or 'img', and 'label'"
+            f"{path} has columns {', '.join(columns)}: it needs 'image' or 'img', and 'label'"
         )
     try:
         rows = table[column].to_pylist()
         images = np.stack([_decode(row["bytes"]) for row in rows])
         labels = table["label"].to_numpy().astype(np.int64)
-    except (UnidentifiedImageError, OSError, TypeError, KeyError, ValueError) as error:
+    # Pillow raises SyntaxError for a PNG whose chunks are broken
+    except (UnidentifiedImageError, OSError, SyntaxError, TypeError, KeyError, ValueError) as error:
         raise UserError(f"{path} holds a row that is no image: {error}") from error
     return images, labels
 
