@@ -35,7 +35,7 @@ def cli(verbose: bool) -> None:
 @click.option("--order", default="mul-add", show_default=True, help="Of mixed noise.")
 @click.option("--ratio", default=0.5, show_default=True, help="Of mixed noise: additive share.")
 @click.option("--levels", default="auto", show_default=True, help="σ, with commas between.")
-@click.option("--images", default=2000, show_default=True, help="In software, a point.")
+@click.option("--images", default=None, type=int, help="In software, a point; default: 2000.")
 @click.option("--draws", default=4, show_default=True, help="Noise draws, a point in software.")
 @click.option("--hw-images", default=128, show_default=True, help="In RTL, a point.")
 @click.option("--sites", default="", help="With commas between; default: every .acc site.")

@@ -32,6 +32,7 @@ from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
 
+IMAGES = 2000
 CALIBRATION_IMAGES = 200
 LEVEL_IMAGES = 500
 """Images behind each step of the search for levels."""
@@ -53,8 +54,9 @@ class Settings:
     ratio: float = 0.5
     """Of mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
     levels: str = "auto"
-    images: int = 2000
-    """Test images of a point in software and in the golden model."""
+    images: int | None = None
+    """Test images of a point in software and in the golden model; when not given, 2,000, or all
+    where a set has fewer."""
     draws: int = 4
     """Independent noise draws of a point in software and in the golden model."""
     hw_images: int = 128
@@ -82,13 +84,9 @@ class Settings:
         if not 0 <= self.ratio <= 1:
             raise UserError(f"the noise ratio is {self.ratio}: give a number from 0 to 1")
         for name in ("images", "draws", "hw_images", "jobs"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: give 1 or more")
-        if self.hw_images > self.images:
-            raise UserError(
-                f"hw_images is {self.hw_images}, more than the {self.images} images: RTL points "
-                "are compared with golden ones on the same images"
-            )
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}: give 1 or more")
         if not 0 <= self.seed < 1 << 64:
             raise UserError(f"the seed is {self.seed}: give a whole number from 0 to 2^64 − 1")
         parse_levels(self.levels)
@@ -131,11 +129,16 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
                 f"{path} was trained on {metadata.dataset}, not on {settings.dataset}: give "
                 f"--dataset {metadata.dataset}, or another checkpoint"
             )
-        found = data.load(settings.dataset, "test", settings.images)
-        if len(found) < settings.images:
+        found = data.load(settings.dataset, "test", settings.images or IMAGES)
+        if settings.images is not None and len(found) < settings.images:
             raise UserError(
                 f"{settings.images} images were asked for, {found.source} has {len(found)}: ask "
                 "for fewer"
+            )
+        if settings.hw_images > len(found):
+            raise UserError(
+                f"hw_images is {settings.hw_images}, more than the {len(found)} images: RTL points "
+                "are compared with golden ones on the same images"
             )
         inputs = data.to_input(found.images)
         sites = chosen_sites(settings, network)
