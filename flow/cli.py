@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ errors = Console(stderr=True)
 def cli(verbose: bool) -> None:
     """Which layer of a quantised network breaks first under noise, in software and in RTL?"""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
-    # FINN and torch's exporter tell of every step; ours is what the user asked about
+    # FINN, Brevitas and torch's exporter tell of every step; ours is what the user asked about
+    warnings.filterwarnings("ignore")
     for name in ("finn", "torch.onnx", "qonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -169,6 +168,7 @@ def _key(network: Network, calibration: Tensor, tapped: list[str], cycles: int |
 def _compile(
     network: Network, calibration: Tensor, tapped: list[str], cycles: int | None, folder: Path
 ) -> None:
+    (folder / "finn").mkdir()
     initialise(folder / "finn")
     # FINN registers operators when imported, so only after it has its settings
     from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
@@ -195,7 +195,7 @@ def _compile(
         if (site := getattr(layer, "site", None)) is not None:
             into[site] = record.streams[before.name].numpy() if before is not None else stream
     real = calibrate.real_streams(network, calibration, tapped)
-    into = {site: _channels_last(into[site], real[site].shape[1]) for site in tapped}
+    into = {site: into[site].reshape(-1, real[site].shape[1]) for site in tapped}
     scales = calibrate.find_scales(real, into)
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)
@@ -227,7 +227,7 @@ def _compile(
         "versions": {n: version(n) for n in ("brevitas", "finn-plus", "qonnx", "torch")},
         "host_quantiser": asdict(quantiser) | {"thresholds": quantiser.thresholds.tolist()},
         "input": {
-            "bits": int(golden_bits(model)),
+            "bits": model.get_tensor_datatype(model.graph.input[0].name).bitwidth(),
             "elements_a_beat": nodes[0]["folded_input"][-1],
             "beats": int(np.prod(nodes[0]["folded_input"][:-1])),
         },
@@ -241,15 +241,6 @@ def _compile(
         ],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-
-
-def golden_bits(model) -> int:
-    """Return the bits of one element of the accelerator's input stream."""
-    return model.get_tensor_datatype(model.graph.input[0].name).bitwidth()
-
-
-def _channels_last(stream: npt.NDArray, channels: int) -> npt.NDArray:
-    return stream.reshape(-1, channels)
 
 
 def _describe(node, operator) -> dict:

@@ -78,6 +78,8 @@ def export(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Pa
     from brevitas.export import export_qonnx
 
     height, width, channels = image_shape
+    # torch tells of operators of torchvision, which no network here has
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     # the exporter prints its progress
     with contextlib.redirect_stdout(io.StringIO()):
         export_qonnx(network, torch.zeros(1, channels, height, width), str(path))

@@ -1,8 +1,6 @@
 """FINN without a vendor tool: the settings it wants, and our operators in its registries."""
 
-import logging
 import os
-import warnings
 from pathlib import Path
 
 
@@ -10,13 +8,9 @@ def initialise(build_dir: Path) -> None:
     """Point FINN at a build folder and register our operators; safe to call again.
 
     Args:
-        build_dir: where FINN's ``PrepareIP`` makes one folder a node.
+        build_dir: where FINN's ``PrepareIP`` makes one folder a node; it makes the folder itself.
     """
-    build_dir.mkdir(parents=True, exist_ok=True)
     os.environ["FINN_BUILD_DIR"] = str(build_dir.resolve())
-    warnings.filterwarnings("ignore", module=r"(qonnx|finn|torch\.onnx)")
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-
     from finn.util.settings import initialize_dummy_settings
 
     initialize_dummy_settings()
