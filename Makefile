@@ -24,6 +24,7 @@ setup: $(READY) ## make .venv with every tool; nothing else needs installing by 
 
 $(READY): pyproject.toml .constraints.txt flow/host_tools.sh
 	@sh flow/host_tools.sh $(PYTHON)
+	@echo "setting up $(VENV): a minute or two, 3 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps finn-plus==1.6.1
