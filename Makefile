@@ -1,5 +1,5 @@
 # Thin: every target is one command of the Python package, or sets up what it needs.
-# Variables of the jobs: MODEL DATASET NOISE LEVELS IMAGES HW_IMAGES SITES SEED JOBS
+# Variables of the jobs: MODEL DATASET NOISE LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU
 
 PYTHON ?= python3
 VENV   := .venv
@@ -11,7 +11,7 @@ MODEL  ?= tfc
 option = $(if $($(1)),--$(2) '$($(1))')
 JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option,LEVELS,levels) \
          $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
-         $(call option,SEED,seed) $(call option,JOBS,jobs)
+         $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,MVU,mvu)
 
 .PHONY: help setup walk-hw train bench test quick lint clean
 .DEFAULT_GOAL := help

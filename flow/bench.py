@@ -53,6 +53,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
         network,
         inputs[:CALIBRATION_IMAGES],
         cycles=settings.cycles,
+        mvu=settings.mvu,
         root=settings.build / "accelerators",
     )
     root = settings.build / "sim"

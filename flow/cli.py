@@ -46,6 +46,7 @@ def cli(verbose: bool) -> None:
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
 @click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 def walk_hw(jobs: int | None, **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.
 
@@ -83,6 +84,7 @@ def train(**options: Any) -> None:
 @click.option("--model", default="tfc", show_default=True)
 @click.option("--dataset", default="fashion-mnist", show_default=True)
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds behind each median.")
 def bench(rounds: int, **options: Any) -> None:
     """Measure the speed of the simulation and of the models, side by side.

@@ -72,6 +72,8 @@ class Settings:
     """A checkpoint file in place of the zoo's."""
     cycles: int | None = None
     """Target of cycles per image for the folding."""
+    mvu: str = "lut"
+    """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
     build: Path = field(default_factory=lambda: Path("build"))
 
     def __post_init__(self) -> None:
@@ -154,6 +156,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
             inputs[:CALIBRATION_IMAGES],
             sites=[s for s in sites if not s.endswith(".acc")],
             cycles=settings.cycles,
+            mvu=settings.mvu,
             root=settings.build / "accelerators",
         )
         tell("compile", 1, 1)

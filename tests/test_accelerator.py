@@ -7,6 +7,7 @@ import pytest
 
 from flow import simulate
 from flow.checks import differing_images, first_divergence
+from flow.compile import compile_network
 from flow.fixed_point import TapSettings
 from flow.noise import Noise
 
@@ -73,6 +74,37 @@ def test_one_bit_rtl_equals_golden(bipolar_accelerator, built, inputs, tmp_path)
     simulation = simulate.build(bipolar_accelerator, root=built / "sim", optimise=False)
     points = list(every_point(bipolar_accelerator))
     compare(bipolar_accelerator, simulation, stream, points, tmp_path)
+
+
+def test_lut_and_dsp_units_give_the_same_streams(
+    accelerator, network, simulation, inputs, built, tmp_path
+):
+    """At another folding too: neither the unit nor the folding changes a bit."""
+    other = compile_network(
+        network,
+        inputs[:200],
+        sites=network.sites,
+        cycles=128,
+        mvu="dsp",
+        root=built / "accelerators",
+    )
+    units = [n["resType"] for n in other.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
+    ours = [n["resType"] for n in accelerator.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
+    assert "lut" not in units and set(ours) == {"lut"}
+    stream = accelerator.quantise(inputs[:IMAGES])
+    points = list(every_point(accelerator))[-6:]
+    lut, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path / "lut")
+    dsp, _ = simulate.simulate(
+        other,
+        simulate.build(other, root=built / "sim", optimise=False),
+        stream,
+        points,
+        tmp_path / "dsp",
+    )
+    for a, b in zip(lut, dsp, strict=True):
+        assert (a.labels == b.labels).all() and (a.scores == b.scores).all()
+        for site in accelerator.sites:
+            assert (a.digests[site] == b.digests[site]).all(), site
 
 
 def test_noise_does_not_depend_on_batching(accelerator, simulation, inputs, tmp_path):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from flow.compile.finn_setup import initialise
-from flow.errors import UserError
+from flow.errors import UserError, unknown
 from flow.models import Network
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
 CLOCK_NS = 5.0
+MVUS = ("lut", "dsp")
+LUT_BITS = 4
+"""Operands of up to so many bits go to LUTs, wider ones to DSP slices."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def compile_network(
     *,
     sites: Iterable[str] = (),
     cycles: int | None = None,
+    mvu: str = "lut",
     root: Path = Path("build/accelerators"),
 ) -> Accelerator:
     """Compile a network, or open what an earlier call compiled from the same things.
@@ -122,6 +126,8 @@ def compile_network(
         calibration: float32 [N, C, H, W], real images on which each tap's scale is proved.
         sites: further sites to tap.
         cycles: target of cycles per image; the folding's default when None.
+        mvu: ``lut`` for our matrix-vector unit where operands have up to ``LUT_BITS`` bits, or
+            ``dsp`` for FINN's everywhere.
         root: the folder of compiled accelerators.
 
     Raises:
@@ -130,14 +136,16 @@ def compile_network(
     tapped = [s for s in network.sites if s.endswith(".acc") or s in set(sites)]
     for site in sites:
         network.tap(site)
-    key = _key(network, calibration, tapped, cycles)
+    if mvu not in MVUS:
+        raise unknown("matrix-vector unit", mvu, MVUS)
+    key = _key(network, calibration, tapped, cycles, mvu)
     folder = root / f"{network.name}-{key}"
     if (folder / "manifest.json").exists():
         return Accelerator.open(folder)
     root.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{network.name}-", dir=root)).resolve()
     try:
-        _compile(network, calibration, tapped, cycles, scratch)
+        _compile(network, calibration, tapped, cycles, mvu, scratch)
         shutil.rmtree(scratch / "finn")
         try:
             scratch.rename(folder)
@@ -150,14 +158,16 @@ def compile_network(
     return Accelerator.open(folder)
 
 
-def _key(network: Network, calibration: Tensor, tapped: list[str], cycles: int | None) -> str:
+def _key(
+    network: Network, calibration: Tensor, tapped: list[str], cycles: int | None, mvu: str
+) -> str:
     """Hash everything the result depends on."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
-    digest.update(json.dumps([network.name, tapped, cycles, tools]).encode())
+    digest.update(json.dumps([network.name, tapped, cycles, mvu, tools]).encode())
     for folder, pattern in (("flow/compile", "*.py"), ("hw", "**/*.sv")):
         for path in sorted((REPOSITORY / folder).glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
@@ -166,7 +176,12 @@ def _key(network: Network, calibration: Tensor, tapped: list[str], cycles: int |
 
 
 def _compile(
-    network: Network, calibration: Tensor, tapped: list[str], cycles: int | None, folder: Path
+    network: Network,
+    calibration: Tensor,
+    tapped: list[str],
+    cycles: int | None,
+    mvu: str,
+    folder: Path,
 ) -> None:
     (folder / "finn").mkdir()
     initialise(folder / "finn")
@@ -205,7 +220,11 @@ def _compile(
     model.save(str(folder / "hardware.onnx"))
 
     for node in model.get_nodes_by_op_type("MVAU"):
-        getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
+        unit = getCustomOp(node)
+        unit.set_nodeattr("preferred_impl_style", "rtl")
+        operand_bits = max(unit.get_input_datatype(i).bitwidth() for i in (0, 1))
+        if mvu == "lut" and operand_bits <= LUT_BITS:
+            unit.set_nodeattr("resType", "lut")
     for step in (
         FoldChain(cycles),
         SpecializeLayers(FPGA_PART),
@@ -247,7 +266,7 @@ def _describe(node, operator) -> dict:
     """Describe one node for the manifest."""
     folding = {
         name: operator.get_nodeattr(name)
-        for name in ("PE", "SIMD")
+        for name in ("PE", "SIMD", "resType")
         if name in operator.get_nodeattr_types()
     }
     return {

@@ -62,10 +62,12 @@ def _sources(node) -> list[Path]:
     # FINN lists MVAU's weight streamer only as block-design commands
     library = Path(get_settings().finn_rtllib)
     mvu = ("mvu_pkg.sv", "mvu_vvu_axi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_8sx9_dsp58.sv")
+    kernel = [*(library / "mvu" / name for name in mvu), HW / "kernels" / "add_multi.sv"]
+    if operator.uses_luts:
+        kernel = [HW / "kernels" / "lut_mvu.sv"]
     stream = ("memstream/hdl/memstream.sv", "memstream/hdl/memstream_axi.sv", "axi/hdl/axilite.sv")
     return [
-        *(library / "mvu" / name for name in mvu),
-        HW / "kernels" / "add_multi.sv",
+        *kernel,
         *(library / name for name in stream),
         folder / f"{node.name}_memstream_wrapper.v",
         folder / f"{node.name}_wrapper.v",
