@@ -42,5 +42,7 @@ def test_default_stays_within_its_multipliers_for_a_large_network(graph):
     for unit in units(graph):
         unit.set_nodeattr("MW", 1024)
         unit.set_nodeattr("MH", 1024)
-    cycles = default_cycles(graph)
-    assert cycles == 4 * 1024 * 1024 // MULTIPLIERS
+    assert default_cycles(graph) == 4 * 1024 * 1024 // MULTIPLIERS["dsp"]
+    for unit in units(graph):
+        unit.set_nodeattr("resType", "lut")
+    assert default_cycles(graph) == 4 * 1024 * 1024 // MULTIPLIERS["lut"]

@@ -7,14 +7,19 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
-FEWEST_CYCLES = 64
-MULTIPLIERS = 1024
-"""Multipliers the default folding spends on a whole network. More of them simulate no faster, since
-the work of an image stays the same, but take longer to compile."""
+FEWEST_CYCLES = 16
+MULTIPLIERS = {"lut": 4096, "dsp": 1024}
+"""Multipliers that the default folding spends on a whole network, by matrix-vector unit. More of
+them simulate faster, as each clock costs something of its own, but take longer to compile; FINN's
+DSP lanes take by far the longest."""
 
 
 def default_cycles(model: ModelWrapper) -> int:
-    """Return a target of cycles per image that keeps a network within ``MULTIPLIERS``."""
+    """Return a target of cycles per image that keeps a network within ``MULTIPLIERS``.
+
+    Args:
+        model: each unit's ``resType`` is set.
+    """
     units = [getCustomOp(node) for node in model.graph.node if node.op_type.startswith("MVAU")]
     products = sum(
         unit.get_nodeattr("MW")
@@ -22,7 +27,8 @@ def default_cycles(model: ModelWrapper) -> int:
         * math.prod(unit.get_nodeattr("numInputVectors"))
         for unit in units
     )
-    return max(FEWEST_CYCLES, -(-products // MULTIPLIERS))
+    kind = "lut" if all(unit.get_nodeattr("resType") == "lut" for unit in units) else "dsp"
+    return max(FEWEST_CYCLES, -(-products // MULTIPLIERS[kind]))
 
 
 class FoldChain(Transformation):
