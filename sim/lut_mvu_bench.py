@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
+from cocotb.triggers import with_timeout
 
 from sim import streams
 
@@ -14,17 +14,7 @@ from sim import streams
 async def _weights(dut, beats: list[int], idle: float, rng: random.Random) -> None:
     """Send the weights over and over, as their memory does."""
     while True:
-        for beat in beats:
-            dut.weights_tvalid.value = 0
-            while rng.random() < idle:
-                await FallingEdge(dut.clk)
-            dut.weights_tvalid.value = 1
-            dut.weights_tdata.value = beat
-            taken = False
-            while not taken:
-                await ReadOnly()
-                taken = bool(dut.weights_tready.value)
-                await FallingEdge(dut.clk)
+        await streams.drive(dut, beats, idle, rng, "weights")
 
 
 @cocotb.test()

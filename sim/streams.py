@@ -16,19 +16,22 @@ async def reset(dut, clocks: int = 3) -> None:
     dut.rst_n.value = 1
 
 
-async def drive(dut, beats: list[int], idle: float, rng: random.Random) -> None:
-    """Send beats on ``s_axis``; between beats, stay idle with probability ``idle`` a clock."""
+async def drive(
+    dut, beats: list[int], idle: float, rng: random.Random, stream: str = "s_axis"
+) -> None:
+    """Send beats on a stream; between beats, stay idle with probability ``idle`` a clock."""
+    valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
     for beat in beats:
         while rng.random() < idle:
             await FallingEdge(dut.clk)
-        dut.s_axis_tvalid.value = 1
-        dut.s_axis_tdata.value = beat
+        valid.value = 1
+        data.value = beat
         taken = False
         while not taken:
             await ReadOnly()
-            taken = bool(dut.s_axis_tready.value)
+            taken = bool(ready.value)
             await FallingEdge(dut.clk)
-        dut.s_axis_tvalid.value = 0
+        valid.value = 0
 
 
 async def collect(dut, count: int, stall: float, rng: random.Random) -> list[int]:

@@ -1,13 +1,24 @@
 """What several tests need: trained networks on `digits`, compiled once a session."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 
 from flow import checkpoint, data
 from flow.compile import Accelerator, compile_network
 from flow.models import Network
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads that wait for each other on a busy machine take ten times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The networks: what they compute, where noise may enter, and what an export shows."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,6 @@ SITES = [
     *("fc0.acc", "fc0.act", "fc1.acc", "fc1.act", "fc2.acc", "fc2.act"),
     "fc3.acc",
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads that wait for each other on a busy machine take ten times as long as one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def images(count: int = 32, shape: tuple[int, int, int] = (28, 28, 1)) -> Tensor:
