@@ -37,16 +37,19 @@ def sources(module: Path) -> list[Path]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_verilator_finds_nothing(module):
     command, environment = verilator_command()
-    arguments = ["--lint-only", "-Wall", "--assert", "--no-timing", "--top-module", module.stem]
+    arguments = ["--lint-only", "-Wall", "-Wno-fatal", "--assert", "--no-timing"]
+    arguments += ["--top-module", module.stem]
     found = subprocess.run(
         [*command, *arguments, str(HW / "waivers.vlt"), *map(str, sources(module))],
         env=environment,
         capture_output=True,
         text=True,
     )
-    messages = [line for line in found.stderr.splitlines() if "mvu_pkg" not in line]
-    ours = [line for line in messages if line.startswith("%") and "/hw/" in line]
-    assert not ours, "\n".join(messages)
+    assert found.returncode == 0, found.stderr
+    # a drop-in needs FINN's package beside it, whose style is FINN's
+    messages = [line for line in found.stderr.splitlines() if line.startswith("%")]
+    ours = [line for line in messages if "mvu_pkg.sv" not in line]
+    assert not ours, found.stderr
 
 
 @pytest.mark.parametrize("module", [*MODULES, *PACKAGES], ids=lambda path: path.stem)
