@@ -48,7 +48,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     """
     network, _ = checkpoint.load(find_checkpoint(settings), settings.model)
     found = data.load(settings.dataset, "test", 2000)
-    inputs = data.to_input(found.images)
+    inputs = data.to_input(found.images, network.image_shape)
     accelerator = compile_network(
         network,
         inputs[:CALIBRATION_IMAGES],

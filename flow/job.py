@@ -142,7 +142,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
                 f"hw_images is {settings.hw_images}, more than the {len(found)} images: RTL points "
                 "are compared with golden ones on the same images"
             )
-        inputs = data.to_input(found.images)
+        inputs = data.to_input(found.images, network.image_shape)
         sites = chosen_sites(settings, network)
         name = f"{network.name}-{settings.dataset}"
         if metadata.noise:

@@ -104,8 +104,9 @@ def train(
     """
     settings = Settings(models.resolve(model), dataset, noise, epochs, seed, batch, lr)
     out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise)
-    samples, test = _samples(dataset, "train"), _samples(dataset, "test")
     run = _Run(settings)
+    shape = run.network.image_shape
+    samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
     state = out.with_name(f"{out.stem}.state.safetensors")
     if resume and state.exists():
         run.resume(state)
@@ -122,9 +123,9 @@ def train(
     return out
 
 
-def _samples(dataset: str, split: str) -> Samples:
+def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
     found = data.load(dataset, split)
-    return data.to_input(found.images), torch.from_numpy(found.labels)
+    return data.to_input(found.images, shape), torch.from_numpy(found.labels)
 
 
 @contextmanager
@@ -187,7 +188,7 @@ class _Run:
         """Keep weights where the quantiser has a gradient."""
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
-                if name.endswith("linear.weight"):
+                if name.endswith((".linear.weight", ".conv.weight")):
                     parameter.clamp_(-1, 1)
 
     def measure(self, test: Samples) -> checkpoint.Metadata:
@@ -253,7 +254,7 @@ def estimated_seconds(
     """
     known = data.dataset(dataset)
     run = _Run(Settings(models.resolve(model), dataset, noise, 1, 0, batch, 1e-3))
-    height, width, channels = known.image_shape
+    height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10
     with _random("estimate"):
         inputs = torch.rand(batch, channels, height, width) * 2 - 1

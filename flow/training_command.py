@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from flow import checkpoint, models, train
+from flow import checkpoint, compile, data, models, train
 from flow.errors import UserError
 from flow.job import Settings
 from flow.noise import Noise
@@ -64,9 +64,15 @@ def run(
 
 
 def ensure_checkpoint(settings: Settings, console: Console) -> None:
-    """Train the network of a job, if no checkpoint of it is shipped or was trained before."""
+    """Train the network of a job, if no checkpoint of it is shipped or was trained before.
+
+    Raises:
+        UserError: it cannot be compiled, which is found out before the training.
+    """
     noise = settings.training_noise
     if settings.checkpoint:
         return
     if checkpoint.zoo_path(settings.model, settings.dataset, noise or None) is None:
+        known = data.dataset(settings.dataset)
+        compile.check(models.build(settings.model, known.image_shape, known.classes))
         run(console, model=settings.model, dataset=settings.dataset, noise=noise)

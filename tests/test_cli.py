@@ -72,6 +72,14 @@ def test_bad_input(arguments, message, run):
     assert found.err.startswith("error:") and found.err.count("error:") == 1
 
 
+def test_a_network_without_rtl_is_not_trained_first(run, tmp_path):
+    found = run("walk-hw", "--model", "cnv", "--dataset", "digits")
+    assert found.status == 2
+    assert "node Conv_0 is a Conv, which has no RTL here" in found.err
+    assert "training" not in found.out
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def digits_checkpoint() -> Path:
     path = checkpoint.zoo_path("tfc-w2a2", "digits")
     assert path is not None

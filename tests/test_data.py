@@ -179,6 +179,20 @@ def test_network_inputs_are_scaled_and_channels_first() -> None:
     assert inputs[1, 1, 2, 3] == 1 and inputs.sum() == -(2 * 3 * 4 * 5) + 2
 
 
+def test_smaller_images_are_centred_and_one_channel_is_repeated() -> None:
+    images = np.full((2, 28, 28, 1), 255, np.uint8)
+    inputs = data.to_input(images, (32, 32, 3))
+    assert inputs.shape == (2, 3, 32, 32)
+    assert (inputs[:, :, 2:30, 2:30] == 1).all()
+    assert inputs.sum() == 6 * (28 * 28 - (32 * 32 - 28 * 28))
+
+
+@pytest.mark.parametrize("shape", [(27, 28, 1), (28, 27, 1), (28, 28, 1)])
+def test_images_that_do_not_fit_a_network(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(UserError, match=r"images of 28×28×3 do not fit a network"):
+        data.to_input(np.zeros((1, 28, 28, 3), np.uint8), shape)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_not_found_names_the_ways(name: str) -> None:
     with pytest.raises(UserError) as error:

@@ -36,12 +36,12 @@ def settled(name: str, shape: tuple[int, int, int] = (28, 28, 1)) -> models.Netw
         torch.manual_seed(1)
         network = models.build(name, shape)
         for _ in range(5):
-            network(images(100, shape))
+            network(images(100, network.image_shape))
     return network.eval()
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_every_network_has_its_sites_grid_and_widths(name: str) -> None:
+@pytest.mark.parametrize("name", [n for n in models.names() if n[1:3] == "fc"])
+def test_every_dense_network_has_its_sites_grid_and_widths(name: str) -> None:
     network = settled(name)
     assert network.sites == SITES
     assert network.accumulator_sites == [s for s in SITES if s.endswith(".acc")]
@@ -62,6 +62,51 @@ def test_every_network_has_its_sites_grid_and_widths(name: str) -> None:
         assert set(layer.quant_weight().value.unique().tolist()) == grid[weight]
         accumulator = seen[f"fc{number}.acc"]
         assert torch.equal(accumulator, accumulator.round()), "not an integer of unit 1"
+
+
+CONVOLUTIONAL = {
+    "cnv": (6, [(64, 30), (64, 14), (128, 12), (128, 5), (256, 3), (256, 1)]),
+    "lenet5": (2, [(6, 12), (16, 4)]),
+}
+"""By family: convolutions, and (channels, side) of each one's activations on 28×28×1 images."""
+
+
+@pytest.mark.parametrize("name", [n for n in models.names() if n[1:3] != "fc"])
+def test_every_convolutional_network_has_its_sites_grid_and_shapes(name: str) -> None:
+    family, bits = name.split("-")
+    convolutions, shapes = CONVOLUTIONAL[family]
+    weight, act = int(bits[1]), int(bits[3])
+    network = settled(name)
+    layers = [f"conv{i}" for i in range(convolutions)] + ["fc0", "fc1"]
+    expected = [f"{layer}.{end}" for layer in layers for end in ("acc", "act")]
+    assert network.sites == ["input", *expected, "fc2.acc"]
+    seen: dict[str, Tensor] = {}
+    for site in network.sites:
+        network.tap(site).register_forward_hook(
+            lambda module, args, out, site=site: seen.update({site: out})
+        )
+    assert network(images(32, network.image_shape)).shape == (32, 10)
+    for number, (channels, side) in enumerate(shapes):
+        assert seen[f"conv{number}.act"].shape == (32, channels, side, side)
+    steps = {1: 1.0, 2: 1.0, 4: 7.0}
+    scale = 128.0
+    assert set((seen["input"] * scale).unique().tolist()) <= set(range(-128, 128))
+    for layer in [*layers, "fc2"]:
+        module: Any = network.get_submodule(f"{layer}.{'linear' if layer[0] == 'f' else 'conv'}")
+        levels = module.quant_weight().value.unique() * steps[weight]
+        torch.testing.assert_close(levels, levels.round())
+        assert levels.abs().max() <= steps[weight]
+        # an accumulator is an integer in steps of the weights' and the activations' own
+        accumulator = seen[f"{layer}.acc"].double() * steps[weight] * scale
+        torch.testing.assert_close(accumulator, accumulator.round(), rtol=0, atol=2e-2)
+        scale = steps[act]
+
+
+def test_images_that_a_convolutional_network_cannot_take() -> None:
+    with pytest.raises(UserError, match=r"cnv-w2a2 takes images of up to 32×32.*not 64×64×3"):
+        models.build("cnv", (64, 64, 3))
+    with pytest.raises(UserError, match=r"lenet5-w4a4 takes images of at least 16×16.*not 8×8"):
+        models.build("lenet5", (8, 8, 1))
 
 
 def test_short_names_and_unknown_ones() -> None:

@@ -136,7 +136,7 @@ def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
         "kind": "additive", "sigma_add": 6, "sigma_mul": 0.0, "order": "mul-add"
     }  # fmt: skip
     everywhere = dict.fromkeys(clean[0].accumulator_sites, strong)
-    test = train._samples("digits", "test")
+    test = train._samples("digits", "test", (8, 8, 1))
 
     def correct(network: models.Network) -> int:
         sampler = train.TorchSampler(0)

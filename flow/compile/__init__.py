@@ -1,5 +1,6 @@
 """From a trained Brevitas network to one accelerator in RTL, with noise taps in its datapath."""
 
+import copy
 import hashlib
 import json
 import logging
@@ -110,6 +111,28 @@ class Accelerator:
         return torch.from_numpy(values.astype(np.int32))
 
 
+def check(network: Network) -> None:
+    """Find out in seconds whether a network can be compiled, trained or not.
+
+    Raises:
+        UserError: it cannot; the message names the node.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _to_hardware_layers(copy.deepcopy(network), folder)
+
+
+def _to_hardware_layers(network: Network, folder: Path):
+    """Export a network and turn it into FINN's hardware layers, with ``folder`` to work in."""
+    (folder / "finn").mkdir()
+    initialise(folder / "finn")
+    # FINN registers operators when imported, so only after it has its settings
+    from flow.compile import dataflow
+
+    exported = dataflow.export(network.eval(), network.image_shape, folder / "network.onnx")
+    return dataflow.to_hardware_layers(exported)
+
+
 def compile_network(
     network: Network,
     calibration: Tensor,
@@ -183,22 +206,18 @@ def _compile(
     mvu: str,
     folder: Path,
 ) -> None:
-    (folder / "finn").mkdir()
-    initialise(folder / "finn")
-    # FINN registers operators when imported, so only after it has its settings
+    model, quantiser = _to_hardware_layers(network, folder)
     from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
-    from flow.compile import calibrate, dataflow
+    from flow.compile import calibrate
     from flow.compile.folding import FoldChain
     from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
     from flow.golden import GoldenModel, Record
 
-    model = dataflow.export(network.eval(), network.image_shape, folder / "network.onnx")
-    model, quantiser = dataflow.to_hardware_layers(model)
     model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.levels))
 
     stream = quantiser(calibration.flatten(1).numpy()).astype(np.int32)

@@ -191,7 +191,7 @@ def _digits(split: str) -> Found:
     return images[chosen], bunch.target[chosen].astype(np.int64), "scikit-learn"
 
 
-def to_input(images: Images) -> Tensor:
+def to_input(images: Images, shape: tuple[int, int, int] | None = None) -> Tensor:
     """Turn images into what a network takes: x / 255 · 2 − 1.
 
     This is the normalisation by 0.5, 0.5 of MNIST and Fashion-MNIST, and the range of the Brevitas
@@ -199,9 +199,29 @@ def to_input(images: Images) -> Tensor:
 
     Args:
         images: uint8 [N, H, W, C].
+        shape: (H, W, C) of the network's input; smaller images get a border of 0, and a single
+            channel is repeated. The images' own by default.
 
     Returns:
         float32 [N, C, H, W] in −1..1.
+
+    Raises:
+        UserError: the images are larger than ``shape``, or have another number of channels.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    if shape is not None:
+        pixels = _fitted(pixels, *shape)
     return pixels.to(torch.float32) / 255 * 2 - 1
+
+
+def _fitted(pixels: Tensor, height: int, width: int, channels: int) -> Tensor:
+    """Centre uint8 [N, c, h, w] in [N, channels, height, width]."""
+    _, c, h, w = pixels.shape
+    if h > height or w > width or c not in (1, channels):
+        raise UserError(
+            f"images of {h}×{w}×{c} do not fit a network that takes {height}×{width}×{channels}: "
+            "take another data set or network"
+        )
+    top, left = (height - h) // 2, (width - w) // 2
+    border = (left, width - w - left, top, height - h - top)
+    return torch.nn.functional.pad(pixels, border).expand(-1, channels, -1, -1).contiguous()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from flow.errors import unknown
+from flow.models.conv import CNV, LeNet5
 from flow.models.fc import FullyConnected
 from flow.models.network import Network, evaluate
 
@@ -67,3 +68,17 @@ for _prefix, _width in (("tfc", 64), ("sfc", 256), ("lfc", 1024)):
             partial(FullyConnected, width=_width, weight_bits=_weight, act_bits=_act),
             alias=_prefix if (_weight, _act) == (2, 2) else None,
         )
+
+for _weight, _act in ((1, 1), (1, 2), (2, 2)):
+    register(
+        f"cnv-w{_weight}a{_act}",
+        partial(CNV, weight_bits=_weight, act_bits=_act),
+        alias="cnv" if (_weight, _act) == (2, 2) else None,
+    )
+
+for _bits in (2, 4):
+    register(
+        f"lenet5-w{_bits}a{_bits}",
+        partial(LeNet5, weight_bits=_bits, act_bits=_bits),
+        alias="lenet5" if _bits == 4 else None,
+    )

@@ -4,41 +4,12 @@ import math
 
 from torch import Tensor, nn
 
+from flow.models.blocks import Dense, Last
 from flow.models.network import Network
-from flow.models.quant import TensorNorm, identity, linear
+from flow.models.quant import identity
 from flow.noise import NoiseTap
 
 DROPOUT = 0.2
-
-
-class _Hidden(nn.Module):
-    """linear → acc → bn → quant → act → dropout."""
-
-    def __init__(self, inputs: int, outputs: int, weight_bits: int, act_bits: int) -> None:
-        super().__init__()
-        self.linear = linear(inputs, outputs, weight_bits)
-        self.acc = NoiseTap()
-        self.bn = nn.BatchNorm1d(outputs)
-        self.quant = identity(act_bits)
-        self.act = NoiseTap(requantise=self.quant)
-        self.dropout = nn.Dropout(DROPOUT)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.acc(self.linear(x)))
-        return self.dropout(self.act(self.quant(x)))
-
-
-class _Last(nn.Module):
-    """linear → acc → norm."""
-
-    def __init__(self, inputs: int, classes: int, weight_bits: int) -> None:
-        super().__init__()
-        self.linear = linear(inputs, classes, weight_bits)
-        self.acc = NoiseTap()
-        self.norm = TensorNorm()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.acc(self.linear(x)))
 
 
 class FullyConnected(Network):
@@ -68,10 +39,10 @@ class FullyConnected(Network):
         self.input_quant = identity(act_bits)
         self.input = NoiseTap(requantise=self.input_quant)
         self.input_dropout = nn.Dropout(DROPOUT)
-        self.fc0 = _Hidden(math.prod(image_shape), width, weight_bits, act_bits)
-        self.fc1 = _Hidden(width, width, weight_bits, act_bits)
-        self.fc2 = _Hidden(width, width, weight_bits, act_bits)
-        self.fc3 = _Last(width, classes, weight_bits)
+        self.fc0 = Dense(math.prod(image_shape), width, weight_bits, act_bits, DROPOUT)
+        self.fc1 = Dense(width, width, weight_bits, act_bits, DROPOUT)
+        self.fc2 = Dense(width, width, weight_bits, act_bits, DROPOUT)
+        self.fc3 = Last(width, classes, weight_bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, float [N, classes], of images, float [N, C, H, W] in −1..1."""

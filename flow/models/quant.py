@@ -11,7 +11,7 @@ from brevitas.core.restrict_val import FloatToIntImplType, RestrictValueType
 from brevitas.core.scaling import ScalingImplType
 from brevitas.core.zero_point import ZeroZeroPoint
 from brevitas.inject import ExtendedInjector
-from brevitas.nn import QuantIdentity, QuantLinear
+from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from dependencies import value
 from torch import Tensor, nn
@@ -46,10 +46,32 @@ def identity(bits: int) -> QuantIdentity:
     return QuantIdentity(act_quant=_ActQuant, bit_width=bits)
 
 
+class _InputQuant(_ConstQuant, ActQuantSolver):
+    # steps of 1/128, -128/128 to 127/128
+    restrict_scaling_type = RestrictValueType.POWER_OF_TWO
+    narrow_range = False
+    min_val = -1.0
+    max_val = 1.0 - 2.0**-7
+
+
+def input_identity() -> QuantIdentity:
+    """Return the 8-bit quantiser of images: steps of 1/128 from −1 to 127/128."""
+    return QuantIdentity(act_quant=_InputQuant, bit_width=8)
+
+
 def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
     """Return a fully connected layer without bias, weights uniform in −1..1 to begin with."""
     layer = QuantLinear(
         inputs, outputs, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant
+    )
+    nn.init.uniform_(layer.weight.data, -1, 1)
+    return layer
+
+
+def convolution(inputs: int, outputs: int, kernel: int, bits: int) -> QuantConv2d:
+    """Return a convolution without bias or padding, weights uniform in −1..1 to begin with."""
+    layer = QuantConv2d(
+        inputs, outputs, kernel, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant
     )
     nn.init.uniform_(layer.weight.data, -1, 1)
     return layer

@@ -1,0 +1,73 @@
+"""What the networks are built of: a layer with the taps of its accumulator and activation."""
+
+from torch import Tensor, nn
+
+from flow.models.quant import TensorNorm, convolution, identity, linear
+from flow.noise import NoiseTap
+
+
+class Dense(nn.Module):
+    """linear → acc → bn → quant → act → dropout."""
+
+    def __init__(
+        self, inputs: int, outputs: int, weight_bits: int, act_bits: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.linear = linear(inputs, outputs, weight_bits)
+        self.acc = NoiseTap()
+        self.bn = nn.BatchNorm1d(outputs)
+        self.quant = identity(act_bits)
+        self.act = NoiseTap(requantise=self.quant)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.acc(self.linear(x)))
+        return self.dropout(self.act(self.quant(x)))
+
+
+class Conv(nn.Module):
+    """conv → acc → bn → quant → pool → act; the convolution has no padding and stride 1.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel, pixels.
+        weight_bits: bits of a weight.
+        act_bits: bits of an activation.
+        pool: side and stride of the max pooling, pixels; 1 for none.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        weight_bits: int,
+        act_bits: int,
+        pool: int = 1,
+    ) -> None:
+        super().__init__()
+        self.conv = convolution(inputs, outputs, kernel, weight_bits)
+        self.acc = NoiseTap()
+        self.bn = nn.BatchNorm2d(outputs)
+        self.quant = identity(act_bits)
+        self.pool = nn.MaxPool2d(pool) if pool > 1 else nn.Identity()
+        self.act = NoiseTap(requantise=self.quant)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.acc(self.conv(x)))
+        return self.act(self.pool(self.quant(x)))
+
+
+class Last(nn.Module):
+    """linear → acc → norm."""
+
+    def __init__(self, inputs: int, classes: int, weight_bits: int) -> None:
+        super().__init__()
+        self.linear = linear(inputs, classes, weight_bits)
+        self.acc = NoiseTap()
+        self.norm = TensorNorm()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.acc(self.linear(x)))

@@ -1,0 +1,111 @@
+"""The convolutional networks: CNV of the Brevitas BNN-PYNQ family, and LeNet-5."""
+
+from torch import Tensor
+
+from flow.errors import UserError
+from flow.models.blocks import Conv, Dense, Last
+from flow.models.network import Network
+from flow.models.quant import input_identity
+from flow.noise import NoiseTap
+
+
+class CNV(Network):
+    """Six 3×3 convolutions, two max poolings, three dense layers; takes 32×32×3.
+
+    Smaller images, and images of one channel, are fitted by ``flow.data.to_input``. Sites: input,
+    conv0.acc, conv0.act … conv5.act, fc0.acc … fc1.act, fc2.acc.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of the data set's images.
+        classes: how many classes.
+        weight_bits: bits of a weight.
+        act_bits: bits of an activation; the input has 8.
+        width: channels of the first convolution, 64 in CNV; the other layers follow it.
+
+    Raises:
+        UserError: the images cannot be fitted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        weight_bits: int,
+        act_bits: int,
+        width: int = 64,
+    ) -> None:
+        height, wide, channels = image_shape
+        if height > 32 or wide > 32 or channels not in (1, 3):
+            raise UserError(
+                f"{name} takes images of up to 32×32 pixels and 1 or 3 channels, not "
+                f"{height}×{wide}×{channels}: take a data set that fits"
+            )
+        super().__init__(name, (32, 32, 3), classes)
+        self.input_quant = input_identity()
+        self.input = NoiseTap(requantise=self.input_quant)
+        channels = 3
+        bits = {"weight_bits": weight_bits, "act_bits": act_bits}
+        for i, (factor, pool) in enumerate(((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 1))):
+            block = Conv(channels, factor * width, kernel=3, pool=pool, **bits)
+            setattr(self, f"conv{i}", block)
+            channels = factor * width
+        self.fc0 = Dense(channels, 8 * width, **bits)
+        self.fc1 = Dense(8 * width, 8 * width, **bits)
+        self.fc2 = Last(8 * width, classes, weight_bits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, float [N, classes], of images, float [N, 3, 32, 32] in −1..1."""
+        x = self.input(self.input_quant(x))
+        for i in range(6):
+            x = getattr(self, f"conv{i}")(x)
+        return self.fc2(self.fc1(self.fc0(x.flatten(1))))
+
+
+class LeNet5(Network):
+    """C6@5-P2-C16@5-P2-F120-F84-F10, as in *Walking Noise*, quantised; any image of 16×16 up.
+
+    Sites: input, conv0.acc, conv0.act, conv1.acc, conv1.act, fc0.acc … fc1.act, fc2.acc.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of an image.
+        classes: how many classes.
+        weight_bits: bits of a weight.
+        act_bits: bits of an activation; the input has 8.
+
+    Raises:
+        UserError: the images are too small for two convolutions and poolings.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        weight_bits: int,
+        act_bits: int,
+    ) -> None:
+        super().__init__(name, image_shape, classes)
+        height, width = (((side - 4) // 2 - 4) // 2 for side in image_shape[:2])
+        if min(height, width) < 1:
+            raise UserError(
+                f"{name} takes images of at least 16×16 pixels, not "
+                f"{image_shape[0]}×{image_shape[1]}: take a data set that fits"
+            )
+        bits = {"weight_bits": weight_bits, "act_bits": act_bits}
+        self.input_quant = input_identity()
+        self.input = NoiseTap(requantise=self.input_quant)
+        self.conv0 = Conv(image_shape[2], 6, kernel=5, pool=2, **bits)
+        self.conv1 = Conv(6, 16, kernel=5, pool=2, **bits)
+        self.fc0 = Dense(16 * height * width, 120, **bits)
+        self.fc1 = Dense(120, 84, **bits)
+        self.fc2 = Last(84, classes, weight_bits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, float [N, classes], of images, float [N, C, H, W] in −1..1."""
+        x = self.conv1(self.conv0(self.input(self.input_quant(x))))
+        return self.fc2(self.fc1(self.fc0(x.flatten(1))))
