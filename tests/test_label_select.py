@@ -54,7 +54,7 @@ def test_equals_finn(labels, pe, k, bits, signed, tmp_path):
         run_sim(
             "label_select",
             [SOURCE],
-            "sim.label_select_bench",
+            "sim.stream_bench",
             workdir=tmp_path,
             parameters={
                 "LABELS": labels, "PE": pe, "K": k, "IN_WIDTH": bits, "IN_SIGNED": int(signed),

@@ -1,4 +1,4 @@
-"""cocotb bench of ``label_select``: the beats of ``in.json`` to labels in ``out.json``."""
+"""cocotb bench of a kernel with one stream in and one out: ``in.json`` to ``out.json``."""
 
 import json
 import random
@@ -12,17 +12,17 @@ from sim import streams
 
 
 @cocotb.test()
-async def labels(dut) -> None:
+async def beats(dut) -> None:
     """Run all beats under stalls, after a reset in mid-stream."""
     job = json.loads(Path("in.json").read_text())
     rng = random.Random(3)
     Clock(dut.clk, 2, unit="ns").start()
-    beats = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]
+    sent = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]
     await streams.reset(dut)
-    begun = cocotb.start_soon(streams.drive(dut, beats, 0.0, rng))
+    begun = cocotb.start_soon(streams.drive(dut, sent, 0.0, rng))
     await with_timeout(streams.collect(dut, 2, 0.5, rng), 10_000, "ns")
     begun.cancel()
     await streams.reset(dut)
-    cocotb.start_soon(streams.drive(dut, beats, job["idle"], rng))
+    cocotb.start_soon(streams.drive(dut, sent, job["idle"], rng))
     out = await with_timeout(streams.collect(dut, job["count"], job["stall"], rng), 500_000, "ns")
     Path("out.json").write_text(json.dumps(out))

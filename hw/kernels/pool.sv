@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// Pooling: the maximum, or the sum shifted right by SHIFT, of each lane over WINDOW beats.
+//
+//   out[l] = max(in[l](0) .. in[l](WINDOW - 1))               SUM = 0
+//   out[l] = (in[l](0) + ... + in[l](WINDOW - 1)) >> SHIFT    SUM = 1
+//
+// The stream is that of FINN's Pool: all places of a window for the first PE channels, then for the
+// next PE. Takes a beat a clock; latency 1 clock behind a window's last beat, which waits while the
+// window before has not been taken. Reset: empty. It does not cut the path from m_axis_tready to
+// s_axis_tready.
+
+module pool #(
+    int unsigned PE = 2,  // lanes
+    int unsigned WINDOW = 4,  // places of a window
+    bit SUM = 1'b0,  // sum, not maximum
+    int unsigned SHIFT = 0,  // of the sum, to the right, rounding down
+    int unsigned IN_WIDTH = 2,
+    bit IN_SIGNED = 1'b1,
+    int unsigned OUT_WIDTH = 2,  // must hold every result
+    localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
+    localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic               s_axis_tvalid,
+    output logic               s_axis_tready,
+    input  logic [ InBits-1:0] s_axis_tdata,
+    output logic               m_axis_tvalid,
+    input  logic               m_axis_tready,
+    output logic [OutBits-1:0] m_axis_tdata
+);
+  // one bit more than the input, so that signed and unsigned values compare alike
+  localparam int unsigned Width = IN_WIDTH + 1 + (SUM ? $clog2(WINDOW) : 0);
+  typedef logic signed [Width-1:0] value_t;
+
+  value_t result_q[PE];
+  logic [PE-1:0][OUT_WIDTH-1:0] out_q;
+  logic [31:0] place_q;
+  logic last_place;
+
+  assign last_place = place_q == WINDOW - 1;
+  assign s_axis_tready = !last_place || !m_axis_tvalid || m_axis_tready;
+  assign m_axis_tdata = OutBits'(out_q);
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      place_q       <= '0;
+      m_axis_tvalid <= 1'b0;
+    end else begin
+      if (m_axis_tready) m_axis_tvalid <= 1'b0;
+      if (s_axis_tvalid && s_axis_tready) begin
+        place_q <= last_place ? '0 : place_q + 1;
+        if (last_place) m_axis_tvalid <= 1'b1;
+        for (int l = 0; l < PE; l++) begin
+          logic [IN_WIDTH-1:0] raw;
+          value_t value;
+          raw   = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
+          value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
+          if (place_q != '0) begin
+            if (SUM) value = value + result_q[l];
+            else if (result_q[l] > value) value = result_q[l];
+          end
+          result_q[l] <= value;
+          if (last_place) out_q[l] <= OUT_WIDTH'(value >>> SHIFT);
+        end
+      end
+    end
+  end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk) disable iff (!rst_n)
+      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
+  else $error("pool: the output changed before it was taken");
+`endif
+
+  initial begin
+    if (PE == 0) $fatal(1, "pool: PE must be at least 1");
+    if (WINDOW == 0) $fatal(1, "pool: a window has at least one place");
+    if (!SUM && SHIFT != 0) $fatal(1, "pool: only a sum is shifted");
+  end
+endmodule
