@@ -225,7 +225,7 @@ def test_the_index_says_what_the_shipped_files_say(tmp_path: Path) -> None:
 def test_shipped_accuracies_on_digits_are_true(path: Path) -> None:
     network, metadata = checkpoint.load(path)
     test = data.load("digits")
-    correct = evaluate(network, data.to_input(test.images)) == test.labels
+    correct = evaluate(network, data.to_input(test.images, network.image_shape)) == test.labels
     assert np.mean(correct) == metadata.accuracy
 
 
@@ -233,6 +233,6 @@ def test_shipped_accuracies_on_digits_are_true(path: Path) -> None:
 def test_shipped_accuracies_on_fashion_mnist_hold_on_the_shipped_images(path: Path) -> None:
     network, metadata = checkpoint.load(path)
     test = data.load("fashion-mnist", limit=data.SHIPPED_IMAGES)
-    correct = evaluate(network, data.to_input(test.images)) == test.labels
+    correct = evaluate(network, data.to_input(test.images, network.image_shape)) == test.labels
     # 2,000 of the 10,000: four standard errors of a share of 0.85
     assert abs(np.mean(correct) - metadata.accuracy) < 4 * 0.008

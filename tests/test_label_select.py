@@ -4,33 +4,26 @@ import json
 
 import numpy as np
 import pytest
-from onnx import helper
+from finn_execution import execute
 
-from flow.compile.finn_setup import initialise
 from sim.runner import REPOSITORY, run_sim
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "label_select.sv"
 
 
 def finn_labels(values, k, tmp_path):
-    initialise(tmp_path / "finn")
-    from qonnx.custom_op.registry import getCustomOp
-
-    node = helper.make_node(
+    out = execute(
         "LabelSelect",
-        ["in"],
-        ["out"],
-        domain="finn.custom_op.fpgadataflow",
-        backend="fpgadataflow",
+        values,
+        (len(values), k),
+        tmp_path / "finn",
         Labels=values.shape[1],
         PE=1,
         K=k,
         inputDataType="INT16",
         numInputVectors=[len(values)],
     )
-    context = {"in": values.astype(np.float32), "out": np.zeros((len(values), k), np.float32)}
-    getCustomOp(node).execute_node(context, None)
-    return context["out"].astype(int).ravel().tolist()
+    return out.ravel().tolist()
 
 
 @pytest.mark.parametrize(

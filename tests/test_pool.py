@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from onnx import helper
+from finn_execution import execute
 from qonnx.core.datatype import DataType
 
-from flow.compile.finn_setup import initialise
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 
@@ -18,30 +17,22 @@ SIDE = 3
 
 def finn_pool(values, function, kernel, in_type, out_type, folder):
     """Pool whole numbers [pixels, places, channels] to [pixels, channels] as FINN does."""
-    initialise(folder)
-    from qonnx.custom_op.registry import getCustomOp
-
     pixels, _, channels = values.shape
-    node = helper.make_node(
+    sides = [SIDE, pixels // SIDE]
+    out = execute(
         "Pool",
-        ["in"],
-        ["out"],
-        domain="finn.custom_op.fpgadataflow",
-        backend="fpgadataflow",
+        values.reshape(1, *sides, -1),
+        (1, *sides, channels),
+        folder,
         Channels=channels,
         PE=1,
         KernelSize=list(kernel),
         Function=function,
-        OutImgDims=[SIDE, pixels // SIDE],
+        OutImgDims=sides,
         InputDataType=in_type,
         OutputDataType=out_type,
     )
-    context = {
-        "in": values.reshape(1, SIDE, pixels // SIDE, -1).astype(np.float32),
-        "out": np.zeros((1, SIDE, pixels // SIDE, channels), np.float32),
-    }
-    getCustomOp(node).execute_node(context, None)
-    return context["out"].reshape(pixels, channels).astype(np.int64)
+    return out.reshape(pixels, channels)
 
 
 @pytest.mark.parametrize("function", ["MaxPool", "AccPool", "QuantAvgPool"])

@@ -199,8 +199,8 @@ def to_input(images: Images, shape: tuple[int, int, int] | None = None) -> Tenso
 
     Args:
         images: uint8 [N, H, W, C].
-        shape: (H, W, C) of the network's input; smaller images get a border of 0, and a single
-            channel is repeated. The images' own by default.
+        shape: (H, W, C) of the network's input; smaller images get a black border, and a
+            single channel is repeated. The images' own by default.
 
     Returns:
         float32 [N, C, H, W] in −1..1.
