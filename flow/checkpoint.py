@@ -1,7 +1,7 @@
 """Checkpoints: a trained network in one small safetensors file.
 
-A quantised weight is stored as the int8 integer it stands for, everything else (batch norm, learned
-scales) as it is. A loaded network gives exactly the outputs of the one saved. Nothing is unpickled,
+A quantised weight is stored as the integer it stands for, in as many bits as it has (but at least
+two), everything else (batch norm, learned scales) as it is. A loaded network gives exactly the outputs of the one saved. Nothing is unpickled,
 and a file is written under a temporary name and renamed.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from safetensors import SafetensorError, safe_open
@@ -31,7 +32,7 @@ ZOO = Path(__file__).parent / "zoo"
 LOCAL = Path("build/checkpoints")
 
 _KEY = "noisewalk"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Metadata:
     """Test images behind the accuracy."""
     noisy_accuracy: float | None = None
     """The same with the noise of training, one draw for each image."""
+    start: str | None = None
+    """The checkpoint file whose weights the training began with; None for random ones."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -103,6 +106,30 @@ def _quantised(network: Network) -> dict[str, QuantWeightBiasInputOutputLayer]:
     }
 
 
+def _bits(layer: QuantWeightBiasInputOutputLayer) -> int:
+    """Return the bits of a stored weight: +1 and -1 take two."""
+    return max(2, int(layer.quant_weight().bit_width))
+
+
+def _packed(integers: Tensor, bits: int) -> Tensor:
+    """Return integers of any shape in two's complement, lowest bit first, as uint8 [bytes]."""
+    flat = integers.round().to(torch.int64).flatten().numpy()
+    planes = (flat[:, np.newaxis] >> np.arange(bits)) & 1
+    return torch.from_numpy(np.packbits(planes.astype(np.uint8), bitorder="little"))
+
+
+def _unpacked(packed: Tensor, bits: int, shape: torch.Size) -> Tensor:
+    """Undo `_packed`: float32 of this shape; raise RuntimeError if the bytes are too few or many."""
+    needed = (shape.numel() * bits + 7) // 8
+    if packed.dtype != torch.uint8 or packed.shape != (needed,):
+        raise RuntimeError(f"a weight of {packed.numel()} bytes, where {needed} are needed")
+    planes = np.unpackbits(packed.numpy(), bitorder="little", count=shape.numel() * bits)
+    weights = 1 << np.arange(bits)
+    weights[-1] *= -1
+    integers = planes.reshape(-1, bits).astype(np.int8) @ weights.astype(np.int8)
+    return torch.from_numpy(integers.astype(np.float32)).reshape(shape)
+
+
 def save(network: Network, path: Path, metadata: Metadata) -> Path:
     """Write a network.
 
@@ -119,7 +146,7 @@ def save(network: Network, path: Path, metadata: Metadata) -> Path:
         for name, layer in _quantised(network).items():
             quantised = layer.quant_weight()
             integers = quantised.value / quantised.scale + quantised.zero_point
-            tensors[name] = integers.round().to(torch.int8)
+            tensors[name] = _packed(integers, _bits(layer))
     header = {
         "format": _FORMAT,
         **asdict(metadata),
@@ -146,7 +173,9 @@ def load(path: Path, expect_model: str | None = None) -> tuple[Network, Metadata
         header = json.loads(fields[_KEY])
         if header["format"] != _FORMAT:
             raise UserError(f"{path} is of format {header['format']}, not {_FORMAT}: train it anew")
-        metadata = Metadata(**{key: header[key] for key in Metadata.__dataclass_fields__})
+        metadata = Metadata(
+            **{key: header[key] for key in Metadata.__dataclass_fields__ if key in header}
+        )
         height, width, channels = header["image_shape"]
         classes, digest = header["classes"], header["digest"]
     except (KeyError, TypeError, ValueError) as error:
@@ -175,8 +204,8 @@ def _restore(network: Network, tensors: dict[str, Tensor], path: Path) -> None:
             raise RuntimeError(f"missing {', '.join(sorted(missing))}")
         with torch.no_grad():
             for name, layer in layers.items():
-                scale = layer.quant_weight().scale
-                layer.weight.copy_(tensors[name].to(torch.float32) * scale)
+                integers = _unpacked(tensors[name], _bits(layer), layer.weight.shape)
+                layer.weight.copy_(integers * layer.quant_weight().scale)
     except RuntimeError as error:
         raise UserError(f"{path} does not fit the network {network.name}: {error}") from error
 

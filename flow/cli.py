@@ -18,6 +18,8 @@ from flow.errors import UserError
 console = Console()
 errors = Console(stderr=True)
 
+_PATH = click.Path(path_type=Path)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--verbose", is_flag=True, help="Tell what goes on.")
@@ -69,7 +71,9 @@ def walk_hw(jobs: int | None, **options: Any) -> None:
 @click.option("--sigma", default=0.0, help="Its level.")
 @click.option("--epochs", default=60, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", default=None, type=click.Path(path_type=Path), help="Checkpoint file.")
+@click.option("--lr", default=0.02, show_default=True, help="Adam's step size at the start.")
+@click.option("--start", default=None, type=_PATH, help="Checkpoint to begin with, to fine-tune.")
+@click.option("--out", default=None, type=_PATH, help="Checkpoint file.")
 def train(**options: Any) -> None:
     """Train a network, with or without noise; a run that was stopped goes on where it was.
 

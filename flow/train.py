@@ -1,7 +1,7 @@
 """Training, with or without noise, that a kill cannot spoil.
 
-Everything random is a function of the seed and the place in the run: the order of the images and
-the dropout of (seed, epoch), the noise of (seed, step). So a run that resumes after a kill is
+Everything random is a function of the seed and the place in the run: the order of the images, their
+crops and the dropout of (seed, epoch), the noise of (seed, step). So a run that resumes after a kill is
 bit-identical to one that was never stopped, on the same machine with the same number of threads.
 """
 
@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ from flow.models import Network, evaluate
 from flow.noise import Noise, TorchSampler, derive_seed
 
 log = logging.getLogger(__name__)
+
+LR = 0.02
+"""Adam's step size at the start, as far as not given."""
 
 Samples = tuple[Tensor, Tensor]
 """Network inputs, float32 [N, C, H, W], and labels, int64 [N]."""
@@ -44,6 +47,8 @@ class Settings:
     """Images a step."""
     lr: float
     """Adam's step size at the start; it falls to 0 along a cosine."""
+    start: str | None = None
+    """Digest of the checkpoint file whose weights it begins with; None for random ones."""
 
     def __post_init__(self) -> None:
         # One image has no variance to normalise by
@@ -77,7 +82,8 @@ def train(
     epochs: int = 60,
     seed: int = 0,
     batch: int = 100,
-    lr: float = 0.02,
+    lr: float = LR,
+    start: Path | None = None,
     out: Path | None = None,
     resume: bool = True,
     progress: Callable[[Progress], None] | None = None,
@@ -92,6 +98,7 @@ def train(
         seed: of the initial weights and everything else.
         batch: images a step.
         lr: Adam's step size at the start.
+        start: a checkpoint of the same network to begin with; random weights by default.
         out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
         resume: go on from where a run of the same settings stopped.
         progress: called after every epoch.
@@ -102,9 +109,21 @@ def train(
     Raises:
         UserError: a name or number is bad, the images cannot be found, or a file not be written.
     """
-    settings = Settings(models.resolve(model), dataset, noise, epochs, seed, batch, lr)
+    weights = None if start is None else checkpoint.load(start, model)[0].state_dict()
+    settings = Settings(
+        models.resolve(model),
+        dataset,
+        noise,
+        epochs,
+        seed,
+        batch,
+        lr,
+        None if start is None else checkpoint.digest_of(start),
+    )
     out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise)
     run = _Run(settings)
+    if weights is not None:
+        run.network.load_state_dict(weights)
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
     state = out.with_name(f"{out.stem}.state.safetensors")
@@ -118,7 +137,8 @@ def train(
         )
         if progress is not None:
             progress(report)
-    checkpoint.save(run.network, out, run.measure(test))
+    metadata = replace(run.measure(test), start=None if start is None else start.name)
+    checkpoint.save(run.network, out, metadata)
     state.unlink(missing_ok=True)
     return out
 
@@ -126,6 +146,27 @@ def train(
 def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
     found = data.load(dataset, split)
     return data.to_input(found.images, shape), torch.from_numpy(found.labels)
+
+
+def _augmented(images: Tensor, margin: int = 4) -> Tensor:
+    """Shift each image by up to ``margin`` pixels, grey coming in, and mirror every other one.
+
+    Args:
+        images: float32 [N, C, H, W] in -1..1.
+        margin: pixels.
+
+    Returns:
+        The same shape; drawn from torch's global generator.
+    """
+    count, channels, height, width = images.shape
+    padded = F.pad(images, (margin,) * 4)
+    top, left = torch.randint(2 * margin + 1, (2, count, 1))
+    columns = left + torch.arange(width)
+    mirrored = torch.rand(count) < 0.5
+    columns[mirrored] = columns[mirrored].flip(1)
+    rows = top + torch.arange(height)
+    index = torch.arange(count)[:, None, None, None], torch.arange(channels)[:, None, None]
+    return padded[*index, rows[:, None, :, None], columns[:, None, None, :]]
 
 
 @contextmanager
@@ -144,7 +185,10 @@ class _Run:
         self.settings = settings
         self.epoch = 0
         with _random(settings.seed, "weights"):
-            self.network: Network = models.build(settings.model, known.image_shape, known.classes)
+            network = models.build(settings.model, known.image_shape, known.classes)
+        # The layout in which torch's convolutions are fastest on a CPU
+        self.network: Network = network.to(memory_format=torch.channels_last)
+        self.augment = known.augment
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
 
     def train_epoch(self, samples: Samples) -> Progress:
@@ -173,7 +217,11 @@ class _Run:
             sampler.start_batch(step * settings.batch)
             for group in self.optimiser.param_groups:
                 group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * step / total))
-            logits, wanted = self.network(inputs[chosen]), labels[chosen]
+            images = inputs[chosen]
+            if self.augment:
+                images = _augmented(images)
+            images = images.contiguous(memory_format=torch.channels_last)
+            logits, wanted = self.network(images), labels[chosen]
             loss = F.cross_entropy(logits, wanted)
             self.optimiser.zero_grad()
             loss.backward()

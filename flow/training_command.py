@@ -27,6 +27,8 @@ def run(
     sigma: float = 0.0,
     epochs: int = EPOCHS,
     seed: int = 0,
+    lr: float = train.LR,
+    start: Path | None = None,
     out: Path | None = None,
 ) -> Path:
     """Train a network and tell about it; the arguments are those of `train.train`."""
@@ -51,7 +53,15 @@ def run(
             )
 
         path = train.train(
-            model, dataset, noise=settings, epochs=epochs, seed=seed, out=out, progress=tell
+            model,
+            dataset,
+            noise=settings,
+            epochs=epochs,
+            seed=seed,
+            lr=lr,
+            start=start,
+            out=out,
+            progress=tell,
         )
     metadata = checkpoint.load(path)[1]
     low, high = metadata.interval

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from flow import checkpoint, models, train
@@ -181,3 +182,36 @@ def test_the_estimate_grows_with_the_work() -> None:
     short = train.estimated_seconds("tfc", "digits", 1)
     assert 0 < short < 10
     assert train.estimated_seconds("tfc", "fashion-mnist", 10) > 20 * short
+
+
+def test_augmented_images_are_shifted_mirrored_or_not() -> None:
+    images = torch.randn(200, 3, 10, 12)
+    torch.manual_seed(0)
+    changed = train._augmented(images, margin=2)
+    padded = F.pad(images, (2, 2, 2, 2))
+    mirrored = 0
+    for image, wide in zip(changed, padded, strict=True):
+        windows = [wide[:, y : y + 10, x : x + 12] for y in range(5) for x in range(5)]
+        plain = any(torch.equal(image, w) for w in windows)
+        flipped = any(torch.equal(image, w.flip(2)) for w in windows)
+        assert plain != flipped
+        mirrored += flipped
+    assert 70 <= mirrored <= 130
+
+
+def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:
+    first = train.train("tfc-w2a2", "digits", epochs=5, out=tmp_path / "first.safetensors")
+    tuned = train.train(
+        "tfc-w2a2", "digits", epochs=1, lr=1e-9, start=first, out=tmp_path / "tuned.safetensors"
+    )
+    (before, _), (after, metadata) = checkpoint.load(first), checkpoint.load(tuned)
+    assert metadata.start == "first.safetensors"
+    assert torch.equal(before.fc0.linear.weight, after.fc0.linear.weight)
+
+
+def test_training_cannot_begin_with_another_network(tmp_path: Path) -> None:
+    first = train.train("tfc-w1a1", "digits", epochs=1, out=tmp_path / "first.safetensors")
+    with pytest.raises(UserError, match="tfc-w1a1"):
+        train.train("tfc-w2a2", "digits", epochs=1, start=first, out=tmp_path / "t.safetensors")
+    with pytest.raises(UserError, match="no checkpoint"):
+        train.train("tfc-w2a2", "digits", epochs=1, start=tmp_path / "none", out=tmp_path / "t")

@@ -38,6 +38,8 @@ class Dataset:
     train_images: int
     hub: HubSet | None
     classes: int = 10
+    augment: bool = False
+    """Whether to train on random crops and mirror images: natural images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,16 @@ SETS = {
             HubSet("zalando-datasets/fashion_mnist", "fashion_mnist"),
         ),
         Dataset("mnist", (28, 28, 1), 60_000, HubSet("ylecun/mnist", "mnist")),
-        Dataset("cifar10", (32, 32, 3), 50_000, HubSet("uoft-cs/cifar10", "plain_text")),
-        Dataset("svhn", (32, 32, 3), 73_257, HubSet("ufldl-stanford/svhn", "cropped_digits")),
+        Dataset(
+            "cifar10", (32, 32, 3), 50_000, HubSet("uoft-cs/cifar10", "plain_text"), augment=True
+        ),
+        Dataset(
+            "svhn",
+            (32, 32, 3),
+            73_257,
+            HubSet("ufldl-stanford/svhn", "cropped_digits"),
+            augment=True,
+        ),
         Dataset("digits", (8, 8, 1), 1797 - _DIGITS_TEST, None),
     )
 }
