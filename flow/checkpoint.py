@@ -1,8 +1,9 @@
 """Checkpoints: a trained network in one small safetensors file.
 
 A quantised weight is stored as the integer it stands for, in as many bits as it has (but at least
-two), everything else (batch norm, learned scales) as it is. A loaded network gives exactly the outputs of the one saved. Nothing is unpickled,
-and a file is written under a temporary name and renamed.
+two), everything else (batch norm, learned scales) as it is. A loaded network gives exactly the
+outputs of the one saved. Nothing is unpickled, and a file is written under a temporary name and
+renamed.
 """
 
 import contextlib
@@ -119,7 +120,7 @@ def _packed(integers: Tensor, bits: int) -> Tensor:
 
 
 def _unpacked(packed: Tensor, bits: int, shape: torch.Size) -> Tensor:
-    """Undo `_packed`: float32 of this shape; raise RuntimeError if the bytes are too few or many."""
+    """Undo `_packed`: float32 of this shape; RuntimeError if bytes lack or are too many."""
     needed = (shape.numel() * bits + 7) // 8
     if packed.dtype != torch.uint8 or packed.shape != (needed,):
         raise RuntimeError(f"a weight of {packed.numel()} bytes, where {needed} are needed")

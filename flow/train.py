@@ -1,8 +1,9 @@
 """Training, with or without noise, that a kill cannot spoil.
 
 Everything random is a function of the seed and the place in the run: the order of the images, their
-crops and the dropout of (seed, epoch), the noise of (seed, step). So a run that resumes after a kill is
-bit-identical to one that was never stopped, on the same machine with the same number of threads.
+crops and the dropout of (seed, epoch), the noise of (seed, step). So a run that resumes after a
+kill is bit-identical to one that was never stopped, on the same machine with the same number of
+threads.
 """
 
 import json
