@@ -40,7 +40,7 @@ class LabelCheck:
 
 
 def against_finn(accelerator: Accelerator, golden: GoldenModel, stream: Tensor) -> FinnCheck:
-    """Run FINN's own execution on images and compare every intermediate tensor.
+    """Run FINN's own execution on images and compare every intermediate tensor golden has.
 
     Args:
         accelerator: what was compiled.
@@ -60,11 +60,14 @@ def against_finn(accelerator: Accelerator, golden: GoldenModel, stream: Tensor) 
         values = stream[image].numpy().astype(np.float32).reshape(shape)
         context = execute_onnx(model, {entry: values}, return_full_exec_context=True)
         for node in model.graph.node:
+            if node.name not in record.streams:
+                # a sliding window, which golden joins with the layer behind it
+                continue
             ours = record.streams[node.name][image].numpy().ravel()
             theirs = context[node.output[0]].ravel()
             if not np.array_equal(ours, theirs.astype(np.int64)):
                 differing.add(node.name)
-    return FinnCheck(len(stream), len(model.graph.node), sorted(differing))
+    return FinnCheck(len(stream), len(record.streams), sorted(differing))
 
 
 def against_brevitas(

@@ -4,11 +4,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
-from flow import checkpoint, cli
+from flow import checkpoint, cli, models
+from flow.models.fc import FullyConnected
 from sim.runner import REPOSITORY
 
 
@@ -72,10 +75,19 @@ def test_bad_input(arguments, message, run):
     assert found.err.startswith("error:") and found.err.count("error:") == 1
 
 
-def test_a_network_without_rtl_is_not_trained_first(run, tmp_path):
-    found = run("walk-hw", "--model", "cnv", "--dataset", "digits")
+class WithSigmoid(FullyConnected):
+    """A network with an operator that no hardware here computes."""
+
+    def forward(self, x):
+        return torch.sigmoid(super().forward(x))
+
+
+def test_a_network_without_rtl_is_not_trained_first(run, tmp_path, monkeypatch):
+    factory = partial(WithSigmoid, width=8, weight_bits=2, act_bits=2)
+    monkeypatch.setitem(models._FACTORIES, "with-sigmoid", factory)
+    found = run("walk-hw", "--model", "with-sigmoid", "--dataset", "digits")
     assert found.status == 2
-    assert "node Conv_0 is a Conv, which has no RTL here" in found.err
+    assert "node Sigmoid_0 is a Sigmoid: there is no RTL for that here" in found.err
     assert "training" not in found.out
     assert not list(tmp_path.rglob("*.safetensors"))
 

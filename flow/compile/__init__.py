@@ -101,14 +101,14 @@ class Accelerator:
             inputs: float32 [N, C, H, W], as the network takes them.
 
         Returns:
-            int32 [N, elements], channels last.
+            int32 [N, elements], in the order of the accelerator's input stream.
         """
         from flow.compile.dataflow import HostQuantiser
 
         quantiser = dict(self.manifest["host_quantiser"])
         thresholds = np.array(quantiser.pop("thresholds"), dtype=np.float32)
-        values = HostQuantiser(thresholds=thresholds, **quantiser)(inputs.flatten(1).numpy())
-        return torch.from_numpy(values.astype(np.int32))
+        values = HostQuantiser(thresholds=thresholds, **quantiser)(inputs.numpy())
+        return torch.from_numpy(values)
 
 
 def check(network: Network) -> None:
@@ -220,7 +220,7 @@ def _compile(
 
     model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.levels))
 
-    stream = quantiser(calibration.flatten(1).numpy()).astype(np.int32)
+    stream = quantiser(calibration.numpy())
     record = Record()
     golden = GoldenModel(model)
     golden.run(torch.from_numpy(stream), record=record)
@@ -238,13 +238,16 @@ def _compile(
             tap.set_nodeattr("Offsets", [int(o) for o in offsets])
     model.save(str(folder / "hardware.onnx"))
 
+    for node in model.graph.node:
+        getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
     for node in model.get_nodes_by_op_type("MVAU"):
         unit = getCustomOp(node)
-        unit.set_nodeattr("preferred_impl_style", "rtl")
         operand_bits = max(unit.get_input_datatype(i).bitwidth() for i in (0, 1))
         if mvu == "lut" and operand_bits <= LUT_BITS:
             unit.set_nodeattr("resType", "lut")
     for step in (
+        # FINN gives generators their streams' shapes, and so their seams, only in RTL
+        SpecializeLayers(FPGA_PART),
         FoldChain(cycles),
         SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),

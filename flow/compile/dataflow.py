@@ -10,16 +10,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
 from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
+from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
 )
 from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
 from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
+from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
-from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
+from finn.transformation.streamline.absorb import (
+    AbsorbConsecutiveTransposes,
+    AbsorbScalarMulAddIntoTopK,
+    AbsorbTransposeIntoMultiThreshold,
+)
+from finn.transformation.streamline.reorder import MakeMaxPoolNHWC
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.general.multithreshold import multithreshold
@@ -35,6 +43,7 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.insert_topk import InsertTopK
+from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
 from flow.compile.taps import grid
@@ -55,6 +64,8 @@ class HostQuantiser:
     """Output below the first threshold."""
     datatype: str
     """QONNX type of the integer stream."""
+    channels_last: bool
+    """Whether the stream is (H, W, C), for a convolution, and not (C, H, W)."""
 
     @property
     def levels(self) -> tuple[int, int, int]:
@@ -63,8 +74,11 @@ class HostQuantiser:
         return int(self.bias), high, grid(self.thresholds)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Quantise float32 [N, features] to whole numbers, float32 [N, features]."""
-        return multithreshold(x, self.thresholds, self.scale, self.bias).astype(np.float32)
+        """Quantise images, float32 [N, C, H, W], to the stream's order, int32 [N, elements]."""
+        values = multithreshold(x, self.thresholds, self.scale, self.bias).astype(np.int32)
+        if self.channels_last:
+            values = values.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(values).reshape(len(x), -1)
 
 
 def export(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> ModelWrapper:
@@ -121,15 +135,29 @@ def to_hardware_layers(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser
     Raises:
         UserError: a node has no hardware layer; the message names it.
     """
-    model = model.transform(ConvertQONNXtoFINN())
-    model = model.transform(Streamline())
-    model = model.transform(AbsorbScalarMulAddIntoTopK())
-    model = model.transform(BipolarToInt2())
+    for step in (
+        ConvertQONNXtoFINN(),
+        Streamline(),
+        LowerConvsToMatMul(),
+        # the second moves the layout past thresholds that the first left in front of a pooling
+        MakeMaxPoolNHWC(),
+        AbsorbTransposeIntoMultiThreshold(),
+        MakeMaxPoolNHWC(),
+        AbsorbConsecutiveTransposes(),
+        Streamline(),
+        AbsorbScalarMulAddIntoTopK(),
+        BipolarToInt2(),
+    ):
+        model = model.transform(step)
     model, quantiser = _cut_host(model)
     for step in (
+        # in front of the matrix-vector units, which else take the thresholds in
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
         InferLabelSelectLayer(),
+        InferPool(),
+        InferConvInpGen(),
+        RemoveCNVtoFCFlatten(),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
         InferDataTypes(),
@@ -143,20 +171,27 @@ def to_hardware_layers(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser
 
 
 def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
-    """Cut the graph behind its first MultiThreshold, and return that as the host's quantiser."""
+    """Cut the graph behind its first MultiThreshold, and return that as the host's quantiser.
+
+    The host also puts channels last, where the graph's first convolution wants that.
+    """
     first = next((n for n in model.graph.node if n.op_type == "MultiThreshold"), None)
     if first is None or model.get_tensor_datatype(first.input[0]).is_integer():
         raise UserError("the network does not quantise its input: begin it with a QuantIdentity")
     operator = getCustomOp(first)
+    last = first
+    if (follower := model.find_consumer(first.output[0])).op_type == "Transpose":
+        last = follower
     quantiser = HostQuantiser(
         thresholds=model.get_initializer(first.input[1]),
         scale=operator.get_nodeattr("out_scale"),
         bias=operator.get_nodeattr("out_bias"),
         datatype=operator.get_nodeattr("out_dtype"),
+        channels_last=last is not first,
     )
-    entry = first.output[0]
+    entry = last.output[0]
     shape, datatype = model.get_tensor_shape(entry), model.get_tensor_datatype(entry)
-    for node in list(model.graph.node)[: list(model.graph.node).index(first) + 1]:
+    for node in list(model.graph.node)[: list(model.graph.node).index(last) + 1]:
         model.graph.node.remove(node)
     model.graph.input[0].name = entry
     for value in [v for v in model.graph.value_info if v.name == entry]:
@@ -168,13 +203,23 @@ def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
     return model.transform(GiveUniqueParameterTensors()), quantiser
 
 
-SUPPORTED: Sequence[str] = ("MVAU", "Thresholding", "LabelSelect")
+SUPPORTED: Sequence[str] = (
+    "ConvolutionInputGenerator",
+    "LabelSelect",
+    "MVAU",
+    "Pool",
+    "Thresholding",
+)
 
 
 def _reject_unsupported(model: ModelWrapper) -> None:
-    for node in model.graph.node:
-        if node.op_type not in SUPPORTED:
-            raise UserError(
-                f"node {node.name} is a {node.op_type}, which has no RTL here: supported are "
-                + ", ".join(SUPPORTED)
-            )
+    found = [
+        f"node {node.name} is a {node.op_type}"
+        for node in model.graph.node
+        if node.op_type not in SUPPORTED
+    ]
+    if found:
+        raise UserError(
+            f"{', '.join(found)}: there is no RTL for that here; supported are "
+            + ", ".join(SUPPORTED)
+        )

@@ -18,9 +18,16 @@ def initialise(build_dir: Path) -> None:
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
 
-    from flow.compile.operators import LabelSelect_rtl, MVAU_rtl, NoiseTap, NoiseTap_rtl
+    from flow.compile.operators import (
+        LabelSelect_rtl,
+        MVAU_rtl,
+        NoiseTap,
+        NoiseTap_rtl,
+        Pool_rtl,
+    )
 
     hardware_layers.custom_op["NoiseTap"] = NoiseTap
     rtl_layers.custom_op["NoiseTap_rtl"] = NoiseTap_rtl
     rtl_layers.custom_op["LabelSelect_rtl"] = LabelSelect_rtl
     rtl_layers.custom_op["MVAU_rtl"] = MVAU_rtl
+    rtl_layers.custom_op["Pool_rtl"] = Pool_rtl

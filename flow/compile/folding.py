@@ -36,7 +36,8 @@ class FoldChain(Transformation):
 
     A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and of
     equal choices the one whose SIMD is the PE before it. What follows it takes its PE, so that no
-    width converter stands between a unit and its tap; other seams get FINN's converter.
+    width converter stands between a unit and its tap. A sliding-window generator takes the SIMD of
+    the unit it feeds, which then divides the channels. Other seams get FINN's converter.
 
     Args:
         cycles: target of cycles per image; ``default_cycles`` when None.
@@ -49,28 +50,48 @@ class FoldChain(Transformation):
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
         cycles = default_cycles(model) if self.cycles is None else self.cycles
+        units = [node for node in model.graph.node if _kind(node) == "MVAU"]
         pe = 0
+        for node in units:
+            pe = _fold_unit(model, node, pe, cycles)
+        # in front of the first unit, the elements it takes
+        lanes = getCustomOp(units[0]).get_nodeattr("SIMD")
         for node in model.graph.node:
             operator = getCustomOp(node)
-            if node.op_type.startswith("MVAU"):
-                pe, simd = _fold_unit(operator, pe, cycles)
-                operator.set_nodeattr("SIMD", simd)
-            elif pe == 0:
-                # in front of the first unit
-                unit = getCustomOp(model.get_nodes_by_op_type("MVAU")[0])
-                pe = _fold_unit(unit, 0, cycles)[1]
-            operator.set_nodeattr("PE", pe)
+            if _kind(node) == "MVAU":
+                lanes = operator.get_nodeattr("PE")
+            elif _kind(node) == "ConvolutionInputGenerator":
+                consumer = model.find_consumer(node.output[0])
+                if _kind(consumer) == "MVAU":
+                    lanes = getCustomOp(consumer).get_nodeattr("SIMD")
+                operator.set_nodeattr("SIMD", lanes)
+            else:
+                operator.set_nodeattr("PE", lanes)
         return model.transform(InsertDWC()), False
 
 
-def _fold_unit(operator, before: int, cycles: int) -> tuple[int, int]:
-    """Choose PE and SIMD of a matrix-vector unit fed ``before`` elements a beat."""
+def _fold_unit(model: ModelWrapper, node, before: int, cycles: int) -> int:
+    """Choose and set PE and SIMD of a unit fed ``before`` elements a beat; return its PE."""
+    operator = getCustomOp(node)
     width, height = operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
-    choices = [(pe, simd) for pe in _divisors(height) for simd in _divisors(width)]
-    fast = [(pe, simd) for pe, simd in choices if (width // simd) * (height // pe) <= cycles]
+    vectors = math.prod(operator.get_nodeattr("numInputVectors"))
+    producer = model.find_producer(node.input[0])
+    if producer is not None and _kind(producer) == "ConvolutionInputGenerator":
+        feeds = _divisors(getCustomOp(producer).get_nodeattr("IFMChannels"))
+    else:
+        feeds = _divisors(width)
+    choices = [(pe, simd) for pe in _divisors(height) for simd in feeds]
+    fast = [fold for fold in choices if vectors * width * height <= cycles * math.prod(fold)]
     best = min(pe * simd for pe, simd in fast or choices[-1:])
     equal = [(pe, simd) for pe, simd in fast or choices[-1:] if pe * simd == best]
-    return min(equal, key=lambda fold: (fold[1] != before, abs(fold[0] - fold[1])))
+    pe, simd = min(equal, key=lambda fold: (fold[1] != before, abs(fold[0] - fold[1])))
+    operator.set_nodeattr("PE", pe)
+    operator.set_nodeattr("SIMD", simd)
+    return pe
+
+
+def _kind(node) -> str:
+    return node.op_type.removesuffix("_rtl")
 
 
 def _divisors(n: int) -> list[int]:

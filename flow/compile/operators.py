@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
+from finn.custom_op.fpgadataflow.pool import Pool
 from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl as FinnMVAU_rtl
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.datatype import DataType
+
+from flow.errors import UserError
 
 HW = Path(__file__).resolve().parents[2] / "hw"
 
@@ -352,6 +355,77 @@ class LabelSelect_rtl(LabelSelect, _Kernel):
       .IN_SIGNED(1'b{int(idt.signed())}),
       .OUT_WIDTH({odt.bitwidth()})
   ) u_select (
+      .clk(ap_clk), .rst_n(ap_rst_n),
+      .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
+      .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA)
+  );
+endmodule
+"""
+
+
+def pool_shift(pool: Pool) -> int:
+    """Return by how many bits FINN's QuantAvgPool shifts its sum; 0 for the other kinds."""
+    if pool.get_nodeattr("Function") != "QuantAvgPool":
+        return 0
+    places = math.prod(pool.get_nodeattr("KernelSize"))
+    largest = (2 ** pool.get_input_datatype().bitwidth() - 1) * places
+    return max(0, largest.bit_length() - pool.get_output_datatype().bitwidth())
+
+
+class Pool_rtl(Pool, _Kernel):
+    """``hw/kernels/pool.sv``: FINN's MaxPool, AccPool and QuantAvgPool.
+
+    AvgPool is refused: what FINN executes there is a mean with a fraction, which no stream holds.
+    """
+
+    sources = ("kernels/pool.sv",)
+
+    def get_nodeattr_types(self):
+        """Return the attributes of the pooling and of FINN's RTL nodes."""
+        return {**Pool.get_nodeattr_types(self), **RTLBackend.get_nodeattr_types(self)}
+
+    def execute_node(self, context, graph):
+        """Run FINN's Python execution."""
+        Pool.execute_node(self, context, graph)
+
+    def lut_estimation(self, fpgapart=None):
+        """Return the LUTs: an adder or a comparison with its choice, a lane."""
+        width, window = (
+            self.get_input_datatype().bitwidth(),
+            math.prod(self.get_nodeattr("KernelSize")),
+        )
+        summed = self.get_nodeattr("Function") != "MaxPool"
+        each = width + math.ceil(math.log2(window)) if summed else 2 * width
+        return self.get_nodeattr("PE") * each
+
+    def wrapper(self):
+        """Return the wrapper: FINN's streams."""
+        name, pe = self.onnx_node.name, self.get_nodeattr("PE")
+        if self.get_nodeattr("Function") == "AvgPool":
+            raise UserError(
+                f"node {name}: AvgPool gives fractions, which no integer stream holds: pool with "
+                "MaxPool, AccPool or QuantAvgPool"
+            )
+        idt, odt = self.get_input_datatype(), self.get_output_datatype()
+        return f"""module {name} (
+    input  logic ap_clk,
+    input  logic ap_rst_n,
+    input  logic in0_V_TVALID,
+    output logic in0_V_TREADY,
+    input  logic [{_bytes(pe * idt.bitwidth()) - 1}:0] in0_V_TDATA,
+    output logic out0_V_TVALID,
+    input  logic out0_V_TREADY,
+    output logic [{_bytes(pe * odt.bitwidth()) - 1}:0] out0_V_TDATA
+);
+  pool #(
+      .PE({pe}),
+      .WINDOW({math.prod(self.get_nodeattr("KernelSize"))}),
+      .SUM(1'b{int(self.get_nodeattr("Function") != "MaxPool")}),
+      .SHIFT({pool_shift(self)}),
+      .IN_WIDTH({idt.bitwidth()}),
+      .IN_SIGNED(1'b{int(idt.signed())}),
+      .OUT_WIDTH({odt.bitwidth()})
+  ) u_pool (
       .clk(ap_clk), .rst_n(ap_rst_n),
       .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
       .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA)

@@ -62,7 +62,8 @@ class InsertNoiseTaps(Transformation):
                 low = getCustomOp(node).get_nodeattr("ActVal")
                 thresholds = model.get_initializer(node.input[1])
                 levels = (low, low + thresholds.shape[1], grid(thresholds))
-                self._insert_activation_tap(model, node.output[0], f"{layer}.act", *levels)
+                edge = _behind_pooling(model, node.output[0])
+                self._insert_activation_tap(model, edge, f"{layer}.act", *levels)
         for step in (
             GiveUniqueNodeNames(),
             GiveReadableTensorNames(),
@@ -126,6 +127,15 @@ class InsertNoiseTaps(Transformation):
         index = list(model.graph.node).index(consumer)
         consumer.input[0] = noisy
         model.graph.node.insert(index, tap)
+
+
+def _behind_pooling(model: ModelWrapper, edge: str) -> str:
+    """Return the edge behind a pooling that reads ``edge``, or ``edge`` itself where none does."""
+    generator = model.find_consumer(edge)
+    if generator is None or generator.op_type != "ConvolutionInputGenerator":
+        return edge
+    pool = model.find_consumer(generator.output[0])
+    return pool.output[0] if pool.op_type == "Pool" else edge
 
 
 def grid(thresholds: np.ndarray) -> int:

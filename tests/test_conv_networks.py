@@ -1,0 +1,95 @@
+"""Convolutional networks, scaled down, whole: golden = FINN = Brevitas, and RTL = golden."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from flow import checks, data, simulate
+from flow.compile import Accelerator, compile_network
+from flow.fixed_point import TapSettings
+from flow.models import Network, evaluate
+from flow.models.conv import CNV, LeNet5
+from flow.noise import Noise
+
+SHAPE = (16, 16, 1)
+NETWORKS = {
+    "cnv-w2a2": (lambda name: CNV(name, SHAPE, 10, weight_bits=2, act_bits=2, width=4)),
+    "cnv-w1a1": (lambda name: CNV(name, SHAPE, 10, weight_bits=1, act_bits=1, width=4)),
+    "lenet5-w4a4": (lambda name: LeNet5(name, SHAPE, 10, weight_bits=4, act_bits=4)),
+}
+SLOWEST = 10_000
+"""Cycles per image: another folding than the default, with width converters."""
+
+
+@dataclass(frozen=True)
+class Case:
+    network: Network
+    accelerator: Accelerator
+    inputs: Tensor
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def case(request, built) -> Case:
+    """A network that has only seen its batch norms' statistics, with a tap at every site."""
+    torch.manual_seed(7)
+    network = NETWORKS[request.param](request.param)
+    images = np.random.default_rng(5).integers(0, 256, (64, *SHAPE), dtype=np.uint8)
+    inputs = data.to_input(images, network.image_shape)
+    with torch.no_grad():
+        for _ in range(20):
+            network.train()(inputs)
+    network.eval()
+    accelerator = compile_network(
+        network, inputs[:8], sites=network.sites, cycles=SLOWEST, root=built / "accelerators"
+    )
+    return Case(network, accelerator, inputs)
+
+
+def noise_at(*sites: str) -> dict[str, TapSettings]:
+    """Both kinds of noise, of the size of an LSB."""
+    return {site: TapSettings.of(Noise.at("mixed", 2.0), 1.0, seed=9) for site in sites}
+
+
+def test_golden_equals_finn_on_every_tensor(case):
+    golden = case.accelerator.golden_model()
+    stream = case.accelerator.quantise(case.inputs[:2])
+    found = checks.against_finn(case.accelerator, golden, stream)
+    assert found.tensors == len(golden.layers) >= 20
+    assert found.differing == []
+
+
+def test_labels_equal_brevitas(case):
+    stream = case.accelerator.quantise(case.inputs)
+    labels = evaluate(case.network, case.inputs)
+    found = checks.against_brevitas(case.accelerator.golden_model(), stream, labels)
+    # float32 sums may part at a tie, whose margin is then nothing
+    assert all(one["margin"] == 0 for one in found.differing)
+
+
+def test_batches_do_not_change_golden(case, monkeypatch):
+    golden = case.accelerator.golden_model()
+    stream = case.accelerator.quantise(case.inputs[:5])
+    noise = noise_at("conv1.acc", "conv0.act")
+    whole = golden.run(stream, noise)
+    monkeypatch.setattr("flow.golden.BATCH", 2)
+    assert torch.equal(golden.run(stream, noise), whole)
+
+
+def test_rtl_equals_golden_clean_and_noisy_at_every_site(case, built, tmp_path):
+    accelerator, golden = case.accelerator, case.accelerator.golden_model()
+    simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
+    stream = accelerator.quantise(case.inputs[:2])
+    sites = list(accelerator.sites)
+    assert sites == case.network.sites
+    points = [{}, *(noise_at(site) for site in sites), noise_at(*sites)]
+    for stall in (False, True):
+        some = points if not stall else points[-1:]
+        results, _ = simulate.simulate(accelerator, simulation, stream, some, tmp_path, stall=stall)
+        for noise, result in zip(some, results, strict=True):
+            divergence = checks.first_divergence(golden, stream, noise, result)
+            assert not checks.differing_images(golden, stream, noise, result).any(), divergence
+            for site in noise:
+                assert (result.digests[site] != results[0].digests[site]).any() or stall, site
