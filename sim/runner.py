@@ -157,7 +157,7 @@ def build(
     arguments += [f"-D{k}={v}" for k, v in sorted((defines or {}).items())]
     arguments += [f"-G{k}={_literal(v)}" for k, v in sorted((parameters or {}).items())]
     arguments += list(flags)
-    optimisation = ["OPT_FAST=-O3 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O3"]
+    optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"]
     if not optimise:
         optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
     make_flags = [*_MAKE_FOR_GCC, *optimisation]

@@ -16,7 +16,7 @@ async def beats(dut) -> None:
     """Run all beats under stalls, after a reset in mid-stream."""
     job = json.loads(Path("in.json").read_text())
     rng = random.Random(3)
-    Clock(dut.clk, 2, unit="ns").start()
+    Clock(streams.clock(dut), 2, unit="ns").start()
     sent = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]
     await streams.reset(dut)
     begun = cocotb.start_soon(streams.drive(dut, sent, 0.0, rng))

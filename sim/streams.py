@@ -5,15 +5,21 @@ import random
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
 
+def clock(dut):
+    """Return a kernel's clock, under our name or FINN's."""
+    return dut.ap_clk if hasattr(dut, "ap_clk") else dut.clk
+
+
 async def reset(dut, clocks: int = 3) -> None:
     """Hold reset for some clocks; streams idle."""
-    dut.rst_n.value = 0
+    reset_n = dut.ap_rst_n if hasattr(dut, "ap_rst_n") else dut.rst_n
+    reset_n.value = 0
     dut.s_axis_tvalid.value = 0
     dut.m_axis_tready.value = 0
     for _ in range(clocks):
-        await RisingEdge(dut.clk)
-    await FallingEdge(dut.clk)
-    dut.rst_n.value = 1
+        await RisingEdge(clock(dut))
+    await FallingEdge(clock(dut))
+    reset_n.value = 1
 
 
 async def drive(
@@ -23,14 +29,14 @@ async def drive(
     valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
     for beat in beats:
         while rng.random() < idle:
-            await FallingEdge(dut.clk)
+            await FallingEdge(clock(dut))
         valid.value = 1
         data.value = beat
         taken = False
         while not taken:
             await ReadOnly()
             taken = bool(ready.value)
-            await FallingEdge(dut.clk)
+            await FallingEdge(clock(dut))
         valid.value = 0
 
 
@@ -42,7 +48,7 @@ async def collect(dut, count: int, stall: float, rng: random.Random) -> list[int
         await ReadOnly()
         if dut.m_axis_tvalid.value and dut.m_axis_tready.value:
             beats.append(int(dut.m_axis_tdata.value))
-        await FallingEdge(dut.clk)
+        await FallingEdge(clock(dut))
     dut.m_axis_tready.value = 0
     return beats
 

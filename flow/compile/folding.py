@@ -31,13 +31,17 @@ def default_cycles(model: ModelWrapper) -> int:
     return max(FEWEST_CYCLES, -(-products // MULTIPLIERS[kind]))
 
 
+_GENERATOR = "ConvolutionInputGenerator"
+
+
 class FoldChain(Transformation):
     """Fold a chain of layers to a number of cycles per image.
 
     A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and of
-    equal choices the one whose SIMD is the PE before it. What follows it takes its PE, so that no
-    width converter stands between a unit and its tap. A sliding-window generator takes the SIMD of
-    the unit it feeds, which then divides the channels. Other seams get FINN's converter.
+    equal choices the fewest rows (PE): a row's elements are counted in one operation. A convolution
+    gives few outputs a cycle, so what follows a unit up to the next takes the fewest lanes that
+    reach the target: a tap's lanes are much logic. A sliding-window generator takes the SIMD of the
+    unit it feeds, which then divides the channels. Seams of unlike width get FINN's converter.
 
     Args:
         cycles: target of cycles per image; ``default_cycles`` when None.
@@ -51,32 +55,31 @@ class FoldChain(Transformation):
         """Apply to the whole graph at once."""
         cycles = default_cycles(model) if self.cycles is None else self.cycles
         units = [node for node in model.graph.node if _kind(node) == "MVAU"]
-        pe = 0
         for node in units:
-            pe = _fold_unit(model, node, pe, cycles)
+            _fold_unit(model, node, cycles)
         # in front of the first unit, the elements it takes
-        lanes = getCustomOp(units[0]).get_nodeattr("SIMD")
+        lanes, stretch = getCustomOp(units[0]).get_nodeattr("SIMD"), []
         for node in model.graph.node:
             operator = getCustomOp(node)
             if _kind(node) == "MVAU":
-                lanes = operator.get_nodeattr("PE")
-            elif _kind(node) == "ConvolutionInputGenerator":
-                consumer = model.find_consumer(node.output[0])
-                if _kind(consumer) == "MVAU":
-                    lanes = getCustomOp(consumer).get_nodeattr("SIMD")
-                operator.set_nodeattr("SIMD", lanes)
+                _narrow(stretch, lanes, cycles)
+                lanes, stretch = operator.get_nodeattr("PE"), []
+            elif _feeds_unit(model, node):
+                unit = getCustomOp(model.find_consumer(node.output[0]))
+                operator.set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
             else:
-                operator.set_nodeattr("PE", lanes)
+                stretch.append(operator)
+        _narrow(stretch, lanes, cycles)
         return model.transform(InsertDWC()), False
 
 
-def _fold_unit(model: ModelWrapper, node, before: int, cycles: int) -> int:
-    """Choose and set PE and SIMD of a unit fed ``before`` elements a beat; return its PE."""
+def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
+    """Choose and set PE and SIMD of a unit."""
     operator = getCustomOp(node)
     width, height = operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
     vectors = math.prod(operator.get_nodeattr("numInputVectors"))
     producer = model.find_producer(node.input[0])
-    if producer is not None and _kind(producer) == "ConvolutionInputGenerator":
+    if producer is not None and _kind(producer) == _GENERATOR:
         feeds = _divisors(getCustomOp(producer).get_nodeattr("IFMChannels"))
     else:
         feeds = _divisors(width)
@@ -84,10 +87,24 @@ def _fold_unit(model: ModelWrapper, node, before: int, cycles: int) -> int:
     fast = [fold for fold in choices if vectors * width * height <= cycles * math.prod(fold)]
     best = min(pe * simd for pe, simd in fast or choices[-1:])
     equal = [(pe, simd) for pe, simd in fast or choices[-1:] if pe * simd == best]
-    pe, simd = min(equal, key=lambda fold: (fold[1] != before, abs(fold[0] - fold[1])))
+    pe, simd = min(equal)
     operator.set_nodeattr("PE", pe)
     operator.set_nodeattr("SIMD", simd)
-    return pe
+
+
+def _narrow(stretch: list, lanes: int, cycles: int) -> None:
+    """Give operators the fewest lanes, a divisor of ``lanes``, with which all reach the target."""
+    for few in _divisors(lanes):
+        for operator in stretch:
+            name = "SIMD" if _kind(operator.onnx_node) == _GENERATOR else "PE"
+            operator.set_nodeattr(name, few)
+        if all(operator.get_exp_cycles() <= cycles for operator in stretch):
+            return
+
+
+def _feeds_unit(model: ModelWrapper, node) -> bool:
+    """Whether a node is the sliding-window generator of a matrix-vector unit."""
+    return _kind(node) == _GENERATOR and _kind(model.find_consumer(node.output[0])) == "MVAU"
 
 
 def _kind(node) -> str:

@@ -14,6 +14,10 @@ TOP = "accelerator"
 DATA = "data"
 """Folder of weight and threshold files, relative to where the simulator runs."""
 
+KERNELS = HW / "kernels"
+_REPLACED = ("vpc.sv",)
+"""FINN's sources that only a module uses for which we have a drop-in."""
+
 
 @dataclass(frozen=True)
 class _Node:
@@ -58,13 +62,14 @@ def _sources(node) -> list[Path]:
     operator = getCustomOp(node)
     folder = Path(operator.get_nodeattr("code_gen_dir_ipgen"))
     if not node.op_type.startswith("MVAU"):
-        return [Path(name) for name in operator.get_rtl_file_list(abspath=True)]
+        files = [Path(name) for name in operator.get_rtl_file_list(abspath=True)]
+        return [_ours(path) for path in files if path.name not in _REPLACED]
     # FINN lists MVAU's weight streamer only as block-design commands
     library = Path(get_settings().finn_rtllib)
     mvu = ("mvu_pkg.sv", "mvu_vvu_axi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_8sx9_dsp58.sv")
-    kernel = [*(library / "mvu" / name for name in mvu), HW / "kernels" / "add_multi.sv"]
+    kernel = [*(library / "mvu" / name for name in mvu), KERNELS / "add_multi.sv"]
     if operator.uses_luts:
-        kernel = [HW / "kernels" / "lut_mvu.sv"]
+        kernel = [KERNELS / "lut_mvu.sv"]
     stream = ("memstream/hdl/memstream.sv", "memstream/hdl/memstream_axi.sv", "axi/hdl/axilite.sv")
     return [
         *kernel,
@@ -72,6 +77,12 @@ def _sources(node) -> list[Path]:
         folder / f"{node.name}_memstream_wrapper.v",
         folder / f"{node.name}_wrapper.v",
     ]
+
+
+def _ours(path: Path) -> Path:
+    """Return our drop-in for one of FINN's sources, or the source where there is none."""
+    drop_in = KERNELS / path.name
+    return drop_in if drop_in.exists() else path
 
 
 def _with_relative_memories(text: str, node) -> str:
