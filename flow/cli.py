@@ -73,6 +73,7 @@ def walk_hw(jobs: int | None, **options: Any) -> None:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--lr", default=0.02, show_default=True, help="Adam's step size at the start.")
 @click.option("--start", default=None, type=_PATH, help="Checkpoint to begin with, to fine-tune.")
+@click.option("--precision", default="float32", show_default=True, help="Or bfloat16, if faster.")
 @click.option("--out", default=None, type=_PATH, help="Checkpoint file.")
 def train(**options: Any) -> None:
     """Train a network, with or without noise; a run that was stopped goes on where it was.

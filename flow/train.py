@@ -21,11 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flow import checkpoint, data, models
-from flow.errors import UserError
+from flow.errors import UserError, unknown
 from flow.models import Network, evaluate
 from flow.noise import Noise, TorchSampler, derive_seed
 
 log = logging.getLogger(__name__)
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""``bfloat16`` halves the time of an epoch on processors that multiply it (AVX512-BF16, AMX)."""
 
 LR = 0.02
 """Adam's step size at the start, as far as not given."""
@@ -50,8 +53,12 @@ class Settings:
     """Adam's step size at the start; it falls to 0 along a cosine."""
     start: str | None = None
     """Digest of the checkpoint file whose weights it begins with; None for random ones."""
+    precision: str = "float32"
+    """Of matrix products in training; measuring is always in float32."""
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
         # One image has no variance to normalise by
         for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 2)):
             if number < least:
@@ -85,6 +92,7 @@ def train(
     batch: int = 100,
     lr: float = LR,
     start: Path | None = None,
+    precision: str = "float32",
     out: Path | None = None,
     resume: bool = True,
     progress: Callable[[Progress], None] | None = None,
@@ -100,6 +108,7 @@ def train(
         batch: images a step.
         lr: Adam's step size at the start.
         start: a checkpoint of the same network to begin with; random weights by default.
+        precision: of matrix products, one of `PRECISIONS`.
         out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
         resume: go on from where a run of the same settings stopped.
         progress: called after every epoch.
@@ -120,6 +129,7 @@ def train(
         batch,
         lr,
         None if start is None else checkpoint.digest_of(start),
+        precision,
     )
     out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise)
     run = _Run(settings)
@@ -222,7 +232,10 @@ class _Run:
             if self.augment:
                 images = _augmented(images)
             images = images.contiguous(memory_format=torch.channels_last)
-            logits, wanted = self.network(images), labels[chosen]
+            wanted = labels[chosen]
+            dtype = PRECISIONS[settings.precision]
+            with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
+                logits = self.network(images)
             loss = F.cross_entropy(logits, wanted)
             self.optimiser.zero_grad()
             loss.backward()
@@ -290,7 +303,13 @@ class _Run:
 
 
 def estimated_seconds(
-    model: str, dataset: str, epochs: int, *, noise: Noise | None = None, batch: int = 100
+    model: str,
+    dataset: str,
+    epochs: int,
+    *,
+    noise: Noise | None = None,
+    batch: int = 100,
+    precision: str = "float32",
 ) -> float:
     """Estimate how long training takes, from a few steps on made-up images; takes under a second.
 
@@ -300,9 +319,11 @@ def estimated_seconds(
         epochs: passes over the training images.
         noise: the noise of training.
         batch: images a step.
+        precision: of matrix products.
     """
     known = data.dataset(dataset)
-    run = _Run(Settings(models.resolve(model), dataset, noise, 1, 0, batch, 1e-3))
+    settings = Settings(models.resolve(model), dataset, noise, 1, 0, batch, 1e-3, None, precision)
+    run = _Run(settings)
     height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10
     with _random("estimate"):

@@ -29,13 +29,14 @@ def run(
     seed: int = 0,
     lr: float = train.LR,
     start: Path | None = None,
+    precision: str = "float32",
     out: Path | None = None,
 ) -> Path:
     """Train a network and tell about it; the arguments are those of `train.train`."""
     if sigma and not noise:
         raise UserError("a noise level was given without its kind: add --noise additive")
     settings = Noise.at(noise, sigma or NOISE_LEVEL) if noise else None
-    seconds = train.estimated_seconds(model, dataset, epochs, noise=settings)
+    seconds = train.estimated_seconds(model, dataset, epochs, noise=settings, precision=precision)
     console.print(
         f"training {models.resolve(model)} on {dataset}, {epochs} epochs: "
         f"about {max(1, round(seconds / 60))} min",
@@ -60,6 +61,7 @@ def run(
             seed=seed,
             lr=lr,
             start=start,
+            precision=precision,
             out=out,
             progress=tell,
         )

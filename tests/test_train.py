@@ -164,6 +164,7 @@ def test_the_default_place_is_where_it_is_looked_for(
         ({"batch": 0}, "batch is 0"),
         ({"batch": 1}, "batch is 1: give 2 or more"),
         ({"lr": float("nan")}, "learning rate is nan"),
+        ({"precision": "bfloat"}, "unknown precision 'bfloat'.*bfloat16"),
     ],
 )
 def test_bad_numbers(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -207,6 +208,13 @@ def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:
     (before, _), (after, metadata) = checkpoint.load(first), checkpoint.load(tuned)
     assert metadata.start == "first.safetensors"
     assert torch.equal(before.fc0.linear.weight, after.fc0.linear.weight)
+
+
+def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
+    path = train.train(
+        "tfc-w2a2", "digits", epochs=30, precision="bfloat16", out=tmp_path / "n.safetensors"
+    )
+    assert checkpoint.load(path)[1].accuracy > 0.8
 
 
 def test_training_cannot_begin_with_another_network(tmp_path: Path) -> None:

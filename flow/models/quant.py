@@ -96,6 +96,7 @@ class TensorNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x, float [N, classes]; in training by its own mean and variance."""
+        x = x.float()
         if self.training:
             mean, var = x.mean(), x.var(correction=0)
             with torch.no_grad():
