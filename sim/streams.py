@@ -40,16 +40,19 @@ async def drive(
         valid.value = 0
 
 
-async def collect(dut, count: int, stall: float, rng: random.Random) -> list[int]:
-    """Take beats from ``m_axis``; hold ready low with probability ``stall`` a clock."""
+async def collect(
+    dut, count: int, stall: float, rng: random.Random, stream: str = "m_axis"
+) -> list[int]:
+    """Take beats from a stream; hold ready low with probability ``stall`` a clock."""
+    valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
     beats: list[int] = []
     while len(beats) < count:
-        dut.m_axis_tready.value = int(rng.random() >= stall)
+        ready.value = int(rng.random() >= stall)
         await ReadOnly()
-        if dut.m_axis_tvalid.value and dut.m_axis_tready.value:
-            beats.append(int(dut.m_axis_tdata.value))
+        if valid.value and ready.value:
+            beats.append(int(data.value))
         await FallingEdge(clock(dut))
-    dut.m_axis_tready.value = 0
+    ready.value = 0
     return beats
 
 

@@ -25,9 +25,11 @@ def initialise(build_dir: Path) -> None:
         NoiseTap_rtl,
         Pool_rtl,
     )
+    from flow.compile.thresholding import Thresholding_rtl
 
     hardware_layers.custom_op["NoiseTap"] = NoiseTap
     rtl_layers.custom_op["NoiseTap_rtl"] = NoiseTap_rtl
     rtl_layers.custom_op["LabelSelect_rtl"] = LabelSelect_rtl
     rtl_layers.custom_op["MVAU_rtl"] = MVAU_rtl
     rtl_layers.custom_op["Pool_rtl"] = Pool_rtl
+    rtl_layers.custom_op["Thresholding_rtl"] = Thresholding_rtl

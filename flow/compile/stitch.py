@@ -70,10 +70,9 @@ def _sources(node) -> list[Path]:
     kernel = [*(library / "mvu" / name for name in mvu), KERNELS / "add_multi.sv"]
     if operator.uses_luts:
         kernel = [KERNELS / "lut_mvu.sv"]
-    stream = ("memstream/hdl/memstream.sv", "memstream/hdl/memstream_axi.sv", "axi/hdl/axilite.sv")
     return [
         *kernel,
-        *(library / name for name in stream),
+        KERNELS / "memstream_axi.sv",
         folder / f"{node.name}_memstream_wrapper.v",
         folder / f"{node.name}_wrapper.v",
     ]
@@ -89,7 +88,7 @@ def _with_relative_memories(text: str, node) -> str:
     """Let HDL find its memory files below ``data/``, wherever FINN generated them."""
     folder = getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")
     text = text.replace(f"{folder}/memblock.dat", f"{DATA}/{node.name}_memblock.dat")
-    return text.replace(f'"./{node.name}_"', f'"{DATA}/{node.name}_"')
+    return text.replace(f'"./{node.name}_', f'"{DATA}/{node.name}_')
 
 
 def _copy_memories(node, data: Path) -> None:
@@ -179,7 +178,7 @@ def top_text(model: ModelWrapper) -> str:
 
 
 def _idle_axilite() -> str:
-    """Tie off the AXI4-Lite port through which FINN would rewrite weights or thresholds."""
+    """Tie off the AXI4-Lite port through which FINN would rewrite weights."""
     low = ("AWVALID", "AWADDR", "WVALID", "WDATA", "WSTRB", "ARVALID", "ARADDR")
     high = ("BREADY", "RREADY")
     unread = ("AWREADY", "WREADY", "BVALID", "BRESP", "ARREADY", "RVALID", "RDATA", "RRESP")
@@ -211,10 +210,6 @@ def _instance(index: int, node: _Node, taps: list[_Node]) -> list[str]:
             f".in1_V_TREADY(w{index}_ready)",
             f".in1_V_TDATA(w{index}_data)",
         ]
-    if node.kind == "Thresholding":
-        ports += [_idle_axilite()]
-        ports += [".in1_V_TVALID(1'b1)", ".in1_V_TDATA('0)"]
-        ports += [".in1_V_TREADY()"]
     if node.kind == "NoiseTap":
         tap = taps.index(node)
         ports += [".cfg_valid(cfg_valid)", ".cfg_site(cfg_site)", ".cfg_addr(cfg_addr)"]

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Data width converter: a drop-in for FINN's module of the same name and ports. FINN's moves
-// single bits, which takes most of a simulation's time; this one shifts words.
+// single bits, which takes most of a simulation's time; this one moves words.
 //
 // The bits of the input beats, lowest first, come out OBITS at a time; any two widths go together.
 // A beat in and a beat out in each clock where the ratio allows; latency 1 clock behind the beat
-// that completes an output. It stalls when it holds more than OBITS bits. Reset: empty. It cuts the
-// path from m_axis_tready to s_axis_tready.
+// that completes an output. Reset: empty. Where one width divides the other it holds one word, and
+// does not cut the path from m_axis_tready to s_axis_tready; else it holds up to IBITS + OBITS bits
+// and does.
 
 module dwc_axi #(
     int unsigned IBITS = 8,  // of an input beat
@@ -23,34 +24,75 @@ module dwc_axi #(
     output logic               m_axis_tvalid,
     output logic [OutBits-1:0] m_axis_tdata
 );
-  localparam int unsigned Capacity = IBITS + OBITS;
+  if (IBITS % OBITS == 0) begin : gen_narrower
+    localparam int unsigned Parts = IBITS / OBITS;
+    logic [Parts-1:0][OBITS-1:0] held_q;
+    logic [31:0] left_q;  // parts
 
-  logic [Capacity-1:0] held_q;  // zero from level_q up
-  logic [31:0] level_q;
+    assign s_axis_tready = left_q == 0 || (left_q == 1 && m_axis_tready);
+    assign m_axis_tvalid = left_q != 0;
 
-  assign s_axis_tready = level_q <= OBITS;
-  assign m_axis_tvalid = level_q >= OBITS;
-  assign m_axis_tdata = OutBits'(held_q[OBITS-1:0]);
+    always_ff @(posedge ap_clk) begin
+      if (!ap_rst_n) left_q <= '0;
+      else if (s_axis_tvalid && s_axis_tready) left_q <= Parts;
+      else if (m_axis_tvalid && m_axis_tready) left_q <= left_q - 1;
+    end
 
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
-      held_q  <= '0;
-      level_q <= '0;
-    end else if ((m_axis_tvalid && m_axis_tready) || (s_axis_tvalid && s_axis_tready)) begin
-      logic [Capacity-1:0] held;
-      logic [31:0] level;
-      held  = held_q;
-      level = level_q;
-      if (m_axis_tvalid && m_axis_tready) begin
-        held  = held >> OBITS;
-        level = level - OBITS;
+    always_ff @(posedge ap_clk) begin
+      if (s_axis_tvalid && s_axis_tready) held_q <= s_axis_tdata[IBITS-1:0];
+      else if (m_axis_tvalid && m_axis_tready) held_q <= held_q >> OBITS;
+    end
+
+    assign m_axis_tdata = OutBits'(held_q[0]);
+  end else if (OBITS % IBITS == 0) begin : gen_wider
+    localparam int unsigned Parts = OBITS / IBITS;
+    logic [Parts-1:0][IBITS-1:0] held_q;
+    logic [31:0] count_q;  // parts
+
+    assign s_axis_tready = count_q != Parts || m_axis_tready;
+    assign m_axis_tvalid = count_q == Parts;
+
+    always_ff @(posedge ap_clk) begin
+      if (!ap_rst_n) count_q <= '0;
+      else if (s_axis_tvalid && s_axis_tready) count_q <= m_axis_tvalid ? 1 : count_q + 1;
+      else if (m_axis_tvalid && m_axis_tready) count_q <= '0;
+    end
+
+    always_ff @(posedge ap_clk) begin
+      // in at the top, so that after the last part the first lies lowest
+      if (s_axis_tvalid && s_axis_tready) held_q <= {s_axis_tdata[IBITS-1:0], held_q[Parts-1:1]};
+    end
+
+    assign m_axis_tdata = OutBits'(held_q);
+  end else begin : gen_any
+    localparam int unsigned Capacity = IBITS + OBITS;
+    logic [Capacity-1:0] held_q;  // zero from level_q up
+    logic [31:0] level_q;  // bits
+
+    assign s_axis_tready = level_q <= OBITS;
+    assign m_axis_tvalid = level_q >= OBITS;
+    assign m_axis_tdata = OutBits'(held_q[OBITS-1:0]);
+
+    always_ff @(posedge ap_clk) begin
+      if (!ap_rst_n) begin
+        held_q  <= '0;
+        level_q <= '0;
+      end else if ((m_axis_tvalid && m_axis_tready) || (s_axis_tvalid && s_axis_tready)) begin
+        logic [Capacity-1:0] held;
+        logic [31:0] level;
+        held  = held_q;
+        level = level_q;
+        if (m_axis_tvalid && m_axis_tready) begin
+          held  = held >> OBITS;
+          level = level - OBITS;
+        end
+        if (s_axis_tvalid && s_axis_tready) begin
+          held  = held | (Capacity'(s_axis_tdata[IBITS-1:0]) << level);
+          level = level + IBITS;
+        end
+        held_q  <= held;
+        level_q <= level;
       end
-      if (s_axis_tvalid && s_axis_tready) begin
-        held  = held | (Capacity'(s_axis_tdata[IBITS-1:0]) << level);
-        level = level + IBITS;
-      end
-      held_q  <= held;
-      level_q <= level;
     end
   end
 

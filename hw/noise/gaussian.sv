@@ -4,6 +4,7 @@
 //
 //   |z| = (base - (fall * t >> PositionBits) + half) >> GuardBits
 //
+// A row holds words side by side, of which LANES in a row are taken, beginning at `place`.
 // Bit 31 of a word is the sign. The leading zeros of the rest pick an octave of the tail
 // probability, the next bits a segment of it, and t is the position in the segment.
 //
@@ -15,21 +16,20 @@
 module gaussian
   import gaussian_pkg::*;
 #(
-    int unsigned LANES = 1
+    int unsigned LANES = 1,
+    int unsigned WORDS = 4,  // of a row
+    bit ALIGNED = 1'b0  // the place is always 0
 ) (
     input  logic                   clk,
     input  logic                   en,
     input  logic                   in_valid,
-    input  logic [LANES-1:0][31:0] words,
+    input  logic [WORDS-1:0][31:0] row,
+    input  logic [      1:0]       place,
     output logic [LANES-1:0][15:0] samples    // signed
 );
   localparam int unsigned Rest = 30 - SegmentBits - PositionBits;
 
   logic valid_q;
-  logic [LANES-1:0] sign_q;
-  logic [LANES-1:0][BaseBits-1:0] base_q;
-  logic [LANES-1:0][FallBits-1:0] fall_q;
-  logic [LANES-1:0][PositionBits-1:0] position_q;
 
   function automatic logic [4:0] leading_zeros(input logic [30:0] m);
     logic [31:0] v;
@@ -56,37 +56,45 @@ module gaussian
     return count;
   endfunction
 
-  always_ff @(posedge clk) begin
-    if (en && in_valid) begin
-      for (int l = 0; l < LANES; l++) begin
+  always_ff @(posedge clk) if (en) valid_q <= in_valid;
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    logic sign_q;
+    logic [BaseBits-1:0] base_q;
+    logic [FallBits-1:0] fall_q;
+    logic [PositionBits-1:0] position_q;
+    logic [15:0] sample_q;
+
+    always_ff @(posedge clk) begin
+      if (en && in_valid) begin
+        logic [31:0] word;
         logic [4:0] octave;
         logic [SegmentBits+PositionBits-1:0] aligned;  // below the leading one
-        logic [BaseBits+FallBits-1:0] entry;
-        octave = leading_zeros(words[l][30:0]);
-        aligned = (SegmentBits + PositionBits)'((words[l][30:0] << octave) >> Rest);
-        entry = Table[{octave, aligned[PositionBits+:SegmentBits]}];
-        sign_q[l] <= words[l][31];
-        {base_q[l], fall_q[l]} <= entry;
-        position_q[l] <= aligned[PositionBits-1:0];
+        word = row[l+(ALIGNED?0 : int'(place))];
+        octave = leading_zeros(word[30:0]);
+        aligned = (SegmentBits + PositionBits)'((word[30:0] << octave) >> Rest);
+        sign_q <= word[31];
+        {base_q, fall_q} <= Table[{octave, aligned[PositionBits+:SegmentBits]}];
+        position_q <= aligned[PositionBits-1:0];
       end
     end
-  end
 
-  always_ff @(posedge clk) begin
-    if (en) valid_q <= in_valid;
-    if (en && valid_q) begin
-      for (int l = 0; l < LANES; l++) begin
+    always_ff @(posedge clk) begin
+      if (en && valid_q) begin
         logic [FallBits+PositionBits-1:0] drop;
         logic [BaseBits-1:0] size;
-        drop = (FallBits + PositionBits)'(fall_q[l]) * (FallBits + PositionBits)'(position_q[l]);
-        size = base_q[l] - BaseBits'(drop >> PositionBits) + BaseBits'(1 << (GuardBits - 1));
+        drop = (FallBits + PositionBits)'(fall_q) * (FallBits + PositionBits)'(position_q);
+        size = base_q - BaseBits'(drop >> PositionBits) + BaseBits'(1 << (GuardBits - 1));
         size = size >> GuardBits;
-        samples[l] <= sign_q[l] ? -16'(size) : 16'(size);
+        sample_q <= sign_q ? -16'(size) : 16'(size);
       end
     end
+
+    assign samples[l] = sample_q;
   end
 
   initial begin
+    if (LANES > WORDS) $fatal(1, "gaussian: a row has a word for each lane");
     if (Rest > 30) $fatal(1, "gaussian: segment and position need more bits than a word has");
   end
 endmodule

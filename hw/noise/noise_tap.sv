@@ -90,11 +90,11 @@ module noise_tap #(
   } settings_t;
 
   settings_t shadow_q, active_q;
+  logic adds_q, multiplies_q;  // what the active settings ask for
   logic pending_q;
   logic [31:0] start_q, count_q, image_q, beat_q, element_q;
   logic [ToSum-1:0] valid_q;
-  logic en, accept, boundary, swap, last_beat;
-  logic adds, multiplies;
+  logic en, accept, boundary, swap, last_beat, written;
 
   assign en = !m_axis_tvalid || m_axis_tready;
   assign last_beat = beat_q == Beats - 1;
@@ -103,16 +103,51 @@ module noise_tap #(
   assign s_axis_tready = en && !boundary;
   assign accept = s_axis_tvalid && s_axis_tready;
   assign cfg_pending = pending_q;
-  assign adds = active_q.enable && active_q.sigma_add != '0;
-  assign multiplies = active_q.enable && active_q.sigma_mul != '0;
+  assign written = cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff);
 
-  // settings and position
+  // settings
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       shadow_q  <= '0;
-      active_q  <= '0;
-      pending_q <= 1'b0;
       start_q   <= '0;
+      pending_q <= 1'b0;
+    end else if (written) begin
+      settings_t shadow;
+      shadow = shadow_q;
+      unique case (cfg_addr)
+        4'd0: shadow.seed[0] = cfg_data;
+        4'd1: shadow.seed[1] = cfg_data;
+        4'd2: shadow.image_base = cfg_data;
+        4'd3: shadow.sigma_add = cfg_data;
+        4'd4: shadow.sigma_mul = cfg_data[23:0];
+        4'd5: {shadow.add_first, shadow.enable} = cfg_data[1:0];
+        4'd7: begin
+          start_q   <= cfg_data;
+          pending_q <= 1'b1;
+        end
+        default: ;
+      endcase
+      shadow_q <= shadow;
+    end else if (swap) begin
+      pending_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      adds_q       <= 1'b0;
+      multiplies_q <= 1'b0;
+      active_q     <= '0;
+    end else if (swap) begin
+      adds_q       <= shadow_q.enable && shadow_q.sigma_add != '0;
+      multiplies_q <= shadow_q.enable && shadow_q.sigma_mul != '0;
+      active_q     <= shadow_q;
+    end
+  end
+
+  // position
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
       count_q   <= '0;
       image_q   <= '0;
       beat_q    <= '0;
@@ -126,26 +161,7 @@ module noise_tap #(
           image_q <= image_q + 1;
         end
       end
-      if (swap) begin
-        active_q  <= shadow_q;
-        image_q   <= shadow_q.image_base;
-        pending_q <= 1'b0;
-      end
-      if (cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff)) begin
-        unique case (cfg_addr)
-          4'd0: shadow_q.seed[0] <= cfg_data;
-          4'd1: shadow_q.seed[1] <= cfg_data;
-          4'd2: shadow_q.image_base <= cfg_data;
-          4'd3: shadow_q.sigma_add <= cfg_data;
-          4'd4: shadow_q.sigma_mul <= cfg_data[23:0];
-          4'd5: {shadow_q.add_first, shadow_q.enable} <= cfg_data[1:0];
-          4'd7: begin
-            start_q   <= cfg_data;
-            pending_q <= 1'b1;
-          end
-          default: ;
-        endcase
-      end
+      if (swap) image_q <= shadow_q.image_base;
     end
   end
 
@@ -176,13 +192,12 @@ module noise_tap #(
   end
 
   // samples: draw 0 multiplies, draw 1 adds
-  logic [1:0][Blocks-1:0][3:0][31:0] words;
-  logic [1:0][PE-1:0][15:0] samples;
+  logic [Blocks-1:0][3:0][31:0] words[2];
+  logic [PE-1:0][15:0] samples[2];
   for (genvar d = 0; d < 2; d++) begin : gen_draw
     logic uses;
     logic [Blocks-1:0][3:0][31:0] counter;
-    logic [PE-1:0][31:0] lane_words;
-    assign uses = d == 0 ? multiplies : adds;
+    assign uses = d == 0 ? multiplies_q : adds_q;
     always_comb begin
       for (int b = 0; b < Blocks; b++) begin
         counter[b] = {32'd0, 16'(SITE), 16'(d), image_q, (element_q >> 2) + 32'(b)};
@@ -199,27 +214,20 @@ module noise_tap #(
         .counter,
         .words(words[d])
     );
-    always_comb begin
-      for (int l = 0; l < PE; l++) begin
-        int unsigned place;
-        place = 32'(l) + (Aligned ? 0 : 32'(waiting_place[words_read_q]));
-        lane_words[l] = words[d][place/4][place%4];
-      end
-    end
     gaussian #(
-        .LANES(PE)
+        .LANES(PE),
+        .WORDS(4 * Blocks),
+        .ALIGNED(Aligned)
     ) u_gaussian (
         .clk,
         .en,
         .in_valid(words_valid && uses),
-        .words(lane_words),
+        .row(words[d]),
+        .place(waiting_place[words_read_q]),
         .samples(samples[d])
     );
   end
 
-  logic signed [Wide-1:0] added_q[PE], added_at_sum_q[PE];
-  logic signed [GainWidth-1:0] gain_q[PE];
-  logic signed [SumWidth-1:0] product_q[PE];
   logic [3:0] multiply_read_q;
   logic [31:0] multiply_fold_q;
 
@@ -248,55 +256,66 @@ module noise_tap #(
     end
   end
 
-  always_ff @(posedge clk) begin
-    if (en && valid_q[ToScale-1] && adds) begin
-      for (int l = 0; l < PE; l++) begin
+  logic [PE-1:0][OUT_WIDTH-1:0] data;
+  for (genvar l = 0; l < PE; l++) begin : gen_lane
+    logic signed [Wide-1:0] added_q, added_at_sum_q;
+    logic signed [GainWidth-1:0] gain_q;
+    logic signed [SumWidth-1:0] product_q;
+    logic [OUT_WIDTH-1:0] data_q;
+
+    always_ff @(posedge clk) begin
+      if (en && valid_q[ToScale-1] && adds_q) begin
         logic signed [47:0] scaled;
         scaled = 48'($signed({1'b0, active_q.sigma_add})) * 48'($signed(samples[1][l]));
-        added_q[l] <= Wide'((scaled + (48'sd1 <<< (27 - FRAC))) >>> (28 - FRAC));
+        added_q <= Wide'((scaled + (48'sd1 <<< (27 - FRAC))) >>> (28 - FRAC));
       end
     end
-    if (en && valid_q[ToScale-1] && multiplies) begin
-      for (int l = 0; l < PE; l++) begin
+
+    always_ff @(posedge clk) begin
+      if (en && valid_q[ToScale-1] && multiplies_q) begin
         logic signed [GainWidth-1:0] sigma;
         sigma = GainWidth'($signed({1'b0, active_q.sigma_mul}));
-        gain_q[l] <= sigma * GainWidth'($signed(samples[0][l]));
+        gain_q <= sigma * GainWidth'($signed(samples[0][l]));
       end
     end
-    if (en && valid_q[ToMultiply-1] && adds) added_at_sum_q <= added_q;
-    if (en && valid_q[ToMultiply-1] && multiplies) begin
-      for (int l = 0; l < PE; l++) begin
+
+    always_ff @(posedge clk) begin
+      if (en && valid_q[ToMultiply-1] && adds_q) added_at_sum_q <= added_q;
+    end
+
+    always_ff @(posedge clk) begin
+      if (en && valid_q[ToMultiply-1] && multiplies_q) begin
         logic signed [OFFSET_WIDTH-1:0] offset;
         logic signed [Wide-1:0] base;
         logic signed [Wide+GainWidth-1:0] product;
-        offset = OFFSETS[(multiply_fold_q*PE+32'(l))*OFFSET_WIDTH+:OFFSET_WIDTH];
+        offset = OFFSETS[(multiply_fold_q*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH];
         base = widened(waiting[multiply_read_q], l) + Wide'(offset);
-        if (active_q.add_first && adds) base = base + added_q[l];
-        product = (Wide + GainWidth)'(base) * (Wide + GainWidth)'(gain_q[l]);
-        product_q[l] <= SumWidth'((product + ((Wide + GainWidth)'(1) <<< 27)) >>> 28);
+        if (active_q.add_first && adds_q) base = base + added_q;
+        product = (Wide + GainWidth)'(base) * (Wide + GainWidth)'(gain_q);
+        product_q <= SumWidth'((product + ((Wide + GainWidth)'(1) <<< 27)) >>> 28);
       end
     end
+
+    always_ff @(posedge clk) begin
+      if (en && valid_q[ToSum-1]) begin
+        logic signed [SumWidth-1:0] v;
+        v = SumWidth'(widened(waiting[read_q], l));
+        if (adds_q) v = v + SumWidth'(added_at_sum_q);
+        if (multiplies_q) v = v + product_q;
+        data_q <= limited(v);
+      end
+    end
+
+    assign data[l] = data_q;
   end
 
   // output register
-  logic [PE*OUT_WIDTH-1:0] data_q;
-  assign m_axis_tdata = OutBits'(data_q);
+  assign m_axis_tdata = OutBits'(data);
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      m_axis_tvalid <= 1'b0;
-    end else if (en) begin
-      m_axis_tvalid <= valid_q[ToSum-1];
-      if (valid_q[ToSum-1]) begin
-        for (int l = 0; l < PE; l++) begin
-          logic signed [SumWidth-1:0] v;
-          v = SumWidth'(widened(waiting[read_q], l));
-          if (adds) v = v + SumWidth'(added_at_sum_q[l]);
-          if (multiplies) v = v + product_q[l];
-          data_q[l*OUT_WIDTH+:OUT_WIDTH] <= limited(v);
-        end
-      end
-    end
+    if (!rst_n) m_axis_tvalid <= 1'b0;
+    else if (en) m_axis_tvalid <= valid_q[ToSum-1];
   end
+
   // digest of what has left
   logic [31:0] digest_q, out_beat_q;
   always_ff @(posedge clk) begin
@@ -311,7 +330,7 @@ module noise_tap #(
         d = out_beat_q == '0 ? '0 : digest_q;
         for (int l = 0; l < PE; l++) begin
           logic [OUT_WIDTH-1:0] v;
-          v = data_q[l*OUT_WIDTH+:OUT_WIDTH];
+          v = data[l];
           d = d * DigestMultiplier + (OUT_SIGNED ? 32'($signed(v)) : 32'(v));
         end
         digest_q     <= d;

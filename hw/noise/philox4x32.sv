@@ -26,34 +26,37 @@ module philox4x32 #(
   localparam logic [31:0] W0 = 32'h9e37_79b9;
   localparam logic [31:0] W1 = 32'hbb67_ae85;
 
-  logic [Rounds-1:0] valid_q;
-  logic [BLOCKS-1:0][3:0][31:0] state_q[Rounds];
-
-  function automatic logic [3:0][31:0] round(input logic [3:0][31:0] c, input logic [31:0] k0,
-                                             input logic [31:0] k1);
-    logic [63:0] p0, p1;
-    p0 = 64'(c[0]) * 64'(M0);
-    p1 = 64'(c[2]) * 64'(M1);
-    return {p0[31:0], p0[63:32] ^ c[3] ^ k1, p1[31:0], p1[63:32] ^ c[1] ^ k0};
-  endfunction
-
+  logic [Rounds-1:0] valid;
+  logic [Rounds-2:0] valid_q;
+  assign valid = {valid_q, in_valid};
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      valid_q <= '0;
-    end else if (en && (in_valid || valid_q != '0)) begin
-      valid_q <= {valid_q[Rounds-2:0], in_valid};
-      if (in_valid) begin
-        for (int b = 0; b < BLOCKS; b++) state_q[0][b] <= round(counter[b], key[0], key[1]);
-      end
-      for (int r = 1; r < Rounds; r++) begin
-        if (valid_q[r-1]) begin
-          for (int b = 0; b < BLOCKS; b++) begin
-            state_q[r][b] <= round(state_q[r-1][b], key[0] + 32'(r) * W0, key[1] + 32'(r) * W1);
-          end
+    if (!rst_n) valid_q <= '0;
+    else if (en) valid_q <= valid[Rounds-2:0];
+  end
+
+  // a register a round, each in a block of its own: a simulator then moves only what is full
+  for (genvar r = 0; r < Rounds; r++) begin : gen_round
+    logic [BLOCKS-1:0][3:0][31:0] state, state_q;
+
+    if (r == 0) begin : gen_first
+      assign state = counter;
+    end else begin : gen_next
+      assign state = gen_round[r-1].state_q;
+    end
+
+    always_ff @(posedge clk) begin
+      if (en && valid[r]) begin
+        for (int b = 0; b < BLOCKS; b++) begin
+          state_q[b] <= {
+            32'(64'(state[b][0]) * 64'(M0)),
+            32'(64'(state[b][0]) * 64'(M0) >> 32) ^ state[b][3] ^ (key[1] + 32'(r) * W1),
+            32'(64'(state[b][2]) * 64'(M1)),
+            32'(64'(state[b][2]) * 64'(M1) >> 32) ^ state[b][1] ^ (key[0] + 32'(r) * W0)
+          };
         end
       end
     end
   end
 
-  assign words = state_q[Rounds-1];
+  assign words = gen_round[Rounds-1].state_q;
 endmodule

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// Thresholding: counts, for each element, the thresholds of its channel that are not above it.
+//
+//   out = BIAS + (T_0 <= in) + ... + (T_{STEPS-1} <= in)
+//
+// The streams are those of FINN's Thresholding: element e of a pixel is lane e mod PE of beat
+// e div PE. A beat a clock, all comparisons at once, latency 1 clock; the thresholds of a beat are
+// one word of a memory that is read at start-up. Reset: empty, at the first channel. It does not
+// cut the path from m_axis_tready to s_axis_tready. Where steps are many, FINN's binary search
+// takes fewer comparisons.
+
+module thresholds #(
+    int unsigned CHANNELS = 4,
+    int unsigned PE = 2,  // elements a beat, a divisor of CHANNELS
+    int unsigned STEPS = 3,  // thresholds of a channel
+    int unsigned IN_WIDTH = 8,
+    bit IN_SIGNED = 1'b1,
+    int unsigned THRESHOLD_WIDTH = 8,
+    bit THRESHOLD_SIGNED = 1'b1,
+    int BIAS = 0,
+    int unsigned OUT_WIDTH = 2,  // must hold BIAS and BIAS + STEPS
+    parameter FILE = "",  // hexadecimal, one word a beat, [PE][STEPS], the first lowest
+    localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
+    localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic               s_axis_tvalid,
+    output logic               s_axis_tready,
+    input  logic [ InBits-1:0] s_axis_tdata,
+    output logic               m_axis_tvalid,
+    input  logic               m_axis_tready,
+    output logic [OutBits-1:0] m_axis_tdata
+);
+  localparam int unsigned Folds = CHANNELS / PE;
+  localparam int unsigned Wider = IN_WIDTH > THRESHOLD_WIDTH ? IN_WIDTH : THRESHOLD_WIDTH;
+  // one bit more, so that signed and unsigned values compare alike
+  typedef logic signed [Wider:0] value_t;
+
+  logic [PE*STEPS*THRESHOLD_WIDTH-1:0] memory[Folds];
+  logic [PE-1:0][OUT_WIDTH-1:0] out_q;
+  logic [31:0] fold_q;
+  logic take;
+
+  initial if (FILE != "") $readmemh(FILE, memory);
+
+  assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
+  assign take = s_axis_tvalid && s_axis_tready;
+  assign m_axis_tdata = OutBits'(out_q);
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      m_axis_tvalid <= 1'b0;
+      fold_q <= '0;
+    end else begin
+      if (m_axis_tready) m_axis_tvalid <= 1'b0;
+      if (take) begin
+        m_axis_tvalid <= 1'b1;
+        fold_q <= fold_q == Folds - 1 ? '0 : fold_q + 1;
+      end
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (take) begin
+      logic [PE*STEPS*THRESHOLD_WIDTH-1:0] row;
+      row = memory[fold_q];
+      for (int p = 0; p < PE; p++) begin
+        logic [IN_WIDTH-1:0] raw;
+        logic [OUT_WIDTH-1:0] count;
+        value_t value;
+        raw   = s_axis_tdata[p*IN_WIDTH+:IN_WIDTH];
+        value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
+        count = OUT_WIDTH'(BIAS);
+        for (int i = 0; i < STEPS; i++) begin
+          logic [THRESHOLD_WIDTH-1:0] bits;
+          value_t step;
+          bits = row[(p*STEPS+i)*THRESHOLD_WIDTH+:THRESHOLD_WIDTH];
+          step = THRESHOLD_SIGNED ? value_t'($signed(bits)) : value_t'({1'b0, bits});
+          if (step <= value) count = count + 1;
+        end
+        out_q[p] <= count;
+      end
+    end
+  end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk) disable iff (!rst_n)
+      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
+  else $error("thresholds: the output changed before it was taken");
+`endif
+
+  initial begin
+    if (PE == 0 || CHANNELS % PE != 0) $fatal(1, "thresholds: PE must divide CHANNELS");
+    if (STEPS == 0) $fatal(1, "thresholds: a channel has at least one threshold");
+  end
+endmodule
