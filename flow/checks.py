@@ -53,20 +53,17 @@ def against_finn(accelerator: Accelerator, golden: GoldenModel, stream: Tensor) 
     model = ModelWrapper(str(accelerator.hardware_graph))
     entry = model.graph.input[0].name
     shape = model.get_tensor_shape(entry)
-    record = Record()
+    record = Record([layer.output for layer in golden.layers])
     golden.run(stream, record=record)
     differing: set[str] = set()
     for image in range(len(stream)):
         values = stream[image].numpy().astype(np.float32).reshape(shape)
         context = execute_onnx(model, {entry: values}, return_full_exec_context=True)
-        for node in model.graph.node:
-            if node.name not in record.streams:
-                # a sliding window, which golden joins with the layer behind it
-                continue
-            ours = record.streams[node.name][image].numpy().ravel()
-            theirs = context[node.output[0]].ravel()
+        for layer in golden.layers:
+            ours = record.streams[layer.output][image].numpy().ravel()
+            theirs = context[layer.output].ravel()
             if not np.array_equal(ours, theirs.astype(np.int64)):
-                differing.add(node.name)
+                differing.add(layer.name)
     return FinnCheck(len(stream), len(record.streams), sorted(differing))
 
 
@@ -80,8 +77,9 @@ def against_brevitas(
         stream: integers [images, elements].
         brevitas: the network's labels, [images].
     """
-    scores = golden.run(stream, stop=len(golden.layers) - 1)
-    labels = scores.argmax(1).numpy()
+    record = Record([golden.scores])
+    labels = golden.run(stream, record=record).numpy()
+    scores = record.streams[golden.scores]
     differing = []
     for image in np.flatnonzero(labels != brevitas):
         row = scores[image]
@@ -108,9 +106,9 @@ def differing_images(
         noise: settings by site.
         rtl: what the RTL gave.
     """
-    record = Record()
-    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
-    scores = record.streams[golden.layers[-2].name].numpy()
+    record = Record([golden.scores], list(rtl.digests))
+    labels = golden.run(stream, noise, record=record).numpy()
+    scores = record.streams[golden.scores].numpy()
     differs = (labels != rtl.labels) | (scores != rtl.scores).any(1)
     for site, digests in rtl.digests.items():
         differs |= record.digests[site].numpy() != digests
@@ -121,8 +119,8 @@ def first_divergence(
     golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: RtlPoint
 ) -> str | None:
     """Name the first site whose stream differs, and the first image there; None if none does."""
-    record = Record()
-    labels = golden.run(stream, noise, record=record)[:, 0].numpy()
+    record = Record(sites=list(rtl.digests))
+    labels = golden.run(stream, noise, record=record).numpy()
     for site, digests in rtl.digests.items():
         images = np.flatnonzero(record.digests[site].numpy() != digests)
         if len(images):

@@ -18,7 +18,7 @@ from flow import simulate
 from flow.checks import differing_images, first_divergence
 from flow.compile import REPOSITORY, Accelerator, Site
 from flow.fixed_point import TapSettings, draw_samples
-from flow.golden import GoldenModel
+from flow.golden import GoldenModel, Part
 from flow.hardware_sampler import HardwareSampler
 from flow.models import Network, evaluate
 from flow.noise import Noise, Sampler, TorchSampler
@@ -39,8 +39,8 @@ _NUMERICS = {
         "philox.py",
         "gaussian.py",
     ),
-    "golden": ("golden.py", "fixed_point.py", "philox.py", "gaussian.py"),
-    "rtl": ("golden.py", "fixed_point.py", "philox.py", "gaussian.py", "simulate.py"),
+    "golden": ("golden*.py", "fixed_point.py", "philox.py", "gaussian.py"),
+    "rtl": ("golden*.py", "fixed_point.py", "philox.py", "gaussian.py", "simulate.py"),
 }
 """The code that a side's figures depend on."""
 
@@ -153,52 +153,43 @@ class Walk:
     def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
         """Measure points on the golden model: the clean prefix and the samples once a site."""
         points = []
-        prefixes: dict[str, Tensor] = {}
+        sources: dict[str, Tensor | Part] = {}
         draws: dict[tuple[str, int], dict[str, Tensor]] = {}
         for place in places:
             key = self._key("golden", place, len(self.inputs))
             point = self.store.get(key)
             if point is None:
                 site = place.site
-                if site and site not in prefixes:
-                    prefixes = {site: self.golden.run(self.stream, stop=self.golden.index(site))}
+                if site not in sources:
+                    clean = self.golden.before(site, self.stream) if site else self.stream
+                    sources = {site: clean}
                 if site and (site, place.draw) not in draws:
-                    draws = {(site, place.draw): self._samples(place, prefixes[site].shape)}
-                labels = self.golden.run(
-                    prefixes.get(site, self.stream),
-                    self.settings(place),
-                    start=self.golden.index(site) if site else 0,
-                    draws={site: draws[site, place.draw]} if site else {},
-                )
-                predictions = labels[:, 0].numpy().astype(np.uint8)
-                point = self._point("golden", place, predictions)
+                    draws = {(site, place.draw): self._samples(place)}
+                drawn = {site: draws[site, place.draw]} if site else {}
+                labels = self.golden.run(sources[site], self.settings(place), draws=drawn)
+                point = self._point("golden", place, labels.numpy().astype(np.uint8))
                 self.store.put(key, point)
             points.append(point)
             done(1)
         return points
 
-    def _samples(self, place: Place, shape: Sequence[int]) -> dict[str, Tensor]:
+    def _samples(self, place: Place) -> dict[str, Tensor]:
         """Draw what a point needs; levels of one site and draw share it."""
-        images, *stream = shape
-        number, seed = self.sites[place.site].number, self.seed_of(place)
+        site, seed = self.sites[place.site], self.seed_of(place)
+        size = (len(self.inputs), site.pixels * site.channels)
         needed = {"additive": (1,), "multiplicative": (0,), "mixed": (0, 1)}[self.kind]
         return {
-            # half the memory of int64, and still any sample
-            f"z{draw + 1}": draw_samples(seed, number, draw, 0, images, math.prod(stream)).to(
-                torch.int32
-            )
+            f"z{draw + 1}": draw_samples(seed, site.number, draw, 0, *size).to(torch.int32)
             for draw in needed
         }
 
     def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
         """Return a quick measure of the accuracy at a level of one site, for finding levels."""
-        start = self.golden.index(site)
-        values = self.golden.run(self.stream[:images], stop=start)
+        part = self.golden.before(site, self.stream[:images])
         right = self.labels[:images]
 
         def accuracy(sigma: float) -> float:
-            noise = self.settings(Place(site, sigma))
-            labels = self.golden.run(values, noise, start=start)[:, 0].numpy()
+            labels = self.golden.run(part, self.settings(Place(site, sigma))).numpy()
             return float((labels == right).mean())
 
         return accuracy

@@ -8,7 +8,8 @@ from flow import checks
 from flow.compile import calibrate
 from flow.errors import UserError
 from flow.fixed_point import TapSettings
-from flow.golden import MatrixVector, Record
+from flow.golden import Record
+from flow.golden_layers import MatrixVector
 from flow.hardware_sampler import HardwareSampler
 from flow.models import evaluate
 from flow.noise import Noise
@@ -49,20 +50,19 @@ def test_parts_equal_the_whole(accelerator, inputs):
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
     for site, tap in golden.taps.items():
         noise = {site: TapSettings.of(Noise.at("additive", 3.0), 1.0, seed=4)}
-        prefix = golden.run(stream, stop=golden.index(site))
-        assert golden.layers[golden.index(site)] is tap
-        suffix = golden.run(prefix, noise, start=golden.index(site))
-        assert torch.equal(suffix, golden.run(stream, noise))
+        part = golden.before(site, stream)
+        assert part.layers[0] is tap and list(part.streams) == list(tap.inputs)
+        assert torch.equal(golden.run(part, noise), golden.run(stream, noise))
 
 
 def test_every_tap_changes_the_stream_behind_it_and_none_before(accelerator, inputs):
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs[:50])
-    clean = Record()
+    clean = Record(sites=golden.taps)
     golden.run(stream, record=clean)
     sites = list(golden.taps)
     assert sites == ["input", *(f"fc{i}.{e}" for i in range(3) for e in ("acc", "act")), "fc3.acc"]
     for place, site in enumerate(sites):
-        noisy = Record()
+        noisy = Record(sites=golden.taps)
         noise = {site: TapSettings.of(Noise.at("additive", 2.0), 1.0, seed=4)}
         golden.run(stream, noise, record=noisy)
         for before in sites[:place]:
@@ -84,8 +84,8 @@ def test_brevitas_with_the_hardware_s_samples_gives_the_same_labels(
     golden = accelerator.golden_model().run(
         accelerator.quantise(inputs), {site: TapSettings.of(noise, tap.scale, seed=77)}
     )
-    same = (golden[:, 0].numpy() == labels).mean()
-    clean = (golden[:, 0].numpy() == evaluate(network, inputs)).mean()
+    same = (golden.numpy() == labels).mean()
+    clean = (golden.numpy() == evaluate(network, inputs)).mean()
     assert same >= 0.985, f"{same}; against the clean network {clean}"
     assert same > clean
 
@@ -129,4 +129,4 @@ def test_a_product_beyond_float32_is_refused(accelerator):
     node = model.get_nodes_by_op_type("MVAU")[0]
     model.set_initializer(node.input[1], model.get_initializer(node.input[1]) * 1e6)
     with pytest.raises(OverflowError, match=node.name):
-        GoldenModel(model)
+        GoldenModel.of(model)

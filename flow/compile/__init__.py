@@ -92,7 +92,7 @@ class Accelerator:
 
         from flow.golden import GoldenModel
 
-        return GoldenModel(ModelWrapper(str(self.hardware_graph)))
+        return GoldenModel.of(ModelWrapper(str(self.hardware_graph)))
 
     def quantise(self, inputs: Tensor) -> Tensor:
         """Turn images into the integer stream, as the host does.
@@ -191,10 +191,9 @@ def _key(
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
     digest.update(json.dumps([network.name, tapped, cycles, mvu, tools]).encode())
-    for folder, pattern in (("flow/compile", "*.py"), ("hw", "**/*.sv")):
-        for path in sorted((REPOSITORY / folder).glob(pattern)):
+    for pattern in ("flow/compile/*.py", "flow/golden*.py", "hw/**/*.sv"):
+        for path in sorted(REPOSITORY.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
-    digest.update((REPOSITORY / "flow/golden.py").read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -221,16 +220,16 @@ def _compile(
     model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.levels))
 
     stream = quantiser(calibration.numpy())
-    record = Record()
-    golden = GoldenModel(model)
+    golden = GoldenModel.of(model)
+    into = {site: golden.taps[site].inputs[0] for site in tapped}
+    record = Record(set(into.values()))
     golden.run(torch.from_numpy(stream), record=record)
-    into = {}
-    for layer, before in zip(golden.layers, [None, *golden.layers], strict=False):
-        if (site := getattr(layer, "site", None)) is not None:
-            into[site] = record.streams[before.name].numpy() if before is not None else stream
     real = calibrate.real_streams(network, calibration, tapped)
-    into = {site: into[site].reshape(-1, real[site].shape[1]) for site in tapped}
-    scales = calibrate.find_scales(real, into)
+    integer = {
+        site: record.streams[name].numpy().reshape(-1, real[site].shape[1])
+        for site, name in into.items()
+    }
+    scales = calibrate.find_scales(real, integer)
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)
         offsets = scales[tap.get_nodeattr("SiteName")].offset * 2 ** tap.get_nodeattr("FracBits")
