@@ -21,7 +21,7 @@ SHAPES = [
 ]
 
 
-def memory(weights: np.ndarray, pe: int, simd: int, bits: int) -> list[str]:
+def memory(weights: np.ndarray, pe: int, simd: int, bits: int, act_bits: int) -> list[str]:
     """Lay out [MW, MH] as FINN's memory does, then by planes: one word a beat."""
     width, height = weights.shape
     words = []
@@ -32,7 +32,7 @@ def memory(weights: np.ndarray, pe: int, simd: int, bits: int) -> list[str]:
             for place, value in enumerate(part.T.ravel()):
                 word |= (int(value) & ((1 << bits) - 1)) << (place * bits)
             digits = -(-pe * simd * bits // 4)
-            words.append(by_planes(f"{word:0{digits}x}", pe, simd, bits))
+            words.append(by_planes(f"{word:0{digits}x}", pe, simd, bits, act_bits))
     return words
 
 
@@ -49,7 +49,7 @@ def test_equals_the_matrix_product(shape, tmp_path):
     for idle, stall in ((0.0, 0.0), (0.3, 0.5)):
         job = {
             "beats": x.reshape(-1, simd).tolist(),
-            "weights": memory(weights, pe, simd, weight_bits),
+            "weights": memory(weights, pe, simd, weight_bits, act_bits),
             "pe": pe,
             "in_bits": act_bits,
             "out_bits": out_bits,
@@ -81,4 +81,4 @@ def test_equals_the_matrix_product(shape, tmp_path):
 
 def test_planes_of_a_word():
     # two rows of two 2-bit elements, lowest first: 1, 2 and 3, 0
-    assert by_planes("39", 2, 2, 2) == f"{0b0101_1001:02x}"
+    assert by_planes("39", 2, 2, 2, 1) == f"{0b0101_1001:02x}"
