@@ -148,11 +148,10 @@ module lut_mvu #(
             value -= 1 << ACTIVATION_WIDTH;
           end
         end
-        if (BIPOLAR_WEIGHTS) begin
-          choices[0] -= value;
-          value *= 2;
+        for (int c = 0; c < 1 << k; c++) begin
+          choices[(1<<k)+c] = choices[c] + value;
+          if (BIPOLAR_WEIGHTS) choices[c] -= value;
         end
-        for (int c = 0; c < 1 << k; c++) choices[(1<<k)+c] = choices[c] + value;
       end
       for (int p = 0; p < PE; p++) begin
         for (int i = 0; i < WEIGHT_WIDTH; i++) begin
