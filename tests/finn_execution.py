@@ -1,6 +1,6 @@
 """FINN's own Python execution of one hardware layer, to hold kernels against."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +10,50 @@ from onnx import helper
 from flow.compile.finn_setup import initialise
 
 
-def execute(
-    operator: str,
-    values: npt.NDArray,
-    out_shape: tuple[int, ...],
+def operator(
+    kind: str,
+    inputs: Sequence[str],
     folder: Path,
-    constants: Mapping[str, npt.NDArray] | None = None,
+    *,
+    outputs: Sequence[str] = ("out",),
     **attributes,
-) -> npt.NDArray[np.int64]:
-    """Run whole numbers through a FINN operator with these attributes; FINN works in ``folder``.
-
-    Args:
-        operator: FINN's name of it.
-        values: the input.
-        out_shape: of the output.
-        folder: for FINN's files.
-        constants: further inputs, such as weights, in the order of the operator.
-        attributes: of the node.
-    """
-    constants = constants or {}
+):
+    """Return a FINN operator with these streams and attributes; FINN works in ``folder``."""
     initialise(folder)
     from qonnx.custom_op.registry import getCustomOp
 
     node = helper.make_node(
-        operator,
-        ["in", *constants],
-        ["out"],
+        kind,
+        inputs,
+        outputs,
         domain="finn.custom_op.fpgadataflow",
         backend="fpgadataflow",
         **attributes,
     )
-    context = {name: array.astype(np.float32) for name, array in constants.items()}
-    context |= {"in": values.astype(np.float32), "out": np.zeros(out_shape, np.float32)}
-    getCustomOp(node).execute_node(context, None)
+    return getCustomOp(node)
+
+
+def execute(
+    kind: str,
+    values: npt.NDArray,
+    out_shape: tuple[int, ...],
+    folder: Path,
+    *,
+    parameters: Sequence[npt.NDArray] = (),
+    **attributes,
+) -> npt.NDArray[np.int64]:
+    """Run whole numbers through a FINN operator of one stream in and one out.
+
+    Args:
+        kind: the operator's name, e.g. ``MVAU``.
+        values: the stream in.
+        out_shape: of the stream out.
+        folder: where FINN works.
+        parameters: the further inputs, such as weights.
+        attributes: of the node.
+    """
+    names = [f"parameter{i}" for i in range(len(parameters))]
+    context = {"in": values.astype(np.float32), "out": np.zeros(out_shape, np.float32)}
+    context |= {n: p.astype(np.float32) for n, p in zip(names, parameters, strict=True)}
+    operator(kind, ["in", *names], folder, **attributes).execute_node(context, None)
     return context["out"].astype(np.int64)

@@ -29,7 +29,7 @@ def finn_thresholding(values, thresholds, in_type, out_type, threshold_type, bia
         values,
         values.shape,
         folder,
-        constants={"thresholds": thresholds},
+        parameters=[thresholds],
         NumChannels=channels,
         PE=1,
         numSteps=steps,

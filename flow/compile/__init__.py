@@ -30,8 +30,10 @@ FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
 CLOCK_NS = 5.0
 MVUS = ("lut", "dsp")
-LUT_BITS = 4
-"""Operands of up to so many bits go to LUTs, wider ones to DSP slices."""
+LUT_BITS = 8
+"""Operands of up to so many bits go to LUTs, wider ones to DSP slices. It is all that the LUT unit
+takes: FINN's DSP unit works through its pipeline in every clock, used or not, and simulates slower
+at every width."""
 
 
 @dataclass(frozen=True)

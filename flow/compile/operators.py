@@ -250,8 +250,9 @@ class MVAU_rtl(FinnMVAU_rtl):
         if not self.uses_luts or weight_file_mode != "decoupled_verilog_dat":
             return
         shape = (self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
-        path, bits = Path(weight_file_name), self.get_input_datatype(1).bitwidth()
-        lines = [by_planes(line, *shape, bits) for line in path.read_text().split()]
+        bits = [self.get_input_datatype(i).bitwidth() for i in (1, 0)]
+        path = Path(weight_file_name)
+        lines = [by_planes(line, *shape, *bits) for line in path.read_text().split()]
         path.write_text("\n".join(lines) + "\n")
 
     def generate_hdl(self, model, fpgapart, clk):
@@ -271,6 +272,7 @@ class MVAU_rtl(FinnMVAU_rtl):
         pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
         idt, wdt = self.get_input_datatype(0), self.get_input_datatype(1)
         odt = self.get_output_datatype()
+        bipolar = [dtype == DataType["BIPOLAR"] for dtype in (idt, wdt)]
         return f"""module {self.onnx_node.name} (
     input  ap_clk,
     input  ap_clk2x,
@@ -291,8 +293,11 @@ class MVAU_rtl(FinnMVAU_rtl):
       .PE({pe}),
       .SIMD({simd}),
       .WEIGHT_WIDTH({wdt.bitwidth()}),
+      .SIGNED_WEIGHTS(1'b{int(wdt.signed() and not bipolar[1])}),
+      .BIPOLAR_WEIGHTS(1'b{int(bipolar[1])}),
       .ACTIVATION_WIDTH({idt.bitwidth()}),
-      .SIGNED_ACTIVATIONS(1'b{int(idt.signed())}),
+      .SIGNED_ACTIVATIONS(1'b{int(idt.signed() and not bipolar[0])}),
+      .BIPOLAR_ACTIVATIONS(1'b{int(bipolar[0])}),
       .ACCU_WIDTH({odt.bitwidth()})
   ) u_mvu (
       .clk(ap_clk), .rst_n(ap_rst_n),
@@ -304,19 +309,23 @@ endmodule
 """
 
 
-def by_planes(line: str, pe: int, simd: int, bits: int) -> str:
-    """Reorder one word of a weight memory from [PE][SIMD][bit] to [PE][bit][SIMD].
+def by_planes(line: str, pe: int, simd: int, bits: int, activation_bits: int) -> str:
+    """Reorder one word of a weight memory from [PE][SIMD][bit] to ``lut_mvu``'s [PE][bit][SIMD].
 
     Args:
         line: hexadecimal, the first element in the lowest bits.
         pe: rows side by side.
         simd: elements of a row.
         bits: of a weight.
+        activation_bits: of an activation: they decide the order of a plane's elements.
     """
     size = 4 * len(line)
     flat = np.array([int(c) for c in f"{int(line, 16):0{size}b}"[::-1]], dtype=np.uint8)
     used = pe * simd * bits
-    flat[:used] = flat[:used].reshape(pe, simd, bits).transpose(0, 2, 1).ravel()
+    order = np.arange(simd)
+    if simd % activation_bits == 0:
+        order = order.reshape(activation_bits, -1).T.ravel()
+    flat[:used] = flat[:used].reshape(pe, simd, bits)[:, order].transpose(0, 2, 1).ravel()
     return f"{int(''.join(map(str, flat[::-1])), 2):0{len(line)}x}"
 
 

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Matrix-vector unit by bit planes and population counts, for operands of few bits:
+// Matrix-vector unit for operands of 1 to 8 bits in LUTs, by bit planes:
 //
-//   out[h] = sum over i, j of (+/-) 2^(i+j) countones(weight plane i of row h & activation plane j)
+//   out[h] = sum over i, j of (+/-) 2^(i+j) (weight plane i of row h . activation plane j)
 //
-// The top plane of a signed operand counts negatively. One beat of weights and one of activations
-// a clock; MW / SIMD beats make PE outputs, and MH / PE times that an image's vector, for which
-// the activations are kept and replayed. The streams are those of FINN's MVAU, except that a beat
-// of weights comes by planes, [PE][WEIGHT_WIDTH][SIMD].
+// The top plane of a signed operand counts negatively; the bits of a plane mean 0 and 1, or -1 and
+// 1 where the operand is bipolar, which has one plane. The dot product of two planes is a count of
+// ones: of their AND, or of their XOR where both are bipolar. Where it takes less, a table serves
+// instead (distributed arithmetic): the sums of every choice of four activations are made once a
+// beat, and each weight plane of each row picks one of them.
+//
+// One beat of weights and one of activations a clock; MW / SIMD beats make PE outputs, and MH / PE
+// times that an image's vector, for which the activations are kept and replayed. The streams are
+// those of FINN's MVAU, except that a beat of weights comes by planes, [PE][WEIGHT_WIDTH][SIMD],
+// whose bit q belongs to element (q mod ACTIVATION_WIDTH) Stripe + q div ACTIVATION_WIDTH: the
+// order in which activations fall into planes by a few shifts and masks.
 //
 // Latency 1 clock behind a row's last beat. It stalls when a row is done and the one before has
 // not been taken. Reset: empty. It does not cut the path from m_axis_tready to s_axis_tready, and
@@ -18,10 +25,13 @@ module lut_mvu #(
     int unsigned MH = 4,  // rows of the matrix
     int unsigned PE = 2,  // rows side by side, a divisor of MH
     int unsigned SIMD = 4,  // elements a beat, a divisor of MW
-    int unsigned WEIGHT_WIDTH = 2,  // signed
+    int unsigned WEIGHT_WIDTH = 2,
+    bit SIGNED_WEIGHTS = 1'b1,
+    bit BIPOLAR_WEIGHTS = 1'b0,  // 1 bit, -1 or 1
     int unsigned ACTIVATION_WIDTH = 2,
     bit SIGNED_ACTIVATIONS = 1'b0,
-    int unsigned ACCU_WIDTH = 8,
+    bit BIPOLAR_ACTIVATIONS = 1'b0,  // 1 bit, -1 or 1
+    int unsigned ACCU_WIDTH = 8,  // at most 32
     localparam int unsigned WeightBits = (PE * SIMD * WEIGHT_WIDTH + 7) / 8 * 8,
     localparam int unsigned InBits = (SIMD * ACTIVATION_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (PE * ACCU_WIDTH + 7) / 8 * 8
@@ -40,47 +50,118 @@ module lut_mvu #(
 );
   localparam int unsigned SynapseFolds = MW / SIMD;
   localparam int unsigned NeuronFolds = MH / PE;
+  localparam int unsigned Place = SynapseFolds > 1 ? $clog2(SynapseFolds) : 1;
 
+  localparam bit Striped = SIMD % ACTIVATION_WIDTH == 0;
+  localparam int unsigned Stripe = Striped ? SIMD / ACTIVATION_WIDTH : SIMD;
+  localparam logic [SIMD-1:0] Lowest = {Stripe{ACTIVATION_WIDTH'(1)}};
+
+  // counted at a time: a simulator's register
+  localparam int unsigned Word = SIMD < 64 ? SIMD : 64;
+
+  localparam int unsigned GroupSize = SIMD < 4 ? SIMD : 4;
+  localparam bit ByTable = (SIMD + 3) / 4 < ACTIVATION_WIDTH * ((SIMD + 63) / 64);
+
+  typedef logic [PE-1:0][WEIGHT_WIDTH-1:0][SIMD-1:0] weights_t;
+  typedef logic [SIMD*ACTIVATION_WIDTH-1:0] beat_t;
   typedef logic [ACTIVATION_WIDTH-1:0][SIMD-1:0] planes_t;
-  typedef logic signed [ACCU_WIDTH-1:0] accu_t;
+  // 32 bits each: a simulator's word, of which synthesis keeps what goes out
+  typedef logic [PE-1:0][31:0] sums_t;
 
-  planes_t kept[SynapseFolds];
-  planes_t arriving, activations;
-  accu_t sum_q[PE];
-  logic [PE-1:0][ACCU_WIDTH-1:0] out_q;
-  logic [31:0] synapse_q, neuron_q;
+  planes_t kept[1<<Place];  // by planes, or in the table's case as it came
+  sums_t sum_q;
+  logic [PE*ACCU_WIDTH-1:0] out_q;
+  logic [Place-1:0] synapse_q;
+  logic [31:0] neuron_q;
   logic first_row, last_beat, room, fire;
 
-  for (genvar j = 0; j < ACTIVATION_WIDTH; j++) begin : gen_plane
-    for (genvar s = 0; s < SIMD; s++) begin : gen_bit
-      assign arriving[j][s] = s_axis_tdata[s*ACTIVATION_WIDTH+j];
-    end
-  end
-
   assign first_row = neuron_q == '0;
-  assign last_beat = synapse_q == SynapseFolds - 1;
+  assign last_beat = synapse_q == Place'(SynapseFolds - 1);
   assign room = !last_beat || !m_axis_tvalid || m_axis_tready;
-  assign fire = weights_tvalid && room && (!first_row || s_axis_tvalid);
   assign weights_tready = room && (!first_row || s_axis_tvalid);
-  assign s_axis_tready = first_row && room && weights_tvalid;
-  assign activations = first_row ? arriving : kept[synapse_q];
+  assign s_axis_tready = room && first_row && weights_tvalid;
+  assign fire = weights_tvalid && weights_tready;
   assign m_axis_tdata = OutBits'(out_q);
 
-  function automatic accu_t row_sum(input logic [WEIGHT_WIDTH-1:0][SIMD-1:0] w,
-                                    input planes_t a);
-    accu_t sum, count;
-    sum = '0;
-    for (int i = 0; i < WEIGHT_WIDTH; i++) begin
-      for (int j = 0; j < ACTIVATION_WIDTH; j++) begin
-        count = accu_t'($countones(w[i] & a[j])) <<< (i + j);
-        if ((i == WEIGHT_WIDTH - 1) != (SIGNED_ACTIVATIONS && j == ACTIVATION_WIDTH - 1)) begin
-          sum = sum - count;
-        end else begin
-          sum = sum + count;
+  function automatic int element(input int q);
+    return Striped ? q % int'(ACTIVATION_WIDTH) * int'(Stripe) + q / int'(ACTIVATION_WIDTH) : q;
+  endfunction
+
+  function automatic planes_t to_planes(input beat_t x);
+    planes_t a;
+    a = '0;
+    for (int j = 0; j < ACTIVATION_WIDTH; j++) begin
+      if (Striped) begin
+        for (int c = 0; c < ACTIVATION_WIDTH; c++) begin
+          a[j] |= ((x[c*SIMD+:SIMD] >> j) & Lowest) << c;
+        end
+      end else begin
+        for (int s = 0; s < SIMD; s++) a[j][s] = x[s*ACTIVATION_WIDTH+j];
+      end
+    end
+    return a;
+  endfunction
+
+  function automatic int dot(input logic [SIMD-1:0] w, input logic [SIMD-1:0] a);
+    int both, all;
+    both = 0;
+    all = BIPOLAR_WEIGHTS && BIPOLAR_ACTIVATIONS ? int'(SIMD) : 0;
+    for (int s = 0; s < SIMD; s += Word) begin
+      if (BIPOLAR_WEIGHTS && BIPOLAR_ACTIVATIONS) both -= $countones(Word'(w>>s) ^ Word'(a>>s));
+      else both += $countones(Word'(w>>s) & Word'(a>>s));
+      if (BIPOLAR_WEIGHTS && !BIPOLAR_ACTIVATIONS) all -= $countones(Word'(a>>s));
+      if (BIPOLAR_ACTIVATIONS && !BIPOLAR_WEIGHTS) all -= $countones(Word'(w>>s));
+    end
+    return BIPOLAR_WEIGHTS || BIPOLAR_ACTIVATIONS ? 2 * both + all : both;
+  endfunction
+
+  function automatic sums_t add_counts(input sums_t start, input weights_t w, input planes_t a);
+    sums_t sums;
+    sums = start;
+    for (int p = 0; p < PE; p++) begin
+      for (int i = 0; i < WEIGHT_WIDTH; i++) begin
+        for (int j = 0; j < ACTIVATION_WIDTH; j++) begin
+          if ((SIGNED_WEIGHTS && i == WEIGHT_WIDTH - 1)
+              != (SIGNED_ACTIVATIONS && j == ACTIVATION_WIDTH - 1)) begin
+            sums[p] -= dot(w[p][i], a[j]) <<< (i + j);
+          end else begin
+            sums[p] += dot(w[p][i], a[j]) <<< (i + j);
+          end
         end
       end
     end
-    return sum;
+    return sums;
+  endfunction
+
+  function automatic sums_t add_picked(input sums_t start, input weights_t w, input beat_t a);
+    sums_t sums;
+    int choices[1<<GroupSize];
+    int value, picked;
+    sums = start;
+    for (int g = 0; g < SIMD; g += GroupSize) begin
+      choices[0] = 0;
+      for (int k = 0; k < GroupSize; k++) begin
+        value = 0;
+        if (g + k < SIMD) begin
+          value = int'(a[element(g+k)*ACTIVATION_WIDTH+:ACTIVATION_WIDTH]);
+          if (SIGNED_ACTIVATIONS && a[(element(g+k)+1)*ACTIVATION_WIDTH-1]) begin
+            value -= 1 << ACTIVATION_WIDTH;
+          end
+        end
+        for (int c = 0; c < 1 << k; c++) begin
+          choices[(1<<k)+c] = choices[c] + value;
+          if (BIPOLAR_WEIGHTS) choices[c] -= value;
+        end
+      end
+      for (int p = 0; p < PE; p++) begin
+        for (int i = 0; i < WEIGHT_WIDTH; i++) begin
+          picked = choices[GroupSize'(w[p][i]>>g)] <<< i;
+          if (SIGNED_WEIGHTS && i == WEIGHT_WIDTH - 1) sums[p] -= picked;
+          else sums[p] += picked;
+        end
+      end
+    end
+    return sums;
   endfunction
 
   always_ff @(posedge clk) begin
@@ -91,18 +172,22 @@ module lut_mvu #(
     end else begin
       if (m_axis_tready) m_axis_tvalid <= 1'b0;
       if (fire) begin
-        if (first_row && NeuronFolds > 1) kept[synapse_q] <= arriving;
+        beat_t beat;
+        planes_t a;
+        sums_t sums;
+        beat = s_axis_tdata[SIMD*ACTIVATION_WIDTH-1:0];
+        a = kept[synapse_q];
+        if (first_row) a = ByTable ? beat : to_planes(beat);
+        if (first_row && NeuronFolds > 1) kept[synapse_q] <= a;
+        sums = synapse_q == '0 ? '0 : sum_q;
+        if (ByTable) sums = add_picked(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
+        else sums = add_counts(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
+        sum_q <= sums;
         synapse_q <= last_beat ? '0 : synapse_q + 1;
         if (last_beat) begin
           neuron_q      <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
           m_axis_tvalid <= 1'b1;
-        end
-        for (int p = 0; p < PE; p++) begin
-          accu_t sum;
-          sum = row_sum(weights_tdata[p*WEIGHT_WIDTH*SIMD+:WEIGHT_WIDTH*SIMD], activations);
-          if (synapse_q != '0) sum = sum + sum_q[p];
-          if (last_beat) out_q[p] <= sum;
-          else sum_q[p] <= sum;
+          for (int p = 0; p < PE; p++) out_q[p*ACCU_WIDTH+:ACCU_WIDTH] <= ACCU_WIDTH'(sums[p]);
         end
       end
     end
@@ -121,5 +206,12 @@ module lut_mvu #(
     if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin
       $fatal(1, "lut_mvu: activations have 1 to 8 bits");
     end
+    if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin
+      $fatal(1, "lut_mvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
+    end
+    if (BIPOLAR_ACTIVATIONS && (ACTIVATION_WIDTH != 1 || SIGNED_ACTIVATIONS)) begin
+      $fatal(1, "lut_mvu: bipolar activations have 1 bit and are not SIGNED_ACTIVATIONS");
+    end
+    if (ACCU_WIDTH > 32) $fatal(1, "lut_mvu: an output has at most 32 bits");
   end
 endmodule
