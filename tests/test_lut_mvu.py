@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from flow.compile.operators import by_planes
+from flow.compile.mvau import by_planes
 from sim.runner import REPOSITORY, run_sim
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "lut_mvu.sv"

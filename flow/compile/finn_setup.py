@@ -18,13 +18,9 @@ def initialise(build_dir: Path) -> None:
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
 
-    from flow.compile.operators import (
-        LabelSelect_rtl,
-        MVAU_rtl,
-        NoiseTap,
-        NoiseTap_rtl,
-        Pool_rtl,
-    )
+    from flow.compile.mvau import MVAU_rtl
+    from flow.compile.operators import LabelSelect_rtl, Pool_rtl
+    from flow.compile.tap_operator import NoiseTap, NoiseTap_rtl
 
     hardware_layers.custom_op["NoiseTap"] = NoiseTap
     rtl_layers.custom_op["NoiseTap_rtl"] = NoiseTap_rtl
