@@ -1,5 +1,6 @@
 """FINN's own Python execution of one hardware layer, to hold kernels against."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +10,33 @@ from onnx import helper
 from flow.compile.finn_setup import initialise
 
 
-def execute(
-    operator: str, values: npt.NDArray, out_shape: tuple[int, ...], folder: Path, **attributes
-) -> npt.NDArray[np.int64]:
-    """Run whole numbers through a FINN operator with these attributes; FINN works in ``folder``."""
+def operator(
+    kind: str,
+    inputs: Sequence[str],
+    folder: Path,
+    *,
+    outputs: Sequence[str] = ("out",),
+    **attributes,
+):
+    """Return a FINN operator with these streams and attributes; FINN works in ``folder``."""
     initialise(folder)
     from qonnx.custom_op.registry import getCustomOp
 
     node = helper.make_node(
-        operator,
-        ["in"],
-        ["out"],
+        kind,
+        inputs,
+        outputs,
         domain="finn.custom_op.fpgadataflow",
         backend="fpgadataflow",
         **attributes,
     )
+    return getCustomOp(node)
+
+
+def execute(
+    kind: str, values: npt.NDArray, out_shape: tuple[int, ...], folder: Path, **attributes
+) -> npt.NDArray[np.int64]:
+    """Run whole numbers through a FINN operator of one stream in and one out."""
     context = {"in": values.astype(np.float32), "out": np.zeros(out_shape, np.float32)}
-    getCustomOp(node).execute_node(context, None)
+    operator(kind, ["in"], folder, **attributes).execute_node(context, None)
     return context["out"].astype(np.int64)

@@ -5,8 +5,11 @@ FINN's passes find them by name (``finn_setup.initialise``).
 
 import math
 
+from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
+from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
 from finn.custom_op.fpgadataflow.pool import Pool
+from qonnx.core.datatype import DataType
 
 from flow.compile.kernel import Kernel
 from flow.errors import UserError
@@ -74,4 +77,66 @@ class Pool_rtl(Kernel, Pool):
             "IN_WIDTH": idt.bitwidth(),
             "IN_SIGNED": int(idt.signed()),
             "OUT_WIDTH": self.get_output_datatype().bitwidth(),
+        }
+
+
+class DuplicateStreams_rtl(Kernel, DuplicateStreams):
+    """``hw/kernels/duplicator.sv``."""
+
+    sources = ("kernels/duplicator.sv",)
+
+    def lut_estimation(self, fpgapart=None):
+        """Return the LUTs: for an output its valid signal and its share of the input's ready."""
+        return 2 * self.get_num_output_streams()
+
+    def parameters(self):
+        """Return the module's parameters."""
+        return {"OUTPUTS": self.get_num_output_streams(), "WIDTH": self.get_outstream_width()}
+
+    def connections(self):
+        """Return what is tied to the module's stream ports: its outputs are bits of one port."""
+        outputs = range(self.get_num_output_streams())
+        tied = {}
+        for signal in ("valid", "ready", "data"):
+            names = [f"out{i}_V_T{signal.upper()}" for i in reversed(outputs)]
+            tied[f"m_axis_t{signal}"] = f"{{{', '.join(names)}}}"
+        return super().connections() | tied
+
+
+class AddStreams(ElementwiseAdd):
+    """FINN's addition of two streams of integers, under a name of its own.
+
+    FINN's SpecializeLayers has RTL for an ElementwiseAdd of floats alone, and FINN's type of the
+    sum lacks a bit where a signed operand meets an unsigned one as wide.
+    """
+
+    def _derive_out_dtype(self, model):
+        """Return the smallest type that holds every sum."""
+        types = self.lhs_dtype, self.rhs_dtype
+        low, high = (int(sum(getattr(t, end)() for t in types)) for end in ("min", "max"))
+        if low >= 0:
+            return DataType[f"UINT{high.bit_length()}"]
+        return DataType[f"INT{max((-low - 1).bit_length(), high.bit_length()) + 1}"]
+
+
+class AddStreams_rtl(Kernel, AddStreams):
+    """``hw/kernels/adder.sv``."""
+
+    sources = ("kernels/adder.sv",)
+    inputs = ("a_axis", "b_axis")
+
+    def lut_estimation(self, fpgapart=None):
+        """Return the LUTs: one a bit of each lane's sum."""
+        return self.get_outstream_width()
+
+    def parameters(self):
+        """Return the module's parameters."""
+        a, b = self.lhs_dtype, self.rhs_dtype
+        return {
+            "PE": self.get_nodeattr("PE"),
+            "A_WIDTH": a.bitwidth(),
+            "A_SIGNED": int(a.signed()),
+            "B_WIDTH": b.bitwidth(),
+            "B_SIGNED": int(b.signed()),
+            "OUT_WIDTH": self.out_dtype.bitwidth(),
         }
