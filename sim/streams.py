@@ -10,11 +10,12 @@ def clock(dut):
     return dut.ap_clk if hasattr(dut, "ap_clk") else dut.clk
 
 
-async def reset(dut, clocks: int = 3) -> None:
+async def reset(dut, clocks: int = 3, inputs: tuple[str, ...] = ("s_axis",)) -> None:
     """Hold reset for some clocks; streams idle."""
     reset_n = dut.ap_rst_n if hasattr(dut, "ap_rst_n") else dut.rst_n
     reset_n.value = 0
-    dut.s_axis_tvalid.value = 0
+    for stream in inputs:
+        getattr(dut, f"{stream}_tvalid").value = 0
     dut.m_axis_tready.value = 0
     for _ in range(clocks):
         await RisingEdge(clock(dut))

@@ -12,7 +12,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.compile.finn_setup import initialise
-from flow.compile.operators import by_planes
+from flow.compile.mvau import by_planes
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 
@@ -114,7 +114,12 @@ def all_types() -> list[Unit]:
     """Each type as weights and as activations, in another pairing each time."""
     pairs = [(w, TYPES[(3 * i + 5) % len(TYPES)]) for i, w in enumerate(TYPES)]
     # 17 types and a step of 3 meet all of them, but these must not be left to the pairing
-    pairs += [("BIPOLAR", "BIPOLAR"), ("BIPOLAR", "UINT2"), ("TERNARY", "TERNARY"), ("INT2", "INT2")]
+    pairs += [
+        ("BIPOLAR", "BIPOLAR"),
+        ("BIPOLAR", "UINT2"),
+        ("TERNARY", "TERNARY"),
+        ("INT2", "INT2"),
+    ]
     return [random_unit(f"unit_{i}", i, w, a) for i, (w, a) in enumerate(pairs)]
 
 

@@ -18,18 +18,26 @@ def initialise(build_dir: Path) -> None:
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
 
+    from flow.compile.mvau import MVAU_rtl
     from flow.compile.operators import (
+        AddStreams,
+        AddStreams_rtl,
+        DuplicateStreams_rtl,
         LabelSelect_rtl,
-        MVAU_rtl,
-        NoiseTap,
-        NoiseTap_rtl,
         Pool_rtl,
     )
+    from flow.compile.tap_operator import NoiseTap, NoiseTap_rtl
     from flow.compile.thresholding import Thresholding_rtl
 
-    hardware_layers.custom_op["NoiseTap"] = NoiseTap
-    rtl_layers.custom_op["NoiseTap_rtl"] = NoiseTap_rtl
-    rtl_layers.custom_op["LabelSelect_rtl"] = LabelSelect_rtl
-    rtl_layers.custom_op["MVAU_rtl"] = MVAU_rtl
-    rtl_layers.custom_op["Pool_rtl"] = Pool_rtl
-    rtl_layers.custom_op["Thresholding_rtl"] = Thresholding_rtl
+    for operator in (NoiseTap, AddStreams):
+        hardware_layers.custom_op[operator.__name__] = operator
+    for operator in (
+        AddStreams_rtl,
+        DuplicateStreams_rtl,
+        LabelSelect_rtl,
+        MVAU_rtl,
+        NoiseTap_rtl,
+        Pool_rtl,
+        Thresholding_rtl,
+    ):
+        rtl_layers.custom_op[operator.__name__] = operator

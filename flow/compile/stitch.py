@@ -8,7 +8,7 @@ from finn.util.settings import get_settings
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile.operators import HW
+from flow.compile.kernel import HW, whole_bytes
 
 TOP = "accelerator"
 DATA = "data"
@@ -98,10 +98,6 @@ def _copy_memories(node, data: Path) -> None:
         shutil.copyfile(path, data / name)
 
 
-def _bytes(bits: int) -> int:
-    return (bits + 7) // 8 * 8
-
-
 def _nodes(model: ModelWrapper) -> list[_Node]:
     found = []
     for node in model.graph.node:
@@ -112,9 +108,9 @@ def _nodes(model: ModelWrapper) -> list[_Node]:
                 name=node.name,
                 module=operator.get_nodeattr("gen_top_module"),
                 kind=node.op_type.removesuffix("_rtl"),
-                in_bits=_bytes(operator.get_instream_width(0)),
-                out_bits=_bytes(operator.get_outstream_width(0)),
-                weight_bits=_bytes(operator.get_instream_width(1)) if mvau else 0,
+                in_bits=whole_bytes(operator.get_instream_width(0)),
+                out_bits=whole_bytes(operator.get_outstream_width(0)),
+                weight_bits=whole_bytes(operator.get_instream_width(1)) if mvau else 0,
             )
         )
     return found

@@ -11,6 +11,7 @@ from flow.errors import unknown
 from flow.models.conv import CNV, LeNet5
 from flow.models.fc import FullyConnected
 from flow.models.network import Network, evaluate
+from flow.models.residual import ResNet8
 
 __all__ = ["Network", "build", "evaluate", "names", "register", "resolve"]
 
@@ -82,3 +83,9 @@ for _bits in (2, 4):
         partial(LeNet5, weight_bits=_bits, act_bits=_bits),
         alias="lenet5" if _bits == 4 else None,
     )
+
+register(
+    "resnet8-w4a4",
+    partial(ResNet8, weight_bits=4, act_bits=4),
+    alias="resnet8",
+)

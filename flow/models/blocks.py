@@ -1,5 +1,6 @@
 """What the networks are built of: a layer with the taps of its accumulator and activation."""
 
+from brevitas.nn import QuantIdentity
 from torch import Tensor, nn
 
 from flow.models.quant import TensorNorm, convolution, identity, linear
@@ -26,7 +27,7 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """conv → acc → bn → quant → pool → act; the convolution has no padding and stride 1.
+    """conv → acc → bn → quant → pool → act.
 
     Args:
         inputs: channels in.
@@ -35,6 +36,9 @@ class Conv(nn.Module):
         weight_bits: bits of a weight.
         act_bits: bits of an activation.
         pool: side and stride of the max pooling, pixels; 1 for none.
+        stride: of the convolution, pixels.
+        padding: zeros around the image, pixels.
+        quant: the activations' quantiser; ``identity(act_bits)`` when None.
     """
 
     def __init__(
@@ -46,12 +50,17 @@ class Conv(nn.Module):
         weight_bits: int,
         act_bits: int,
         pool: int = 1,
+        stride: int = 1,
+        padding: int = 0,
+        quant: QuantIdentity | None = None,
     ) -> None:
         super().__init__()
-        self.conv = convolution(inputs, outputs, kernel, weight_bits)
+        self.conv = convolution(
+            inputs, outputs, kernel, weight_bits, stride=stride, padding=padding
+        )
         self.acc = NoiseTap()
         self.bn = nn.BatchNorm2d(outputs)
-        self.quant = identity(act_bits)
+        self.quant = quant or identity(act_bits)
         self.pool = nn.MaxPool2d(pool) if pool > 1 else nn.Identity()
         self.act = NoiseTap(requantise=self.quant)
 

@@ -46,6 +46,25 @@ def identity(bits: int) -> QuantIdentity:
     return QuantIdentity(act_quant=_ActQuant, bit_width=bits)
 
 
+def stepped(bits: int, step: float, *, signed: bool) -> QuantIdentity:
+    """Return an activation quantiser of a given step, so that two of them may be added as integers.
+
+    Args:
+        bits: of a value; signed ones are narrow, unsigned ones clip below 0, as a ReLU does.
+        step: between values, a power of two.
+        signed: whether values may be negative.
+    """
+    largest = step * (2 ** (bits - signed) - 1)
+    return QuantIdentity(
+        act_quant=_ActQuant,
+        bit_width=bits,
+        signed=signed,
+        narrow_range=signed,
+        min_val=-largest if signed else 0.0,
+        max_val=largest,
+    )
+
+
 class _InputQuant(_ConstQuant, ActQuantSolver):
     # steps of 1/128, -128/128 to 127/128
     restrict_scaling_type = RestrictValueType.POWER_OF_TWO
@@ -68,10 +87,19 @@ def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
     return layer
 
 
-def convolution(inputs: int, outputs: int, kernel: int, bits: int) -> QuantConv2d:
-    """Return a convolution without bias or padding, weights uniform in −1..1 to begin with."""
+def convolution(
+    inputs: int, outputs: int, kernel: int, bits: int, *, stride: int = 1, padding: int = 0
+) -> QuantConv2d:
+    """Return a convolution without bias, weights uniform in −1..1 to begin with."""
     layer = QuantConv2d(
-        inputs, outputs, kernel, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant
+        inputs,
+        outputs,
+        kernel,
+        stride=stride,
+        padding=padding,
+        bias=False,
+        weight_bit_width=bits,
+        weight_quant=_WeightQuant,
     )
     nn.init.uniform_(layer.weight.data, -1, 1)
     return layer

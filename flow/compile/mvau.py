@@ -1,0 +1,117 @@
+"""FINN's matrix-vector unit, built of LUTs where its ``resType`` says so."""
+
+from pathlib import Path
+
+import numpy as np
+from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl as FinnMVAU_rtl
+from qonnx.core.datatype import DataType
+
+from flow.compile.kernel import whole_bytes
+
+
+class MVAU_rtl(FinnMVAU_rtl):
+    """FINN's matrix-vector unit, and with ``resType`` "lut" ``hw/kernels/lut_mvu.sv`` in its place.
+
+    FINN's own class raises an error on "lut". All else, the passes that fold it and minimise its
+    widths too, is FINN's.
+    """
+
+    @property
+    def uses_luts(self) -> bool:
+        """Whether this node is built of LUTs."""
+        return self.get_nodeattr("resType") == "lut"
+
+    def dsp_estimation(self, fpgapart):
+        """Return the DSP slices."""
+        return 0 if self.uses_luts else super().dsp_estimation(fpgapart)
+
+    def lut_estimation(self, fpgapart):
+        """Return the LUTs: about one a pair of planes and element, for the AND and the count."""
+        if not self.uses_luts:
+            return super().lut_estimation(fpgapart)
+        planes = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
+        return planes * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
+
+    def make_weight_file(self, weights, weight_file_mode, weight_file_name):
+        """Write the weights as FINN does; of LUTs, those for the RTL's memory by bit planes."""
+        super().make_weight_file(weights, weight_file_mode, weight_file_name)
+        if not self.uses_luts or weight_file_mode != "decoupled_verilog_dat":
+            return
+        shape = (self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
+        bits = [self.get_input_datatype(i).bitwidth() for i in (1, 0)]
+        path = Path(weight_file_name)
+        lines = [by_planes(line, *shape, *bits) for line in path.read_text().split()]
+        path.write_text("\n".join(lines) + "\n")
+
+    def generate_hdl(self, model, fpgapart, clk):
+        """Write weights, wrapper and weight streamer into the node's folder."""
+        if not self.uses_luts:
+            super().generate_hdl(model, fpgapart, clk)
+            return
+        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
+        self.generate_params(model, str(folder))
+        self.set_nodeattr("gen_top_module", self.onnx_node.name)
+        (folder / f"{self.onnx_node.name}_wrapper.v").write_text(self._lut_wrapper())
+        self.generate_infra_hdl(fpgapart)
+        self.set_nodeattr("ipgen_path", str(folder))
+        self.set_nodeattr("ip_path", str(folder))
+
+    def _lut_wrapper(self) -> str:
+        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
+        idt, wdt = self.get_input_datatype(0), self.get_input_datatype(1)
+        odt = self.get_output_datatype()
+        bipolar = [dtype == DataType["BIPOLAR"] for dtype in (idt, wdt)]
+        return f"""module {self.onnx_node.name} (
+    input  ap_clk,
+    input  ap_clk2x,
+    input  ap_rst_n,
+    input  in1_V_TVALID,
+    output in1_V_TREADY,
+    input  [{whole_bytes(pe * simd * wdt.bitwidth()) - 1}:0] in1_V_TDATA,
+    input  in0_V_TVALID,
+    output in0_V_TREADY,
+    input  [{whole_bytes(simd * idt.bitwidth()) - 1}:0] in0_V_TDATA,
+    output out0_V_TVALID,
+    input  out0_V_TREADY,
+    output [{whole_bytes(pe * odt.bitwidth()) - 1}:0] out0_V_TDATA
+);
+  lut_mvu #(
+      .MW({self.get_nodeattr("MW")}),
+      .MH({self.get_nodeattr("MH")}),
+      .PE({pe}),
+      .SIMD({simd}),
+      .WEIGHT_WIDTH({wdt.bitwidth()}),
+      .SIGNED_WEIGHTS(1'b{int(wdt.signed() and not bipolar[1])}),
+      .BIPOLAR_WEIGHTS(1'b{int(bipolar[1])}),
+      .ACTIVATION_WIDTH({idt.bitwidth()}),
+      .SIGNED_ACTIVATIONS(1'b{int(idt.signed() and not bipolar[0])}),
+      .BIPOLAR_ACTIVATIONS(1'b{int(bipolar[0])}),
+      .ACCU_WIDTH({odt.bitwidth()})
+  ) u_mvu (
+      .clk(ap_clk), .rst_n(ap_rst_n),
+      .weights_tvalid(in1_V_TVALID), .weights_tready(in1_V_TREADY), .weights_tdata(in1_V_TDATA),
+      .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
+      .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA)
+  );
+endmodule
+"""
+
+
+def by_planes(line: str, pe: int, simd: int, bits: int, activation_bits: int) -> str:
+    """Reorder one word of a weight memory from [PE][SIMD][bit] to ``lut_mvu``'s [PE][bit][SIMD].
+
+    Args:
+        line: hexadecimal, the first element in the lowest bits.
+        pe: rows side by side.
+        simd: elements of a row.
+        bits: of a weight.
+        activation_bits: of an activation: they decide the order of a plane's elements.
+    """
+    size = 4 * len(line)
+    flat = np.array([int(c) for c in f"{int(line, 16):0{size}b}"[::-1]], dtype=np.uint8)
+    used = pe * simd * bits
+    order = np.arange(simd)
+    if simd % activation_bits == 0:
+        order = order.reshape(activation_bits, -1).T.ravel()
+    flat[:used] = flat[:used].reshape(pe, simd, bits)[:, order].transpose(0, 2, 1).ravel()
+    return f"{int(''.join(map(str, flat[::-1])), 2):0{len(line)}x}"

@@ -1,0 +1,133 @@
+"""The residual network: ResNet-8 of MLPerf Tiny, quantised."""
+
+from torch import Tensor, nn
+
+from flow.errors import UserError
+from flow.models.blocks import Conv, Last
+from flow.models.network import Network
+from flow.models.quant import identity, input_identity, stepped
+from flow.noise import NoiseTap
+
+STEP = 0.25
+"""Of all activations between additions: the adder's operands have one scale, and it adds integers.
+Batch norm makes values of standard deviation 1, which 4 bits of this step cover."""
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside a shortcut: conv1(conv0(x)) + shortcut(x) → quant → act.
+
+    The shortcut is a 1×1 convolution where the image shrinks or the channels change, else x itself.
+    What is added is signed, so that it may take something away from x; sums are clipped below 0.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        stride: of the first convolution and of the shortcut, pixels.
+        weight_bits: bits of a weight.
+        act_bits: bits of an activation.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int, weight_bits: int, act_bits: int
+    ) -> None:
+        super().__init__()
+        bits = {"weight_bits": weight_bits, "act_bits": act_bits}
+        self.conv0 = Conv(
+            inputs,
+            outputs,
+            kernel=3,
+            stride=stride,
+            padding=1,
+            quant=stepped(act_bits, STEP, signed=False),
+            **bits,
+        )
+        term = stepped(act_bits, STEP, signed=True)
+        self.conv1 = Conv(outputs, outputs, kernel=3, padding=1, quant=term, **bits)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or inputs != outputs:
+            term = stepped(act_bits, STEP, signed=True)
+            self.shortcut = Conv(inputs, outputs, kernel=1, stride=stride, quant=term, **bits)
+        self.quant = stepped(act_bits, STEP, signed=False)
+        self.act = NoiseTap(requantise=self.quant)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return activations, float [N, outputs, H / stride, W / stride], of [N, inputs, H, W]."""
+        return self.act(self.quant(self.conv1(self.conv0(x)) + self.shortcut(x)))
+
+
+class Average(nn.Module):
+    """mean over the image → bn → quant → act.
+
+    The batch norm has no gain of its own: a negative one would turn a comparison around, and there
+    are no weights in front to take the sign.
+
+    Args:
+        channels: in and out.
+        act_bits: bits of an activation.
+    """
+
+    def __init__(self, channels: int, act_bits: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.bn = nn.BatchNorm2d(channels, affine=False)
+        self.quant = identity(act_bits)
+        self.act = NoiseTap(requantise=self.quant)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return activations, float [N, C, 1, 1], of [N, C, H, W]."""
+        return self.act(self.quant(self.bn(self.pool(x))))
+
+
+class ResNet8(Network):
+    """A 3×3 convolution, three residual stages, the second and third of half the side, a mean.
+
+    Takes 32×32×3; smaller images, and images of one channel, are fitted by ``flow.data.to_input``.
+    Sites: input, conv.acc, conv.act, then for each stage stage0.conv0.acc … stage0.conv1.act,
+    (but for the first) stage1.shortcut.acc and stage1.shortcut.act, stage0.act, then average.act
+    and fc.acc.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of the data set's images.
+        classes: how many classes.
+        weight_bits: bits of a weight.
+        act_bits: bits of an activation; the input has 8.
+        width: channels of the first stage, 16 in ResNet-8; they double from stage to stage.
+
+    Raises:
+        UserError: the images cannot be fitted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        weight_bits: int,
+        act_bits: int,
+        width: int = 16,
+    ) -> None:
+        height, wide, channels = image_shape
+        if height > 32 or wide > 32 or channels not in (1, 3):
+            raise UserError(
+                f"{name} takes images of up to 32×32 pixels and 1 or 3 channels, not "
+                f"{height}×{wide}×{channels}: take a data set that fits"
+            )
+        super().__init__(name, (32, 32, 3), classes)
+        bits = {"weight_bits": weight_bits, "act_bits": act_bits}
+        self.input_quant = input_identity()
+        self.input = NoiseTap(requantise=self.input_quant)
+        quant = stepped(act_bits, STEP, signed=False)
+        self.conv = Conv(3, width, kernel=3, padding=1, quant=quant, **bits)
+        self.stage0 = Residual(width, width, stride=1, **bits)
+        self.stage1 = Residual(width, 2 * width, stride=2, **bits)
+        self.stage2 = Residual(2 * width, 4 * width, stride=2, **bits)
+        self.average = Average(4 * width, act_bits)
+        self.fc = Last(4 * width, classes, weight_bits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, float [N, classes], of images, float [N, 3, 32, 32] in −1..1."""
+        x = self.conv(self.input(self.input_quant(x)))
+        x = self.stage2(self.stage1(self.stage0(x)))
+        return self.fc(self.average(x).flatten(1))

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// Element-wise adder of two streams.
+//
+//   out[l] = a[l] + b[l]    for each of PE lanes
+//
+// It takes a beat of both inputs together. A beat a clock; latency 1 clock. Reset: empty. It does
+// not saturate, and does not cut the path from m_axis_tready to the inputs' tready, nor that from
+// one input's tvalid to the other's tready.
+
+module adder #(
+    int unsigned PE = 2,  // lanes
+    int unsigned A_WIDTH = 4,
+    bit A_SIGNED = 1'b1,
+    int unsigned B_WIDTH = 4,
+    bit B_SIGNED = 1'b0,
+    int unsigned OUT_WIDTH = 6,  // must hold every sum
+    localparam int unsigned ABits = (PE * A_WIDTH + 7) / 8 * 8,
+    localparam int unsigned BBits = (PE * B_WIDTH + 7) / 8 * 8,
+    localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic               a_axis_tvalid,
+    output logic               a_axis_tready,
+    input  logic [  ABits-1:0] a_axis_tdata,
+    input  logic               b_axis_tvalid,
+    output logic               b_axis_tready,
+    input  logic [  BBits-1:0] b_axis_tdata,
+    output logic               m_axis_tvalid,
+    input  logic               m_axis_tready,
+    output logic [OutBits-1:0] m_axis_tdata
+);
+  // one bit more than the wider input and the sum's carry, so that any signs go together
+  localparam int unsigned Width = (A_WIDTH > B_WIDTH ? A_WIDTH : B_WIDTH) + 2;
+  typedef logic signed [Width-1:0] value_t;
+
+  logic [PE-1:0][OUT_WIDTH-1:0] sum_q;
+  logic free;
+
+  assign free = !m_axis_tvalid || m_axis_tready;
+  assign a_axis_tready = free && b_axis_tvalid;
+  assign b_axis_tready = free && a_axis_tvalid;
+  assign m_axis_tdata = OutBits'(sum_q);
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) m_axis_tvalid <= 1'b0;
+    else if (free) begin
+      m_axis_tvalid <= a_axis_tvalid && b_axis_tvalid;
+      if (a_axis_tvalid && b_axis_tvalid) begin
+        for (int l = 0; l < PE; l++) begin
+          logic [A_WIDTH-1:0] a;
+          logic [B_WIDTH-1:0] b;
+          a = a_axis_tdata[l*A_WIDTH+:A_WIDTH];
+          b = b_axis_tdata[l*B_WIDTH+:B_WIDTH];
+          sum_q[l] <= OUT_WIDTH'((A_SIGNED ? value_t'($signed(a)) : value_t'({1'b0, a}))
+              + (B_SIGNED ? value_t'($signed(b)) : value_t'({1'b0, b})));
+        end
+      end
+    end
+  end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk) disable iff (!rst_n)
+      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
+  else $error("adder: the output changed before it was taken");
+`endif
+
+  initial if (PE == 0) $fatal(1, "adder: PE must be at least 1");
+endmodule
