@@ -198,7 +198,7 @@ class _Run:
         with _random(settings.seed, "weights"):
             network = models.build(settings.model, known.image_shape, known.classes)
         # The layout in which torch's convolutions are fastest on a CPU
-        self.network: Network = network.to(memory_format=torch.channels_last)
+        self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
         self.augment = known.augment
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
 
