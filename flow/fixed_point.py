@@ -14,12 +14,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from flow.errors import UserError
 from flow.gaussian import FRACTION_BITS, gaussian
 from flow.noise import Noise
+from flow.parallel import share
 from flow.philox import noise_words
 
 SIGMA_FRACTION_BITS = 16
@@ -30,6 +33,10 @@ SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL = range(6)
 START = 7
 """Register addresses; writing START arms the settings written before it."""
 
+SHARE = 1 << 18
+"""Samples that a thread draws at a time."""
+_CHUNK = 1 << 14
+"""Elements worked on at a time: few enough for the processor's cache."""
 _SPLIT = 20
 _DIGEST_MULTIPLIER = 0x9E3779B1
 _WORD = 0xFFFFFFFF
@@ -119,12 +126,12 @@ def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
     return value
 
 
-def round_shift(v: Tensor, shift: int) -> Tensor:
-    """Divide by 2^shift and round halves up: int64, any shape."""
+def round_shift(v, shift: int):
+    """Divide by 2^shift and round halves up: int64 tensor or array, any shape."""
     return v if shift == 0 else (v + (1 << (shift - 1))) >> shift
 
 
-def _round_shift_product(a: Tensor, b: Tensor, shift: int) -> Tensor:
+def _round_shift_product(a: npt.NDArray, b: npt.NDArray, shift: int) -> npt.NDArray:
     """Return round_shift(a · b, shift) for |a| < 2^42, |b| < 2^41 and shift ≥ 20, exactly.
 
     The product may need 83 bits; floor division nests, so its low part can be shifted first.
@@ -136,8 +143,16 @@ def _round_shift_product(a: Tensor, b: Tensor, shift: int) -> Tensor:
 def draw_samples(
     seed: int, site: int, draw: int, first_image: int, images: int, elements: int
 ) -> Tensor:
-    """Return the samples z of one site and draw, int64 [images, elements], 12 fractional bits."""
-    return gaussian(noise_words(seed, site, draw, first_image, images, elements))
+    """Return the samples z of one site and draw, int32 [images, elements], 12 fractional bits."""
+    samples = torch.empty(images, elements, dtype=torch.int32)
+
+    def fill(rows: slice) -> None:
+        count = rows.stop - rows.start
+        words = noise_words(seed, site, draw, first_image + rows.start, count, elements)
+        samples[rows] = torch.from_numpy(gaussian(words))
+
+    share(images, max(1, SHARE // elements), fill)
+    return samples
 
 
 def apply_tap(
@@ -153,44 +168,55 @@ def apply_tap(
     """Put noise on a stream as the RTL does.
 
     Args:
-        acc: int64 [N, E], E = pixels · channels, channels last.
+        acc: whole numbers [N, E], E = pixels · channels, channels last; int64, or float32 where
+            that holds the output exactly.
         offset: int64 [C], o · 2^F.
         fmt: the tap's output.
         settings: the tap's registers; the first row of ``acc`` is image ``image_base``.
         site: the site's number.
-        z1: samples of draw 0, if drawn already, int64 [N, E].
+        z1: samples of draw 0, if drawn already, integers [N, E].
         z2: samples of draw 1.
 
     Returns:
-        int64 [N, E].
+        [N, E], of the dtype of ``acc``.
     """
-    images, elements = acc.shape
-    wide = acc << fmt.frac
-    if settings.enable:
+    given = {0: z1, 1: z2}
 
-        def sample(draw: int, given: Tensor | None) -> Tensor:
-            if given is not None:
-                return given
-            return draw_samples(settings.seed, site, draw, settings.image_base, images, elements)
+    def sample(draw: int) -> npt.NDArray:
+        z = given[draw]
+        if z is None:
+            z = draw_samples(settings.seed, site, draw, settings.image_base, *acc.shape)
+        return z.numpy().reshape(-1)
 
-        added = None
-        if settings.sigma_add:
-            shift = SIGMA_FRACTION_BITS + FRACTION_BITS - fmt.frac
-            added = round_shift(settings.sigma_add * sample(1, z2), shift)
-        noisy = wide if added is None else wide + added
-        if settings.sigma_mul:
+    flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
+    add = sample(1) if settings.enable and settings.sigma_add else None
+    multiply = sample(0) if settings.enable and settings.sigma_mul else None
+    piece = len(offset) * max(1, _CHUNK // len(offset))
+    offsets = np.tile(offset.numpy(), piece // len(offset)) if offset.any() else None
+    for first in range(0, len(flat), piece):
+        part = slice(first, first + piece)
+        wide = flat[part].astype(np.int64) << fmt.frac
+        noisy = wide
+        if add is not None:
+            added = settings.sigma_add * add[part].astype(np.int64)
+            noisy = round_shift(added, SIGMA_FRACTION_BITS + FRACTION_BITS - fmt.frac) + wide
+        if multiply is not None:
             base = noisy if settings.add_first else wide
-            if offset.any():
-                base = base + offset.repeat(elements // len(offset))
-            gain = settings.sigma_mul * sample(0, z1)
+            if offsets is not None:
+                base = base + offsets[: len(base)]
+            gain = settings.sigma_mul * multiply[part].astype(np.int64)
             noisy = noisy + _round_shift_product(base, gain, SIGMA_FRACTION_BITS + FRACTION_BITS)
-        wide = noisy
-    if not fmt.rounds:
-        return wide.clamp(fmt.out_min, fmt.out_max)
-    if fmt.step == 1:
-        return round_shift(wide, fmt.frac).clamp(fmt.out_min, fmt.out_max)
-    # the middle between −1 and 1 belongs to 1
-    return torch.where(wide < 0, fmt.out_min, fmt.out_max)
+        out[part] = _narrow(noisy, fmt)
+    return torch.from_numpy(out).view(acc.shape)
+
+
+def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:
+    """Round, where the tap rounds, and saturate."""
+    if fmt.step != 1:
+        # the middle between −1 and 1 belongs to 1
+        return np.where(wide < 0, fmt.out_min, fmt.out_max)
+    whole = round_shift(wide, fmt.frac) if fmt.rounds else wide
+    return whole.clip(fmt.out_min, fmt.out_max)
 
 
 def digest(values: Tensor) -> Tensor:
@@ -199,7 +225,7 @@ def digest(values: Tensor) -> Tensor:
     K is odd, so a stream that differs in one element has another digest.
 
     Args:
-        values: int64 [N, E].
+        values: integers [N, E].
 
     Returns:
         int64 [N], each 0 .. 2^32 − 1.
@@ -210,4 +236,4 @@ def digest(values: Tensor) -> Tensor:
         power = power * _DIGEST_MULTIPLIER & _WORD
     weights = torch.tensor(powers[::-1], dtype=torch.int64)
     # products of two 32-bit words wrap in int64, and their low 32 bits are still right
-    return ((values & _WORD) * weights).sum(1) & _WORD
+    return ((values.long() & _WORD) * weights).sum(1) & _WORD

@@ -14,8 +14,9 @@ from torch import Tensor
 from flow import fixed_point
 from flow.fixed_point import TapSettings
 from flow.golden_layers import Layer, Tap, read_layers
+from flow.parallel import share
 
-BATCH = 50
+BATCH = 20
 """Images worked on at a time: few enough for the processor's caches."""
 
 Draws = Mapping[str, Mapping[str, Tensor]]
@@ -129,30 +130,43 @@ class GoldenModel:
         return everything.streams[labels][:, 0]
 
     def _entering(self, images: Tensor) -> dict[str, Tensor]:
-        return {self.entry: images.view(-1, *self.input_shape)}
+        return {self.entry: images.view(-1, *self.input_shape).float()}
 
 
 def _run(part: Part, record: Record, noise: Mapping[str, TapSettings], draws: Draws) -> None:
     """Run layers batch by batch, and fill the record."""
-    streams: dict[str, list[Tensor]] = {name: [] for name in record.names}
-    digests: dict[str, list[Tensor]] = {site: [] for site in record.sites}
-    images = len(next(iter(part.streams.values())))
-    for first in range(0, images, BATCH):
-        rows = slice(first, first + BATCH)
+    batches: dict[int, Record] = {}
+    # each layer, and the streams that nobody needs behind it: their memory is used again
+    plan: list[tuple[Layer, list[str]]] = []
+    needed = set(record.names)
+    for layer in reversed(part.layers):
+        plan.insert(0, (layer, [name for name in {*layer.inputs} if name not in needed]))
+        needed.update(layer.inputs)
+
+    def work(rows: slice) -> None:
+        seen = batches[rows.start] = Record()
         live = {name: values[rows] for name, values in part.streams.items()}
-        for layer in part.layers:
+        for layer, done in plan:
             inputs = [live[name] for name in layer.inputs]
             if isinstance(layer, Tap):
-                site = layer.site
-                settings = noise.get(site, TapSettings())
-                settings = replace(settings, image_base=settings.image_base + first)
-                drawn = {name: z[rows].long() for name, z in draws.get(site, {}).items()}
+                settings = noise.get(layer.site, TapSettings())
+                settings = replace(settings, image_base=settings.image_base + rows.start)
+                drawn = {name: z[rows] for name, z in draws.get(layer.site, {}).items()}
                 live[layer.output] = layer(inputs[0], settings, **drawn)
-                if site in digests:
-                    digests[site].append(fixed_point.digest(live[layer.output].flatten(1)))
+                if layer.site in record.sites:
+                    seen.digests[layer.site] = fixed_point.digest(live[layer.output].flatten(1))
             else:
                 live[layer.output] = layer(*inputs)
-        for name, kept in streams.items():
-            kept.append(live[name])
-    record.streams = {name: torch.cat(parts) for name, parts in streams.items()}
-    record.digests = {site: torch.cat(parts) for site, parts in digests.items()}
+            del inputs
+            for name in done:
+                del live[name]
+        seen.streams = {name: live[name] for name in record.names}
+
+    share(len(next(iter(part.streams.values()))), BATCH, work)
+    ordered = [batches[first] for first in sorted(batches)]
+    record.streams = {
+        name: torch.cat([one.streams[name] for one in ordered]) for name in record.names
+    }
+    record.digests = {
+        site: torch.cat([one.digests[site] for one in ordered]) for site in record.sites
+    }

@@ -1,7 +1,7 @@
 """The layers of the golden model, each read from FINN's node of the same name.
 
-Values are integers; those in a matrix product lie in float32, which is exact below 2^24 (checked).
-A stream of pixels is [N, H, W, C].
+A stream holds whole numbers in float32, which is exact up to 2^24 (checked), or in int64 where a
+tap's format is wider. A stream of pixels is [N, H, W, C].
 """
 
 from collections.abc import Callable
@@ -58,9 +58,8 @@ class MatrixVector(Layer):
     """() or (H, W)."""
 
     def __call__(self, a: Tensor) -> Tensor:
-        """Return the accumulators, int32 [N, …, MH], of activations, integers, MW a pixel."""
-        vectors = a.reshape(len(a), *self.pixels, -1).to(torch.float32)
-        return (vectors @ self.weights).to(torch.int32)
+        """Return the accumulators, [N, …, MH], of activations, MW a pixel."""
+        return a.reshape(len(a), *self.pixels, -1) @ self.weights
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,12 @@ class Convolution(Layer):
     window: Window
 
     def __call__(self, a: Tensor) -> Tensor:
-        """Return the accumulators, int32 [N, OH, OW, MH], of activations, integers [N, H, W, C]."""
-        image = a.to(torch.float32).permute(0, 3, 1, 2)
+        """Return the accumulators, [N, OH, OW, MH], of activations, [N, H, W, C]."""
+        image = a.permute(0, 3, 1, 2)
         acc = functional.conv2d(
             image, self.weights, stride=self.window.stride, dilation=self.window.dilation
         )
-        return acc.permute(0, 2, 3, 1).to(torch.int32)
+        return acc.permute(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Padding(Layer):
     """Top, left, bottom, right, pixels."""
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return integers [N, top + H + bottom, left + W + right, C] of integers [N, H, W, C]."""
+        """Return [N, top + H + bottom, left + W + right, C] of [N, H, W, C]."""
         top, left, bottom, right = self.widths
         return functional.pad(v, (0, 0, left, right, top, bottom))
 
@@ -102,12 +101,14 @@ class Pool(Layer):
     """Bits by which a sum is shifted; None for the largest value."""
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return integers [N, OH, OW, C] of integers [N, H, W, C]."""
-        (height, width), (down, right) = self.window.kernel, self.window.stride
-        windows = v.unfold(1, height, down).unfold(2, width, right)
+        """Return [N, OH, OW, C] of [N, H, W, C]."""
+        image, (kernel, stride) = v.permute(0, 3, 1, 2), (self.window.kernel, self.window.stride)
         if self.shift is None:
-            return windows.amax((-2, -1))
-        return windows.sum((-2, -1)).to(v.dtype) >> self.shift
+            pooled = functional.max_pool2d(image, kernel, stride)
+        else:
+            total = functional.avg_pool2d(image, kernel, stride, divisor_override=1)
+            pooled = (total / (1 << self.shift)).floor_()
+        return pooled.permute(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,15 @@ class Thresholds(Layer):
     """Count the thresholds that are not above the value, from a bias."""
 
     thresholds: Tensor
-    """int32 [C, steps], ascending."""
+    """float32 [steps, C], whole numbers, ascending."""
     bias: int
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return activations, int32 [N, …, C], of values, int32 or int64 [N, …, C]."""
-        count = torch.full(v.shape, self.bias, dtype=torch.int32)
-        for step in self.thresholds.T:
-            count += v >= step
+        """Return activations, [N, …, C], of values, [N, …, C]."""
+        count = torch.full_like(v, self.bias)
+        passed = torch.empty_like(v)
+        for step in self.thresholds:
+            count += torch.ge(v, step, out=passed)
         return count
 
 
@@ -147,8 +149,10 @@ class Tap(Layer):
     """o · 2^F, int64 [C]."""
 
     def __call__(self, v: Tensor, settings: TapSettings, **draws: Tensor) -> Tensor:
-        """Return the stream behind the tap, int64 [N, …, C], of values, integers [N, …, C]."""
-        flat = v.to(torch.int64).flatten(1)
+        """Return the stream behind the tap, [N, …, C], of values, [N, …, C]."""
+        flat = v.flatten(1)
+        if max(-self.format.out_min, self.format.out_max) > EXACT_IN_FLOAT32:
+            flat = flat.long()
         out = fixed_point.apply_tap(flat, self.offsets, self.format, settings, self.number, **draws)
         return out.view(v.shape)
 
@@ -212,7 +216,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         shift = None if function == "MaxPool" else pool_shift(operator)
         return Pool(*place, window, shift)
     if kind == "Thresholding":
-        thresholds = model.get_initializer(node.input[1]).astype(np.int32)
+        thresholds = np.ascontiguousarray(model.get_initializer(node.input[1]).T, np.float32)
         return Thresholds(*place, torch.from_numpy(thresholds), operator.get_nodeattr("ActVal"))
     if kind == "LabelSelect":
         return LabelSelect(*place)

@@ -5,49 +5,53 @@ on back-pressure, on batches or on the number of workers. ``hw/noise/philox4x32.
 function in RTL.
 """
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 ROUNDS = 10
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _MASK = 0xFFFFFFFF
+_LOW = np.uint64(_MASK)
+_HALF = np.uint64(32)
 _CHUNK = 1 << 15
 """Counters worked on at a time: their state stays in the processor's cache."""
 
+Words = npt.NDArray[np.uint64]
 
-def philox4x32(counter: Tensor, key: tuple[int, int]) -> Tensor:
+
+def philox4x32(c0: Words, c1: Words, c2: Words, c3: Words, key: tuple[int, int]) -> list[Words]:
     """Encrypt counters.
 
     Args:
-        counter: int64 [..., 4], each word 0 .. 2^32 − 1.
+        c0: first word of each counter, 0 .. 2^32 − 1; what is the same for many counters may be
+            given once, in a shape that broadcasts, and is then worked on once.
+        c1: second word.
+        c2: third word.
+        c3: fourth word.
         key: two words of 32 bits.
 
     Returns:
-        int64 [..., 4], each word 0 .. 2^32 − 1.
+        the four words of each result, each of the broadcast shape, 0 .. 2^32 − 1.
     """
-    words = list(counter.unbind(-1))
-    return torch.stack(_rounds(words, key), -1)
-
-
-def _rounds(c: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
     k0, k1 = key
     for _ in range(ROUNDS):
-        # the product of two 32-bit words wraps in int64, and its bits are still right
-        p0, p1 = c[0] * _MULTIPLIERS[0], c[2] * _MULTIPLIERS[1]
-        c = [
-            (p1 >> 32).bitwise_and_(_MASK).bitwise_xor_(c[1]).bitwise_xor_(k0),
-            p1.bitwise_and_(_MASK),
-            (p0 >> 32).bitwise_and_(_MASK).bitwise_xor_(c[3]).bitwise_xor_(k1),
-            p0.bitwise_and_(_MASK),
-        ]
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        # c1 and c3 are low halves; what stands above them is masked behind the next exclusive or
+        c0 = p1 >> _HALF ^ c1
+        c0 ^= np.uint64(k0)
+        c0 &= _LOW
+        c2 = p0 >> _HALF ^ c3
+        c2 ^= np.uint64(k1)
+        c2 &= _LOW
+        c1, c3 = p1, p0
         k0, k1 = (k0 + _KEY_STEPS[0]) & _MASK, (k1 + _KEY_STEPS[1]) & _MASK
-    return c
+    return [c0, c1 & _LOW, c2, c3 & _LOW]
 
 
 def noise_words(
     seed: int, site: int, draw: int, first_image: int, images: int, elements: int
-) -> Tensor:
+) -> npt.NDArray[np.uint32]:
     """Return the random words of one site.
 
     The counter is {element ÷ 4, image, site · 2^16 + draw, 0}, the key the seed, and the output
@@ -62,18 +66,17 @@ def noise_words(
         elements: elements of an image at the site, channels last.
 
     Returns:
-        int64 [images, elements], each 0 .. 2^32 − 1.
+        uint32 [images, elements].
     """
     blocks = -(-elements // 4)
+    block = np.arange(blocks, dtype=np.uint64)
+    image = (np.arange(images, dtype=np.uint64) + np.uint64(first_image))[:, None] & _LOW
+    place = np.array(site << 16 | draw, dtype=np.uint64)
     key = (seed & _MASK, seed >> 32 & _MASK)
-    out = torch.empty(images, blocks, 4, dtype=torch.int64)
-    block = torch.arange(blocks, dtype=torch.int64)
+    out = np.empty((images, blocks, 4), dtype=np.uint32)
     step = max(1, _CHUNK // blocks)
-    for start in range(0, images, step):
-        rows = min(step, images - start)
-        image = torch.arange(start, start + rows, dtype=torch.int64)[:, None] + first_image
-        image = image.expand(rows, blocks) & _MASK
-        middle = torch.full((rows, blocks), site << 16 | draw, dtype=torch.int64)
-        counter = [block.expand(rows, blocks), image, middle, torch.zeros_like(middle)]
-        torch.stack(_rounds(counter, key), -1, out=out[start : start + rows])
-    return out.view(images, blocks * 4)[:, :elements]
+    for first in range(0, images, step):
+        rows = slice(first, first + step)
+        for word, values in enumerate(philox4x32(block, image[rows], place, place * 0, key)):
+            out[rows, :, word] = values
+    return out.reshape(images, -1)[:, :elements]

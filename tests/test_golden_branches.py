@@ -36,7 +36,7 @@ def residual() -> GoldenModel:
         weights = torch.from_numpy(rng.integers(-2, 3, (WIDTH, WIDTH)).astype(np.float32))
         return MatrixVector(name, (source,), f"{name}.out", weights, ())
 
-    steps = torch.tensor([[-3, 0, 4]] * WIDTH, dtype=torch.int32)
+    steps = torch.tensor([[-3.0] * WIDTH, [0.0] * WIDTH, [4.0] * WIDTH])
     layers = [
         product("first", "images"),
         tap("first.acc", 0, "first.out"),

@@ -2,7 +2,7 @@
 
 import json
 
-import torch
+import numpy as np
 
 from flow.philox import noise_words, philox4x32
 from sim.runner import REPOSITORY, run_sim
@@ -19,9 +19,14 @@ KNOWN = [
 ]
 
 
+def encrypt(counter: list[int], key: list[int]) -> list[int]:
+    words = philox4x32(*np.array(counter, dtype=np.uint64), (key[0], key[1]))
+    return [int(word) for word in words]
+
+
 def test_known_answers_in_python():
     for counter, key, words in KNOWN:
-        assert philox4x32(torch.tensor(counter), (key[0], key[1])).tolist() == words
+        assert encrypt(counter, key) == words
 
 
 def test_known_answers_in_rtl(tmp_path):
@@ -35,19 +40,19 @@ def test_known_answers_in_rtl(tmp_path):
 def test_words_are_placed_as_the_design_says():
     seed, site, draw, elements = 0xFEDC_BA98_7654_3210, 5, 1, 11
     words = noise_words(seed, site, draw, first_image=3, images=2, elements=elements)
-    key = (seed & ONES, seed >> 32)
+    key = [seed & ONES, seed >> 32]
     for image in (3, 4):
         for element in range(elements):
-            counter = torch.tensor([element // 4, image, site << 16 | draw, 0])
-            assert words[image - 3, element] == philox4x32(counter, key)[element % 4]
+            counter = [element // 4, image, site << 16 | draw, 0]
+            assert words[image - 3, element] == encrypt(counter, key)[element % 4]
 
 
 def test_words_do_not_depend_on_the_batch():
     whole = noise_words(1, 2, 0, 0, images=5000, elements=30)
     part = noise_words(1, 2, 0, 4321, images=7, elements=30)
-    assert torch.equal(whole[4321:4328], part)
+    assert np.array_equal(whole[4321:4328], part)
 
 
 def test_image_number_wraps_at_32_bits():
     words = noise_words(1, 2, 0, ONES, images=2, elements=4)
-    assert torch.equal(words[1:], noise_words(1, 2, 0, 0, images=1, elements=4))
+    assert np.array_equal(words[1:], noise_words(1, 2, 0, 0, images=1, elements=4))

@@ -1,0 +1,31 @@
+"""Work on rows shared out to threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+
+def share(rows: int, step: int, work: Callable[[slice], None]) -> None:
+    """Call ``work`` for every ``step`` rows, on as many threads as torch may use.
+
+    Each call has one thread of its own: calls side by side, each on what its cache holds, are
+    faster than calls one after another in which torch's threads wait for each other.
+
+    Args:
+        rows: in all.
+        step: rows of a call; the last may have fewer.
+        work: takes rows ``start`` up to ``stop``; writes its results where they belong.
+    """
+    parts = [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
+    threads = torch.get_num_threads()
+    if threads == 1 or len(parts) == 1:
+        for part in parts:
+            work(part)
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, parts))
+    finally:
+        torch.set_num_threads(threads)
