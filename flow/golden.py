@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from torch import Tensor
@@ -90,12 +91,14 @@ class Thresholds:
     thresholds: Tensor
     """int32 [C, steps], ascending."""
     bias: int
+    scale: int
+    """Step of the output per threshold."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, int32 [N, …, C], of values, int32 or int64 [N, …, C]."""
         count = torch.full(v.shape, self.bias, dtype=torch.int32)
         for step in self.thresholds.T:
-            count += v >= step
+            count.add_(v >= step, alpha=self.scale)
         return count
 
 
@@ -274,7 +277,11 @@ def _layer(model: ModelWrapper, node, window: Window | None) -> Layer:
         return Pool(node.name, window, shift)
     if kind == "Thresholding":
         thresholds = model.get_initializer(node.input[1]).astype(np.int32)
-        return Thresholds(node.name, torch.from_numpy(thresholds), operator.get_nodeattr("ActVal"))
+        # FINN carries a bipolar output as the count
+        bias, scale = operator.get_nodeattr("ActVal"), 1
+        if operator.get_output_datatype() == DataType["BIPOLAR"]:
+            bias, scale = -1, 2
+        return Thresholds(node.name, torch.from_numpy(thresholds), bias, scale)
     if kind == "LabelSelect":
         return LabelSelect(node.name)
     if kind == "NoiseTap":

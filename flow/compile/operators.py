@@ -244,6 +244,21 @@ class MVAU_rtl(FinnMVAU_rtl):
         planes = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
         return planes * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
 
+    def minimize_weight_bit_width(self, model, datatype_only=False):
+        """Give the weights the narrowest type that holds them and that the unit takes.
+
+        FINN's own gives −1 and 0 the type BIPOLAR, ±1 the type INT2, and weights without a negative
+        one an unsigned type, which its DSP unit would read as signed.
+        """
+        weights = model.get_initializer(self.onnx_node.input[1])
+        low, high = int(weights.min()), int(weights.max())
+        if self.uses_luts and (np.abs(weights) == 1).all():
+            name = "BIPOLAR"
+        else:
+            name = f"INT{max(2, 1 + max(high, -low - 1).bit_length())}"
+        self.set_nodeattr("weightDataType", name)
+        return DataType[name]
+
     def make_weight_file(self, weights, weight_file_mode, weight_file_name):
         """Write the weights as FINN does; of LUTs, those for the RTL's memory by bit planes."""
         super().make_weight_file(weights, weight_file_mode, weight_file_name)
@@ -416,6 +431,10 @@ class Pool_rtl(Pool, _Kernel):
                 "MaxPool, AccPool or QuantAvgPool"
             )
         idt, odt = self.get_input_datatype(), self.get_output_datatype()
+        # the largest of bits is the largest of −1 and 1; their sum is another
+        bipolar = idt == DataType["BIPOLAR"]
+        if bipolar and self.get_nodeattr("Function") != "MaxPool":
+            raise UserError(f"node {name}: only MaxPool takes a stream of −1 and 1")
         return f"""module {name} (
     input  logic ap_clk,
     input  logic ap_rst_n,
@@ -432,7 +451,7 @@ class Pool_rtl(Pool, _Kernel):
       .SUM(1'b{int(self.get_nodeattr("Function") != "MaxPool")}),
       .SHIFT({pool_shift(self)}),
       .IN_WIDTH({idt.bitwidth()}),
-      .IN_SIGNED(1'b{int(idt.signed())}),
+      .IN_SIGNED(1'b{int(idt.signed() and not bipolar)}),
       .OUT_WIDTH({odt.bitwidth()})
   ) u_pool (
       .clk(ap_clk), .rst_n(ap_rst_n),
