@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from torch import Tensor
@@ -118,13 +119,15 @@ class Thresholds(Layer):
     thresholds: Tensor
     """float32 [steps, C], whole numbers, ascending."""
     bias: int
+    scale: int
+    """Step of the output per threshold."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, [N, …, C], of values, [N, …, C]."""
         count = torch.full_like(v, self.bias)
         passed = torch.empty_like(v)
         for step in self.thresholds:
-            count += torch.ge(v, step, out=passed)
+            count.add_(torch.ge(v, step, out=passed), alpha=self.scale)
         return count
 
 
@@ -217,7 +220,11 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         return Pool(*place, window, shift)
     if kind == "Thresholding":
         thresholds = np.ascontiguousarray(model.get_initializer(node.input[1]).T, np.float32)
-        return Thresholds(*place, torch.from_numpy(thresholds), operator.get_nodeattr("ActVal"))
+        # FINN carries a bipolar output as the count
+        bias, scale = operator.get_nodeattr("ActVal"), 1
+        if operator.get_output_datatype() == DataType["BIPOLAR"]:
+            bias, scale = -1, 2
+        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
     if kind == "LabelSelect":
         return LabelSelect(*place)
     if kind == "NoiseTap":

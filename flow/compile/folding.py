@@ -58,7 +58,8 @@ class FoldChain(Transformation):
         for node in units:
             _fold_unit(model, node, cycles)
         # in front of the first unit, the elements it takes
-        lanes, stretch = getCustomOp(units[0]).get_nodeattr("SIMD"), []
+        stretch: list = []
+        lanes = getCustomOp(units[0]).get_nodeattr("SIMD")
         for node in model.graph.node:
             operator = getCustomOp(node)
             if _kind(node) == "MVAU":

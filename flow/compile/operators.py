@@ -69,13 +69,17 @@ class Pool_rtl(Kernel, Pool):
                 "holds: pool with MaxPool, AccPool or QuantAvgPool"
             )
         idt = self.get_input_datatype()
+        # the largest of bits is the largest of −1 and 1; their sum is another
+        bipolar = idt == DataType["BIPOLAR"]
+        if bipolar and function != "MaxPool":
+            raise UserError(f"node {self.onnx_node.name}: only MaxPool takes a stream of −1 and 1")
         return {
             "PE": self.get_nodeattr("PE"),
             "WINDOW": math.prod(self.get_nodeattr("KernelSize")),
             "SUM": int(function != "MaxPool"),
             "SHIFT": pool_shift(self),
             "IN_WIDTH": idt.bitwidth(),
-            "IN_SIGNED": int(idt.signed()),
+            "IN_SIGNED": int(idt.signed() and not bipolar),
             "OUT_WIDTH": self.get_output_datatype().bitwidth(),
         }
 
