@@ -119,7 +119,7 @@ class Thresholds(Layer):
     thresholds: Tensor
     """float32 [steps, C], whole numbers, ascending."""
     bias: int
-    scale: int
+    scale: int = 1
     """Step of the output per threshold."""
 
     def __call__(self, v: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         shift = None if function == "MaxPool" else pool_shift(operator)
         return Pool(*place, window, shift)
     if kind == "Thresholding":
-        thresholds = np.ascontiguousarray(model.get_initializer(node.input[1]).T, np.float32)
+        thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")
         # FINN carries a bipolar output as the count
         bias, scale = operator.get_nodeattr("ActVal"), 1
         if operator.get_output_datatype() == DataType["BIPOLAR"]:
