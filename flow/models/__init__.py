@@ -11,8 +11,9 @@ from flow.errors import unknown
 from flow.models.conv import CNV, LeNet5
 from flow.models.fc import FullyConnected
 from flow.models.network import Network, evaluate
+from flow.models.sweep import evaluate_levels
 
-__all__ = ["Network", "build", "evaluate", "names", "register", "resolve"]
+__all__ = ["Network", "build", "evaluate", "evaluate_levels", "names", "register", "resolve"]
 
 Factory = Callable[[str, tuple[int, int, int], int], Network]
 
