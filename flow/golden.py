@@ -80,23 +80,24 @@ class GoldenModel:
         """The stream into label select."""
         return self.layers[-1].inputs[0]
 
-    def before(self, site: str, images: Tensor) -> Part:
+    def before(self, site: str, source: Tensor | Part) -> Part:
         """Run, clean, all that noise at a site cannot reach: what is left is that which it can.
 
         Args:
             site: a tap's site.
-            images: integers [N, elements].
+            source: images, integers [N, elements], or what is left of them at an earlier site.
         """
+        source = self._part(source)
         reached = {self.taps[site].output}
         behind: list[Layer] = []
-        for layer in self.layers:
+        for layer in source.layers:
             if layer.output in reached or not reached.isdisjoint(layer.inputs):
                 reached.add(layer.output)
                 behind.append(layer)
-        front = [layer for layer in self.layers if layer.output not in reached]
+        front = [layer for layer in source.layers if layer.output not in reached]
         crossing = {name for layer in behind for name in layer.inputs} - reached
         record = Record(crossing)
-        _run(Part(front, self._entering(images)), record, {}, {})
+        _run(Part(front, source.streams), record, {}, {})
         return Part(behind, record.streams)
 
     def run(
@@ -118,8 +119,7 @@ class GoldenModel:
         Returns:
             labels, int64 [N].
         """
-        if isinstance(source, Tensor):
-            source = Part(self.layers, self._entering(source))
+        source = self._part(source)
         if record is None:
             record = Record()
         labels = self.layers[-1].output
@@ -129,8 +129,10 @@ class GoldenModel:
         record.digests = everything.digests
         return everything.streams[labels][:, 0]
 
-    def _entering(self, images: Tensor) -> dict[str, Tensor]:
-        return {self.entry: images.view(-1, *self.input_shape).float()}
+    def _part(self, source: Tensor | Part) -> Part:
+        if isinstance(source, Part):
+            return source
+        return Part(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
 
 
 def _run(part: Part, record: Record, noise: Mapping[str, TapSettings], draws: Draws) -> None:

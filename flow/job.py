@@ -247,7 +247,7 @@ def _build(accelerator: Accelerator, settings: Settings) -> tuple[Simulation, fl
 def _level_zero(walk: Walk, tell: Report) -> summary.LevelZero:
     tell("L0: golden = FINN", 0, 1)
     finn = checks.against_finn(walk.accelerator, walk.golden, walk.stream[:FINN_IMAGES])
-    clean = evaluate(walk.network, walk.inputs)
+    clean = evaluate(walk.network, walk.inputs, batch=walk.batch)
     labels = checks.against_brevitas(walk.golden, walk.stream, clean)
     tell("L0: golden = FINN", 1, 1)
     return summary.LevelZero(finn, labels)

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from flow import simulate
 from flow.checks import differing_images, first_divergence
 from flow.compile import REPOSITORY, Accelerator, Site
 from flow.fixed_point import TapSettings, draw_samples
-from flow.golden import GoldenModel, Part
+from flow.golden import Draws, GoldenModel, Part
 from flow.hardware_sampler import HardwareSampler
-from flow.models import Network, evaluate
+from flow.models import Network, evaluate, evaluate_levels
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.store import Point, Store
 from sim.runner import Simulation
@@ -29,6 +28,13 @@ log = logging.getLogger(__name__)
 
 Done = Callable[[int], None]
 """Called with the number of points finished since the last call."""
+
+Labels = npt.NDArray[np.uint8]
+Measure = Callable[[str, int, Sequence[float]], Iterable[Labels]]
+"""Given a site, a draw and its levels: the labels [images] at each level."""
+
+EVALUATED_ELEMENTS = 1 << 22
+"""Elements of a site that the network is to hold at a time: few enough for the caches."""
 
 _NUMERICS = {
     "software": ("noise.py", "models/*.py"),
@@ -99,6 +105,9 @@ class Walk:
         self.stream = self.accelerator.quantise(self.inputs)
         self.golden: GoldenModel = self.accelerator.golden_model()
         self.sites: dict[str, Site] = self.accelerator.sites
+        largest = max(site.pixels * site.channels for site in self.sites.values())
+        self.batch = max(1, min(1000, EVALUATED_ELEMENTS // largest))
+        """Images at a time in software; the samples of torch's generator depend on it."""
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
     def seed_of(self, place: Place) -> int:
@@ -134,63 +143,78 @@ class Walk:
             side: ``software``, or ``software-hwdraws`` for the hardware's samples.
             done: told about progress.
         """
-        points = []
-        for place in places:
-            key = self._key(side, place, len(self.inputs))
-            point = self.store.get(key)
-            if point is None:
-                sampler: Sampler = TorchSampler(self.seed_of(place))
-                if side == "software-hwdraws":
-                    sampler = HardwareSampler(self.sites, self.seed_of(place))
-                noise = {place.site: self.noise(place.sigma)} if place.site else {}
-                labels = evaluate(self.network, self.inputs, noise=noise, sampler=sampler)
-                point = self._point(side, place, labels)
-                self.store.put(key, point)
-            points.append(point)
-            done(1)
-        return points
+
+        def measure(site: str, draw: int, levels: Sequence[float]) -> Iterable[Labels]:
+            if not site:
+                return [evaluate(self.network, self.inputs, batch=self.batch)]
+            seed = self.seed_of(Place(site, 0.0, draw))
+            sampler: Sampler = TorchSampler(seed)
+            if side == "software-hwdraws":
+                sampler = HardwareSampler(self.sites, seed)
+            noises = [self.noise(sigma) for sigma in levels]
+            return evaluate_levels(
+                self.network, self.inputs, site, noises, sampler, batch=self.batch
+            )
+
+        return self._measured(side, places, measure, done)
 
     def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
         """Measure points on the golden model: the clean prefix and the samples once a site."""
-        points = []
-        sources: dict[str, Tensor | Part] = {}
-        draws: dict[tuple[str, int], dict[str, Tensor]] = {}
-        for place in places:
-            key = self._key("golden", place, len(self.inputs))
-            point = self.store.get(key)
-            if point is None:
-                site = place.site
-                if site not in sources:
-                    clean = self.golden.before(site, self.stream) if site else self.stream
-                    sources = {site: clean}
-                if site and (site, place.draw) not in draws:
-                    draws = {(site, place.draw): self._samples(place)}
-                drawn = {site: draws[site, place.draw]} if site else {}
-                labels = self.golden.run(sources[site], self.settings(place), draws=drawn)
-                point = self._point("golden", place, labels.numpy().astype(np.uint8))
-                self.store.put(key, point)
-            points.append(point)
-            done(1)
-        return points
+        parts: dict[str, Part] = {}
 
-    def _samples(self, place: Place) -> dict[str, Tensor]:
-        """Draw what a point needs; levels of one site and draw share it."""
-        site, seed = self.sites[place.site], self.seed_of(place)
-        size = (len(self.inputs), site.pixels * site.channels)
+        def measure(site: str, draw: int, levels: Sequence[float]) -> Iterator[Labels]:
+            if not site:
+                yield self.golden.run(self.stream).numpy().astype(np.uint8)
+                return
+            if site not in parts:
+                # sites come in the order of the data: what is clean at one is so at the next
+                before = [part for part in parts.values() if self.golden.taps[site] in part.layers]
+                parts[site] = self.golden.before(site, *before or [self.stream])
+                for other in parts.keys() - {site}:
+                    del parts[other]
+            draws = self._samples(site, draw, len(self.inputs))
+            for sigma in levels:
+                noise = self.settings(Place(site, sigma, draw))
+                labels = self.golden.run(parts[site], noise, draws=draws)
+                yield labels.numpy().astype(np.uint8)
+
+        return self._measured("golden", places, measure, done)
+
+    def _measured(
+        self, side: str, places: Sequence[Place], measure: Measure, done: Done
+    ) -> list[Point]:
+        """Take stored points, and measure the others: all levels of a site and a draw together."""
+        keys = {place: self._key(side, place, len(self.inputs)) for place in places}
+        found = {place: self.store.get(key) for place, key in keys.items()}
+        missing: dict[tuple[str, int], list[Place]] = {}
+        for place, point in found.items():
+            if point is None:
+                missing.setdefault((place.site, place.draw), []).append(place)
+        done(sum(point is not None for point in found.values()))
+        for (site, draw), group in missing.items():
+            rows = measure(site, draw, [place.sigma for place in group])
+            for place, labels in zip(group, rows, strict=True):
+                found[place] = self._point(side, place, labels)
+                self.store.put(keys[place], found[place])
+                done(1)
+        return [point for point in found.values() if point is not None]
+
+    def _samples(self, site: str, draw: int, images: int) -> Draws:
+        """Draw what the levels of one site and draw share."""
+        tap, seed = self.sites[site], self.seed_of(Place(site, 0.0, draw))
+        size = (images, tap.pixels * tap.channels)
         needed = {"additive": (1,), "multiplicative": (0,), "mixed": (0, 1)}[self.kind]
-        return {
-            f"z{draw + 1}": draw_samples(seed, site.number, draw, 0, *size).to(torch.int32)
-            for draw in needed
-        }
+        return {site: {f"z{i + 1}": draw_samples(seed, tap.number, i, 0, *size) for i in needed}}
 
     def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
         """Return a quick measure of the accuracy at a level of one site, for finding levels."""
         part = self.golden.before(site, self.stream[:images])
+        draws = self._samples(site, 0, images)
         right = self.labels[:images]
 
         def accuracy(sigma: float) -> float:
-            labels = self.golden.run(part, self.settings(Place(site, sigma))).numpy()
-            return float((labels == right).mean())
+            noise = self.settings(Place(site, sigma))
+            return float((self.golden.run(part, noise, draws=draws).numpy() == right).mean())
 
         return accuracy
 

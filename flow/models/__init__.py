@@ -12,8 +12,9 @@ from flow.models.conv import CNV, LeNet5
 from flow.models.fc import FullyConnected
 from flow.models.network import Network, evaluate
 from flow.models.residual import ResNet8
+from flow.models.sweep import evaluate_levels
 
-__all__ = ["Network", "build", "evaluate", "names", "register", "resolve"]
+__all__ = ["Network", "build", "evaluate", "evaluate_levels", "names", "register", "resolve"]
 
 Factory = Callable[[str, tuple[int, int, int], int], Network]
 

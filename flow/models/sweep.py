@@ -1,0 +1,105 @@
+"""Evaluation at many levels of one site: what noise there cannot reach is computed once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx, nn
+
+from flow.models.network import Network
+from flow.noise import Noise, NoiseTap, Sampler
+
+
+class _Tracer(fx.Tracer):
+    """Goes into a module only if there are taps in it."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, NoiseTap) or not any(isinstance(c, NoiseTap) for c in m.modules())
+
+
+class _Once:
+    """A ``Sampler`` that draws what another does, once a batch, and gives it again and again."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._samples: dict[tuple[str, int], Tensor] = {}
+
+    def start_batch(self, first_image: int) -> None:
+        """Take the samples from this image on."""
+        self._sampler.start_batch(first_image)
+        self._samples.clear()
+
+    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+        """Return the batch's samples of this site and draw."""
+        if (site, draw) not in self._samples:
+            self._samples[site, draw] = self._sampler(site, draw, shape)
+        return self._samples[site, draw]
+
+
+def evaluate_levels(
+    network: Network,
+    inputs: Tensor,
+    site: str,
+    levels: Sequence[Noise],
+    sampler: Sampler,
+    *,
+    batch: int = 1000,
+) -> npt.NDArray[np.uint8]:
+    """Classify images at each level of noise on one site, as ``evaluate`` does one by one.
+
+    Args:
+        network: what to evaluate; its mode is put back, its taps are left clear.
+        inputs: float32 [N, C, H, W] in −1..1.
+        site: the site with the noise.
+        levels: what is applied there, one after another, with the same samples.
+        sampler: where the samples come from.
+        batch: images at a time; TorchSampler's samples depend on it.
+
+    Returns:
+        The predicted labels, uint8 [levels, N].
+
+    Raises:
+        UserError: there is no such site.
+    """
+    tap, once = network.tap(site), _Once(sampler)
+    graph = _Tracer().trace(network)
+    behind = _reached(graph, site)
+    crossing = {n for node in behind for n in node.all_input_nodes} - behind
+    # a value that stands there already is not computed; nobody reads those of None
+    prefix = fx.Interpreter(network, garbage_collect_values=False, graph=graph)
+    suffix = fx.Interpreter(network, graph=graph)
+    labels = np.empty((len(levels), len(inputs)), dtype=np.uint8)
+    was_training = network.training
+    network.eval()
+    network.clear_noise()
+    try:
+        with torch.inference_mode():
+            for first in range(0, len(inputs), batch):
+                images = inputs[first : first + batch]
+                tap.clear()
+                prefix.run(images, initial_env=dict.fromkeys(behind))
+                clean = {
+                    node: prefix.env[node] if node in crossing else None
+                    for node in graph.nodes
+                    if node not in behind
+                }
+                once.start_batch(first)
+                for row, noise in zip(labels, levels, strict=True):
+                    tap.set(site, noise, once)
+                    logits = suffix.run(images, initial_env=dict(clean))
+                    row[first : first + batch] = logits.argmax(1).numpy()
+    finally:
+        network.clear_noise()
+        network.train(was_training)
+    return labels
+
+
+def _reached(graph: fx.Graph, site: str) -> set[fx.Node]:
+    """Return the nodes that noise at a site reaches: its tap and all that depends on it."""
+    reached: set[fx.Node] = set()
+    for node in graph.nodes:
+        is_tap = node.op == "call_module" and node.target == site
+        if is_tap or not reached.isdisjoint(node.all_input_nodes):
+            reached.add(node)
+    return reached
