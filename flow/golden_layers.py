@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from torch import Tensor
@@ -117,12 +118,14 @@ class Thresholds(Layer):
     thresholds: Tensor
     """int32 [C, steps], ascending."""
     bias: int
+    scale: int = 1
+    """Step of the output per threshold."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, int32 [N, …, C], of values, int32 or int64 [N, …, C]."""
         count = torch.full(v.shape, self.bias, dtype=torch.int32)
         for step in self.thresholds.T:
-            count += v >= step
+            count.add_(v >= step, alpha=self.scale)
         return count
 
 
@@ -213,7 +216,11 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         return Pool(*place, window, shift)
     if kind == "Thresholding":
         thresholds = model.get_initializer(node.input[1]).astype(np.int32)
-        return Thresholds(*place, torch.from_numpy(thresholds), operator.get_nodeattr("ActVal"))
+        # FINN carries a bipolar output as the count
+        bias, scale = operator.get_nodeattr("ActVal"), 1
+        if operator.get_output_datatype() == DataType["BIPOLAR"]:
+            bias, scale = -1, 2
+        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
     if kind == "LabelSelect":
         return LabelSelect(*place)
     if kind == "NoiseTap":

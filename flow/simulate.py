@@ -196,7 +196,9 @@ def _write_stream(accelerator: Accelerator, stream: Tensor, path: Path) -> None:
     """Write images as beats in hexadecimal, the first element in the lowest bits."""
     shape = accelerator.manifest["input"]
     bits, lanes = shape["bits"], shape["elements_a_beat"]
-    values = stream.numpy().astype(np.int64).reshape(-1, lanes) & ((1 << bits) - 1)
+    values = stream.numpy().astype(np.int64).reshape(-1, lanes)
+    # a bit that is 0 means −1 where the stream is bipolar
+    values = (values > 0).astype(np.int64) if bits == 1 else values & ((1 << bits) - 1)
     planes = (values[..., None] >> np.arange(bits)) & 1
     packed = np.packbits(planes.reshape(len(values), -1).astype(np.uint8), 1, bitorder="little")
     path.write_text("\n".join(row.tobytes()[::-1].hex() for row in packed) + "\n")

@@ -69,6 +69,19 @@ def test_rtl_equals_golden_under_stalls(accelerator, simulation, inputs, tmp_pat
     compare(accelerator, simulation, stream, points, tmp_path, stall=True)
 
 
+def test_one_bit_is_one_bit_wide(bipolar_accelerator):
+    """Streams of activations and memories of weights, and the accumulators are dot products."""
+    manifest = bipolar_accelerator.manifest
+    units = [node for node in manifest["nodes"] if node["operator"] == "MVAU_rtl"]
+    assert manifest["input"]["bits"] == 1
+    assert {unit["input_type"] for unit in units} == {"BIPOLAR"}
+    for unit in units:
+        memory = bipolar_accelerator.folder / simulate.DATA / f"{unit['name']}_memblock.dat"
+        words = memory.read_text().split()
+        assert 4 * len(words[0]) - unit["PE"] * unit["SIMD"] in range(4)
+        assert unit["output_type"].startswith("INT")
+
+
 def test_one_bit_rtl_equals_golden(bipolar_accelerator, built, inputs, tmp_path):
     stream = bipolar_accelerator.quantise(inputs[:IMAGES])
     simulation = simulate.build(bipolar_accelerator, root=built / "sim", optimise=False)

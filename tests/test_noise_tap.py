@@ -48,7 +48,12 @@ SHAPES = {
         8, 4, 2, in_bits=4, out_bits=4, in_signed=False, out_signed=False, rounds=True,
         bounds=(0, 15),
     ),
-    "one bit": Shape(8, 8, 1, in_bits=2, out_bits=2, rounds=True, bipolar=True, bounds=(-1, 1)),
+    "one bit in two": Shape(
+        8, 8, 1, in_bits=2, out_bits=2, rounds=True, bipolar=True, bounds=(-1, 1)
+    ),
+    "one bit": Shape(
+        8, 4, 2, in_bits=1, out_bits=1, out_signed=False, rounds=True, bipolar=True, bounds=(-1, 1)
+    ),
 }  # fmt: skip
 
 SEED = 0x0123_4567_89AB_CDEF
@@ -100,10 +105,12 @@ def run_rtl(shape, values, workdir: Path, *, idle=0.0, stall=0.0, interrupt=0, p
         for c, o in enumerate(offsets(shape))
     )
     workdir.mkdir(parents=True, exist_ok=True)
+    bits = shape.in_bits == 1
+    sent = (values + 1) // 2 if bits else values
     (workdir / "in.json").write_text(
         json.dumps(
             {
-                "beats": values.reshape(-1, shape.pe).tolist(),
+                "beats": sent.reshape(-1, shape.pe).tolist(),
                 "points": [list(s.registers(i * IMAGES)) for i, s in enumerate(points)],
                 "site": shape.site,
                 "in_bits": shape.in_bits,
@@ -140,7 +147,8 @@ def run_rtl(shape, values, workdir: Path, *, idle=0.0, stall=0.0, interrupt=0, p
         },
     )
     out = json.loads((workdir / "out.json").read_text())
-    return torch.tensor(out["values"]).reshape(len(values), -1), torch.tensor(out["digests"])
+    got = torch.tensor(out["values"]).reshape(len(values), -1)
+    return 2 * got - 1 if bits else got, torch.tensor(out["digests"])
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())

@@ -30,10 +30,6 @@ FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
 CLOCK_NS = 5.0
 MVUS = ("lut", "dsp")
-LUT_BITS = 8
-"""Operands of up to so many bits go to LUTs, wider ones to DSP slices. It is all that the LUT unit
-takes: FINN's DSP unit works through its pipeline in every clock, used or not, and simulates slower
-at every width."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,7 @@ def check(network: Network) -> None:
         _to_hardware_layers(copy.deepcopy(network), folder)
 
 
-def _to_hardware_layers(network: Network, folder: Path):
+def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     """Export a network and turn it into FINN's hardware layers, with ``folder`` to work in."""
     (folder / "finn").mkdir()
     initialise(folder / "finn")
@@ -132,7 +128,7 @@ def _to_hardware_layers(network: Network, folder: Path):
     from flow.compile import dataflow
 
     exported = dataflow.export(network.eval(), network.image_shape, folder / "network.onnx")
-    return dataflow.to_hardware_layers(exported)
+    return dataflow.to_hardware_layers(exported, mvu)
 
 
 def compile_network(
@@ -151,8 +147,8 @@ def compile_network(
         calibration: float32 [N, C, H, W], real images on which each tap's scale is proved.
         sites: further sites to tap.
         cycles: target of cycles per image; the folding's default when None.
-        mvu: ``lut`` for our matrix-vector unit where operands have up to ``LUT_BITS`` bits, or
-            ``dsp`` for FINN's everywhere.
+        mvu: ``lut`` for our matrix-vector unit where operands have up to 8 bits, or ``dsp`` for
+            FINN's everywhere.
         root: the folder of compiled accelerators.
 
     Raises:
@@ -207,7 +203,8 @@ def _compile(
     mvu: str,
     folder: Path,
 ) -> None:
-    model, quantiser = _to_hardware_layers(network, folder)
+    model, quantiser = _to_hardware_layers(network, folder, mvu)
+    from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
     from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
     from qonnx.custom_op.registry import getCustomOp
@@ -217,6 +214,7 @@ def _compile(
     from flow.compile.folding import FoldChain
     from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
+    from flow.compile.units import ChooseUnits
     from flow.golden import GoldenModel, Record
 
     model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.levels))
@@ -241,14 +239,11 @@ def _compile(
 
     for node in model.graph.node:
         getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
-    for node in model.get_nodes_by_op_type("MVAU"):
-        unit = getCustomOp(node)
-        operand_bits = max(unit.get_input_datatype(i).bitwidth() for i in (0, 1))
-        if mvu == "lut" and operand_bits <= LUT_BITS:
-            unit.set_nodeattr("resType", "lut")
     for step in (
+        ChooseUnits(mvu),
         # FINN gives generators their streams' shapes, and so their seams, only in RTL
         SpecializeLayers(FPGA_PART),
+        MinimizeWeightBitWidth(),
         FoldChain(cycles),
         SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),

@@ -18,7 +18,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_acti
 )
 from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
-from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
@@ -71,7 +70,7 @@ class HostQuantiser:
     def levels(self) -> tuple[int, int, int]:
         """Smallest and largest value of the stream, and the step between values."""
         high = int(self.bias + self.scale * self.thresholds.shape[1])
-        return int(self.bias), high, grid(self.thresholds)
+        return int(self.bias), high, int(self.scale) * grid(self.thresholds)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Quantise images, float32 [N, C, H, W], to the stream's order, int32 [N, elements]."""
@@ -102,31 +101,60 @@ def export(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Pa
 
 
 class BipolarToInt2(Transformation):
-    """Carry ±1 as INT2, so that FINN's integer RTL units serve one-bit networks.
+    """Carry streams of ±1 as INT2, for FINN's DSP unit, which takes at least two bits.
 
-    Weights change their type only. A threshold t that gives −1 or +1 becomes the pair (t, t) with
-    bias −1, since −1 + [x ≥ t] + [x ≥ t] is −1 or +1. The accumulator stays the signed dot product.
+    A threshold t that gives −1 or +1 becomes the pair (t, t) with bias −1, since
+    −1 + [x ≥ t] + [x ≥ t] is −1 or +1.
     """
 
     def apply(self, model):
         """Apply to the whole graph at once."""
-        for node in model.get_nodes_by_op_type("MultiThreshold"):
-            operator = getCustomOp(node)
-            if operator.get_nodeattr("out_dtype") != "BIPOLAR":
-                continue
-            thresholds = model.get_initializer(node.input[1])
-            model.set_initializer(node.input[1], np.repeat(thresholds, 2, axis=-1))
+        for operator in _bipolar_thresholds(model):
+            thresholds = model.get_initializer(operator.onnx_node.input[1])
+            model.set_initializer(operator.onnx_node.input[1], np.repeat(thresholds, 2, axis=-1))
             operator.set_nodeattr("out_dtype", "INT2")
             operator.set_nodeattr("out_scale", 1.0)
             operator.set_nodeattr("out_bias", -1.0)
+        return model.transform(InferDataTypes()), False
+
+
+class BipolarToBit(Transformation):
+    """Let thresholds that give −1 or +1 count 0 or 1, as FINN's hardware layer carries BIPOLAR."""
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
+        for operator in _bipolar_thresholds(model):
+            operator.set_nodeattr("out_scale", 1.0)
+            operator.set_nodeattr("out_bias", 0.0)
+        return model, False
+
+
+class BipolarWeightsToInt2(Transformation):
+    """Say of weights of ±1 that they are INT2, so that FINN's execution multiplies.
+
+    With both operands BIPOLAR it counts matches instead. The LUT unit stores a bit all the same:
+    ``MVAU_rtl.minimize_weight_bit_width`` goes by the values.
+    """
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
         for node in model.get_nodes_by_op_type("MatMul"):
             if model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
                 model.set_tensor_datatype(node.input[1], DataType["INT2"])
         return model.transform(InferDataTypes()), False
 
 
-def to_hardware_layers(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
+def _bipolar_thresholds(model: ModelWrapper) -> list:
+    operators = [getCustomOp(node) for node in model.get_nodes_by_op_type("MultiThreshold")]
+    return [o for o in operators if o.get_nodeattr("out_dtype") == "BIPOLAR"]
+
+
+def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, HostQuantiser]:
     """Streamline a QONNX model and infer FINN's hardware layers.
+
+    Args:
+        model: from ``export``.
+        mvu: ``lut`` or ``dsp``, the matrix-vector unit: the latter takes no streams of one bit.
 
     Returns:
         the graph of hardware layers, its input the integer stream, its thresholds unrounded; and
@@ -146,11 +174,14 @@ def to_hardware_layers(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser
         AbsorbConsecutiveTransposes(),
         Streamline(),
         AbsorbScalarMulAddIntoTopK(),
-        BipolarToInt2(),
+        BipolarWeightsToInt2(),
     ):
         model = model.transform(step)
+    if mvu == "dsp":
+        model = model.transform(BipolarToInt2())
     model, quantiser = _cut_host(model)
     for step in (
+        BipolarToBit(),
         # in front of the matrix-vector units, which else take the thresholds in
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
@@ -161,7 +192,6 @@ def to_hardware_layers(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
         InferDataTypes(),
-        MinimizeWeightBitWidth(),
         MinimizeAccumulatorWidth(),
         InferDataTypes(),
     ):

@@ -32,6 +32,21 @@ class MVAU_rtl(FinnMVAU_rtl):
         planes = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
         return planes * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
 
+    def minimize_weight_bit_width(self, model, datatype_only=False):
+        """Give the weights the narrowest type that holds them and that the unit takes.
+
+        FINN's own gives −1 and 0 the type BIPOLAR, ±1 the type INT2, and weights without a negative
+        one an unsigned type, which its DSP unit would read as signed.
+        """
+        weights = model.get_initializer(self.onnx_node.input[1])
+        low, high = int(weights.min()), int(weights.max())
+        if self.uses_luts and (np.abs(weights) == 1).all():
+            name = "BIPOLAR"
+        else:
+            name = f"INT{max(2, 1 + max(high, -low - 1).bit_length())}"
+        self.set_nodeattr("weightDataType", name)
+        return DataType[name]
+
     def make_weight_file(self, weights, weight_file_mode, weight_file_name):
         """Write the weights as FINN does; of LUTs, those for the RTL's memory by bit planes."""
         super().make_weight_file(weights, weight_file_mode, weight_file_name)

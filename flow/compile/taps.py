@@ -59,11 +59,8 @@ class InsertNoiseTaps(Transformation):
                 if site in self.tapped:
                     self._insert_accumulator_tap(model, node, site)
             elif node.op_type == "Thresholding" and f"{layer}.act" in self.tapped:
-                low = getCustomOp(node).get_nodeattr("ActVal")
-                thresholds = model.get_initializer(node.input[1])
-                levels = (low, low + thresholds.shape[1], grid(thresholds))
                 edge = _behind_pooling(model, node.output[0])
-                self._insert_activation_tap(model, edge, f"{layer}.act", *levels)
+                self._insert_activation_tap(model, edge, f"{layer}.act", *_levels(model, node))
         for step in (
             GiveUniqueNodeNames(),
             GiveReadableTensorNames(),
@@ -136,6 +133,15 @@ def _behind_pooling(model: ModelWrapper, edge: str) -> str:
         return edge
     pool = model.find_consumer(generator.output[0])
     return pool.output[0] if pool.op_type == "Pool" else edge
+
+
+def _levels(model: ModelWrapper, node) -> tuple[int, int, int]:
+    """Return the smallest and the largest output of a Thresholding, and its grid."""
+    if getCustomOp(node).get_output_datatype() == DataType["BIPOLAR"]:
+        return -1, 1, 2
+    low = getCustomOp(node).get_nodeattr("ActVal")
+    thresholds = model.get_initializer(node.input[1])
+    return low, low + thresholds.shape[1], grid(thresholds)
 
 
 def grid(thresholds: np.ndarray) -> int:

@@ -32,7 +32,7 @@ module noise_tap #(
     bit IN_SIGNED = 1'b1,
     int unsigned FRAC = 8,  // F, 1..12
     bit ROUND = 1'b0,
-    bit BIPOLAR = 1'b0,  // with ROUND: only OUT_MIN and OUT_MAX are levels, parted at 0
+    bit BIPOLAR = 1'b0,  // with ROUND: levels are -1 and 1 alone, parted at 0; in 1 bit, -1 is 0
     int unsigned OUT_WIDTH = 16,  // at most 32
     bit OUT_SIGNED = 1'b1,
     logic signed [63:0] OUT_MIN = -64'sd32768,
@@ -59,6 +59,7 @@ module noise_tap #(
     output logic               digest_valid,
     output logic [       31:0] digest
 );
+  localparam bit OneBit = BIPOLAR && IN_WIDTH == 1;
   localparam int unsigned Elements = PIXELS * CHANNELS;
   localparam int unsigned Beats = Elements / PE;
   localparam int unsigned Folds = CHANNELS / PE;
@@ -234,11 +235,13 @@ module noise_tap #(
   function automatic logic signed [Wide-1:0] widened(input logic [InBits-1:0] data, input int l);
     logic [IN_WIDTH-1:0] acc;
     acc = data[l*IN_WIDTH+:IN_WIDTH];
+    if (OneBit) return acc[0] ? Wide'(1) <<< FRAC : -(Wide'(1) <<< FRAC);
     return IN_SIGNED ? Wide'($signed(acc)) <<< FRAC : Wide'(acc) << FRAC;
   endfunction
 
   function automatic logic [OUT_WIDTH-1:0] limited(input logic signed [SumWidth-1:0] v);
     logic signed [SumWidth-1:0] r;
+    if (OneBit) return OUT_WIDTH'(v >= 0);
     if (ROUND && BIPOLAR) return v < 0 ? OUT_WIDTH'(OUT_MIN) : OUT_WIDTH'(OUT_MAX);
     r = ROUND ? (v + (SumWidth'(1) <<< (FRAC - 1))) >>> FRAC : v;
     if (r < SumWidth'(OUT_MIN)) return OUT_WIDTH'(OUT_MIN);
@@ -331,7 +334,8 @@ module noise_tap #(
         for (int l = 0; l < PE; l++) begin
           logic [OUT_WIDTH-1:0] v;
           v = data[l];
-          d = d * DigestMultiplier + (OUT_SIGNED ? 32'($signed(v)) : 32'(v));
+          if (OneBit) d = d * DigestMultiplier + (v[0] ? 32'd1 : -32'd1);
+          else d = d * DigestMultiplier + (OUT_SIGNED ? 32'($signed(v)) : 32'(v));
         end
         digest_q     <= d;
         digest_valid <= out_beat_q == Beats - 1;
@@ -352,6 +356,9 @@ module noise_tap #(
     if (PIXELS == 0) $fatal(1, "noise_tap: an image has at least one pixel");
     if (FRAC < 1 || FRAC > 12) $fatal(1, "noise_tap: FRAC must be 1 to 12");
     if (OUT_WIDTH > 32) $fatal(1, "noise_tap: the output has at most 32 bits an element");
+    if (OneBit && (!ROUND || OUT_WIDTH != 1)) begin
+      $fatal(1, "noise_tap: what comes in 1 bit leaves rounded and in 1 bit");
+    end
     if (SITE > 254) $fatal(1, "noise_tap: SITE must be 0 to 254");
   end
 endmodule

@@ -1,0 +1,47 @@
+"""Which kind of matrix-vector unit each layer gets: LUTs (ours) or DSP slices (FINN's)."""
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+
+from flow.errors import UserError
+
+LUT_BITS = 8
+"""Operands of up to so many bits go to LUTs, wider ones to DSP slices. It is all that the LUT unit
+takes: FINN's DSP unit works through its pipeline in every clock, used or not, and simulates slower
+at every width."""
+
+
+class ChooseUnits(Transformation):
+    """Set ``resType`` of each matrix-vector unit, and make those of LUTs RTL nodes.
+
+    FINN's ``SpecializeLayers`` knows of its DSP unit only, and would send one-bit operands to HLS.
+
+    Args:
+        mvu: ``lut`` for our unit where operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
+
+    Raises:
+        UserError: no unit takes a layer's operands; the message names the node.
+    """
+
+    def __init__(self, mvu: str) -> None:
+        super().__init__()
+        self.mvu = mvu
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("MVAU"):
+            unit = getCustomOp(node)
+            bits = [unit.get_input_datatype(i).bitwidth() for i in (0, 1)]
+            if self.mvu == "lut" and max(bits) <= LUT_BITS:
+                unit.set_nodeattr("resType", "lut")
+                node.op_type, node.domain = "MVAU_rtl", f"{node.domain}.rtl"
+            elif min(bits) < 2:
+                raise UserError(
+                    f"node {node.name}: activations of {bits[0]} and weights of {bits[1]} bits fit "
+                    f"no matrix-vector unit: that of LUTs takes 1 to {LUT_BITS} bits, that of DSP "
+                    "slices at least 2"
+                )
+            else:
+                unit.set_nodeattr("resType", "dsp")
+        return model, False
