@@ -52,7 +52,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     accelerator = compile_network(
         network,
         inputs[:CALIBRATION_IMAGES],
-        cycles=settings.cycles,
+        **settings.target,
         mvu=settings.mvu,
         root=settings.build / "accelerators",
     )

@@ -48,6 +48,8 @@ def cli(verbose: bool) -> None:
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
 @click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
+@click.option("--folding", default="", help="FINN folding file, in place of such a target.")
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 def walk_hw(jobs: int | None, **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.
@@ -89,6 +91,8 @@ def train(**options: Any) -> None:
 @click.option("--model", default="tfc", show_default=True)
 @click.option("--dataset", default="fashion-mnist", show_default=True)
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
+@click.option("--folding", default="", help="FINN folding file, in place of such a target.")
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds behind each median.")
 def bench(rounds: int, **options: Any) -> None:

@@ -22,6 +22,7 @@ from flow import (
     summary,
 )
 from flow.compile import Accelerator, compile_network
+from flow.compile.folding_target import Target, read
 from flow.errors import UserError, unknown
 from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.models import Network, evaluate
@@ -71,7 +72,11 @@ class Settings:
     checkpoint: str = ""
     """A checkpoint file in place of the zoo's."""
     cycles: int | None = None
-    """Target of cycles per image for the folding."""
+    """Target of cycles per image for the folding; of this and the next two, at most one."""
+    fps: float | None = None
+    """Target of images a second at 200 MHz."""
+    folding: str = ""
+    """A FINN folding file; the folding's default when empty."""
     mvu: str = "lut"
     """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
     build: Path = field(default_factory=lambda: Path("build"))
@@ -92,6 +97,14 @@ class Settings:
         if not 0 <= self.seed < 1 << 64:
             raise UserError(f"the seed is {self.seed}: give a whole number from 0 to 2^64 − 1")
         parse_levels(self.levels)
+        _ = self.target
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """The folding's target, as ``compile_network`` takes it."""
+        nodes = read(Path(self.folding)) if self.folding else None
+        target = Target(self.cycles, self.fps, nodes)
+        return {"cycles": target.cycles, "fps": target.fps, "nodes": target.nodes}
 
 
 class _Clock:
@@ -155,7 +168,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
             network,
             inputs[:CALIBRATION_IMAGES],
             sites=[s for s in sites if not s.endswith(".acc")],
-            cycles=settings.cycles,
+            **settings.target,
             mvu=settings.mvu,
             root=settings.build / "accelerators",
         )

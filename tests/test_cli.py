@@ -62,6 +62,8 @@ BAD = {
     "more rtl images": (["--images", "10", "--hw-images", "11"], "more than the 10 images"),
     "too many images": (["--images", "501"], "ask for fewer"),
     "seed": (["--seed", "-1"], "2^64"),
+    "two targets": (["--fps", "1000"], "cycles and fps are given"),
+    "no such folding": (["--folding", "nowhere.json"], "cannot read the folding file nowhere.json"),
     "no checkpoint": (["--checkpoint", "nowhere.safetensors"], "no checkpoint nowhere"),
 }
 
@@ -73,6 +75,36 @@ def test_bad_input(arguments, message, run):
     assert found.status == 2, found.out + found.err
     assert message in found.err
     assert found.err.startswith("error:") and found.err.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("folding", "message"),
+    [
+        ("{", "folding.json is not JSON"),
+        (
+            '{"MVAU_rtl_1": {"PE": 3}}',
+            "node MVAU_rtl_1: PE is 3, which does not divide its",
+        ),
+        (
+            '{"MVAU_rtl_4": {"PE": 2}}',
+            "unknown node in the folding 'MVAU_rtl_4': did you",
+        ),
+        ('{"MVAU_rtl_0": {"resType": "bram"}}', "give auto or lut or dsp"),
+    ],
+)
+def test_bad_folding(folding, message, run, tmp_path):
+    (tmp_path / "folding.json").write_text(folding)
+    found = run(
+        "walk-hw", "--model", "tfc-w2a2", "--dataset", "digits", "--folding", "folding.json"
+    )
+    assert found.status == 2, found.out + found.err
+    assert message in found.err
+
+
+def test_a_frame_rate_out_of_reach(run):
+    found = run("walk-hw", "--model", "tfc-w2a2", "--dataset", "digits", "--fps", "1.9e8")
+    assert found.status == 2, found.out + found.err
+    assert "cannot be reached" in found.err
 
 
 class WithSigmoid(FullyConnected):

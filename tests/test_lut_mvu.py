@@ -155,7 +155,7 @@ def test_equals_finn(units, tmp_path):
     for name, (products, bits, pe) in expected.items():
         runs = (tmp_path / f"{name}.out").read_text().split("reset\n")
         *_, interrupted, free, stalled = [run.split() for run in runs if run]
-        assert len(interrupted) > 0, name
+        assert interrupted, name
         for run in (free, stalled):
             lanes = [streams.unpack(int(beat, 16), pe, bits, True) for beat in run]
             assert np.array_equal(np.array(lanes).reshape(VECTORS, -1), products), name

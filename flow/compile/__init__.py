@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from flow.compile.finn_setup import initialise
+from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
 
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 REPOSITORY = Path(__file__).resolve().parents[2]
 FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
-CLOCK_NS = 5.0
+CLOCK_NS = 1e9 / CLOCK_HZ
 MVUS = ("lut", "dsp")
 
 
@@ -137,6 +138,8 @@ def compile_network(
     *,
     sites: Iterable[str] = (),
     cycles: int | None = None,
+    fps: float | None = None,
+    nodes: Nodes | None = None,
     mvu: str = "lut",
     root: Path = Path("build/accelerators"),
 ) -> Accelerator:
@@ -146,27 +149,31 @@ def compile_network(
         network: trained; every ``.acc`` site gets a tap.
         calibration: float32 [N, C, H, W], real images on which each tap's scale is proved.
         sites: further sites to tap.
-        cycles: target of cycles per image; the folding's default when None.
+        cycles: target of cycles per image. Of this and the next two, at most one; the folding's
+            default when none is given.
+        fps: images a second at 200 MHz.
+        nodes: a FINN folding file's content, from ``folding_target.read``.
         mvu: ``lut`` for our matrix-vector unit where operands have up to 8 bits, or ``dsp`` for
             FINN's everywhere.
         root: the folder of compiled accelerators.
 
     Raises:
-        UserError: the network cannot be compiled; the message names the node.
+        UserError: the network cannot be compiled, or not folded so; the message names the node.
     """
+    target = Target(cycles, fps, nodes)
     tapped = [s for s in network.sites if s.endswith(".acc") or s in set(sites)]
     for site in sites:
         network.tap(site)
     if mvu not in MVUS:
         raise unknown("matrix-vector unit", mvu, MVUS)
-    key = _key(network, calibration, tapped, cycles, mvu)
+    key = _key(network, calibration, tapped, target, mvu)
     folder = root / f"{network.name}-{key}"
     if (folder / "manifest.json").exists():
         return Accelerator.open(folder)
     root.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{network.name}-", dir=root)).resolve()
     try:
-        _compile(network, calibration, tapped, cycles, mvu, scratch)
+        _compile(network, calibration, tapped, target, mvu, scratch)
         shutil.rmtree(scratch / "finn")
         try:
             scratch.rename(folder)
@@ -179,16 +186,14 @@ def compile_network(
     return Accelerator.open(folder)
 
 
-def _key(
-    network: Network, calibration: Tensor, tapped: list[str], cycles: int | None, mvu: str
-) -> str:
+def _key(network: Network, calibration: Tensor, tapped: list[str], target: Target, mvu: str) -> str:
     """Hash everything the result depends on."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
-    digest.update(json.dumps([network.name, tapped, cycles, mvu, tools]).encode())
+    digest.update(json.dumps([network.name, tapped, asdict(target), mvu, tools]).encode())
     for pattern in ("flow/compile/*.py", "flow/golden*.py", "hw/**/*.sv"):
         for path in sorted(REPOSITORY.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
@@ -199,7 +204,7 @@ def _compile(
     network: Network,
     calibration: Tensor,
     tapped: list[str],
-    cycles: int | None,
+    target: Target,
     mvu: str,
     folder: Path,
 ) -> None:
@@ -211,7 +216,7 @@ def _compile(
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
     from flow.compile import calibrate
-    from flow.compile.folding import FoldChain
+    from flow.compile.folding import FoldChain, check_reached
     from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
     from flow.compile.units import ChooseUnits
@@ -240,17 +245,20 @@ def _compile(
     for node in model.graph.node:
         getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
     for step in (
-        ChooseUnits(mvu),
+        ChooseUnits(mvu, target.nodes),
         # FINN gives generators their streams' shapes, and so their seams, only in RTL
         SpecializeLayers(FPGA_PART),
         MinimizeWeightBitWidth(),
-        FoldChain(cycles),
+        # a folding file has the names of the manifest
+        GiveUniqueNodeNames(),
+        FoldChain(target.most_cycles, target.nodes),
         SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
         PrepareIP(FPGA_PART, CLOCK_NS),
     ):
         model = model.transform(step)
+    check_reached(model, target)
     for node in model.graph.node:
         if not node.op_type.endswith("_rtl"):
             raise UserError(f"node {node.name} became {node.op_type}: it has no RTL variant")

@@ -7,6 +7,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from flow.compile import folding_file
+from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
+from flow.errors import UserError
+
 FEWEST_CYCLES = 16
 MULTIPLIERS = {"lut": 4096, "dsp": 1024}
 """Multipliers that the default folding spends on a whole network, by matrix-vector unit. More of
@@ -31,6 +35,16 @@ def default_cycles(model: ModelWrapper) -> int:
     return max(FEWEST_CYCLES, -(-products // MULTIPLIERS[kind]))
 
 
+def check_reached(model: ModelWrapper, target: Target) -> None:
+    """Raise a UserError when a folded graph does not reach the frame rate that was asked for."""
+    cycles, name = max((int(getCustomOp(n).get_exp_cycles()), n.name) for n in model.graph.node)
+    if target.fps is not None and cycles > CLOCK_HZ / target.fps:
+        raise UserError(
+            f"{target.fps:g} images a second cannot be reached: node {name} takes {cycles} cycles "
+            f"an image, which are {CLOCK_HZ / cycles:.0f} images a second at {CLOCK_HZ / 1e6:g} MHz"
+        )
+
+
 _GENERATOR = "ConvolutionInputGenerator"
 
 
@@ -45,11 +59,16 @@ class FoldChain(Transformation):
 
     Args:
         cycles: target of cycles per image; ``default_cycles`` when None.
+        nodes: a folding file's content, which goes before all that.
+
+    Raises:
+        UserError: the folding file does not fit the graph; the message names the node.
     """
 
-    def __init__(self, cycles: int | None = None) -> None:
+    def __init__(self, cycles: int | None = None, nodes: Nodes | None = None) -> None:
         super().__init__()
         self.cycles = cycles
+        self.nodes = nodes
 
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
@@ -58,8 +77,8 @@ class FoldChain(Transformation):
         for node in units:
             _fold_unit(model, node, cycles)
         # in front of the first unit, the elements it takes
-        stretch: list = []
         lanes = getCustomOp(units[0]).get_nodeattr("SIMD")
+        stretch: list = []
         for node in model.graph.node:
             operator = getCustomOp(node)
             if _kind(node) == "MVAU":
@@ -71,6 +90,8 @@ class FoldChain(Transformation):
             else:
                 stretch.append(operator)
         _narrow(stretch, lanes, cycles)
+        if self.nodes is not None:
+            folding_file.apply(model, self.nodes)
         return model.transform(InsertDWC()), False
 
 

@@ -72,7 +72,10 @@ class Pool_rtl(Kernel, Pool):
         # the largest of bits is the largest of −1 and 1; their sum is another
         bipolar = idt == DataType["BIPOLAR"]
         if bipolar and function != "MaxPool":
-            raise UserError(f"node {self.onnx_node.name}: only MaxPool takes a stream of −1 and 1")
+            raise UserError(
+                f"node {self.onnx_node.name}: only MaxPool takes a stream of −1 and 1, not "
+                f"{function}"
+            )
         return {
             "PE": self.get_nodeattr("PE"),
             "WINDOW": math.prod(self.get_nodeattr("KernelSize")),
@@ -136,6 +139,11 @@ class AddStreams_rtl(Kernel, AddStreams):
     def parameters(self):
         """Return the module's parameters."""
         a, b = self.lhs_dtype, self.rhs_dtype
+        if DataType["BIPOLAR"] in (a, b):
+            raise UserError(
+                f"node {self.onnx_node.name}: it adds streams of −1 and 1, and takes whole numbers "
+                "only: quantise both terms to 2 bits or more"
+            )
         return {
             "PE": self.get_nodeattr("PE"),
             "A_WIDTH": a.bitwidth(),

@@ -4,6 +4,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from flow.compile.folding_target import Nodes, wanted
 from flow.errors import UserError
 
 LUT_BITS = 8
@@ -19,26 +20,37 @@ class ChooseUnits(Transformation):
 
     Args:
         mvu: ``lut`` for our unit where operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
+        nodes: a folding file's content; its ``resType`` goes before ``mvu``.
 
     Raises:
         UserError: no unit takes a layer's operands; the message names the node.
     """
 
-    def __init__(self, mvu: str) -> None:
+    def __init__(self, mvu: str, nodes: Nodes | None = None) -> None:
         super().__init__()
         self.mvu = mvu
+        self.nodes = nodes or {}
 
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
-        for node in model.get_nodes_by_op_type("MVAU"):
+        for index, node in enumerate(model.get_nodes_by_op_type("MVAU")):
             unit = getCustomOp(node)
+            # as it will be called
+            name = f"MVAU_rtl_{index}"
+            asked = wanted(self.nodes, name, "MVAU").get("resType", "auto")
             bits = [unit.get_input_datatype(i).bitwidth() for i in (0, 1)]
-            if self.mvu == "lut" and max(bits) <= LUT_BITS:
+            if asked == "lut" and max(bits) > LUT_BITS:
+                raise UserError(
+                    f"node {name}: resType is lut, but its operands have {bits[0]} and {bits[1]} "
+                    f"bits: a unit of LUTs takes up to {LUT_BITS}, give dsp"
+                )
+            kind = self.mvu if asked == "auto" else asked
+            if kind == "lut" and max(bits) <= LUT_BITS:
                 unit.set_nodeattr("resType", "lut")
                 node.op_type, node.domain = "MVAU_rtl", f"{node.domain}.rtl"
             elif min(bits) < 2:
                 raise UserError(
-                    f"node {node.name}: activations of {bits[0]} and weights of {bits[1]} bits fit "
+                    f"node {name}: activations of {bits[0]} and weights of {bits[1]} bits fit "
                     f"no matrix-vector unit: that of LUTs takes 1 to {LUT_BITS} bits, that of DSP "
                     "slices at least 2"
                 )

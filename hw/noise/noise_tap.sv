@@ -32,8 +32,7 @@ module noise_tap #(
     bit IN_SIGNED = 1'b1,
     int unsigned FRAC = 8,  // F, 1..12
     bit ROUND = 1'b0,
-    bit BIPOLAR = 1'b0,  // with ROUND: only OUT_MIN and OUT_MAX are levels, parted at 0; streams
-                         // of 1 bit carry -1 as 0
+    bit BIPOLAR = 1'b0,  // with ROUND: levels are -1 and 1 alone, parted at 0; in 1 bit, -1 is 0
     int unsigned OUT_WIDTH = 16,  // at most 32
     bit OUT_SIGNED = 1'b1,
     logic signed [63:0] OUT_MIN = -64'sd32768,

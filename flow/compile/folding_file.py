@@ -1,0 +1,103 @@
+"""Apply the user's own folding file to a graph that is folded already."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from flow.compile.folding_target import DEFAULTS, Nodes, wanted
+from flow.errors import UserError, unknown
+
+_GENERATOR = "ConvolutionInputGenerator"
+_CHOICES = {
+    "resType": ("auto", "lut", "dsp"),
+    "ram_style": ("auto", "block", "distributed", "ultra"),
+}
+
+
+def apply(model: ModelWrapper, nodes: Nodes) -> None:
+    """Set what a folding file says, on a graph that is folded already.
+
+    A generator that the file does not name follows the unit it feeds.
+
+    Raises:
+        UserError: an unknown node or attribute, or a value that does not fit; the message names the
+            node, the value and the legal ones.
+    """
+    names = [node.name for node in model.graph.node]
+    for name in nodes:
+        if name != DEFAULTS and name not in names:
+            raise unknown("node in the folding", name, names)
+    for node in model.graph.node:
+        operator = getCustomOp(node)
+        entry = wanted(nodes, node.name, node.op_type.removesuffix("_rtl"))
+        legal = _attributes(operator)
+        named = nodes.get(node.name, {})
+        for attribute, value in entry.items():
+            if attribute not in legal:
+                if attribute in named:
+                    raise unknown(f"attribute of node {node.name} in the folding", attribute, legal)
+                # a default for all nodes means those that have it
+                continue
+            _check(node.name, operator, attribute, value)
+            if attribute != "resType":
+                operator.set_nodeattr(attribute, value)
+    for generator, consumer in _generators(model):
+        reader = getCustomOp(consumer)
+        name = "SIMD" if "SIMD" in reader.get_nodeattr_types() else "PE"
+        lanes = reader.get_nodeattr(name)
+        said = wanted(nodes, generator.onnx_node.name, _GENERATOR)
+        if "SIMD" not in said:
+            channels = generator.get_nodeattr("IFMChannels")
+            generator.set_nodeattr("SIMD", math.gcd(lanes, channels))
+        if generator.get_nodeattr("depthwise") and generator.get_nodeattr("SIMD") != lanes:
+            raise UserError(
+                f"node {generator.onnx_node.name}: SIMD is {generator.get_nodeattr('SIMD')}, but "
+                f"{consumer.name}, which it feeds, has {name} {lanes}: give both the same"
+            )
+
+
+def _attributes(operator) -> list[str]:
+    """List what a folding may set of a node."""
+    have = operator.get_nodeattr_types()
+    names = ["PE", "SIMD", *_CHOICES]
+    if operator.onnx_node.op_type.startswith(_GENERATOR):
+        # it has more, which its streams' order depends on
+        names = ["SIMD", "ram_style"]
+    return [name for name in names if name in have]
+
+
+def _check(name: str, operator, attribute: str, value: Any) -> None:
+    """Raise a UserError when a value is not legal."""
+    choices = _CHOICES.get(attribute)
+    if choices is not None:
+        if value not in choices:
+            raise UserError(f"node {name}: {attribute} is {value!r}: give {' or '.join(choices)}")
+        return
+    size, what = _whole(operator, attribute)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1 or size % value:
+        divisors = ", ".join(str(d) for d in range(1, size + 1) if size % d == 0)
+        raise UserError(
+            f"node {name}: {attribute} is {json.dumps(value)}, which does not divide its {size} "
+            f"{what}: give one of {divisors}"
+        )
+
+
+def _whole(operator, attribute: str) -> tuple[int, str]:
+    """Return what an attribute must divide, and what that is."""
+    if operator.onnx_node.op_type.startswith("MVAU"):
+        place = {"PE": ("MH", "rows"), "SIMD": ("MW", "elements of a row")}[attribute]
+        return operator.get_nodeattr(place[0]), place[1]
+    if operator.onnx_node.op_type.startswith(_GENERATOR):
+        return operator.get_nodeattr("IFMChannels"), "channels"
+    return int(operator.get_normal_input_shape()[-1]), "channels"
+
+
+def _generators(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
+    """Yield each sliding-window generator and the node behind it."""
+    for node in model.graph.node:
+        if node.op_type.startswith(_GENERATOR):
+            yield getCustomOp(node), model.find_consumer(node.output[0])

@@ -1,0 +1,101 @@
+"""What a user asks of the folding: cycles, a frame rate, or a FINN folding file."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flow.errors import UserError
+
+CLOCK_HZ = 200e6
+"""Of the accelerator, for frame rates; nothing is synthesised."""
+
+Nodes = Mapping[str, Mapping[str, Any]]
+"""A folding file's content: node name → attribute → value; under ``Defaults``, attribute →
+[value, [operators], value, [operators], …], where the operators may be "all"."""
+
+DEFAULTS = "Defaults"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the folding shall reach: one of these, or none for the default.
+
+    Raises:
+        UserError: more than one, or one that cannot be.
+    """
+
+    cycles: int | None = None
+    """Cycles per image."""
+    fps: float | None = None
+    """Images a second at ``CLOCK_HZ``."""
+    nodes: Nodes | None = None
+    """A folding file's content; nodes that it does not name get the default."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("cycles", "fps", "nodes") if getattr(self, name) is not None]
+        if len(given) > 1:
+            names = " and ".join(name.replace("nodes", "folding") for name in given)
+            raise UserError(f"{names} are given: the folding has one target, choose one")
+        if self.cycles is not None and self.cycles < 1:
+            raise UserError(f"cycles is {self.cycles}: give 1 or more")
+        if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= CLOCK_HZ):
+            raise UserError(
+                f"fps is {self.fps:g}: give a number of images a second above 0, and at most the "
+                f"clock's {CLOCK_HZ:g}"
+            )
+
+    @property
+    def most_cycles(self) -> int | None:
+        """Cycles per image that must not be exceeded; None for the default's choice."""
+        return self.cycles if self.fps is None else int(CLOCK_HZ / self.fps)
+
+
+def read(path: Path) -> Nodes:
+    """Read a folding file, JSON as FINN's ``folding_config_file``.
+
+    Raises:
+        UserError: it cannot be read, or is not of that form.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read the folding file {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"the folding file {path} is not JSON: {error}") from None
+    form = '{"node": {"PE": 4, "SIMD": 8}}'
+    if not isinstance(content, dict):
+        raise UserError(f"the folding file {path} holds no object: it must look like {form}")
+    for name, entry in content.items():
+        if not isinstance(entry, dict):
+            raise UserError(
+                f"the folding file {path}, node {name}: {json.dumps(entry)} is not an object: it "
+                f"must look like {form}"
+            )
+    return content
+
+
+def wanted(nodes: Nodes, name: str, operator: str) -> dict[str, Any]:
+    """Return what a folding file says of one node, its defaults included.
+
+    Args:
+        nodes: the file's content.
+        name: the node's.
+        operator: its type, without ``_rtl``.
+
+    Raises:
+        UserError: a default is not of the form.
+    """
+    found = {}
+    for attribute, pairs in nodes.get(DEFAULTS, {}).items():
+        if not isinstance(pairs, list) or len(pairs) % 2:
+            raise UserError(
+                f"the folding's default of {attribute} is {json.dumps(pairs)}: it must look like "
+                '[4, ["MVAU_rtl"]] or [4, "all"]'
+            )
+        for value, operators in zip(pairs[::2], pairs[1::2], strict=True):
+            if operators == "all" or operator in operators or f"{operator}_rtl" in operators:
+                found[attribute] = value
+    return found | dict(nodes.get(name, {}))
