@@ -123,10 +123,11 @@ class Thresholds(Layer):
     """Step of the output per threshold."""
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return activations, int32 [N, …, C], of values, int32 or int64 [N, …, C]."""
-        count = torch.full(v.shape, self.bias, dtype=torch.int32)
-        for step in self.thresholds.T:
-            count.add_(v >= step, alpha=self.scale)
+        """Return activations, [N, …, C], of values, [N, …, C]."""
+        count = torch.full_like(v, self.bias)
+        passed = torch.empty_like(v)
+        for step in self.thresholds:
+            count.add_(torch.ge(v, step, out=passed), alpha=self.scale)
         return count
 
 
@@ -218,7 +219,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         shift = None if function == "MaxPool" else pool_shift(operator)
         return Pool(*place, window, shift)
     if kind == "Thresholding":
-        thresholds = model.get_initializer(node.input[1]).astype(np.int32)
+        thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")
         # FINN carries a bipolar output as the count
         bias, scale = operator.get_nodeattr("ActVal"), 1
         if operator.get_output_datatype() == DataType["BIPOLAR"]:
