@@ -101,12 +101,6 @@ def test_bad_folding(folding, message, run, tmp_path):
     assert message in found.err
 
 
-def test_a_frame_rate_out_of_reach(run):
-    found = run("walk-hw", "--model", "tfc-w2a2", "--dataset", "digits", "--fps", "1.9e8")
-    assert found.status == 2, found.out + found.err
-    assert "cannot be reached" in found.err
-
-
 class WithSigmoid(FullyConnected):
     """A network with an operator that no hardware here computes."""
 
