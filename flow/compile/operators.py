@@ -1,4 +1,4 @@
-"""FINN's operators that FINN has in HLS alone, as RTL.
+"""FINN's operators as RTL, which FINN has in HLS alone or, FIFOs, not for Verilator.
 
 FINN's passes find them by name (``finn_setup.initialise``).
 """
@@ -9,6 +9,7 @@ from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
 from finn.custom_op.fpgadataflow.pool import Pool
+from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from qonnx.core.datatype import DataType
 
 from flow.compile.kernel import Kernel
@@ -118,11 +119,9 @@ class AddStreams(ElementwiseAdd):
     """
 
     def _derive_out_dtype(self, model):
-        """Return the smallest type that holds every sum."""
+        """Return the smallest signed type of every sum: thresholds may lie below all of them."""
         types = self.lhs_dtype, self.rhs_dtype
         low, high = (int(sum(getattr(t, end)() for t in types)) for end in ("min", "max"))
-        if low >= 0:
-            return DataType[f"UINT{high.bit_length()}"]
         return DataType[f"INT{max((-low - 1).bit_length(), high.bit_length()) + 1}"]
 
 
@@ -152,3 +151,17 @@ class AddStreams_rtl(Kernel, AddStreams):
             "B_SIGNED": int(b.signed()),
             "OUT_WIDTH": self.out_dtype.bitwidth(),
         }
+
+
+class StreamingFIFO_rtl(Kernel, StreamingFIFO):
+    """``hw/kernels/stream_fifo.sv``.
+
+    FINN's own does not elaborate under Verilator, and where FINN simulates, it takes a queue
+    without end, which would hide a FIFO that is too shallow.
+    """
+
+    sources = ("kernels/stream_fifo.sv",)
+
+    def parameters(self):
+        """Return the module's parameters."""
+        return {"DEPTH": self.get_nodeattr("depth"), "WIDTH": self.get_instream_width()}
