@@ -119,9 +119,11 @@ class AddStreams(ElementwiseAdd):
     """
 
     def _derive_out_dtype(self, model):
-        """Return the smallest signed type of every sum: thresholds may lie below all of them."""
+        """Return the smallest type that holds every sum."""
         types = self.lhs_dtype, self.rhs_dtype
         low, high = (int(sum(getattr(t, end)() for t in types)) for end in ("min", "max"))
+        if low >= 0:
+            return DataType[f"UINT{high.bit_length()}"]
         return DataType[f"INT{max((-low - 1).bit_length(), high.bit_length()) + 1}"]
 
 
