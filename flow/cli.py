@@ -28,7 +28,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     # FINN, Brevitas and torch's exporter tell of every step; ours is what the user asked about
     warnings.filterwarnings("ignore")
-    for name in ("finn", "torch.onnx", "qonnx"):
+    for name in ("finn", "finn_logger", "torch.onnx", "qonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -94,6 +94,15 @@ class Padding(Layer):
 
 
 @dataclass(frozen=True)
+class Addition(Layer):
+    """Where two branches join."""
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the sums, [N, …], of two streams of that shape."""
+        return a + b
+
+
+@dataclass(frozen=True)
 class Pool(Layer):
     """The largest value of each window, channel by channel, or the sum, shifted right."""
 
@@ -210,6 +219,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
         filters = filters.contiguous(memory_format=torch.channels_last)
         return Convolution(*place, filters, window)
+    if kind == "AddStreams":
+        return Addition(*place)
     if kind == "FMPadding":
         return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
     if kind == "Pool" and window is not None:

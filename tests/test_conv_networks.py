@@ -12,6 +12,7 @@ from flow.compile import Accelerator, compile_network
 from flow.fixed_point import TapSettings
 from flow.models import Network, evaluate
 from flow.models.conv import CNV, LeNet5
+from flow.models.residual import ResNet8
 from flow.noise import Noise
 
 SHAPE = (16, 16, 1)
@@ -20,6 +21,7 @@ NETWORKS = {
     "cnv-w1a2": (lambda name: CNV(name, SHAPE, 10, weight_bits=1, act_bits=2, width=4)),
     "cnv-w1a1": (lambda name: CNV(name, SHAPE, 10, weight_bits=1, act_bits=1, width=4)),
     "lenet5-w4a4": (lambda name: LeNet5(name, SHAPE, 10, weight_bits=4, act_bits=4)),
+    "resnet8-w4a4": (lambda name: ResNet8(name, SHAPE, 10, weight_bits=4, act_bits=4, width=4)),
 }
 SLOWEST = 10_000
 """Cycles per image: another folding than the default, with width converters."""
@@ -73,7 +75,7 @@ def test_labels_equal_brevitas(case):
 def test_batches_do_not_change_golden(case, monkeypatch):
     golden = case.accelerator.golden_model()
     stream = case.accelerator.quantise(case.inputs[:5])
-    noise = noise_at("conv1.acc", "conv0.act")
+    noise = noise_at(*case.network.sites[2:4])
     whole = golden.run(stream, noise)
     monkeypatch.setattr("flow.golden.BATCH", 2)
     assert torch.equal(golden.run(stream, noise), whole)

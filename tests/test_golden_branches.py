@@ -1,7 +1,5 @@
 """Golden model of graphs that fork, join and pad."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from onnx import TensorProto, helper
@@ -9,18 +7,10 @@ from onnx import TensorProto, helper
 from flow.compile.finn_setup import initialise
 from flow.fixed_point import TapFormat, TapSettings
 from flow.golden import GoldenModel, Record
-from flow.golden_layers import LabelSelect, Layer, MatrixVector, Tap, Thresholds
+from flow.golden_layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
 from flow.noise import Noise
 
 WIDTH, IMAGES = 6, 120
-
-
-@dataclass(frozen=True)
-class Sum(Layer):
-    """Where two branches join."""
-
-    def __call__(self, a, b):
-        return a + b
 
 
 def tap(site: str, number: int, source: str, frac: int = 0) -> Tap:
@@ -45,7 +35,7 @@ def residual() -> GoldenModel:
         tap("main.acc", 1, "main.out"),
         product("shortcut", "quant.out"),
         tap("shortcut.acc", 2, "shortcut.out"),
-        Sum("sum", ("main.acc.out", "shortcut.acc.out"), "sum.out"),
+        Addition("sum", ("main.acc.out", "shortcut.acc.out"), "sum.out"),
         product("last", "sum.out"),
         tap("last.acc", 3, "last.out", frac=8),
         LabelSelect("labels", ("last.acc.out",), "labels.out"),

@@ -15,6 +15,7 @@ from flow import models
 from flow.errors import UserError
 from flow.models.network import evaluate
 from flow.models.quant import TensorNorm
+from flow.models.residual import STEP
 from flow.noise import Noise, NoiseTap, TorchSampler
 
 SITES = [
@@ -71,7 +72,7 @@ CONVOLUTIONAL = {
 """By family: convolutions, and (channels, side) of each one's activations on 28×28×1 images."""
 
 
-@pytest.mark.parametrize("name", [n for n in models.names() if n[1:3] != "fc"])
+@pytest.mark.parametrize("name", [n for n in models.names() if n.split("-")[0] in CONVOLUTIONAL])
 def test_every_convolutional_network_has_its_sites_grid_and_shapes(name: str) -> None:
     family, bits = name.split("-")
     convolutions, shapes = CONVOLUTIONAL[family]
@@ -102,9 +103,50 @@ def test_every_convolutional_network_has_its_sites_grid_and_shapes(name: str) ->
         scale = steps[act]
 
 
+RESIDUAL = ["stage0", "stage1", "stage2"]
+
+
+@pytest.mark.parametrize("name", [n for n in models.names() if n.startswith("resnet8")])
+def test_a_residual_network_has_its_sites_grid_and_shapes(name: str) -> None:
+    network = settled(name)
+    layers = ["conv", "stage0.conv0", "stage0.conv1"]
+    for stage in RESIDUAL[1:]:
+        layers += [f"{stage}.{layer}" for layer in ("conv0", "conv1", "shortcut")]
+    expected = ["input"]
+    for layer in layers:
+        expected += [f"{layer}.acc", f"{layer}.act"]
+        if layer in ("stage0.conv1", "stage1.shortcut", "stage2.shortcut"):
+            expected.append(f"{layer.split('.')[0]}.act")
+    assert network.sites == [*expected, "average.act", "fc.acc"]
+    seen: dict[str, Tensor] = {}
+    for site in network.sites:
+        network.tap(site).register_forward_hook(
+            lambda module, args, out, site=site: seen.update({site: out})
+        )
+    assert network(images(32, network.image_shape)).shape == (32, 10)
+    shapes = [(16, 32), (32, 16), (64, 8)]
+    for stage, (channels, side) in zip(RESIDUAL, shapes, strict=True):
+        assert seen[f"{stage}.act"].shape == (32, channels, side, side)
+    assert seen["average.act"].shape == (32, 64, 1, 1)
+    # all between the first convolution and the mean lies on one grid: an adder adds integers
+    largest = 2 ** int(name[-1]) - 1
+    terms = {f"{stage}.{term}.act" for stage in RESIDUAL for term in ("conv1", "shortcut")}
+    for site in [s for s in network.sites if s.endswith(".act") and s != "average.act"]:
+        steps = seen[site] / STEP
+        assert torch.equal(steps, steps.round()), site
+        low, high = (-(largest // 2), largest // 2) if site in terms else (0, largest)
+        assert steps.min() >= low and steps.max() <= high, site
+        assert len(steps.unique()) > largest // 2, site
+    # the identity shortcut: the block's sum, clipped and requantised, loses nothing else
+    sums = seen["conv.act"] + seen["stage0.conv1.act"]
+    assert torch.equal(seen["stage0.act"], sums.clamp(0, largest * STEP))
+
+
 def test_images_that_a_convolutional_network_cannot_take() -> None:
     with pytest.raises(UserError, match=r"cnv-w2a2 takes images of up to 32×32.*not 64×64×3"):
         models.build("cnv", (64, 64, 3))
+    with pytest.raises(UserError, match=r"resnet8-w4a4 takes images of up to 32×32.*not 16×16×2"):
+        models.build("resnet8", (16, 16, 2))
     with pytest.raises(UserError, match=r"lenet5-w4a4 takes images of at least 16×16.*not 8×8"):
         models.build("lenet5", (8, 8, 1))
 

@@ -216,13 +216,16 @@ def _compile(
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
     from flow.compile import calibrate
+    from flow.compile.fifos import BufferBranches
     from flow.compile.folding import FoldChain, check_reached
+    from flow.compile.sites import find_sites, fingerprints
     from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
     from flow.compile.units import ChooseUnits
     from flow.golden import GoldenModel, Record
 
-    model = model.transform(InsertNoiseTaps(network.sites, tapped, quantiser.levels))
+    edges = find_sites(model, network.sites, fingerprints(network))
+    model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
 
     stream = quantiser(calibration.numpy())
     golden = GoldenModel.of(model)
@@ -252,6 +255,7 @@ def _compile(
         # a folding file has the names of the manifest
         GiveUniqueNodeNames(),
         FoldChain(target.most_cycles, target.nodes),
+        BufferBranches(),
         SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
@@ -279,11 +283,13 @@ def _compile(
         "cycles_per_image": max(node["cycles"] for node in nodes),
         "nodes": nodes,
         "sources": [path.name for path in sources],
-        "sites": [
-            asdict(_site(getCustomOp(node), scales))
-            for node in model.graph.node
-            if node.op_type == "NoiseTap_rtl"
-        ],
+        "sites": sorted(
+            (
+                asdict(_site(getCustomOp(node), scales))
+                for node in model.get_nodes_by_op_type("NoiseTap_rtl")
+            ),
+            key=lambda site: site["number"],
+        ),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
@@ -292,7 +298,7 @@ def _describe(node, operator) -> dict:
     """Describe one node for the manifest."""
     folding = {
         name: operator.get_nodeattr(name)
-        for name in ("PE", "SIMD", "resType")
+        for name in ("PE", "SIMD", "resType", "depth")
         if name in operator.get_nodeattr_types()
     }
     return {

@@ -11,6 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
+from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
+    InferDuplicateStreamsLayer,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
@@ -21,17 +25,11 @@ from finn.transformation.fpgadataflow.minimize_accumulator_width import Minimize
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
-from finn.transformation.streamline.absorb import (
-    AbsorbConsecutiveTransposes,
-    AbsorbScalarMulAddIntoTopK,
-    AbsorbTransposeIntoMultiThreshold,
-)
-from finn.transformation.streamline.reorder import MakeMaxPoolNHWC
-from qonnx.core.datatype import DataType
+from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
+from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.general.multithreshold import multithreshold
 from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import (
     GiveReadableTensorNames,
     GiveUniqueNodeNames,
@@ -45,6 +43,16 @@ from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
+from flow.compile.passes import (
+    BipolarToBit,
+    BipolarToInt2,
+    BipolarWeightsToInt2,
+    ChannelsLast,
+    GlobalPoolToPool,
+    InferAddStreams,
+    MeanToGlobalPool,
+    RejectPaddedBits,
+)
 from flow.compile.taps import grid
 from flow.errors import UserError
 
@@ -100,55 +108,6 @@ def export(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Pa
     return cleanup_model(model.transform(InsertTopK(k=1)))
 
 
-class BipolarToInt2(Transformation):
-    """Carry streams of ±1 as INT2, for FINN's DSP unit, which takes at least two bits.
-
-    A threshold t that gives −1 or +1 becomes the pair (t, t) with bias −1, since
-    −1 + [x ≥ t] + [x ≥ t] is −1 or +1.
-    """
-
-    def apply(self, model):
-        """Apply to the whole graph at once."""
-        for operator in _bipolar_thresholds(model):
-            thresholds = model.get_initializer(operator.onnx_node.input[1])
-            model.set_initializer(operator.onnx_node.input[1], np.repeat(thresholds, 2, axis=-1))
-            operator.set_nodeattr("out_dtype", "INT2")
-            operator.set_nodeattr("out_scale", 1.0)
-            operator.set_nodeattr("out_bias", -1.0)
-        return model.transform(InferDataTypes()), False
-
-
-class BipolarToBit(Transformation):
-    """Let thresholds that give −1 or +1 count 0 or 1, as FINN's hardware layer carries BIPOLAR."""
-
-    def apply(self, model):
-        """Apply to the whole graph at once."""
-        for operator in _bipolar_thresholds(model):
-            operator.set_nodeattr("out_scale", 1.0)
-            operator.set_nodeattr("out_bias", 0.0)
-        return model, False
-
-
-class BipolarWeightsToInt2(Transformation):
-    """Say of weights of ±1 that they are INT2, so that FINN's execution multiplies.
-
-    With both operands BIPOLAR it counts matches instead. The LUT unit stores a bit all the same:
-    ``MVAU_rtl.minimize_weight_bit_width`` goes by the values.
-    """
-
-    def apply(self, model):
-        """Apply to the whole graph at once."""
-        for node in model.get_nodes_by_op_type("MatMul"):
-            if model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
-                model.set_tensor_datatype(node.input[1], DataType["INT2"])
-        return model.transform(InferDataTypes()), False
-
-
-def _bipolar_thresholds(model: ModelWrapper) -> list:
-    operators = [getCustomOp(node) for node in model.get_nodes_by_op_type("MultiThreshold")]
-    return [o for o in operators if o.get_nodeattr("out_dtype") == "BIPOLAR"]
-
-
 def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, HostQuantiser]:
     """Streamline a QONNX model and infer FINN's hardware layers.
 
@@ -165,13 +124,15 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     """
     for step in (
         ConvertQONNXtoFINN(),
+        MeanToGlobalPool(),
         Streamline(),
+        # a scale in front of a fork goes into each branch, and out of both operands of an addition
+        MoveLinearPastFork(),
+        MoveLinearPastEltwiseAdd(),
+        Streamline(),
+        InferGlobalAccPoolLayer(),
         LowerConvsToMatMul(),
-        # the second moves the layout past thresholds that the first left in front of a pooling
-        MakeMaxPoolNHWC(),
-        AbsorbTransposeIntoMultiThreshold(),
-        MakeMaxPoolNHWC(),
-        AbsorbConsecutiveTransposes(),
+        ChannelsLast(),
         Streamline(),
         AbsorbScalarMulAddIntoTopK(),
         BipolarWeightsToInt2(),
@@ -187,7 +148,11 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         InferQuantizedMatrixVectorActivation(),
         InferLabelSelectLayer(),
         InferPool(),
+        GlobalPoolToPool(),
+        RejectPaddedBits(),
         InferConvInpGen(),
+        InferAddStreams(),
+        InferDuplicateStreamsLayer(),
         RemoveCNVtoFCFlatten(),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
@@ -234,7 +199,10 @@ def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
 
 
 SUPPORTED: Sequence[str] = (
+    "AddStreams",
     "ConvolutionInputGenerator",
+    "DuplicateStreams",
+    "FMPadding",
     "LabelSelect",
     "MVAU",
     "Pool",

@@ -25,6 +25,7 @@ def initialise(build_dir: Path) -> None:
         DuplicateStreams_rtl,
         LabelSelect_rtl,
         Pool_rtl,
+        StreamingFIFO_rtl,
     )
     from flow.compile.tap_operator import NoiseTap, NoiseTap_rtl
     from flow.compile.thresholding import Thresholding_rtl
@@ -38,6 +39,7 @@ def initialise(build_dir: Path) -> None:
         MVAU_rtl,
         NoiseTap_rtl,
         Pool_rtl,
+        StreamingFIFO_rtl,
         Thresholding_rtl,
     ):
         rtl_layers.custom_op[operator.__name__] = operator

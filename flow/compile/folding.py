@@ -49,13 +49,14 @@ _GENERATOR = "ConvolutionInputGenerator"
 
 
 class FoldChain(Transformation):
-    """Fold a chain of layers to a number of cycles per image.
+    """Fold a graph of layers to a number of cycles per image.
 
     A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and of
     equal choices the fewest rows (PE): a row's elements are counted in one operation. A convolution
-    gives few outputs a cycle, so what follows a unit up to the next takes the fewest lanes that
-    reach the target: a tap's lanes are much logic. A sliding-window generator takes the SIMD of the
-    unit it feeds, which then divides the channels. Seams of unlike width get FINN's converter.
+    gives few outputs a cycle, so what lies between units, forks and additions too, takes the fewest
+    lanes that reach the target: a tap's lanes are much logic. A sliding-window generator takes the
+    SIMD of the unit it feeds, which then divides the channels. Seams of unlike width get FINN's
+    converter.
 
     Args:
         cycles: target of cycles per image; ``default_cycles`` when None.
@@ -76,20 +77,12 @@ class FoldChain(Transformation):
         units = [node for node in model.graph.node if _kind(node) == "MVAU"]
         for node in units:
             _fold_unit(model, node, cycles)
-        # in front of the first unit, the elements it takes
-        lanes = getCustomOp(units[0]).get_nodeattr("SIMD")
-        stretch: list = []
         for node in model.graph.node:
-            operator = getCustomOp(node)
-            if _kind(node) == "MVAU":
-                _narrow(stretch, lanes, cycles)
-                lanes, stretch = operator.get_nodeattr("PE"), []
-            elif _feeds_unit(model, node):
+            if _feeds_unit(model, node):
                 unit = getCustomOp(model.find_consumer(node.output[0]))
-                operator.set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
-            else:
-                stretch.append(operator)
-        _narrow(stretch, lanes, cycles)
+                getCustomOp(node).set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
+        for stretch in _stretches(model):
+            _narrow([getCustomOp(node) for node in stretch], _lanes(model, stretch), cycles)
         if self.nodes is not None:
             folding_file.apply(model, self.nodes)
         return model.transform(InsertDWC()), False
@@ -114,12 +107,50 @@ def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
     operator.set_nodeattr("SIMD", simd)
 
 
-def _narrow(stretch: list, lanes: int, cycles: int) -> None:
-    """Give operators the fewest lanes, a divisor of ``lanes``, with which all reach the target."""
-    for few in _divisors(lanes):
+def _stretches(model: ModelWrapper) -> list[list]:
+    """Return the nodes between units, and in front of the first, that streams join."""
+    stretches: list[list] = []
+    for node in model.graph.node:
+        if _kind(node) == "MVAU" or _feeds_unit(model, node):
+            continue
+        apart, joined = [], [node]
+        for stretch in stretches:
+            given = {name for one in stretch for name in one.output}
+            if given.isdisjoint(node.input):
+                apart.append(stretch)
+            else:
+                joined = [*stretch, *joined]
+        stretches = [*apart, joined]
+    return stretches
+
+
+def _lanes(model: ModelWrapper, stretch: list) -> list[int]:
+    """Return the lanes a stretch may have, the best first.
+
+    Divisors of what the units in front give, or in front of the first unit those of what it takes,
+    need no uneven width converter; the rest of the divisors of its channels are for a stretch that
+    is slower, as padding is.
+    """
+    channels = getCustomOp(stretch[0]).get_normal_output_shape()[-1]
+    units = [
+        getCustomOp(producer).get_nodeattr("PE")
+        for node in stretch
+        for producer in model.find_direct_predecessors(node) or []
+        if _kind(producer) == "MVAU"
+    ]
+    if not units:
+        first = next(node for node in model.graph.node if _kind(node) == "MVAU")
+        units = [getCustomOp(first).get_nodeattr("SIMD")]
+    even = math.gcd(*units)
+    return [*_divisors(even), *(d for d in _divisors(channels) if d > even)]
+
+
+def _narrow(stretch: list, lanes: list[int], cycles: int) -> None:
+    """Give operators the first of ``lanes`` with which all reach the target, or the last."""
+    for few in lanes:
         for operator in stretch:
-            name = "SIMD" if _kind(operator.onnx_node) == _GENERATOR else "PE"
-            operator.set_nodeattr(name, few)
+            types = operator.get_nodeattr_types()
+            operator.set_nodeattr("PE" if "PE" in types else "SIMD", few)
         if all(operator.get_exp_cycles() <= cycles for operator in stretch):
             return
 

@@ -1,4 +1,4 @@
-"""FINN's operators that FINN has in HLS alone, as RTL.
+"""FINN's operators as RTL, which FINN has in HLS alone or, FIFOs, not for Verilator.
 
 FINN's passes find them by name (``finn_setup.initialise``).
 """
@@ -9,6 +9,7 @@ from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
 from finn.custom_op.fpgadataflow.pool import Pool
+from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from qonnx.core.datatype import DataType
 
 from flow.compile.kernel import Kernel
@@ -152,3 +153,17 @@ class AddStreams_rtl(Kernel, AddStreams):
             "B_SIGNED": int(b.signed()),
             "OUT_WIDTH": self.out_dtype.bitwidth(),
         }
+
+
+class StreamingFIFO_rtl(Kernel, StreamingFIFO):
+    """``hw/kernels/stream_fifo.sv``.
+
+    FINN's own does not elaborate under Verilator, and where FINN simulates, it takes a queue
+    without end, which would hide a FIFO that is too shallow.
+    """
+
+    sources = ("kernels/stream_fifo.sv",)
+
+    def parameters(self):
+        """Return the module's parameters."""
+        return {"DEPTH": self.get_nodeattr("depth"), "WIDTH": self.get_instream_width()}

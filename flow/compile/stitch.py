@@ -26,9 +26,12 @@ class _Node:
     name: str
     module: str
     kind: str
-    in_bits: int
-    out_bits: int
+    inputs: dict[str, int]
+    """Bits of a beat by the tensor's name, which is the stream's, in the order of the ports."""
+    outputs: dict[str, int]
     weight_bits: int
+    tap: int
+    """Of a tap its place among the taps in the order of the data."""
 
 
 def stitch(model: ModelWrapper, folder: Path) -> list[Path]:
@@ -99,18 +102,30 @@ def _copy_memories(node, data: Path) -> None:
 
 
 def _nodes(model: ModelWrapper) -> list[_Node]:
+    numbers = sorted(
+        getCustomOp(node).get_nodeattr("Site")
+        for node in model.get_nodes_by_op_type("NoiseTap_rtl")
+    )
     found = []
     for node in model.graph.node:
         operator = getCustomOp(node)
-        mvau = node.op_type.startswith("MVAU")
+        kind = node.op_type.removesuffix("_rtl")
+        streams = [name for name in node.input if model.get_initializer(name) is None]
         found.append(
             _Node(
                 name=node.name,
                 module=operator.get_nodeattr("gen_top_module"),
-                kind=node.op_type.removesuffix("_rtl"),
-                in_bits=whole_bytes(operator.get_instream_width(0)),
-                out_bits=whole_bytes(operator.get_outstream_width(0)),
-                weight_bits=whole_bytes(operator.get_instream_width(1)) if mvau else 0,
+                kind=kind,
+                inputs={
+                    name: whole_bytes(operator.get_instream_width(i))
+                    for i, name in enumerate(streams)
+                },
+                outputs={
+                    name: whole_bytes(operator.get_outstream_width(i))
+                    for i, name in enumerate(node.output)
+                },
+                weight_bits=whole_bytes(operator.get_instream_width(1)) if kind == "MVAU" else 0,
+                tap=numbers.index(operator.get_nodeattr("Site")) if kind == "NoiseTap" else -1,
             )
         )
     return found
@@ -119,10 +134,20 @@ def _nodes(model: ModelWrapper) -> list[_Node]:
 def top_text(model: ModelWrapper) -> str:
     """Return the top: FINN's ports, the taps' settings bus, digests, and the scores' stream.
 
-    The scores are the stream into label select, shown for observation only.
+    The streams bear the names of FINN's tensors. The scores are the stream into label select,
+    shown for observation only.
     """
     nodes = _nodes(model)
-    taps = [node for node in nodes if node.kind == "NoiseTap"]
+    taps = sum(node.kind == "NoiseTap" for node in nodes)
+    entry, end = model.graph.input[0].name, model.graph.output[0].name
+    taken = {name: bits for node in nodes for name, bits in node.inputs.items()}
+    given = {name: bits for node in nodes for name, bits in node.outputs.items()}
+    for name in taken.keys() & given.keys():
+        assert given[name] == taken[name], (
+            f"stream {name} has {given[name]} bits a beat where it is given, "
+            f"{taken[name]} where it is taken"
+        )
+    (scores,) = nodes[-1].inputs
     lines = [
         "// Generated: the nodes of one accelerator, wired.",
         f"module {TOP} (",
@@ -130,45 +155,38 @@ def top_text(model: ModelWrapper) -> str:
         "    input  logic ap_rst_n,",
         "    input  logic in0_V_TVALID,",
         "    output logic in0_V_TREADY,",
-        f"    input  logic [{nodes[0].in_bits - 1}:0] in0_V_TDATA,",
+        f"    input  logic [{taken[entry] - 1}:0] in0_V_TDATA,",
         "    output logic out0_V_TVALID,",
         "    input  logic out0_V_TREADY,",
-        f"    output logic [{nodes[-1].out_bits - 1}:0] out0_V_TDATA,",
+        f"    output logic [{given[end] - 1}:0] out0_V_TDATA,",
         "    input  logic        cfg_valid,",
         "    input  logic [7:0]  cfg_site,",
         "    input  logic [3:0]  cfg_addr,",
         "    input  logic [31:0] cfg_data,",
-        f"    output logic [{len(taps) - 1}:0] cfg_pending,",
-        f"    output logic [{len(taps) - 1}:0] digest_valid,",
-        f"    output logic [{len(taps) - 1}:0][31:0] digest,",
+        f"    output logic [{taps - 1}:0] cfg_pending,",
+        f"    output logic [{taps - 1}:0] digest_valid,",
+        f"    output logic [{taps - 1}:0][31:0] digest,",
         "    output logic scores_valid,",
-        f"    output logic [{nodes[-1].in_bits - 1}:0] scores_data",
+        f"    output logic [{taken[scores] - 1}:0] scores_data",
         ");",
     ]
-    for index, node in enumerate(nodes):
+    for name, bits in (taken | given).items():
         lines += [
-            f"  logic s{index}_valid, s{index}_ready;",
-            f"  logic [{node.in_bits - 1}:0] s{index}_data;",
+            f"  logic {name}_valid, {name}_ready;",
+            f"  logic [{bits - 1}:0] {name}_data;",
         ]
-    last = len(nodes)
     lines += [
-        f"  logic s{last}_valid, s{last}_ready;",
-        f"  logic [{nodes[-1].out_bits - 1}:0] s{last}_data;",
-        "  assign s0_valid = in0_V_TVALID;",
-        "  assign s0_data = in0_V_TDATA;",
-        "  assign in0_V_TREADY = s0_ready;",
-        f"  assign out0_V_TVALID = s{last}_valid;",
-        f"  assign out0_V_TDATA = s{last}_data;",
-        f"  assign s{last}_ready = out0_V_TREADY;",
-        f"  assign scores_valid = s{last - 1}_valid && s{last - 1}_ready;",
-        f"  assign scores_data = s{last - 1}_data;",
+        f"  assign {entry}_valid = in0_V_TVALID;",
+        f"  assign {entry}_data = in0_V_TDATA;",
+        f"  assign in0_V_TREADY = {entry}_ready;",
+        f"  assign out0_V_TVALID = {end}_valid;",
+        f"  assign out0_V_TDATA = {end}_data;",
+        f"  assign {end}_ready = out0_V_TREADY;",
+        f"  assign scores_valid = {scores}_valid && {scores}_ready;",
+        f"  assign scores_data = {scores}_data;",
     ]
-    for index, node in enumerate(nodes):
-        assert index == 0 or node.in_bits == nodes[index - 1].out_bits, (
-            f"{nodes[index - 1].name} gives {nodes[index - 1].out_bits} bits a beat, "
-            f"{node.name} takes {node.in_bits}"
-        )
-        lines += _instance(index, node, taps)
+    for node in nodes:
+        lines += _instance(node)
     lines += ["endmodule", ""]
     return "\n".join(lines)
 
@@ -184,38 +202,41 @@ def _idle_axilite() -> str:
     return ", ".join(ports)
 
 
-def _instance(index: int, node: _Node, taps: list[_Node]) -> list[str]:
-    """Write one node, between stream ``index`` and the next."""
+def _instance(node: _Node) -> list[str]:
+    """Write one node between its streams."""
     lines = []
     ports = [".ap_clk(ap_clk)", ".ap_rst_n(ap_rst_n)"]
     if node.kind == "MVAU":
         lines += [
-            f"  logic w{index}_valid, w{index}_ready;",
-            f"  logic [{node.weight_bits - 1}:0] w{index}_data;",
+            f"  logic {node.name}_weights_valid, {node.name}_weights_ready;",
+            f"  logic [{node.weight_bits - 1}:0] {node.name}_weights_data;",
             f"  {node.name}_memstream_wrapper u_{node.name}_weights (",
             "      .ap_clk(ap_clk), .ap_clk2x(ap_clk), .ap_rst_n(ap_rst_n),",
             f"      {_idle_axilite()}, .s_axilite_AWPROT('0), .s_axilite_ARPROT('0),",
             "      .s_axis_0_tready(), .s_axis_0_tvalid(1'b0), .s_axis_0_tdata('0),",
-            f"      .m_axis_0_tready(w{index}_ready), .m_axis_0_tvalid(w{index}_valid),",
-            f"      .m_axis_0_tdata(w{index}_data)",
+            f"      .m_axis_0_tready({node.name}_weights_ready),",
+            f"      .m_axis_0_tvalid({node.name}_weights_valid),",
+            f"      .m_axis_0_tdata({node.name}_weights_data)",
             "  );",
         ]
         ports += [
             ".ap_clk2x(ap_clk)",
-            f".in1_V_TVALID(w{index}_valid)",
-            f".in1_V_TREADY(w{index}_ready)",
-            f".in1_V_TDATA(w{index}_data)",
+            f".in1_V_TVALID({node.name}_weights_valid)",
+            f".in1_V_TREADY({node.name}_weights_ready)",
+            f".in1_V_TDATA({node.name}_weights_data)",
         ]
+    if node.kind == "FMPadding":
+        ports += [_idle_axilite()]
     if node.kind == "NoiseTap":
-        tap = taps.index(node)
         ports += [".cfg_valid(cfg_valid)", ".cfg_site(cfg_site)", ".cfg_addr(cfg_addr)"]
-        ports += [".cfg_data(cfg_data)", f".cfg_pending(cfg_pending[{tap}])"]
-        ports += [f".digest_valid(digest_valid[{tap}])", f".digest(digest[{tap}])"]
-    for side, stream in (("in0", index), ("out0", index + 1)):
-        ports += [
-            f".{side}_V_TVALID(s{stream}_valid)",
-            f".{side}_V_TREADY(s{stream}_ready)",
-            f".{side}_V_TDATA(s{stream}_data)",
-        ]
+        ports += [".cfg_data(cfg_data)", f".cfg_pending(cfg_pending[{node.tap}])"]
+        ports += [f".digest_valid(digest_valid[{node.tap}])", f".digest(digest[{node.tap}])"]
+    for side, streams in (("in", node.inputs), ("out", node.outputs)):
+        for i, name in enumerate(streams):
+            ports += [
+                f".{side}{i}_V_TVALID({name}_valid)",
+                f".{side}{i}_V_TREADY({name}_ready)",
+                f".{side}{i}_V_TDATA({name}_data)",
+            ]
     body = ",\n".join(f"      {port}" for port in ports)
     return [*lines, f"  {node.module} u_{node.name} (", body, "  );"]

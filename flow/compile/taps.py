@@ -1,6 +1,6 @@
 """Insert noise taps on the stream edges of a graph of hardware layers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
@@ -31,36 +31,33 @@ class InsertNoiseTaps(Transformation):
     with F fractional bits compares as in real arithmetic.
 
     Args:
-        all_sites: every site of the network in the order of the data; the place in this list is
-            the site's number in the noise counter.
+        edges: the graph's tensor at every site of the network, in the order of the data; the place
+            in this list is the site's number in the noise counter.
         tapped: the sites to put taps on.
         input_levels: smallest and largest value of the integer input stream, and its grid.
     """
 
     def __init__(
-        self, all_sites: Sequence[str], tapped: Iterable[str], input_levels: tuple[int, int, int]
+        self,
+        edges: Mapping[str, str],
+        tapped: Iterable[str],
+        input_levels: tuple[int, int, int],
     ) -> None:
         super().__init__()
-        self.all_sites = list(all_sites)
+        self.edges = edges
         self.tapped = set(tapped)
         self.input_levels = input_levels
 
     def apply(self, model):
         """Apply to the whole graph at once."""
-        accumulators = iter(s for s in self.all_sites if s.endswith(".acc"))
-        layer = ""
-        if "input" in self.tapped:
-            first = model.graph.node[0]
-            self._insert_activation_tap(model, first.input[0], "input", *self.input_levels)
-        for node in [n for n in model.graph.node if n.op_type != "NoiseTap"]:
-            if node.op_type == "MVAU":
-                site = next(accumulators)
-                layer = site.removesuffix(".acc")
-                if site in self.tapped:
-                    self._insert_accumulator_tap(model, node, site)
-            elif node.op_type == "Thresholding" and f"{layer}.act" in self.tapped:
-                edge = _behind_pooling(model, node.output[0])
-                self._insert_activation_tap(model, edge, f"{layer}.act", *_levels(model, node))
+        for site, edge in self.edges.items():
+            if site not in self.tapped:
+                continue
+            if site.endswith(".acc"):
+                self._insert_accumulator_tap(model, edge, site)
+            else:
+                levels = self.input_levels if site == "input" else _levels(model, edge)
+                self._insert_activation_tap(model, edge, site, *levels)
         for step in (
             GiveUniqueNodeNames(),
             GiveReadableTensorNames(),
@@ -72,11 +69,10 @@ class InsertNoiseTaps(Transformation):
             getCustomOp(node).minimize_weight_bit_width(model)
         return model, False
 
-    def _insert_accumulator_tap(self, model, node, site: str) -> None:
-        edge = node.output[0]
+    def _insert_accumulator_tap(self, model: ModelWrapper, edge: str, site: str) -> None:
         consumer = model.find_consumer(edge)
         if consumer is None:
-            raise UserError(f"node {node.name}: nothing reads its accumulator, so no tap fits")
+            raise UserError(f"site {site}: nothing reads its accumulator, so no tap fits")
         if consumer.op_type == "Thresholding":
             thresholds = model.get_initializer(consumer.input[1]) * np.float32(2**FRACTION_BITS)
             model.set_initializer(consumer.input[1], thresholds)
@@ -118,25 +114,20 @@ class InsertNoiseTaps(Transformation):
             OutMin=bounds[0],
             OutMax=bounds[1],
             SiteName=site,
-            Site=self.all_sites.index(site),
+            Site=list(self.edges).index(site),
             **attributes,
         )
         index = list(model.graph.node).index(consumer)
-        consumer.input[0] = noisy
+        consumer.input[list(consumer.input).index(edge)] = noisy
         model.graph.node.insert(index, tap)
 
 
-def _behind_pooling(model: ModelWrapper, edge: str) -> str:
-    """Return the edge behind a pooling that reads ``edge``, or ``edge`` itself where none does."""
-    generator = model.find_consumer(edge)
-    if generator is None or generator.op_type != "ConvolutionInputGenerator":
-        return edge
-    pool = model.find_consumer(generator.output[0])
-    return pool.output[0] if pool.op_type == "Pool" else edge
-
-
-def _levels(model: ModelWrapper, node) -> tuple[int, int, int]:
-    """Return the smallest and the largest output of a Thresholding, and its grid."""
+def _levels(model: ModelWrapper, edge: str) -> tuple[int, int, int]:
+    """Return smallest and largest value of activations, and the step between values."""
+    node = model.find_producer(edge)
+    while node.op_type != "Thresholding":
+        # a pooling and its windows, which keep them
+        node = model.find_producer(node.input[0])
     if getCustomOp(node).get_output_datatype() == DataType["BIPOLAR"]:
         return -1, 1, 2
     low = getCustomOp(node).get_nodeattr("ActVal")

@@ -1,0 +1,204 @@
+"""Passes over the graph that FINN lacks, between its own."""
+
+import numpy as np
+from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
+    InferElementwiseBinaryOperation,
+)
+from finn.transformation.streamline.absorb import (
+    AbsorbConsecutiveTransposes,
+    AbsorbTransposeIntoMultiThreshold,
+)
+from finn.transformation.streamline.reorder import (
+    MakeMaxPoolNHWC,
+    MoveTransposePastFork,
+    MoveTransposePastJoinAdd,
+)
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.infer_data_layouts import InferDataLayouts
+from qonnx.transformation.infer_datatypes import InferDataTypes
+
+from flow.errors import UserError
+
+
+class BipolarToInt2(Transformation):
+    """Carry streams of ±1 as INT2, for FINN's DSP unit, which takes at least two bits.
+
+    A threshold t that gives −1 or +1 becomes the pair (t, t) with bias −1, since
+    −1 + [x ≥ t] + [x ≥ t] is −1 or +1.
+    """
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
+        for operator in _bipolar_thresholds(model):
+            thresholds = model.get_initializer(operator.onnx_node.input[1])
+            model.set_initializer(operator.onnx_node.input[1], np.repeat(thresholds, 2, axis=-1))
+            operator.set_nodeattr("out_dtype", "INT2")
+            operator.set_nodeattr("out_scale", 1.0)
+            operator.set_nodeattr("out_bias", -1.0)
+        return model.transform(InferDataTypes()), False
+
+
+class BipolarToBit(Transformation):
+    """Let thresholds that give −1 or +1 count 0 or 1, as FINN's hardware layer carries BIPOLAR."""
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
+        for operator in _bipolar_thresholds(model):
+            operator.set_nodeattr("out_scale", 1.0)
+            operator.set_nodeattr("out_bias", 0.0)
+        return model, False
+
+
+class BipolarWeightsToInt2(Transformation):
+    """Say of weights of ±1 that they are INT2, so that FINN's execution multiplies.
+
+    With both operands BIPOLAR it counts matches instead. The LUT unit stores a bit all the same:
+    ``MVAU_rtl.minimize_weight_bit_width`` goes by the values.
+    """
+
+    def apply(self, model):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("MatMul"):
+            if model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
+                model.set_tensor_datatype(node.input[1], DataType["INT2"])
+        return model.transform(InferDataTypes()), False
+
+
+def _bipolar_thresholds(model: ModelWrapper) -> list:
+    operators = [getCustomOp(node) for node in model.get_nodes_by_op_type("MultiThreshold")]
+    return [o for o in operators if o.get_nodeattr("out_dtype") == "BIPOLAR"]
+
+
+class MeanToGlobalPool(Transformation):
+    """Give a mean over the whole image the name FINN knows it by."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("ReduceMean"):
+            axes = model.get_initializer(node.input[1])
+            shape = model.get_tensor_shape(node.input[0])
+            if len(shape) == 4 and {int(axis) % 4 for axis in axes} == {2, 3}:
+                node.op_type = "GlobalAveragePool"
+                del node.input[1:], node.attribute[:]
+        return model.transform(InferDataLayouts()), False
+
+
+class GlobalPoolToPool(Transformation):
+    """Sum over the whole image with FINN's Pool, for which there is RTL, on one window."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("GlobalAccPool"):
+            operator = getCustomOp(node)
+            channels = operator.get_nodeattr("NumChannels")
+            _, height, width = operator.get_nodeattr("numInputVectors")
+            window = model.make_new_valueinfo_name()
+            shape = [1, 1, 1, height * width * channels]
+            model.graph.value_info.append(
+                helper.make_tensor_value_info(window, TensorProto.FLOAT, shape)
+            )
+            datatype = operator.get_input_datatype()
+            model.set_tensor_datatype(window, datatype)
+            generator = helper.make_node(
+                "Im2Col",
+                [node.input[0]],
+                [window],
+                domain="qonnx.custom_op.general",
+                stride=[1, 1],
+                kernel_size=[height, width],
+                depthwise=1,
+                input_shape=f"(1,{height},{width},{channels})",
+            )
+            pool = helper.make_node(
+                "Pool",
+                [window],
+                node.output,
+                domain="finn.custom_op.fpgadataflow",
+                backend="fpgadataflow",
+                InputDataType=datatype.name,
+                OutputDataType=operator.get_output_datatype().name,
+                Channels=channels,
+                PE=channels,
+                KernelSize=[height, width],
+                Function="AccPool",
+                OutImgDims=[1, 1],
+            )
+            index = list(model.graph.node).index(node)
+            model.graph.node.remove(node)
+            model.graph.node.insert(index, generator)
+            model.graph.node.insert(index + 1, pool)
+        return model, False
+
+
+class ChannelsLast(Transformation):
+    """Move the transposes that lowering leaves past forks and additions, until they meet."""
+
+    def apply(self, model: ModelWrapper):
+        """Do one round, which brings a transpose past one addition; FINN repeats it."""
+        before = len(model.get_nodes_by_op_type("Transpose"))
+        for step in (
+            MakeMaxPoolNHWC(),
+            AbsorbTransposeIntoMultiThreshold(),
+            # past thresholds that the first left in front of a pooling
+            MakeMaxPoolNHWC(),
+            MoveTransposePastFork(),
+            AbsorbConsecutiveTransposes(),
+            MoveTransposePastJoinAdd(),
+        ):
+            model = model.transform(step)
+        return model, len(model.get_nodes_by_op_type("Transpose")) < before
+
+
+class RejectPaddedBits(Transformation):
+    """Refuse what FINN's padding cannot hold.
+
+    Raises:
+        UserError: a convolution pads a stream without 0; the message names the node.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Look at the whole graph; it stays as it is."""
+        for node in model.get_nodes_by_op_type("Im2Col"):
+            pads = any(getCustomOp(node).get_nodeattr("pad_amount"))
+            if pads and not model.get_tensor_datatype(node.input[0]).allowed(0):
+                raise UserError(
+                    f"node {node.name} pads a stream of −1 and 1 with 0: quantise it in 2 bits or "
+                    "more, or do without padding"
+                )
+        return model, False
+
+
+class InferAddStreams(Transformation):
+    """Turn additions of two integer streams into hardware layers.
+
+    Raises:
+        UserError: the operands are not integers of one scale; the message names the node.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+
+        def joins(model: ModelWrapper, node) -> bool:
+            return node.op_type == "Add" and model.is_join_node(node)
+
+        for node in model.graph.node:
+            if not joins(model, node):
+                continue
+            types = [model.get_tensor_datatype(name) for name in node.input]
+            if not all(one.is_integer() for one in types):
+                raise UserError(
+                    f"node {node.name} adds streams of unlike scales, not integers: quantise both "
+                    "operands with the same step"
+                )
+            if DataType["BIPOLAR"] in types:
+                raise UserError(
+                    f"node {node.name} adds a stream of −1 and 1: quantise it in 2 bits or more"
+                )
+        model = model.transform(InferElementwiseBinaryOperation(joins))
+        for node in model.get_nodes_by_op_type("ElementwiseAdd"):
+            node.op_type = "AddStreams"
+        return model.transform(InferDataTypes()), False
