@@ -23,9 +23,16 @@ def share(rows: int, step: int, work: Callable[[slice], None]) -> None:
         for part in parts:
             work(part)
         return
+    inference = torch.is_inference_mode_enabled()
+
+    def call(part: slice) -> None:
+        # the mode belongs to a thread, and tensors of one mode cannot be written in the other
+        with torch.inference_mode(inference):
+            work(part)
+
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, parts))
+            list(pool.map(call, parts))
     finally:
         torch.set_num_threads(threads)
