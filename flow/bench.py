@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from flow import checkpoint, data, simulate
-from flow.compile import Accelerator, compile_network
+from flow.compile import MVUS, Accelerator, compile_network
 from flow.fixed_point import TapSettings
 from flow.job import CALIBRATION_IMAGES, Settings, find_checkpoint
 from flow.models import evaluate
 from flow.noise import Noise
 from sim import runner
 
-IMAGES = 512
+MODEL_IMAGES = 2000
+"""Images of a measurement of golden and Brevitas."""
+MEMORY_IMAGES = 512
+MEMORY_CYCLES = 120_000
+"""A simulator's memory gets up to so many images, and so many clocks' worth of them, one at least."""
 PASSES = 8
 """How often a simulator runs the images of its memory in one measurement."""
 
@@ -47,30 +52,35 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
         the figures; ratios are of the same round.
     """
     network, _ = checkpoint.load(find_checkpoint(settings), settings.model)
-    found = data.load(settings.dataset, "test", 2000)
+    found = data.load(settings.dataset, "test", MODEL_IMAGES)
     inputs = data.to_input(found.images, network.image_shape)
-    accelerator = compile_network(
-        network,
-        inputs[:CALIBRATION_IMAGES],
-        **settings.target,
-        mvu=settings.mvu,
-        root=settings.build / "accelerators",
-    )
     root = settings.build / "sim"
-    bench = simulate.build(accelerator, root=root)
-    main = Path(runner.__file__).with_name("bare_main.cpp")
-    bare = simulate.build(accelerator, root=root, main=main)
-    stream = accelerator.quantise(inputs)
-    golden = accelerator.golden_model()
-    noisy = {
-        name: TapSettings.of(Noise.at("additive", 4 * site.scale), site.scale, 1)
-        for name, site in accelerator.sites.items()
+    accelerators = {
+        mvu: compile_network(
+            network,
+            inputs[:CALIBRATION_IMAGES],
+            **settings.target,
+            mvu=mvu,
+            root=settings.build / "accelerators",
+        )
+        for mvu in MVUS
     }
-    images = IMAGES // max(1, accelerator.manifest["cycles_per_image"] // 4096)
+    ours, finns = (accelerators[mvu] for mvu in MVUS)
+    cold = _figure("Verilator build, nothing stored", "s", [_cold_build(ours)])
+    benches = {mvu: simulate.build(built, root=root) for mvu, built in accelerators.items()}
+    main = Path(runner.__file__).with_name("bare_main.cpp")
+    bare = simulate.build(ours, root=root, main=main)
+    stream = ours.quantise(inputs)
+    golden = ours.golden_model()
+    noisy = _everywhere(ours)
     measures: dict[str, Callable[[], float]] = {
-        "RTL, cocotb, taps idle": lambda: _cocotb(accelerator, bench, stream[:images], {}),
-        "RTL, cocotb, taps active": lambda: _cocotb(accelerator, bench, stream[:images], noisy),
-        "RTL, bare C++ loop, taps idle": lambda: _bare(accelerator, bare, stream[:images]),
+        "RTL, cocotb, taps idle": lambda: _cocotb(ours, benches["lut"], stream, {}),
+        "RTL, cocotb, taps active": lambda: _cocotb(ours, benches["lut"], stream, noisy),
+        "RTL, bare C++ loop, taps idle": lambda: _bare(ours, bare, stream),
+        "RTL, cocotb, taps active, FINN's MVU": lambda: _cocotb(
+            finns, benches["dsp"], finns.quantise(inputs), _everywhere(finns)
+        ),
+        "golden, clean": lambda: _rate(len(stream), lambda: golden.run(stream)),
         "golden, noise on": lambda: _rate(len(stream), lambda: golden.run(stream, noisy)),
         "Brevitas, clean": lambda: _rate(len(inputs), lambda: evaluate(network, inputs)),
     }
@@ -81,12 +91,34 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     figures = [_figure(name, "images/s", values) for name, values in seen.items()]
     pairs = [
         ("RTL, cocotb, taps idle", "RTL, bare C++ loop, taps idle"),
+        ("RTL, cocotb, taps active", "RTL, cocotb, taps active, FINN's MVU"),
+        ("golden, clean", "Brevitas, clean"),
         ("golden, noise on", "Brevitas, clean"),
     ]
     for a, b in pairs:
         ratios = [x / y for x, y in zip(seen[a], seen[b], strict=True)]
         figures.append(_figure(f"{a} : {b}", "ratio", ratios))
-    return figures
+    return [*figures, cold]
+
+
+def _everywhere(accelerator: Accelerator) -> dict[str, TapSettings]:
+    """Return additive noise of 4 LSB at every tap."""
+    return {
+        name: TapSettings.of(Noise.at("additive", 4 * site.scale), site.scale, 1)
+        for name, site in accelerator.sites.items()
+    }
+
+
+def _cold_build(accelerator: Accelerator) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        simulate.build(accelerator, root=Path(folder))
+        return time.perf_counter() - started
+
+
+def _in_memory(accelerator: Accelerator, stream: Tensor) -> Tensor:
+    images = MEMORY_CYCLES // accelerator.manifest["cycles_per_image"]
+    return stream[: min(MEMORY_IMAGES, max(1, images))]
 
 
 def _figure(name: str, unit: str, values: list[float]) -> Figure:
@@ -102,6 +134,7 @@ def _rate(images: int, work: Callable[[], object]) -> float:
 
 def _cocotb(accelerator: Accelerator, simulation, stream, noise) -> float:
     """Return images a second between the first clock and the last, start-up left out."""
+    stream = _in_memory(accelerator, stream)
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         simulate.start_job(accelerator, stream, [noise] * PASSES, workdir)
@@ -111,6 +144,7 @@ def _cocotb(accelerator: Accelerator, simulation, stream, noise) -> float:
 
 
 def _bare(accelerator: Accelerator, simulation, stream) -> float:
+    stream = _in_memory(accelerator, stream)
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         simulate.start_job(accelerator, stream, [{}], workdir)

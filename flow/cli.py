@@ -93,7 +93,6 @@ def train(**options: Any) -> None:
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
 @click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
 @click.option("--folding", default="", help="FINN folding file, in place of such a target.")
-@click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds behind each median.")
 def bench(rounds: int, **options: Any) -> None:
     """Measure the speed of the simulation and of the models, side by side.
@@ -107,8 +106,8 @@ def bench(rounds: int, **options: Any) -> None:
     for name in ("what", "median", "smallest", "largest", "unit"):
         table.add_column(name, justify="left" if name in ("what", "unit") else "right")
     for figure in benchmark.run(job.Settings(**options), rounds):
-        digits = ",.0f" if figure.unit == "images/s" else ".2f"
-        values = (f"{v:{digits}}" for v in (figure.median, figure.low, figure.high))
+        found = (figure.median, figure.low, figure.high)
+        values = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in found)
         table.add_row(figure.name, *values, figure.unit)
     console.print(table)
 
