@@ -24,7 +24,7 @@ MODEL_IMAGES = 2000
 """Images of a measurement of golden and Brevitas."""
 MEMORY_IMAGES = 512
 MEMORY_CYCLES = 120_000
-"""A simulator's memory gets up to so many images, and so many clocks' worth of them, one at least."""
+"""A simulator's memory gets up to so many images, and so many clocks' worth, one at least."""
 PASSES = 8
 """How often a simulator runs the images of its memory in one measurement."""
 

@@ -37,6 +37,8 @@ IMAGES = 2000
 CALIBRATION_IMAGES = 200
 LEVEL_IMAGES = 1000
 """Images behind each step of the search for levels."""
+SMALL = 4096
+"""Cycles per image up to which a network is small."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
 
@@ -58,10 +60,10 @@ class Settings:
     images: int | None = None
     """Test images of a point in software and in the golden model; when not given, 2,000, or all
     where a set has fewer."""
-    draws: int = 4
-    """Independent noise draws of a point in software and in the golden model."""
-    hw_images: int = 128
-    """Test images of a point in RTL."""
+    draws: int | None = None
+    """Independent noise draws of a point in software and in the golden model; see `Effort`."""
+    hw_images: int | None = None
+    """Test images of a point in RTL; see `Effort`."""
     sites: str = ""
     """Names with commas between; every ``.acc`` site when empty."""
     seed: int = 0
@@ -107,6 +109,28 @@ class Settings:
         return {"cycles": target.cycles, "fps": target.fps, "nodes": target.nodes}
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured for a point."""
+
+    draws: int
+    """Noise draws in software and in the golden model."""
+    hw_images: int
+    """Images in RTL."""
+
+    @classmethod
+    def of(cls, settings: Settings, cycles: int, images: int) -> "Effort":
+        """Return what the user asked for, and else what takes minutes.
+
+        Args:
+            settings: the user's choice.
+            cycles: of the accelerator, per image: a small network gets more.
+            images: how many there are.
+        """
+        draws, hw_images = (4, 128) if cycles <= SMALL else (1, 64)
+        return cls(settings.draws or draws, settings.hw_images or min(hw_images, images))
+
+
 class _Clock:
     """Seconds of each stage."""
 
@@ -150,7 +174,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
                 f"{settings.images} images were asked for, {found.source} has {len(found)}: ask "
                 "for fewer"
             )
-        if settings.hw_images > len(found):
+        if (settings.hw_images or 0) > len(found):
             raise UserError(
                 f"hw_images is {settings.hw_images}, more than the {len(found)} images: RTL points "
                 "are compared with golden ones on the same images"
@@ -186,14 +210,15 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         store=points,
         identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
     )
-    with clock.stage("L0"):
-        level_zero = _level_zero(walk, tell)
-    with clock.stage("levels"):
-        places = _places(settings, walk, sites, tell)
+    effort = Effort.of(settings, accelerator.manifest["cycles_per_image"], len(found))
     with ThreadPoolExecutor(1) as pool:
         # the compiler works while the sides that need no simulator are measured
         tell("build simulator", 0, 1)
         building: Future = pool.submit(_build, accelerator, settings)
+        with clock.stage("L0"):
+            level_zero = _level_zero(walk, tell)
+        with clock.stage("levels"):
+            places = _places(settings, effort, walk, sites, tell)
         measured: list[Point] = []
         with clock.stage("golden"):
             measured += walk.run_golden(places, _counted("golden", len(places), tell))
@@ -204,7 +229,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         walk.simulation, clock.seconds["verilate"] = building.result()
         tell("build simulator", 1, 1)
     with clock.stage("rtl"):
-        rtl, speed = _rtl_side(settings, walk, places, folder, tell)
+        rtl, speed = _rtl_side(effort, settings.jobs, walk, places, folder, tell)
     measured += rtl
     clock.seconds["total"] = round(time.monotonic() - started, 2)
     result = summary.summarise(walk, measured, level_zero, speed) | {
@@ -266,7 +291,9 @@ def _level_zero(walk: Walk, tell: Report) -> summary.LevelZero:
     return summary.LevelZero(finn, labels)
 
 
-def _places(settings: Settings, walk: Walk, sites: list[str], tell: Report) -> list[Place]:
+def _places(
+    settings: Settings, effort: Effort, walk: Walk, sites: list[str], tell: Report
+) -> list[Place]:
     """List the points of the walk; a level beyond the registers is a UserError."""
     given = parse_levels(settings.levels)
     places = [Place("", 0.0)]
@@ -275,7 +302,7 @@ def _places(settings: Settings, walk: Walk, sites: list[str], tell: Report) -> l
         levels = given or _found_levels(walk, site)
         for level in levels:
             walk.settings(Place(site, level))
-        for draw in range(settings.draws):
+        for draw in range(effort.draws):
             places += [Place(site, sigma, draw) for sigma in levels]
     tell("find levels", len(sites), len(sites))
     return places
@@ -293,12 +320,12 @@ def _found_levels(walk: Walk, site: str) -> list[float]:
 
 
 def _rtl_side(
-    settings: Settings, walk: Walk, places: list[Place], folder: Path, tell: Report
+    effort: Effort, jobs: int, walk: Walk, places: list[Place], folder: Path, tell: Report
 ) -> tuple[list[Point], RtlSpeed]:
     places = [place for place in places if place.draw == 0]
     workdir = folder / "rtl"
     done = _counted("rtl", len(places), tell)
-    rtl, speed = walk.run_rtl(places, settings.hw_images, settings.jobs, workdir, done)
+    rtl, speed = walk.run_rtl(places, effort.hw_images, jobs, workdir, done)
     if not any(point.bit_mismatches for point in rtl):
         shutil.rmtree(workdir, ignore_errors=True)
     return rtl, speed
