@@ -7,8 +7,14 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile import FPGA_PART, _to_hardware_layers
-from flow.compile.folding import MULTIPLIERS, FoldChain, check_reached, default_cycles
+from flow.compile import FPGA_PART, _to_hardware_layers, folding_cost
+from flow.compile.folding import (
+    MULTIPLIERS,
+    FoldChain,
+    check_reached,
+    default_cycles,
+    fewest_cycles,
+)
 from flow.compile.folding_target import Target, read
 from flow.compile.units import ChooseUnits
 from flow.errors import UserError
@@ -50,10 +56,10 @@ def test_default_stays_within_its_multipliers_for_a_large_network(graph):
     for unit in units(graph):
         unit.set_nodeattr("MW", 1024)
         unit.set_nodeattr("MH", 1024)
-    assert default_cycles(graph) == 4 * 1024 * 1024 // MULTIPLIERS["dsp"]
+    assert fewest_cycles(graph) == 4 * 1024 * 1024 // MULTIPLIERS["dsp"]
     for unit in units(graph):
         unit.set_nodeattr("resType", "lut")
-    assert default_cycles(graph) == 4 * 1024 * 1024 // MULTIPLIERS["lut"]
+    assert fewest_cycles(graph) == 4 * 1024 * 1024 // MULTIPLIERS["lut"]
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +201,39 @@ def test_a_file_is_read_as_finn_reads_it(tmp_path):
     path = tmp_path / "folding.json"
     path.write_text(json.dumps(content))
     assert read(path) == content
+
+
+def modelled(model: ModelWrapper) -> float:
+    return folding_cost.nanoseconds(folding_cost.describe(getCustomOp(n)) for n in model.graph.node)
+
+
+def test_the_default_is_the_cheapest_of_many_targets(convolutions):
+    """With the converters that FINN puts in, which the search only foresees."""
+    best = modelled(convolutions.transform(FoldChain()))
+    others = [modelled(convolutions.transform(FoldChain(c))) for c in (700, 3000, 9000, 30000)]
+    assert best <= min(others)
+
+
+@pytest.mark.parametrize(("clock", "cheapest"), [(0.0, max), (1e6, min)])
+def test_the_search_weighs_clocks_against_work(convolutions, monkeypatch, clock, cheapest):
+    """Where a clock costs nothing, narrow nodes win; where it costs much, few clocks do."""
+    monkeypatch.setattr(folding_cost, "CLOCK_NS", clock)
+    monkeypatch.setattr(folding_cost, "IDLE_NS", 0.0)
+    # of a beat's width, more than in proportion
+    monkeypatch.setattr(folding_cost, "work", lambda entry: entry["folded_output"][-1] ** 3)
+    found = default_cycles(convolutions)
+    assert cheapest(found, 5000) == found
+
+
+def test_work_of_a_unit():
+    unit = {
+        "operator": "MVAU_rtl", "PE": 16, "SIMD": 64, "weight_type": "INT2", "input_type": "UINT2",
+        "output_type": "INT11", "folded_input": [9, 64], "folded_output": [4, 16], "cycles": 36,
+    }  # fmt: skip
+    # 2 · 2 counts of 64 bits a row, its sum, and 2048 bits of weights
+    assert folding_cost.work(unit) == 16 * 5 + 32
+    assert folding_cost.work(unit | {"SIMD": 3, "input_type": "INT8"}) == 16 * 3 + 1.5
+    assert folding_cost.clocks_at_work(unit) == 36
+    # a unit of DSP slices costs something in every clock
+    dsp = folding_cost.nanoseconds([unit | {"resType": "dsp"}])
+    assert dsp == 36 * (folding_cost.CLOCK_NS + folding_cost.IDLE_NS + folding_cost.DSP_NS * 1024)

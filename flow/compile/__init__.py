@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from flow.compile.finn_setup import initialise
+from flow.compile.folding_cost import describe
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
@@ -268,7 +269,7 @@ def _compile(
             raise UserError(f"node {node.name} became {node.op_type}: it has no RTL variant")
     sources = stitch(model, folder)
 
-    nodes = [_describe(node, getCustomOp(node)) for node in model.graph.node]
+    nodes = [describe(getCustomOp(node)) for node in model.graph.node]
     manifest = {
         "network": network.name,
         "image_shape": network.image_shape,
@@ -292,25 +293,6 @@ def _compile(
         ),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-
-
-def _describe(node, operator) -> dict:
-    """Describe one node for the manifest."""
-    folding = {
-        name: operator.get_nodeattr(name)
-        for name in ("PE", "SIMD", "resType", "depth")
-        if name in operator.get_nodeattr_types()
-    }
-    return {
-        "name": node.name,
-        "operator": node.op_type,
-        **folding,
-        "folded_input": [int(n) for n in operator.get_folded_input_shape()],
-        "folded_output": [int(n) for n in operator.get_folded_output_shape()],
-        "input_type": operator.get_input_datatype(0).name,
-        "output_type": operator.get_output_datatype().name,
-        "cycles": int(operator.get_exp_cycles()),
-    }
 
 
 def _site(tap, scales) -> Site:

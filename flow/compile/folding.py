@@ -8,17 +8,64 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
 from flow.compile import folding_file
+from flow.compile.folding_cost import describe, nanoseconds
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError
 
 FEWEST_CYCLES = 16
-MULTIPLIERS = {"lut": 4096, "dsp": 1024}
-"""Multipliers that the default folding spends on a whole network, by matrix-vector unit. More of
-them simulate faster, as each clock costs something of its own, but take longer to compile; FINN's
-DSP lanes take by far the longest."""
+MULTIPLIERS = {"lut": 8192, "dsp": 1024}
+"""Multipliers that the default folding spends at most on a whole network, by matrix-vector unit:
+they take long to compile, FINN's DSP lanes by far the longest."""
+SLOWEST = 50_000
+"""Cycles per image up to which the default is searched."""
+STEP = 1.2
+"""Ratio of one target tried to the next."""
 
 
 def default_cycles(model: ModelWrapper) -> int:
+    """Return the target of cycles per image that simulates fastest, as ``folding_cost`` has it.
+
+    Few cycles are best where clocks that find most nodes idle cost more than wide units that wait
+    for others; but no network gets more than ``MULTIPLIERS``.
+
+    Args:
+        model: each unit's ``resType`` is set; its folding is left at the last target tried.
+    """
+    least = fewest_cycles(model)
+    _fold(model, least)
+    # a generator gives a pixel of a window at most a cycle: wider units behind it would wait
+    bound = max(int(getCustomOp(node).get_exp_cycles()) for node in model.graph.node)
+    targets = [max(least, bound)]
+    while targets[-1] * STEP < SLOWEST:
+        targets.append(math.ceil(targets[-1] * STEP))
+    return min(targets, key=lambda cycles: _modelled(model, cycles))
+
+
+def _modelled(model: ModelWrapper, cycles: int) -> float:
+    """Fold to a target and return the modelled nanoseconds of an image, converters included."""
+    _fold(model, cycles)
+    entries = [describe(getCustomOp(node)) for node in model.graph.node]
+    described = {entry["name"]: entry for entry in entries}
+    for node in model.graph.node:
+        for tensor in node.output:
+            for consumer in model.find_consumers(tensor) or []:
+                given, taken = described[node.name], described[consumer.name]
+                if given["folded_output"][-1] != taken["folded_input"][-1]:
+                    entries.append(
+                        given
+                        | {
+                            "operator": "StreamingDataWidthConverter",
+                            "resType": None,
+                            "folded_input": given["folded_output"],
+                            "folded_output": taken["folded_input"],
+                            "input_type": given["output_type"],
+                            "cycles": 0,
+                        }
+                    )
+    return nanoseconds(entries)
+
+
+def fewest_cycles(model: ModelWrapper) -> int:
     """Return a target of cycles per image that keeps a network within ``MULTIPLIERS``.
 
     Args:
@@ -73,19 +120,23 @@ class FoldChain(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
-        cycles = default_cycles(model) if self.cycles is None else self.cycles
-        units = [node for node in model.graph.node if _kind(node) == "MVAU"]
-        for node in units:
-            _fold_unit(model, node, cycles)
-        for node in model.graph.node:
-            if _feeds_unit(model, node):
-                unit = getCustomOp(model.find_consumer(node.output[0]))
-                getCustomOp(node).set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
-        for stretch in _stretches(model):
-            _narrow([getCustomOp(node) for node in stretch], _lanes(model, stretch), cycles)
+        _fold(model, default_cycles(model) if self.cycles is None else self.cycles)
         if self.nodes is not None:
             folding_file.apply(model, self.nodes)
         return model.transform(InsertDWC()), False
+
+
+def _fold(model: ModelWrapper, cycles: int) -> None:
+    """Set every node's folding."""
+    units = [node for node in model.graph.node if _kind(node) == "MVAU"]
+    for node in units:
+        _fold_unit(model, node, cycles)
+    for node in model.graph.node:
+        if _feeds_unit(model, node):
+            unit = getCustomOp(model.find_consumer(node.output[0]))
+            getCustomOp(node).set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
+    for stretch in _stretches(model):
+        _narrow([getCustomOp(node) for node in stretch], _lanes(model, stretch), cycles)
 
 
 def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
