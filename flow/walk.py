@@ -168,10 +168,10 @@ class Walk:
                 return
             if site not in parts:
                 # sites come in the order of the data: what is clean at one is so at the next
-                before = [part for part in parts.values() if self.golden.taps[site] in part.layers]
-                parts[site] = self.golden.before(site, *before or [self.stream])
-                for other in parts.keys() - {site}:
-                    del parts[other]
+                tap, earlier = self.golden.taps[site], list(parts.values())
+                source = next((part for part in earlier if tap in part.layers), self.stream)
+                parts.clear()
+                parts[site] = self.golden.before(site, source)
             draws = self._samples(site, draw, len(self.inputs))
             for sigma in levels:
                 noise = self.settings(Place(site, sigma, draw))
@@ -194,8 +194,8 @@ class Walk:
         for (site, draw), group in missing.items():
             rows = measure(site, draw, [place.sigma for place in group])
             for place, labels in zip(group, rows, strict=True):
-                found[place] = self._point(side, place, labels)
-                self.store.put(keys[place], found[place])
+                point = found[place] = self._point(side, place, labels)
+                self.store.put(keys[place], point)
                 done(1)
         return [point for point in found.values() if point is not None]
 
