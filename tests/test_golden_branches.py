@@ -70,6 +70,20 @@ def test_a_part_holds_every_stream_across_the_cut_and_no_layer_that_noise_cannot
     ]
 
 
+def test_threads_do_not_change_streams_and_digests():
+    golden, seen = residual(), []
+    noise = {"main.acc": TapSettings.of(Noise.at("mixed", 4.0), 1.0, seed=4)}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        seen.append(Record(["last.acc.out"], list(golden.taps)))
+        with torch.inference_mode(threads == 2):
+            golden.run(images(), noise, record=seen[-1])
+    one, two = seen
+    assert torch.equal(one.streams["last.acc.out"], two.streams["last.acc.out"])
+    for site in golden.taps:
+        assert torch.equal(one.digests[site], two.digests[site]), site
+
+
 def test_the_join_reads_both_branches():
     golden, record = residual(), Record(["main.acc.out", "shortcut.acc.out", "sum.out"])
     golden.run(images(), record=record)

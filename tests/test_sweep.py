@@ -86,6 +86,19 @@ def test_labels_with_the_hardware_s_samples(network, accelerator, inputs):
             assert np.array_equal(labels, whole), (site, noise)
 
 
+def test_threads_do_not_change_labels(network, accelerator, inputs):
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for sampler in (TorchSampler(5), HardwareSampler(accelerator.sites, 8)):
+            levels = LEVELS["mixed"]
+            found.append(
+                evaluate_levels(network, inputs, "fc1.acc", levels, sampler, batch=BATCH * 5)
+            )
+    assert np.array_equal(found[0], found[2]) and np.array_equal(found[1], found[3])
+    assert not np.array_equal(found[0], found[1])
+
+
 @pytest.mark.parametrize(
     ("site", "per_batch"), [("first.acc", 1), ("main.acc", 1), ("after", 1), ("input", 2)]
 )

@@ -1,5 +1,6 @@
 """Evaluation at many levels of one site: what noise there cannot reach is computed once."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from flow.models.network import Network
 from flow.noise import Noise, NoiseTap, Sampler
+from flow.parallel import share
 
 
 class _Tracer(fx.Tracer):
@@ -49,7 +51,7 @@ def evaluate_levels(
     """Classify images at each level of noise on one site, as ``evaluate`` does one by one.
 
     Args:
-        network: what to evaluate; its mode is put back, its taps are left clear.
+        network: what to evaluate; left as it is.
         inputs: float32 [N, C, H, W] in −1..1.
         site: the site with the noise.
         levels: what is applied there, one after another, with the same samples.
@@ -62,36 +64,33 @@ def evaluate_levels(
     Raises:
         UserError: there is no such site.
     """
-    tap, once = network.tap(site), _Once(sampler)
+    network.tap(site)
     graph = _Tracer().trace(network)
     behind = _reached(graph, site)
     crossing = {n for node in behind for n in node.all_input_nodes} - behind
-    # a value that stands there already is not computed; nobody reads those of None
-    prefix = fx.Interpreter(network, garbage_collect_values=False, graph=graph)
-    suffix = fx.Interpreter(network, graph=graph)
     labels = np.empty((len(levels), len(inputs)), dtype=np.uint8)
-    was_training = network.training
-    network.eval()
-    network.clear_noise()
-    try:
+
+    def work(rows: slice) -> None:
+        # taps hold their noise, so threads need networks of their own
+        own, once = copy.deepcopy(network).eval(), _Once(copy.copy(sampler))
+        own.clear_noise()
+        # a value that stands there already is not computed; nobody reads those of None
+        prefix = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
+        suffix = fx.Interpreter(own, graph=graph)
         with torch.inference_mode():
-            for first in range(0, len(inputs), batch):
-                images = inputs[first : first + batch]
-                tap.clear()
-                prefix.run(images, initial_env=dict.fromkeys(behind))
-                clean = {
-                    node: prefix.env[node] if node in crossing else None
-                    for node in graph.nodes
-                    if node not in behind
-                }
-                once.start_batch(first)
-                for row, noise in zip(labels, levels, strict=True):
-                    tap.set(site, noise, once)
-                    logits = suffix.run(images, initial_env=dict(clean))
-                    row[first : first + batch] = logits.argmax(1).numpy()
-    finally:
-        network.clear_noise()
-        network.train(was_training)
+            prefix.run(inputs[rows], initial_env=dict.fromkeys(behind))
+            clean = {
+                node: prefix.env[node] if node in crossing else None
+                for node in graph.nodes
+                if node not in behind
+            }
+            del prefix
+            once.start_batch(rows.start)
+            for row, noise in zip(labels, levels, strict=True):
+                own.set_noise({site: noise}, once)
+                row[rows] = suffix.run(initial_env=dict(clean)).argmax(1).numpy()
+
+    share(len(inputs), batch, work)
     return labels
 
 
