@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -188,12 +189,21 @@ def build(
         make = ["make", "-j", str(jobs or os.cpu_count() or 1), "-C", str(scratch)]
         make += ["-f", "Vtop.mk", top, f"VM_TRACE={int(trace)}", *make_flags]
         log_path = scratch / "build.log"
-        for command in (verilate, make):
+
+        def call(command: Sequence[str]) -> None:
             code = _logged(command, log_path, cwd=scratch, env=_verilator_environment(), add=True)
             if code:
                 kept = destination.parent / f"{destination.name}.failed.log"
                 shutil.copyfile(log_path, kept)
                 raise RuntimeError(f"building {top} failed {_ending(kept, code)}")
+
+        call(verilate)
+        runtime = destination.parent / f"runtime-{_runtime_digest(scratch, make_flags)}"
+        for path in runtime.glob("*.o"):
+            # a copy is newer than the makefile it depends on
+            shutil.copyfile(path, scratch / path.name)
+        call(make)
+        _store_runtime(scratch, runtime)
         _keep_only(scratch, {top, "build.log", "public.vlt"})
         (scratch / "command.json").write_text(json.dumps([verilate, make], indent=1))
         try:
@@ -285,6 +295,36 @@ def _cocotb_environment(
         "COCOTB_ANSI_OUTPUT": "0",
         "TOPLEVEL_LANG": "verilog",
     }
+
+
+def _runtime_digest(scratch: Path, make_flags: Sequence[str]) -> str:
+    """Hash what the objects of Verilator's own library depend on, design and top left out."""
+    # the design's classes are listed below their names, settings stand behind them
+    settings = [
+        line
+        for line in (scratch / "Vtop_classes.mk").read_text().splitlines()
+        if line.startswith("VM_") and not line.endswith("\\")
+    ]
+    options = re.search(
+        r"^VM_USER_CFLAGS = (.*?)\n\n", (scratch / "Vtop.mk").read_text(), re.DOTALL | re.MULTILINE
+    )
+    parts = [*settings, *make_flags, options[1] if options else "", _tool_versions()]
+    parts.append(_POPCOUNT.read_text())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _store_runtime(scratch: Path, runtime: Path) -> None:
+    """Keep the objects of Verilator's library, which take longer to compile than a kernel."""
+    if runtime.exists():
+        return
+    folder = Path(tempfile.mkdtemp(prefix=f".{runtime.name}-", dir=runtime.parent))
+    for path in scratch.glob("verilated*.o"):
+        shutil.copyfile(path, folder / path.name)
+    try:
+        folder.rename(runtime)
+    except OSError:
+        # another process stored them first
+        shutil.rmtree(folder)
 
 
 @cache
