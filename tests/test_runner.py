@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from sim.runner import REPOSITORY, build
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "pool.sv"
@@ -18,16 +20,21 @@ def kernel(root: Path, window: int, optimise: bool = False):
     )
 
 
-def test_verilators_own_library_is_compiled_once_for_the_same_flags(tmp_path):
-    first, second = kernel(tmp_path, 2), kernel(tmp_path, 3)
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("builds")
+
+
+def test_verilators_own_library_is_compiled_once_for_the_same_flags(root):
+    first, second = kernel(root, 2), kernel(root, 3)
     assert first.binary != second.binary
     assert compiled(first, "verilated_vpi")
     assert not compiled(second, "verilated_vpi")
-    assert compiled(kernel(tmp_path, 3, optimise=True), "verilated_vpi")
+    assert compiled(kernel(root, 3, optimise=True), "verilated_vpi")
 
 
-def test_a_stored_build_is_returned_at_once(tmp_path):
-    first = kernel(tmp_path, 2)
+def test_a_stored_build_is_returned_at_once(root):
+    first = kernel(root, 2)
     written = first.binary.stat().st_mtime_ns
-    assert kernel(tmp_path, 2) == first
+    assert kernel(root, 2) == first
     assert first.binary.stat().st_mtime_ns == written
