@@ -18,6 +18,7 @@ from flow.fixed_point import TapSettings
 from flow.job import CALIBRATION_IMAGES, Settings, find_checkpoint
 from flow.models import evaluate
 from flow.noise import Noise
+from flow.walk import images_at_a_time
 from sim import runner
 
 MODEL_IMAGES = 2000
@@ -82,7 +83,9 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
         ),
         "golden, clean": lambda: _rate(len(stream), lambda: golden.run(stream)),
         "golden, noise on": lambda: _rate(len(stream), lambda: golden.run(stream, noisy)),
-        "Brevitas, clean": lambda: _rate(len(inputs), lambda: evaluate(network, inputs)),
+        "Brevitas, clean": lambda: _rate(
+            len(inputs), lambda: evaluate(network, inputs, batch=images_at_a_time(ours.sites))
+        ),
     }
     seen: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -32,9 +32,6 @@ Done = Callable[[int], None]
 Labels = npt.NDArray[np.uint8]
 Measure = Callable[[str, int, Sequence[float]], Iterable[Labels]]
 """Given a site, a draw and its levels: the labels [images] at each level."""
-
-EVALUATED_ELEMENTS = 1 << 22
-"""Elements of a site that the network is to hold at a time: few enough for the caches."""
 
 _NUMERICS = {
     "software": ("noise.py", "models/*.py"),
@@ -105,9 +102,8 @@ class Walk:
         self.stream = self.accelerator.quantise(self.inputs)
         self.golden: GoldenModel = self.accelerator.golden_model()
         self.sites: dict[str, Site] = self.accelerator.sites
-        largest = max(site.pixels * site.channels for site in self.sites.values())
-        self.batch = max(1, min(1000, EVALUATED_ELEMENTS // largest))
-        """Images at a time in software; the samples of torch's generator depend on it."""
+        self.batch = images_at_a_time(self.sites)
+        """In software; the samples of torch's generator depend on it."""
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
     def seed_of(self, place: Place) -> int:
@@ -320,6 +316,12 @@ def _chunks(places: Sequence[Place], images: int, jobs: int) -> Iterator[Sequenc
     size = min(most, max(1, math.ceil(len(places) / (2 * jobs))))
     for first in range(0, len(places), size):
         yield places[first : first + size]
+
+
+def images_at_a_time(sites: Mapping[str, Site]) -> int:
+    """Return how many images a network of these sites is to hold: few enough for the caches."""
+    largest = max(site.pixels * site.channels for site in sites.values())
+    return max(1, min(1000, (1 << 22) // largest))
 
 
 @cache

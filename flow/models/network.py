@@ -86,6 +86,11 @@ class Network(nn.Module):
             self.clear_noise()
 
 
+def channels_last(images: Tensor) -> Tensor:
+    """Return images, float [N, C, H, W], in the memory layout in which layers are fastest."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def evaluate(
     network: Network,
     inputs: Tensor,
@@ -122,7 +127,7 @@ def evaluate(
             for first in range(0, len(inputs), batch):
                 if sampler is not None:
                     sampler.start_batch(first)
-                logits = network(inputs[first : first + batch])
+                logits = network(channels_last(inputs[first : first + batch]))
                 labels[first : first + batch] = logits.argmax(1).numpy()
     finally:
         network.clear_noise()

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx, nn
 
-from flow.models.network import Network
+from flow.models.network import Network, channels_last
+from flow.models.quant import fix_for_inference
 from flow.noise import Noise, NoiseTap, Sampler
 from flow.parallel import share
 
@@ -69,16 +70,19 @@ def evaluate_levels(
     behind = _reached(graph, site)
     crossing = {n for node in behind for n in node.all_input_nodes} - behind
     labels = np.empty((len(levels), len(inputs)), dtype=np.uint8)
+    fixed = copy.deepcopy(network).eval()
+    fixed.clear_noise()
+    with torch.inference_mode():
+        fix_for_inference(fixed, inputs[:1])
 
     def work(rows: slice) -> None:
-        # taps hold their noise, so threads need networks of their own
-        own, once = copy.deepcopy(network).eval(), _Once(copy.copy(sampler))
-        own.clear_noise()
+        # taps hold their noise and samplers their place, so threads need their own
+        own, once = copy.deepcopy(fixed), _Once(copy.deepcopy(sampler))
         # a value that stands there already is not computed; nobody reads those of None
         prefix = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
         suffix = fx.Interpreter(own, graph=graph)
         with torch.inference_mode():
-            prefix.run(inputs[rows], initial_env=dict.fromkeys(behind))
+            prefix.run(channels_last(inputs[rows]), initial_env=dict.fromkeys(behind))
             clean = {
                 node: prefix.env[node] if node in crossing else None
                 for node in graph.nodes
