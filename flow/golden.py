@@ -13,7 +13,8 @@ from torch import Tensor
 
 from flow import fixed_point
 from flow.fixed_point import TapSettings
-from flow.golden_layers import Layer, Tap, read_layers
+from flow.golden_layers import Layer, Tap, Thresholds
+from flow.golden_reader import read_layers
 from flow.parallel import share
 
 BATCH = 20
@@ -135,13 +136,34 @@ class GoldenModel:
         return Part(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
 
 
+def _without_idle_taps(
+    layers: Sequence[Layer], record: Record, noise: Mapping[str, TapSettings]
+) -> list[Layer]:
+    """Leave out taps without noise whose stream only thresholds want."""
+    readers: dict[str, list[Layer]] = {}
+    for layer in layers:
+        for name in layer.inputs:
+            readers.setdefault(name, []).append(layer)
+    # what takes the place of a layer, by its name
+    instead: dict[str, Layer | None] = {}
+    for tap in layers:
+        if not isinstance(tap, Tap) or tap.output in record.names or tap.site in record.sites:
+            continue
+        found = [r.without(tap) for r in readers[tap.output] if isinstance(r, Thresholds)]
+        noisy = noise.get(tap.site, TapSettings()).enable
+        if not noisy and len(found) == len(readers[tap.output]) and all(found):
+            instead |= {tap.name: None} | {layer.name: layer for layer in found if layer}
+    every = (instead.get(layer.name, layer) for layer in layers)
+    return [layer for layer in every if layer is not None]
+
+
 def _run(part: Part, record: Record, noise: Mapping[str, TapSettings], draws: Draws) -> None:
     """Run layers batch by batch, and fill the record."""
     batches: dict[int, Record] = {}
     # each layer, and the streams that nobody needs behind it: their memory is used again
     plan: list[tuple[Layer, list[str]]] = []
     needed = set(record.names)
-    for layer in reversed(part.layers):
+    for layer in reversed(_without_idle_taps(part.layers, record, noise)):
         plan.insert(0, (layer, [name for name in {*layer.inputs} if name not in needed]))
         needed.update(layer.inputs)
 

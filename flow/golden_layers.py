@@ -1,29 +1,21 @@
-"""The layers of the golden model, each read from FINN's node of the same name.
+"""The layers of the golden model.
 
 A stream holds whole numbers in float32, which is exact up to 2^24 (checked), or in int64 where a
 tap's format is wider. A stream of pixels is [N, H, W, C].
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
 import torch
-from qonnx.core.datatype import DataType
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 from torch import Tensor
 from torch.nn import functional
 
 from flow import fixed_point
-from flow.compile.operators import pool_shift
 from flow.fixed_point import TapFormat, TapSettings
 
 EXACT_IN_FLOAT32 = 1 << 24
-
-WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
-"""Nodes whose outputs are their input."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +69,50 @@ class Convolution(Layer):
         acc = functional.conv2d(
             image, self.weights, stride=self.window.stride, dilation=self.window.dilation
         )
+        return acc.permute(0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class ByteConvolution(Layer):
+    """The same on bytes, in the processor's integer units: several times as fast, and as exact."""
+
+    packed: Tensor
+    """Weights in oneDNN's own form."""
+    filters: int
+    window: Window
+    zero: int
+    """What is added to an activation to make a byte of it."""
+
+    @classmethod
+    def of(cls, floats: Convolution, low: int, high: int) -> "ByteConvolution | Convolution":
+        """Return a convolution on bytes, or ``floats`` itself where there is none.
+
+        Args:
+            floats: what to compute.
+            low: smallest activation.
+            high: largest activation.
+        """
+        largest = int(floats.weights.abs().max())
+        # where a processor adds products in pairs, two must fit 16 bits
+        fits = high - low < 256 and largest < 128 and 2 * 255 * largest < 1 << 15
+        if not fits or "x86" not in torch.backends.quantized.supported_engines:
+            return floats
+        window, count = floats.window, len(floats.weights)
+        packed = torch.ops.onednn.qconv_prepack(
+            floats.weights.to(torch.int8), torch.ones(count), 1.0, -low,
+            window.stride, (0, 0), window.dilation, 1, None,
+        )  # fmt: skip
+        return cls(floats.name, floats.inputs, floats.output, packed, count, window, -low)
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """Return the accumulators, [N, OH, OW, MH], of activations, [N, H, W, C]."""
+        image = (a + self.zero).to(torch.uint8).permute(0, 3, 1, 2)
+        acc = torch.ops.onednn.qconv2d_pointwise(
+            image, 1.0, self.zero,
+            self.packed, torch.ones(self.filters), torch.zeros(self.filters, dtype=torch.int32),
+            None, self.window.stride, (0, 0), self.window.dilation, 1,
+            1.0, 0, torch.float32, "none", (), "",
+        )  # fmt: skip
         return acc.permute(0, 2, 3, 1)
 
 
@@ -139,6 +175,17 @@ class Thresholds(Layer):
             count.add_(torch.ge(v, step, out=passed), alpha=self.scale)
         return count
 
+    def without(self, tap: "Tap") -> "Thresholds | None":
+        """Return what compares alike in front of a tap without noise, if anything does.
+
+        acc · 2^F ≥ t just where acc ≥ ceil(t / 2^F), unless the tap saturates in between.
+        """
+        low, high = self.thresholds.min(), self.thresholds.max()
+        if tap.format.rounds or low <= tap.format.out_min or high > tap.format.out_max:
+            return None
+        thresholds = (self.thresholds / (1 << tap.format.frac)).ceil()
+        return replace(self, inputs=tap.inputs, thresholds=thresholds)
+
 
 @dataclass(frozen=True)
 class LabelSelect(Layer):
@@ -167,105 +214,3 @@ class Tap(Layer):
             flat = flat.long()
         out = fixed_point.apply_tap(flat, self.offsets, self.format, settings, self.number, **draws)
         return out.view(v.shape)
-
-
-def read_layers(model: ModelWrapper) -> list[Layer]:
-    """Return what the nodes of FINN's graph compute, in their order.
-
-    Raises:
-        OverflowError: a matrix product could leave the range in which float32 is exact.
-        NotImplementedError: a node has no golden model.
-    """
-    layers: list[Layer] = []
-    sources: dict[str, str] = {}
-    """By a tensor that is another one passed on: that other one."""
-    windows: dict[str, Window] = {}
-    """By the tensor of a sliding-window generator: the layer behind it slides."""
-    for node in model.graph.node:
-        kind = node.op_type.removesuffix("_rtl")
-        inputs = [sources.get(name, name) for name in node.input]
-        if kind in WIRES:
-            sources |= dict.fromkeys(node.output, inputs[0])
-        elif kind == "ConvolutionInputGenerator":
-            sources[node.output[0]] = inputs[0]
-            windows[node.output[0]] = _window(getCustomOp(node))
-        else:
-            window = next((windows[name] for name in node.input if name in windows), None)
-            streams = tuple(
-                one
-                for name, one in zip(node.input, inputs, strict=True)
-                if model.get_initializer(name) is None
-            )
-            layers.append(_layer(model, node, streams, window))
-    return layers
-
-
-def _window(generator) -> Window:
-    sizes = (generator.get_nodeattr(name) for name in ("ConvKernelDim", "Stride", "Dilation"))
-    return Window(*(tuple(int(side) for side in size) for size in sizes))
-
-
-def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | None) -> Layer:
-    """Return what a node computes; of one behind a sliding-window generator, on its windows."""
-    operator = getCustomOp(node)
-    kind = node.op_type.removesuffix("_rtl")
-    place = (node.name, inputs, node.output[0])
-    if kind == "MVAU":
-        matrix = torch.from_numpy(_weights(model, node, operator))
-        if window is None:
-            pixels = tuple(model.get_tensor_shape(node.output[0])[1:-1])
-            return MatrixVector(*place, matrix, pixels)
-        # a window comes row by row, channels fastest
-        filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
-        filters = filters.contiguous(memory_format=torch.channels_last)
-        return Convolution(*place, filters, window)
-    if kind == "AddStreams":
-        return Addition(*place)
-    if kind == "FMPadding":
-        return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
-    if kind == "Pool" and window is not None:
-        function = operator.get_nodeattr("Function")
-        if function == "AvgPool":
-            raise NotImplementedError(f"node {node.name}: no golden model of a mean")
-        shift = None if function == "MaxPool" else pool_shift(operator)
-        return Pool(*place, window, shift)
-    if kind == "Thresholding":
-        thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")
-        # FINN carries a bipolar output as the count
-        bias, scale = operator.get_nodeattr("ActVal"), 1
-        if operator.get_output_datatype() == DataType["BIPOLAR"]:
-            bias, scale = -1, 2
-        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
-    if kind == "LabelSelect":
-        return LabelSelect(*place)
-    if kind == "NoiseTap":
-        channels = operator.get_nodeattr("NumChannels")
-        return Tap(
-            *place,
-            site=operator.get_nodeattr("SiteName"),
-            number=operator.get_nodeattr("Site"),
-            format=TapFormat(
-                frac=operator.get_nodeattr("FracBits"),
-                out_min=operator.get_nodeattr("OutMin"),
-                out_max=operator.get_nodeattr("OutMax"),
-                rounds=bool(operator.get_nodeattr("Rounds")),
-                step=operator.get_nodeattr("Step"),
-            ),
-            offsets=torch.tensor(
-                list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64
-            ),
-        )
-    raise NotImplementedError(f"node {node.name}: no golden model of {node.op_type}")
-
-
-def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
-    """Return a matrix-vector unit's weights, float32 [MW, MH]."""
-    weights = model.get_initializer(node.input[1])
-    datatype = operator.get_input_datatype(0)
-    largest = max(abs(datatype.min()), abs(datatype.max()))
-    bound = float(np.abs(weights.astype(np.float64)).sum(axis=0).max()) * float(largest)
-    if bound >= EXACT_IN_FLOAT32:
-        raise OverflowError(
-            f"node {node.name}: accumulators reach {bound:.0f}, beyond float32's exact 2^24"
-        )
-    return weights.astype(np.float32)

@@ -1,6 +1,7 @@
 """Golden model of graphs that fork, join and pad."""
 
 import numpy as np
+import pytest
 import torch
 from onnx import TensorProto, helper
 
@@ -82,6 +83,33 @@ def test_threads_do_not_change_streams_and_digests():
     assert torch.equal(one.streams["last.acc.out"], two.streams["last.acc.out"])
     for site in golden.taps:
         assert torch.equal(one.digests[site], two.digests[site]), site
+
+
+@pytest.mark.parametrize("shift", range(-3, 4))
+def test_thresholds_without_an_idle_tap_compare_alike(shift):
+    """A run that records the tap's stream goes through the tap; one that does not, past it."""
+    fmt = TapFormat(frac=4, out_min=-64, out_max=63)
+    idle = Tap("tap", ("images",), "wide", "a.acc", 0, fmt, torch.zeros(1).long())
+    steps = torch.tensor([[-33.0], [-16.0], [0.0], [40.0]]) + shift
+    thresholds = Thresholds("quant", ("wide",), "quant.out", steps, -1)
+    golden = GoldenModel(
+        [idle, thresholds, LabelSelect("labels", ("quant.out",), "labels.out")], "images", (1,)
+    )
+    values = torch.arange(-20, 21).view(-1, 1)
+    through, past = Record(["wide", "quant.out"]), Record(["quant.out"])
+    golden.run(values, record=through)
+    golden.run(values, record=past)
+    assert torch.equal(through.streams["quant.out"], past.streams["quant.out"])
+    assert len(through.streams["quant.out"].unique()) == 5
+    assert thresholds.without(idle) is not None
+
+
+@pytest.mark.parametrize("step", [-64.0, 64.0])
+def test_a_tap_that_saturates_in_a_comparison_stays(step):
+    fmt = TapFormat(frac=4, out_min=-64, out_max=63)
+    idle = Tap("tap", ("images",), "wide", "a.acc", 0, fmt, torch.zeros(1).long())
+    thresholds = Thresholds("quant", ("wide",), "quant.out", torch.tensor([[step]]), 0)
+    assert thresholds.without(idle) is None
 
 
 def test_the_join_reads_both_branches():

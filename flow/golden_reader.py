@@ -1,0 +1,131 @@
+"""Read the golden model's layers from FINN's graph of hardware layers."""
+
+import numpy as np
+import torch
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from flow.compile.operators import pool_shift
+from flow.fixed_point import TapFormat
+from flow.golden_layers import (
+    EXACT_IN_FLOAT32,
+    Addition,
+    ByteConvolution,
+    Convolution,
+    LabelSelect,
+    Layer,
+    MatrixVector,
+    Padding,
+    Pool,
+    Tap,
+    Thresholds,
+    Window,
+)
+
+WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
+"""Nodes whose outputs are their input."""
+
+
+def read_layers(model: ModelWrapper) -> list[Layer]:
+    """Return what the nodes of FINN's graph compute, in their order.
+
+    Raises:
+        OverflowError: a matrix product could leave the range in which float32 is exact.
+        NotImplementedError: a node has no golden model.
+    """
+    layers: list[Layer] = []
+    sources: dict[str, str] = {}
+    """By a tensor that is another one passed on: that other one."""
+    windows: dict[str, Window] = {}
+    """By the tensor of a sliding-window generator: the layer behind it slides."""
+    for node in model.graph.node:
+        kind = node.op_type.removesuffix("_rtl")
+        inputs = [sources.get(name, name) for name in node.input]
+        if kind in WIRES:
+            sources |= dict.fromkeys(node.output, inputs[0])
+        elif kind == "ConvolutionInputGenerator":
+            sources[node.output[0]] = inputs[0]
+            windows[node.output[0]] = _window(getCustomOp(node))
+        else:
+            window = next((windows[name] for name in node.input if name in windows), None)
+            streams = tuple(
+                one
+                for name, one in zip(node.input, inputs, strict=True)
+                if model.get_initializer(name) is None
+            )
+            layers.append(_layer(model, node, streams, window))
+    return layers
+
+
+def _window(generator) -> Window:
+    sizes = (generator.get_nodeattr(name) for name in ("ConvKernelDim", "Stride", "Dilation"))
+    return Window(*(tuple(int(side) for side in size) for size in sizes))
+
+
+def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | None) -> Layer:
+    """Return what a node computes; of one behind a sliding-window generator, on its windows."""
+    operator = getCustomOp(node)
+    kind = node.op_type.removesuffix("_rtl")
+    place = (node.name, inputs, node.output[0])
+    if kind == "MVAU":
+        matrix = torch.from_numpy(_weights(model, node, operator))
+        if window is None:
+            pixels = tuple(model.get_tensor_shape(node.output[0])[1:-1])
+            return MatrixVector(*place, matrix, pixels)
+        # a window comes row by row, channels fastest
+        filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
+        filters = filters.contiguous(memory_format=torch.channels_last)
+        datatype = operator.get_input_datatype(0)
+        floats = Convolution(*place, filters, window)
+        return ByteConvolution.of(floats, int(datatype.min()), int(datatype.max()))
+    if kind == "AddStreams":
+        return Addition(*place)
+    if kind == "FMPadding":
+        return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
+    if kind == "Pool" and window is not None:
+        function = operator.get_nodeattr("Function")
+        if function == "AvgPool":
+            raise NotImplementedError(f"node {node.name}: no golden model of a mean")
+        shift = None if function == "MaxPool" else pool_shift(operator)
+        return Pool(*place, window, shift)
+    if kind == "Thresholding":
+        thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")
+        # FINN carries a bipolar output as the count
+        bias, scale = operator.get_nodeattr("ActVal"), 1
+        if operator.get_output_datatype() == DataType["BIPOLAR"]:
+            bias, scale = -1, 2
+        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
+    if kind == "LabelSelect":
+        return LabelSelect(*place)
+    if kind == "NoiseTap":
+        channels = operator.get_nodeattr("NumChannels")
+        return Tap(
+            *place,
+            site=operator.get_nodeattr("SiteName"),
+            number=operator.get_nodeattr("Site"),
+            format=TapFormat(
+                frac=operator.get_nodeattr("FracBits"),
+                out_min=operator.get_nodeattr("OutMin"),
+                out_max=operator.get_nodeattr("OutMax"),
+                rounds=bool(operator.get_nodeattr("Rounds")),
+                step=operator.get_nodeattr("Step"),
+            ),
+            offsets=torch.tensor(
+                list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64
+            ),
+        )
+    raise NotImplementedError(f"node {node.name}: no golden model of {node.op_type}")
+
+
+def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
+    """Return a matrix-vector unit's weights, float32 [MW, MH]."""
+    weights = model.get_initializer(node.input[1])
+    datatype = operator.get_input_datatype(0)
+    largest = max(abs(datatype.min()), abs(datatype.max()))
+    bound = float(np.abs(weights.astype(np.float64)).sum(axis=0).max()) * float(largest)
+    if bound >= EXACT_IN_FLOAT32:
+        raise OverflowError(
+            f"node {node.name}: accumulators reach {bound:.0f}, beyond float32's exact 2^24"
+        )
+    return weights.astype(np.float32)
