@@ -35,7 +35,7 @@ START = 7
 
 SHARE = 1 << 18
 """Samples that a thread draws at a time."""
-_CHUNK = 1 << 14
+_CHUNK = 1 << 16
 """Elements worked on at a time: few enough for the processor's cache."""
 _SPLIT = 20
 _DIGEST_MULTIPLIER = 0x9E3779B1

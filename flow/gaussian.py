@@ -30,7 +30,7 @@ GUARD = 4
 """Further fractional bits of base and fall."""
 BASE_BITS = 20
 FALL_BITS = 16
-_CHUNK = 1 << 14
+_CHUNK = 1 << 16
 """Samples worked on at a time: few enough for the processor's cache."""
 _FALL = (1 << FALL_BITS) - 1
 

@@ -14,7 +14,7 @@ _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _MASK = 0xFFFFFFFF
 _LOW = np.uint64(_MASK)
 _HALF = np.uint64(32)
-_CHUNK = 1 << 15
+_CHUNK = 1 << 16
 """Counters worked on at a time: their state stays in the processor's cache."""
 
 Words = npt.NDArray[np.uint64]

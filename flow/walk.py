@@ -321,7 +321,7 @@ def _chunks(places: Sequence[Place], images: int, jobs: int) -> Iterator[Sequenc
 def images_at_a_time(sites: Mapping[str, Site]) -> int:
     """Return how many images a network of these sites is to hold: few enough for the caches."""
     largest = max(site.pixels * site.channels for site in sites.values())
-    return max(1, min(1000, (1 << 22) // largest))
+    return max(1, min(1000, (1 << 23) // largest))
 
 
 @cache
