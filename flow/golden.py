@@ -101,6 +101,19 @@ class GoldenModel:
         _run(Part(front, source.streams), record, {}, {})
         return Part(behind, record.streams)
 
+    def layerwise(self, source: Tensor, given: Mapping[str, Tensor]) -> Part:
+        """Let layers read given streams in place of those that the layers before them compute.
+
+        Args:
+            source: images, integers [N, elements].
+            given: by name, integers [N, …]; what is computed in its place is ``computed(name)``.
+        """
+        layers = [
+            replace(layer, output=computed(layer.output)) if layer.output in given else layer
+            for layer in self.layers
+        ]
+        return Part(layers, {**self._part(source).streams, **given})
+
     def run(
         self,
         source: Tensor | Part,
@@ -134,6 +147,11 @@ class GoldenModel:
         if isinstance(source, Part):
             return source
         return Part(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
+
+
+def computed(stream: str) -> str:
+    """Name what was computed in place of a given stream."""
+    return f"{stream}, computed"
 
 
 def _without_idle_taps(

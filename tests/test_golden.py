@@ -1,5 +1,8 @@
 """Golden model: equal to FINN's execution, to Brevitas, and to Brevitas with the same noise."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +11,8 @@ from flow import checks
 from flow.compile import calibrate
 from flow.errors import UserError
 from flow.fixed_point import TapSettings
-from flow.golden import Record
-from flow.golden_layers import MatrixVector
+from flow.golden import GoldenModel, Record
+from flow.golden_layers import MatrixVector, Thresholds
 from flow.hardware_sampler import HardwareSampler
 from flow.models import evaluate
 from flow.noise import Noise
@@ -130,3 +133,63 @@ def test_a_product_beyond_float32_is_refused(accelerator):
     model.set_initializer(node.input[1], model.get_initializer(node.input[1]) * 1e6)
     with pytest.raises(OverflowError, match=node.name):
         GoldenModel.of(model)
+
+
+def _first_accumulator(golden):
+    return next(tap for site, tap in golden.taps.items() if site.endswith(".acc"))
+
+
+def _proof(network, accelerator, golden, images):
+    """Prove scales on a graph that is compiled already, whose streams have the taps' names."""
+    names: dict[str, str] = {}
+    for site, tap in golden.taps.items():
+        names[site] = tap.inputs[0]
+        behind = next(layer for layer in golden.layers if tap.output in layer.inputs)
+        if isinstance(behind, Thresholds):
+            names[site.replace(".acc", ".act")] = behind.output
+    return calibrate.prove(network, golden, images, accelerator.quantise(images), names)
+
+
+def _with_first_thresholds(golden, change):
+    """Return the model with the thresholds of its first layer behind a tap changed."""
+    wanted = _first_accumulator(golden).output
+    number, layer = next((n, x) for n, x in enumerate(golden.layers) if wanted in x.inputs)
+    thresholds = layer.thresholds.clone()
+    change(thresholds)
+    layers = list(golden.layers)
+    layers[number] = replace(layer, thresholds=thresholds)
+    return GoldenModel(layers, golden.entry, golden.input_shape)
+
+
+def test_an_activation_on_a_threshold_does_not_spoil_the_proof_behind_it(
+    accelerator, network, inputs
+):
+    golden = accelerator.golden_model()
+    assert set(_proof(network, accelerator, golden, inputs).on_thresholds.values()) == {0.0}
+    tap = _first_accumulator(golden)
+    record = Record([tap.output])
+    golden.run(accelerator.quantise(inputs), record=record)
+
+    def nudge(thresholds):
+        """Move a threshold past the values of a few images."""
+        for channel, values in enumerate(record.streams[tap.output].T):
+            above, counts = values[values >= thresholds[-1, channel]].unique(return_counts=True)
+            if len(above) > 1 and counts[0] <= 30:
+                thresholds[-1, channel] = above[1]
+                return
+        raise LookupError("no threshold that few values pass")
+
+    proof = _proof(network, accelerator, _with_first_thresholds(golden, nudge), inputs)
+    shares = list(proof.on_thresholds.values())
+    assert 0 < shares[0] <= calibrate.ON_THRESHOLDS and not any(shares[1:])
+
+
+def test_thresholds_that_are_not_the_network_s_are_refused(accelerator, network, inputs):
+    golden = accelerator.golden_model()
+    site = _first_accumulator(golden).site.replace(".acc", ".act")
+
+    def shift(thresholds):
+        thresholds[:, :8] += 8 * 256
+
+    with pytest.raises(AssertionError, match=rf"site {re.escape(site)}: .* not the network's"):
+        _proof(network, accelerator, _with_first_thresholds(golden, shift), inputs)

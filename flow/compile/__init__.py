@@ -223,22 +223,16 @@ def _compile(
     from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
     from flow.compile.units import ChooseUnits
-    from flow.golden import GoldenModel, Record
+    from flow.golden import GoldenModel
 
-    edges = find_sites(model, network.sites, fingerprints(network))
+    prints = fingerprints(network)
+    edges = find_sites(model, network.sites, prints)
     model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
-
-    stream = quantiser(calibration.numpy())
     golden = GoldenModel.of(model)
-    into = {site: golden.taps[site].inputs[0] for site in tapped}
-    record = Record(set(into.values()))
-    golden.run(torch.from_numpy(stream), record=record)
-    real = calibrate.real_streams(network, calibration, tapped)
-    integer = {
-        site: record.streams[name].numpy().reshape(-1, real[site].shape[1])
-        for site, name in into.items()
-    }
-    scales = calibrate.find_scales(real, integer)
+    streams = find_sites(model, network.sites, prints)
+    stream = torch.from_numpy(quantiser(calibration.numpy()))
+    proof = calibrate.prove(network, golden, calibration, stream, streams)
+    scales = proof.scales
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)
         offsets = scales[tap.get_nodeattr("SiteName")].offset * 2 ** tap.get_nodeattr("FracBits")
@@ -281,6 +275,7 @@ def _compile(
             "elements_a_beat": nodes[0]["folded_input"][-1],
             "beats": int(np.prod(nodes[0]["folded_input"][:-1])),
         },
+        "on_thresholds": proof.on_thresholds,
         "cycles_per_image": max(node["cycles"] for node in nodes),
         "nodes": nodes,
         "sources": [path.name for path in sources],

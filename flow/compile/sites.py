@@ -41,7 +41,7 @@ def find_sites(
     ``.acc``, in their order.
 
     Args:
-        model: hardware layers without taps.
+        model: hardware layers, with taps or without; of a tapped site, the tensor into its tap.
         sites: of the network, in the order of the data.
         layers: from `fingerprints`.
 
@@ -61,6 +61,8 @@ def find_sites(
             del unplaced[layer]
             found[f"{layer}.acc"] = node.output[0]
             by_edge[node.output[0]] = f"{layer}.act"
+        elif node.op_type == "NoiseTap" and node.input[0] in by_edge:
+            by_edge[node.output[0]] = by_edge[node.input[0]]
         elif node.op_type == "Thresholding":
             site = by_edge.get(node.input[0]) or next(others, None)
             assert site is not None, f"node {node.name} has the thresholds of no site"
