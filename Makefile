@@ -15,7 +15,7 @@ JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option
          $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,MVU,mvu) \
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles)
 
-.PHONY: help setup walk-hw train bench test quick lint clean
+.PHONY: help setup walk walk-hw train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,14 @@ train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 
 bench: $(READY) ## measure speeds, side by side
 	$(BIN)/noisewalk bench --model '$(MODEL)' $(call option,DATASET,dataset)
+
+bench-walk: $(READY) ## measure the software walk against a full forward a point (CIFAR-10)
+	$(BIN)/noisewalk bench-walk
+
+walk: $(READY) ## walk noise through MODEL in software alone
+	$(BIN)/noisewalk walk --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,NOISE,noise) $(call option,LEVELS,levels) $(call option,IMAGES,images) \
+	  $(call option,SITES,sites) $(call option,SEED,seed)
 
 test: $(READY) ## run every test
 	$(BIN)/pytest

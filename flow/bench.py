@@ -15,10 +15,13 @@ from torch import Tensor
 from flow import checkpoint, data, simulate
 from flow.compile import MVUS, Accelerator, compile_network
 from flow.fixed_point import TapSettings
-from flow.job import CALIBRATION_IMAGES, Settings, find_checkpoint
-from flow.models import evaluate
+from flow.job import CALIBRATION_IMAGES, Settings
+from flow.models import Network, evaluate
 from flow.noise import Noise
-from flow.walk import images_at_a_time
+from flow.points import Place
+from flow.store import Store
+from flow.trained import find_checkpoint
+from flow.walk import Walk, images_at_a_time
 from sim import runner
 
 MODEL_IMAGES = 2000
@@ -26,6 +29,8 @@ MODEL_IMAGES = 2000
 MEMORY_IMAGES = 512
 MEMORY_CYCLES = 120_000
 """A simulator's memory gets up to so many images, and so many clocks' worth, one at least."""
+WALK_IMAGES, WALK_LEVELS = 1000, 8
+"""Of the golden model's walk."""
 PASSES = 8
 """How often a simulator runs the images of its memory in one measurement."""
 
@@ -52,7 +57,12 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     Returns:
         the figures; ratios are of the same round.
     """
-    network, _ = checkpoint.load(find_checkpoint(settings), settings.model)
+    network, _ = checkpoint.load(
+        find_checkpoint(
+            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+        ),
+        settings.model,
+    )
     found = data.load(settings.dataset, "test", MODEL_IMAGES)
     inputs = data.to_input(found.images, network.image_shape)
     root = settings.build / "sim"
@@ -101,7 +111,26 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     for a, b in pairs:
         ratios = [x / y for x, y in zip(seen[a], seen[b], strict=True)]
         figures.append(_figure(f"{a} : {b}", "ratio", ratios))
-    return [*figures, cold]
+    walked = _golden_walk(ours, network, inputs[:WALK_IMAGES], found.labels[:WALK_IMAGES])
+    name = f"golden walk, {len(ours.sites)} sites × {WALK_LEVELS} levels × {WALK_IMAGES} images"
+    return [*figures, cold, _figure(name, "s", [walked])]
+
+
+def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, labels) -> float:
+    """Return the seconds of a walk with additive noise of 0.5 to 64 LSB, nothing stored before."""
+    with tempfile.TemporaryDirectory() as folder:
+        walk = Walk(
+            network, accelerator, None, inputs, labels, "additive", "mul-add", 0.5, 0,
+            Store(Path(folder)), {},
+        )  # fmt: skip
+        places = [
+            Place(name, site.scale * 2.0 ** (level - 1))
+            for name, site in walk.sites.items()
+            for level in range(WALK_LEVELS)
+        ]
+        started = time.perf_counter()
+        walk.run_golden(places, lambda points: None)
+        return time.perf_counter() - started
 
 
 def _everywhere(accelerator: Accelerator) -> dict[str, TapSettings]:

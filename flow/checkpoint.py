@@ -24,10 +24,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flow import models
-from flow.errors import UserError
+from flow.errors import UserError, unknown
 from flow.midpoint import wilson
 from flow.models import Network
-from flow.noise import Noise
+from flow.noise import KINDS, Noise
 
 ZOO = Path(__file__).parent / "zoo"
 LOCAL = Path("build/checkpoints")
@@ -43,7 +43,7 @@ class Metadata:
     model: str
     dataset: str
     noise: dict[str, Any] | None
-    """The noise of training (kind, sigma_add, sigma_mul, order), at every ``.acc`` site."""
+    """The noise of training, as `Noise.to_json` gives it, at every site of a walk."""
     epochs: int
     seed: int
     accuracy: float
@@ -54,6 +54,10 @@ class Metadata:
     """The same with the noise of training, one draw for each image."""
     start: str | None = None
     """The checkpoint file whose weights the training began with; None for random ones."""
+    noise_by_site: dict[str, dict[str, Any]] | None = None
+    """The noise of training where it was not the same at every site."""
+    spread: float = 0.0
+    """By how much its σ changed from step to step."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -62,18 +66,24 @@ class Metadata:
         return float(low), float(high)
 
 
-def file_name(model: str, dataset: str, noise: Noise | None) -> str:
+def file_name(
+    model: str, dataset: str, noise: Noise | Mapping[str, Noise] | None, spread: float = 0.0
+) -> str:
     """Return the name of the checkpoint of this network, set and noise of training."""
-    return f"{models.resolve(model)}_{dataset}_{noise_name(noise)}.safetensors"
+    spreading = f"-spread-{spread:g}" if spread else ""
+    return f"{models.resolve(model)}_{dataset}_{noise_name(noise)}{spreading}.safetensors"
 
 
-def noise_name(noise: Noise | None) -> str:
-    """Return a short name of a noise, for file names: ``clean``, ``additive-4``."""
-    if noise is None or noise.silent:
+def noise_name(noise: Noise | Mapping[str, Noise] | None) -> str:
+    """Return a short name of a noise, for file names: ``clean``, ``additive-4@conv0.acc``."""
+    if noise is None:
         return "clean"
-    levels = [f"{sigma:g}" for sigma in (noise.sigma_add, noise.sigma_mul) if sigma]
-    order = [noise.order] if noise.kind == "mixed" and noise.order != "mul-add" else []
-    return "-".join([noise.kind, *levels, *order])
+    if not isinstance(noise, Noise):
+        name = "+".join(f"{noise_name(one)}@{site}" for site, one in noise.items()) or "clean"
+        # what most file systems take, with room for the rest of the name
+        long = hashlib.sha256(name.encode()).hexdigest()[:16]
+        return name if len(name) <= 120 else f"{name[:100]}…{long}"
+    return noise.name
 
 
 def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path | None:
@@ -88,15 +98,26 @@ def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path
         The file, or None if there is none: then it has to be trained.
     """
     if isinstance(noise, str):
-        Noise.at(noise, 0)
+        if noise not in KINDS:
+            raise unknown("noise", noise, KINDS)
         pattern = f"{models.resolve(model)}_{dataset}_{noise}-*.safetensors"
-    else:
-        pattern = file_name(model, dataset, noise)
-    for folder in (ZOO, LOCAL):
-        found = sorted(path for path in folder.glob(pattern) if ".state." not in path.name)
-        if found:
-            return found[0]
-    return None
+        names = [
+            [path for path in finished(folder, pattern) if not _special(path.name)]
+            for folder in (ZOO, LOCAL)
+        ]
+        return next((found[0] for found in names if found), None)
+    paths = [folder / file_name(model, dataset, noise) for folder in (ZOO, LOCAL)]
+    return next((path for path in paths if path.exists()), None)
+
+
+def _special(name: str) -> bool:
+    """Whether a file is of noise that is not the same at every site and step."""
+    return "@" in name or "-spread-" in name
+
+
+def finished(folder: Path, pattern: str = "*.safetensors") -> list[Path]:
+    """Return the checkpoints of a folder in order of their names, without states of runs."""
+    return sorted(path for path in folder.glob(pattern) if ".state." not in path.name)
 
 
 def _quantised(network: Network) -> dict[str, QuantWeightBiasInputOutputLayer]:
@@ -268,7 +289,7 @@ def write_index(folder: Path = ZOO) -> Path:
         The index file.
     """
     entries = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in finished(folder):
         _, metadata = load(path)
         low, high = metadata.interval
         entry = {"file": path.name, **asdict(metadata), "interval": [round(low, 4), round(high, 4)]}

@@ -66,14 +66,130 @@ def walk_hw(jobs: int | None, **options: Any) -> None:
     _print_summary(summary, settings.build / "walk-hw")
 
 
+@cli.command("walk")
+@click.option("--model", required=True, help="Network, such as float-lenet5-bn or tfc-w2a2.")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kinds, commas between.")
+@click.option("--order", default="mul-add", show_default=True, help="Of mixed noise.")
+@click.option("--ratio", default=0.5, show_default=True, help="Of mixed noise: additive share.")
+@click.option("--executions", default=None, type=int, help="Of a noisy layer; the mean goes on.")
+@click.option(
+    "--device",
+    default=None,
+    type=int,
+    help="Of fixed-pattern noise: its seed; default: one a draw.",
+)
+@click.option("--gain-rate", default=None, type=float, help="Of drift, over 1,000 images.")
+@click.option("--sigma-rate", default=None, type=float, help="Of drift: σ's, likewise, a share.")
+@click.option("--samples", default=None, type=_PATH, help="Of empirical noise: a file of numbers.")
+@click.option("--sites", default="", help="With commas between; default: the network's choice.")
+@click.option("--levels", default="auto", show_default=True, help="σ, with commas between.")
+@click.option("--seeds", default=4, show_default=True, help="Draws of a point; the most if auto.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--precision-of-mu",
+    "precision",
+    default=0.03,
+    show_default=True,
+    help="Half width of the 95 % interval, as a share of μ, that ends a search.",
+)
+@click.option("--budget", default="", help="End in any case after 600s, or so many noisy images.")
+@click.option("--images", default=None, type=int, help="Test images at most; default: all.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
+@click.option(
+    "--retrain",
+    default=0,
+    show_default=True,
+    help="Epochs of training with a point's noise before it is measured.",
+)
+@click.option("--out", default=None, type=_PATH, help="Results folder.")
+def walk(**options: Any) -> None:
+    """Walk noise through a network in software: the midpoint of each site, and of all at once.
+
+    Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
+    """
+    from flow import software_job
+
+    settings = software_job.Settings(**options)
+    with _progress() as bars:
+        found = software_job.walk(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
+    _print_walk(found)
+
+
+@cli.command("multi-exec")
+@click.option("--model", required=True, help="Network, such as float-lenet5-bn or tfc-w2a2.")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
+@click.option("--ratio", default=0.5, show_default=True, help="Of mixed noise: additive share.")
+@click.option("--sigma", default=None, type=float, help="Of one execution; default: 2 global μ.")
+@click.option("--budgets", default="1,2,3,5,7,10,20", show_default=True, help="Executions a site.")
+@click.option("--draws", default=3, show_default=True, help="Noise draws of a point.")
+@click.option("--sites", default="", help="With commas between; default: the network's choice.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--images", default=None, type=int, help="Test images at most; default: all.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
+@click.option("--out", default=None, type=_PATH, help="Results folder, that of the walk.")
+def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) -> None:
+    """Execute noisy layers several times: spend equal budgets in every way, and compare.
+
+    Walks the network first, unless that is done. A layer's k executions are averaged.
+
+    Example: noisewalk multi-exec --model float-lenet5-bn --dataset cifar10
+    """
+    from flow import multi_execution, software_job
+
+    walk_settings = software_job.Settings(**options)
+    settings = multi_execution.Settings(walk_settings, budgets, sigma, draws)
+    with _progress() as bars:
+        found = multi_execution.run(
+            settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]])
+        )
+    _print_executions(found)
+
+
+@cli.command("dynamics")
+@click.option("--model", required=True, help="Network, such as float-mlp.")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive,multiplicative", show_default=True, help="Kinds.")
+@click.option("--levels", default="0.25,0.5,1,2,4", show_default=True, help="σ of training.")
+@click.option("--epochs", default=10, show_default=True, help="Of each training.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", default=None, type=_PATH, help="Results folder.")
+def dynamics(**options: Any) -> None:
+    """Train at each noise level: what happens to weights, outputs, signal-to-noise, activations?
+
+    Example: noisewalk dynamics --model float-mlp --dataset mnist
+    """
+    from flow import learning
+
+    settings = learning.Settings(**options)
+    with _progress() as bars:
+        found = learning.run(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['epochs']} epochs")
+    for name in ("noise", "σ", "site", "mean |w|", "output std", "signal / noise", "binarisation"):
+        table.add_column(name, justify="left" if name in ("noise", "site") else "right")
+    names = ("weight_magnitude", "output_std", "signal_to_noise", "binarisation")
+    for row in found["rows"]:
+        values = ("–" if row[name] is None else f"{row[name]:.3g}" for name in names)
+        table.add_row(row["kind"], f"{row['sigma']:g}", row["site"], *values)
+    console.print(table)
+    console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
+
+
 @cli.command("train")
 @click.option("--model", default="tfc", show_default=True)
 @click.option("--dataset", default="fashion-mnist", show_default=True)
-@click.option("--noise", default="", help="Kind of noise at every .acc site while training.")
-@click.option("--sigma", default=0.0, help="Its level.")
+@click.option("--noise", default="", help="Kind of noise while training.")
+@click.option("--sigma", default=None, type=float, help="Its level; default: 8 if quantised.")
+@click.option("--sites", default="", help="Where: conv0.acc,fc0.acc=4; default: where a walk goes.")
+@click.option("--spread", default=0.0, help="By how much σ changes from step to step, as a share.")
 @click.option("--epochs", default=60, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--lr", default=0.02, show_default=True, help="Adam's step size at the start.")
+@click.option("--lr", default=None, type=float, help="Adam's step size at the start.")
+@click.option("--batch", default=None, type=int, help="Images a step.")
+@click.option("--clamp/--no-clamp", default=None, help="Hold weights in −1..1.")
 @click.option("--start", default=None, type=_PATH, help="Checkpoint to begin with, to fine-tune.")
 @click.option("--precision", default="float32", show_default=True, help="Or bfloat16, if faster.")
 @click.option("--out", default=None, type=_PATH, help="Checkpoint file.")
@@ -110,6 +226,41 @@ def bench(rounds: int, **options: Any) -> None:
         values = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in found)
         table.add_row(figure.name, *values, figure.unit)
     console.print(table)
+
+
+@cli.command("bench-walk")
+@click.option("--model", default="float-lenet5-bn", show_default=True)
+@click.option("--dataset", default="cifar10", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@click.option("--images", default=None, type=int, help="Test images; default: all.")
+@click.option("--seeds", default=1, show_default=True, help="Most draws of a point.")
+def bench_walk(**options: Any) -> None:
+    """Measure the speed of the walk in software against the straightforward way.
+
+    Example: noisewalk bench-walk --model float-lenet5-bn --dataset cifar10
+    """
+    from flow import bench_walk as benchmark
+    from flow.software_job import Settings
+
+    found = benchmark.run(Settings(**options))
+    table = Table(title=f"{options['model']}, {found.points} points of {found.images:,} images")
+    for name in ("way", "seconds", "times faster"):
+        table.add_column(name, justify="left" if name == "way" else "right")
+    for way, seconds in (
+        (f"a full forward a point ({found.timed} points timed)", found.straightforward),
+        ("the same points, ours", found.grid),
+        (f"walk, searched levels ({found.searched_images:,} noisy images)", found.searched),
+    ):
+        table.add_row(way, f"{seconds:.1f}", f"{found.straightforward / seconds:.1f}")
+    console.print(table)
+    console.print(
+        f"accuracies differ beyond 95 % of sampling error at {found.differing} of {found.timed} "
+        f"points (5 % would by chance), by {100 * found.largest:.2f} % at most; widest interval of "
+        f"μ: ± {100 * found.widest:.1f} %; memory {found.memory:.2f} GB",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _progress() -> Progress:
@@ -169,6 +320,46 @@ def _print_summary(summary: dict[str, Any], root: Path) -> None:
     console.print(f"verdict: {summary['verdict']}", highlight=False)
     total = summary["seconds"]["total"]
     console.print(f"{total:.0f} s; report: {summary['report']}", highlight=False, soft_wrap=True)
+
+
+def _print_executions(found: dict[str, Any]) -> None:
+    means = sorted({row["mean"] for row in found["rows"]})
+    table = Table(
+        title=f"{found['model']} on {found['dataset']}: accuracy, {found['noise']} noise of "
+        f"σ = {found['sigma']:.3g}, n = {found['images']} × {found['draws']}"
+    )
+    table.add_column("mean executions")
+    for mean in means:
+        table.add_column(f"{mean:g}", justify="right")
+    cells: dict[str, list[str]] = {}
+    for row in found["rows"]:
+        half = (row["hi"] - row["lo"]) / 2
+        cells.setdefault(row["strategy"], []).append(f"{row['accuracy']:.4f} ± {half:.4f}")
+    for strategy, values in cells.items():
+        table.add_row(strategy, *values)
+    console.print(table)
+    console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
+
+
+def _print_walk(found: dict[str, Any]) -> None:
+    accuracy, low, high = (100 * part for part in found["accuracy"]["software"])
+    for kind, walked in found["kinds"].items():
+        table = Table(title=f"{found['model']} on {found['dataset']}, {kind} noise")
+        for name in ("site", "μ", "k", "misfit", "images", "draws", "levels", "ended"):
+            table.add_column(name, justify="left" if name in ("site", "ended") else "right")
+        for site, entry in walked["sites"].items():
+            k = "–" if entry["k_sw"] is None else f"{entry['k_sw']:.2f}"
+            misfit = "–" if entry["misfit"] is None else f"{100 * entry['misfit']:.1f} %"
+            counts = (str(v) for v in (entry["images"], entry["draws"], len(entry["levels"])))
+            table.add_row(site, _interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
+        console.print(table)
+    console.print(
+        f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
+        f"{found['images_evaluated']:,} noisy images, {found['seconds']['total']:.0f} s; "
+        f"results: {found['folder']}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _interval(value: Any) -> str:

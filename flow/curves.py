@@ -122,7 +122,17 @@ def write_curves(path: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -
         figure.savefig(temporary, format="png")
 
 
-def _side_table(curves: pd.DataFrame, site: str, side: str, kind: str) -> pd.DataFrame:
+def log_axis(panel: Axes, reach: tuple[float, float]) -> None:
+    """Make the x axis logarithmic, with plain numbers on it."""
+    panel.set_xscale("log")
+    panel.set_xlim(*reach)
+    decades = math.log10(reach[1] / reach[0])
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def side_table(curves: pd.DataFrame, site: str, side: str, kind: str) -> pd.DataFrame:
     """One side of one site, seeds pooled: sigma, accuracy, lo, hi."""
     rows = curves[(curves["site"] == site) & (curves["side"] == side) & (curves["kind"] == kind)]
     pooled = rows.groupby("sigma", as_index=False).agg(
@@ -138,12 +148,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
     clean = summary["accuracy"]["brevitas"][0]
     levels = curves.loc[curves["site"] == site, "sigma"]
     reach = (levels.min() / 1.25, levels.max() * 1.25) if len(levels) else (0.1, 10.0)
-    panel.set_xscale("log")
-    panel.set_xlim(*reach)
-    decades = math.log10(reach[1] / reach[0])
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    log_axis(panel, reach)
     for level, name, up in ((clean, "no noise", 3), (guess, "guessing", -9)):
         panel.axhline(level, color=_GREY, lw=0.8, ls=":", zorder=0)
         panel.annotate(
@@ -154,7 +159,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
     panel.axhspan(-0.21, -0.02, color="#F3F3F3", zorder=0, lw=0)
     panel.annotate("μ", (0.012, -0.115), xycoords=("axes fraction", "data"), va="center")
     for name, side in _SIDES.items():
-        mu, table = midpoint_of(entry, name), _side_table(curves, site, name, summary["noise"])
+        mu, table = midpoint_of(entry, name), side_table(curves, site, name, summary["noise"])
         if len(table):
             _points(panel, name, table)
             _line(panel, name, table, mu, entry.get(side.k), summary, guess)

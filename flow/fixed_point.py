@@ -19,17 +19,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flow.errors import UserError
+from flow.errors import UserError, unknown
 from flow.gaussian import FRACTION_BITS, gaussian
-from flow.noise import Noise
+from flow.noise import KINDS, Mixed, Noise
 from flow.parallel import share
 from flow.philox import noise_words
 
+TAP_KINDS = ("additive", "multiplicative", "mixed")
+"""Kinds of noise that a tap makes."""
 SIGMA_FRACTION_BITS = 16
 SIGMA_ADD_BITS = 32
 SIGMA_MUL_BITS = 24
 
 SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL = range(6)
+PATTERN_DRAW = 1 << 15
+"""First draw of a device's own samples, far from those of executions."""
 START = 7
 """Register addresses; writing START arms the settings written before it."""
 
@@ -85,8 +89,11 @@ class TapSettings:
             image_base: number of the first image.
 
         Raises:
-            UserError: a σ does not fit its register.
+            UserError: a σ does not fit its register, or no tap makes this kind of noise.
         """
+        check_kind(noise.kind)
+        if noise.executions > 1:
+            raise UserError("no hardware tap repeats an execution: give one execution")
         if not 0 <= seed < 1 << 64:
             raise UserError(f"the seed is {seed}: give a whole number from 0 to 2^64 − 1")
         return cls(
@@ -94,7 +101,7 @@ class TapSettings:
             image_base=image_base,
             sigma_add=_register(noise.sigma_add / scale, SIGMA_ADD_BITS, "additive", scale),
             sigma_mul=_register(noise.sigma_mul, SIGMA_MUL_BITS, "multiplicative", 1.0),
-            add_first=noise.order == "add-mul",
+            add_first=isinstance(noise, Mixed) and noise.order == "add-mul",
             enable=not noise.silent,
         )
 
@@ -111,6 +118,14 @@ class TapSettings:
         yield SIGMA_MUL, self.sigma_mul
         yield CONTROL, int(self.enable) | int(self.add_first) << 1
         yield START, start
+
+
+def check_kind(kind: str) -> None:
+    """Raise a UserError if no tap makes this kind of noise, or it is unknown."""
+    if kind not in KINDS:
+        raise unknown("noise", kind, KINDS)
+    if kind not in TAP_KINDS:
+        raise UserError(f"no hardware tap makes {kind} noise: walk it in software")
 
 
 def _register(sigma: float, bits: int, kind: str, unit: float) -> int:

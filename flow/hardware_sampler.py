@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flow.compile import Site
-from flow.fixed_point import draw_samples
+from flow.fixed_point import PATTERN_DRAW, draw_samples
 from flow.gaussian import FRACTION_BITS
 
 
@@ -35,8 +35,21 @@ class HardwareSampler:
         z = draw_samples(
             self.seed, tap.number, draw, self.first_image, images, channels * math.prod(pixels)
         )
-        samples = z.to(torch.float32).div_(1 << FRACTION_BITS).view(images, *pixels, channels)
-        if draw == 1 and tap.flipped:
+        samples = self._real(z).view(images, *pixels, channels)
+        if draw % 2 == 1 and tap.flipped:
             # the hardware adds to an accumulator of the other sign
             samples[..., tap.flipped] *= -1
         return samples.movedim(-1, 1)
+
+    def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
+        """Return float32 samples, [channels], of the generator keyed by the device."""
+        tap, seed = self.sites[site], self.seed if device is None else device
+        z = draw_samples(seed, tap.number, PATTERN_DRAW + draw, 0, 1, channels)
+        samples = self._real(z)[0]
+        if draw == 1 and tap.flipped:
+            samples[tap.flipped] *= -1
+        return samples
+
+    @staticmethod
+    def _real(z: Tensor) -> Tensor:
+        return z.to(torch.float32).div_(1 << FRACTION_BITS)

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,12 +23,15 @@ from flow import (
 )
 from flow.compile import Accelerator, compile_network
 from flow.compile.folding_target import Target, read
-from flow.errors import UserError, unknown
+from flow.errors import UserError
+from flow.fixed_point import check_kind
 from flow.levels import SEARCH_REACH, choose_levels, parse_levels
-from flow.models import Network, evaluate
-from flow.noise import KINDS, ORDERS
+from flow.models import evaluate
+from flow.noise import Noise
+from flow.points import Place
 from flow.store import Point, Store
-from flow.walk import Place, RtlSpeed, Walk
+from flow.trained import chosen_sites, find_checkpoint, load_trained
+from flow.walk import RtlSpeed, Walk
 from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ LEVEL_IMAGES = 1000
 """Images behind each step of the search for levels."""
 SMALL = 4096
 """Cycles per image up to which a network is small."""
+MOST_DRAWS = 8
+"""Noise draws of a site with little behind it."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
 
@@ -86,12 +91,8 @@ class Settings:
     def __post_init__(self) -> None:
         models.resolve(self.model)
         data.dataset(self.dataset)
-        if self.noise not in KINDS:
-            raise unknown("noise", self.noise, KINDS)
-        if self.order not in ORDERS:
-            raise unknown("noise order", self.order, ORDERS)
-        if not 0 <= self.ratio <= 1:
-            raise UserError(f"the noise ratio is {self.ratio}: give a number from 0 to 1")
+        check_kind(self.noise)
+        Noise.at(self.noise, 0.0, self.ratio, self.order)
         for name in ("images", "draws", "hw_images", "jobs"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -113,22 +114,31 @@ class Settings:
 class Effort:
     """How much is measured for a point."""
 
-    draws: int
-    """Noise draws in software and in the golden model."""
+    draws: Mapping[str, int]
+    """By site: noise draws in software and in the golden model."""
     hw_images: int
     """Images in RTL."""
 
     @classmethod
-    def of(cls, settings: Settings, cycles: int, images: int) -> "Effort":
+    def of(cls, settings: Settings, accelerator: Accelerator, images: int) -> "Effort":
         """Return what the user asked for, and else what takes minutes.
+
+        A small network gets more, and so does a site with little behind it, where a draw is cheap
+        and the noise of few values tells draws apart.
 
         Args:
             settings: the user's choice.
-            cycles: of the accelerator, per image: a small network gets more.
+            accelerator: the network in hardware.
             images: how many there are.
         """
-        draws, hw_images = (4, 128) if cycles <= SMALL else (1, 64)
-        return cls(settings.draws or draws, settings.hw_images or min(hw_images, images))
+        small = accelerator.manifest["cycles_per_image"] <= SMALL
+        least, hw_images = (4, 128) if small else (1, 64)
+        values = {name: site.pixels * site.channels for name, site in accelerator.sites.items()}
+        draws, behind, every = {}, 0, sum(values.values())
+        for name in reversed(values):
+            behind += values[name]
+            draws[name] = settings.draws or max(least, min(MOST_DRAWS, every // behind))
+        return cls(draws, settings.hw_images or min(hw_images, images))
 
 
 class _Clock:
@@ -161,13 +171,10 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
     clock = _Clock()
     started = time.monotonic()
     with clock.stage("load"):
-        path = find_checkpoint(settings)
-        network, metadata = checkpoint.load(path, settings.model)
-        if metadata.dataset != settings.dataset:
-            raise UserError(
-                f"{path} was trained on {metadata.dataset}, not on {settings.dataset}: give "
-                f"--dataset {metadata.dataset}, or another checkpoint"
-            )
+        path = find_checkpoint(
+            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+        )
+        network, metadata = load_trained(path, settings.model, settings.dataset)
         found = data.load(settings.dataset, "test", settings.images or IMAGES)
         if settings.images is not None and len(found) < settings.images:
             raise UserError(
@@ -180,7 +187,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
                 "are compared with golden ones on the same images"
             )
         inputs = data.to_input(found.images, network.image_shape)
-        sites = chosen_sites(settings, network)
+        sites = chosen_sites(settings.sites, network, network.accumulator_sites)
         name = f"{network.name}-{settings.dataset}"
         if metadata.noise:
             name += f"-trained-{metadata.noise['kind']}"
@@ -210,7 +217,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         store=points,
         identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
     )
-    effort = Effort.of(settings, accelerator.manifest["cycles_per_image"], len(found))
+    effort = Effort.of(settings, accelerator, len(found))
     with ThreadPoolExecutor(1) as pool:
         # the compiler works while the sides that need no simulator are measured
         tell("build simulator", 0, 1)
@@ -223,9 +230,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         with clock.stage("golden"):
             measured += walk.run_golden(places, _counted("golden", len(places), tell))
         with clock.stage("software"):
-            for side in ("software", "software-hwdraws"):
-                done = _counted(side, len(places), tell)
-                measured += walk.run_software(places, side, done)
+            measured += walk.run_software(places, _counted("software", 2 * len(places), tell))
         walk.simulation, clock.seconds["verilate"] = building.result()
         tell("build simulator", 1, 1)
     with clock.stage("rtl"):
@@ -245,35 +250,6 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
     curves.write_curves(folder / "curves.png", result, table)
     report.write_report(folder / "report.html", result, table, folder / "curves.png")
     return result
-
-
-def find_checkpoint(settings: Settings) -> Path:
-    """Return the checkpoint of the settings.
-
-    Raises:
-        UserError: it has to be trained first; the message has the command and how long it takes.
-    """
-    if settings.checkpoint:
-        return Path(settings.checkpoint)
-    noise = settings.training_noise or None
-    path = checkpoint.zoo_path(settings.model, settings.dataset, noise)
-    if path is None:
-        raise UserError(
-            f"there is no checkpoint of {models.resolve(settings.model)} on {settings.dataset}"
-            + (f" trained with {noise} noise" if noise else "")
-            + ": train one with `noisewalk train`"
-        )
-    return path
-
-
-def chosen_sites(settings: Settings, network: Network) -> list[str]:
-    """Return the sites to walk, in the order of the data; unknown names raise a UserError."""
-    if not settings.sites:
-        return network.accumulator_sites
-    asked = {site.strip() for site in settings.sites.split(",") if site.strip()}
-    for site in asked:
-        network.tap(site)
-    return [site for site in network.sites if site in asked]
 
 
 def _build(accelerator: Accelerator, settings: Settings) -> tuple[Simulation, float]:
@@ -302,7 +278,7 @@ def _places(
         levels = given or _found_levels(walk, site)
         for level in levels:
             walk.settings(Place(site, level))
-        for draw in range(effort.draws):
+        for draw in range(effort.draws[site]):
             places += [Place(site, sigma, draw) for sigma in levels]
     tell("find levels", len(sites), len(sites))
     return places

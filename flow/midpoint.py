@@ -198,6 +198,50 @@ def fit(
     return theta, likelihood
 
 
+def estimate(curve: Curve, guess: float) -> tuple[float, float] | None:
+    """Return (μ, k) of the fit alone, without interval; None if the network only guesses.
+
+    Args:
+        curve: the images of the curve, at least one level.
+        guess: A_r.
+    """
+    if wilson(curve.clean.sum(), curve.images)[0] <= guess:
+        return None
+    log_mu, log_k = _best(curve, guess)
+    return float(np.exp(log_mu)), float(np.exp(log_k))
+
+
+def _trials(curve: Curve) -> Float:
+    return np.asarray(curve.seeds * float(curve.images), dtype=np.float64)
+
+
+def _inside(right: Float, images: int, guess: float) -> Float:
+    """A₀ from counts, kept inside (A_r, 1), where the likelihood lives."""
+    inside: Float = np.maximum((right + 0.5) / (images + 1), guess + 0.5 / images)
+    return inside
+
+
+def _best(curve: Curve, guess: float) -> Float:
+    """Return (log μ, log k) of the largest likelihood, from three starts."""
+    clean = _inside(np.array([curve.clean.sum(dtype=np.float64)]), curve.images, guess)
+    accuracy = curve.accuracy[None]
+    x = np.log(curve.levels)
+    fallen = np.flatnonzero(accuracy[0] < (clean[0] + guess) / 2)
+    at = x[fallen[0]] if fallen.size else x[-1] + 1.0
+    starts = np.array([[at, np.log(k)] for k in (1.0, 3.0, 10.0)])
+    fits, likelihood = fit(
+        accuracy.repeat(3, 0), _trials(curve), clean.repeat(3), curve.levels, guess, starts
+    )
+    best: Float = fits[np.argmax(likelihood)]
+    return best
+
+
+def _ends(log_resampled: Float) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % points, at ranks of (B + 1), which cover whatever B is."""
+    lo, hi = np.exp(np.quantile(log_resampled, (0.025, 0.975), method="weibull"))
+    return float(lo), float(hi)
+
+
 def bootstrap(
     curve: Curve, guess: float, weights: NDArray[np.float32]
 ) -> tuple[Float, Float] | None:
@@ -215,28 +259,13 @@ def bootstrap(
     n = curve.images
     if wilson(curve.clean.sum(), n)[0] <= guess:
         return None
-    trials = np.asarray(curve.seeds * float(n), dtype=np.float64)
-
-    def shrink(right: Float) -> Float:  # keeps A₀ inside (A_r, 1), where the likelihood lives
-        inside: Float = np.maximum((right + 0.5) / (n + 1), guess + 0.5 / n)
-        return inside
-
-    clean = shrink(np.array([curve.clean.sum(dtype=np.float64)]))
-    accuracy = curve.accuracy[None]
-    x = np.log(curve.levels)
-    fallen = np.flatnonzero(accuracy[0] < (clean[0] + guess) / 2)
-    at = x[fallen[0]] if fallen.size else x[-1] + 1.0
-    starts = np.array([[at, np.log(k)] for k in (1.0, 3.0, 10.0)])
-    fits, likelihood = fit(
-        accuracy.repeat(3, 0), trials, clean.repeat(3), curve.levels, guess, starts
-    )
-    best = fits[np.argmax(likelihood)]
+    best = _best(curve, guess)
     rows = np.vstack([curve.correct, curve.clean[None]])
     recount = (weights @ rows.T).astype(np.float64)
     again, _ = fit(
         recount[:, :-1] / n,
-        trials,
-        shrink(recount[:, -1]),
+        _trials(curve),
+        _inside(recount[:, -1], n, guess),
         curve.levels,
         guess,
         np.broadcast_to(best, (len(weights), 2)),
@@ -257,7 +286,7 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
     if found is None:
         return Midpoint(None, 0.0, np.inf, None, "above")
     (log_mu, log_k), resampled = found
-    lo, hi = (float(v) for v in np.exp(np.quantile(resampled, (0.025, 0.975))))
+    lo, hi = _ends(resampled)
     first, last = float(curve.levels[0]), float(curve.levels[-1])
     share = expit(-np.exp(log_k) * (np.log(curve.levels) - log_mu))
     step = bool(np.count_nonzero((share > 0.05) & (share < 0.95)) < 2)
@@ -294,6 +323,4 @@ def midpoint_ratio(
     above, below = bootstrap(golden, guess, weights), bootstrap(software, guess, weights)
     if above is None or below is None:
         return None
-    ends = np.quantile(above[1] - below[1], (0.025, 0.975))
-    ratio, lo, hi = (float(v) for v in np.exp([above[0][0] - below[0][0], *ends]))
-    return ratio, lo, hi
+    return float(np.exp(above[0][0] - below[0][0])), *_ends(above[1] - below[1])

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from flow.errors import UserError
 from flow.midpoint import Curve, wilson
+from flow.noise import KINDS
 
 log = logging.getLogger(__name__)
 
-KINDS = ("additive", "multiplicative", "mixed")
 SIDES = ("software", "golden", "rtl", "software-hwdraws")
 
 
@@ -42,7 +42,7 @@ class Point:
     site: str
     """Tap, e.g. ``conv0.acc``; "" without noise."""
     kind: str
-    """One of `KINDS`."""
+    """One of `flow.noise.KINDS`."""
     sigma: float
     """Noise level, in the run's unit; 0 without noise."""
     seed: int

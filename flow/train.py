@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,50 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flow import checkpoint, data, models
-from flow.errors import UserError, unknown
+from flow.data.augment import augmented
+from flow.errors import UserError
 from flow.models import Network, evaluate
 from flow.noise import Noise, TorchSampler, derive_seed
+from flow.training_settings import PRECISIONS, Settings
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""``bfloat16`` halves the time of an epoch on processors that multiply it (AVX512-BF16, AMX)."""
-
-LR = 0.02
-"""Adam's step size at the start, as far as not given."""
-
 Samples = tuple[Tensor, Tensor]
 """Network inputs, float32 [N, C, H, W], and labels, int64 [N]."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that the outcome of a training run depends on, besides the images."""
-
-    model: str
-    dataset: str
-    noise: Noise | None
-    """At every ``.acc`` site, in training only."""
-    epochs: int
-    seed: int
-    batch: int
-    """Images a step."""
-    lr: float
-    """Adam's step size at the start; it falls to 0 along a cosine."""
-    start: str | None = None
-    """Digest of the checkpoint file whose weights it begins with; None for random ones."""
-    precision: str = "float32"
-    """Of matrix products in training; measuring is always in float32."""
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise unknown("precision", self.precision, PRECISIONS)
-        # One image has no variance to normalise by
-        for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 2)):
-            if number < least:
-                raise UserError(f"{name} is {number}: give {least} or more")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise UserError(f"the learning rate is {self.lr}: give a positive number")
 
 
 @dataclass(frozen=True)
@@ -86,11 +52,13 @@ def train(
     model: str,
     dataset: str,
     *,
-    noise: Noise | None = None,
+    noise: Noise | Mapping[str, Noise] | None = None,
     epochs: int = 60,
     seed: int = 0,
-    batch: int = 100,
-    lr: float = LR,
+    batch: int | None = None,
+    lr: float | None = None,
+    clamp: bool | None = None,
+    spread: float = 0.0,
     start: Path | None = None,
     precision: str = "float32",
     out: Path | None = None,
@@ -102,11 +70,13 @@ def train(
     Args:
         model: a full or short name.
         dataset: one of the known sets.
-        noise: applied at every ``.acc`` site during training.
+        noise: applied during training, at every site that a walk visits, or by site.
         epochs: passes over the training images.
         seed: of the initial weights and everything else.
-        batch: images a step.
+        batch: images a step; as the network's recipe says by default, as the next two.
         lr: Adam's step size at the start.
+        clamp: whether to hold weights in −1..1.
+        spread: s, by which σ changes from step to step, as `flow.training_settings` says.
         start: a checkpoint of the same network to begin with; random weights by default.
         precision: of matrix products, one of `PRECISIONS`.
         out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
@@ -120,18 +90,20 @@ def train(
         UserError: a name or number is bad, the images cannot be found, or a file not be written.
     """
     weights = None if start is None else checkpoint.load(start, model)[0].state_dict()
-    settings = Settings(
-        models.resolve(model),
+    settings = Settings.of(
+        model,
         dataset,
         noise,
         epochs,
         seed,
-        batch,
-        lr,
-        None if start is None else checkpoint.digest_of(start),
-        precision,
+        batch=batch,
+        lr=lr,
+        clamp=clamp,
+        spread=spread,
+        start=None if start is None else checkpoint.digest_of(start),
+        precision=precision,
     )
-    out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise)
+    out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise, spread)
     run = _Run(settings)
     if weights is not None:
         run.network.load_state_dict(weights)
@@ -159,33 +131,16 @@ def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
     return data.to_input(found.images, shape), torch.from_numpy(found.labels)
 
 
-def _augmented(images: Tensor, margin: int = 4) -> Tensor:
-    """Shift each image by up to ``margin`` pixels, grey coming in, and mirror every other one.
-
-    Args:
-        images: float32 [N, C, H, W] in -1..1.
-        margin: pixels.
-
-    Returns:
-        The same shape; drawn from torch's global generator.
-    """
-    count, channels, height, width = images.shape
-    padded = F.pad(images, (margin,) * 4)
-    top, left = torch.randint(2 * margin + 1, (2, count, 1))
-    columns = left + torch.arange(width)
-    mirrored = torch.rand(count) < 0.5
-    columns[mirrored] = columns[mirrored].flip(1)
-    rows = top + torch.arange(height)
-    index = torch.arange(count)[:, None, None, None], torch.arange(channels)[:, None, None]
-    return padded[*index, rows[:, None, :, None], columns[:, None, None, :]]
-
-
 @contextmanager
 def _random(*parts: object) -> Iterator[None]:
     """Seed torch's global generator for a block, and put it back after."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(*parts))
         yield
+
+
+def _generator(*parts: object) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(*parts))
 
 
 class _Run:
@@ -200,6 +155,13 @@ class _Run:
         # The layout in which torch's convolutions are fastest on a CPU
         self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
         self.augment = known.augment
+        noise = settings.noise
+        if isinstance(noise, Noise):
+            noise = dict.fromkeys(self.network.walk_sites, noise)
+        self.noise: Mapping[str, Noise] = noise or {}
+        """By site."""
+        for site in self.noise:
+            self.network.tap(site)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
 
     def train_epoch(self, samples: Samples) -> Progress:
@@ -218,19 +180,22 @@ class _Run:
     def _train_batches(self, samples: Samples, batches: Sequence[Tensor]) -> tuple[float, int]:
         settings, (inputs, labels) = self.settings, samples
         sampler = TorchSampler(derive_seed(settings.seed, "noise"))
-        if settings.noise is not None:
-            sites = self.network.accumulator_sites
-            self.network.set_noise(dict.fromkeys(sites, settings.noise), sampler, evaluation=False)
+        self.network.set_noise(self.noise, sampler, evaluation=False)
         self.network.train()
         loss_sum, correct, total = 0.0, 0, settings.epochs * len(batches)
         for number, chosen in enumerate(batches):
             step = self.epoch * len(batches) + number
             sampler.start_batch(step * settings.batch)
+            if settings.spread:
+                z = torch.randn((), generator=_generator(settings.seed, "spread", step)).item()
+                factor = abs(1 + settings.spread * z)
+                noise = {site: one.scaled(factor) for site, one in self.noise.items()}
+                self.network.set_noise(noise, sampler, evaluation=False)
             for group in self.optimiser.param_groups:
                 group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * step / total))
             images = inputs[chosen]
             if self.augment:
-                images = _augmented(images)
+                images = augmented(images)
             images = images.contiguous(memory_format=torch.channels_last)
             wanted = labels[chosen]
             dtype = PRECISIONS[settings.precision]
@@ -240,14 +205,14 @@ class _Run:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-            self._clip_weights()
+            if settings.clamp:
+                self._clamp_weights()
             loss_sum += loss.item() * len(chosen)
             correct += int((logits.argmax(1) == wanted).sum())
         self.network.clear_noise()
         return loss_sum, correct
 
-    def _clip_weights(self) -> None:
-        """Keep weights where the quantiser has a gradient."""
+    def _clamp_weights(self) -> None:
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 if name.endswith((".linear.weight", ".conv.weight")):
@@ -258,15 +223,20 @@ class _Run:
         right = labels.numpy()
         accuracy = float(np.mean(evaluate(self.network, inputs) == right))
         noisy = None
-        if settings.noise is not None:
-            everywhere = dict.fromkeys(self.network.accumulator_sites, settings.noise)
+        if self.noise:
             sampler = TorchSampler(settings.seed)
-            predicted = evaluate(self.network, inputs, noise=everywhere, sampler=sampler)
+            predicted = evaluate(self.network, inputs, noise=self.noise, sampler=sampler)
             noisy = float(np.mean(predicted == right))
         return checkpoint.Metadata(
             model=settings.model,
             dataset=settings.dataset,
-            noise=None if settings.noise is None else asdict(settings.noise),
+            noise=settings.noise.to_json() if isinstance(settings.noise, Noise) else None,
+            noise_by_site=(
+                {site: noise.to_json() for site, noise in self.noise.items()}
+                if isinstance(settings.noise, Mapping)
+                else None
+            ),
+            spread=settings.spread,
             epochs=settings.epochs,
             seed=settings.seed,
             accuracy=accuracy,
@@ -275,7 +245,9 @@ class _Run:
         )
 
     def _fields(self) -> dict[str, str]:
-        return {"settings": json.dumps(asdict(self.settings)), "epoch": str(self.epoch)}
+        noise = {site: one.to_json() for site, one in self.noise.items()}
+        settings = asdict(self.settings) | {"noise": noise}
+        return {"settings": json.dumps(settings), "epoch": str(self.epoch)}
 
     def save(self, path: Path) -> None:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
@@ -307,8 +279,8 @@ def estimated_seconds(
     dataset: str,
     epochs: int,
     *,
-    noise: Noise | None = None,
-    batch: int = 100,
+    noise: Noise | Mapping[str, Noise] | None = None,
+    batch: int | None = None,
     precision: str = "float32",
 ) -> float:
     """Estimate how long training takes, from a few steps on made-up images; takes under a second.
@@ -318,12 +290,12 @@ def estimated_seconds(
         dataset: one of the known sets; it need not be there.
         epochs: passes over the training images.
         noise: the noise of training.
-        batch: images a step.
+        batch: images a step; as the network's recipe says by default.
         precision: of matrix products.
     """
     known = data.dataset(dataset)
-    settings = Settings(models.resolve(model), dataset, noise, 1, 0, batch, 1e-3, None, precision)
-    run = _Run(settings)
+    settings = Settings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
+    run, batch = _Run(settings), settings.batch
     height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10
     with _random("estimate"):

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
@@ -14,8 +15,6 @@ from flow.noise import Noise
 log = logging.getLogger(__name__)
 
 EPOCHS = 60
-NOISE_LEVEL = 8.0
-"""σ of noise-trained networks of the zoo, in the unit of the accumulators."""
 
 
 def run(
@@ -24,19 +23,31 @@ def run(
     model: str,
     dataset: str,
     noise: str = "",
-    sigma: float = 0.0,
+    sigma: float | None = None,
+    sites: str = "",
     epochs: int = EPOCHS,
-    seed: int = 0,
-    lr: float = train.LR,
-    start: Path | None = None,
+    batch: int | None = None,
     precision: str = "float32",
-    out: Path | None = None,
+    **options: Any,
 ) -> Path:
-    """Train a network and tell about it; the arguments are those of `train.train`."""
-    if sigma and not noise:
-        raise UserError("a noise level was given without its kind: add --noise additive")
-    settings = Noise.at(noise, sigma or NOISE_LEVEL) if noise else None
-    seconds = train.estimated_seconds(model, dataset, epochs, noise=settings, precision=precision)
+    """Train a network and tell about it.
+
+    Args:
+        console: where to.
+        model: a full or short name.
+        dataset: one of the known sets.
+        noise: its kind; none when empty.
+        sigma: its level; the one of the network's recipe by default.
+        sites: as `noise_by_site` takes them; every site of a walk when empty.
+        epochs: passes over the training images.
+        batch: images a step; as the network's recipe says by default.
+        precision: of matrix products.
+        options: further arguments of `train.train`.
+    """
+    settings = _noise(model, noise, sigma, sites)
+    seconds = train.estimated_seconds(
+        model, dataset, epochs, noise=settings, batch=batch, precision=precision
+    )
     console.print(
         f"training {models.resolve(model)} on {dataset}, {epochs} epochs: "
         f"about {max(1, round(seconds / 60))} min",
@@ -58,12 +69,10 @@ def run(
             dataset,
             noise=settings,
             epochs=epochs,
-            seed=seed,
-            lr=lr,
-            start=start,
+            batch=batch,
             precision=precision,
-            out=out,
             progress=tell,
+            **options,
         )
     metadata = checkpoint.load(path)[1]
     low, high = metadata.interval
@@ -73,6 +82,56 @@ def run(
         soft_wrap=True,
     )
     return path
+
+
+def _noise(
+    model: str, kind: str, sigma: float | None, sites: str
+) -> Noise | dict[str, Noise] | None:
+    """Return the noise of training that the command line asks for."""
+    if not kind:
+        if sigma is not None or sites:
+            raise UserError(
+                "a noise level or site was given without its kind: add --noise additive"
+            )
+        return None
+    level = models.recipe(model).sigma if sigma is None else sigma
+    if sites:
+        return noise_by_site(sites, kind, level)
+    if level is None:
+        raise _no_level(model)
+    return Noise.at(kind, level)
+
+
+def noise_by_site(text: str, kind: str, sigma: float | None) -> dict[str, Noise]:
+    """Read sites with their levels: ``conv0.acc,fc0.acc`` or ``conv0.acc=2,fc0.acc=8``.
+
+    Args:
+        text: what the user wrote.
+        kind: of noise.
+        sigma: the level of sites that have none of their own.
+
+    Raises:
+        UserError: no site is named, or one twice, or a level is no number or missing.
+    """
+    found: dict[str, Noise] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        site, given, level = item.partition("=")
+        try:
+            number = float(level) if given else sigma
+        except ValueError:
+            raise UserError(f"'{item}': write a site and its level as conv0.acc=2") from None
+        if site in found:
+            raise UserError(f"site {site} is named twice: give it one level")
+        if number is None:
+            raise _no_level(site)
+        found[site] = Noise.at(kind, number)
+    if not found:
+        raise UserError(f"'{text}' names no site: write sites as conv0.acc,fc0.acc=8")
+    return found
+
+
+def _no_level(where: str) -> UserError:
+    return UserError(f"no level of the noise was given for {where}: add --sigma, or --sites x=σ")
 
 
 def ensure_checkpoint(settings: Settings, console: Console) -> None:

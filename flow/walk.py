@@ -3,10 +3,9 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,28 +14,22 @@ from torch import Tensor
 
 from flow import simulate
 from flow.checks import differing_images, first_divergence
-from flow.compile import REPOSITORY, Accelerator, Site
+from flow.compile import Accelerator, Site
 from flow.fixed_point import TapSettings, draw_samples
 from flow.golden import Draws, GoldenModel, Part
 from flow.hardware_sampler import HardwareSampler
-from flow.models import Network, evaluate, evaluate_levels
+from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, Sampler, TorchSampler
+from flow.points import Done, Labels, Place, Setting, code_digest, take_or_measure
 from flow.store import Point, Store
 from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[int], None]
-"""Called with the number of points finished since the last call."""
-
-Labels = npt.NDArray[np.uint8]
-Measure = Callable[[str, int, Sequence[float]], Iterable[Labels]]
-"""Given a site, a draw and its levels: the labels [images] at each level."""
-
 _NUMERICS = {
-    "software": ("noise.py", "models/*.py"),
+    "software": ("noise/*.py", "models/*.py"),
     "software-hwdraws": (
-        "noise.py",
+        "noise/*.py",
         "models/*.py",
         "hardware_sampler.py",
         "philox.py",
@@ -46,17 +39,6 @@ _NUMERICS = {
     "rtl": ("golden*.py", "fixed_point.py", "philox.py", "gaussian.py", "simulate.py"),
 }
 """The code that a side's figures depend on."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """One point to measure."""
-
-    site: str
-    """Empty for the clean network."""
-    sigma: float
-    draw: int = 0
-    """Which of several noise draws; each has a seed of its own."""
 
 
 @dataclass
@@ -106,13 +88,18 @@ class Walk:
         """In software; the samples of torch's generator depend on it."""
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
+    @property
+    def setting(self) -> Setting:
+        """The walk's noise, all but its level."""
+        return Setting(self.kind, self.order, self.ratio, self.seed)
+
     def seed_of(self, place: Place) -> int:
         """Return the seed of a point's draw: the run's own for draw 0."""
-        return (self.seed + (place.draw << 32)) % (1 << 64)
+        return self.setting.seed_of(place.draw)
 
     def noise(self, sigma: float) -> Noise:
         """Return the walk's kind of noise at a level."""
-        return Noise.at(self.kind, sigma, self.ratio, self.order)
+        return self.setting.noise(sigma)
 
     def settings(self, place: Place, first_image: int = 0) -> dict[str, TapSettings]:
         """Return the taps' registers at a point."""
@@ -131,28 +118,49 @@ class Walk:
         limits += [(1 << 8) / share_mul] if share_mul else []
         return 0.99 * min(limits)
 
-    def run_software(self, places: Sequence[Place], side: str, done: Done) -> list[Point]:
-        """Measure points on the Brevitas network.
+    def run_software(self, places: Sequence[Place], done: Done) -> list[Point]:
+        """Measure points on the Brevitas network, as ``software`` and as ``software-hwdraws``.
+
+        The levels of all draws of a site, on both sides, share the clean part before it.
 
         Args:
             places: the points.
-            side: ``software``, or ``software-hwdraws`` for the hardware's samples.
-            done: told about progress.
+            done: told about progress: each point counts twice.
         """
 
-        def measure(site: str, draw: int, levels: Sequence[float]) -> Iterable[Labels]:
-            if not site:
-                return [evaluate(self.network, self.inputs, batch=self.batch)]
-            seed = self.seed_of(Place(site, 0.0, draw))
-            sampler: Sampler = TorchSampler(seed)
-            if side == "software-hwdraws":
-                sampler = HardwareSampler(self.sites, seed)
-            noises = [self.noise(sigma) for sigma in levels]
-            return evaluate_levels(
-                self.network, self.inputs, site, noises, sampler, batch=self.batch
-            )
+        def sampler(side: str, draw: int) -> Sampler:
+            seed = self.seed_of(Place("", 0.0, draw))
+            return TorchSampler(seed) if side == "software" else HardwareSampler(self.sites, seed)
 
-        return self._measured(side, places, measure, done)
+        def points(site: str, missing: Sequence[tuple[str, Place]]) -> Iterator[Point]:
+            labels: dict[tuple[str, Place], Labels] = {}
+            if site:
+                groups: dict[tuple[str, int], list[Place]] = {}
+                for side, place in missing:
+                    groups.setdefault((side, place.draw), []).append(place)
+                found = evaluate_groups(
+                    self.network,
+                    self.inputs,
+                    [
+                        Levels([{site: self.noise(p.sigma)} for p in group], sampler(*where))
+                        for where, group in groups.items()
+                    ],
+                    batch=self.batch,
+                )
+                for (side, _), group, rows in zip(groups, groups.values(), found, strict=True):
+                    labels |= {(side, p): row for p, row in zip(group, rows, strict=True)}
+            else:
+                clean = evaluate(self.network, self.inputs, batch=self.batch)
+                labels = dict.fromkeys(missing, clean)
+            for side, place in missing:
+                yield self._point(side, place, labels[side, place])
+
+        keys = {
+            (side, place): self._key(side, place, len(self.inputs))
+            for side in ("software", "software-hwdraws")
+            for place in places
+        }
+        return take_or_measure(self.store, keys, lambda where: where[1].site, points, done)
 
     def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
         """Measure points on the golden model: the clean prefix and the samples once a site."""
@@ -174,26 +182,15 @@ class Walk:
                 labels = self.golden.run(parts[site], noise, draws=draws)
                 yield labels.numpy().astype(np.uint8)
 
-        return self._measured("golden", places, measure, done)
+        def points(group: tuple[str, int], missing: Sequence[Place]) -> Iterator[Point]:
+            rows = measure(*group, [place.sigma for place in missing])
+            for place, labels in zip(missing, rows, strict=True):
+                yield self._point("golden", place, labels)
 
-    def _measured(
-        self, side: str, places: Sequence[Place], measure: Measure, done: Done
-    ) -> list[Point]:
-        """Take stored points, and measure the others: all levels of a site and a draw together."""
-        keys = {place: self._key(side, place, len(self.inputs)) for place in places}
-        found = {place: self.store.get(key) for place, key in keys.items()}
-        missing: dict[tuple[str, int], list[Place]] = {}
-        for place, point in found.items():
-            if point is None:
-                missing.setdefault((place.site, place.draw), []).append(place)
-        done(sum(point is not None for point in found.values()))
-        for (site, draw), group in missing.items():
-            rows = measure(site, draw, [place.sigma for place in group])
-            for place, labels in zip(group, rows, strict=True):
-                point = found[place] = self._point(side, place, labels)
-                self.store.put(keys[place], point)
-                done(1)
-        return [point for point in found.values() if point is not None]
+        keys = {place: self._key("golden", place, len(self.inputs)) for place in places}
+        return take_or_measure(
+            self.store, keys, lambda place: (place.site, place.draw), points, done
+        )
 
     def _samples(self, site: str, draw: int, images: int) -> Draws:
         """Draw what the levels of one site and draw share."""
@@ -298,10 +295,10 @@ class Walk:
             **self.identity,
             "side": side,
             "site": place.site,
-            "noise": asdict(self.noise(place.sigma)) if place.site else None,
+            "noise": self.noise(place.sigma).to_json() if place.site else None,
             "seed": self.seed_of(place) if place.site else None,
             "images": [images, self._images_digest],
-            "code": _code(side),
+            "code": code_digest(*_NUMERICS[side]),
         }
         if side in ("golden", "rtl"):
             key["accelerator"] = self.accelerator.folder.name
@@ -322,12 +319,3 @@ def images_at_a_time(sites: Mapping[str, Site]) -> int:
     """Return how many images a network of these sites is to hold: few enough for the caches."""
     largest = max(site.pixels * site.channels for site in sites.values())
     return max(1, min(1000, (1 << 23) // largest))
-
-
-@cache
-def _code(side: str) -> str:
-    digest = hashlib.sha256()
-    for pattern in _NUMERICS[side]:
-        for path in sorted((REPOSITORY / "flow").glob(pattern)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

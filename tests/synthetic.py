@@ -37,10 +37,13 @@ def curve(
     *,
     images: int = 2000,
     shared: float = 0.5,
+    draws: int = 1,
 ) -> Curve:
-    accuracy = np.concatenate([[CLEAN], logistic(levels, mu, k, CLEAN, GUESS)])
-    rows = right(rng, images, accuracy, shared).astype(np.float32)
-    return Curve(levels, rows[1:], rows[0], np.ones(len(levels), dtype=np.int64))
+    accuracy = logistic(levels, mu, k, CLEAN, GUESS)
+    points = np.concatenate([[CLEAN], np.tile(accuracy, draws)])
+    rows = right(rng, images, points, shared).astype(np.float32)
+    correct = rows[1:].reshape(draws, len(levels), images).mean(axis=0)
+    return Curve(levels, correct, rows[0], np.full(len(levels), draws))
 
 
 def walk(

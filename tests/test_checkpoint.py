@@ -12,7 +12,7 @@ from flow import checkpoint, data, models
 from flow.checkpoint import Metadata
 from flow.errors import UserError
 from flow.models.network import evaluate
-from flow.noise import Noise
+from flow.noise import Mixed, Noise
 
 METADATA = Metadata("tfc-w2a2", "digits", None, 3, 0, 0.9, 500)
 
@@ -38,7 +38,9 @@ def path(tmp_path: Path) -> Path:
     return checkpoint.save(models.build("tfc", (8, 8, 1)), tmp_path / "n.safetensors", METADATA)
 
 
-@pytest.mark.parametrize("name", ["tfc-w1a1", "tfc-w1a2", "tfc-w2a2", "lfc-w2a2"])
+@pytest.mark.parametrize(
+    "name", ["tfc-w1a1", "tfc-w1a2", "tfc-w2a2", "lfc-w2a2", "float-mlp", "float-mlp-bn"]
+)
 def test_a_loaded_network_gives_exactly_the_outputs_of_the_saved_one(
     name: str, tmp_path: Path
 ) -> None:
@@ -173,7 +175,29 @@ def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.Monk
 def test_names_of_noise() -> None:
     assert checkpoint.noise_name(None) == "clean"
     assert checkpoint.noise_name(Noise.at("additive", 2.5)) == "additive-2.5"
-    assert checkpoint.noise_name(Noise("mixed", 1, 2, "add-mul")) == "mixed-1-2-add-mul"
+    assert checkpoint.noise_name(Mixed(1, 2, order="add-mul")) == "mixed-1-2-add-mul"
+    by_site = {"conv0.acc": Noise.at("additive", 2), "fc0.acc": Noise.at("additive", 8)}
+    assert checkpoint.noise_name(by_site) == "additive-2@conv0.acc+additive-8@fc0.acc"
+    many = {f"conv{number}.acc": Noise.at("additive", 1.25) for number in range(20)}
+    names = {checkpoint.noise_name(many), checkpoint.noise_name(many | by_site)}
+    assert len(names) == 2 and all(len(name) < 130 for name in names)
+
+
+def test_a_kind_alone_means_the_same_noise_at_every_site_and_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "ZOO", tmp_path)
+    monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "none")
+    noise = Noise.at("additive", 8)
+    for name in (
+        checkpoint.file_name("tfc", "digits", {"fc0.acc": noise}),
+        checkpoint.file_name("tfc", "digits", noise, spread=0.5),
+    ):
+        (tmp_path / name).touch()
+        assert checkpoint.zoo_path("tfc", "digits", "additive") is None, name
+    plain = tmp_path / checkpoint.file_name("tfc", "digits", noise)
+    plain.touch()
+    assert checkpoint.zoo_path("tfc", "digits", "additive") == plain
 
 
 def test_the_zoo_comes_before_what_was_trained_here(
@@ -204,9 +228,10 @@ def test_a_run_that_is_not_finished_is_no_checkpoint(
     monkeypatch.setattr(checkpoint, "LOCAL", tmp_path)
     (tmp_path / "tfc-w2a2_mnist_additive-8.state.safetensors").touch()
     assert checkpoint.zoo_path("tfc", "mnist", "additive") is None
+    assert json.loads(checkpoint.write_index(tmp_path).read_text()) == []
 
 
-SHIPPED = sorted(checkpoint.ZOO.glob("*.safetensors"))
+SHIPPED = checkpoint.finished(checkpoint.ZOO)
 
 
 def test_the_index_says_what_the_shipped_files_say(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ BAD = {
     "model": (["--model", "tfc-w2a3"], "unknown model 'tfc-w2a3': did you mean tfc-w2a2"),
     "dataset": (["--dataset", "fashon-mnist"], "did you mean fashion-mnist"),
     "noise": (["--noise", "aditive"], "did you mean additive"),
+    "noise without a tap": (["--noise", "drift"], "no hardware tap makes drift noise"),
+    "measured noise": (["--noise", "empirical"], "no hardware tap makes empirical noise"),
     "order": (["--order", "add"], "did you mean"),
     "ratio": (["--ratio", "1.5"], "from 0 to 1"),
     "site": (["--sites", "fc0.ac"], "or fc0.acc"),
@@ -75,6 +77,47 @@ def test_bad_input(arguments, message, run):
     assert found.status == 2, found.out + found.err
     assert message in found.err
     assert found.err.startswith("error:") and found.err.count("error:") == 1
+
+
+BAD_WALK = {
+    name: BAD[name]
+    for name in (
+        "model", "dataset", "noise", "order", "ratio", "site", "negative level", "nan level",
+        "double level", "unparsable levels", "no images", "too many images", "seed",
+        "no checkpoint",
+    )
+} | {
+    "site twice": (["--sites", "fc0.acc,fc1.acc,fc0.acc"], "named twice"),
+    "kind twice": (["--noise", "additive,additive"], "name each kind once"),
+    "no seeds": (["--seeds", "0"], "seeds is 0"),
+    "no rate": (["--noise", "drift"], "drift without a rate"),
+    "no samples": (["--noise", "empirical"], "give a file of them"),
+    "samples of additive noise": (["--samples", __file__], "has no file of samples"),
+    "not samples": (["--noise", "empirical", "--samples", __file__], "cannot read noise samples"),
+    "empty samples": (["--noise", "empirical", "--samples", "/dev/null"], "holds no noise samples"),
+    "no execution": (["--executions", "0"], "executed 0 times"),
+    "precision": (["--precision-of-mu", "nan"], "the precision is nan"),
+    "budget": (["--budget", "ten"], "the budget is 'ten'"),
+    "no budget": (["--budget", "0s"], "the budget is '0s'"),
+    "less than no retraining": (["--retrain", "-1"], "retrain is -1"),
+    "a file for a folder": (["--out", __file__], "give another"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_WALK.values(), ids=BAD_WALK.keys())
+def test_bad_input_of_a_walk_in_software(arguments, message, run, tmp_path):
+    found = run("walk", "--model", "tfc-w2a2", "--dataset", "digits", *arguments)
+    assert found.status == 2, found.out + found.err
+    assert message in found.err
+    assert found.err.startswith("error:") and found.err.count("error:") == 1
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_results_folder_of_another_network_is_refused(run):
+    base = ["walk", "--dataset", "digits", "--levels", "10", "--images", "20", "--out", "results"]
+    assert run(*base, "--model", "tfc-w2a2").status == 0
+    found = run(*base, "--model", "tfc-w1a1")
+    assert found.status == 2 and "holds the results of another network" in found.err
 
 
 @pytest.mark.parametrize(

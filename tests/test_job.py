@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 
 from flow import job, simulate, store
 from flow.errors import UserError
-from flow.walk import Place, Walk
+from flow.points import Place
+from flow.walk import Walk
 
 SETTINGS = {
     "model": "tfc-w2a2",
@@ -191,3 +193,14 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
         assert all(point.bit_mismatches == 0 for point in points)
         found.append({(p.site, p.sigma): p.predictions.tolist() for p in points})
     assert found[0] == found[1]
+
+
+def test_late_sites_of_a_large_network_get_more_draws():
+    shapes = {"conv0.acc": (784, 64), "conv1.acc": (100, 64), "fc0.acc": (1, 512)}
+    sites = {n: SimpleNamespace(pixels=p, channels=c) for n, (p, c) in shapes.items()}
+    for cycles, draws in ((8000, [1, 8, 8]), (1000, [4, 8, 8])):
+        accelerator = SimpleNamespace(manifest={"cycles_per_image": cycles}, sites=sites)
+        found = job.Effort.of(job.Settings(), accelerator, 2000).draws
+        assert [found[site] for site in shapes] == draws
+        given = job.Effort.of(job.Settings(draws=2), accelerator, 2000).draws
+        assert set(given.values()) == {2}

@@ -235,6 +235,21 @@ def test_a_copy_has_its_own_quantisers() -> None:
     assert torch.equal(twin(images()), network(images()))
 
 
+def test_noise_is_on_in_training_and_in_evaluation_at_the_sites_asked_for() -> None:
+    network = settled("tfc")
+    noise = dict.fromkeys(("fc0.acc", "fc1.acc", "fc2.acc"), Noise.at("additive", 1))
+    network.set_noise(
+        noise, TorchSampler(0), training={"fc0.acc"}, evaluation=["fc0.acc", "fc1.acc"]
+    )
+    y, on = torch.zeros(2, 3), {}
+    for mode in (True, False):
+        on[mode] = [site for site in noise if network.train(mode).tap(site)(y) is not y]
+    assert on == {True: ["fc0.acc"], False: ["fc0.acc", "fc1.acc"]}
+    with pytest.raises(UserError, match=r"unknown site with noise 'fc3.acc'"):
+        network.set_noise(noise, TorchSampler(0), training={"fc3.acc"})
+    assert network.tap("fc0.acc").noise, "what was set is gone"
+
+
 def test_evaluation_is_batched_and_leaves_the_network_as_it_was() -> None:
     network, inputs = settled("tfc").train(), images(50)
     predicted = evaluate(network, inputs, batch=16)

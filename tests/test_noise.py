@@ -8,14 +8,27 @@ import torch
 from torch import Tensor, nn
 
 from flow.errors import UserError
-from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
+from flow.noise import (
+    Additive,
+    Mixed,
+    Multiplicative,
+    Noise,
+    NoiseTap,
+    TorchSampler,
+    derive_seed,
+)
 
 
 class Ramp:
     """Samples that are no noise at all: 1, 2, 3 … for z₁, ten times as much for z₂."""
 
+    first_image = 0
+
     def start_batch(self, first_image: int) -> None:
         pass
+
+    def pattern(self, site: str, draw: int, channels: int, device: int) -> Tensor:
+        return self(site, draw, (channels,)) * device
 
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
         ramp = torch.arange(1, math.prod(shape) + 1, dtype=torch.float32).reshape(tuple(shape))
@@ -30,8 +43,8 @@ Y = torch.tensor([[2.0, -3.0]])
     [
         (Noise.at("additive", 0.5), [[2 + 5, -3 + 10]]),
         (Noise.at("multiplicative", 0.5), [[2 * 1.5, -3 * 2]]),
-        (Noise("mixed", 0.25, 0.5), [[2 * 1.5 + 2.5, -3 * 2 + 5]]),
-        (Noise("mixed", 0.25, 0.5, "add-mul"), [[(2 + 2.5) * 1.5, (-3 + 5) * 2]]),
+        (Mixed(0.25, 0.5), [[2 * 1.5 + 2.5, -3 * 2 + 5]]),
+        (Mixed(0.25, 0.5, order="add-mul"), [[(2 + 2.5) * 1.5, (-3 + 5) * 2]]),
     ],
 )
 def test_formulas(noise: Noise, expected: list[list[float]]) -> None:
@@ -45,8 +58,8 @@ def test_formulas(noise: Noise, expected: list[list[float]]) -> None:
     [
         (Noise.at("additive", 2), 2**2),
         (Noise.at("multiplicative", 0.5), (3 * 0.5) ** 2),
-        (Noise("mixed", 2, 0.5), (3 * 0.5) ** 2 + 2**2),
-        (Noise("mixed", 2, 0.5, "add-mul"), (3 * 0.5) ** 2 + 2**2 * (1 + 0.5**2)),
+        (Mixed(2, 0.5), (3 * 0.5) ** 2 + 2**2),
+        (Mixed(2, 0.5, order="add-mul"), (3 * 0.5) ** 2 + 2**2 * (1 + 0.5**2)),
     ],
 )
 def test_mean_and_variance(noise: Noise, variance: float) -> None:
@@ -79,7 +92,7 @@ def test_samples_of_images_channels_sites_draws_batches_and_seeds_are_independen
 
 
 def test_mixed_level_is_amplitude_and_ratio() -> None:
-    assert Noise.at("mixed", 8, ratio=0.25) == Noise("mixed", sigma_add=2, sigma_mul=6)
+    assert Noise.at("mixed", 8, ratio=0.25) == Mixed(sigma_add=2, sigma_mul=6)
 
 
 @pytest.mark.parametrize("sigma", [-1.0, math.nan, math.inf])
@@ -95,9 +108,9 @@ def test_bad_names_and_combinations() -> None:
     with pytest.raises(UserError, match=r"unknown noise order 'mul-ad'.*mul-add"):
         Noise.at("mixed", 1, order="mul-ad")
     with pytest.raises(UserError, match="no multiplicative level"):
-        Noise("additive", 1, 1)
+        Additive(1, 1)
     with pytest.raises(UserError, match="no additive level"):
-        Noise("multiplicative", 1, 1)
+        Multiplicative(1, 1)
     with pytest.raises(UserError, match="ratio is nan"):
         Noise.at("mixed", 1, ratio=math.nan)
 

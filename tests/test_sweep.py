@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from flow.hardware_sampler import HardwareSampler
-from flow.models import build, evaluate, evaluate_levels
+from flow.models import build, evaluate, evaluate_levels, sweep
 from flow.models.blocks import Dense, Last
 from flow.models.conv import CNV
 from flow.models.network import Network
 from flow.models.quant import identity, linear
+from flow.models.sweep import _Once
 from flow.noise import Noise, NoiseTap, TorchSampler
 
 IMAGES, BATCH = 25, 10
@@ -78,12 +79,29 @@ def test_labels_are_those_of_whole_evaluations(name, kind):
 
 
 def test_labels_with_the_hardware_s_samples(network, accelerator, inputs):
+    levels = [
+        *LEVELS["additive"],
+        Noise.at("additive", 30.0, executions=2),
+        Noise.at("fixed-pattern", 3.0),
+    ]
     for site in ("input", "fc1.acc", "fc1.act"):
         sampler = HardwareSampler(accelerator.sites, 8)
-        found = evaluate_levels(network, inputs, site, LEVELS["additive"], sampler, batch=200)
-        for noise, labels in zip(LEVELS["additive"], found, strict=True):
+        found = evaluate_levels(network, inputs, site, levels, sampler, batch=200)
+        for noise, labels in zip(levels, found, strict=True):
             whole = evaluate(network, inputs, noise={site: noise}, sampler=sampler, batch=200)
             assert np.array_equal(labels, whole), (site, noise)
+
+
+def test_a_device_has_one_pattern_of_the_hardware_s_generator(accelerator):
+    sites = accelerator.sites
+    z = torch.stack([HardwareSampler(sites, 8).pattern("fc1.acc", d, 64, None) for d in (0, 1)])
+    later = HardwareSampler(sites, 8)
+    later.start_batch(1000)
+    assert torch.equal(later.pattern("fc1.acc", 0, 64, None), z[0])
+    assert torch.equal(HardwareSampler(sites, 1).pattern("fc1.acc", 0, 64, 8), z[0])
+    assert not torch.equal(later.pattern("fc1.acc", 0, 64, 1), z[0])
+    assert not torch.equal(later("fc1.acc", 0, (1, 64))[0], z[0])
+    assert abs(torch.corrcoef(z.double())[0, 1]) < 5 / 8 and 0.5 < z.std() < 1.5
 
 
 def test_threads_do_not_change_labels(network, accelerator, inputs):
@@ -97,6 +115,44 @@ def test_threads_do_not_change_labels(network, accelerator, inputs):
             )
     assert np.array_equal(found[0], found[2]) and np.array_equal(found[1], found[3])
     assert not np.array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("name", ["tfc-w2a2", "residual"])
+def test_labels_of_other_kinds_and_of_executions_are_those_of_whole_evaluations(name):
+    network, inputs = made(name)
+    executed = Noise.at("additive", 30.0, executions=3)
+    levels = [
+        executed,
+        Noise.at("fixed-pattern", 3.0),
+        Noise.at("drift", 3.0, gain_rate=-1.0, sigma_rate=50.0),
+        executed,
+    ]
+    site = network.accumulator_sites[1]
+    found = evaluate_levels(network, inputs, site, levels, TorchSampler(5), batch=BATCH)
+    for noise, labels in zip(levels, found, strict=True):
+        whole = evaluate(network, inputs, noise={site: noise}, sampler=TorchSampler(5), batch=BATCH)
+        assert np.array_equal(labels, whole), noise
+    assert len({labels.tobytes() for labels in found}) == 3
+
+
+def test_samples_of_many_executions_are_not_kept():
+    """Memory does not grow with them, and they are the same at each level."""
+
+    class Counting(TorchSampler):
+        def __call__(self, site, draw, shape):
+            calls.append(draw)
+            return super().__call__(site, draw, shape)
+
+    once, calls = _Once(Counting(5)), []
+    once.start_batch(20)
+    first = [once("a", draw, (3, 4)) for draw in range(10)]
+    again = [once("a", draw, (3, 4)) for draw in range(10)]
+    assert all(torch.equal(x, y) for x, y in zip(first, again, strict=True))
+    assert calls == [*range(10), *range(2, 10)]
+    assert len(once._samples) == 2
+    plain = TorchSampler(5)
+    plain.start_batch(20)
+    assert all(torch.equal(x, plain("a", draw, (3, 4))) for draw, x in enumerate(first))
 
 
 @pytest.mark.parametrize("site", ["input", "first.acc", "main.acc", "after"])
@@ -125,3 +181,15 @@ def test_what_noise_cannot_reach_sees_each_image_once(site):
         "shortcut": 1 + IMAGES * (2 if site in ("input", "first.acc") else 1),
         "last": 1 + IMAGES * 2,
     }
+
+
+@pytest.mark.parametrize("side", [7, 12])
+def test_pooling_by_pairs_gives_the_same_bits(side):
+    images = torch.randn(3, 5, side, side).contiguous(memory_format=torch.channels_last)
+    images[0, 0, 0] = float("nan")
+    network = nn.Sequential(nn.MaxPool2d(2), nn.Sequential(nn.MaxPool2d(2, stride=1)))
+    pooled = network(images)
+    sweep._pool_by_pairs(network)
+    assert isinstance(network[0], sweep._Pairs) and isinstance(network[1][0], nn.MaxPool2d)
+    assert torch.equal(torch.nan_to_num(network(images)), torch.nan_to_num(pooled))
+    assert torch.equal(network(images).isnan(), pooled.isnan())

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flow import checkpoint, models, train
+from flow.data.augment import augmented
 from flow.errors import UserError
-from flow.noise import Noise
+from flow.noise import Additive, Noise, Source
 from flow.train import Progress
 
 NOISE = Noise.at("additive", 2)
@@ -105,6 +106,42 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_killed_run_with_a_changing_level_at_some_sites_goes_on_to_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    noise = {"fc0.acc": Noise.at("additive", 1), "fc1.act": Noise.at("multiplicative", 0.5)}
+    settings: dict = {"epochs": 2, "noise": noise, "spread": 0.5}
+    whole = train.train("float-mlp-bn", "digits", out=tmp_path / "whole", **settings)
+    out = tmp_path / "killed"
+    with pytest.raises(Killed):
+        train.train("float-mlp-bn", "digits", out=out, progress=killed_after(1), **settings)
+    for other in ({"spread": 0.4}, {"noise": noise | {"input": NOISE}}, {"clamp": True}):
+        with pytest.raises(UserError, match="other settings"):
+            train.train("float-mlp-bn", "digits", out=out, **(settings | other))
+    train.train("float-mlp-bn", "digits", out=out, **settings)
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_the_level_of_a_step_is_spread_around_the_one_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Spy(Additive):
+        def apply(self, y: Tensor, source: Source) -> Tensor:
+            levels.append(self.sigma_add)
+            return super().apply(y, source)
+
+    levels: list[float] = []
+    settings: dict = {"noise": {"fc0.acc": Spy(2.0)}, "spread": 0.6, "epochs": 5, "batch": 8}
+    steps = 5 * 162 + 5
+    train.train("float-mlp", "digits", out=tmp_path / "n", **settings)
+    factors = torch.tensor(levels[:steps]) / 2
+    assert len(factors.unique()) > 0.99 * steps
+    # |1 + 0.6 z| is folded normal: its second moment is 1 + 0.6², its mean a little over 1
+    squares = factors.square()
+    assert abs(squares.mean() - 1.36) < 4 * squares.std() / steps**0.5
+    assert 1 < factors.mean() < 1.1 and factors.min() < 0.1
+
+
 def test_a_killed_run_can_be_begun_anew(tmp_path: Path) -> None:
     out = tmp_path / "n.safetensors"
     with pytest.raises(Killed):
@@ -133,9 +170,7 @@ def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
     strong = Noise.at("additive", 6)
     noisy = checkpoint.load(run(tmp_path / "n.safetensors", epochs=25, noise=strong))
     clean = checkpoint.load(run(tmp_path / "c.safetensors", epochs=25, noise=None))
-    assert noisy[1].noise == {
-        "kind": "additive", "sigma_add": 6, "sigma_mul": 0.0, "order": "mul-add"
-    }  # fmt: skip
+    assert noisy[1].noise == strong.to_json()
     everywhere = dict.fromkeys(clean[0].accumulator_sites, strong)
     test = train._samples("digits", "test", (8, 8, 1))
 
@@ -188,7 +223,7 @@ def test_the_estimate_grows_with_the_work() -> None:
 def test_augmented_images_are_shifted_mirrored_or_not() -> None:
     images = torch.randn(200, 3, 10, 12)
     torch.manual_seed(0)
-    changed = train._augmented(images, margin=2)
+    changed = augmented(images, margin=2)
     padded = F.pad(images, (2, 2, 2, 2))
     mirrored = 0
     for image, wide in zip(changed, padded, strict=True):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
+from torch import Tensor, nn
 
 from flow.compile.finn_setup import initialise
 from flow.compile.folding_cost import describe
@@ -124,6 +125,13 @@ def check(network: Network) -> None:
 
 def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     """Export a network and turn it into FINN's hardware layers, with ``folder`` to work in."""
+    for name, module in network.named_modules():
+        layer = isinstance(module, nn.Linear | nn.Conv2d)
+        if layer and not isinstance(module, QuantWeightBiasInputOutputLayer):
+            raise UserError(
+                f"{network.name} cannot be compiled: the weights of {name} are not quantised; "
+                "walk it in software, or take a quantised network"
+            )
     (folder / "finn").mkdir()
     initialise(folder / "finn")
     # FINN registers operators when imported, so only after it has its settings

@@ -10,11 +10,25 @@ from functools import partial
 from flow.errors import unknown
 from flow.models.conv import CNV, LeNet5
 from flow.models.fc import FullyConnected
-from flow.models.network import Network, evaluate
+from flow.models.floating import FloatLeNet5, FloatMLP, FloatVGG11
+from flow.models.network import Network, Recipe, evaluate
 from flow.models.residual import ResNet8
-from flow.models.sweep import evaluate_levels
+from flow.models.sweep import Levels, evaluate_groups, evaluate_levels, site_scales
 
-__all__ = ["Network", "build", "evaluate", "evaluate_levels", "names", "register", "resolve"]
+__all__ = [
+    "Levels",
+    "Network",
+    "Recipe",
+    "build",
+    "evaluate",
+    "evaluate_groups",
+    "evaluate_levels",
+    "names",
+    "recipe",
+    "register",
+    "resolve",
+    "site_scales",
+]
 
 Factory = Callable[[str, tuple[int, int, int], int], Network]
 
@@ -63,6 +77,13 @@ def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: i
     return _FACTORIES[full](full, image_shape, classes)
 
 
+def recipe(name: str) -> Recipe:
+    """Return how the network of a full or short name is trained by default."""
+    factory = _FACTORIES[resolve(name)]
+    made = factory.func if isinstance(factory, partial) else factory
+    return getattr(made, "recipe", Network.recipe)
+
+
 for _prefix, _width in (("tfc", 64), ("sfc", 256), ("lfc", 1024)):
     for _weight, _act in ((1, 1), (1, 2), (2, 2)):
         register(
@@ -90,3 +111,8 @@ register(
     partial(ResNet8, weight_bits=4, act_bits=4),
     alias="resnet8",
 )
+
+for _suffix, _batch_norm in (("", False), ("-bn", True)):
+    register(f"float-mlp{_suffix}", partial(FloatMLP, batch_norm=_batch_norm))
+    register(f"float-lenet5{_suffix}", partial(FloatLeNet5, batch_norm=_batch_norm))
+register("float-vgg11", FloatVGG11)

@@ -1,7 +1,9 @@
 """What every network here is: named sites on the way of the data, and noise on them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +14,31 @@ from flow.errors import UserError, unknown
 from flow.noise import Noise, NoiseTap, Sampler
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, as far as the user does not say."""
+
+    lr: float
+    """Adam's step size at the start."""
+    batch: int
+    """Images a step."""
+    clamp: bool
+    """Whether weights are held in −1..1."""
+    sigma: float | None = None
+    """σ of noise in training; None where there is no level that suits the network in general."""
+
+
 class Network(nn.Module):
-    """A quantised network whose taps are registered in the order of the data.
+    """A network whose taps are registered in the order of the data.
 
     Args:
         name: the registered name, e.g. ``tfc-w2a2``.
         image_shape: (H, W, C) of the images it takes.
         classes: how many classes it tells apart.
     """
+
+    # a quantised weight has a gradient in −1..1 alone
+    recipe: ClassVar[Recipe] = Recipe(lr=0.02, batch=100, clamp=True, sigma=8.0)
 
     def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -34,8 +53,13 @@ class Network(nn.Module):
 
     @property
     def accumulator_sites(self) -> list[str]:
-        """The sites of noisy computation, which a walk visits by default."""
+        """The sites of noisy computation."""
         return [site for site in self.sites if site.endswith(".acc")]
+
+    @property
+    def walk_sites(self) -> list[str]:
+        """The sites that a walk visits by default, in the order of the data."""
+        return self.accumulator_sites
 
     def _taps(self) -> dict[str, NoiseTap]:
         return {name: m for name, m in self.named_modules() if isinstance(m, NoiseTap)}
@@ -52,24 +76,33 @@ class Network(nn.Module):
         noise: Mapping[str, Noise],
         sampler: Sampler,
         *,
-        training: bool = True,
-        evaluation: bool = True,
+        training: bool | Collection[str] = True,
+        evaluation: bool | Collection[str] = True,
     ) -> None:
         """Put noise on these sites, and take it off all others.
 
         Args:
             noise: the noise of each site.
             sampler: where the samples come from.
-            training: whether it applies in training mode.
-            evaluation: whether it applies in evaluation mode.
+            training: whether it applies in training mode, or at which of the sites it does.
+            evaluation: whether it applies in evaluation mode, or at which of the sites it does.
 
         Raises:
-            UserError: a site does not exist; then nothing has changed.
+            UserError: a site does not exist, or a mode names one without noise; then nothing has
+                changed.
         """
         taps = {site: self.tap(site) for site in noise}
+        on = [
+            mode if isinstance(mode, Collection) else list(noise) * mode
+            for mode in (training, evaluation)
+        ]
+        for site in (site for mode in on for site in mode):
+            if site not in noise:
+                raise unknown("site with noise", site, noise)
         self.clear_noise()
         for site, tap in taps.items():
-            tap.set(site, noise[site], sampler, training=training, evaluation=evaluation)
+            trains, evaluates = (site in mode for mode in on)
+            tap.set(site, noise[site], sampler, training=trains, evaluation=evaluates)
 
     def clear_noise(self) -> None:
         """Take the noise off every site."""

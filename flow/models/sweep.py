@@ -1,7 +1,14 @@
-"""Evaluation at many levels of one site: what noise there cannot reach is computed once."""
+"""Evaluation at many settings of noise: what noise cannot reach is computed once.
+
+A batch of images goes through the network once without noise, and what every site needs of that
+is kept until the batch is done. Each level of noise then begins at its site. The levels of a group
+share the samples, which are drawn once. So what is held in memory is one batch of activations and
+samples on each thread, however many images there are.
+"""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +17,23 @@ from torch import Tensor, fx, nn
 
 from flow.models.network import Network, channels_last
 from flow.models.quant import fix_for_inference
-from flow.noise import Noise, NoiseTap, Sampler
+from flow.noise import DRAWS, Noise, NoiseTap, Sampler
 from flow.parallel import share
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Settings of noise on the same sites, with the same samples."""
+
+    levels: Sequence[Mapping[str, Noise]]
+    """The noise of each site, level by level; no site at all is the clean network."""
+    sampler: Sampler
+    """Where the samples come from."""
+
+    @property
+    def sites(self) -> set[str]:
+        """The sites with noise at some level."""
+        return {site for noises in self.levels for site in noises}
 
 
 class _Tracer(fx.Tracer):
@@ -21,8 +43,35 @@ class _Tracer(fx.Tracer):
         return isinstance(m, NoiseTap) or not any(isinstance(c, NoiseTap) for c in m.modules())
 
 
+class _Pairs(nn.Module):
+    """Max pooling by 2×2 as the larger of rows, then of columns: the same bits, far sooner.
+
+    At 6 channels of 28×28, torch's own takes a third of a whole LeNet-5, this a fortieth.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the maxima: float [N, C, H/2, W/2], what is odd left out."""
+        height, width = (side // 2 * 2 for side in x.shape[-2:])
+        rows = torch.maximum(x[..., 0:height:2, :], x[..., 1:height:2, :])
+        return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
+
+
+def _pool_by_pairs(network: nn.Module) -> None:
+    """Exchange every plain max pooling by 2×2."""
+    for parent in list(network.modules()):
+        for name, m in parent.named_children():
+            sizes = (m.kernel_size, m.stride) if isinstance(m, nn.MaxPool2d) else ()
+            plain = sizes and all(size in (2, (2, 2)) for size in sizes)
+            if plain and (m.padding, m.dilation, m.ceil_mode, m.return_indices) == (0, 1, 0, 0):
+                setattr(parent, name, _Pairs())
+
+
 class _Once:
-    """A ``Sampler`` that draws what another does, once a batch, and gives it again and again."""
+    """A ``Sampler`` that draws what another does, and gives it again and again in a batch.
+
+    The samples of a first execution are kept; those of further ones, of which there may be many,
+    are drawn again, so that memory does not grow with the executions.
+    """
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -33,8 +82,20 @@ class _Once:
         self._sampler.start_batch(first_image)
         self._samples.clear()
 
+    @property
+    def first_image(self) -> int:
+        """Number of the first image of the batch."""
+        return self._sampler.first_image
+
+    def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
+        """Return a device's samples."""
+        return self._sampler.pattern(site, draw, channels, device)
+
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
         """Return the batch's samples of this site and draw."""
+        if draw >= DRAWS:
+            self._sampler.start_batch(self._sampler.first_image)
+            return self._sampler(site, draw, shape)
         if (site, draw) not in self._samples:
             self._samples[site, draw] = self._sampler(site, draw, shape)
         return self._samples[site, draw]
@@ -65,44 +126,104 @@ def evaluate_levels(
     Raises:
         UserError: there is no such site.
     """
-    network.tap(site)
+    group = Levels([{site: noise} for noise in levels], sampler)
+    return evaluate_groups(network, inputs, [group], batch=batch)[0]
+
+
+def evaluate_groups(
+    network: Network,
+    inputs: Tensor,
+    groups: Sequence[Levels],
+    *,
+    batch: int = 1000,
+    first_image: int = 0,
+) -> list[npt.NDArray[np.uint8]]:
+    """Classify images at the levels of several groups, the clean part once for all of them.
+
+    Args:
+        network: what to evaluate; left as it is.
+        inputs: float32 [N, C, H, W] in −1..1.
+        groups: what is applied.
+        batch: images at a time; TorchSampler's samples depend on it.
+        first_image: the number of the first image in its set, for the samples.
+
+    Returns:
+        The predicted labels of each group, uint8 [levels, N].
+
+    Raises:
+        UserError: a site does not exist.
+    """
+    for group in groups:
+        for site in group.sites:
+            network.tap(site)
     graph = _Tracer().trace(network)
-    behind = _reached(graph, site)
-    crossing = {n for node in behind for n in node.all_input_nodes} - behind
-    labels = np.empty((len(levels), len(inputs)), dtype=np.uint8)
+    behind = [_reached(graph, group.sites) for group in groups]
+    crossing = [{n for node in part for n in node.all_input_nodes} - part for part in behind]
+    unused = set.intersection(*behind) if behind else set()
+    labels = [np.empty((len(group.levels), len(inputs)), dtype=np.uint8) for group in groups]
     fixed = copy.deepcopy(network).eval()
     fixed.clear_noise()
     with torch.inference_mode():
         fix_for_inference(fixed, inputs[:1])
+    _pool_by_pairs(fixed)
 
     def work(rows: slice) -> None:
         # taps hold their noise and samplers their place, so threads need their own
-        own, once = copy.deepcopy(fixed), _Once(copy.deepcopy(sampler))
+        own = copy.deepcopy(fixed)
         # a value that stands there already is not computed; nobody reads those of None
-        prefix = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
+        clean = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
         suffix = fx.Interpreter(own, graph=graph)
         with torch.inference_mode():
-            prefix.run(channels_last(inputs[rows]), initial_env=dict.fromkeys(behind))
-            clean = {
-                node: prefix.env[node] if node in crossing else None
-                for node in graph.nodes
-                if node not in behind
-            }
-            del prefix
-            once.start_batch(rows.start)
-            for row, noise in zip(labels, levels, strict=True):
-                own.set_noise({site: noise}, once)
-                row[rows] = suffix.run(initial_env=dict(clean)).argmax(1).numpy()
+            clean.run(channels_last(inputs[rows]), initial_env=dict.fromkeys(unused))
+            for group, part, edge, found in zip(groups, behind, crossing, labels, strict=True):
+                start = {
+                    node: clean.env[node] if node in edge else None
+                    for node in graph.nodes
+                    if node not in part
+                }
+                once = _Once(copy.deepcopy(group.sampler))
+                once.start_batch(first_image + rows.start)
+                for row, noises in zip(found, group.levels, strict=True):
+                    own.set_noise(noises, once)
+                    row[rows] = suffix.run(initial_env=dict(start)).argmax(1).numpy()
+                own.clear_noise()
 
     share(len(inputs), batch, work)
     return labels
 
 
-def _reached(graph: fx.Graph, site: str) -> set[fx.Node]:
-    """Return the nodes that noise at a site reaches: its tap and all that depends on it."""
+def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]]:
+    """Return the values per image of every site, and their standard deviation without noise.
+
+    Args:
+        network: what to evaluate; left as it is.
+        inputs: float32 [N, C, H, W], a few images.
+    """
+    own = copy.deepcopy(network).eval()
+    own.clear_noise()
+    found: dict[str, tuple[int, float]] = {}
+
+    def hook(site: str):
+        def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
+            found[site] = (output[0].numel(), float(output.std()))
+
+        return keep
+
+    for site in own.sites:
+        own.tap(site).register_forward_hook(hook(site))
+    with torch.inference_mode():
+        own(channels_last(inputs))
+    return found
+
+
+def _reached(graph: fx.Graph, sites: set[str]) -> set[fx.Node]:
+    """Return the nodes that noise at sites reaches: their taps, all that depends on them.
+
+    The output is always among them: it is what is asked for.
+    """
     reached: set[fx.Node] = set()
     for node in graph.nodes:
-        is_tap = node.op == "call_module" and node.target == site
-        if is_tap or not reached.isdisjoint(node.all_input_nodes):
+        is_tap = node.op == "call_module" and node.target in sites
+        if is_tap or node.op == "output" or not reached.isdisjoint(node.all_input_nodes):
             reached.add(node)
     return reached

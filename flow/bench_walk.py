@@ -1,0 +1,127 @@
+"""Speed of the walk in software against the straightforward way, in one run on one machine.
+
+Straightforward: each point (site, σ) is a forward of the whole network over all images, as
+``evaluate`` does it, a thousand images at a time. Ours, on the same points: the clean part once,
+samples shared by the levels. And ours as the ``walk`` command does it: levels searched for, images
+only as the interval needs them. The straightforward way is timed on every ``STRIDE``th level of
+each site and counted for all (a point's time does not depend on σ); there the accuracies are
+compared.
+"""
+
+import resource
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.special import ndtri
+
+from flow import data, software_job
+from flow.models import evaluate, site_scales
+from flow.noise import Noise, TorchSampler
+from flow.points import Place, Setting
+from flow.software_job import Settings
+from flow.software_walk import BLOCK, GLOBAL, Inference, batch_of
+from flow.trained import find_checkpoint, load_trained
+
+LEVELS = 20
+STRIDE = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured."""
+
+    points: int
+    images: int
+    straightforward: float
+    """Seconds for all points, from those timed."""
+    timed: int
+    """Points timed the straightforward way."""
+    grid: float
+    """Seconds of ours for the same points."""
+    searched: float
+    """Seconds of the ``walk`` command, global noise and everything written included."""
+    searched_images: int
+    widest: float
+    """Widest half interval of μ that the search left, as a share of μ."""
+    differing: int
+    """Of the points timed: those whose accuracies differ beyond 95 % of sampling error."""
+    largest: float
+    """Largest difference of accuracy between both ways."""
+    memory: float
+    """Largest resident memory of the whole run, GB."""
+
+
+def run(settings: Settings) -> Found:
+    """Measure.
+
+    Args:
+        settings: as of a walk; its noise must be of one kind, its levels ``auto``.
+    """
+    path = find_checkpoint(
+        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+    )
+    network, _ = load_trained(path, settings.model, settings.dataset)
+    images = data.load(settings.dataset, "test", settings.images)
+    inputs = data.to_input(images.images, network.image_shape)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        walked = software_job.walk(replace(settings, out=Path(folder) / "walk"), _silent)
+        searched = time.perf_counter() - started
+    (setting,) = settings.kinds
+    (kind,) = walked["kinds"].values()
+    grid = {
+        site: np.geomspace(entry["levels"][0], entry["levels"][-1], LEVELS)
+        for site, entry in kind["sites"].items()
+        if site != GLOBAL
+    }
+    started = time.perf_counter()
+    ours = _ours(network, inputs, setting, grid)
+    took = time.perf_counter() - started
+    straight, differences = [], []
+    sampler = TorchSampler(setting.seed + 1)  # other samples: only sampling error may differ
+    for site, levels in grid.items():
+        for sigma in levels[::STRIDE]:
+            noise: dict[str, Noise] = {site: setting.noise(float(sigma))}
+            started = time.perf_counter()
+            labels = evaluate(network, inputs, noise=noise, sampler=sampler)
+            straight.append(time.perf_counter() - started)
+            one, two = (
+                (row == images.labels).astype(float) for row in (ours[site, float(sigma)], labels)
+            )
+            error = (one - two).std() / np.sqrt(len(one))
+            differences.append((abs(one.mean() - two.mean()), error))
+    gaps, errors = np.array(differences).T
+    points = LEVELS * len(grid)
+    return Found(
+        points=points,
+        images=len(inputs),
+        straightforward=float(np.mean(straight)) * points,
+        timed=len(straight),
+        grid=took,
+        searched=searched,
+        searched_images=walked["images_evaluated"],
+        widest=max(_width(entry["mu_sw"]) for entry in kind["sites"].values()),
+        differing=int((gaps > ndtri(0.975) * np.maximum(errors, 1e-9)).sum()),
+        largest=float(gaps.max()),
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    )
+
+
+def _ours(network, inputs, setting: Setting, grid) -> dict[tuple[str, float], np.ndarray]:
+    batch = batch_of(max(values for values, _ in site_scales(network, inputs[:1]).values()))
+    measure = Inference(network, inputs, setting, batch)
+    places = [Place(site, float(sigma)) for site, levels in grid.items() for sigma in levels]
+    noises = {place: {place.site: setting.noise(place.sigma)} for place in places}
+    blocks = [measure(block, noises) for block in range(-(-len(inputs) // BLOCK))]
+    return {(p.site, p.sigma): np.concatenate([found[p] for found in blocks]) for p in places}
+
+
+def _width(mu) -> float:
+    return max(mu[2] / mu[0] - 1, 1 - mu[1] / mu[0]) if isinstance(mu, list) else 0.0
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass

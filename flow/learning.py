@@ -1,0 +1,118 @@
+"""The ``dynamics`` command: train at each noise level, and see what that did to every layer."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flow import checkpoint, data, learning_plots, models, store
+from flow.dynamics import layer_statistics
+from flow.errors import UserError
+from flow.levels import parse_levels
+from flow.noise import Noise
+from flow.points import Setting
+from flow.retrain import train_once
+
+IMAGES = 1000
+"""Test images behind the statistics of a layer."""
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage's name, the steps done and the steps in all."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose."""
+
+    model: str
+    dataset: str = "fashion-mnist"
+    noise: str = "additive,multiplicative"
+    """Kinds, with commas between."""
+    levels: str = "0.25,0.5,1,2,4"
+    """σ of training, at every site of a walk; 0 is always there."""
+    epochs: int = 10
+    seed: int = 0
+    out: Path | None = None
+    """Results folder; one below `build` named by network and set when not given."""
+    build: Path = field(default_factory=lambda: Path("build"))
+
+    def __post_init__(self) -> None:
+        models.resolve(self.model)
+        data.dataset(self.dataset)
+        if parse_levels(self.levels) is None:
+            raise UserError("each level is a training: list them, as in 0.5,1,2")
+        if self.epochs < 1:
+            raise UserError(f"epochs is {self.epochs}: give 1 or more")
+        _ = self.kinds
+
+    @property
+    def kinds(self) -> list[Setting]:
+        """The noise of each kind asked for."""
+        return [Setting(name.strip(), seed=self.seed) for name in self.noise.split(",")]
+
+
+def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+    """Train, measure, and write ``dynamics.csv``, ``dynamics.json`` and a picture for each kind.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it, for the summary.
+
+    Returns:
+        what ``dynamics.json`` holds.
+
+    Raises:
+        UserError: something the user can mend; networks trained are kept.
+    """
+    started = time.monotonic()
+    model = models.resolve(settings.model)
+    folder = settings.out or settings.build / "dynamics" / f"{model}-{settings.dataset}"
+    known = data.dataset(settings.dataset)
+    sites = models.build(model, known.image_shape, known.classes).walk_sites
+    images = data.load(settings.dataset, "test", IMAGES)
+    levels = [0.0, *(parse_levels(settings.levels) or ())]
+    rows: list[dict[str, Any]] = []
+    total = len(settings.kinds) * len(levels)
+    for setting in settings.kinds:
+        for sigma in levels:
+            tell("training", len(rows) // len(sites), total)
+            noise: dict[str, Noise] = dict.fromkeys(sites, setting.noise(sigma)) if sigma else {}
+            path = train_once(
+                folder / "networks", model, settings.dataset, noise, settings.epochs,
+                seed=settings.seed,
+            )  # fmt: skip
+            network, metadata = checkpoint.load(path, model)
+            inputs = data.to_input(images.images, network.image_shape)
+            rows += [
+                {
+                    "kind": setting.kind,
+                    "sigma": sigma,
+                    **asdict(statistics),
+                    "accuracy": metadata.accuracy,
+                    "noisy_accuracy": metadata.noisy_accuracy,
+                    "n": metadata.n,
+                }
+                for statistics in layer_statistics(network, inputs, noise, seed=settings.seed)
+            ]
+    tell("training", total, total)
+    table = pd.DataFrame(rows)
+    result = {
+        "model": model,
+        "dataset": settings.dataset,
+        "epochs": settings.epochs,
+        "seed": settings.seed,
+        "images": len(images),
+        "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
+        "command": command,
+        "folder": str(folder),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    with store.replacing(folder / "dynamics.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    store.write_summary(folder / "dynamics.json", result)
+    learning_plots.write(folder, result, table)
+    return result

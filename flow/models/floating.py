@@ -1,0 +1,221 @@
+"""The networks of *Walking Noise* in float, with a noise site behind every module.
+
+Borras, Klein, Fröning, ECML PKDD 2024. Weights start as PyTorch starts them.
+"""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from flow.errors import UserError
+from flow.models.network import Network, Recipe
+from flow.noise import NoiseTap
+
+MEAN = (0.4914, 0.4822, 0.4465)
+STD = (0.2023, 0.1994, 0.2010)
+"""Of CIFAR-10's channels, in 0..1; SVHN is normalised by them as well, as in the paper."""
+
+
+class Normalise(nn.Module):
+    """Images in −1..1 → mean 0 and standard deviation 1 by channel, if there are three.
+
+    One channel stays as it is: normalised by mean and standard deviation 0.5, it is in −1..1.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        mean, std = (MEAN, STD) if channels == 3 else ((0.5,), (0.5,))
+        shape = (1, -1, 1, 1)
+        shift, scale = torch.tensor(mean).view(shape), torch.tensor(std).view(shape)
+        self.register_buffer("shift", shift, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.shift: Tensor
+        self.scale: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float [N, C, H, W] of images, float [N, C, H, W] in −1..1."""
+        return (x * 0.5 + (0.5 - self.shift)) / self.scale
+
+
+class FloatConv(nn.Module):
+    """conv → acc, → norm → bn with batch norm, → relu → act, → max pool → pool if it pools.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel, pixels.
+        padding: zeros around the image, pixels.
+        batch_norm: whether there is one; the convolution has a bias otherwise.
+        pool: side and stride of the pooling, pixels; 1 for none.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        padding: int = 0,
+        batch_norm: bool,
+        pool: int = 1,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=not batch_norm)
+        self.acc = NoiseTap()
+        self.norm, self.bn = _tapped(nn.BatchNorm2d(outputs) if batch_norm else None)
+        self.act = NoiseTap()
+        self.max, self.pool = _tapped(nn.MaxPool2d(pool) if pool > 1 else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.norm(self.acc(self.conv(x))))
+        return self.pool(self.max(self.act(x.relu())))
+
+
+class FloatDense(nn.Module):
+    """linear → acc, → norm → bn with batch norm, → relu → act."""
+
+    def __init__(self, inputs: int, outputs: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=not batch_norm)
+        self.acc = NoiseTap()
+        self.norm, self.bn = _tapped(nn.BatchNorm1d(outputs) if batch_norm else None)
+        self.act = NoiseTap()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.bn(self.norm(self.acc(self.linear(x)))).relu())
+
+
+class FloatLast(nn.Module):
+    """linear → acc."""
+
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, classes)
+        self.acc = NoiseTap()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.acc(self.linear(x))
+
+
+class FloatNetwork(Network):
+    """A network in float: a walk visits every site, and training is that of the paper.
+
+    Its modules lie in a row behind the input; the site ``input`` is behind the normalisation.
+    """
+
+    recipe: ClassVar[Recipe] = Recipe(lr=1e-3, batch=128, clamp=False)
+
+    def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__(name, image_shape, classes)
+        self.normalise = Normalise(image_shape[2])
+        self.input = NoiseTap()
+
+    @property
+    def walk_sites(self) -> list[str]:
+        """Every site, in the order of the data."""
+        return self.sites
+
+    def _add(self, **layers: nn.Module) -> None:
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, float [N, classes], of images, float [N, C, H, W] in −1..1."""
+        x = self.input(self.normalise(x))
+        for layer in list(self.children())[2:]:
+            dense = isinstance(layer, FloatDense | FloatLast)
+            x = layer(x.flatten(1) if dense else x)
+        return x
+
+
+class FloatMLP(FloatNetwork):
+    """Three hidden layers of 64, ReLU.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of an image.
+        classes: how many classes.
+        batch_norm: behind each hidden layer.
+    """
+
+    def __init__(
+        self, name: str, image_shape: tuple[int, int, int], classes: int, *, batch_norm: bool
+    ) -> None:
+        super().__init__(name, image_shape, classes)
+        self._add(
+            fc0=FloatDense(math.prod(image_shape), 64, batch_norm=batch_norm),
+            fc1=FloatDense(64, 64, batch_norm=batch_norm),
+            fc2=FloatDense(64, 64, batch_norm=batch_norm),
+            fc3=FloatLast(64, classes),
+        )
+
+
+class FloatLeNet5(FloatNetwork):
+    """C6@5-P2-C16@5-P2-F120-F84-F10 with ReLU and max pooling: 12 sites, with batch norm 16.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of an image, 16×16 at least.
+        classes: how many classes.
+        batch_norm: behind each layer but the last.
+
+    Raises:
+        UserError: the images are too small for two convolutions and poolings.
+    """
+
+    def __init__(
+        self, name: str, image_shape: tuple[int, int, int], classes: int, *, batch_norm: bool
+    ) -> None:
+        super().__init__(name, image_shape, classes)
+        pixels = math.prod(((side - 4) // 2 - 4) // 2 for side in image_shape[:2])
+        if min(image_shape[:2]) < 16:
+            raise UserError(
+                f"{name} takes images of at least 16×16 pixels, not "
+                f"{image_shape[0]}×{image_shape[1]}: take a data set that fits"
+            )
+        self._add(
+            conv0=FloatConv(image_shape[2], 6, kernel=5, pool=2, batch_norm=batch_norm),
+            conv1=FloatConv(6, 16, kernel=5, pool=2, batch_norm=batch_norm),
+            fc0=FloatDense(16 * pixels, 120, batch_norm=batch_norm),
+            fc1=FloatDense(120, 84, batch_norm=batch_norm),
+            fc2=FloatLast(84, classes),
+        )
+
+
+class FloatVGG11(FloatNetwork):
+    """Configuration A of Simonyan and Zisserman (arXiv 1409.1556) with batch norm, CIFAR size.
+
+    Eight 3×3 convolutions, 64-P-128-P-256-256-P-512-512-P-512-512-P, and one dense layer in place
+    of three, as usual for images of 32×32, which the five poolings bring down to one pixel. Smaller
+    images get a black border by ``flow.data.to_input``. 31 sites.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of the data set's images.
+        classes: how many classes.
+    """
+
+    def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
+        height, width, colours = image_shape
+        super().__init__(name, (max(32, height), max(32, width), colours), classes)
+        pixels = math.prod(side // 32 for side in self.image_shape[:2])
+        channels = (colours, 64, 128, 256, 256, 512, 512, 512, 512)
+        pooled = (0, 1, 3, 5, 7)
+        for i in range(8):
+            layer = FloatConv(
+                channels[i],
+                channels[i + 1],
+                kernel=3,
+                padding=1,
+                batch_norm=True,
+                pool=2 if i in pooled else 1,
+            )
+            self._add(**{f"conv{i}": layer})
+        self._add(fc0=FloatLast(channels[-1] * pixels, classes))
+
+
+def _tapped(module: nn.Module | None) -> tuple[nn.Module, nn.Module]:
+    """Return a module and the tap behind it, or two that do nothing."""
+    return (nn.Identity(), nn.Identity()) if module is None else (module, NoiseTap())

@@ -1,0 +1,364 @@
+"""The ``multi-exec`` command: every way of spending executions, measured at equal budgets.
+
+All sites are noisy with the σ of one execution; a site that runs k times has σ/√k, which is exactly
+the distribution of the mean of k executions where the noise is linear in its samples. All ways see
+the same images and the same samples, so that they are compared pair by pair.
+
+Ours begins, at each budget, with the best of the other ways and of the optimum for sites that were
+alone, then takes steps: what each site weighs in company is fitted to plans measured around, the
+optimum near by is solved for, measured, and taken if it is better. That is done with noise draws
+that serve nothing else.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import Tensor
+
+from flow import checkpoint, data, execution_plots, executions, software_job, store
+from flow.errors import UserError
+from flow.executions import Floats, Ints, Prediction
+from flow.midpoint import Float, resample_weights
+from flow.models import Levels, Network, evaluate_groups, site_scales
+from flow.noise import Noise, TorchSampler
+from flow.points import Labels, Setting, code_digest, take_or_measure
+from flow.software_walk import CODE, GLOBAL, batch_of
+from flow.store import Point, Store
+from flow.trained import chosen_sites, find_checkpoint, load_trained
+
+UNIFORM, TAILORED = "uniform", "tailored"
+TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)
+"""The noise draws that ours is chosen with; no comparison reaches them."""
+STEPS = 3
+"""Steps from the start, at most."""
+FACTOR = 2.0
+"""σ of one execution, in global midpoints, where the user gives none."""
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage's name, the steps done and the steps in all."""
+
+
+class Plan(NamedTuple):
+    """A way of spending a budget."""
+
+    strategy: str
+    mean: float
+    """Executions a site, in the mean."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose."""
+
+    walk: software_job.Settings
+    """The walk that finds each site's midpoint; its noise is of one kind."""
+    budgets: str = "1,2,3,5,7,10,20"
+    """Executions a site, in the mean."""
+    sigma: float | None = None
+    """σ of one execution; `FACTOR` global midpoints when not given."""
+    draws: int = 3
+    """Noise draws of a point."""
+
+    def __post_init__(self) -> None:
+        if len(self.walk.kinds) > 1:
+            raise UserError(f"noise is {self.walk.noise}: give one kind")
+        (kind,) = self.walk.kinds
+        if not kind.noise(0.0).averages:
+            order = f" in the order {kind.order}" if kind.kind == "mixed" else ""
+            raise UserError(
+                f"the mean of k executions is not one of σ/√k for {kind.kind} noise{order}: give "
+                "additive, multiplicative or mixed noise in the order mul-add"
+            )
+        if self.sigma is not None and not (math.isfinite(self.sigma) and self.sigma > 0):
+            raise UserError(f"the noise level is {self.sigma}: give a finite number above 0")
+        if self.draws < 1:
+            raise UserError(f"draws is {self.draws}: give 1 or more")
+        _ = self.means
+
+    @property
+    def means(self) -> list[float]:
+        """The budgets, ascending."""
+        try:
+            found = sorted({float(item) for item in self.budgets.split(",")})
+        except ValueError:
+            raise UserError(f"budgets are '{self.budgets}': write them as 1,2,5") from None
+        if not all(math.isfinite(mean) and mean >= 1 for mean in found):
+            raise UserError(
+                f"budgets are '{self.budgets}': each is of at least one execution a site"
+            )
+        return found
+
+
+@dataclass
+class _Comparison:
+    """One network, one σ, many plans."""
+
+    network: Network
+    inputs: Tensor
+    labels: npt.NDArray[np.int64]
+    setting: Setting
+    sigma: float
+    sites: Sequence[str]
+    store: Store
+    identity: Mapping[str, Any]
+
+    def measure(
+        self, plans: Mapping[Plan, Ints], draws: Sequence[int], tell: Callable[[int, int], None]
+    ) -> dict[Plan, npt.NDArray[np.float32]]:
+        """Return, for each plan, the share of draws with the right label, [images]."""
+        values = site_scales(self.network, self.inputs[:1])
+        batch = batch_of(max(count for count, _ in values.values()))
+        digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
+        noises = {plan: self._noise(chosen) for plan, chosen in plans.items()}
+        keys = {
+            (plan, draw): {
+                **self.identity,
+                "noise": {site: noise.to_json() for site, noise in noises[plan].items()},
+                "seed": self.setting.seed_of(draw),
+                "images": digest,
+                "batch": batch,
+                "code": code_digest(*CODE),
+            }
+            for plan in plans
+            for draw in draws
+        }
+        finished = 0
+
+        def done(count: int) -> None:
+            nonlocal finished
+            finished += count
+            tell(finished, len(keys))
+
+        def points(draw: int, wanted: Sequence[tuple[Plan, int]]) -> list[Point]:
+            sampler = TorchSampler(self.setting.seed_of(draw))
+            group = Levels([noises[plan] for plan, _ in wanted], sampler)
+            found = evaluate_groups(self.network, self.inputs, [group], batch=batch)[0]
+            return [self._point(draw, row) for row in found]
+
+        # plans of one budget at a time: what was measured is stored
+        right: dict[Plan, list[npt.NDArray]] = {plan: [] for plan in plans}
+        for mean in dict.fromkeys(plan.mean for plan in plans):
+            some = {where: key for where, key in keys.items() if where[0].mean == mean}
+            found = take_or_measure(self.store, some, lambda where: where[1], points, done)
+            for (plan, _), point in zip(some, found, strict=True):
+                right[plan].append(point.predictions == self.labels)
+        return {plan: np.mean(rows, axis=0, dtype=np.float32) for plan, rows in right.items()}
+
+    def _noise(self, chosen: Ints) -> dict[str, Noise]:
+        return {
+            site: self.setting.noise(self.sigma / math.sqrt(k))
+            for site, k in zip(self.sites, chosen, strict=True)
+        }
+
+    def _point(self, draw: int, labels: Labels) -> Point:
+        return Point(
+            site=GLOBAL,
+            kind=self.setting.kind,
+            sigma=self.sigma,
+            seed=self.setting.seed_of(draw),
+            side="software",
+            predictions=labels,
+        )
+
+
+def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+    """Walk the network, spend every budget in every way, and compare.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it, for the summary.
+
+    Returns:
+        what ``executions.json`` holds; it lies in the walk's folder, with ``executions.parquet``
+        and ``executions.png``.
+
+    Raises:
+        UserError: something the user can mend; what was measured is kept.
+    """
+    started = time.monotonic()
+    walked = software_job.walk(settings.walk, tell, command)
+    (entries,) = (kind["sites"] for kind in walked["kinds"].values())
+    folder = Path(walked["folder"])
+    path = find_checkpoint(
+        settings.walk.model,
+        settings.walk.dataset,
+        settings.walk.training_noise,
+        settings.walk.checkpoint,
+    )
+    network, _ = load_trained(path, settings.walk.model, settings.walk.dataset)
+    images = data.load(settings.walk.dataset, "test", settings.walk.images)
+    sites = chosen_sites(settings.walk.sites, network, network.walk_sites)
+    mu = np.array([midpoint_of(entries, site) for site in sites])
+    sigma = settings.sigma or FACTOR * midpoint_of(entries, GLOBAL)
+    (setting,) = settings.walk.kinds
+    comparison = _Comparison(
+        network=network,
+        inputs=data.to_input(images.images, network.image_shape),
+        labels=images.labels,
+        setting=setting,
+        sigma=sigma,
+        sites=sites,
+        store=Store(folder / "points"),
+        identity={"checkpoint": checkpoint.digest_of(path), "dataset": settings.walk.dataset},
+    )
+    plans = rules(mu, settings.means)
+    clean = walked["accuracy"]["software"][0]
+    start = Start(mu, steepness_of(entries, sites), sigma, clean, 1 / network.classes)
+    for number, mean in enumerate(settings.means):
+        tell("tailor", number, len(settings.means))
+        others = [chosen for plan, chosen in plans.items() if plan.mean == mean]
+        plans[Plan(TAILORED, mean)] = tailored(comparison, mean, others, start)
+    tell("tailor", len(settings.means), len(settings.means))
+    right = comparison.measure(plans, range(settings.draws), partial(tell, "executions"))
+    table = compare(plans, right)
+    result = {
+        "model": network.name,
+        "dataset": settings.walk.dataset,
+        "noise": setting.kind,
+        "sigma": sigma,
+        "clean": walked["accuracy"]["software"],
+        "images": len(images),
+        "draws": settings.draws,
+        "sites": sites,
+        "rows": table.to_dict("records"),
+        "command": command,
+        "folder": str(folder),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    store.write_curves(folder / "executions.parquet", table)
+    store.write_summary(folder / "executions.json", result)
+    execution_plots.write(folder, result, table)
+    return result
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is known of the sites before they are measured in company."""
+
+    mu: Floats
+    """Midpoint of each alone, [sites]."""
+    k: Floats
+    """Steepness of each."""
+    sigma: float
+    clean: float
+    guess: float
+
+
+def tailored(comparison: _Comparison, mean: float, others: Sequence[Ints], start: Start) -> Ints:
+    """Spend a budget as well as measuring tells (module docstring): executions, [sites]."""
+    sites = len(start.mu)
+    total = math.floor(mean * sites + 1e-9)
+    most = executions.most_of_one(sites, total)
+    alone = Prediction.from_midpoints(start.mu, start.sigma, start.clean, start.guess)
+    seen: dict[tuple[int, ...], float] = {}
+
+    def measure(plans: Sequence[Ints]) -> None:
+        named = {Plan(",".join(map(str, chosen)), mean): chosen for chosen in plans}
+        right = comparison.measure(named, TAILORING_DRAWS, _silent)
+        seen.update({tuple(named[plan]): float(rows.mean()) for plan, rows in right.items()})
+
+    own = executions.losses_alone(start.mu, start.k, start.sigma, most)
+    measure(
+        [*others, executions.optimum(own, total), executions.optimum(alone.losses(most), total)]
+    )
+    best = np.array(max(seen, key=lambda plan: seen[plan]))
+    if total == sites:
+        return best
+    for _ in range(STEPS):
+        step = executions.reach(best)
+        around = [best + sign * np.eye(sites, dtype=np.int64) * step for sign in (1, -1)]
+        measure([plan for plan in np.concatenate(around) if plan.min() >= 1])
+        prediction = alone.fitted(np.array(list(seen)), np.array(list(seen.values())))
+        found = executions.optimum(prediction.losses(most), total, near=best)
+        measure([found])
+        if seen[tuple(found)] <= seen[tuple(best)]:
+            break
+        best = found
+    return best
+
+
+def steepness_of(entries: Mapping[str, Mapping[str, Any]], sites: Sequence[str]) -> Floats:
+    """Return each site's steepness from a walk's summary, or the median where it has none."""
+    known = [entries[site]["k_sw"] for site in sites]
+    usual = float(np.median([k for k in known if k is not None] or [2.0]))
+    return np.array([usual if k is None else k for k in known])
+
+
+def midpoint_of(entries: Mapping[str, Mapping[str, Any]], site: str) -> float:
+    """Return a site's midpoint from a walk's summary, or what bounds it where there is none.
+
+    Raises:
+        UserError: it was not measured, or bounded by nothing.
+    """
+    found = entries[site]["mu_sw"]
+    if found is None:
+        raise UserError(
+            f"site {site} was not measured within the walk's budget: give it a larger one"
+        )
+    if not isinstance(found, dict):
+        return float(found[0])
+    if found["level"] <= 0:
+        raise UserError(f"site {site} has no midpoint, nor a bound: the network only guesses")
+    return float(found["level"])
+
+
+def rules(mu: Floats, means: Sequence[float]) -> dict[Plan, Ints]:
+    """Return the even and the paper's ways of spending every budget: executions, [sites]."""
+    found: dict[Plan, Ints] = {}
+    for mean in means:
+        total = math.floor(mean * len(mu) + 1e-9)
+        found[Plan(UNIFORM, mean)] = executions.uniform(len(mu), total)
+        for name in executions.SCALINGS:
+            found[Plan(name, mean)] = executions.scaled(name, mu.tolist(), total)
+    return found
+
+
+def compare(
+    chosen: Mapping[Plan, Ints],
+    right: Mapping[Plan, npt.NDArray[np.float32]],
+) -> pd.DataFrame:
+    """Return a row for each plan, with 95 % bootstrap intervals over images.
+
+    Columns: strategy, mean, accuracy, lo, hi; ours_minus and its lo and hi, the optimum's accuracy
+    less this one's, paired by image; executions, the sites' in their order.
+    """
+    images = len(next(iter(right.values())))
+    weights = resample_weights(images)
+
+    def interval(values: npt.NDArray[np.float32]) -> tuple[float, float, float]:
+        resampled: Float = (weights @ values).astype(np.float64) / images
+        lo, hi = np.quantile(resampled, (0.025, 0.975))
+        return float(values.mean(dtype=np.float64)), float(lo), float(hi)
+
+    rows = []
+    for plan, values in right.items():
+        accuracy, lo, hi = interval(values)
+        ours = interval(right[Plan(TAILORED, plan.mean)] - values)
+        rows.append(
+            {
+                "strategy": plan.strategy,
+                "mean": plan.mean,
+                "accuracy": accuracy,
+                "lo": lo,
+                "hi": hi,
+                "ours_minus": ours[0],
+                "ours_minus_lo": ours[1],
+                "ours_minus_hi": ours[2],
+                "executions": ",".join(str(k) for k in chosen[plan]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _silent(done: int, total: int) -> None:
+    pass

@@ -1,0 +1,32 @@
+"""Noise in software: kinds of noise, where their samples come from, and the taps they enter at."""
+
+from flow.noise.base import ORDERS, Noise
+from flow.noise.kinds import (
+    KINDS,
+    Additive,
+    Drift,
+    Empirical,
+    FixedPattern,
+    Mixed,
+    Multiplicative,
+)
+from flow.noise.samplers import DRAWS, Sampler, Source, TorchSampler, derive_seed
+from flow.noise.tap import NoiseTap
+
+__all__ = [
+    "DRAWS",
+    "KINDS",
+    "ORDERS",
+    "Additive",
+    "Drift",
+    "Empirical",
+    "FixedPattern",
+    "Mixed",
+    "Multiplicative",
+    "Noise",
+    "NoiseTap",
+    "Sampler",
+    "Source",
+    "TorchSampler",
+    "derive_seed",
+]

@@ -1,0 +1,201 @@
+"""What every kind of noise is: levels, executions, a name, a way into a file and back."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from torch import Tensor
+
+from flow.errors import UserError, unknown
+from flow.noise.samplers import Source
+
+Order = Literal["mul-add", "add-mul"]
+ORDERS: tuple[str, ...] = get_args(Order)
+MOST_EXECUTIONS = 64
+
+_CLASSES: dict[str, type["Noise"]] = {}
+"""By the kind's name, in the order of their definition."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of one site; its subclasses are the kinds.
+
+    Raises:
+        UserError: a σ is negative, infinite or not a number, or is one that the kind does not have.
+    """
+
+    kind: ClassVar[str]
+    adds: ClassVar[bool] = True
+    """Whether the kind has σₐ."""
+    multiplies: ClassVar[bool] = True
+    """Whether the kind has σₘ."""
+
+    sigma_add: float = 0.0
+    """σₐ, in the unit of the layer's output."""
+    sigma_mul: float = 0.0
+    """σₘ, without unit."""
+    executions: int = 1
+    """How often the layer is executed, each time with new z₁ and z₂; y' is the mean."""
+
+    def __init_subclass__(cls) -> None:
+        """Make a kind known by its name."""
+        _CLASSES[cls.kind] = cls
+
+    def __post_init__(self) -> None:
+        if type(self) is Noise:
+            raise TypeError("make noise of a kind, as Noise.at does")
+        for name, sigma, has in (
+            ("additive", self.sigma_add, self.adds),
+            ("multiplicative", self.sigma_mul, self.multiplies),
+        ):
+            if not (math.isfinite(sigma) and sigma >= 0):
+                raise UserError(
+                    f"the {name} noise level is {sigma}: give a finite number of 0 or more"
+                )
+            if sigma and not has:
+                raise UserError(f"{self.kind} noise has no {name} level: use kind 'mixed'")
+        if not 1 <= self.executions <= MOST_EXECUTIONS:
+            raise UserError(
+                f"a layer is executed {self.executions} times: give 1 to {MOST_EXECUTIONS}"
+            )
+
+    @staticmethod
+    def at(
+        kind: str, sigma: float, ratio: float = 0.5, order: str = "mul-add", **options: Any
+    ) -> "Noise":
+        """Make the noise of one level, whatever the kind.
+
+        Args:
+            kind: one of `flow.noise.KINDS`.
+            sigma: σ; for kinds with σₐ and σₘ the amplitude A.
+            ratio: r, with σₐ = A·r and σₘ = A·(1−r).
+            order: of mixed noise, ``mul-add`` or ``add-mul``.
+            options: further fields of the kind's class; None counts as not given.
+
+        Raises:
+            UserError: as for the class; or the kind or order is unknown, the ratio outside 0..1, or
+                an option not one of the kind's.
+        """
+        made = _class_of(kind)
+        if order not in ORDERS:
+            raise unknown("noise order", order, ORDERS)
+        if not 0 <= ratio <= 1:
+            raise UserError(f"the noise ratio is {ratio}: give a number from 0 to 1")
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in given:
+            if name not in Noise.options_of(kind):
+                raise UserError(f"{kind} noise has no {name.replace('_', ' ')}: leave it out")
+        if "order" in _names(made):
+            given["order"] = order
+        if made.adds:
+            given["sigma_add"] = sigma * ratio if made.multiplies else sigma
+        if made.multiplies:
+            given["sigma_mul"] = sigma * (1 - ratio) if made.adds else sigma
+        return made(**given)
+
+    @staticmethod
+    def options_of(kind: str) -> set[str]:
+        """Return the names of a kind's options."""
+        return _names(_class_of(kind)) - {"sigma_add", "sigma_mul", "order"}
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> "Noise":
+        """Undo `to_json`.
+
+        Raises:
+            UserError: as for the class, or what it reads from a file has changed since.
+        """
+        made = _class_of(told["kind"])
+        noise = made(**{name: told[name] for name in _names(made) if name in told})
+        for name in noise.to_json().keys() - _names(made) - {"kind"}:
+            if told.get(name) != getattr(noise, name):
+                raise UserError(
+                    f"the {name} of {noise} is not {told.get(name)}, which was written down: bring "
+                    "its file back as it was"
+                )
+        return noise
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind and every field that tells noises apart."""
+        told = [one.name for one in fields(self) if one.compare]
+        return {"kind": self.kind, **{name: getattr(self, name) for name in told}}
+
+    @property
+    def name(self) -> str:
+        """A short name for files: ``additive-4``, ``mixed-1-2-add-mul``; with a hash if longer."""
+        if self.silent:
+            return "clean"
+        both = self.adds and self.multiplies
+        levels = [f"{sigma:g}" for sigma in (self.sigma_add, self.sigma_mul) if sigma or both]
+        common = Noise.__dataclass_fields__
+        own = {
+            key: value
+            for key, value in self.to_json().items()
+            if key not in (*common, "kind", "file") and value is not None
+        }
+        extra = [] if own in ({}, {"order": "mul-add"}) else [_short(own)]
+        if self.executions > 1:
+            extra.append(f"x{self.executions}")
+        return "-".join([self.kind, *levels, *extra])
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same noise with σ times a factor."""
+        return replace(self, sigma_add=self.sigma_add * factor, sigma_mul=self.sigma_mul * factor)
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing changes."""
+        return self.sigma_add == 0 and self.sigma_mul == 0
+
+    @property
+    def averages(self) -> bool:
+        """Whether the mean of k executions has the distribution of one with σ/√k."""
+        return True
+
+    def apply(self, y: Tensor, source: Source) -> Tensor:
+        """Return y with the noise on it; y itself where there is none.
+
+        Args:
+            y: the clean values, float [N, C] or [N, C, H, W].
+            source: the samples for them.
+        """
+        if self.silent:
+            return y
+        total = self.once(y, source)
+        for number in range(1, self.executions):
+            total = total + self.once(y, source.of_execution(number))
+        return total / self.executions if self.executions > 1 else total
+
+    def once(self, y: Tensor, source: Source) -> Tensor:
+        """Return y with the noise of one execution."""
+        raise NotImplementedError
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the names of the kinds."""
+    return tuple(_CLASSES)
+
+
+def _class_of(kind: str) -> type[Noise]:
+    if kind not in _CLASSES:
+        raise unknown("noise", kind, _CLASSES)
+    return _CLASSES[kind]
+
+
+def _names(made: type[Noise]) -> set[str]:
+    """Return the fields that a kind's class takes."""
+    return {one.name for one in fields(made) if one.init}
+
+
+def _short(own: Mapping[str, Any]) -> str:
+    """Return the values of a few fields, or a hash of them where they are long."""
+    plain = "-".join(
+        f"{value:g}" if isinstance(value, float) else str(value) for value in own.values()
+    )
+    if len(plain) <= 40:
+        return plain
+    return hashlib.sha256(json.dumps(dict(own), sort_keys=True).encode()).hexdigest()[:12]

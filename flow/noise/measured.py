@@ -1,0 +1,58 @@
+"""Measured noise, read from a file."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flow.errors import UserError
+
+
+def read_samples(path: Path) -> tuple[Tensor, str]:
+    """Read measured noise.
+
+    Args:
+        path: a ``.npy`` file of real numbers, any shape, or a text file of numbers between white
+            space.
+
+    Returns:
+        The samples, float32 [n] in ascending order, and their digest.
+
+    Raises:
+        UserError: the file is missing or unreadable, empty, or holds other than finite numbers, or
+            only one value.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise UserError(f"cannot read noise samples from {path}: {error.strerror}") from error
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, modified: int, size: int) -> tuple[Tensor, str]:
+    """Read a file again only when it has changed: each level of a walk is noise of its own."""
+    try:
+        if path.suffix == ".npy":
+            found = np.load(path, allow_pickle=False) if size else np.empty(0)
+            if not isinstance(found, np.ndarray):
+                raise ValueError("several arrays in one file")
+            if found.dtype.kind not in "fiu":
+                raise ValueError(f"values of type {found.dtype}, not real numbers")
+        else:
+            found = np.array(path.read_text(encoding="utf-8").split(), dtype=np.float64)
+        with np.errstate(over="ignore"):
+            values = found.astype(np.float32).ravel()
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"cannot read noise samples from {path}: {error}") from error
+    if not values.size:
+        raise UserError(f"{path} holds no noise samples: give a file of numbers")
+    if not np.isfinite(values).all():
+        raise UserError(f"{path} holds noise samples that are not finite: take them out")
+    if values.min() == values.max():
+        raise UserError(f"{path} holds one value only: noise needs samples that differ")
+    values.sort()
+    return torch.from_numpy(values), hashlib.sha256(values.tobytes()).hexdigest()

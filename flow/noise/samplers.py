@@ -1,0 +1,128 @@
+"""Where standard normal samples come from."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+DRAWS = 2
+"""Independent samples of one execution at a site: z₁ and z₂."""
+
+
+class Sampler(Protocol):
+    """A source of standard normal samples."""
+
+    @property
+    def first_image(self) -> int:
+        """Number of the first image of the batch."""
+
+    def start_batch(self, first_image: int) -> None:
+        """Tell the sampler that the next samples belong to a batch beginning at this image."""
+
+    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+        """Return float32 samples of N(0, 1) of this shape, the first axis being the image.
+
+        Args:
+            site: the tap's name.
+            draw: which of a site's independent samples, as `Source.normal` counts them.
+            shape: the shape wanted.
+        """
+
+    def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
+        """Return float32 samples of N(0, 1), [channels], that are a device's own.
+
+        Args:
+            site: the tap's name.
+            draw: 0 for the gain, 1 for the offset.
+            channels: how many.
+            device: its seed; None: the sampler's own.
+        """
+
+
+class TorchSampler:
+    """Samples of torch's generator, a function of (seed, site, draw, first image of the batch).
+
+    Each site and draw has a generator of its own, so that what one site sees does not depend on
+    which others are active, and each batch seeds it anew, so that a run can begin anywhere. Another
+    batch size gives other samples.
+    """
+
+    def __init__(self, seed: int) -> None:
+        """Make a sampler; the same seed gives the same samples."""
+        self.seed = seed
+        self._first_image = 0
+        self._generators: dict[tuple[str, int], torch.Generator] = {}
+
+    def start_batch(self, first_image: int) -> None:
+        """Seed every site anew for the batch that begins at this image."""
+        self._first_image = first_image
+        self._generators.clear()
+
+    @property
+    def first_image(self) -> int:
+        """Number of the first image of the batch."""
+        return self._first_image
+
+    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+        """Return the next float32 samples of this site and draw."""
+        generator = self._generators.get((site, draw))
+        if generator is None:
+            generator = torch.Generator().manual_seed(
+                derive_seed(self.seed, site, draw, self._first_image)
+            )
+            self._generators[site, draw] = generator
+        return torch.randn(tuple(shape), generator=generator)
+
+    def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
+        """Return a device's float32 samples, [channels]: the same for every batch."""
+        seed = derive_seed(self.seed if device is None else device, "device", site, draw)
+        return torch.randn(channels, generator=torch.Generator().manual_seed(seed))
+
+
+@dataclass(frozen=True)
+class Source:
+    """The samples for the values y at one site."""
+
+    sampler: Sampler
+    site: str
+    shape: Sequence[int]
+    """Of y, [N, C] or [N, C, H, W]."""
+    execution: int = 0
+    """Which of several executions of the layer."""
+
+    def of_execution(self, number: int) -> Self:
+        """Return the samples of another execution, independent of these."""
+        return replace(self, execution=number)
+
+    def normal(self, draw: int) -> Tensor:
+        """Return samples of N(0, 1) of y's shape, fresh for each image.
+
+        Args:
+            draw: 0 for z₁ (multiplicative), 1 for z₂ (additive).
+        """
+        return self.sampler(self.site, DRAWS * self.execution + draw, self.shape)
+
+    def pattern(self, draw: int, device: int | None) -> Tensor:
+        """Return a device's samples of N(0, 1) for each channel, [1, C] or [1, C, 1, 1]."""
+        channels = self.shape[1]
+        return self._along(1, self.sampler.pattern(self.site, draw, channels, device))
+
+    def images(self) -> Tensor:
+        """Return the number of each image, float32 [N, 1] or [N, 1, 1, 1]."""
+        first = self.sampler.first_image
+        numbers = torch.arange(first, first + self.shape[0], dtype=torch.float32)
+        return self._along(0, numbers)
+
+    def _along(self, axis: int, values: Tensor) -> Tensor:
+        shape = [1] * len(self.shape)
+        shape[axis] = -1
+        return values.view(shape)
+
+
+def derive_seed(*parts: object) -> int:
+    """Return 63 bits that depend on every part, the same on every machine and in every process."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

@@ -1,0 +1,96 @@
+"""A walk in which each point has a network of its own, trained with the point's noise.
+
+The network goes on from the walk's checkpoint for some epochs with the point's noise at the point's
+site (the clean point likewise, without noise), and is then measured with that noise. Its checkpoint
+is kept, so a walk that was stopped trains nothing twice, and `train` resumes within a training.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from flow import checkpoint
+from flow.noise import Noise
+from flow.points import Labels, Place, Setting
+from flow.software_walk import Inference
+from flow.store import canonical
+from flow.train import train
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """Measures networks trained with what they are measured with."""
+
+    model: str
+    dataset: str
+    start: Path
+    """The checkpoint that every training begins with."""
+    epochs: int
+    inputs: Tensor
+    setting: Setting
+    batch: int
+    """Images at a time in measuring."""
+    folder: Path
+    """Where the trained networks are kept."""
+
+    def __call__(
+        self, block: int, noises: Mapping[Place, Mapping[str, Noise]]
+    ) -> dict[Place, Labels]:
+        """Return the labels [images of the block] of each place, training as needed."""
+        found: dict[Place, Labels] = {}
+        for place, noise in noises.items():
+            network, _ = checkpoint.load(self._trained(place, noise), self.model)
+            measure = Inference(network, self.inputs, self.setting, self.batch)
+            found |= measure(block, {place: noise})
+        return found
+
+    def _trained(self, place: Place, noise: Mapping[str, Noise]) -> Path:
+        seed = self.setting.seed_of(place.draw) % (1 << 63)
+        return train_once(
+            self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start
+        )
+
+
+def train_once(
+    folder: Path,
+    model: str,
+    dataset: str,
+    noise: Mapping[str, Noise],
+    epochs: int,
+    *,
+    seed: int,
+    start: Path | None = None,
+) -> Path:
+    """Train a network, unless the folder holds one that was trained just so.
+
+    Args:
+        folder: where such networks are kept.
+        model: a full or short name.
+        dataset: one of the known sets.
+        noise: of training, by site; none for a clean training.
+        epochs: passes over the training images.
+        seed: of everything random.
+        start: the checkpoint to begin with; random weights by default.
+
+    Returns:
+        The checkpoint.
+    """
+    key = {
+        "model": model,
+        "dataset": dataset,
+        "start": None if start is None else checkpoint.digest_of(start),
+        "noise": {site: one.to_json() for site, one in noise.items()},
+        "epochs": epochs,
+        "seed": seed,
+    }
+    path = folder / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.safetensors"
+    if not path.is_file():
+        log.info("training %s with noise at %s", model, ", ".join(noise) or "no site")
+        train(model, dataset, noise=noise or None, epochs=epochs, seed=seed, start=start, out=path)
+    return path

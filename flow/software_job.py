@@ -1,0 +1,310 @@
+"""The ``walk`` command: where does a network break under noise, in software alone?"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flow import checkpoint, data, models, software_walk, store, walk_plots
+from flow.adaptive import Search
+from flow.checkpoint import Metadata
+from flow.errors import UserError
+from flow.levels import parse_levels
+from flow.midpoint import wilson
+from flow.models import Network, site_scales
+from flow.noise import Noise
+from flow.points import Setting
+from flow.retrain import Retrained
+from flow.software_walk import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
+from flow.store import Point, Store
+from flow.trained import chosen_sites, find_checkpoint, load_trained
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage's name, the steps done and the steps in all."""
+
+SCALE_IMAGES = 200
+"""Images behind the standard deviation of a site, where the search for levels begins."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose."""
+
+    model: str
+    dataset: str = "fashion-mnist"
+    noise: str = "additive"
+    """Kinds, with commas between."""
+    order: str = "mul-add"
+    ratio: float = 0.5
+    """Of mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
+    executions: int | None = None
+    """Executions of a noisy layer, whose mean goes on; 1 when not given."""
+    device: int | None = None
+    """Of fixed-pattern noise: the device's seed; each noise draw has its own when not given."""
+    gain_rate: float | None = None
+    """Of drift: change of the gain over 1,000 images."""
+    sigma_rate: float | None = None
+    """Of drift: change of σ over 1,000 images, as a share."""
+    samples: Path | None = None
+    """Of empirical noise: the file of measured samples."""
+    sites: str = ""
+    """Names with commas between; the network's own choice when empty."""
+    levels: str = "auto"
+    """σ with commas between, or ``auto``: searched for, as `flow.adaptive` says."""
+    seeds: int = 4
+    """Noise draws of a point: so many with given levels, at most so many with ``auto``."""
+    seed: int = 0
+    precision: float = 0.03
+    """Half width of μ's 95 % interval that ends a search, as a share of μ."""
+    budget: str = ""
+    """Where the walk ends in any case: ``600s`` of time, or a number of noisy images."""
+    images: int | None = None
+    """Test images of a point, at most; all when not given."""
+    checkpoint: str = ""
+    """A checkpoint file in place of the zoo's."""
+    training_noise: str = ""
+    """Kind of noise the checkpoint was trained with; clean when empty."""
+    retrain: int = 0
+    """Epochs of training, with a point's noise, before the point is measured; 0 for none."""
+    out: Path | None = None
+    """Results folder; one below `build` named by network and set when not given."""
+    build: Path = field(default_factory=lambda: Path("build"))
+
+    def __post_init__(self) -> None:
+        models.resolve(self.model)
+        data.dataset(self.dataset)
+        _ = self.kinds, self.limits
+        for name, least in (("seeds", 1), ("retrain", 0), ("images", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"{name} is {value}: give {least} or more")
+        if not 0 < self.precision < 1:
+            raise UserError(f"the precision is {self.precision}: give a share of μ, such as 0.03")
+        parse_levels(self.levels)
+
+    @property
+    def kinds(self) -> list[Setting]:
+        """The noise of each kind asked for."""
+        names = [name.strip() for name in self.noise.split(",")]
+        if len(set(names)) < len(names):
+            raise UserError(f"noise is {self.noise}: name each kind once")
+        options = {
+            "executions": self.executions,
+            "device": self.device,
+            "gain_rate": self.gain_rate,
+            "sigma_rate": self.sigma_rate,
+            "file": None if self.samples is None else str(self.samples),
+        }
+        given = {option: value for option, value in options.items() if value is not None}
+        for option in given:
+            if not any(option in Noise.options_of(name) for name in names):
+                what = "file of samples" if option == "file" else option.replace("_", " ")
+                raise UserError(f"{self.noise} noise has no {what}: leave it out")
+        return [
+            Setting(
+                name,
+                self.order,
+                self.ratio,
+                self.seed,
+                {o: value for o, value in given.items() if o in Noise.options_of(name)},
+            )
+            for name in names
+        ]
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The budget, as `Budget` takes it."""
+        text = self.budget.strip()
+        if not text:
+            return {}
+        name = "seconds" if text.endswith("s") else "images"
+        try:
+            value = float(text.removesuffix("s"))
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > 0):
+            raise UserError(
+                f"the budget is '{text}': give seconds such as 600s, or a number of images above 0"
+            )
+        return {name: value if name == "seconds" else int(value)}
+
+
+def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+    """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it, for the summary.
+
+    Returns:
+        what ``summary.json`` holds.
+
+    Raises:
+        UserError: something the user can mend; points already measured are kept.
+    """
+    started = time.monotonic()
+    path = find_checkpoint(
+        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+    )
+    network, metadata = load_trained(path, settings.model, settings.dataset)
+    found = data.load(settings.dataset, "test", settings.images)
+    if settings.images is not None and len(found) < settings.images:
+        raise UserError(
+            f"{settings.images} images were asked for, {found.source} has {len(found)}: ask for "
+            "fewer"
+        )
+    sites = chosen_sites(settings.sites, network, network.walk_sites)
+    inputs = data.to_input(found.images, network.image_shape)
+    scales = site_scales(network, inputs[:SCALE_IMAGES])
+    batch = batch_of(max(values for values, _ in scales.values()))
+    identity = {
+        "model": network.name,
+        "dataset": settings.dataset,
+        "checkpoint": checkpoint.digest_of(path),
+        "retrain": settings.retrain,
+    }
+    folder = settings.out or settings.build / "walk" / _name(settings, network, metadata)
+    _claim(folder, identity)
+    budget = Budget(**settings.limits)
+    points: list[Point] = []
+    kinds: dict[str, Any] = {}
+    for setting in settings.kinds:
+        inference = Inference(network, inputs, setting, batch)
+        retrained = Retrained(
+            network.name, settings.dataset, path, settings.retrain, inputs, setting, batch,
+            folder / "retrained",
+        )  # fmt: skip
+        one = SoftwareWalk(
+            labels=found.labels,
+            inputs=inputs,
+            sites=sites,
+            setting=setting,
+            measure=retrained if settings.retrain else inference,
+            store=Store(folder / "points"),
+            identity=identity | {"batch": batch},
+            budget=budget,
+        )
+        deviations = {site: scales[site][1] for site in sites}
+        searches = _searches(settings, setting, deviations, len(found), network.classes)
+        one.run(searches, partial(_told, tell, setting.kind, len(searches)))
+        points += [point for point in one.points() if point.site or not points]
+        kinds[setting.kind] = {
+            "unit": "none" if setting.kind == "multiplicative" else "real",
+            "order": setting.order if setting.kind == "mixed" else None,
+            "ratio": setting.ratio if setting.kind == "mixed" else None,
+            "options": setting.options,
+            "sites": {name: _entry(search) for name, search in searches.items()},
+        }
+    result = {
+        "model": network.name,
+        "dataset": settings.dataset,
+        "noise": list(kinds),
+        "seed": settings.seed,
+        "classes": network.classes,
+        "images": {"software": len(found)},
+        "accuracy": {"software": _accuracy(points, found.labels)},
+        "precision": settings.precision,
+        "budget": settings.budget or None,
+        "images_evaluated": budget.used,
+        "kinds": kinds,
+        "retrain": settings.retrain,
+        "training_noise": metadata.noise,
+        "checkpoint": path.name,
+        "identity": identity,
+        "command": command,
+        "folder": str(folder),
+        "seconds": {"total": round(time.monotonic() - started, 2)},
+    }
+    table = store.curve_table(points, found.labels)
+    store.write_curves(folder / "curves.parquet", table)
+    store.write_summary(folder / "summary.json", result)
+    walk_plots.write(folder, result, table)
+    return result
+
+
+def _told(tell: Report, kind: str, total: int, ended: int) -> None:
+    tell(kind, ended, total)
+
+
+def _name(settings: Settings, network: Network, metadata: Metadata) -> str:
+    name = f"{network.name}-{settings.dataset}"
+    if metadata.noise:
+        name += f"-trained-{metadata.noise['kind']}"
+    return name + (f"-retrained-{settings.retrain}" if settings.retrain else "")
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> None:
+    """Make a results folder this network's; one of another network, or of something else, stays.
+
+    Raises:
+        UserError: it is another's.
+    """
+    mark = folder / "network.json"
+    if mark.is_file():
+        text = mark.read_text(encoding="utf-8")
+        if text.strip() != store.canonical(identity):
+            raise UserError(
+                f"{folder} holds the results of another network ({text.strip()}), not of "
+                f"{store.canonical(identity)}: give another folder with --out, or remove this one"
+            )
+        return
+    if (folder.is_dir() and any(folder.iterdir())) or folder.is_file():
+        raise UserError(
+            f"{folder} is something else than a walk's results: give another folder with --out"
+        )
+    with store.replacing(mark) as temporary:
+        temporary.write_text(store.canonical(identity) + "\n", encoding="utf-8")
+
+
+def _searches(
+    settings: Settings, setting: Setting, deviations: dict[str, float], images: int, classes: int
+) -> dict[str, Search]:
+    """Return the search of each site and of all at once."""
+    stages = [*range(software_walk.BLOCK, images, software_walk.BLOCK), images]
+    given = tuple(parse_levels(settings.levels) or ())
+    hints = {site: _hint(setting, deviation) for site, deviation in deviations.items()}
+    hints[GLOBAL] = min(hints.values())
+    return {
+        name: Search(
+            guess=1 / classes,
+            images=stages[-1:] if settings.retrain else stages,
+            draws=settings.seeds,
+            precision=settings.precision,
+            hint=hint,
+            given=given,
+        )
+        for name, hint in hints.items()
+    }
+
+
+def _hint(setting: Setting, deviation: float) -> float:
+    """Return the σ at which a site's noise is about as large as its values."""
+    noise = setting.noise(1.0)
+    share = math.hypot(noise.sigma_add / max(deviation, 1e-6), noise.sigma_mul)
+    return 1 / share if share else 1.0
+
+
+def _entry(search: Search) -> dict[str, Any]:
+    found, wanted = search.midpoint, search.wanted
+    return {
+        "mu_sw": None if found is None else found.to_json(),
+        "k_sw": None if found is None else found.k,
+        "misfit": search.misfit,
+        "step": found is not None and found.step,
+        "ended": search.state,
+        "images": search.images_used,
+        "draws": wanted.draws,
+        "levels": list(wanted.levels),
+    }
+
+
+def _accuracy(points: list[Point], labels: Any) -> list[float]:
+    """Return the accuracy without noise on every image it was measured on, with its interval."""
+    clean = next(point for point in points if not point.site)
+    correct = int(clean.correct(labels).sum())
+    low, high = wilson(correct, clean.images)
+    return [correct / clean.images, float(low), float(high)]

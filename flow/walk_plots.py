@@ -1,0 +1,142 @@
+"""The pictures of a walk in software, from ``summary.json`` and the curve table alone.
+
+``curves.png``: accuracy over σ, a panel a site, a colour a kind of noise. ``midpoints.png``: μ over
+the sites in the order of the data, with its 95 % interval; an arrow where there is only a bound;
+global noise as a line across.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flow.curves import log_axis, side_table
+from flow.midpoint import logistic
+from flow.software_walk import GLOBAL
+from flow.store import replacing
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Of Okabe and Ito, a kind each; markers tell kinds apart without them."""
+_MARKERS = "osD^vPX"
+_PLAIN: dict[str, Any] = {"parse_math": False}
+_AXES = {"real": "σ (unit of the layer's output)", "none": "σ (relative, no unit)"}
+
+
+def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:
+    """Write both pictures, each whole or not at all.
+
+    Args:
+        folder: where to.
+        summary: what ``summary.json`` holds.
+        curves: `flow.store.curve_table`.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for name, figure in (
+        ("curves.png", plot_curves(summary, curves)),
+        ("midpoints.png", plot_midpoints(summary)),
+    ):
+        with replacing(folder / name) as temporary:
+            figure.savefig(temporary, format="png")
+
+
+def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
+    """Draw accuracy over σ: points with their Wilson intervals, and the fit where there is one."""
+    sites = list(dict.fromkeys(s for kind in summary["kinds"].values() for s in kind["sites"]))
+    columns = min(len(sites), 4)
+    rows = math.ceil(len(sites) / columns)
+    figure = Figure((3.4 * columns + 0.6, 2.5 * rows + 1.1), dpi=130, layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for number, panel in enumerate(grid.flat):
+        if number >= len(sites):
+            panel.remove()
+            continue
+        _curves_of(panel, summary, curves, sites[number])
+        if number % columns == 0:
+            panel.set_ylabel("accuracy (%)")
+        if number + columns >= len(sites):
+            panel.set_xlabel("noise level σ")
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.suptitle(f"{_title(summary)}, noise at one site; intervals 95 %", fontsize=11, **_PLAIN)
+    return figure
+
+
+def _curves_of(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:
+    clean, guess = summary["accuracy"]["software"][0], 1 / summary["classes"]
+    levels = curves.loc[curves["site"] == site, "sigma"]
+    if len(levels):
+        log_axis(panel, (levels.min() / 1.25, levels.max() * 1.25))
+    for number, (kind, found) in enumerate(summary["kinds"].items()):
+        entry, colour = found["sites"].get(site, {}), _COLOURS[number % len(_COLOURS)]
+        table = side_table(curves, site, "software", kind)
+        bars = [table["accuracy"] - table["lo"], table["hi"] - table["accuracy"]]
+        panel.errorbar(
+            table["sigma"], table["accuracy"], yerr=np.maximum(bars, 0), color=colour, ms=3.5,
+            fmt=_MARKERS[number % len(_MARKERS)], elinewidth=0.9, label=kind,
+        )  # fmt: skip
+        if len(table) and isinstance(entry.get("mu_sw"), list):
+            fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
+            fitted = logistic(fine, entry["mu_sw"][0], entry["k_sw"], clean, guess)
+            panel.plot(fine, fitted, color=colour, lw=1)
+    for level in (clean, guess):
+        panel.axhline(level, color="#767676", lw=0.8, ls=":", zorder=0)
+    panel.set_title(site, fontsize=10, loc="left", **_PLAIN)
+    panel.set_ylim(0, 1)
+    panel.set_yticks(np.arange(0, 1.01, 0.2), [f"{t:.0f}" for t in np.arange(0, 101, 20)])
+    panel.tick_params(labelsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def plot_midpoints(summary: Mapping[str, Any]) -> Figure:
+    """Draw μ over the sites, a panel a kind of noise."""
+    kinds = summary["kinds"]
+    sites = len(next(iter(kinds.values()))["sites"])
+    width = max(6.0, 0.5 * sites + 1.5)
+    figure = Figure((width, 3.3 * len(kinds) + 0.6), dpi=130, layout="constrained")
+    panels = figure.subplots(len(kinds), 1, squeeze=False)[:, 0]
+    for number, (panel, (kind, found)) in enumerate(zip(panels, kinds.items(), strict=True)):
+        _midpoints_of(panel, found["sites"], _COLOURS[number % len(_COLOURS)])
+        panel.set_title(f"{kind} noise", fontsize=10, loc="left", **_PLAIN)
+        panel.set_ylabel(f"midpoint μ\n{_AXES.get(found['unit'], found['unit'])}", fontsize=9)
+    figure.suptitle(f"{_title(summary)}: midpoint noise level, 95 % intervals", fontsize=11,
+                    **_PLAIN)  # fmt: skip
+    return figure
+
+
+def _midpoints_of(panel: Axes, entries: Mapping[str, Any], colour: str) -> None:
+    names = [name for name in entries if name != GLOBAL]
+    panel.set_yscale("log")
+    for x, name in enumerate(names):
+        mu = entries[name]["mu_sw"]
+        if isinstance(mu, list):
+            ends = [[mu[0] - mu[1]], [mu[2] - mu[0]]]
+            panel.errorbar([x], [mu[0]], yerr=ends, fmt="o", color=colour, ms=5, capsize=3)
+        elif mu is not None and mu["level"] > 0:
+            up = mu["bound"] == "above"
+            panel.errorbar(
+                [x], [mu["level"]], yerr=[mu["level"] / 2], fmt="_", color=colour, ms=9,
+                lolims=up, uplims=not up,
+            )  # fmt: skip
+    everywhere = entries.get(GLOBAL, {}).get("mu_sw")
+    if isinstance(everywhere, list):
+        panel.axhspan(everywhere[1], everywhere[2], color="#999999", alpha=0.3, lw=0)
+        panel.axhline(everywhere[0], color="#555555", lw=1, label="global: σ at every site")
+        panel.legend(fontsize=8, frameon=False)
+    panel.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    panel.set_xlim(-0.6, len(names) - 0.4)
+    panel.grid(True, axis="y", color="#E8E8E8", lw=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    trained = " (noisy training)" if summary["training_noise"] else ""
+    again = f" (retrained, {summary['retrain']} epochs)" if summary["retrain"] else ""
+    return f"{summary['model']}{trained}{again} on {summary['dataset']}"

@@ -1,0 +1,78 @@
+"""The comparison of ways of spending executions: paired, resumable, with its bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from flow import multi_execution, software_job
+from flow.errors import UserError
+from flow.models import sweep
+from flow.multi_execution import TAILORED, UNIFORM, Settings
+
+WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision": 0.1, "seeds": 2}
+
+
+def settings(tmp_path, **changes):
+    walk = software_job.Settings(**WALK, out=tmp_path)
+    return Settings(walk, **({"budgets": "1,2,6", "draws": 2} | changes))
+
+
+def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkeypatch):
+    found = multi_execution.run(settings(tmp_path), lambda *a: None)
+    rows = {(row["strategy"], row["mean"]): row for row in found["rows"]}
+    assert len(rows) == 3 * 11 and found["sites"] == [f"fc{i}.acc" for i in range(4)]
+    for (strategy, mean), row in rows.items():
+        spent = [int(k) for k in row["executions"].split(",")]
+        assert min(spent) >= 1 and sum(spent) <= 4 * mean, strategy
+        assert row["lo"] <= row["accuracy"] <= row["hi"]
+        assert row["ours_minus"] == pytest.approx(
+            rows[TAILORED, mean]["accuracy"] - row["accuracy"], abs=1e-6
+        )
+    # one execution a site leaves no choice
+    assert len({rows[s, 1.0]["accuracy"] for s, mean in rows if mean == 1}) == 1
+    for strategy in (UNIFORM, TAILORED):
+        gains = np.diff([rows[strategy, mean]["accuracy"] for mean in (1, 2, 6)])
+        assert (gains > 0).all(), strategy
+    assert rows[TAILORED, 2]["ours_minus_lo"] == 0
+    for name in ("executions.json", "executions.parquet", "executions.png"):
+        assert (tmp_path / name).stat().st_size > 500
+    assert json.loads((tmp_path / "executions.json").read_text())["rows"] == found["rows"]
+
+    def never(*arguments, **keywords):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(multi_execution, "evaluate_groups", never)
+    monkeypatch.setattr(sweep, "evaluate_groups", never)
+    again = multi_execution.run(settings(tmp_path), lambda *a: None)
+    assert again["rows"] == found["rows"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budgets": "0.5,2"}, "each is of at least one execution a site"),
+        ({"budgets": "1,two"}, "write them as 1,2,5"),
+        ({"budgets": "nan"}, "each is of at least one"),
+        ({"sigma": 0.0}, "the noise level is 0.0"),
+        ({"draws": 0}, "draws is 0"),
+    ],
+)
+def test_bad_settings(changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        settings(tmp_path, **changes)
+
+
+def test_noise_whose_mean_is_not_that_of_a_smaller_sigma_is_refused(tmp_path):
+    walk = software_job.Settings(**WALK, noise="mixed", order="add-mul")
+    with pytest.raises(UserError, match="add-mul"):
+        Settings(walk)
+    with pytest.raises(UserError, match="give one kind"):
+        Settings(software_job.Settings(**WALK, noise="additive,multiplicative"))
+
+
+def test_a_walk_that_measured_too_little_is_told():
+    entries = {"a": {"mu_sw": None}, "b": {"mu_sw": {"bound": "above", "level": 4.0}}}
+    with pytest.raises(UserError, match=r"site a was not measured within the walk's budget"):
+        multi_execution.midpoint_of(entries, "a")
+    assert multi_execution.midpoint_of(entries, "b") == 4.0

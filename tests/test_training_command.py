@@ -1,0 +1,72 @@
+"""Training as a command: where the noise goes, how strong it is, and what it says of itself."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flow import checkpoint, training_command
+from flow.errors import UserError
+from flow.noise import Noise
+
+
+def run(out: Path, **options: object) -> tuple[checkpoint.Metadata, str]:
+    """Train a small network for an epoch; return its metadata and what the terminal showed."""
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    settings: dict = {"model": "float-mlp", "dataset": "digits", "epochs": 1} | options
+    return checkpoint.load(training_command.run(console, out=out, **settings))[1], shown.getvalue()
+
+
+def test_the_bar_shows_the_accuracy_and_the_end_its_interval(tmp_path: Path) -> None:
+    metadata, shown = run(tmp_path / "n.safetensors", noise="additive", sigma=0.5, spread=0.25)
+    assert "training float-mlp on digits, 1 epochs: about 1 min" in shown
+    assert "accuracy 0." in shown
+    assert f"accuracy {metadata.accuracy:.4f} [" in shown
+    assert metadata.noise == Noise.at("additive", 0.5).to_json()
+    assert metadata.spread == 0.25 and metadata.noise_by_site is None
+    assert metadata.noisy_accuracy is not None
+
+
+def test_sites_have_levels_of_their_own_or_the_common_one(tmp_path: Path) -> None:
+    metadata, _ = run(
+        tmp_path / "n.safetensors", noise="multiplicative", sigma=0.5, sites="input=2, fc1.act"
+    )
+    levels = {"input": 2, "fc1.act": 0.5}
+    noise = {site: Noise.at("multiplicative", level) for site, level in levels.items()}
+    assert metadata.noise_by_site == {site: one.to_json() for site, one in noise.items()}
+    assert metadata.noise is None
+    assert training_command.noise_by_site("input=2,fc1.act=0.5", "multiplicative", None) == noise
+
+
+def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_path: Path) -> None:
+    for sigma, level in ((0.0, 0.0), (None, 8.0)):
+        metadata, _ = run(
+            tmp_path / f"{level}.safetensors", model="tfc", noise="additive", sigma=sigma
+        )
+        assert metadata.noise == Noise.at("additive", level).to_json()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sigma": 2.0}, "without its kind: add --noise"),
+        ({"sites": "fc0.acc"}, "without its kind: add --noise"),
+        ({"noise": "additive"}, "no level of the noise was given for float-mlp: add --sigma"),
+        ({"noise": "additive", "sites": "input=1,fc0.acc"}, "no level .* given for fc0.acc"),
+        ({"noise": "additive", "sites": "fc0.acc=two"}, "'fc0.acc=two': write a site and its"),
+        ({"noise": "additive", "sites": "fc0.acc=1,fc0.acc=2"}, "fc0.acc is named twice"),
+        ({"noise": "additive", "sites": "fc0.acc=-1"}, "level is -1.0"),
+        ({"noise": "additive", "sites": " ,"}, "names no site"),
+        ({"noise": "additive", "sites": "fc0.ac=1"}, "unknown site 'fc0.ac'.*fc0.acc"),
+        ({"noise": "aditive", "sigma": 1.0}, "unknown noise 'aditive'.*additive"),
+        ({"spread": 0.5}, "a spread of σ was given without noise"),
+        ({"noise": "additive", "sigma": 1.0, "spread": -1.0}, "the spread of σ is -1"),
+        ({"batch": 1}, "batch is 1: give 2 or more"),
+    ],
+)
+def test_bad_requests_train_nothing(options: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "n.safetensors", **options)
+    assert not list(tmp_path.iterdir())
