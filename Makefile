@@ -15,7 +15,7 @@ JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option
          $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,MVU,mvu) \
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles)
 
-.PHONY: help setup walk walk-hw train bench bench-walk test quick lint clean
+.PHONY: help setup walk walk-hw multi-exec dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +50,15 @@ walk: $(READY) ## walk noise through MODEL in software alone
 	$(BIN)/noisewalk walk --model '$(MODEL)' $(call option,DATASET,dataset) \
 	  $(call option,NOISE,noise) $(call option,LEVELS,levels) $(call option,IMAGES,images) \
 	  $(call option,SITES,sites) $(call option,SEED,seed)
+
+multi-exec: $(READY) ## walk MODEL, then spend equal budgets of executions in every way
+	$(BIN)/noisewalk multi-exec --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,NOISE,noise) $(call option,IMAGES,images) $(call option,SEED,seed)
+
+dynamics: $(READY) ## train MODEL at each noise level, and see what that does to its layers
+	$(BIN)/noisewalk dynamics --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,NOISE,noise) $(call option,LEVELS,levels) $(call option,EPOCHS,epochs) \
+	  $(call option,SEED,seed)
 
 test: $(READY) ## run every test
 	$(BIN)/pytest
