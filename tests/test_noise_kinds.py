@@ -203,6 +203,21 @@ def test_the_mean_of_k_executions_has_sigma_by_root_k(
     assert noisy(again, y).mean().item() == pytest.approx(noisy(once, y).mean().item(), abs=0.02)
 
 
+def test_each_execution_has_draws_of_its_own() -> None:
+    """Samplers that count nothing, as the hardware's, would give the same samples again."""
+
+    class Spy(TorchSampler):
+        def __call__(self, site, draw, shape):
+            draws.append(draw)
+            return super().__call__(site, draw, shape)
+
+    draws: list[int] = []
+    tap = NoiseTap()
+    tap.set("a", Mixed(1, 1, executions=3), Spy(0))
+    tap(torch.ones(2, 3))
+    assert draws == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize("kind", MADE)
 def test_kinds_say_whether_k_executions_are_one_of_a_smaller_sigma(kind: str, file: str) -> None:
     """Told by the distribution, which for mixed noise is that of ``mul-add``."""
@@ -243,6 +258,7 @@ def test_one_execution_has_the_bits_of_plain_noise_and_others_are_independent() 
         ("s.txt", None, "cannot read noise samples"),
         ("s.npy", b"", "holds no noise samples"),
         ("s.npy", b"1 2 3", "cannot read noise samples"),
+        ("s.npy", b"PK\x03\x04 cut", "cannot read noise samples"),
         ("s.npy", np.array([], np.float64), "holds no noise samples"),
         ("s.npy", np.array([1, np.inf]), "not finite"),
         ("s.npy", np.array([1, 2j]), "values of type complex128"),

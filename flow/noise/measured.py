@@ -3,6 +3,7 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[Tensor, str]:
             found = np.array(path.read_text(encoding="utf-8").split(), dtype=np.float64)
         with np.errstate(over="ignore"):
             values = found.astype(np.float32).ravel()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise UserError(f"cannot read noise samples from {path}: {error}") from error
     if not values.size:
         raise UserError(f"{path} holds no noise samples: give a file of numbers")
