@@ -172,6 +172,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     budget = Budget(**settings.limits)
     points: list[Point] = []
     kinds: dict[str, Any] = {}
+    loaded = time.monotonic()
     for setting in settings.kinds:
         inference = Inference(network, inputs, setting, batch)
         retrained = Retrained(
@@ -199,6 +200,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
             "options": setting.options,
             "sites": {name: _entry(search) for name, search in searches.items()},
         }
+    walked = time.monotonic()
     result = {
         "model": network.name,
         "dataset": settings.dataset,
@@ -217,7 +219,11 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         "identity": identity,
         "command": command,
         "folder": str(folder),
-        "seconds": {"total": round(time.monotonic() - started, 2)},
+        "seconds": {
+            "load": round(loaded - started, 2),
+            "walk": round(walked - loaded, 2),
+            "total": round(time.monotonic() - started, 2),
+        },
     }
     table = store.curve_table(points, found.labels)
     store.write_curves(folder / "curves.parquet", table)

@@ -7,6 +7,7 @@ samples on each thread, however many images there are.
 """
 
 import copy
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,10 @@ class _Once:
         self._sampler.start_batch(first_image)
         self._samples.clear()
 
+    def forget(self) -> None:
+        """Give back the memory of the batch's samples."""
+        self._samples.clear()
+
     @property
     def first_image(self) -> int:
         """Number of the first image of the batch."""
@@ -99,6 +104,18 @@ class _Once:
         if (site, draw) not in self._samples:
             self._samples[site, draw] = self._sampler(site, draw, shape)
         return self._samples[site, draw]
+
+
+class _Own:
+    """What a thread works with: a copy of the network, its taps of each group, and samplers."""
+
+    def __init__(self, network: Network, graph: fx.Graph, groups: Sequence[Levels]) -> None:
+        own = copy.deepcopy(network)
+        # a value that stands there already is not computed; nobody reads those of None
+        self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
+        self.suffix = fx.Interpreter(own, graph=graph)
+        self.taps = [{site: own.tap(site) for site in sorted(group.sites)} for group in groups]
+        self.samplers = [_Once(copy.deepcopy(group.sampler)) for group in groups]
 
 
 def evaluate_levels(
@@ -167,26 +184,33 @@ def evaluate_groups(
         fix_for_inference(fixed, inputs[:1])
     _pool_by_pairs(fixed)
 
+    local = threading.local()
+
     def work(rows: slice) -> None:
         # taps hold their noise and samplers their place, so threads need their own
-        own = copy.deepcopy(fixed)
-        # a value that stands there already is not computed; nobody reads those of None
-        clean = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
-        suffix = fx.Interpreter(own, graph=graph)
+        if not hasattr(local, "own"):
+            local.own = _Own(fixed, graph, groups)
+        own: _Own = local.own
         with torch.inference_mode():
-            clean.run(channels_last(inputs[rows]), initial_env=dict.fromkeys(unused))
-            for group, part, edge, found in zip(groups, behind, crossing, labels, strict=True):
+            own.clean.run(channels_last(inputs[rows]), initial_env=dict.fromkeys(unused))
+            for number, (part, edge) in enumerate(zip(behind, crossing, strict=True)):
                 start = {
-                    node: clean.env[node] if node in edge else None
+                    node: own.clean.env[node] if node in edge else None
                     for node in graph.nodes
                     if node not in part
                 }
-                once = _Once(copy.deepcopy(group.sampler))
+                once = own.samplers[number]
                 once.start_batch(first_image + rows.start)
-                for row, noises in zip(found, group.levels, strict=True):
-                    own.set_noise(noises, once)
-                    row[rows] = suffix.run(initial_env=dict(start)).argmax(1).numpy()
-                own.clear_noise()
+                for row, noises in zip(labels[number], groups[number].levels, strict=True):
+                    for site, tap in own.taps[number].items():
+                        if site in noises:
+                            tap.set(site, noises[site], once)
+                        else:
+                            tap.clear()
+                    row[rows] = own.suffix.run(initial_env=dict(start)).argmax(1).numpy()
+                once.forget()
+                for tap in own.taps[number].values():
+                    tap.clear()
 
     share(len(inputs), batch, work)
     return labels
