@@ -40,10 +40,11 @@ train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	  $(call option,NOISE,noise) $(call option,SIGMA,sigma) $(call option,EPOCHS,epochs) \
 	  $(call option,SEED,seed)
 
-bench: $(READY) ## measure speeds, side by side
+bench: $(READY) ## measure speeds, side by side; the software walk's on CIFAR-10
 	$(BIN)/noisewalk bench --model '$(MODEL)' $(call option,DATASET,dataset)
+	$(BIN)/noisewalk bench-walk
 
-bench-walk: $(READY) ## measure the software walk against a full forward a point (CIFAR-10)
+bench-walk: $(READY) ## the second part of bench alone
 	$(BIN)/noisewalk bench-walk
 
 walk: $(READY) ## walk noise through MODEL in software alone
