@@ -14,12 +14,12 @@ from torch import Tensor
 
 from flow import checkpoint, data, simulate
 from flow.compile import MVUS, Accelerator, compile_network
-from flow.fixed_point import TapSettings
 from flow.job import CALIBRATION_IMAGES, Settings
 from flow.models import Network, evaluate
 from flow.noise import Noise
-from flow.points import Place
+from flow.points import Place, Setting
 from flow.store import Store
+from flow.tap_settings import TapSettings
 from flow.trained import find_checkpoint
 from flow.walk import Walk, images_at_a_time
 from sim import runner
@@ -120,9 +120,8 @@ def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, lab
     """Return the seconds of a walk with additive noise of 0.5 to 64 LSB, nothing stored before."""
     with tempfile.TemporaryDirectory() as folder:
         walk = Walk(
-            network, accelerator, None, inputs, labels, "additive", "mul-add", 0.5, 0,
-            Store(Path(folder)), {},
-        )  # fmt: skip
+            network, accelerator, None, inputs, labels, Setting("additive"), Store(Path(folder)), {}
+        )
         places = [
             Place(name, site.scale * 2.0 ** (level - 1))
             for name, site in walk.sites.items()

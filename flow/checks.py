@@ -10,9 +10,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compile import Accelerator
-from flow.fixed_point import TapSettings
 from flow.golden import GoldenModel, Record
 from flow.simulate import RtlPoint
+from flow.tap_settings import TapSettings
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,23 @@ console = Console()
 errors = Console(stderr=True)
 
 _PATH = click.Path(path_type=Path)
+
+
+def _noise_options(command: Callable) -> Callable:
+    """Add what may be said of the noise beyond its kind."""
+    for option in reversed(
+        (
+            click.option("--order", default="mul-add", show_default=True, help="Of mixed noise."),
+            click.option("--ratio", default=0.5, show_default=True, help="Of it: additive share."),
+            click.option("--executions", type=int, help="Of a noisy layer; the mean goes on."),
+            click.option("--device", type=int, help="Of a fixed pattern; default: one a draw."),
+            click.option("--gain-rate", type=float, help="Of drift, over 1,000 images."),
+            click.option("--sigma-rate", type=float, help="Of drift: σ's, likewise, a share."),
+            click.option("--samples", type=_PATH, help="Of empirical noise: a file of numbers."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,8 +54,7 @@ def cli(verbose: bool) -> None:
 @click.option("--model", default="tfc", show_default=True, help="Network, such as tfc-w2a2.")
 @click.option("--dataset", default="fashion-mnist", show_default=True)
 @click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
-@click.option("--order", default="mul-add", show_default=True, help="Of mixed noise.")
-@click.option("--ratio", default=0.5, show_default=True, help="Of mixed noise: additive share.")
+@_noise_options
 @click.option("--levels", default="auto", show_default=True, help="σ, with commas between.")
 @click.option("--images", default=None, type=int, help="In software, a point; default: 2000.")
 @click.option("--draws", default=None, type=int, help="In software, a point; default: 4 or 1.")
@@ -70,18 +87,7 @@ def walk_hw(jobs: int | None, **options: Any) -> None:
 @click.option("--model", required=True, help="Network, such as float-lenet5-bn or tfc-w2a2.")
 @click.option("--dataset", default="fashion-mnist", show_default=True)
 @click.option("--noise", default="additive", show_default=True, help="Kinds, commas between.")
-@click.option("--order", default="mul-add", show_default=True, help="Of mixed noise.")
-@click.option("--ratio", default=0.5, show_default=True, help="Of mixed noise: additive share.")
-@click.option("--executions", default=None, type=int, help="Of a noisy layer; the mean goes on.")
-@click.option(
-    "--device",
-    default=None,
-    type=int,
-    help="Of fixed-pattern noise: its seed; default: one a draw.",
-)
-@click.option("--gain-rate", default=None, type=float, help="Of drift, over 1,000 images.")
-@click.option("--sigma-rate", default=None, type=float, help="Of drift: σ's, likewise, a share.")
-@click.option("--samples", default=None, type=_PATH, help="Of empirical noise: a file of numbers.")
+@_noise_options
 @click.option("--sites", default="", help="With commas between; default: the network's choice.")
 @click.option("--levels", default="auto", show_default=True, help="σ, with commas between.")
 @click.option("--seeds", default=4, show_default=True, help="Draws of a point; the most if auto.")

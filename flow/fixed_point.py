@@ -1,17 +1,22 @@
 """The noise tap in fixed point: what ``hw/noise/noise_tap.sv`` computes, bit for bit.
 
-With acc the integer at the site, o its offset, F the fractional bits, z₁ and z₂ samples with 12
-fractional bits, and the registers σₘ, σₐ with 16:
+With a = acc << F the value at the site, o its offset, F the fractional bits, z₁ and z₂ samples with
+12 fractional bits, and the registers σₘ, σₐ with 16:
 
-- multiply, then add: ``v = (acc << F) + rs((acc + o)·σₘ·z₁) + rs(σₐ·z₂)``
-- add, then multiply: ``v = (acc << F) + n + rs((((acc + o) << F) + n)·σₘ·z₁)``, ``n = rs(σₐ·z₂)``
+- multiply, then add: ``v = c + rs((c + o)·σₘ·z₁) + rs(σₐ·z₂)``
+- add, then multiply: ``v = c + n + rs((c + o + n)·σₘ·z₁)``, ``n = rs(σₐ·z₂)``
 
-where rs rounds to F fractional bits (add half, shift right). A site whose stream keeps its type
-is rounded back to integers. At the end v saturates.
+where rs rounds to F fractional bits (add half, shift right), and c = a. With a drift, image n has
+``c = rs(g·(a + o)) − o``, ``rs(s·σₘ)`` and ``rs(s·σₐ)``; g and s are 1 + rate·n, with rates of 32
+fractional bits, cut to 16 and held in 0..16.
+
+z₁ and z₂ are fresh for each element and image; of a fixed pattern they are the same for each
+channel in every image. z₂ comes from the normal table, or from a loaded one. A tap that repeats
+takes the mean of k executions, each with its own z₁ and z₂, rounded, halves up. A site whose stream
+keeps its type is rounded back to integers. At the end v saturates.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,24 +24,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flow.errors import UserError, unknown
 from flow.gaussian import FRACTION_BITS, gaussian
-from flow.noise import KINDS, Mixed, Noise
+from flow.noise.samplers import DRAWS
 from flow.parallel import share
 from flow.philox import noise_words
+from flow.quantile_table import QuantileTable
+from flow.tap_settings import (
+    RATE_FRACTION_BITS,
+    SIGMA_ADD_BITS,
+    SIGMA_FRACTION_BITS,
+    SIGMA_MUL_BITS,
+    TapSettings,
+)
 
-TAP_KINDS = ("additive", "multiplicative", "mixed")
-"""Kinds of noise that a tap makes."""
-SIGMA_FRACTION_BITS = 16
-SIGMA_ADD_BITS = 32
-SIGMA_MUL_BITS = 24
-
-SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL = range(6)
 PATTERN_DRAW = 1 << 15
 """First draw of a device's own samples, far from those of executions."""
-START = 7
-"""Register addresses; writing START arms the settings written before it."""
-
 SHARE = 1 << 18
 """Samples that a thread draws at a time."""
 _CHUNK = 1 << 16
@@ -44,6 +46,8 @@ _CHUNK = 1 << 16
 _SPLIT = 20
 _DIGEST_MULTIPLIER = 0x9E3779B1
 _WORD = 0xFFFFFFFF
+_FACTOR_BITS = 20
+"""Of a drift's factor, which has the fractional bits of σ."""
 
 
 @dataclass(frozen=True)
@@ -62,85 +66,6 @@ class TapFormat:
     """Grid of a rounded output from ``out_min``: 2 for one-bit streams, which hold −1 and 1."""
 
 
-@dataclass(frozen=True)
-class TapSettings:
-    """The tap's registers."""
-
-    seed: int = 0
-    """Key of the generator, 64 bits."""
-    image_base: int = 0
-    """Number of the first image these settings apply to, 32 bits."""
-    sigma_add: int = 0
-    """σₐ · 2^16, in LSB of the stream into the tap, 32 bits."""
-    sigma_mul: int = 0
-    """σₘ · 2^16, 24 bits."""
-    add_first: bool = False
-    """Order of mixed noise."""
-    enable: bool = False
-
-    @classmethod
-    def of(cls, noise: Noise, scale: float, seed: int, image_base: int = 0) -> "TapSettings":
-        """Turn noise in the network's units into register values.
-
-        Args:
-            noise: the site's noise.
-            scale: units of the network per LSB at the site.
-            seed: key of the generator.
-            image_base: number of the first image.
-
-        Raises:
-            UserError: a σ does not fit its register, or no tap makes this kind of noise.
-        """
-        check_kind(noise.kind)
-        if noise.executions > 1:
-            raise UserError("no hardware tap repeats an execution: give one execution")
-        if not 0 <= seed < 1 << 64:
-            raise UserError(f"the seed is {seed}: give a whole number from 0 to 2^64 − 1")
-        return cls(
-            seed=seed,
-            image_base=image_base,
-            sigma_add=_register(noise.sigma_add / scale, SIGMA_ADD_BITS, "additive", scale),
-            sigma_mul=_register(noise.sigma_mul, SIGMA_MUL_BITS, "multiplicative", 1.0),
-            add_first=isinstance(noise, Mixed) and noise.order == "add-mul",
-            enable=not noise.silent,
-        )
-
-    def registers(self, start: int) -> Iterator[tuple[int, int]]:
-        """Yield (address, data) writes that make these settings apply from an image on.
-
-        Args:
-            start: image at which they take effect, counted from the reset.
-        """
-        yield SEED_LOW, self.seed & _WORD
-        yield SEED_HIGH, self.seed >> 32
-        yield IMAGE_BASE, self.image_base
-        yield SIGMA_ADD, self.sigma_add
-        yield SIGMA_MUL, self.sigma_mul
-        yield CONTROL, int(self.enable) | int(self.add_first) << 1
-        yield START, start
-
-
-def check_kind(kind: str) -> None:
-    """Raise a UserError if no tap makes this kind of noise, or it is unknown."""
-    if kind not in KINDS:
-        raise unknown("noise", kind, KINDS)
-    if kind not in TAP_KINDS:
-        raise UserError(f"no hardware tap makes {kind} noise: walk it in software")
-
-
-def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise UserError(f"the {kind} noise level is {sigma}: give a finite number of 0 or more")
-    value = round(sigma * (1 << SIGMA_FRACTION_BITS))
-    if value >= 1 << bits:
-        largest = ((1 << bits) - 1) / (1 << SIGMA_FRACTION_BITS) * unit
-        raise UserError(
-            f"the {kind} noise level {sigma * unit:g} is beyond the register: at this site the "
-            f"largest is {largest:.6g}"
-        )
-    return value
-
-
 def round_shift(v, shift: int):
     """Divide by 2^shift and round halves up: int64 tensor or array, any shape."""
     return v if shift == 0 else (v + (1 << (shift - 1))) >> shift
@@ -156,7 +81,13 @@ def _round_shift_product(a: npt.NDArray, b: npt.NDArray, shift: int) -> npt.NDAr
 
 
 def draw_samples(
-    seed: int, site: int, draw: int, first_image: int, images: int, elements: int
+    seed: int,
+    site: int,
+    draw: int,
+    first_image: int,
+    images: int,
+    elements: int,
+    table: QuantileTable | None = None,
 ) -> Tensor:
     """Return the samples z of one site and draw, int32 [images, elements], 12 fractional bits."""
     samples = torch.empty(images, elements, dtype=torch.int32)
@@ -164,7 +95,7 @@ def draw_samples(
     def fill(rows: slice) -> None:
         count = rows.stop - rows.start
         words = noise_words(seed, site, draw, first_image + rows.start, count, elements)
-        samples[rows] = torch.from_numpy(gaussian(words))
+        samples[rows] = torch.from_numpy(table.sample(words) if table else gaussian(words))
 
     share(images, max(1, SHARE // elements), fill)
     return samples
@@ -176,9 +107,7 @@ def apply_tap(
     fmt: TapFormat,
     settings: TapSettings,
     site: int,
-    *,
-    z1: Tensor | None = None,
-    z2: Tensor | None = None,
+    drawn: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
     """Put noise on a stream as the RTL does.
 
@@ -189,40 +118,131 @@ def apply_tap(
         fmt: the tap's output.
         settings: the tap's registers; the first row of ``acc`` is image ``image_base``.
         site: the site's number.
-        z1: samples of draw 0, if drawn already, integers [N, E].
-        z2: samples of draw 1.
+        drawn: samples drawn already, by draw: integers [N, E], or [1, C] of a fixed pattern.
 
     Returns:
         [N, E], of the dtype of ``acc``.
     """
-    given = {0: z1, 1: z2}
-
-    def sample(draw: int) -> npt.NDArray:
-        z = given[draw]
-        if z is None:
-            z = draw_samples(settings.seed, site, draw, settings.image_base, *acc.shape)
-        return z.numpy().reshape(-1)
-
     flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
-    add = sample(1) if settings.enable and settings.sigma_add else None
-    multiply = sample(0) if settings.enable and settings.sigma_mul else None
     piece = len(offset) * max(1, _CHUNK // len(offset))
     offsets = np.tile(offset.numpy(), piece // len(offset)) if offset.any() else None
-    for first in range(0, len(flat), piece):
-        part = slice(first, first + piece)
-        wide = flat[part].astype(np.int64) << fmt.frac
-        noisy = wide
-        if add is not None:
-            added = settings.sigma_add * add[part].astype(np.int64)
-            noisy = round_shift(added, SIGMA_FRACTION_BITS + FRACTION_BITS - fmt.frac) + wide
-        if multiply is not None:
-            base = noisy if settings.add_first else wide
-            if offsets is not None:
-                base = base + offsets[: len(base)]
-            gain = settings.sigma_mul * multiply[part].astype(np.int64)
-            noisy = noisy + _round_shift_product(base, gain, SIGMA_FRACTION_BITS + FRACTION_BITS)
-        out[part] = _narrow(noisy, fmt)
+    levels = _Levels.of(settings, *acc.shape) if settings.enable else None
+    total = np.zeros(flat.size, dtype=np.int64) if settings.executions > 1 else None
+    for execution in range(settings.executions):
+        z = _Samples(settings, site, execution, acc.shape, len(offset), drawn or {})
+        for first in range(0, len(flat), piece):
+            part = slice(first, min(first + piece, len(flat)))
+            wide = flat[part].astype(np.int64) << fmt.frac
+            if levels is not None:
+                o = 0 if offsets is None else offsets[: len(wide)]
+                wide = _noisy(wide, o, fmt.frac, settings, levels.at(part), z.at(part))
+            if total is None:
+                out[part] = _narrow(wide, fmt)
+            else:
+                total[part] += wide
+    if total is not None:
+        total += settings.executions // 2
+        total //= settings.executions
+        out[:] = _narrow(total, fmt)
     return torch.from_numpy(out).view(acc.shape)
+
+
+_Integers = npt.NDArray[np.int64]
+
+
+def _noisy(
+    wide: _Integers,
+    offset: _Integers | int,
+    frac: int,
+    settings: TapSettings,
+    levels: tuple[_Integers | int, _Integers | int, _Integers | int | None],
+    samples: tuple[npt.NDArray | None, npt.NDArray | None],
+) -> _Integers:
+    """Return v of one execution for consecutive elements."""
+    (sigma_mul, sigma_add, gain), (z1, z2) = levels, samples
+    if gain is not None:
+        wide = round_shift((wide + offset) * gain, SIGMA_FRACTION_BITS) - offset
+    noisy = wide
+    if z2 is not None:
+        added = sigma_add * z2.astype(np.int64)
+        noisy = noisy + round_shift(added, SIGMA_FRACTION_BITS + FRACTION_BITS - frac)
+    if z1 is not None:
+        base = (noisy if settings.add_first else wide) + offset
+        gained = sigma_mul * z1.astype(np.int64)
+        noisy = noisy + _round_shift_product(base, gained, SIGMA_FRACTION_BITS + FRACTION_BITS)
+    return noisy
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """σₘ, σₐ and g of each image, or of all."""
+
+    rows: tuple[_Integers | int, _Integers | int, _Integers | None]
+    elements: int
+    """Of an image."""
+
+    @classmethod
+    def of(cls, settings: TapSettings, images: int, elements: int) -> "_Levels":
+        plain: tuple[int, int] = (settings.sigma_mul, settings.sigma_add)
+        if not (settings.gain_rate or settings.sigma_rate):
+            return cls((*plain, None), elements)
+        image = (np.arange(images, dtype=np.int64) + settings.image_base) & _WORD
+        share, gain = (_factor(image * rate) for rate in (settings.sigma_rate, settings.gain_rate))
+        drifted = (
+            np.minimum(round_shift(sigma * share, SIGMA_FRACTION_BITS), (1 << bits) - 1)
+            for sigma, bits in zip(plain, (SIGMA_MUL_BITS, SIGMA_ADD_BITS), strict=True)
+        )
+        return cls((*drifted, gain if settings.gain_rate else None), elements)
+
+    def at(self, part: slice) -> tuple:
+        """Return them for consecutive elements."""
+        if not any(isinstance(row, np.ndarray) for row in self.rows):
+            return self.rows
+        image = np.arange(part.start, part.stop) // self.elements
+        return tuple(row[image] if isinstance(row, np.ndarray) else row for row in self.rows)
+
+
+def _factor(change: _Integers) -> _Integers:
+    """Return 1 + change, of 32 fractional bits, with 16, held in 0..16."""
+    share = (change + (1 << RATE_FRACTION_BITS)) >> RATE_FRACTION_BITS - SIGMA_FRACTION_BITS
+    return share.clip(0, (1 << _FACTOR_BITS) - 1)
+
+
+class _Samples:
+    """z₁ and z₂ of one execution; None of what is not needed."""
+
+    def __init__(
+        self,
+        settings: TapSettings,
+        site: int,
+        execution: int,
+        shape: torch.Size,
+        channels: int,
+        drawn: Mapping[int, Tensor],
+    ) -> None:
+        self.channels = channels if settings.pattern else 0
+        self.z: list[npt.NDArray | None] = []
+        for d, sigma in enumerate((settings.sigma_mul, settings.sigma_add)):
+            draw = PATTERN_DRAW + d if settings.pattern else DRAWS * execution + d
+            if not (settings.enable and sigma):
+                self.z.append(None)
+                continue
+            z = drawn.get(draw)
+            if z is None:
+                first, images = (0, 1) if settings.pattern else (settings.image_base, shape[0])
+                elements = channels if settings.pattern else shape[1]
+                table = settings.table_of(draw)
+                z = draw_samples(settings.seed, site, draw, first, images, elements, table)
+            self.z.append(z.numpy().reshape(-1))
+
+    def at(self, part: slice) -> tuple[npt.NDArray | None, npt.NDArray | None]:
+        """Return them for consecutive elements, of which the first is a pixel's first."""
+        count = part.stop - part.start
+        z1, z2 = (
+            z if z is None else np.tile(z, count // self.channels) if self.channels else z[part]
+            for z in self.z
+        )
+        return z1, z2
 
 
 def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:

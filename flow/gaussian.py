@@ -9,8 +9,8 @@ is the tail probability p = (m + ½) / 2^32. Octaves of p (the leading zeros of 
 
 with t the bits of m below those that pick the segment s.
 
-The table defines the distribution: another one, of the same length, gives another distribution.
-``python -m flow.gaussian`` writes it for the RTL.
+The table defines the distribution: another one gives another distribution
+(`flow.quantile_table`). ``python -m flow.gaussian`` writes the normal one for the RTL.
 """
 
 from pathlib import Path
@@ -28,17 +28,34 @@ T_BITS = 15
 """Bits of the position within a segment."""
 GUARD = 4
 """Further fractional bits of base and fall."""
-BASE_BITS = 20
-FALL_BITS = 16
+BASE_BITS = 21
+"""Bits of a base, signed."""
+FALL_BITS = 20
 _CHUNK = 1 << 16
 """Samples worked on at a time: few enough for the processor's cache."""
 _FALL = (1 << FALL_BITS) - 1
+_HALF = 1 + (OCTAVES - 1) * SEGMENTS
+"""Segments of one sign that a word can pick: m = 0 has one."""
 
 # where float64 has the segment, and what stands there for m = 1
 _SEGMENT_AT = 52 - SEGMENT_BITS
 _EXPONENT_OF_1 = 1023 << SEGMENT_BITS
 
 PACKAGE = Path(__file__).resolve().parents[1] / "hw" / "noise" / "gaussian_pkg.sv"
+
+
+def segment_edges() -> npt.NDArray[np.float64]:
+    """Return where each segment begins and ends in m, [OCTAVES · SEGMENTS, 2].
+
+    The first index is the octave's, m having that many zeros before its leading one, out of 31
+    bits; the last octave is m = 0.
+    """
+    edges = np.zeros((OCTAVES, SEGMENTS, 2))
+    for octave in range(OCTAVES):
+        low, width = (2.0 ** (30 - octave), 2.0 ** (30 - octave)) if octave < 31 else (0.0, 1.0)
+        edges[octave, :, 0] = low + width * np.arange(SEGMENTS) / SEGMENTS
+        edges[octave, :, 1] = edges[octave, :, 0] + width / SEGMENTS
+    return edges.reshape(-1, 2)
 
 
 def build_table() -> npt.NDArray[np.int64]:
@@ -51,20 +68,14 @@ def build_table() -> npt.NDArray[np.int64]:
         int64 [OCTAVES · SEGMENTS, 2]: base of |z|, and how far |z| falls
         across the segment. Both have FRACTION_BITS + GUARD fractional bits.
     """
-    base = np.zeros(OCTAVES * SEGMENTS)
-    fall = np.zeros_like(base)
-    weight = np.zeros_like(base)
+    edges = segment_edges()
     t = (np.arange(64) + 0.5) / 64
-    for octave in range(OCTAVES):
-        # m has `octave` zeros before its leading one, out of 31 bits; the last octave is m = 0
-        low, width = (2.0 ** (30 - octave), 2.0 ** (30 - octave)) if octave < 31 else (0.0, 1.0)
-        for segment in range(SEGMENTS):
-            m = low + width * (segment + t) / SEGMENTS
-            z = norm.isf(np.maximum(m, 0.5) / 2.0**32)
-            slope, start = np.polyfit(t, z, 1)
-            index = octave * SEGMENTS + segment
-            base[index], fall[index] = start, -slope
-            weight[index] = width / SEGMENTS / 2.0**31
+    m = edges[:, :1] + (edges[:, 1:] - edges[:, :1]) * t
+    z = norm.isf(np.maximum(m, 0.5) / 2.0**32)
+    lever = t - t.mean()
+    fall = -(z @ lever) / (lever @ lever)
+    base = z.mean(1) + fall * t.mean()
+    weight = (edges[:, 1] - edges[:, 0]) / 2.0**31
     # E[z²] over a segment is b² − b·f + f²/3
     variance = np.sum(weight * (base**2 - base * fall + fall**2 / 3))
     unit = 2.0 ** (FRACTION_BITS + GUARD) / np.sqrt(variance)
@@ -81,7 +92,8 @@ def gaussian(
 
     Args:
         words: any shape.
-        table: int64 [OCTAVES · SEGMENTS, 2], as ``build_table`` gives.
+        table: int64 [OCTAVES · SEGMENTS, 2], as ``build_table`` gives, for both signs; or
+            [2, OCTAVES · SEGMENTS, 2], first for z above the middle, then for −z below it.
 
     Returns:
         int32, the words' shape: z · 2^FRACTION_BITS, signed.
@@ -98,7 +110,10 @@ def _samples(words: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64]) -> n
     m = (words & np.uint32(0x7FFFFFFF)).astype(np.int32)
     # exact in float64, which then holds the octave in its exponent and the rest behind it
     bits = m.astype(np.float64).view(np.int64)
-    entry = entries.take((bits >> _SEGMENT_AT) - (_EXPONENT_OF_1 - 1), mode="clip")
+    place = (bits >> _SEGMENT_AT) - (_EXPONENT_OF_1 - 1)
+    if len(entries) > _HALF:
+        place = place.clip(0, _HALF - 1) + (words >> np.uint32(31)) * np.int64(_HALF)
+    entry = entries.take(place, mode="clip")
     bits >>= _SEGMENT_AT - T_BITS
     bits &= (1 << T_BITS) - 1
     bits *= entry & _FALL
@@ -114,19 +129,22 @@ def _samples(words: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64]) -> n
 
 def _entries(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return (base + half) · 2^FALL_BITS + fall, that of m = 0 first, then by m ascending."""
-    packed = (table[:, 0] + (1 << (GUARD - 1))) << FALL_BITS | table[:, 1]
-    octaves = packed.reshape(OCTAVES, SEGMENTS)[::-1]
-    return np.concatenate([octaves[0, :1], octaves[1:].ravel()])
+    packed = (table[..., 0] + (1 << (GUARD - 1))) << FALL_BITS | table[..., 1]
+    octaves = packed.reshape(-1, OCTAVES, SEGMENTS)[:, ::-1]
+    return np.concatenate([octaves[:, 0, :1], octaves[:, 1:].reshape(len(octaves), -1)], 1).ravel()
+
+
+def pack(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the entries as the RTL holds them: base above fall, [..., OCTAVES · SEGMENTS]."""
+    return (table[..., 0] & ((1 << BASE_BITS) - 1)) << FALL_BITS | table[..., 1]
 
 
 def package_text() -> str:
     """Return the SystemVerilog package with the table."""
-    rows = TABLE
-    assert rows.min() >= 0 and rows[:, 0].max() < 1 << BASE_BITS
-    assert rows[:, 1].max() < 1 << FALL_BITS
-    digits = (BASE_BITS + FALL_BITS) // 4
-    words = [f"{(int(b) << FALL_BITS) | int(f):0{digits}x}" for b, f in rows]
+    assert TABLE.min() >= 0 and TABLE[:, 0].max() < 1 << BASE_BITS - 1
+    assert TABLE[:, 1].max() < 1 << FALL_BITS
     width = BASE_BITS + FALL_BITS
+    words = [f"{entry:0{-(-width // 4)}x}" for entry in pack(TABLE)]
     per_line = 5
     comma = ",\n"
     lines = [
@@ -143,7 +161,7 @@ package gaussian_pkg;
   localparam int unsigned GuardBits = {GUARD};
   localparam int unsigned BaseBits = {BASE_BITS};
   localparam int unsigned FallBits = {FALL_BITS};
-  localparam int unsigned Entries = {len(rows)};
+  localparam int unsigned Entries = {len(TABLE)};
   localparam logic [BaseBits+FallBits-1:0] Table[Entries] = '{{
 {comma.join(lines)}
   }};

@@ -12,16 +12,16 @@ from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor
 
 from flow import fixed_point
-from flow.fixed_point import TapSettings
 from flow.golden_layers import Layer, Tap, Thresholds
 from flow.golden_reader import read_layers
 from flow.parallel import share
+from flow.tap_settings import TapSettings
 
 BATCH = 20
 """Images worked on at a time: few enough for the processor's caches."""
 
-Draws = Mapping[str, Mapping[str, Tensor]]
-"""Samples already drawn, by site: keyword arguments of ``apply_tap``, integers [N, elements]."""
+Draws = Mapping[str, Mapping[int, Tensor]]
+"""Samples already drawn, by site and draw, integers [N, elements]."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def _run(part: Part, record: Record, noise: Mapping[str, TapSettings], draws: Dr
             if isinstance(layer, Tap):
                 settings = noise.get(layer.site, TapSettings())
                 settings = replace(settings, image_base=settings.image_base + rows.start)
-                drawn = {name: z[rows] for name, z in draws.get(layer.site, {}).items()}
-                live[layer.output] = layer(inputs[0], settings, **drawn)
+                drawn = {draw: z[rows] for draw, z in draws.get(layer.site, {}).items()}
+                live[layer.output] = layer(inputs[0], settings, drawn)
                 if layer.site in record.sites:
                     seen.digests[layer.site] = fixed_point.digest(live[layer.output].flatten(1))
             else:

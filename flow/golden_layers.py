@@ -4,7 +4,7 @@ A stream holds whole numbers in float32, which is exact up to 2^24 (checked), or
 tap's format is wider. A stream of pixels is [N, H, W, C].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -207,10 +207,12 @@ class Tap(Layer):
     offsets: Tensor
     """o · 2^F, int64 [C]."""
 
-    def __call__(self, v: Tensor, settings: TapSettings, **draws: Tensor) -> Tensor:
+    def __call__(
+        self, v: Tensor, settings: TapSettings, drawn: Mapping[int, Tensor] | None = None
+    ) -> Tensor:
         """Return the stream behind the tap, [N, …, C], of values, [N, …, C]."""
         flat = v.flatten(1)
         if max(-self.format.out_min, self.format.out_max) > EXACT_IN_FLOAT32:
             flat = flat.long()
-        out = fixed_point.apply_tap(flat, self.offsets, self.format, settings, self.number, **draws)
+        out = fixed_point.apply_tap(flat, self.offsets, self.format, settings, self.number, drawn)
         return out.view(v.shape)

@@ -24,11 +24,9 @@ from flow import (
 from flow.compile import Accelerator, compile_network
 from flow.compile.folding_target import Target, read
 from flow.errors import UserError
-from flow.fixed_point import check_kind
 from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.models import evaluate
-from flow.noise import Noise
-from flow.points import Place
+from flow.points import NoiseChoice, Place, Setting
 from flow.store import Point, Store
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 from flow.walk import RtlSpeed, Walk
@@ -52,15 +50,12 @@ Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(NoiseChoice):
     """What the user may choose."""
 
     model: str = "tfc"
     dataset: str = "fashion-mnist"
     noise: str = "additive"
-    order: str = "mul-add"
-    ratio: float = 0.5
-    """Of mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
     levels: str = "auto"
     images: int | None = None
     """Test images of a point in software and in the golden model; when not given, 2,000, or all
@@ -71,7 +66,6 @@ class Settings:
     """Test images of a point in RTL; see `Effort`."""
     sites: str = ""
     """Names with commas between; every ``.acc`` site when empty."""
-    seed: int = 0
     jobs: int = 1
     """Simulator processes at a time."""
     training_noise: str = ""
@@ -91,16 +85,18 @@ class Settings:
     def __post_init__(self) -> None:
         models.resolve(self.model)
         data.dataset(self.dataset)
-        check_kind(self.noise)
-        Noise.at(self.noise, 0.0, self.ratio, self.order)
+        _ = self.setting
         for name in ("images", "draws", "hw_images", "jobs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}: give 1 or more")
-        if not 0 <= self.seed < 1 << 64:
-            raise UserError(f"the seed is {self.seed}: give a whole number from 0 to 2^64 − 1")
         parse_levels(self.levels)
         _ = self.target
+
+    @property
+    def setting(self) -> Setting:
+        """The noise, all but its level."""
+        return self.of_kinds([self.noise])[0]
 
     @property
     def target(self) -> dict[str, Any]:
@@ -210,10 +206,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         simulation=None,
         inputs=inputs,
         labels=found.labels,
-        kind=settings.noise,
-        order=settings.order,
-        ratio=settings.ratio,
-        seed=settings.seed,
+        setting=settings.setting,
         store=points,
         identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
     )

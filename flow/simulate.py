@@ -13,7 +13,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compile import Accelerator
-from flow.fixed_point import TapSettings
+from flow.quantile_table import QuantileTable
+from flow.tap_settings import TapSettings
 from sim import runner
 
 log = logging.getLogger(__name__)
@@ -123,22 +124,37 @@ def start_job(
     _write_stream(accelerator, stream, workdir / "stream.hex")
     sites = accelerator.sites
     writes = []
+    loaded: dict[str, QuantileTable] = {}
     for index, point in enumerate(points):
         settings = {site: point.get(site, TapSettings()) for site in sites}
+        tables = {
+            site: values
+            for site, values in settings.items()
+            if values.table is not None and values.table != loaded.get(site)
+        }
+        loaded |= {site: values.table for site, values in tables.items() if values.table}
         writes.append(
-            [
-                (sites[name].number, address, data)
-                for name, values in settings.items()
-                for address, data in values.registers(start=index * images)
-            ]
+            {
+                "tables": [
+                    (sites[site].number, *write)
+                    for site, values in tables.items()
+                    for write in values.table_registers()
+                ],
+                "settings": [
+                    (sites[site].number, *write)
+                    for site, values in settings.items()
+                    for write in values.registers(start=index * images)
+                ],
+            }
         )
+    most = max((v.executions for point in points for v in point.values()), default=1)
     cycles = accelerator.manifest["cycles_per_image"]
     job = {
         "images": images,
         "points": writes,
         "stall": stall,
         # a point may take this long, the pipeline's filling and stalls included
-        "cycle_limit": 20 * cycles * (images + len(accelerator.manifest["nodes"]) + 4),
+        "cycle_limit": 20 * most * cycles * (images + len(accelerator.manifest["nodes"]) + 4),
     }
     (workdir / "job.json").write_text(json.dumps(job))
 

@@ -15,8 +15,7 @@ from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.midpoint import wilson
 from flow.models import Network, site_scales
-from flow.noise import Noise
-from flow.points import Setting
+from flow.points import NoiseChoice, Setting
 from flow.retrain import Retrained
 from flow.software_walk import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 from flow.store import Point, Store
@@ -30,33 +29,19 @@ SCALE_IMAGES = 200
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(NoiseChoice):
     """What the user may choose."""
 
     model: str
     dataset: str = "fashion-mnist"
     noise: str = "additive"
     """Kinds, with commas between."""
-    order: str = "mul-add"
-    ratio: float = 0.5
-    """Of mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
-    executions: int | None = None
-    """Executions of a noisy layer, whose mean goes on; 1 when not given."""
-    device: int | None = None
-    """Of fixed-pattern noise: the device's seed; each noise draw has its own when not given."""
-    gain_rate: float | None = None
-    """Of drift: change of the gain over 1,000 images."""
-    sigma_rate: float | None = None
-    """Of drift: change of σ over 1,000 images, as a share."""
-    samples: Path | None = None
-    """Of empirical noise: the file of measured samples."""
     sites: str = ""
     """Names with commas between; the network's own choice when empty."""
     levels: str = "auto"
     """σ with commas between, or ``auto``: searched for, as `flow.adaptive` says."""
     seeds: int = 4
     """Noise draws of a point: so many with given levels, at most so many with ``auto``."""
-    seed: int = 0
     precision: float = 0.03
     """Half width of μ's 95 % interval that ends a search, as a share of μ."""
     budget: str = ""
@@ -91,28 +76,7 @@ class Settings:
         names = [name.strip() for name in self.noise.split(",")]
         if len(set(names)) < len(names):
             raise UserError(f"noise is {self.noise}: name each kind once")
-        options = {
-            "executions": self.executions,
-            "device": self.device,
-            "gain_rate": self.gain_rate,
-            "sigma_rate": self.sigma_rate,
-            "file": None if self.samples is None else str(self.samples),
-        }
-        given = {option: value for option, value in options.items() if value is not None}
-        for option in given:
-            if not any(option in Noise.options_of(name) for name in names):
-                what = "file of samples" if option == "file" else option.replace("_", " ")
-                raise UserError(f"{self.noise} noise has no {what}: leave it out")
-        return [
-            Setting(
-                name,
-                self.order,
-                self.ratio,
-                self.seed,
-                {o: value for o, value in given.items() if o in Noise.options_of(name)},
-            )
-            for name in names
-        ]
+        return self.of_kinds(names)
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -43,15 +43,17 @@ def summarise(
         "bit_mismatches": sum(point.bit_mismatches or 0 for point in rtl),
     }
     finn, labels = level_zero.finn.to_json(), level_zero.labels
-    mixed = walk.kind == "mixed"
+    setting = walk.setting
+    mixed = setting.kind == "mixed"
     return {
         "model": walk.network.name,
         "dataset": walk.identity["dataset"],
-        "noise": walk.kind,
-        "order": walk.order if mixed else None,
-        "ratio": walk.ratio if mixed else None,
-        "seed": walk.seed,
-        "unit": "none" if walk.kind == "multiplicative" else "real",
+        "noise": setting.kind,
+        "order": setting.order if mixed else None,
+        "ratio": setting.ratio if mixed else None,
+        "noise_options": dict(setting.options),
+        "seed": setting.seed,
+        "unit": "none" if setting.kind == "multiplicative" else "real",
         "classes": walk.network.classes,
         "verdict": "disagree" if finn["mismatches"] else checked.verdict,
         "margin": checked.margin,

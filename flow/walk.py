@@ -15,28 +15,24 @@ from torch import Tensor
 from flow import simulate
 from flow.checks import differing_images, first_divergence
 from flow.compile import Accelerator, Site
-from flow.fixed_point import TapSettings, draw_samples
+from flow.fixed_point import draw_samples
 from flow.golden import Draws, GoldenModel, Part
 from flow.hardware_sampler import HardwareSampler
 from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.points import Done, Labels, Place, Setting, code_digest, take_or_measure
 from flow.store import Point, Store
+from flow.tap_settings import TapSettings, largest_factor
 from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
 
+_TAPS = ("fixed_point.py", "tap_settings.py", "philox.py", "gaussian.py", "quantile_table.py")
 _NUMERICS = {
     "software": ("noise/*.py", "models/*.py"),
-    "software-hwdraws": (
-        "noise/*.py",
-        "models/*.py",
-        "hardware_sampler.py",
-        "philox.py",
-        "gaussian.py",
-    ),
-    "golden": ("golden*.py", "fixed_point.py", "philox.py", "gaussian.py"),
-    "rtl": ("golden*.py", "fixed_point.py", "philox.py", "gaussian.py", "simulate.py"),
+    "software-hwdraws": ("noise/*.py", "models/*.py", "hardware_sampler.py", *_TAPS),
+    "golden": ("golden*.py", *_TAPS),
+    "rtl": ("golden*.py", *_TAPS, "simulate.py"),
 }
 """The code that a side's figures depend on."""
 
@@ -71,11 +67,8 @@ class Walk:
     inputs: Tensor
     """float32 [N, C, H, W]."""
     labels: npt.NDArray[np.int64]
-    kind: str
-    order: str
-    ratio: float
-    """For mixed noise: σₐ = σ · ratio, σₘ = σ · (1 − ratio)."""
-    seed: int
+    setting: Setting
+    """The noise, all but its level."""
     store: Store
     identity: dict[str, str]
     """What the points depend on and the walk does not see: checkpoint and data set."""
@@ -87,11 +80,6 @@ class Walk:
         self.batch = images_at_a_time(self.sites)
         """In software; the samples of torch's generator depend on it."""
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
-
-    @property
-    def setting(self) -> Setting:
-        """The walk's noise, all but its level."""
-        return Setting(self.kind, self.order, self.ratio, self.seed)
 
     def seed_of(self, place: Place) -> int:
         """Return the seed of a point's draw: the run's own for draw 0."""
@@ -111,12 +99,7 @@ class Walk:
 
     def largest_level(self, site: str) -> float:
         """Return the largest σ that the registers of a site hold."""
-        additive = (1 << 16) * self.sites[site].scale
-        share_add = {"additive": 1.0, "multiplicative": 0.0, "mixed": self.ratio}[self.kind]
-        share_mul = {"additive": 0.0, "multiplicative": 1.0, "mixed": 1 - self.ratio}[self.kind]
-        limits = [additive / share_add] if share_add else []
-        limits += [(1 << 8) / share_mul] if share_mul else []
-        return 0.99 * min(limits)
+        return largest_factor(self.noise(1.0), self.sites[site].scale)
 
     def run_software(self, places: Sequence[Place], done: Done) -> list[Point]:
         """Measure points on the Brevitas network, as ``software`` and as ``software-hwdraws``.
@@ -194,10 +177,17 @@ class Walk:
 
     def _samples(self, site: str, draw: int, images: int) -> Draws:
         """Draw what the levels of one site and draw share."""
-        tap, seed = self.sites[site], self.seed_of(Place(site, 0.0, draw))
-        size = (images, tap.pixels * tap.channels)
-        needed = {"additive": (1,), "multiplicative": (0,), "mixed": (0, 1)}[self.kind]
-        return {site: {f"z{i + 1}": draw_samples(seed, tap.number, i, 0, *size) for i in needed}}
+        tap, taken = self.sites[site], self.settings(Place(site, 1.0, draw))[site]
+        if taken.executions > 1:
+            # too many to hold
+            return {}
+        size = (0, images, tap.pixels * tap.channels)
+        return {
+            site: {
+                d: draw_samples(taken.seed, tap.number, d, *size, taken.table_of(d))
+                for d in taken.draws
+            }
+        }
 
     def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
         """Return a quick measure of the accuracy at a level of one site, for finding levels."""
@@ -282,7 +272,7 @@ class Walk:
     ) -> Point:
         return Point(
             site=place.site,
-            kind=self.kind,
+            kind=self.setting.kind,
             sigma=place.sigma,
             seed=self.seed_of(place),
             side=side,

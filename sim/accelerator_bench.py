@@ -2,9 +2,10 @@
 
 ``seconds.json`` gets the wall time from the first clock after reset to the last result.
 
-``job.json`` in the working folder holds the job: how many images are in ``stream.hex``, and one
-list of register writes for each point. Settings of a point are written while the point before it
-is still in the pipeline; each tap takes them at the point's first image.
+``job.json`` in the working folder holds the job: how many images are in ``stream.hex``, and for
+each point the register writes of its settings, and of the tables of quantiles that it needs anew.
+Settings of a point are written while the point before it is still in the pipeline; each tap takes
+them at the point's first image. Tables are written when the pipeline is empty.
 """
 
 import json
@@ -36,8 +37,12 @@ async def run_job(dut) -> None:
     await FallingEdge(dut.clk)
     dut.rst_n.value = 1
     started = time.perf_counter()
-    for index, writes in enumerate(job["points"]):
-        for site, address, data in writes:
+    for index, point in enumerate(job["points"]):
+        if point["tables"] and not dut.done.value:
+            # a table has no shadow, and images that use it may be inside
+            await with_timeout(RisingEdge(dut.done), watchdog_ns, "ns")
+            await FallingEdge(dut.clk)
+        for site, address, data in (*point["tables"], *point["settings"]):
             dut.cfg_valid.value = 1
             dut.cfg_site.value = site
             dut.cfg_addr.value = address

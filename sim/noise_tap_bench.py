@@ -35,6 +35,7 @@ async def _write(dut, site: int, writes) -> None:
 
 
 async def _feed(dut, job, rng: random.Random) -> None:
+    await _write(dut, job["site"], job["table"])
     for index, writes in enumerate(job["points"]):
         await _write(dut, job["site"], writes)
         images = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]

@@ -8,8 +8,8 @@ import pytest
 from flow import simulate
 from flow.checks import differing_images, first_divergence
 from flow.compile import compile_network
-from flow.fixed_point import TapSettings
 from flow.noise import Noise
+from flow.tap_settings import TapSettings
 
 IMAGES = 24
 

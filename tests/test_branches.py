@@ -11,11 +11,11 @@ from flow import checks, simulate
 from flow.compile import Accelerator, compile_network
 from flow.compile.finn_setup import initialise
 from flow.errors import UserError
-from flow.fixed_point import TapSettings
 from flow.models.blocks import Conv, Last
 from flow.models.network import Network
 from flow.models.quant import identity, input_identity, stepped
 from flow.noise import Noise, NoiseTap
+from flow.tap_settings import TapSettings
 
 SHAPE = (8, 8, 2)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,8 +50,15 @@ BAD = {
     "model": (["--model", "tfc-w2a3"], "unknown model 'tfc-w2a3': did you mean tfc-w2a2"),
     "dataset": (["--dataset", "fashon-mnist"], "did you mean fashion-mnist"),
     "noise": (["--noise", "aditive"], "did you mean additive"),
-    "noise without a tap": (["--noise", "drift"], "no hardware tap makes drift noise"),
-    "measured noise": (["--noise", "empirical"], "no hardware tap makes empirical noise"),
+    "drift without a rate": (["--noise", "drift"], "give the gain's or σ's rate"),
+    "rate of another kind": (["--gain-rate", "0.1"], "additive noise has no gain rate"),
+    "rate beyond the register": (
+        ["--noise", "drift", "--gain-rate", "1e6"],
+        "beyond the register: the largest is 500",
+    ),
+    "no samples": (["--noise", "empirical"], "give a file"),
+    "no execution": (["--executions", "0"], "give 1 to 64"),
+    "too many executions": (["--executions", "65"], "give 1 to 64"),
     "order": (["--order", "add"], "did you mean"),
     "ratio": (["--ratio", "1.5"], "from 0 to 1"),
     "site": (["--sites", "fc0.ac"], "or fc0.acc"),
@@ -68,6 +76,22 @@ BAD = {
     "no such folding": (["--folding", "nowhere.json"], "cannot read the folding file nowhere.json"),
     "no checkpoint": (["--checkpoint", "nowhere.safetensors"], "no checkpoint nowhere"),
 }
+
+
+BAD_TABLES = {
+    "wrong length": (np.zeros((2, 500, 2), dtype=np.int64), "[2, 512, 2]"),
+    "not whole numbers": (np.zeros((2, 512, 2)), "whole numbers"),
+    "not monotone": (np.stack([np.arange(1024).reshape(2, 512)[:, ::-1] * 99] * 2, 2), "monotone"),
+    "beyond the samples": (np.full((2, 512, 2), 1 << 20), "between −8 and 8"),
+}
+
+
+@pytest.mark.parametrize(("entries", "message"), BAD_TABLES.values(), ids=BAD_TABLES.keys())
+def test_bad_table_of_quantiles(entries, message, run, tmp_path):
+    np.savez(tmp_path / "table.npz", entries=entries, unit=1.0)
+    base = ["walk-hw", "--model", "tfc-w2a2", "--dataset", "digits"]
+    found = run(*base, "--noise", "empirical", "--samples", "table.npz")
+    assert found.status == 2 and message in found.err and found.err.count("error:") == 1
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from flow import checks, data, simulate
 from flow.compile import Accelerator, compile_network
-from flow.fixed_point import TapSettings
 from flow.models import Network, evaluate
 from flow.models.conv import CNV, LeNet5
 from flow.models.residual import ResNet8
 from flow.noise import Noise
+from flow.tap_settings import TapSettings
 
 SHAPE = (16, 16, 1)
 NETWORKS = {

@@ -5,8 +5,8 @@ import pytest
 
 from flow import checkpoint, checks, data, simulate
 from flow.compile import compile_network
-from flow.fixed_point import TapSettings
 from flow.noise import Noise
+from flow.tap_settings import TapSettings
 
 IMAGES = 6
 

@@ -6,6 +6,7 @@ from scipy import stats
 
 from flow import gaussian
 from flow.philox import noise_words
+from flow.quantile_table import QuantileTable
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +65,30 @@ def test_another_table_gives_another_distribution():
     words = noise_words(1, 1, 0, 0, 10, 1000)
     ratio = gaussian.gaussian(words, half).std() / gaussian.gaussian(words).std()
     assert ratio == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gamma", "two values", "three values", "heavy tails", "normal"])
+def test_measured_noise_keeps_its_distribution(name):
+    rng = np.random.default_rng(7)
+    measured = {
+        "gamma": rng.gamma(2, size=10_000),
+        "two values": np.array([-3.0, 5.0]),
+        "three values": np.array([-5.0, 0.0, 5.0]),
+        "heavy tails": rng.standard_t(3, size=5000),
+        "normal": rng.normal(1.0, 2.0, size=100_000),
+    }[name]
+    table = QuantileTable.of(np.sort(measured).astype(np.float32))
+    drawn = table.sample(noise_words(5, 1, 1, 0, 1000, 1000)).ravel()
+    drawn = drawn * table.unit / (1 << gaussian.FRACTION_BITS)
+    error = measured.std() / np.sqrt(len(drawn))
+    assert drawn.mean() == pytest.approx(measured.mean(), abs=5 * error + 1e-3 * measured.std())
+    assert drawn.std() == pytest.approx(measured.std(), rel=0.01)
+    # values that occur with a probability may move by less than a percent of the deviation
+    assert stats.ks_2samp(measured.round(1), drawn.round(1)).statistic < 0.02
+
+
+def test_a_table_comes_back_from_its_file(tmp_path):
+    table = QuantileTable.of(np.sort(np.random.default_rng(1).gamma(2, size=999)).astype("f4"))
+    table.write(tmp_path / "table.npz")
+    assert QuantileTable.read(tmp_path / "table.npz") == table
+    assert table.samples().std() == pytest.approx(table.unit, rel=0.01)

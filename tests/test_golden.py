@@ -10,12 +10,12 @@ import torch
 from flow import checks
 from flow.compile import calibrate
 from flow.errors import UserError
-from flow.fixed_point import TapSettings
 from flow.golden import GoldenModel, Record
 from flow.golden_layers import MatrixVector, Thresholds
 from flow.hardware_sampler import HardwareSampler
 from flow.models import evaluate
 from flow.noise import Noise
+from flow.tap_settings import TapSettings
 
 
 @pytest.mark.parametrize("name", ["accelerator", "bipolar_accelerator"])

@@ -10,7 +10,7 @@ import pytest
 
 from flow import job, simulate, store
 from flow.errors import UserError
-from flow.points import Place
+from flow.points import Place, Setting
 from flow.walk import Walk
 
 SETTINGS = {
@@ -181,10 +181,7 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
             simulation=simulate.build(accelerator, root=build / "sim"),
             inputs=inputs[:30],
             labels=digits.labels[:30],
-            kind="mixed",
-            order="mul-add",
-            ratio=0.5,
-            seed=3,
+            setting=Setting("mixed", seed=3),
             store=store.Store(build / f"shared-{jobs}"),
             identity={},
         )

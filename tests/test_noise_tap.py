@@ -4,10 +4,13 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from flow.fixed_point import TapFormat, TapSettings, apply_tap, digest, round_shift
+from flow.fixed_point import PATTERN_DRAW, TapFormat, apply_tap, digest, draw_samples, round_shift
+from flow.quantile_table import QuantileTable
+from flow.tap_settings import TapSettings
 from sim.runner import REPOSITORY, run_sim
 
 HW = REPOSITORY / "hw" / "noise"
@@ -68,10 +71,38 @@ POINTS = [
     replace(ADDITIVE, enable=False),
     replace(ADDITIVE, image_base=0xFFFF_FFF0),
 ]
+SKEWED = QuantileTable.of(np.sort(np.random.default_rng(3).gamma(2, size=500)).astype(np.float32))
+PATTERN = replace(ADDITIVE, sigma_mul=3 << 14, pattern=True)
+DRIFT = TapSettings(
+    seed=9, sigma_add=9 << 14, sigma_mul=3 << 13, enable=True, image_base=700,
+    gain_rate=-(1 << 20), sigma_rate=5 << 20,
+)  # fmt: skip
+KINDS = [
+    PATTERN,
+    replace(PATTERN, image_base=40, add_first=True),
+    DRIFT,
+    replace(DRIFT, sigma_rate=0, image_base=0xFFFF_FFFE),
+    replace(DRIFT, sigma_add=0, sigma_mul=0, gain_rate=1 << 30, image_base=(1 << 32) - 9),
+    replace(DRIFT, gain_rate=-(1 << 31), sigma_rate=-(1 << 31), image_base=1),
+    replace(DRIFT, gain_rate=0, sigma_rate=(1 << 31) - 1, sigma_add=0xFFFF_FFFF),
+    replace(ADDITIVE, table=SKEWED),
+    replace(ADDITIVE, table=SKEWED, sigma_mul=3 << 14, add_first=True),
+]
+REPEATS = [
+    TapSettings(executions=5),
+    replace(ADDITIVE, executions=2),
+    replace(POINTS[4], executions=3),
+    replace(POINTS[5], executions=7),
+    replace(ADDITIVE, executions=64, sigma_add=0xFFFF_FFFF),
+    replace(PATTERN, executions=3),
+    replace(DRIFT, executions=4),
+    replace(ADDITIVE, table=SKEWED, executions=6),
+    ADDITIVE,
+]
 IMAGES = 3
 
 
-def stimulus(shape: Shape, images: int = IMAGES * len(POINTS)) -> torch.Tensor:
+def stimulus(shape: Shape, images: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
     low = -(1 << shape.in_bits - 1) if shape.in_signed else 0
     low, high = shape.bounds or (low, low + (1 << shape.in_bits) - 1)
@@ -89,16 +120,16 @@ def offsets(shape: Shape) -> torch.Tensor:
     )
 
 
-def twin(shape: Shape, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def twin(shape: Shape, values: torch.Tensor, points) -> tuple[torch.Tensor, torch.Tensor]:
     out = [
         apply_tap(part, offsets(shape), shape.format, settings, shape.site)
-        for part, settings in zip(values.split(IMAGES), POINTS, strict=True)
+        for part, settings in zip(values.split(IMAGES), points, strict=True)
     ]
     stream = torch.cat(out)
     return stream, digest(stream)
 
 
-def run_rtl(shape, values, workdir: Path, *, idle=0.0, stall=0.0, interrupt=0, points=POINTS):
+def run_rtl(shape, values, workdir: Path, points, *, idle=0.0, stall=0.0, interrupt=0):
     fmt = shape.format
     packed = sum(
         (int(o) % (1 << shape.offset_bits)) << (c * shape.offset_bits)
@@ -112,6 +143,7 @@ def run_rtl(shape, values, workdir: Path, *, idle=0.0, stall=0.0, interrupt=0, p
             {
                 "beats": sent.reshape(-1, shape.pe).tolist(),
                 "points": [list(s.registers(i * IMAGES)) for i, s in enumerate(points)],
+                "table": list(TapSettings(table=SKEWED).table_registers()),
                 "site": shape.site,
                 "in_bits": shape.in_bits,
                 "out_bits": shape.out_bits,
@@ -151,16 +183,17 @@ def run_rtl(shape, values, workdir: Path, *, idle=0.0, stall=0.0, interrupt=0, p
     return 2 * got - 1 if bits else got, torch.tensor(out["digests"])
 
 
+@pytest.mark.parametrize("points", [POINTS, KINDS, REPEATS], ids=["basic", "kinds", "repeats"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_rtl_equals_twin_with_settings_changed_between_images(shape, tmp_path):
-    values = stimulus(shape)
-    stream, digests = twin(shape, values)
+def test_rtl_equals_twin_with_settings_changed_between_images(shape, points, tmp_path):
+    values = stimulus(shape, IMAGES * len(points))
+    stream, digests = twin(shape, values, points)
     for name, conditions in {
         "smooth": {},
         "stalls": {"idle": 0.4, "stall": 0.5},
         "reset": {"idle": 0.2, "stall": 0.2, "interrupt": 7},
     }.items():
-        rtl, rtl_digests = run_rtl(shape, values, tmp_path / name, **conditions)
+        rtl, rtl_digests = run_rtl(shape, values, tmp_path / name, points, **conditions)
         differing = (rtl != stream).nonzero()
         assert not len(differing), f"{name}: first at image, element {differing[0].tolist()}"
         assert torch.equal(rtl_digests, digests), name
@@ -171,12 +204,62 @@ def test_every_setting_of_the_stimulus_matters():
     values = stimulus(shape, IMAGES)
     streams = [
         apply_tap(values, offsets(shape), shape.format, settings, shape.site)
-        for settings in POINTS
-        if settings.enable
+        for settings in (*POINTS, *KINDS, *REPEATS[:-1])
+        if settings.enable and settings != REPEATS[5]
     ]
     for i, a in enumerate(streams):
         assert not torch.equal(a, values << shape.frac)
         assert not any(torch.equal(a, b) for b in streams[:i])
+
+
+def test_k_executions_are_the_mean_of_k_single_ones():
+    """The wide values are averaged; what the format does to them comes after."""
+    wide = TapFormat(frac=8, out_min=-(1 << 50), out_max=1 << 50)
+    acc = torch.randint(-500, 500, (4, 12), generator=torch.Generator().manual_seed(1))
+    o = torch.arange(6) * 100
+    for settings in (ADDITIVE, POINTS[4], POINTS[5], DRIFT, replace(ADDITIVE, table=SKEWED)):
+        for k in (1, 2, 5, 64):
+            singles = []
+            for i in range(k):
+                drawn = {
+                    d: draw_samples(settings.seed, 3, 2 * i + d, settings.image_base, 4, 12,
+                                    settings.table_of(d))
+                    for d in range(2)
+                }  # fmt: skip
+                singles.append(apply_tap(acc, o, wide, settings, 3, drawn))
+            mean = (torch.stack(singles).sum(0) + k // 2).div(k, rounding_mode="floor")
+            for fmt in (wide, TapFormat(8, -1000, 900), TapFormat(8, -3, 3, rounds=True)):
+                got = apply_tap(acc, o, fmt, replace(settings, executions=k), 3)
+                value = (mean + 128) >> 8 if fmt.rounds else mean
+                assert torch.equal(got, value.clamp(fmt.out_min, fmt.out_max))
+
+
+def test_a_pattern_is_a_channels_own_in_every_image_and_execution():
+    wide = TapFormat(frac=8, out_min=-(1 << 50), out_max=1 << 50)
+    acc = torch.full((3, 12), 100)
+    out = apply_tap(acc, torch.zeros(6, dtype=torch.int64), wide, PATTERN, 3)
+    assert torch.equal(out, out[:1, :6].tile(3, 2))
+    assert len(out[0].unique()) == 6
+    again = apply_tap(acc, torch.zeros(6, dtype=torch.int64), wide,
+                      replace(PATTERN, executions=9, image_base=77), 3)  # fmt: skip
+    assert torch.equal(out, again)
+    z = (
+        draw_samples(SEED, 3, PATTERN_DRAW, 0, 1, 6),
+        draw_samples(SEED, 3, PATTERN_DRAW + 1, 0, 1, 6),
+    )
+    real = 100 * (1 + 0.75 * z[0] / 4096) + 2.5 * z[1] / 4096
+    assert (out[:1, :6] / 256 - real).abs().max() < 1 / 128
+
+
+def test_drift_follows_its_line_and_ends_at_nothing():
+    wide = TapFormat(frac=8, out_min=-(1 << 50), out_max=1 << 50)
+    rate = round(-0.25 * (1 << 32))
+    gains = TapSettings(enable=True, gain_rate=rate, image_base=0)
+    acc = torch.full((6, 2), 100)
+    out = apply_tap(acc, torch.tensor([0, 10 << 8]), wide, gains, 3) / 256
+    expected = torch.tensor([1, 0.75, 0.5, 0.25, 0, 0])
+    assert torch.equal(out[:, 0], 100 * expected)
+    assert torch.equal(out[:, 1], 110 * expected - 10)
 
 
 def test_product_beyond_63_bits_is_exact():
@@ -186,7 +269,7 @@ def test_product_beyond_63_bits_is_exact():
     acc = torch.tensor([[(1 << 23) - 1, -(1 << 23)]])
     z1 = torch.tensor([[26000, -26000]])
     z2 = torch.tensor([[25999, 25998]])
-    out = apply_tap(acc, torch.zeros(2, dtype=torch.int64), shape, settings, 0, z1=z1, z2=z2)
+    out = apply_tap(acc, torch.zeros(2, dtype=torch.int64), shape, settings, 0, {0: z1, 1: z2})
     for column in range(2):
         a, g, n = (int(t[0, column]) for t in (acc, z1, z2))
         added = (settings.sigma_add * n + (1 << 19)) >> 20

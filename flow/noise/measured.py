@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from flow.errors import UserError
+from flow.quantile_table import QuantileTable
 
 
 def read_samples(path: Path) -> tuple[Tensor, str]:
     """Read measured noise.
 
     Args:
-        path: a ``.npy`` file of real numbers, any shape, or a text file of numbers between white
-            space.
+        path: a ``.npy`` file of real numbers, any shape, a text file of numbers between white
+            space, or a ``.npz`` file with a table of quantiles, as `QuantileTable.write` makes it.
 
     Returns:
         The samples, float32 [n] in ascending order, and their digest.
@@ -34,8 +35,30 @@ def read_samples(path: Path) -> tuple[Tensor, str]:
 
 
 @lru_cache(maxsize=8)
+def read_table(path: Path, digest: str) -> QuantileTable:
+    """Return measured noise as hardware draws it.
+
+    Args:
+        path: as `read_samples` takes it.
+        digest: of the samples, as `read_samples` gave it.
+
+    Raises:
+        UserError: as for `read_samples`, or the file has changed since.
+    """
+    samples, found = read_samples(path)
+    if found != digest:
+        raise UserError(f"{path} has changed since it was read: start again")
+    if path.suffix == ".npz":
+        return QuantileTable.read(path)
+    return QuantileTable.of(samples.numpy())
+
+
+@lru_cache(maxsize=8)
 def _read(path: Path, modified: int, size: int) -> tuple[Tensor, str]:
     """Read a file again only when it has changed: each level of a walk is noise of its own."""
+    if path.suffix == ".npz":
+        values = QuantileTable.read(path).samples()
+        return torch.from_numpy(values), hashlib.sha256(values.tobytes()).hexdigest()
     try:
         if path.suffix == ".npy":
             found = np.load(path, allow_pickle=False) if size else np.empty(0)

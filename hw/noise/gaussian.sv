@@ -8,6 +8,10 @@
 // Bit 31 of a word is the sign. The leading zeros of the rest pick an octave of the tail
 // probability, the next bits a segment of it, and t is the position in the segment.
 //
+// With LOADABLE, a memory may take the place of that table: twice as long, for z above the middle
+// and then for -z below it, so the distribution need not be symmetric. It is written over the
+// `load` port, and used by rows that come with `loaded`; both must hold still while such are inside.
+//
 // Latency 2 enabled clocks, one row a clock. `in_valid` marks a row; a row keeps its place only
 // with `en` high. No reset: the user of the samples knows which are valid.
 //
@@ -18,13 +22,20 @@ module gaussian
 #(
     int unsigned LANES = 1,
     int unsigned WORDS = 4,  // of a row
-    bit ALIGNED = 1'b0  // the place is always 0
+    bit ALIGNED = 1'b0,  // the place is always 0
+    bit LOADABLE = 1'b0,
+    localparam int unsigned LoadBits = $clog2(2 * Entries),
+    localparam int unsigned EntryBits = BaseBits + FallBits
 ) (
     input  logic                   clk,
     input  logic                   en,
     input  logic                   in_valid,
     input  logic [WORDS-1:0][31:0] row,
     input  logic [      1:0]       place,
+    input  logic                   loaded,
+    input  logic                   load_valid,
+    input  logic [LoadBits-1:0]    load_place,
+    input  logic [EntryBits-1:0]   load_entry,
     output logic [LANES-1:0][15:0] samples    // signed
 );
   localparam int unsigned Rest = 30 - SegmentBits - PositionBits;
@@ -58,9 +69,12 @@ module gaussian
 
   always_ff @(posedge clk) if (en) valid_q <= in_valid;
 
+  logic [EntryBits-1:0] memory_q[2*Entries];
+  always_ff @(posedge clk) if (LOADABLE && load_valid) memory_q[load_place] <= load_entry;
+
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     logic sign_q;
-    logic [BaseBits-1:0] base_q;
+    logic signed [BaseBits-1:0] base_q;
     logic [FallBits-1:0] fall_q;
     logic [PositionBits-1:0] position_q;
     logic [15:0] sample_q;
@@ -69,12 +83,15 @@ module gaussian
       if (en && in_valid) begin
         logic [31:0] word;
         logic [4:0] octave;
+        logic [SegmentBits+4:0] entry;
         logic [SegmentBits+PositionBits-1:0] aligned;  // below the leading one
         word = row[l+(ALIGNED?0 : int'(place))];
         octave = leading_zeros(word[30:0]);
         aligned = (SegmentBits + PositionBits)'((word[30:0] << octave) >> Rest);
         sign_q <= word[31];
-        {base_q, fall_q} <= Table[{octave, aligned[PositionBits+:SegmentBits]}];
+        entry = {octave, aligned[PositionBits+:SegmentBits]};
+        if (LOADABLE && loaded) {base_q, fall_q} <= memory_q[{word[31], entry}];
+        else {base_q, fall_q} <= Table[entry];
         position_q <= aligned[PositionBits-1:0];
       end
     end
@@ -82,10 +99,10 @@ module gaussian
     always_ff @(posedge clk) begin
       if (en && valid_q) begin
         logic [FallBits+PositionBits-1:0] drop;
-        logic [BaseBits-1:0] size;
+        logic signed [BaseBits-1:0] size;
         drop = (FallBits + PositionBits)'(fall_q) * (FallBits + PositionBits)'(position_q);
         size = base_q - BaseBits'(drop >> PositionBits) + BaseBits'(1 << (GuardBits - 1));
-        size = size >> GuardBits;
+        size = size >>> GuardBits;
         sample_q <= sign_q ? -16'(size) : 16'(size);
       end
     end

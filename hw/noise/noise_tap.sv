@@ -2,12 +2,21 @@
 //
 // Noise on a stream: each element gets noise that depends on (seed, site, image, element) alone.
 //
-//   mul, then add:  v = (acc << F) + rs((acc + o) sm z1) + rs(sa z2)
-//   add, then mul:  v = (acc << F) + n + rs((((acc + o) << F) + n) sm z1)     n = rs(sa z2)
+//   mul, then add:  v = c + rs((c + o) sm z1) + rs(sa z2)
+//   add, then mul:  v = c + n + rs((c + o + n) sm z1)     n = rs(sa z2)
+//   drift:          c = rs(g (a + o)) - o, where a = acc << F, and otherwise c = a
 //
-// F = FRAC; rs rounds to F fractional bits; sm and sa are registers with 16 fractional bits; z1
-// (draw 0) and z2 (draw 1) are samples with 12. With ROUND, v is rounded back to an integer. Then
-// it saturates to OUT_MIN..OUT_MAX. Element e of an image is lane e mod PE of beat e div PE.
+// F = FRAC, and so many fractional bits have a, c, n, v and the offset o; rs rounds to them. z1 and
+// z2 are samples with 12, fresh for each element and image (draws 0 and 1), or with `pattern` the
+// same for each channel in every image (draws 2^15 and 2^15 + 1). z2 comes from the normal table,
+// or with `loaded` from one that was written before.
+//
+// sm and sa are registers with 16 fractional bits; when they drift, image n has rs(s sm), rs(s sa).
+// s and g are 1 + rate n, with a rate of 32 fractional bits, cut to 16 and held in 0..16.
+//
+// A tap that repeats takes each beat k times, execution i with draws 2i and 2i + 1, and gives the
+// mean of v, rounded, halves up. With ROUND it is rounded to an integer. Then it saturates to
+// OUT_MIN..OUT_MAX. Element e of an image is lane e mod PE of beat e div PE.
 //
 // Settings are written to a shadow set over the cfg bus and armed by writing START (address 7).
 // They take effect in front of the image of that number, counted from reset; the tap alone waits
@@ -15,10 +24,14 @@
 // the write of START until then; the shadow set must not be written meanwhile.
 //
 //   0 SEED_LOW  1 SEED_HIGH  2 IMAGE_BASE  3 SIGMA_ADD  4 SIGMA_MUL
-//   5 CONTROL (bit 0 enable, bit 1 add first)  7 START
+//   5 CONTROL (bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 k - 1)
+//   6 GAIN_RATE  7 START  8 SIGMA_RATE  9 TABLE_PLACE  10 TABLE_LOW  11 TABLE_HIGH
 //
-// Latency 15 clocks, one beat a clock. Reset: disabled, empty, image 0. Noise advances with the
-// beats, never with the clock. `digest` hashes the output stream of each image: d <- d K + v, and
+// TABLE_HIGH enters {TABLE_HIGH, TABLE_LOW} at TABLE_PLACE, which goes on by one. The table has no
+// shadow: it must be written while no image that uses it is inside.
+//
+// Latency 15 clocks, one beat a clock; k + 15 and one in k clocks when it repeats. Reset: disabled,
+// empty, image 0. Noise advances with the beats, never with the clock. `digest` hashes the output stream of each image: d <- d K + v, and
 // is given for a clock after the image's last beat has left.
 //
 // It does not cut the combinational path from m_axis_tready to s_axis_tready.
@@ -68,6 +81,7 @@ module noise_tap #(
 
   // stages: ten rounds, two for the Gaussian, then scale, multiply, sum
   localparam int unsigned Rounds = 10;
+  localparam int unsigned ToLevel = Rounds + 1;
   localparam int unsigned ToScale = Rounds + 2;
   localparam int unsigned ToMultiply = ToScale + 1;
   localparam int unsigned ToSum = ToMultiply + 1;
@@ -75,33 +89,55 @@ module noise_tap #(
   function automatic int unsigned larger(input int unsigned a, input int unsigned b);
     return a > b ? a : b;
   endfunction
-  // holds (acc + o) << F plus the largest additive noise, 2^32 * 2^15 / 2^(28 - F)
-  localparam int unsigned Wide = larger(larger(IN_WIDTH + FRAC, 19 + FRAC), OFFSET_WIDTH) + 3;
+  // holds g ((acc << F) + o) plus the largest additive noise, 2^32 * 2^15 / 2^(28 - F)
+  localparam int unsigned Wide =
+      larger(larger(IN_WIDTH + FRAC, OFFSET_WIDTH) + 5, 19 + FRAC) + 3;
   localparam int unsigned GainWidth = 24 + 16;
   localparam int unsigned SumWidth = Wide + GainWidth - 28 + 2;
+  localparam int unsigned TotalWidth = SumWidth + 6;
   localparam logic [31:0] DigestMultiplier = 32'h9e37_79b1;
+
+  // u / k = u ceil(2^(TotalWidth + 6) / k) >> (TotalWidth + 6) for all u in TotalWidth bits
+  // (Granlund and Montgomery, "Division by invariant integers using multiplication")
+  typedef logic [TotalWidth+6:0] reciprocal_t;
+  function automatic reciprocal_t [63:0] reciprocals();
+    for (int i = 0; i < 64; i++) begin
+      reciprocals[i] = ((reciprocal_t'(1) << (TotalWidth + 6)) + reciprocal_t'(i))
+          / (reciprocal_t'(i) + 1);
+    end
+  endfunction
+  localparam reciprocal_t [63:0] Reciprocal = reciprocals();
 
   typedef struct packed {
     logic [1:0][31:0] seed;
     logic [31:0] image_base;
     logic [31:0] sigma_add;
     logic [23:0] sigma_mul;
+    logic [5:0] repeats;  // beyond the first execution
+    logic loaded;
+    logic pattern;
     logic add_first;
     logic enable;
+    logic signed [31:0] gain_rate;
+    logic signed [31:0] sigma_rate;
   } settings_t;
 
   settings_t shadow_q, active_q;
-  logic adds_q, multiplies_q;  // what the active settings ask for
-  logic pending_q;
+  logic adds_q, multiplies_q, gains_q, drifts_q, repeats_q;  // what the active settings ask for
+  logic pending_q, mean_valid_q;
+  logic [5:0] pass_q, scale_pass_q, multiply_pass_q, sum_pass_q;
   logic [31:0] start_q, count_q, image_q, beat_q, element_q;
   logic [ToSum-1:0] valid_q;
-  logic en, accept, boundary, swap, last_beat, written;
+  logic en, issue, accept, boundary, swap, last_beat, last_pass, sum_last, written;
 
   assign en = !m_axis_tvalid || m_axis_tready;
   assign last_beat = beat_q == Beats - 1;
-  assign boundary = pending_q && beat_q == '0 && count_q >= start_q;
-  assign swap = boundary && valid_q == '0;
-  assign s_axis_tready = en && !boundary;
+  assign last_pass = pass_q == active_q.repeats;
+  assign sum_last = sum_pass_q == active_q.repeats;
+  assign boundary = pending_q && beat_q == '0 && pass_q == '0 && count_q >= start_q;
+  assign swap = boundary && valid_q == '0 && !mean_valid_q;
+  assign issue = s_axis_tvalid && en && !boundary;
+  assign s_axis_tready = en && !boundary && last_pass;
   assign accept = s_axis_tvalid && s_axis_tready;
   assign cfg_pending = pending_q;
   assign written = cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff);
@@ -121,7 +157,12 @@ module noise_tap #(
         4'd2: shadow.image_base = cfg_data;
         4'd3: shadow.sigma_add = cfg_data;
         4'd4: shadow.sigma_mul = cfg_data[23:0];
-        4'd5: {shadow.add_first, shadow.enable} = cfg_data[1:0];
+        4'd5: begin
+          {shadow.loaded, shadow.pattern, shadow.add_first, shadow.enable} = cfg_data[3:0];
+          shadow.repeats = cfg_data[13:8];
+        end
+        4'd6: shadow.gain_rate = cfg_data;
+        4'd8: shadow.sigma_rate = cfg_data;
         4'd7: begin
           start_q   <= cfg_data;
           pending_q <= 1'b1;
@@ -136,27 +177,51 @@ module noise_tap #(
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
-      adds_q       <= 1'b0;
-      multiplies_q <= 1'b0;
-      active_q     <= '0;
+      {adds_q, multiplies_q, gains_q, drifts_q, repeats_q} <= '0;
+      active_q <= '0;
     end else if (swap) begin
       adds_q       <= shadow_q.enable && shadow_q.sigma_add != '0;
       multiplies_q <= shadow_q.enable && shadow_q.sigma_mul != '0;
+      gains_q      <= shadow_q.enable && shadow_q.gain_rate != '0;
+      drifts_q     <= shadow_q.enable && (shadow_q.gain_rate != '0 || shadow_q.sigma_rate != '0);
+      repeats_q    <= shadow_q.repeats != '0;
       active_q     <= shadow_q;
     end
   end
 
+  // the table that may take the normal one's place
+  logic [$clog2(2*gaussian_pkg::Entries)-1:0] table_place_q;
+  logic [31:0] table_low_q;
+  logic table_written;
+  assign table_written = written && cfg_addr == 4'd11;
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      table_place_q <= '0;
+      table_low_q   <= '0;
+    end else if (written) begin
+      if (cfg_addr == 4'd9) table_place_q <= $bits(table_place_q)'(cfg_data);
+      if (cfg_addr == 4'd10) table_low_q <= cfg_data;
+      if (table_written) table_place_q <= table_place_q + 1;
+    end
+  end
+
   // position
+  logic [31:0] channel_q;
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       count_q   <= '0;
       image_q   <= '0;
       beat_q    <= '0;
       element_q <= '0;
+      channel_q <= '0;
+      pass_q    <= '0;
     end else begin
+      if (issue) pass_q <= last_pass ? '0 : pass_q + 1;
       if (accept) begin
         beat_q    <= last_beat ? '0 : beat_q + 1;
         element_q <= last_beat ? '0 : element_q + PE;
+        channel_q <= channel_q == CHANNELS - PE ? '0 : channel_q + PE;
         if (last_beat) begin
           count_q <= count_q + 1;
           image_q <= image_q + 1;
@@ -166,29 +231,77 @@ module noise_tap #(
     end
   end
 
-  // what waits for its noise: data, and the place of its first element among the words
+  // drift: rate times image, and what it makes of 1
+  logic signed [63:0] gain_change_q, sigma_change_q;
+  always_ff @(posedge clk) begin
+    if (swap) begin
+      gain_change_q  <= 64'(shadow_q.gain_rate) * $signed({32'd0, shadow_q.image_base});
+      sigma_change_q <= 64'(shadow_q.sigma_rate) * $signed({32'd0, shadow_q.image_base});
+    end else if (drifts_q && accept && last_beat) begin
+      gain_change_q  <= image_q == '1 ? '0 : gain_change_q + 64'(active_q.gain_rate);
+      sigma_change_q <= image_q == '1 ? '0 : sigma_change_q + 64'(active_q.sigma_rate);
+    end
+  end
+
+  function automatic logic [19:0] factor(input logic signed [63:0] change);
+    logic signed [63:0] share;
+    share = (change + (64'sd1 <<< 32)) >>> 16;
+    if (share < 0) return '0;
+    return share > 64'sh0f_ffff ? 20'hf_ffff : 20'(share);
+  endfunction
+
+  // what waits for its noise: data, the place of its first element among the words, and its drift
   localparam int unsigned Depth = 16;
   logic [InBits-1:0] waiting[Depth];
   logic [1:0] waiting_place[Depth];
-  logic [3:0] write_q, words_read_q, read_q;
+  logic [1:0][19:0] waiting_factors[Depth];
+  logic [3:0] write_q, words_read_q, level_read_q, scale_read_q, read_q;
   logic words_valid;
   assign words_valid = en && valid_q[Rounds-1];
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       valid_q      <= '0;
+      mean_valid_q <= 1'b0;
       write_q      <= '0;
       words_read_q <= '0;
+      level_read_q <= '0;
+      scale_read_q <= '0;
       read_q       <= '0;
     end else if (en) begin
-      valid_q <= {valid_q[ToSum-2:0], accept};
-      if (accept) begin
+      valid_q <= {valid_q[ToSum-2:0], issue};
+      mean_valid_q <= repeats_q && valid_q[ToSum-1] && sum_last;
+      if (issue) begin
         waiting[write_q] <= s_axis_tdata;
-        waiting_place[write_q] <= Aligned ? '0 : element_q[1:0];
+        waiting_place[write_q] <= Aligned ? '0 : active_q.pattern ? channel_q[1:0] : element_q[1:0];
+        if (drifts_q) waiting_factors[write_q] <= {factor(gain_change_q), factor(sigma_change_q)};
         write_q <= write_q + 1;
       end
       if (valid_q[Rounds-1]) words_read_q <= words_read_q + 1;
+      if (valid_q[ToLevel-1]) level_read_q <= level_read_q + 1;
+      if (valid_q[ToScale-1]) scale_read_q <= scale_read_q + 1;
       if (valid_q[ToSum-1]) read_q <= read_q + 1;
+    end
+  end
+
+  // the levels of a beat
+  logic [31:0] sigma_add, drifted_add_q;
+  logic [23:0] sigma_mul, drifted_mul_q;
+  logic [19:0] gain_factor_q;
+  assign sigma_add = drifts_q ? drifted_add_q : active_q.sigma_add;
+  assign sigma_mul = drifts_q ? drifted_mul_q : active_q.sigma_mul;
+
+  always_ff @(posedge clk) begin
+    if (en && valid_q[ToLevel-1] && drifts_q) begin
+      logic [19:0] share;
+      logic [51:0] add;
+      logic [43:0] mul;
+      share = waiting_factors[level_read_q][0];
+      gain_factor_q <= waiting_factors[level_read_q][1];
+      add = (52'(active_q.sigma_add) * 52'(share) + 52'd32768) >> 16;
+      mul = (44'(active_q.sigma_mul) * 44'(share) + 44'd32768) >> 16;
+      drifted_add_q <= add[51:32] == '0 ? add[31:0] : '1;
+      drifted_mul_q <= mul[43:24] == '0 ? mul[23:0] : '1;
     end
   end
 
@@ -201,7 +314,13 @@ module noise_tap #(
     assign uses = d == 0 ? multiplies_q : adds_q;
     always_comb begin
       for (int b = 0; b < Blocks; b++) begin
-        counter[b] = {32'd0, 16'(SITE), 16'(d), image_q, (element_q >> 2) + 32'(b)};
+        if (active_q.pattern) begin
+          counter[b] = {32'd0, 16'(SITE), 16'h8000 | 16'(d), 32'd0, (channel_q >> 2) + 32'(b)};
+        end else begin
+          counter[b] = {
+            32'd0, 16'(SITE), 9'd0, pass_q, 1'(d), image_q, (element_q >> 2) + 32'(b)
+          };
+        end
       end
     end
     philox4x32 #(
@@ -211,26 +330,35 @@ module noise_tap #(
         .rst_n,
         .en,
         .key(active_q.seed),
-        .in_valid(accept && uses),
+        .in_valid(issue && uses),
         .counter,
         .words(words[d])
     );
     gaussian #(
         .LANES(PE),
         .WORDS(4 * Blocks),
-        .ALIGNED(Aligned)
+        .ALIGNED(Aligned),
+        .LOADABLE(d == 1)
     ) u_gaussian (
         .clk,
         .en,
         .in_valid(words_valid && uses),
         .row(words[d]),
         .place(waiting_place[words_read_q]),
+        .loaded(active_q.loaded),
+        .load_valid(table_written),
+        .load_place(table_place_q),
+        .load_entry($bits(gaussian_pkg::Table[0])'({cfg_data, table_low_q})),
         .samples(samples[d])
     );
   end
 
   logic [3:0] multiply_read_q;
-  logic [31:0] multiply_fold_q;
+  logic [31:0] scale_fold_q, multiply_fold_q;
+
+  function automatic logic signed [Wide-1:0] offset(input logic [31:0] fold, input int l);
+    return Wide'($signed(OFFSETS[(fold*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
+  endfunction
 
   function automatic logic signed [Wide-1:0] widened(input logic [InBits-1:0] data, input int l);
     logic [IN_WIDTH-1:0] acc;
@@ -249,27 +377,62 @@ module noise_tap #(
     return OUT_WIDTH'(r);
   endfunction
 
+  // total / k, halves up; ~(~n / k) is what a negative n needs
+  function automatic logic signed [SumWidth-1:0] mean(input logic signed [TotalWidth-1:0] total);
+    logic signed [TotalWidth:0] n;
+    logic [TotalWidth-1:0] u;
+    logic [2*TotalWidth+6:0] product;
+    n = (TotalWidth + 1)'(total) + ((TotalWidth + 1)'(active_q.repeats) + 1) / 2;
+    u = TotalWidth'(n < 0 ? ~n : n);
+    product = (2 * TotalWidth + 7)'(u) * (2 * TotalWidth + 7)'(Reciprocal[active_q.repeats]);
+    u = TotalWidth'(product >> (TotalWidth + 6));
+    return SumWidth'(n < 0 ? ~u : u);
+  endfunction
+
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       multiply_read_q <= '0;
-      multiply_fold_q <= '0;
-    end else if (en && valid_q[ToMultiply-1]) begin
-      multiply_read_q <= multiply_read_q + 1;
-      multiply_fold_q <= multiply_fold_q == Folds - 1 ? '0 : multiply_fold_q + 1;
+      {scale_fold_q, multiply_fold_q} <= '0;
+      {scale_pass_q, multiply_pass_q, sum_pass_q} <= '0;
+    end else if (en) begin
+      if (valid_q[ToScale-1]) begin
+        scale_pass_q <= scale_pass_q == active_q.repeats ? '0 : scale_pass_q + 1;
+        if (scale_pass_q == active_q.repeats) begin
+          scale_fold_q <= scale_fold_q == Folds - 1 ? '0 : scale_fold_q + 1;
+        end
+      end
+      if (valid_q[ToMultiply-1]) begin
+        multiply_read_q <= multiply_read_q + 1;
+        multiply_pass_q <= multiply_pass_q == active_q.repeats ? '0 : multiply_pass_q + 1;
+        if (multiply_pass_q == active_q.repeats) begin
+          multiply_fold_q <= multiply_fold_q == Folds - 1 ? '0 : multiply_fold_q + 1;
+        end
+      end
+      if (valid_q[ToSum-1]) sum_pass_q <= sum_last ? '0 : sum_pass_q + 1;
     end
   end
 
   logic [PE-1:0][OUT_WIDTH-1:0] data;
   for (genvar l = 0; l < PE; l++) begin : gen_lane
-    logic signed [Wide-1:0] added_q, added_at_sum_q;
+    logic signed [Wide-1:0] added_q, added_at_sum_q, centre_q, centre_at_sum_q;
     logic signed [GainWidth-1:0] gain_q;
     logic signed [SumWidth-1:0] product_q;
+    logic signed [TotalWidth-1:0] total_q;
     logic [OUT_WIDTH-1:0] data_q;
+
+    always_ff @(posedge clk) begin
+      if (en && valid_q[ToScale-1] && gains_q) begin
+        logic signed [Wide+20:0] product;
+        product = (Wide + 21)'(widened(waiting[scale_read_q], l) + offset(scale_fold_q, l));
+        product = product * $signed((Wide + 21)'({1'b0, gain_factor_q}));
+        centre_q <= Wide'((product + (Wide + 21)'(32768)) >>> 16) - offset(scale_fold_q, l);
+      end
+    end
 
     always_ff @(posedge clk) begin
       if (en && valid_q[ToScale-1] && adds_q) begin
         logic signed [47:0] scaled;
-        scaled = 48'($signed({1'b0, active_q.sigma_add})) * 48'($signed(samples[1][l]));
+        scaled = 48'($signed({1'b0, sigma_add})) * 48'($signed(samples[1][l]));
         added_q <= Wide'((scaled + (48'sd1 <<< (27 - FRAC))) >>> (28 - FRAC));
       end
     end
@@ -277,22 +440,22 @@ module noise_tap #(
     always_ff @(posedge clk) begin
       if (en && valid_q[ToScale-1] && multiplies_q) begin
         logic signed [GainWidth-1:0] sigma;
-        sigma = GainWidth'($signed({1'b0, active_q.sigma_mul}));
+        sigma = GainWidth'($signed({1'b0, sigma_mul}));
         gain_q <= sigma * GainWidth'($signed(samples[0][l]));
       end
     end
 
     always_ff @(posedge clk) begin
       if (en && valid_q[ToMultiply-1] && adds_q) added_at_sum_q <= added_q;
+      if (en && valid_q[ToMultiply-1] && gains_q) centre_at_sum_q <= centre_q;
     end
 
     always_ff @(posedge clk) begin
       if (en && valid_q[ToMultiply-1] && multiplies_q) begin
-        logic signed [OFFSET_WIDTH-1:0] offset;
         logic signed [Wide-1:0] base;
         logic signed [Wide+GainWidth-1:0] product;
-        offset = OFFSETS[(multiply_fold_q*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH];
-        base = widened(waiting[multiply_read_q], l) + Wide'(offset);
+        base = gains_q ? centre_q : widened(waiting[multiply_read_q], l);
+        base = base + offset(multiply_fold_q, l);
         if (active_q.add_first && adds_q) base = base + added_q;
         product = (Wide + GainWidth)'(base) * (Wide + GainWidth)'(gain_q);
         product_q <= SumWidth'((product + ((Wide + GainWidth)'(1) <<< 27)) >>> 28);
@@ -302,11 +465,13 @@ module noise_tap #(
     always_ff @(posedge clk) begin
       if (en && valid_q[ToSum-1]) begin
         logic signed [SumWidth-1:0] v;
-        v = SumWidth'(widened(waiting[read_q], l));
+        v = SumWidth'(gains_q ? centre_at_sum_q : widened(waiting[read_q], l));
         if (adds_q) v = v + SumWidth'(added_at_sum_q);
         if (multiplies_q) v = v + product_q;
-        data_q <= limited(v);
+        if (!repeats_q) data_q <= limited(v);
+        else total_q <= sum_pass_q == '0 ? TotalWidth'(v) : total_q + TotalWidth'(v);
       end
+      if (en && mean_valid_q) data_q <= limited(mean(total_q));
     end
 
     assign data[l] = data_q;
@@ -316,7 +481,7 @@ module noise_tap #(
   assign m_axis_tdata = OutBits'(data);
   always_ff @(posedge clk) begin
     if (!rst_n) m_axis_tvalid <= 1'b0;
-    else if (en) m_axis_tvalid <= valid_q[ToSum-1];
+    else if (en) m_axis_tvalid <= repeats_q ? mean_valid_q : valid_q[ToSum-1];
   end
 
   // digest of what has left

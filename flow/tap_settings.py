@@ -1,0 +1,186 @@
+"""The registers of a noise tap, and what noise in the network's units becomes there."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flow.errors import UserError
+from flow.noise import Drift, Empirical, FixedPattern, Mixed, Noise
+from flow.noise.base import MOST_EXECUTIONS
+from flow.noise.measured import read_table
+from flow.noise.samplers import DRAWS
+from flow.quantile_table import QuantileTable
+
+SIGMA_FRACTION_BITS = 16
+SIGMA_ADD_BITS = 32
+SIGMA_MUL_BITS = 24
+RATE_FRACTION_BITS = 32
+RATE_BITS = 32
+
+SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL, GAIN_RATE, START = range(8)
+SIGMA_RATE, TABLE_PLACE, TABLE_LOW, TABLE_HIGH = range(8, 12)
+"""Register addresses; writing START arms the settings written before it, TABLE_HIGH enters."""
+
+WORD = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class TapSettings:
+    """The tap's registers."""
+
+    seed: int = 0
+    """Key of the generator, 64 bits."""
+    image_base: int = 0
+    """Number of the first image these settings apply to, 32 bits."""
+    sigma_add: int = 0
+    """σₐ · 2^16, in LSB of the stream into the tap, 32 bits."""
+    sigma_mul: int = 0
+    """σₘ · 2^16, 24 bits."""
+    add_first: bool = False
+    """Order of mixed noise."""
+    enable: bool = False
+    pattern: bool = False
+    """Whether samples are a channel's own in every image, in place of fresh ones."""
+    executions: int = 1
+    """k, whose mean goes on, 1 to 64."""
+    gain_rate: int = 0
+    """Change of the gain from image to image · 2^32, signed, 32 bits."""
+    sigma_rate: int = 0
+    """The same of σ, as a share of it."""
+    table: QuantileTable | None = None
+    """The distribution of z₂; the normal one when None."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.executions <= MOST_EXECUTIONS:
+            raise UserError(
+                f"a tap repeats an execution {self.executions} times: give 1 to {MOST_EXECUTIONS}"
+            )
+
+    @classmethod
+    def of(cls, noise: Noise, scale: float, seed: int, image_base: int = 0) -> "TapSettings":
+        """Turn noise in the network's units into register values.
+
+        Args:
+            noise: the site's noise.
+            scale: units of the network per LSB at the site.
+            seed: key of the generator.
+            image_base: number of the first image.
+
+        Raises:
+            UserError: a σ or a rate does not fit its register.
+        """
+        if not 0 <= seed < 1 << 64:
+            raise UserError(f"the seed is {seed}: give a whole number from 0 to 2^64 − 1")
+        own: dict[str, Any] = {}
+        if isinstance(noise, Empirical):
+            own = {"table": read_table(Path(noise.file), noise.digest)}
+        elif isinstance(noise, FixedPattern):
+            own = {"pattern": True, "seed": seed if noise.device is None else noise.device}
+        elif isinstance(noise, Drift):
+            own = {
+                "gain_rate": _rate(noise.gain_rate, "gain"),
+                "sigma_rate": _rate(noise.sigma_rate, "σ"),
+            }
+        elif isinstance(noise, Mixed):
+            own = {"add_first": noise.order == "add-mul"}
+        common = cls(
+            seed=seed,
+            image_base=image_base,
+            sigma_add=_register(noise.sigma_add, SIGMA_ADD_BITS, "additive", _unit(noise, scale)),
+            sigma_mul=_register(noise.sigma_mul, SIGMA_MUL_BITS, "multiplicative", 1.0),
+            enable=not noise.silent,
+            executions=noise.executions,
+        )
+        return replace(common, **own)
+
+    @property
+    def draws(self) -> list[int]:
+        """The draws that an element needs, fresh ones for each image."""
+        used = [d for d, sigma in enumerate((self.sigma_mul, self.sigma_add)) if sigma]
+        if not self.enable or self.pattern:
+            return []
+        return [DRAWS * i + d for i in range(self.executions) for d in used]
+
+    def table_of(self, draw: int) -> QuantileTable | None:
+        """Return the distribution of a draw, None for the normal one."""
+        return self.table if draw % DRAWS == 1 else None
+
+    def registers(self, start: int) -> Iterator[tuple[int, int]]:
+        """Yield (address, data) writes that make these settings apply from an image on.
+
+        Args:
+            start: image at which they take effect, counted from the reset.
+        """
+        yield SEED_LOW, self.seed & WORD
+        yield SEED_HIGH, self.seed >> 32
+        yield IMAGE_BASE, self.image_base
+        yield SIGMA_ADD, self.sigma_add
+        yield SIGMA_MUL, self.sigma_mul
+        yield GAIN_RATE, self.gain_rate & WORD
+        yield SIGMA_RATE, self.sigma_rate & WORD
+        flags = (self.enable, self.add_first, self.pattern, self.table is not None)
+        yield CONTROL, sum(flag << bit for bit, flag in enumerate(flags)) | self.executions - 1 << 8
+        yield START, start
+
+    def table_registers(self) -> Iterator[tuple[int, int]]:
+        """Yield the writes that load the table; the tap must not be using one."""
+        if self.table is not None:
+            yield TABLE_PLACE, 0
+            for low, high in self.table.words():
+                yield TABLE_LOW, low
+                yield TABLE_HIGH, high
+
+
+def largest_factor(noise: Noise, scale: float) -> float:
+    """Return by what the levels of a noise can be multiplied and still fit a site's registers.
+
+    Args:
+        noise: with a level above 0.
+        scale: units of the network per LSB at the site.
+    """
+    limits = [
+        _largest(bits) * unit / sigma
+        for sigma, bits, unit in (
+            (noise.sigma_add, SIGMA_ADD_BITS, _unit(noise, scale)),
+            (noise.sigma_mul, SIGMA_MUL_BITS, 1.0),
+        )
+        if sigma
+    ]
+    return 0.99 * min(limits)
+
+
+def _unit(noise: Noise, scale: float) -> float:
+    """Return which σₐ, in the network's units, is 1 in the register's."""
+    if isinstance(noise, Empirical):
+        return scale / read_table(Path(noise.file), noise.digest).unit
+    return scale
+
+
+def _largest(bits: int) -> float:
+    return ((1 << bits) - 1) / (1 << SIGMA_FRACTION_BITS)
+
+
+def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
+    """Return σ in the register's unit, of which `unit` is the size."""
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise UserError(f"the {kind} noise level is {sigma}: give a finite number of 0 or more")
+    value = round(sigma / unit * (1 << SIGMA_FRACTION_BITS))
+    if value >= 1 << bits:
+        raise UserError(
+            f"the {kind} noise level {sigma:g} is beyond the register: at this site the "
+            f"largest is {_largest(bits) * unit:.6g}"
+        )
+    return value
+
+
+def _rate(rate: float, what: str) -> int:
+    """Return a change over 1,000 images as the change from image to image."""
+    value = round(rate / 1000 * (1 << RATE_FRACTION_BITS))
+    if not -(1 << RATE_BITS - 1) <= value < 1 << RATE_BITS - 1:
+        raise UserError(
+            f"the {what} drifts by {rate:g} over 1,000 images, beyond the register: the largest is "
+            f"{1000 * ((1 << RATE_BITS - 1) - 1) / (1 << RATE_FRACTION_BITS):.6g}"
+        )
+    return value
