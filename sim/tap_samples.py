@@ -1,0 +1,136 @@
+"""Samples drawn from the noise tap's RTL, not from its twin, and what they are like.
+
+``python -m sim.tap_samples`` draws 10^7 of each of two sites and draws and prints the table of
+``docs/tap_samples.md``.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from flow.gaussian import FRACTION_BITS
+from flow.tap_settings import SIGMA_FRACTION_BITS, TapSettings
+from sim import runner
+
+CHANNELS, PE, PIXELS = 64, 16, 25
+ELEMENTS = CHANNELS * PIXELS
+SEED = 2026
+_OUT_BITS = 24
+_HW = runner.REPOSITORY / "hw" / "noise"
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure, and where it must lie."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it does."""
+        return self.low <= self.value <= self.high
+
+
+def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
+    """Let the RTL draw.
+
+    Args:
+        images: how many.
+        settings: additive or multiplicative noise of σ = 1.
+        workdir: folder for the simulator's files.
+
+    Returns:
+        z, [2 sites, images, ELEMENTS], pixels · channels, channels last.
+    """
+    names = ("gaussian_pkg", "gaussian", "philox4x32", "noise_tap")
+    simulation = runner.build(
+        "tap_samples",
+        [*(_HW / f"{name}.sv" for name in names), Path(__file__).with_name("tap_samples.sv")],
+        parameters={"CHANNELS": CHANNELS, "PE": PE, "PIXELS": PIXELS},
+        public=(
+            "clk", "rst_n", "run", "cfg_valid", "cfg_addr", "cfg_data", "limit", "done",
+        ),
+    )  # fmt: skip
+    workdir.mkdir(parents=True, exist_ok=True)
+    beats = images * ELEMENTS // PE
+    job = {"beats": beats, "writes": list(settings.registers(start=0))}
+    (workdir / "in.json").write_text(json.dumps(job))
+    simulation.run("sim.tap_samples_bench", workdir=workdir)
+    found = [_read(workdir / f"samples{site}.txt") for site in range(2)]
+    return np.stack(found).reshape(2, images, ELEMENTS)
+
+
+def _read(path: Path) -> Samples:
+    # the first element is last in a line
+    data = bytes.fromhex(path.read_text().replace("\n", ""))
+    octets = np.frombuffer(data, np.uint8).reshape(-1, PE, _OUT_BITS // 8)[:, ::-1]
+    values = octets.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
+    values -= (values >> (_OUT_BITS - 1)) << _OUT_BITS
+    return ((values - (1 << FRACTION_BITS)) / (1 << FRACTION_BITS)).astype(np.float32)
+
+
+def draws(images: int, workdir: Path) -> list[Samples]:
+    """Return z₁ and z₂, each as `draw` gives it."""
+    one = 1 << SIGMA_FRACTION_BITS
+    common = TapSettings(seed=SEED, enable=True)
+    return [
+        draw(images, TapSettings(**{**vars(common), name: one}), workdir / name)
+        for name in ("sigma_mul", "sigma_add")
+    ]
+
+
+def describe(z1: Samples, z2: Samples) -> Iterator[Figure]:
+    """Yield what samples of both draws are like, with what the design asks, or five errors."""
+    z, n = z2[0].ravel().astype(np.float64), z2[0].size
+    yield Figure("mean", z.mean(), -max(1e-3, 5 / n**0.5), max(1e-3, 5 / n**0.5))
+    variance = max(2e-3, 5 * (2 / n) ** 0.5)
+    yield Figure("variance", z.var(), 1 - variance, 1 + variance)
+    kurtosis = max(0.02, 5 * (24 / n) ** 0.5)
+    yield Figure("excess kurtosis", stats.kurtosis(z), -kurtosis, kurtosis)
+    for bound in (3.0, 4.0, 4.5, 5.0):
+        expected = n * 2 * stats.norm.sf(bound)
+        width = 5 * max(expected, 1) ** 0.5
+        seen = float((np.abs(z) > bound).sum())
+        yield Figure(f"samples beyond {bound:g} σ", seen, expected - width, expected + width)
+    part = min(n, 10**6)
+    yield Figure(
+        f"Kolmogorov-Smirnov p, {part:,} samples", stats.kstest(z[:part], "norm").pvalue, 0.01, 1
+    )
+    pixels = z2[0].reshape(len(z2[0]), PIXELS, CHANNELS)
+    pairs = {
+        "neighbouring channels": (pixels[..., :-1], pixels[..., 1:]),
+        "neighbouring pixels": (pixels[:, :-1], pixels[:, 1:]),
+        "elements of two words' blocks": (pixels[..., :-4], pixels[..., 4:]),
+        "neighbouring images": (pixels[:-1], pixels[1:]),
+        "two sites": (z2[0], z2[1]),
+        "two draws": (z1[0], z2[0]),
+        "squares of neighbouring channels": (pixels[..., :-1] ** 2, pixels[..., 1:] ** 2),
+    }
+    for name, (a, b) in pairs.items():
+        r = float(np.corrcoef(a.ravel().astype(np.float64), b.ravel().astype(np.float64))[0, 1])
+        yield Figure(f"correlation, {name}", r, -5 / a.size**0.5, 5 / a.size**0.5)
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = draws(10**7 // ELEMENTS, Path(folder))
+    print(f"| {found[0][0].size:,} samples a site and draw | seen | must lie in |")
+    print("|---|---|---|")
+    for f in describe(*found):
+        print(f"| {f.name} | {f.value:.6g} | {f.low:.6g} to {f.high:.6g} |")
+
+
+if __name__ == "__main__":
+    main()
