@@ -1,5 +1,5 @@
 # Thin: every target is one command of the Python package, or sets up what it needs.
-# Variables of the jobs: MODEL DATASET NOISE LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU
+# Variables of the jobs: MODEL DATASET NOISE LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU BUDGET
 #   and one of FOLDING (a FINN folding file), FPS and CYCLES
 
 PYTHON ?= python3
@@ -13,7 +13,8 @@ option = $(if $($(1)),--$(2) '$($(1))')
 JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option,LEVELS,levels) \
          $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
          $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,MVU,mvu) \
-         $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles)
+         $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
+         $(call option,BUDGET,budget)
 
 .PHONY: help setup walk walk-hw multi-exec dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help

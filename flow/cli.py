@@ -67,6 +67,12 @@ def cli(verbose: bool) -> None:
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
 @click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
 @click.option("--folding", default="", help="FINN folding file, in place of such a target.")
+@click.option(
+    "--budget",
+    default=10.0,
+    show_default=True,
+    help="Minutes for further draws where the verdict is undecided; 0: none.",
+)
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 def walk_hw(jobs: int | None, **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.
@@ -294,17 +300,19 @@ def _teller(bars: Progress):
 
 
 def _print_summary(summary: dict[str, Any], root: Path) -> None:
+    from flow.report import further_sentence, power_sentence
+
     images = summary["images"]
     table = Table(title=f"{summary['model']} on {summary['dataset']}, {summary['noise']} noise")
     table.add_column("site")
-    for side in (
+    for column in (
         f"μ software (n={images['software']})",
         f"μ golden (n={images['golden']})",
         "golden / software",
         f"μ RTL (n={images['rtl']})",
     ):
-        table.add_column(side, justify="right")
-    table.add_column("verdict")
+        table.add_column(column, justify="right")
+    table.add_column("verdict", no_wrap=True)
     for site, entry in summary["sites"].items():
         table.add_row(
             site,
@@ -323,6 +331,8 @@ def _print_summary(summary: dict[str, Any], root: Path) -> None:
         f"L1: RTL = golden on {rtl['images']} images, bit_mismatches: {rtl['bit_mismatches']}",
         highlight=False,
     )
+    for said in (power_sentence(summary), further_sentence(summary)):
+        console.print(said, highlight=False)
     console.print(f"verdict: {summary['verdict']}", highlight=False)
     total = summary["seconds"]["total"]
     console.print(f"{total:.0f} s; report: {summary['report']}", highlight=False, soft_wrap=True)

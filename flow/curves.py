@@ -28,8 +28,8 @@ class _Side(NamedTuple):
     marker: str
     line: str
     mu: tuple[str, ...]
-    """Keys of μ in a site's entry; the first that is there counts."""
-    k: str
+    """Keys of μ in a site's entry; the first that is there counts, as with k."""
+    k: tuple[str, ...]
     clean: str
     """Key in the summary's ``accuracy``."""
     lane: float
@@ -38,14 +38,14 @@ class _Side(NamedTuple):
 # Colours of Okabe and Ito; marker and line style tell the sides apart without them.
 _SIDES = {
     "software": _Side(
-        "software (Brevitas, float noise)", "#0072B2", "o", "-", ("mu_sw",), "k_sw", "brevitas",
+        "software (Brevitas, float noise)", "#0072B2", "o", "-", ("mu_sw",), ("k_sw",), "brevitas",
         -0.055,
     ),
     "golden": _Side(
-        "golden (integer model, hardware's noise)", "#D55E00", "s", "--",
-        ("mu_golden", "mu_hw"), "k_hw", "golden", -0.115,
+        "golden (integer model, not simulated)", "#D55E00", "s", "--",
+        ("mu_golden", "mu_hw"), ("k_golden", "k_hw"), "golden", -0.115,
     ),
-    "rtl": _Side("RTL (simulated)", "#000000", "D", "", ("mu_rtl",), "k_rtl", "rtl", -0.175),
+    "rtl": _Side("RTL (simulated)", "#000000", "D", "", ("mu_rtl",), ("k_rtl",), "rtl", -0.175),
 }  # fmt: skip
 _VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
 _GREY = "#767676"
@@ -69,7 +69,11 @@ def midpoint_text(mu: Any) -> str:
 
 def midpoint_of(entry: Mapping[str, Any], side: str) -> Any:
     """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
-    return next((entry[key] for key in _SIDES[side].mu if entry.get(key) is not None), None)
+    return _first(entry, _SIDES[side].mu)
+
+
+def _first(entry: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((entry[key] for key in keys if entry.get(key) is not None), None)
 
 
 def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
@@ -162,7 +166,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
         mu, table = midpoint_of(entry, name), side_table(curves, site, name, summary["noise"])
         if len(table):
             _points(panel, name, table)
-            _line(panel, name, table, mu, entry.get(side.k), summary, guess)
+            _line(panel, name, table, mu, _first(entry, side.k), summary, guess)
         _midpoint(panel, side, mu, reach)
     sign, colour = _VERDICTS[entry["verdict"]]
     panel.set_title(site, fontsize=10.5, fontweight="bold", loc="left", pad=19, **_PLAIN)

@@ -15,6 +15,7 @@ from flow import (
     checks,
     curves,
     data,
+    looks,
     models,
     report,
     simulate,
@@ -78,6 +79,8 @@ class Settings(NoiseChoice):
     """Target of images a second at 200 MHz."""
     folding: str = ""
     """A FINN folding file; the folding's default when empty."""
+    budget: float = 10.0
+    """Minutes for further noise draws at sites that are undecided; 0: none."""
     mvu: str = "lut"
     """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
     build: Path = field(default_factory=lambda: Path("build"))
@@ -90,6 +93,10 @@ class Settings(NoiseChoice):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}: give 1 or more")
+        if not 0 <= self.budget < float("inf"):
+            raise UserError(
+                f"the budget is {self.budget:g}: give the minutes for further draws, or 0 for none"
+            )
         parse_levels(self.levels)
         _ = self.target
 
@@ -228,9 +235,13 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         tell("build simulator", 1, 1)
     with clock.stage("rtl"):
         rtl, speed = _rtl_side(effort, settings.jobs, walk, places, folder, tell)
-    measured += rtl
+    with clock.stage("further"):
+        stages = _staged("further draws", tell)
+        measured, checked, spent = looks.look_on(
+            walk, measured + rtl, network.classes, settings.budget, stages
+        )
     clock.seconds["total"] = round(time.monotonic() - started, 2)
-    result = summary.summarise(walk, measured, level_zero, speed) | {
+    result = summary.summarise(walk, measured, checked, spent, level_zero, speed) | {
         "training_noise": metadata.noise,
         "checkpoint": path.name,
         "command": command,
@@ -298,6 +309,19 @@ def _rtl_side(
     if not any(point.bit_mismatches for point in rtl):
         shutil.rmtree(workdir, ignore_errors=True)
     return rtl, speed
+
+
+def _staged(stage: str, tell: Report) -> Callable[[str], None]:
+    """Tell of steps whose number is not known, each as it begins."""
+    count = 0
+
+    def begin(step: str) -> None:
+        nonlocal count
+        log.info("%s: %s", stage, step)
+        tell(stage, count, count + 1)
+        count += 1
+
+    return begin
 
 
 def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:

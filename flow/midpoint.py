@@ -236,9 +236,9 @@ def _best(curve: Curve, guess: float) -> Float:
     return best
 
 
-def _ends(log_resampled: Float) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % points, at ranks of (B + 1), which cover whatever B is."""
-    lo, hi = np.exp(np.quantile(log_resampled, (0.025, 0.975), method="weibull"))
+def percentile_ends(resampled: Float) -> tuple[float, float]:
+    """Return the 2.5 % and 97.5 % points, at ranks of (B + 1), which cover whatever B is."""
+    lo, hi = np.quantile(resampled, (0.025, 0.975), method="weibull")
     return float(lo), float(hi)
 
 
@@ -282,11 +282,17 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
         resamples: bootstrap resamples.
         seed: of the resampling; curves of equal length share their resamples.
     """
-    found = bootstrap(curve, guess, resample_weights(curve.images, resamples, seed))
+    return midpoint_of(
+        curve, bootstrap(curve, guess, resample_weights(curve.images, resamples, seed))
+    )
+
+
+def midpoint_of(curve: Curve, found: tuple[Float, Float] | None) -> Midpoint:
+    """Find μ or its bound from what `bootstrap` found."""
     if found is None:
         return Midpoint(None, 0.0, np.inf, None, "above")
     (log_mu, log_k), resampled = found
-    lo, hi = _ends(resampled)
+    lo, hi = (float(np.exp(end)) for end in percentile_ends(resampled))
     first, last = float(curve.levels[0]), float(curve.levels[-1])
     share = expit(-np.exp(log_k) * (np.log(curve.levels) - log_mu))
     step = bool(np.count_nonzero((share > 0.05) & (share < 0.95)) < 2)
@@ -300,27 +306,3 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
     if lo < first:
         return Midpoint(None, 0.0, max(hi, first), None, "below")
     return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)), step=step)
-
-
-def midpoint_ratio(
-    golden: Curve, software: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Ratio | None:
-    """μ_golden / μ_software with a 95 % interval, both refitted on the same resampled images.
-
-    Args:
-        golden: one side, on the same images as the other.
-        software: the other side.
-        guess: accuracy of guessing.
-        resamples: bootstrap resamples.
-        seed: of the resampling.
-
-    Returns:
-        (ratio, lo, hi), or None if a side does not beat guessing without noise.
-    """
-    if golden.images != software.images:
-        raise ValueError("a ratio is paired by image: both sides need the same images")
-    weights = resample_weights(golden.images, resamples, seed)
-    above, below = bootstrap(golden, guess, weights), bootstrap(software, guess, weights)
-    if above is None or below is None:
-        return None
-    return float(np.exp(above[0][0] - below[0][0])), *_ends(above[1] - below[1])

@@ -11,12 +11,13 @@ import pandas as pd
 from flow.curves import midpoint_of, midpoint_text, sigma_unit
 from flow.errors import UserError
 from flow.store import replacing
+from flow.verdict import LEVEL, MARGIN, MOST_TIMES
 
 SIDES = {
     "software": "software (Brevitas)",
-    "golden": "golden (integer model)",
+    "golden": "golden (integer model, not simulated)",
     "rtl": "RTL (simulated)",
-    "software-hwdraws": "software, hardware's draws",
+    "software-hwdraws": "software (Brevitas), hardware's draws",
 }
 """What the report calls each side, always in full."""
 
@@ -47,11 +48,15 @@ def write_report(
     text = _environment().get_template("report.html.j2").render(
         s=summary,
         verdict=verdict_sentence(summary),
-        definition=definition(summary.get("margin", 0.1)),
+        definition=definition(summary.get("margin", 0.1), summary.get("level", LEVEL)),
+        power=power_sentence(summary),
+        further=further_sentence(summary),
+        differences=_difference_rows(summary),
         unit=sigma_unit(summary),
         image=base64.b64encode(image).decode(),
         rows=[_site_row(name, entry) for name, entry in summary["sites"].items()],
         hwdraws=any(entry.get("mu_crn") is not None for entry in summary["sites"].values()),
+        sides=SIDES,
         clean=[
             (SIDES[side], summary["images"].get(side), summary["accuracy"].get(key))
             for key, side in _CLEAN.items()
@@ -62,13 +67,50 @@ def write_report(
         temporary.write_text(text, encoding="utf-8")
 
 
-def definition(margin: float = 0.1) -> str:
-    """Say what the three verdicts mean; `margin` is that of `flow.crosscheck`."""
+def definition(margin: float = MARGIN, level: float = LEVEL) -> str:
+    """Say what the three verdicts mean (`flow.verdict`)."""
+    m, alpha = f"± {margin * 100:g} %", f"{level * 100:g} %"
     return (
-        f"Agree: the 95 % interval of μ_golden/μ_software lies within ± {margin * 100:g} %; "
-        "disagree: it lies wholly outside; undecided: neither. A site also disagrees if the "
-        "simulated RTL differs from golden in any bit, and stays undecided if no RTL image was "
-        "compared there."
+        f"Agree: μ of golden is shown to lie within {m} of μ of software; disagree: it is shown to "
+        f"lie beyond; undecided: neither. At most {alpha} of walks whose sites are all within {m} "
+        f"are said to disagree anywhere, and at most {alpha} of walks with a site beyond it are "
+        "said to agree. A site also disagrees if the simulated RTL differs from golden in any "
+        "bit, and stays undecided if no RTL image was compared there."
+    )
+
+
+def power_sentence(summary: Mapping[str, Any]) -> str:
+    """Say which difference the images would have shown; empty if the summary does not tell."""
+    if "power" not in summary:
+        return ""
+    found, often = summary.get("detectable"), f"{summary['power'] * 100:g} %"
+    if found is None:
+        return (
+            "Some site has no ratio of μ, so no smallest difference can be named for the walk; "
+            "those of the other sites are in the table."
+        )
+    return (
+        "What the walk would have shown, at a level that holds for all sites together: with a "
+        f"chance of {often} or more, at every site, that the μ of golden and software differ if "
+        f"they do by {found['difference'] * 100:.1f} %, and a verdict of disagree if they do by "
+        f"{found['disagreement'] * 100:.1f} %."
+    )
+
+
+def further_sentence(summary: Mapping[str, Any]) -> str:
+    """Say what was measured beyond the walk's first points; empty if the summary does not tell."""
+    spent = summary.get("further")
+    if spent is None:
+        return ""
+    if not spent["draws"]:
+        return f"No further noise draws were made: {spent['ended']}."
+    places = ", ".join(f"{draws} more at {site}" for site, draws in spent["draws"].items())
+    seconds = summary["seconds"].get("further")
+    took = "" if seconds is None else f" in {seconds:.0f} s of this run"
+    return (
+        f"Further noise draws of each point in software and golden, where the first look left it "
+        f"undecided: {places}{took}; the walk was judged {spent['looks']} times, which its error "
+        f"allows for. They ended because {spent['ended']}."
     )
 
 
@@ -96,15 +138,16 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
 
 
 def _level_one(summary: Mapping[str, Any]) -> str:
-    images = summary["rtl"]["images"]
+    runs, images = summary["rtl"]["images"], summary["images"]["rtl"]
     wrong = summary["rtl"]["bit_mismatches"]
-    if not images:
+    if not runs:
         return "no RTL was simulated, so this says nothing about the hardware"
+    places = f"({images:,} images, each at several points)"
     if wrong is None:
-        return f"the simulated RTL was not compared with golden on its {images:,} images"
+        return f"the simulated RTL was not compared with golden on its {runs:,} runs {places}"
     if wrong:
-        return f"the simulated RTL differs from golden on {wrong:,} of {images:,} simulated images"
-    return f"the simulated RTL equals golden bit for bit on all {images:,} simulated images"
+        return f"the simulated RTL differs from golden in {wrong:,} of {runs:,} runs {places}"
+    return f"the simulated RTL equals golden bit for bit in all {runs:,} runs {places}"
 
 
 def _environment() -> jinja2.Environment:
@@ -120,20 +163,63 @@ def _environment() -> jinja2.Environment:
 
 
 def _site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    ratio = entry.get("ratio_golden") or entry.get("ratio")
+    shown = entry.get("detectable")
     return {
         "site": name,
         "software": midpoint_text(midpoint_of(entry, "software")),
         "golden": midpoint_text(midpoint_of(entry, "golden")),
-        "ratio": "–" if ratio is None else "{:.3f} [{:.3f}, {:.3f}]".format(*ratio),
         "rtl": midpoint_text(midpoint_of(entry, "rtl")),
         "hwdraws": midpoint_text(entry.get("mu_crn")),
+        "ratio": _ratio(entry.get("ratio_golden") or entry.get("ratio")),
+        "ratio_rtl": _ratio(entry.get("ratio_rtl")),
+        "ratio_hwdraws": _ratio(entry.get("ratio_crn")),
+        "draws": entry.get("draws"),
+        "p_agree": _p(entry.get("p_agree"), entry.get("p_agree_holm")),
+        "p_disagree": _p(entry.get("p_disagree"), entry.get("p_disagree_holm")),
+        "shown": shown and [f"{100 * v:.1f} %" for v in shown.values()],
         "rtl_images": entry["rtl_images"],
         "mismatches": entry["bit_mismatches"],
         "backed": entry["rtl_images"] > 0 and entry["bit_mismatches"] == 0,
         "verdict": entry["verdict"],
         "reason": entry.get("reason", ""),
+        "need": need_sentence(entry),
     }
+
+
+def need_sentence(entry: Mapping[str, Any]) -> str:
+    """Say what would decide a site; empty where it is decided, or images would not do it."""
+    need = entry.get("need")
+    if not need:
+        return ""
+    if need["images"] is None:
+        return f"Not even {MOST_TIMES:g} times the images: the estimate lies at the margin."
+    alone = "; draws alone would not decide"
+    if need["draws"] is not None:
+        alone = f", or {need['draws']:,} draws of the same images"
+    return f"About {need['images']:,} images of {entry['draws']} draws would decide{alone}."
+
+
+def _ratio(value: Any) -> str:
+    return "–" if value is None else "{:.3f} [{:.3f}, {:.3f}]".format(*value)
+
+
+def _p(alone: float | None, adjusted: float | None) -> str:
+    """Write p-values with two digits, the adjusted one first."""
+    if alone is None or adjusted is None:
+        return "–"
+    adjusted_text, alone_text = (f"{p:.2g}" if p >= 1e-4 else "< 0.0001" for p in (adjusted, alone))
+    return f"{adjusted_text} ({alone_text})"
+
+
+def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every paired difference of accuracies, by site, level and side."""
+    rows = []
+    for site, entry in summary["sites"].items():
+        for side, found in entry.get("differences", {}).items():
+            for one in found:
+                values = {"site": site, "side": side, "hardware": one[side]}
+                rows.append({**one, **values})
+    return sorted(rows, key=lambda row: (row["site"], row["sigma"], row["side"]))
 
 
 def _point_rows(curves: pd.DataFrame) -> list[dict[str, Any]]:

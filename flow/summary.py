@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from flow import crosscheck
 from flow.checks import FinnCheck, LabelCheck
+from flow.crosscheck import CrossCheck
+from flow.looks import Spent
 from flow.midpoint import wilson
 from flow.store import Point
 from flow.walk import RtlSpeed, Walk
@@ -21,19 +22,26 @@ class LevelZero:
 
 
 def summarise(
-    walk: Walk, points: Sequence[Point], level_zero: LevelZero, speed: RtlSpeed
+    walk: Walk,
+    points: Sequence[Point],
+    checked: CrossCheck,
+    spent: Spent,
+    level_zero: LevelZero,
+    speed: RtlSpeed,
 ) -> dict[str, Any]:
-    """Cross-check a walk's points and gather what was found.
+    """Gather what was found.
 
     Args:
         walk: the walk.
         points: of every side, the clean ones included.
+        checked: the cross-check of them.
+        spent: what was measured beyond the walk's first points.
         level_zero: the checks of the golden model.
         speed: of the simulations of this run.
     """
     clean = {point.side: point for point in points if not point.site}
-    checked = crosscheck.cross_check(points, walk.labels, walk.network.classes)
-    sites = checked.to_json()["sites"]
+    crosscheck = checked.to_json()
+    sites = crosscheck.pop("sites")
     for site, entry in sites.items():
         tap = walk.sites[site]
         entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
@@ -55,8 +63,9 @@ def summarise(
         "seed": setting.seed,
         "unit": "none" if setting.kind == "multiplicative" else "real",
         "classes": walk.network.classes,
+        **crosscheck,
         "verdict": "disagree" if finn["mismatches"] else checked.verdict,
-        "margin": checked.margin,
+        "further": spent.to_json(),
         "accuracy": {
             name: _accuracy(clean[side], walk)
             for name, side in (("brevitas", "software"), ("golden", "golden"), ("rtl", "rtl"))

@@ -72,6 +72,8 @@ BAD = {
     "more rtl images": (["--images", "10", "--hw-images", "11"], "more than the 10 images"),
     "too many images": (["--images", "501"], "ask for fewer"),
     "seed": (["--seed", "-1"], "2^64"),
+    "negative budget": (["--budget", "-1"], "the budget is -1"),
+    "no number as budget": (["--budget", "nan"], "the budget is nan"),
     "two targets": (["--fps", "1000"], "cycles and fps are given"),
     "no such folding": (["--folding", "nowhere.json"], "cannot read the folding file nowhere.json"),
     "no checkpoint": (["--checkpoint", "nowhere.safetensors"], "no checkpoint nowhere"),
@@ -245,10 +247,11 @@ def test_the_main_job_through_the_makefile(tmp_path):
     arguments = [
         "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=500", "HW_IMAGES=16",
         "LEVELS=2,8,32,128", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
+        "BUDGET=0.1",
     ]  # fmt: skip
     found = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "bit_mismatches: 0" in found.stdout
     assert "fc1.acc" in found.stdout and "fc2.acc" not in found.stdout
     report = REPOSITORY / "build" / "walk-hw" / "tfc-w2a2-digits" / "report.html"
-    assert "mixed" in report.read_text()
+    assert "mixed" in report.read_text() and "--budget 0.1" in report.read_text()

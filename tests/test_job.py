@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ SETTINGS = {
     "hw_images": 20,
     "cycles": 256,
     "jobs": 2,
+    "budget": 0,
 }
 
 
@@ -161,6 +163,49 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
     assert found["sites"]["fc2.acc"]["mu_hw"] is None
     assert found["sites"]["fc1.acc"]["bit_mismatches"] == 0
     assert found["rtl"]["bit_mismatches"] == 9
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.15, "disagree"), (1.0, "agree")])
+def test_a_planted_bias_of_the_hardwares_sigma_is_found(
+    build, summary, monkeypatch, tmp_path, factor, verdict
+):
+    """15 % more noise in the golden model and in the RTL than in software, and none.
+
+    Both hardware sides have it, so L1 holds, and only the comparison of curves can tell.
+    """
+    for name in ("accelerators", "sim"):
+        (tmp_path / name).symlink_to(build / name)  # its own points: the keys know of no bias
+    real = Walk.settings
+
+    def biased(self, place, first_image=0):
+        return real(self, replace(place, sigma=factor * place.sigma), first_image)
+
+    monkeypatch.setattr(Walk, "settings", biased)
+    wanted = {"sites": "fc1.acc", "levels": "12,20,30,45,80", "draws": 48, "hw_images": 8}
+    found = job.walk_hw(job.Settings(**{**SETTINGS, **wanted}, build=tmp_path), silent)
+    entry = found["sites"]["fc1.acc"]
+    assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
+    assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
+    assert entry["ratio"][1] < 1 / factor < entry["ratio"][2]
+    assert entry["ratio_crn"][0] == pytest.approx(1 / factor, rel=0.03)
+
+
+def test_further_draws_are_spent_once(build, summary, monkeypatch):
+    """Undecided with two draws; the budget adds some, and a second run takes them as they are."""
+    settings = job.Settings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
+    assert summary["sites"]["fc2.acc"]["draws"] == 2
+    found = job.walk_hw(settings, silent, "a test")
+    entry, further = found["sites"]["fc2.acc"], found["further"]
+    assert further["draws"]["fc2.acc"] >= 6 and further["looks"] >= 2
+    assert entry["draws"] == 2 + further["draws"]["fc2.acc"] == found["draws"]["golden"]
+    first, then = (one["sites"]["fc2.acc"]["ratio_golden"] for one in (summary, found))
+    assert then[2] / then[1] < first[2] / first[1]
+    assert found["rtl"]["images"] == 20 * (9 + 1)  # simulated as before
+    report = (build / "walk-hw" / "tfc-w2a2-digits" / "report.html").read_text()
+    assert f"{further['draws']['fc2.acc']} more at fc2.acc" in report
+    monkeypatch.setattr(store.Store, "put", lambda *_: pytest.fail("measured again"))
+    again = job.walk_hw(settings, silent, "a test")
+    assert again["further"] == further and again["sites"] == found["sites"]
 
 
 def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inputs, digits):

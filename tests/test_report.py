@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
+from synthetic import walk
 
-from flow.curves import plot_curves, write_curves
+from flow.crosscheck import cross_check
+from flow.curves import midpoint_text, plot_curves, write_curves
 from flow.errors import UserError
 from flow.midpoint import logistic, wilson
-from flow.report import definition, verdict_sentence, write_report
+from flow.report import SIDES, definition, need_sentence, verdict_sentence, write_report
+from flow.store import curve_table
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
 CLEAN = 0.86
@@ -157,10 +160,96 @@ def test_golden_never_passes_for_simulated(tmp_path: Path) -> None:
     curves = curves[~((curves["side"] == "rtl") & (curves["site"] == "conv1.acc"))]
     summary["verdict"] = "undecided"
     html = html_of(tmp_path, summary, curves)
-    assert html.count("golden only, not borne out by RTL") == 1 and "not simulated" in html
+    assert html.count("golden only, not borne out by RTL") == 2  # beside μ and beside the ratio
+    assert '<td class="n">not simulated</td>' in html
     assert "not settle conv1.acc; 1 of 2 sites agree" in verdict_sentence(summary)
     texts = [text.get_text() for text in plot_curves(summary, curves).axes[1].texts]
     assert "not simulated in RTL" in texts
+
+
+def tables(html: str) -> list[list[tuple[str, str]]]:
+    """Every table as its cells, each with the heading of its column."""
+    found = []
+    for table in re.findall(r"<table>.*?</table>", html, re.S):
+        heads = re.findall(r'<th scope="col">(.*?)</th>', table)
+        rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(
+            r"<tr>(.*?)</tr>", table.split("<tbody>")[1], re.S)]  # fmt: skip
+        found.append([pair for row in rows for pair in zip(heads, row, strict=False)])
+    return found
+
+
+@pytest.mark.parametrize("rtl", [128, 0])
+def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int) -> None:
+    """From a walk whose golden, software and RTL figures can be told apart by their value."""
+    points, labels = walk({"a": (1.0, 2.0)}, shift={"a": 1.3}, rtl=rtl)
+    summary, _ = results(1)
+    check = cross_check(points, labels, 10).to_json()
+    summary |= check
+    summary["images"]["rtl"] = rtl
+    summary["rtl"]["images"] = 9 * rtl
+    entry = summary["sites"]["a"]
+    html = html_of(tmp_path, summary, curve_table(points, labels))
+    texts = {
+        "golden": [midpoint_text(entry["mu_golden"]), f"{entry['ratio_golden'][0]:.3f}"],
+        "software (Brevitas)": [midpoint_text(entry["mu_sw"])],
+        "RTL": [midpoint_text(entry["mu_rtl"]), f"{entry['ratio_rtl'][0]:.3f}"] if rtl else [],
+        "hardware's draws": [midpoint_text(entry["mu_crn"])],
+    }
+    cells = [pair for table in tables(html) for pair in table]
+    for name, figures in texts.items():
+        for figure in figures:
+            heads = [head for head, cell in cells if cell.startswith(figure)]
+            assert heads and all(name.replace("'", "&#39;") in head for head in heads), figure
+            assert name == "golden" or not any("golden" in head for head in heads)
+    assert all("simulated" in head for head, cell in cells if "RTL" in head and "images" in head
+               and "μ" in head)  # fmt: skip
+    hardware = [entry[name] for name in ("mu_hw", "k_hw", "ratio")]
+    assert hardware == ([entry["mu_golden"], entry["k_golden"], entry["ratio_golden"]] if rtl
+                        else [None] * 3)  # fmt: skip
+    if not rtl:
+        assert {cell for head, cell in cells if "RTL" in head} <= {"–", "0", "not simulated"}
+        assert "no RTL was simulated, so this says nothing about the hardware" in html
+        assert "golden alone: " in entry["reason"] and entry["mu_rtl"] is None
+
+
+def test_keys_of_the_summary_name_their_side() -> None:
+    """What is golden's says so, or stands only where RTL bears it out."""
+    points, labels = walk({"a": (1.0, 2.0)}, rtl=0)
+    entry = cross_check(points, labels, 10).to_json()["sites"]["a"]
+    there = {name for name, value in entry.items() if value is not None}
+    assert not {name for name in there if name.endswith(("_hw", "_rtl"))}
+    assert "ratio" not in there and entry["rtl_images"] == entry["rtl_runs"] == 0
+    assert entry["differences"]["rtl"] == [] and len(entry["differences"]["golden"]) == 9
+
+
+def test_sides_are_named_in_full_everywhere() -> None:
+    assert "not simulated" in SIDES["golden"] and "simulated" in SIDES["rtl"]
+    legend = plot_curves(*results(1)).legends[0]
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert any("golden" in label and "not simulated" in label for label in labels)
+    assert any(label == "RTL (simulated)" for label in labels)
+
+
+def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
+    points, labels = walk({"a": (1.0, 2.0), "b": (3.0, 2.0)}, images=250, rtl=30)
+    summary, _ = results(1)
+    summary |= cross_check(points, labels, 10).to_json()
+    spent = {"budget": 10, "looks": 3, "draws": {"a": 15}, "ended": "the budget was spent"}
+    summary |= {"further": spent, "seconds": {"further": 12.3}}
+    html = html_of(tmp_path, summary, curve_table(points, labels))
+    shown = summary["detectable"]["disagreement"]
+    assert f"a verdict of disagree if they do by {100 * shown:.1f} %" in html
+    assert "15 more at a in 12 s of this run; the walk was judged 3 times" in html
+    assert "because the budget was spent" in html
+    for entry in summary["sites"].values():
+        assert entry["verdict"] == "undecided" and need_sentence(entry) in html
+        assert need_sentence(entry)
+    for side, images in (("golden", 250), ("rtl", 30)):
+        first = summary["sites"]["a"]["differences"][side][0]
+        difference = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in first["difference"]))
+        row = f'<td>{SIDES[side]}</td><td class="n">{images}</td>'
+        assert row in html and difference in html
+    assert need_sentence({"need": {"images": None, "draws": None}}).startswith("Not even 100")
 
 
 def test_mismatches_are_told() -> None:
@@ -169,7 +258,7 @@ def test_mismatches_are_told() -> None:
     summary["rtl"]["bit_mismatches"] = 3
     summary["verdict"] = "disagree"
     said = verdict_sentence(summary)
-    assert said.startswith("Disagree: the sides differ at conv1.acc") and "on 3 of 1,920" in said
+    assert said.startswith("Disagree: the sides differ at conv1.acc") and "in 3 of 1,920" in said
     texts = [text.get_text() for text in plot_curves(summary, curves).axes[1].texts]
     assert "RTL ≠ golden on 3 images" in texts
 

@@ -1,0 +1,195 @@
+"""The ratio of two midpoints on the same images, and what a margin has to say about it.
+
+**Interval.** Both sides are refitted on the same resampled images (`flow.midpoint`), and the
+interval of log r, r = μ_hardware / μ_software, is the percentile interval of the differences of
+log μ. An image is resampled with all its noise draws, so that the interval holds what images and
+what draws contribute; sides with noise of their own have an independent part, sides with common
+random numbers hardly any.
+
+**p-values** come from that interval: to each side of the estimate log r is taken as normal, with
+the standard deviation (end − estimate) / 1.96 of that side. So an interval of any other level,
+and a p-value far below the 1/1000 that 1,000 resamples can count, follow from the 95 % one, and a
+p-value of 2.5 % is exactly an end at the margin. With the margin's ends L = log(1 − m) and
+U = log(1 + m):
+
+- `p_agree`: two one-sided tests (TOST; Schuirmann, J. Pharmacokin. Biopharm. 1987), the larger
+  p-value of "log r ≥ U" and "log r ≤ L".
+- `p_disagree`: of "L ≤ log r ≤ U", at the end next to the estimate, where it is most likely to be
+  rejected wrongly: the chance of an estimate so far out on this side, or as far on the other.
+
+**Without a number.** Where a side has a bound in place of μ, or its fall lies between two levels
+(`flow.midpoint`), its μ counts as anything between the tested levels around it, in the estimate
+and in every resample. The ratio is a range then, and each test takes the end that speaks least
+for its claim.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from flow.midpoint import (
+    RESAMPLES,
+    Curve,
+    Float,
+    Ratio,
+    bootstrap,
+    midpoint_of,
+    percentile_ends,
+    resample_weights,
+)
+
+_Z95 = float(ndtri(0.975))
+_FAR = 50.0  # log of a ratio that has no end
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """log(μ_hardware / μ_software) with its 95 % interval."""
+
+    low: float
+    """The estimate, or the lower end of its range."""
+    high: float
+    """The estimate again, or the upper end of its range."""
+    lo: float
+    """Lower end of the 95 % interval of `low`."""
+    hi: float
+    """Upper end of the 95 % interval of `high`."""
+
+    @property
+    def number(self) -> bool:
+        """Whether both sides have a μ: the ratio is a number and no range."""
+        return self.low == self.high
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the estimate; of a range, of its ends and the range itself."""
+        return (self.hi - self.lo) / (2 * _Z95)
+
+    def to_json(self) -> list[float] | None:
+        """``[r, lo, hi]``, or None for a range."""
+        return [float(v) for v in np.exp([self.low, self.lo, self.hi])] if self.number else None
+
+    def p_agree(self, margin: float) -> float:
+        """Return the p-value of the claim that r lies within ± margin of 1."""
+        lower, upper = np.log1p([-margin, margin])
+        return max(
+            _tail(upper - self.high, self.hi - self.high), _tail(self.low - lower, self._below)
+        )
+
+    def p_disagree(self, margin: float) -> float:
+        """Return the p-value of the claim that r lies beyond ± margin of 1."""
+        lower, upper = np.log1p([-margin, margin])
+        above = _tail(self.low - upper, self._below) + _tail(self.low - lower, self._below)
+        above_end = self.hi - self.high
+        below = _tail(lower - self.high, above_end) + _tail(upper - self.high, above_end)
+        return min(above, below, 1.0)
+
+    @property
+    def _below(self) -> float:
+        return self.low - self.lo
+
+    def __str__(self) -> str:
+        if self.number:
+            return "{:.3f} [{:.3f}, {:.3f}]".format(*np.exp([self.low, self.lo, self.hi]))
+        ends = (f"{np.exp(end):.2g}" if abs(end) < _FAR else "" for end in (self.lo, self.hi))
+        low, high = ends
+        if low and high:
+            return f"between {low} and {high}"
+        return f"above {low}" if low else f"below {high}" if high else "not bounded"
+
+
+def _tail(distance: float, half: float) -> float:
+    """Chance of a normal value beyond `distance`, if 97.5 % lie below `half`."""
+    if half <= 0:  # no resample differs
+        return 0.0 if distance > 0 else 1.0
+    return float(ndtr(-distance / half * _Z95))
+
+
+def log_ratio(
+    hardware: Curve, software: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
+) -> LogRatio | None:
+    """Compare the midpoints of two curves, paired by image (module docstring).
+
+    Args:
+        hardware: one side, on the same images as the other.
+        software: the other side.
+        guess: accuracy of guessing, in (0, 1).
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        the ratio, or None if a side does not beat guessing without noise.
+
+    Raises:
+        ValueError: the sides have different images.
+    """
+    above = _ranges(hardware, software.images, guess, resamples, seed)
+    below = _ranges(software, hardware.images, guess, resamples, seed)
+    if above is None or below is None:
+        return None
+    low = np.maximum(above[0] - below[1], -_FAR)
+    high = np.minimum(above[1] - below[0], _FAR)
+    return LogRatio(
+        float(low[0]), float(high[0]), percentile_ends(low[1:])[0], percentile_ends(high[1:])[1]
+    )
+
+
+def midpoint_ratio(
+    hardware: Curve, software: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Ratio | None:
+    """Return (ratio, lo, hi) of `log_ratio`; None if it is no number."""
+    found = log_ratio(hardware, software, guess, resamples=resamples, seed=seed)
+    plain = found and found.to_json()
+    return (plain[0], plain[1], plain[2]) if plain else None
+
+
+def noise_share(
+    halves: tuple[tuple[Curve, Curve], tuple[Curve, Curve]],
+    whole: LogRatio,
+    guess: float,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> float | None:
+    """Return the share of the variance of log r that more noise draws reduce, in [0, 1].
+
+    The rest comes from the images: from those that are easier for one side, whatever the draw.
+    Two halves of the draws have the images in common, so that the bootstrap variance of the
+    difference of their log r is noise alone: four times that of all draws taken together.
+
+    Args:
+        halves: (hardware, software), once with each half of the draws.
+        whole: the ratio from all draws.
+        guess: accuracy of guessing.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        the share; None where a curve does not beat guessing, or nothing varies.
+    """
+    weights = resample_weights(halves[0][0].images, resamples, seed)
+    fits = [[bootstrap(curve, guess, weights) for curve in half] for half in halves]
+    logs = [[fit[1] for fit in half if fit is not None] for half in fits]
+    if not whole.spread or any(len(half) < 2 for half in logs):
+        return None
+    difference = (logs[0][0] - logs[0][1]) - (logs[1][0] - logs[1][1])
+    return float(min(difference.var() / 4 / whole.spread**2, 1.0))
+
+
+def _ranges(
+    curve: Curve, images: int, guess: float, resamples: int, seed: int
+) -> tuple[Float, Float] | None:
+    """Lower and upper log μ of a curve, then of each resample, [1 + B] each."""
+    if curve.images != images:
+        raise ValueError("a ratio is paired by image: both sides need the same images")
+    found = bootstrap(curve, guess, resample_weights(images, resamples, seed))
+    if found is None:
+        return None
+    log_mu = np.concatenate([found[0][:1], found[1]])
+    mu = midpoint_of(curve, found)
+    if not mu.bound and not mu.step:
+        return log_mu, log_mu
+    tested = np.concatenate([[-_FAR], np.log(curve.levels), [_FAR]])
+    upper = np.clip(np.searchsorted(tested, log_mu), 1, len(tested) - 1)
+    return tested[upper - 1], tested[upper]

@@ -1,0 +1,205 @@
+"""Agree, disagree, undecided: what may be said of a walk's sites, and how often it is wrong.
+
+**The words**, with margin m (default 10 % in μ) and r = μ_hardware / μ_software:
+
+- *agree*: equivalence is shown, 1 − m < r < 1 + m. That r is surely not 1 does not matter then.
+- *disagree*: a difference beyond the margin is shown, r < 1 − m or r > 1 + m.
+- *undecided*: neither; `need` says how many more images would decide.
+
+**What is controlled.** Each site has a p-value for either claim (`flow.ratio`). Over all sites and
+all looks of a walk, at the level α = 5 %:
+
+- The chance that any site whose true r lies within the margin is said to disagree is at most α:
+  the sites' p-values are adjusted by Holm (Scand. J. Statist. 1979). The walk disagrees if a site
+  does, so it is wrong as rarely.
+- That a *walk* agrees says that all its sites do, and is wrong if r lies beyond the margin at any
+  one. For this claim each site has to pass its own test at α, without correction (intersection-
+  union; Berger, Technometrics 1982): the walk errs at most as often as the test of the one site.
+  Then each of its sites is said to agree, for this is what the walk's verdict says.
+- Where the walk does not agree, the sites that do are a family of claims of their own, again
+  adjusted by Holm. (With the rule before, this is the first step of Hochberg's procedure,
+  Biometrika 1988: at most α over both if the sites' errors are independent or of like sign. Here
+  they share images, and their noise is independent.)
+
+**Looks.** A walk with a budget looks again after more noise draws, at most three times
+(`flow.looks`). α is split between the looks, as `look_levels` says, so by Bonferroni the error
+stays below α although the walk stops when a verdict is there. A verdict once reached stands, and
+its site gets no more draws. Passing once, at the level of that look, counts towards the walk's
+agreement.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from flow.ratio import LogRatio
+
+Verdict = Literal["agree", "disagree", "undecided"]
+
+MARGIN = 0.10
+"""Ratios of μ within ± 10 % of 1 count as equal."""
+LEVEL = 0.05
+"""Chance of a wrong verdict over all sites and looks of a walk."""
+LOOKS = 4
+"""The most that a walk looks at its data, with a budget for further draws."""
+POWER = 0.8
+"""Chance of a verdict behind what would have been shown and what would decide."""
+MOST_TIMES = 100.0
+"""Where more than so many times the images would be needed, the estimate lies at the margin."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the statistics say of one site."""
+
+    verdict: Verdict
+    p_agree: float
+    """Of the site alone."""
+    p_disagree: float
+    p_agree_holm: float
+    """Adjusted for all sites of the walk."""
+    p_disagree_holm: float
+    passed: bool
+    """Whether `p_agree` was at most the level, at this look or an earlier one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the p-values by name."""
+        names = ("p_agree", "p_disagree", "p_agree_holm", "p_disagree_holm")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Need:
+    """What would decide a site, with 80 % chance, if its estimate is the truth."""
+
+    images: float | None
+    """How many times as many images; None: not with any number, the estimate is at the margin."""
+    draws: float | None
+    """How many times as many draws on the same images; None: no number of draws suffices."""
+
+
+def look_levels(looks: int = LOOKS, level: float = LEVEL) -> tuple[float, ...]:
+    """Split α between the looks: half of what is left at each, all of it at the last."""
+    halves = [level / 2**look for look in range(1, looks)]
+    return (*halves, level - sum(halves))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust p-values so that comparing each with α keeps the family-wise error at α."""
+    order = np.argsort(p, kind="stable")
+    raised = np.asarray(p, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def decide(
+    ratios: Mapping[str, LogRatio | None],
+    level: float = LEVEL,
+    margin: float = MARGIN,
+    earlier: Mapping[str, Judgement] | None = None,
+) -> dict[str, Judgement]:
+    """Judge the sites of a walk together (rules: module docstring).
+
+    Args:
+        ratios: of every site; None where a side only guesses without noise.
+        level: α of this look.
+        margin: m.
+        earlier: judgements of the look before.
+    """
+    before = earlier or {}
+    agree = [1.0 if r is None else r.p_agree(margin) for r in ratios.values()]
+    disagree = [1.0 if r is None else r.p_disagree(margin) for r in ratios.values()]
+    columns = zip(ratios, agree, disagree, holm(agree), holm(disagree), strict=True)
+    found: dict[str, Judgement] = {}
+    for site, p_agree, p_disagree, p_agree_holm, p_disagree_holm in columns:
+        was = before.get(site)
+        verdict: Verdict = was.verdict if was else "undecided"
+        if verdict == "undecided" and p_disagree_holm <= level:
+            verdict = "disagree"
+        elif verdict == "undecided" and p_agree_holm <= level:
+            verdict = "agree"
+        passed = p_agree <= level or (was is not None and was.passed)
+        found[site] = Judgement(verdict, p_agree, p_disagree, p_agree_holm, p_disagree_holm, passed)
+    if all(j.passed and j.verdict != "disagree" for j in found.values()):
+        return {site: _agreed(j) for site, j in found.items()}
+    return found
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the walk's verdict: disagree if a site does, agree if all do."""
+    if "disagree" in verdicts:
+        return "disagree"
+    return "agree" if set(verdicts) == {"agree"} else "undecided"
+
+
+def detectable(spread: float, level: float, margin: float = 0.0) -> float:
+    """Return the smallest difference in μ that would have been shown with 80 % chance.
+
+    Args:
+        spread: standard deviation of log r.
+        level: α of the site's test: that of the walk, divided by its sites.
+        margin: what the difference is to be shown to exceed; 0: that there is one.
+
+    Returns:
+        r − 1 of a ratio above 1, e.g. 0.05 for 5 %.
+    """
+    sided = level if margin else level / 2
+    return float((1 + margin) * np.exp(_deviations(sided) * spread) - 1)
+
+
+def detectable_margin(spread: float, level: float) -> float:
+    """Return the smallest margin within which equal sides agree, to 80 % at either end."""
+    return float(np.exp(_deviations(level) * spread) - 1)
+
+
+def noise_left(noise: float | None, times: float) -> float:
+    """Return by what the spread of log r changes with so many times the draws.
+
+    Args:
+        noise: share of its variance that draws reduce; None if unknown, taken as all of it.
+        times: how many times.
+    """
+    share = 1.0 if noise is None else noise
+    return float(np.sqrt(1 - share + share / times))
+
+
+def need(
+    ratio: LogRatio, within: float, beyond: float, margin: float, noise: float | None
+) -> Need | None:
+    """Tell what would decide a site, as intervals shrink by 1/√n.
+
+    Args:
+        ratio: as it is.
+        within: level at which `p_agree` would decide, if the estimate lies within the margin.
+        beyond: level at which `p_disagree` would, if it lies beyond.
+        margin: m.
+        noise: share of the variance that draws reduce; None if unknown, taken as all of it.
+
+    Returns:
+        None for a ratio that is no number: levels are missing, not images.
+    """
+    if not ratio.number:
+        return None
+    lower, upper = np.log1p([-margin, margin])
+    inside = min(upper - ratio.low, ratio.low - lower)
+    wanted = abs(inside) / _deviations(within if inside > 0 else beyond)
+    times = float(ratio.spread / wanted) ** 2 if wanted > 0 else np.inf
+    if times > MOST_TIMES:
+        return Need(None, None)
+    share = 1.0 if noise is None else noise
+    left = 1 / times - (1 - share)  # of the variance now; the images' part stays
+    draws = float(share / left) if left > 0 else np.inf
+    return Need(max(times, 1.0), max(draws, 1.0) if draws <= MOST_TIMES else None)
+
+
+def _deviations(level: float) -> float:
+    """Standard deviations from the margin that a one-sided test at `level` finds in 80 %."""
+    return float(ndtri(1 - level) + ndtri(POWER))
+
+
+def _agreed(judgement: Judgement) -> Judgement:
+    return Judgement(**(vars(judgement) | {"verdict": "agree"}))
