@@ -59,7 +59,9 @@ def cli(verbose: bool) -> None:
 @click.option("--images", default=None, type=int, help="In software, a point; default: 2000.")
 @click.option("--draws", default=None, type=int, help="In software, a point; default: 4 or 1.")
 @click.option("--hw-images", default=None, type=int, help="In RTL, a point; default: 128 or 64.")
-@click.option("--sites", default="", help="With commas between; default: every .acc site.")
+@click.option(
+    "--sites", default="", help="As fc0.acc,fc1.weight,fc1.act; default: every .acc site."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--jobs", default=None, type=int, help="Simulators at a time; default: the cores.")
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")

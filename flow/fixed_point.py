@@ -37,6 +37,8 @@ from flow.tap_settings import (
     TapSettings,
 )
 
+WEIGHT_DRAW = 1 << 14
+"""First draw of the errors of programmed weights, far from those of executions."""
 PATTERN_DRAW = 1 << 15
 """First draw of a device's own samples, far from those of executions."""
 SHARE = 1 << 18

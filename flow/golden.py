@@ -12,16 +12,24 @@ from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor
 
 from flow import fixed_point
-from flow.golden_layers import Layer, Tap, Thresholds
+from flow.golden_layers import (
+    ByteConvolution,
+    Convolution,
+    Layer,
+    MatrixVector,
+    Tap,
+    Thresholds,
+)
 from flow.golden_reader import read_layers
 from flow.parallel import share
 from flow.tap_settings import TapSettings
+from flow.weight_noise import WeightSite, program
 
 BATCH = 20
 """Images worked on at a time: few enough for the processor's caches."""
 
 Draws = Mapping[str, Mapping[int, Tensor]]
-"""Samples already drawn, by site and draw, integers [N, elements]."""
+"""Samples already drawn, by site and draw, integers [N, elements]; of weights [1, elements]."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +62,36 @@ class GoldenModel:
         layers: in an order in which each finds its inputs; the last gives the labels.
         entry: name of the stream of images.
         input_shape: of an image in that stream.
+        weights: by site, the weights that may have noise.
     """
 
-    def __init__(self, layers: Sequence[Layer], entry: str, input_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        entry: str,
+        input_shape: tuple[int, ...],
+        weights: Mapping[str, WeightSite] | None = None,
+    ) -> None:
         self.layers = layers
         self.entry = entry
         self.input_shape = input_shape
+        self.weights = weights or {}
 
     @classmethod
-    def of(cls, model: ModelWrapper) -> "GoldenModel":
+    def of(
+        cls, model: ModelWrapper, weights: Mapping[str, WeightSite] | None = None
+    ) -> "GoldenModel":
         """Read FINN's graph of hardware layers, with taps; specialised or not.
+
+        Args:
+            model: the graph.
+            weights: by site, the weights that may have noise.
 
         Raises:
             OverflowError: a matrix product could leave the range in which float32 is exact.
         """
         entry = model.graph.input[0].name
-        return cls(read_layers(model), entry, tuple(model.get_tensor_shape(entry)[1:]))
+        return cls(read_layers(model), entry, tuple(model.get_tensor_shape(entry)[1:]), weights)
 
     @property
     def taps(self) -> dict[str, Tap]:
@@ -81,15 +103,22 @@ class GoldenModel:
         """The stream into label select."""
         return self.layers[-1].inputs[0]
 
+    def layer_of(self, site: str) -> Layer:
+        """Return the layer where noise at a site enters: its tap, or the layer of its weights."""
+        if site not in self.weights:
+            return self.taps[site]
+        stream = self.taps[site.removesuffix(".weight") + ".acc"].inputs[0]
+        return next(layer for layer in self.layers if layer.output == stream)
+
     def before(self, site: str, source: Tensor | Part) -> Part:
         """Run, clean, all that noise at a site cannot reach: what is left is that which it can.
 
         Args:
-            site: a tap's site.
+            site: of a tap, or of weights.
             source: images, integers [N, elements], or what is left of them at an earlier site.
         """
         source = self._part(source)
-        reached = {self.taps[site].output}
+        reached = {self.layer_of(site).output}
         behind: list[Layer] = []
         for layer in source.layers:
             if layer.output in reached or not reached.isdisjoint(layer.inputs):
@@ -126,14 +155,14 @@ class GoldenModel:
 
         Args:
             source: images, integers [N, elements], or what ``before`` made of them.
-            noise: settings by site; a site that is not named is clean.
+            noise: settings by site, of a tap or of weights; a site that is not named is clean.
             draws: samples already drawn.
             record: takes what it asks for on the way.
 
         Returns:
             labels, int64 [N].
         """
-        source = self._part(source)
+        source = self._programmed(self._part(source), noise or {}, draws or {})
         if record is None:
             record = Record()
         labels = self.layers[-1].output
@@ -142,6 +171,20 @@ class GoldenModel:
         record.streams = {name: everything.streams[name] for name in record.names}
         record.digests = everything.digests
         return everything.streams[labels][:, 0]
+
+    def _programmed(self, part: Part, noise: Mapping[str, TapSettings], draws: Draws) -> Part:
+        """Return a part with the errors in its weights."""
+        layers = list(part.layers)
+        for site in self.weights.keys() & noise.keys():
+            name = self.layer_of(site).name
+            for number, layer in enumerate(layers):
+                if layer.name == name:
+                    assert isinstance(layer, (MatrixVector, Convolution, ByteConvolution))
+                    matrix = program(
+                        layer.matrix, self.weights[site], noise[site], draws.get(site, {})
+                    )
+                    layers[number] = layer.with_matrix(matrix)
+        return replace(part, layers=layers)
 
     def _part(self, source: Tensor | Part) -> Part:
         if isinstance(source, Part):

@@ -50,6 +50,15 @@ class MatrixVector(Layer):
     pixels: tuple[int, ...]
     """() or (H, W)."""
 
+    @property
+    def matrix(self) -> Tensor:
+        """The weights as FINN's node has them, float32 [MW, MH]."""
+        return self.weights
+
+    def with_matrix(self, matrix: Tensor) -> "MatrixVector":
+        """Return the layer with other weights."""
+        return replace(self, weights=matrix)
+
     def __call__(self, a: Tensor) -> Tensor:
         """Return the accumulators, [N, …, MH], of activations, MW a pixel."""
         return a.reshape(len(a), *self.pixels, -1) @ self.weights
@@ -63,6 +72,16 @@ class Convolution(Layer):
     """float32 [MH, C, K_H, K_W], whole numbers."""
     window: Window
 
+    @property
+    def matrix(self) -> Tensor:
+        """The weights as FINN's node has them, float32 [MW, MH]."""
+        filters = self.weights.permute(0, 2, 3, 1)
+        return filters.reshape(len(filters), -1).T
+
+    def with_matrix(self, matrix: Tensor) -> "Convolution":
+        """Return the layer with other weights."""
+        return replace(self, weights=filters_of(matrix, self.window))
+
     def __call__(self, a: Tensor) -> Tensor:
         """Return the accumulators, [N, OH, OW, MH], of activations, [N, H, W, C]."""
         image = a.permute(0, 3, 1, 2)
@@ -72,14 +91,29 @@ class Convolution(Layer):
         return acc.permute(0, 2, 3, 1)
 
 
+def filters_of(matrix: Tensor, window: Window) -> Tensor:
+    """Return a matrix [MW, MH] as the filters of a convolution, [MH, C, K_H, K_W].
+
+    A window comes row by row, channels fastest.
+    """
+    filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
+    return filters.contiguous(memory_format=torch.channels_last)
+
+
 @dataclass(frozen=True)
 class ByteConvolution(Layer):
     """The same on bytes, in the processor's integer units: several times as fast, and as exact."""
 
+    floats: Convolution
+    """The same in float32."""
     packed: Tensor
     """Weights in oneDNN's own form."""
     filters: int
     window: Window
+    low: int
+    """Smallest activation."""
+    high: int
+    """Largest activation."""
     zero: int
     """What is added to an activation to make a byte of it."""
 
@@ -102,7 +136,18 @@ class ByteConvolution(Layer):
             floats.weights.to(torch.int8), torch.ones(count), 1.0, -low,
             window.stride, (0, 0), window.dilation, 1, None,
         )  # fmt: skip
-        return cls(floats.name, floats.inputs, floats.output, packed, count, window, -low)
+        place = (floats.name, floats.inputs, floats.output)
+        return cls(*place, floats, packed, count, window, low, high, -low)
+
+    @property
+    def matrix(self) -> Tensor:
+        """The weights as FINN's node has them, float32 [MW, MH]."""
+        return self.floats.matrix
+
+    def with_matrix(self, matrix: Tensor) -> "ByteConvolution | Convolution":
+        """Return the layer with other weights."""
+        floats = replace(self.floats.with_matrix(matrix), inputs=self.inputs, output=self.output)
+        return ByteConvolution.of(floats, self.low, self.high)
 
     def __call__(self, a: Tensor) -> Tensor:
         """Return the accumulators, [N, OH, OW, MH], of activations, [N, H, W, C]."""

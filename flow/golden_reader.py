@@ -21,6 +21,7 @@ from flow.golden_layers import (
     Tap,
     Thresholds,
     Window,
+    filters_of,
 )
 
 WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
@@ -73,11 +74,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         if window is None:
             pixels = tuple(model.get_tensor_shape(node.output[0])[1:-1])
             return MatrixVector(*place, matrix, pixels)
-        # a window comes row by row, channels fastest
-        filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
-        filters = filters.contiguous(memory_format=torch.channels_last)
         datatype = operator.get_input_datatype(0)
-        floats = Convolution(*place, filters, window)
+        floats = Convolution(*place, filters_of(matrix, window), window)
         return ByteConvolution.of(floats, int(datatype.min()), int(datatype.max()))
     if kind == "AddStreams":
         return Addition(*place)
@@ -123,7 +121,11 @@ def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
     weights = model.get_initializer(node.input[1])
     datatype = operator.get_input_datatype(0)
     largest = max(abs(datatype.min()), abs(datatype.max()))
-    bound = float(np.abs(weights.astype(np.float64)).sum(axis=0).max()) * float(largest)
+    absolute = np.abs(weights.astype(np.float64))
+    if operator.get_nodeattr("runtime_writeable_weights"):
+        # programmed with an error they may be any of their type
+        absolute = np.maximum(absolute, -operator.get_input_datatype(1).min())
+    bound = float(absolute.sum(axis=0).max()) * float(largest)
     if bound >= EXACT_IN_FLOAT32:
         raise OverflowError(
             f"node {node.name}: accumulators reach {bound:.0f}, beyond float32's exact 2^24"

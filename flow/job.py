@@ -42,7 +42,7 @@ LEVEL_IMAGES = 1000
 SMALL = 4096
 """Cycles per image up to which a network is small."""
 MOST_DRAWS = 8
-"""Noise draws of a site with little behind it."""
+"""Noise draws of a site with little behind it; of weights in a small network twice as many."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
 
@@ -127,7 +127,8 @@ class Effort:
         """Return what the user asked for, and else what takes minutes.
 
         A small network gets more, and so does a site with little behind it, where a draw is cheap
-        and the noise of few values tells draws apart.
+        and the noise of few values tells draws apart; weights, which have one error for all images,
+        get the most.
 
         Args:
             settings: the user's choice.
@@ -141,6 +142,8 @@ class Effort:
         for name in reversed(values):
             behind += values[name]
             draws[name] = settings.draws or max(least, min(MOST_DRAWS, every // behind))
+        programmings = settings.draws or (2 * MOST_DRAWS if small else MOST_DRAWS)
+        draws |= dict.fromkeys(accelerator.weights, programmings)
         return cls(draws, settings.hw_images or min(hw_images, images))
 
 

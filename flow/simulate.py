@@ -5,7 +5,9 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor
 from flow.compile import Accelerator
 from flow.quantile_table import QuantileTable
 from flow.tap_settings import TapSettings
+from flow.weight_noise import program
 from sim import runner
 
 log = logging.getLogger(__name__)
@@ -81,13 +84,15 @@ def simulate(
 ) -> tuple[list[RtlPoint], float]:
     """Run the same images once for each setting, in one simulator process.
 
+    A process reads its weights at start, so settings with noise on weights take one each.
+
     Args:
         accelerator: what is simulated.
         simulation: from ``build``.
         stream: integers [images, elements], as ``Accelerator.quantise`` makes them; at most
             ``MAX_IMAGES`` images.
-        points: settings by site; sites not named are clean.
-        workdir: working folder of the process.
+        points: settings by site, of taps and of weights; sites not named are clean.
+        workdir: working folder of the processes.
         data: the weights and thresholds, when not the accelerator's own.
         stall: hold valid and ready back at random on both sides.
 
@@ -97,11 +102,47 @@ def simulate(
     Raises:
         RuntimeError: the simulator failed; the message ends with its log.
     """
-    start_job(accelerator, stream, points, workdir, data=data, stall=stall)
-    started = time.monotonic()
-    simulation.run("sim.accelerator_bench", workdir=workdir)
-    seconds = time.monotonic() - started
-    return read_results(accelerator, len(stream), len(points), workdir), seconds
+    results: list[RtlPoint] = []
+    seconds = 0.0
+    for noise, group in groupby(points, partial(_noise_on_weights, accelerator)):
+        same = list(group)
+        content = programmed(accelerator, noise, workdir, data) if noise else data
+        start_job(accelerator, stream, same, workdir, data=content, stall=stall)
+        started = time.monotonic()
+        simulation.run("sim.accelerator_bench", workdir=workdir)
+        seconds += time.monotonic() - started
+        results += read_results(accelerator, len(stream), len(same), workdir)
+    return results, seconds
+
+
+def _noise_on_weights(
+    accelerator: Accelerator, point: Mapping[str, TapSettings]
+) -> dict[str, TapSettings]:
+    """Return what of a point's settings the memories' content depends on."""
+    return {
+        site: replace(point[site], image_base=0)
+        for site in accelerator.weights
+        if site in point and point[site].enable
+    }
+
+
+def programmed(
+    accelerator: Accelerator,
+    noise: Mapping[str, TapSettings],
+    workdir: Path,
+    data: Path | None = None,
+) -> Path:
+    """Write the memory files of weights with noise, beside all others, to a folder of their own."""
+    from flow.compile import weights as memories
+
+    graph, sites = memories.specialised(accelerator), accelerator.weights
+    folder = memories.copy_of(data or accelerator.folder / DATA, workdir / "programmed")
+    content = {
+        site: program(memories.clean_weights(graph, sites[site]), sites[site], settings, {})
+        for site, settings in noise.items()
+    }
+    memories.write_memories(graph, sites, content, folder)
+    return folder
 
 
 def start_job(

@@ -59,4 +59,4 @@ def chosen_sites(asked: str, network: Network, default: list[str]) -> list[str]:
         network.tap(site)
         if names.count(site) > 1:
             raise UserError(f"site {site} is named twice: each is walked once")
-    return [site for site in network.sites if site in names] if names else default
+    return [site for site in network.all_sites if site in names] if names else default

@@ -23,11 +23,19 @@ from flow.noise import Noise, Sampler, TorchSampler
 from flow.points import Done, Labels, Place, Setting, code_digest, take_or_measure
 from flow.store import Point, Store
 from flow.tap_settings import TapSettings, largest_factor
+from flow.weight_noise import WeightSampler, WeightSite, draw_errors, settings_of
 from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
 
-_TAPS = ("fixed_point.py", "tap_settings.py", "philox.py", "gaussian.py", "quantile_table.py")
+_TAPS = (
+    "fixed_point.py",
+    "tap_settings.py",
+    "philox.py",
+    "gaussian.py",
+    "quantile_table.py",
+    "weight_noise.py",
+)
 _NUMERICS = {
     "software": ("noise/*.py", "models/*.py"),
     "software-hwdraws": ("noise/*.py", "models/*.py", "hardware_sampler.py", *_TAPS),
@@ -76,8 +84,10 @@ class Walk:
     def __post_init__(self) -> None:
         self.stream = self.accelerator.quantise(self.inputs)
         self.golden: GoldenModel = self.accelerator.golden_model()
-        self.sites: dict[str, Site] = self.accelerator.sites
-        self.batch = images_at_a_time(self.sites)
+        self.taps: dict[str, Site] = self.accelerator.sites
+        self.weights: dict[str, WeightSite] = self.accelerator.weights
+        self.sites: dict[str, Site | WeightSite] = {**self.taps, **self.weights}
+        self.batch = images_at_a_time(self.taps)
         """In software; the samples of torch's generator depend on it."""
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
@@ -90,12 +100,14 @@ class Walk:
         return self.setting.noise(sigma)
 
     def settings(self, place: Place, first_image: int = 0) -> dict[str, TapSettings]:
-        """Return the taps' registers at a point."""
+        """Return the taps' registers, or the error of weights, at a point."""
         if not place.site:
             return {}
+        noise, seed = self.noise(place.sigma), self.seed_of(place)
+        if place.site in self.weights:
+            return {place.site: settings_of(noise, self.weights[place.site], seed)}
         scale = self.sites[place.site].scale
-        seed = self.seed_of(place)
-        return {place.site: TapSettings.of(self.noise(place.sigma), scale, seed, first_image)}
+        return {place.site: TapSettings.of(noise, scale, seed, first_image)}
 
     def largest_level(self, site: str) -> float:
         """Return the largest σ that the registers of a site hold."""
@@ -113,7 +125,9 @@ class Walk:
 
         def sampler(side: str, draw: int) -> Sampler:
             seed = self.seed_of(Place("", 0.0, draw))
-            return TorchSampler(seed) if side == "software" else HardwareSampler(self.sites, seed)
+            if side == "software":
+                return TorchSampler(seed)
+            return WeightSampler(self.weights, seed, HardwareSampler(self.taps, seed))
 
         def points(site: str, missing: Sequence[tuple[str, Place]]) -> Iterator[Point]:
             labels: dict[tuple[str, Place], Labels] = {}
@@ -155,8 +169,8 @@ class Walk:
                 return
             if site not in parts:
                 # sites come in the order of the data: what is clean at one is so at the next
-                tap, earlier = self.golden.taps[site], list(parts.values())
-                source = next((part for part in earlier if tap in part.layers), self.stream)
+                entry, earlier = self.golden.layer_of(site), list(parts.values())
+                source = next((part for part in earlier if entry in part.layers), self.stream)
                 parts.clear()
                 parts[site] = self.golden.before(site, source)
             draws = self._samples(site, draw, len(self.inputs))
@@ -177,10 +191,15 @@ class Walk:
 
     def _samples(self, site: str, draw: int, images: int) -> Draws:
         """Draw what the levels of one site and draw share."""
-        tap, taken = self.sites[site], self.settings(Place(site, 1.0, draw))[site]
+        taken = self.settings(Place(site, 1.0, draw))[site]
+        if site in self.weights:
+            levels = enumerate((taken.sigma_mul, taken.sigma_add))
+            weights = self.weights[site]
+            return {site: {d: draw_errors(weights, taken.seed, d) for d, sigma in levels if sigma}}
         if taken.executions > 1:
             # too many to hold
             return {}
+        tap = self.taps[site]
         size = (0, images, tap.pixels * tap.channels)
         return {
             site: {

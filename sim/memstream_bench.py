@@ -1,4 +1,8 @@
-"""cocotb bench of ``memstream_axi``: as many words as ``in.json`` asks for, to ``out.json``."""
+"""cocotb bench of ``memstream_axi``: its stream, and its AXI4-Lite port, by ``in.json``.
+
+``out.json`` gets as many words of the stream as asked for, taken while the port works; what the
+port read, ``[data, response]`` for each address; and words of the stream after the port's writes.
+"""
 
 import json
 import random
@@ -6,22 +10,34 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, ReadOnly
 
 from sim import streams
+
+CHANNELS = ("aw", "w", "ar")
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def words(dut) -> None:
-    """Take words under stalls, after a reset in mid-stream."""
+    """Take words under stalls, after a reset in mid-stream; read beside them, then write."""
     job = json.loads(Path("in.json").read_text())
     rng = random.Random(3)
     Clock(dut.clk, 2, unit="ns").start()
     dut.s_axis_0_tvalid.value = 0
+    for channel in CHANNELS:
+        getattr(dut, f"{channel}valid").value = 0
+    dut.rready.value = dut.bready.value = 0
     await _reset(dut)
     await streams.collect(dut, 2, 0.5, rng, "m_axis_0")
     await _reset(dut)
-    out = await streams.collect(dut, job["count"], job["stall"], rng, "m_axis_0")
+    reading = cocotb.start_soon(_read_all(dut, job["reads"], random.Random(4)))
+    out: dict[str, list] = {}
+    out["words"] = await streams.collect(dut, job["count"], job["stall"], rng, "m_axis_0")
+    out["reads"] = await reading
+    out["writes"] = [await _write(dut, where, data, rng) for where, data in job["writes"]]
+    out["reads_after"] = await _read_all(dut, job["reads"], rng)
+    await _reset(dut)
+    out["words_after"] = await streams.collect(dut, job["count"], job["stall"], rng, "m_axis_0")
     Path("out.json").write_text(json.dumps(out))
 
 
@@ -31,3 +47,61 @@ async def _reset(dut) -> None:
     for _ in range(3):
         await FallingEdge(dut.clk)
     dut.rst.value = 0
+
+
+async def _read_all(dut, addresses: list[int], rng: random.Random) -> list[tuple[int, int]]:
+    return [await _read(dut, address, rng) for address in addresses]
+
+
+async def _read(dut, address: int, rng: random.Random) -> tuple[int, int]:
+    """Read an address; return data and response."""
+    dut.araddr.value = address
+    await _send(dut, "ar")
+    await _answer(dut, "r", rng)
+    got = int(dut.rdata.value), int(dut.rresp.value)
+    await FallingEdge(dut.clk)
+    dut.rready.value = 0
+    return got
+
+
+async def _write(dut, address: int, data: int, rng: random.Random) -> int:
+    """Write an address, data or address first; return the response."""
+    dut.awaddr.value, dut.wdata.value = address, data
+    dut.wstrb.value = 15
+    first, second = rng.sample(("aw", "w"), 2)
+    early = cocotb.start_soon(_send(dut, first))
+    for _ in range(rng.randrange(3)):
+        await FallingEdge(dut.clk)
+    await _send(dut, second)
+    await early
+    await _answer(dut, "b", rng)
+    response = int(dut.bresp.value)
+    await FallingEdge(dut.clk)
+    dut.bready.value = 0
+    return response
+
+
+async def _send(dut, channel: str) -> None:
+    """Hold a channel's valid until it is taken."""
+    valid, ready = getattr(dut, f"{channel}valid"), getattr(dut, f"{channel}ready")
+    valid.value = 1
+    taken = False
+    while not taken:
+        await ReadOnly()
+        taken = bool(ready.value)
+        await FallingEdge(dut.clk)
+    valid.value = 0
+
+
+async def _answer(dut, channel: str, rng: random.Random) -> None:
+    """Wait for a channel's answer, and be ready for it after a while; it can be read then."""
+    valid, ready = getattr(dut, f"{channel}valid"), getattr(dut, f"{channel}ready")
+    await ReadOnly()
+    while not valid.value:
+        await FallingEdge(dut.clk)
+        await ReadOnly()
+    await FallingEdge(dut.clk)
+    for _ in range(rng.randrange(3)):
+        await FallingEdge(dut.clk)
+    ready.value = 1
+    await ReadOnly()

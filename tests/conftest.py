@@ -50,9 +50,9 @@ def network() -> Network:
 
 @pytest.fixture(scope="session")
 def accelerator(network, inputs, built) -> Accelerator:
-    """TFC with a tap at every site."""
+    """TFC with a tap at every site, of weights too."""
     return compile_network(
-        network, inputs[:200], sites=network.sites, cycles=256, root=built / "accelerators"
+        network, inputs[:200], sites=network.all_sites, cycles=256, root=built / "accelerators"
     )
 
 
@@ -63,11 +63,11 @@ def bipolar_network() -> Network:
 
 @pytest.fixture(scope="session")
 def bipolar_accelerator(bipolar_network, inputs, built) -> Accelerator:
-    """TFC of one bit, with a tap at every site."""
+    """TFC of one bit, with a tap at every site, of weights too."""
     return compile_network(
         bipolar_network,
         inputs[:200],
-        sites=bipolar_network.sites,
+        sites=bipolar_network.all_sites,
         cycles=256,
         root=built / "accelerators",
     )

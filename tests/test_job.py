@@ -240,9 +240,10 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
 def test_late_sites_of_a_large_network_get_more_draws():
     shapes = {"conv0.acc": (784, 64), "conv1.acc": (100, 64), "fc0.acc": (1, 512)}
     sites = {n: SimpleNamespace(pixels=p, channels=c) for n, (p, c) in shapes.items()}
-    for cycles, draws in ((8000, [1, 8, 8]), (1000, [4, 8, 8])):
-        accelerator = SimpleNamespace(manifest={"cycles_per_image": cycles}, sites=sites)
+    for cycles, draws in ((8000, [1, 8, 8, 8]), (1000, [4, 8, 8, 16])):
+        manifest = {"cycles_per_image": cycles}
+        accelerator = SimpleNamespace(manifest=manifest, sites=sites, weights=["fc0.weight"])
         found = job.Effort.of(job.Settings(), accelerator, 2000).draws
-        assert [found[site] for site in shapes] == draws
+        assert [found[site] for site in (*shapes, "fc0.weight")] == draws
         given = job.Effort.of(job.Settings(draws=2), accelerator, 2000).draws
         assert set(given.values()) == {2}

@@ -12,7 +12,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.compile.finn_setup import initialise
-from flow.compile.mvau import by_planes
+from flow.compile.mvau import FinnMVAU_rtl, by_planes, hex_words
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 
@@ -210,11 +210,34 @@ def top_text(body: list[str], units: int) -> str:
     )
 
 
+def bits_of(*rows, bits):
+    """One word of rows of elements, as bits [1, PE, SIMD, bit]."""
+    return (np.array([rows])[..., None] >> np.arange(bits)) & 1
+
+
 def test_planes_of_a_word():
-    # two rows of two 2-bit elements, lowest first: 1, 2 and 3, 0
-    assert by_planes("39", 2, 2, 2, 1) == f"{0b0101_1001:02x}"
+    # two rows of two 2-bit elements
+    word = bits_of((1, 2), (3, 0), bits=2)
+    assert hex_words(word) == ["39"]
+    assert hex_words(by_planes(word, 1)) == [f"{0b0101_1001:02x}"]
 
 
 def test_order_of_a_plane():
     # four 1-bit weights of one row; with 2-bit activations, elements 0, 2, 1, 3
-    assert by_planes("2", 1, 4, 1, 2) == "4"
+    assert hex_words(by_planes(bits_of((0, 1, 0, 0), bits=1), 2)) == ["4"]
+
+
+@pytest.mark.parametrize("weight_type", TYPES)
+def test_memories_of_the_dsp_unit_are_finn_s(weight_type, tmp_path):
+    datatype = DataType[weight_type]
+    rng = np.random.default_rng(1)
+    values = rng.integers(int(datatype.min()), int(datatype.max()) + 1, (12, 10))
+    weights = np.where(values < 0, -1, 1) if weight_type == "BIPOLAR" else values
+    unit = Unit("unit_0", 5, 3, weight_type, "INT4", weights, np.zeros((VECTORS, 12), np.int64))
+    initialise(tmp_path)
+    operator = unit.operator(24)
+    operator.set_nodeattr("resType", "dsp")
+    paths = tmp_path / "ours.dat", tmp_path / "finn.dat"
+    for path, write in zip(paths, (type(operator), FinnMVAU_rtl), strict=True):
+        write.make_weight_file(operator, weights, "decoupled_verilog_dat", str(path))
+    assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -7,7 +7,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from flow.compile.folding_cost import describe
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
+from flow.weight_noise import WeightSite
 
 if TYPE_CHECKING:
     from flow.golden import GoldenModel
@@ -60,7 +61,8 @@ class Accelerator:
     """A compiled network, in a folder of its own.
 
     The folder holds ``manifest.json``, ``hardware.onnx`` (FINN's graph with taps, before
-    specialisation), ``rtl/`` and ``data/``.
+    specialisation), ``rtl/`` and ``data/``; where weights may have noise also
+    ``specialised.onnx``, by which their memories are written.
     """
 
     folder: Path
@@ -75,6 +77,16 @@ class Accelerator:
     def sites(self) -> dict[str, Site]:
         """The taps by name, in the order of the data."""
         return {site["name"]: Site(**site) for site in self.manifest["sites"]}
+
+    @property
+    def weights(self) -> dict[str, WeightSite]:
+        """The weights that may be programmed with an error, by name, in the order of the data."""
+        return {
+            site["name"]: WeightSite(
+                **site | {"shape": tuple(site["shape"]), "flipped": tuple(site["flipped"])}
+            )
+            for site in self.manifest["weights"]
+        }
 
     @property
     def sources(self) -> list[Path]:
@@ -93,7 +105,7 @@ class Accelerator:
 
         from flow.golden import GoldenModel
 
-        return GoldenModel.of(ModelWrapper(str(self.hardware_graph)))
+        return GoldenModel.of(ModelWrapper(str(self.hardware_graph)), self.weights)
 
     def quantise(self, inputs: Tensor) -> Tensor:
         """Turn images into the integer stream, as the host does.
@@ -157,7 +169,8 @@ def compile_network(
     Args:
         network: trained; every ``.acc`` site gets a tap.
         calibration: float32 [N, C, H, W], real images on which each tap's scale is proved.
-        sites: further sites to tap.
+        sites: further sites to tap; of a ``.weight`` site, memory and accumulator get room for
+            weights with an error.
         cycles: target of cycles per image. Of this and the next two, at most one; the folding's
             default when none is given.
         fps: images a second at 200 MHz.
@@ -170,8 +183,9 @@ def compile_network(
         UserError: the network cannot be compiled, or not folded so; the message names the node.
     """
     target = Target(cycles, fps, nodes)
-    tapped = [s for s in network.sites if s.endswith(".acc") or s in set(sites)]
-    for site in sites:
+    chosen = set(sites)
+    tapped = [s for s in network.all_sites if s.endswith(".acc") or s in chosen]
+    for site in chosen:
         network.tap(site)
     if mvu not in MVUS:
         raise unknown("matrix-vector unit", mvu, MVUS)
@@ -203,7 +217,7 @@ def _key(network: Network, calibration: Tensor, tapped: list[str], target: Targe
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
     digest.update(json.dumps([network.name, tapped, asdict(target), mvu, tools]).encode())
-    for pattern in ("flow/compile/*.py", "flow/golden*.py", "hw/**/*.sv"):
+    for pattern in ("flow/compile/*.py", "flow/golden*.py", "flow/weight_noise.py", "hw/**/*.sv"):
         for path in sorted(REPOSITORY.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -224,7 +238,7 @@ def _compile(
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
-    from flow.compile import calibrate
+    from flow.compile import calibrate, weights
     from flow.compile.fifos import BufferBranches
     from flow.compile.folding import FoldChain, check_reached
     from flow.compile.sites import find_sites, fingerprints
@@ -235,6 +249,8 @@ def _compile(
 
     prints = fingerprints(network)
     edges = find_sites(model, network.sites, prints)
+    grids = weights.grids(network, tapped)
+    model = model.transform(weights.HoldWeights(edges, grids))
     model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
     golden = GoldenModel.of(model)
     streams = find_sites(model, network.sites, prints)
@@ -246,12 +262,15 @@ def _compile(
         offsets = scales[tap.get_nodeattr("SiteName")].offset * 2 ** tap.get_nodeattr("FracBits")
         if offsets.any():
             tap.set_nodeattr("Offsets", [int(o) for o in offsets])
+    numbers = {site: number for number, site in enumerate(edges)}
+    programmable = weights.find_weights(network, model, streams, grids, numbers)
     model.save(str(folder / "hardware.onnx"))
 
     for node in model.graph.node:
         getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
     for step in (
         ChooseUnits(mvu, target.nodes),
+        weights.StoreBits(streams, grids),
         # FINN gives generators their streams' shapes, and so their seams, only in RTL
         SpecializeLayers(FPGA_PART),
         MinimizeWeightBitWidth(),
@@ -270,6 +289,8 @@ def _compile(
         if not node.op_type.endswith("_rtl"):
             raise UserError(f"node {node.name} became {node.op_type}: it has no RTL variant")
     sources = stitch(model, folder)
+    if programmable:
+        model.save(str(folder / weights.SPECIALISED))
 
     nodes = [describe(getCustomOp(node)) for node in model.graph.node]
     manifest = {
@@ -294,6 +315,10 @@ def _compile(
             ),
             key=lambda site: site["number"],
         ),
+        "weights": [
+            asdict(replace(site, node=weights.unit_of(model, name).name))
+            for name, site in programmable.items()
+        ],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 

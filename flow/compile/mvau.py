@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl as FinnMVAU_rtl
 from qonnx.core.datatype import DataType
 
@@ -36,8 +37,11 @@ class MVAU_rtl(FinnMVAU_rtl):
         """Give the weights the narrowest type that holds them and that the unit takes.
 
         FINN's own gives −1 and 0 the type BIPOLAR, ±1 the type INT2, and weights without a negative
-        one an unsigned type, which its DSP unit would read as signed.
+        one an unsigned type, which its DSP unit would read as signed. Weights that may be
+        written keep the type of all that they may be.
         """
+        if self.get_nodeattr("runtime_writeable_weights"):
+            return self.get_input_datatype(1)
         weights = model.get_initializer(self.onnx_node.input[1])
         low, high = int(weights.min()), int(weights.max())
         if self.uses_luts and (np.abs(weights) == 1).all():
@@ -48,15 +52,20 @@ class MVAU_rtl(FinnMVAU_rtl):
         return DataType[name]
 
     def make_weight_file(self, weights, weight_file_mode, weight_file_name):
-        """Write the weights as FINN does; of LUTs, those for the RTL's memory by bit planes."""
-        super().make_weight_file(weights, weight_file_mode, weight_file_name)
-        if not self.uses_luts or weight_file_mode != "decoupled_verilog_dat":
+        """Write the weights as FINN does; for the RTL's memory all at once, of LUTs by bit planes.
+
+        FINN packs that file element by element, which takes half a minute for a million weights.
+        """
+        if weight_file_mode != "decoupled_verilog_dat":
+            super().make_weight_file(weights, weight_file_mode, weight_file_name)
             return
-        shape = (self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
-        bits = [self.get_input_datatype(i).bitwidth() for i in (1, 0)]
-        path = Path(weight_file_name)
-        lines = [by_planes(line, *shape, *bits) for line in path.read_text().split()]
-        path.write_text("\n".join(lines) + "\n")
+        # [PE, word, SIMD]: FINN puts the last element first
+        tensor = self.get_hw_compatible_weight_tensor(weights)[0, ..., ::-1]
+        values = tensor.transpose(1, 0, 2).astype(np.int64)[..., None]
+        bits = values >> np.arange(self.get_input_datatype(1).bitwidth()) & 1
+        if self.uses_luts:
+            bits = by_planes(bits, self.get_input_datatype(0).bitwidth())
+        Path(weight_file_name).write_text("\n".join(hex_words(bits)) + "\n")
 
     def generate_hdl(self, model, fpgapart, clk):
         """Write weights, wrapper and weight streamer into the node's folder."""
@@ -112,21 +121,26 @@ endmodule
 """
 
 
-def by_planes(line: str, pe: int, simd: int, bits: int, activation_bits: int) -> str:
-    """Reorder one word of a weight memory from [PE][SIMD][bit] to ``lut_mvu``'s [PE][bit][SIMD].
+def by_planes(bits: npt.NDArray[np.int64], activation_bits: int) -> npt.NDArray[np.int64]:
+    """Reorder words of a weight memory to ``lut_mvu``'s order.
 
     Args:
-        line: hexadecimal, the first element in the lowest bits.
-        pe: rows side by side.
-        simd: elements of a row.
-        bits: of a weight.
+        bits: [words, PE, SIMD, bit], 0 or 1.
         activation_bits: of an activation: they decide the order of a plane's elements.
+
+    Returns:
+        [words, PE, bit, SIMD].
     """
-    size = 4 * len(line)
-    flat = np.array([int(c) for c in f"{int(line, 16):0{size}b}"[::-1]], dtype=np.uint8)
-    used = pe * simd * bits
+    simd = bits.shape[2]
     order = np.arange(simd)
     if simd % activation_bits == 0:
         order = order.reshape(activation_bits, -1).T.ravel()
-    flat[:used] = flat[:used].reshape(pe, simd, bits)[:, order].transpose(0, 2, 1).ravel()
-    return f"{int(''.join(map(str, flat[::-1])), 2):0{len(line)}x}"
+    return bits[:, :, order].transpose(0, 1, 3, 2)
+
+
+def hex_words(bits: npt.NDArray[np.int64]) -> list[str]:
+    """Return words in hexadecimal, whole digits, of bits [words, …], the first the lowest."""
+    flat = bits.reshape(len(bits), -1)
+    packed = np.packbits(flat.astype(np.uint8), axis=1, bitorder="little")
+    digits = -(-flat.shape[1] // 4)
+    return [word.tobytes()[::-1].hex()[-digits:] for word in packed]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flow.errors import UserError, unknown
-from flow.noise import Noise, NoiseTap, Sampler
+from flow.noise import Noise, NoiseTap, Sampler, Tap, WeightTap
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,17 @@ class Network(nn.Module):
 
     @property
     def sites(self) -> list[str]:
-        """The names of the taps, in the order of the data."""
+        """The names of the streams' taps, in the order of the data."""
+        return [site for site, tap in self._taps().items() if isinstance(tap, NoiseTap)]
+
+    @property
+    def weight_sites(self) -> list[str]:
+        """The names of the taps of weights, as ``conv0.weight``, in the order of the data."""
+        return [site for site, tap in self._taps().items() if isinstance(tap, WeightTap)]
+
+    @property
+    def all_sites(self) -> list[str]:
+        """Both, the weights of a layer in front of its accumulator."""
         return list(self._taps())
 
     @property
@@ -61,10 +71,23 @@ class Network(nn.Module):
         """The sites that a walk visits by default, in the order of the data."""
         return self.accumulator_sites
 
-    def _taps(self) -> dict[str, NoiseTap]:
-        return {name: m for name, m in self.named_modules() if isinstance(m, NoiseTap)}
+    def _taps(self) -> dict[str, Tap]:
+        found: dict[str, Tap] = {}
+        for name, module in self.named_modules():
+            if isinstance(module, WeightTap):
+                # of a block's layer, as conv0.conv.tap; the site is the block's
+                found[f"{name.rsplit('.', 2)[0]}.weight"] = module
+            elif isinstance(module, NoiseTap):
+                found[name] = module
+        return found
 
-    def tap(self, site: str) -> NoiseTap:
+    def entry(self, site: str) -> str:
+        """Return the path of the module whose output is the first to have a site's noise."""
+        tap = self.tap(site)
+        path = next(name for name, module in self.named_modules() if module is tap)
+        return path.rpartition(".")[0] if isinstance(tap, WeightTap) else path
+
+    def tap(self, site: str) -> Tap:
         """Return the tap of this name, or raise a UserError that names the nearest."""
         taps = self._taps()
         if site not in taps:

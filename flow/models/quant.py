@@ -4,6 +4,8 @@ Scales are constants and the integer range is narrow, so that a 2-bit value is o
 a 1-bit value one of −1, 1: an accumulator is an integer in the very unit of the layer's output.
 """
 
+from typing import TypeVar
+
 import torch
 from brevitas.core.bit_width import BitWidthImplType
 from brevitas.core.quant import BinaryQuant, ClampedBinaryQuant, QuantType
@@ -16,6 +18,8 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from dependencies import value
 from torch import Tensor, nn
+
+from flow.noise import WeightGrid, WeightTap
 
 
 class _ConstQuant(ExtendedInjector):
@@ -79,31 +83,65 @@ def input_identity() -> QuantIdentity:
     return QuantIdentity(act_quant=_InputQuant, bit_width=8)
 
 
+class _Linear(QuantLinear):
+    """A fully connected layer whose quantised weights go through a tap."""
+
+    tap: WeightTap
+
+    def inner_forward_impl(
+        self, x: Tensor, quant_weight: Tensor, quant_bias: Tensor | None
+    ) -> Tensor:
+        return super().inner_forward_impl(x, self.tap(quant_weight), quant_bias)
+
+
+class _Conv2d(QuantConv2d):
+    """A convolution whose quantised weights go through a tap."""
+
+    tap: WeightTap
+
+    def inner_forward_impl(
+        self, x: Tensor, quant_weight: Tensor, quant_bias: Tensor | None
+    ) -> Tensor:
+        return super().inner_forward_impl(x, self.tap(quant_weight), quant_bias)
+
+
+Layer = TypeVar("Layer", _Linear, _Conv2d)
+
+
+def _with_tap(layer: Layer) -> Layer:
+    """Give a layer the tap of its weights, which begin uniform in −1..1."""
+    nn.init.uniform_(layer.weight.data, -1, 1)
+    quantised = layer.quant_weight()
+    bits = int(quantised.bit_width)
+    high = max(1, 2 ** (bits - 1) - 1)
+    # a constant, whatever the weights become
+    layer.tap = WeightTap(WeightGrid(float(quantised.scale), -high, high, 2 if bits == 1 else 1))
+    return layer
+
+
 def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
     """Return a fully connected layer without bias, weights uniform in −1..1 to begin with."""
-    layer = QuantLinear(
-        inputs, outputs, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant
+    return _with_tap(
+        _Linear(inputs, outputs, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant)
     )
-    nn.init.uniform_(layer.weight.data, -1, 1)
-    return layer
 
 
 def convolution(
     inputs: int, outputs: int, kernel: int, bits: int, *, stride: int = 1, padding: int = 0
 ) -> QuantConv2d:
     """Return a convolution without bias, weights uniform in −1..1 to begin with."""
-    layer = QuantConv2d(
-        inputs,
-        outputs,
-        kernel,
-        stride=stride,
-        padding=padding,
-        bias=False,
-        weight_bit_width=bits,
-        weight_quant=_WeightQuant,
+    return _with_tap(
+        _Conv2d(
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            padding=padding,
+            bias=False,
+            weight_bit_width=bits,
+            weight_quant=_WeightQuant,
+        )
     )
-    nn.init.uniform_(layer.weight.data, -1, 1)
-    return layer
 
 
 def fix_for_inference(network: nn.Module, images: Tensor) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from flow.models.network import Network, channels_last
 from flow.models.quant import fix_for_inference
-from flow.noise import DRAWS, Noise, NoiseTap, Sampler
+from flow.noise import DRAWS, Noise, NoiseTap, Sampler, WeightTap
 from flow.parallel import share
 
 
@@ -77,6 +77,7 @@ class _Once:
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
         self._samples: dict[tuple[str, int], Tensor] = {}
+        self._patterns: dict[tuple[str, int, int, int | None], Tensor] = {}
 
     def start_batch(self, first_image: int) -> None:
         """Take the samples from this image on."""
@@ -93,8 +94,11 @@ class _Once:
         return self._sampler.first_image
 
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
-        """Return a device's samples."""
-        return self._sampler.pattern(site, draw, channels, device)
+        """Return a device's samples, which no batch changes."""
+        key = (site, draw, channels, device)
+        if key not in self._patterns:
+            self._patterns[key] = self._sampler.pattern(*key)
+        return self._patterns[key]
 
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
         """Return the batch's samples of this site and draw."""
@@ -174,7 +178,7 @@ def evaluate_groups(
         for site in group.sites:
             network.tap(site)
     graph = _Tracer().trace(network)
-    behind = [_reached(graph, group.sites) for group in groups]
+    behind = [_reached(graph, {network.entry(s) for s in group.sites}) for group in groups]
     crossing = [{n for node in part for n in node.all_input_nodes} - part for part in behind]
     unused = set.intersection(*behind) if behind else set()
     labels = [np.empty((len(group.levels), len(inputs)), dtype=np.uint8) for group in groups]
@@ -219,6 +223,8 @@ def evaluate_groups(
 def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]]:
     """Return the values per image of every site, and their standard deviation without noise.
 
+    Weights are no image's: none of their values is.
+
     Args:
         network: what to evaluate; left as it is.
         inputs: float32 [N, C, H, W], a few images.
@@ -229,25 +235,27 @@ def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]
 
     def hook(site: str):
         def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
-            found[site] = (output[0].numel(), float(output.std()))
+            values = getattr(output, "value", output)
+            of_image = 0 if isinstance(module, WeightTap) else values[0].numel()
+            found[site] = (of_image, float(values.std()))
 
         return keep
 
-    for site in own.sites:
+    for site in own.all_sites:
         own.tap(site).register_forward_hook(hook(site))
     with torch.inference_mode():
         own(channels_last(inputs))
     return found
 
 
-def _reached(graph: fx.Graph, sites: set[str]) -> set[fx.Node]:
-    """Return the nodes that noise at sites reaches: their taps, all that depends on them.
+def _reached(graph: fx.Graph, entries: set[str]) -> set[fx.Node]:
+    """Return the nodes that noise entering at modules reaches: these, all that depends on them.
 
     The output is always among them: it is what is asked for.
     """
     reached: set[fx.Node] = set()
     for node in graph.nodes:
-        is_tap = node.op == "call_module" and node.target in sites
-        if is_tap or node.op == "output" or not reached.isdisjoint(node.all_input_nodes):
+        enters = node.op == "call_module" and node.target in entries
+        if enters or node.op == "output" or not reached.isdisjoint(node.all_input_nodes):
             reached.add(node)
     return reached

@@ -10,8 +10,15 @@ from flow.noise.kinds import (
     Mixed,
     Multiplicative,
 )
-from flow.noise.samplers import DRAWS, Sampler, Source, TorchSampler, derive_seed
-from flow.noise.tap import NoiseTap
+from flow.noise.samplers import (
+    DRAWS,
+    Sampler,
+    Source,
+    TorchSampler,
+    WeightSource,
+    derive_seed,
+)
+from flow.noise.tap import NoiseTap, Tap, WeightGrid, WeightTap
 
 __all__ = [
     "DRAWS",
@@ -27,6 +34,10 @@ __all__ = [
     "NoiseTap",
     "Sampler",
     "Source",
+    "Tap",
     "TorchSampler",
+    "WeightGrid",
+    "WeightSource",
+    "WeightTap",
     "derive_seed",
 ]

@@ -1,12 +1,15 @@
 """Where standard normal samples come from."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+
+from flow.errors import UserError
 
 DRAWS = 2
 """Independent samples of one execution at a site: z₁ and z₂."""
@@ -37,7 +40,7 @@ class Sampler(Protocol):
         Args:
             site: the tap's name.
             draw: 0 for the gain, 1 for the offset.
-            channels: how many.
+            channels: how many; at a site of weights, how many weights.
             device: its seed; None: the sampler's own.
         """
 
@@ -120,6 +123,36 @@ class Source:
         shape = [1] * len(self.shape)
         shape[axis] = -1
         return values.view(shape)
+
+
+class WeightSource(Source):
+    """The samples for a layer's weights, of their shape: a device's own, as it is programmed once.
+
+    Weights have neither channels nor images of their own, so kinds of noise that need them are
+    refused.
+    """
+
+    def of_execution(self, number: int) -> Self:
+        """Return the same samples: every execution reads the same weights."""
+        return self
+
+    def normal(self, draw: int) -> Tensor:
+        """Return samples of N(0, 1) of the weights' shape, the same for every image."""
+        return self.sampler.pattern(self.site, draw, math.prod(self.shape), None).view(*self.shape)
+
+    def pattern(self, draw: int, device: int | None) -> Tensor:
+        """Raise a UserError: an error of weights is a fixed pattern already."""
+        raise UserError(
+            f"site {self.site}: an error of weights is the same for all images in any case; give "
+            "additive, multiplicative or mixed noise"
+        )
+
+    def images(self) -> Tensor:
+        """Raise a UserError: weights do not change from image to image."""
+        raise UserError(
+            f"site {self.site}: programmed weights do not drift from image to image; give "
+            "additive, multiplicative or mixed noise"
+        )
 
 
 def derive_seed(*parts: object) -> int:

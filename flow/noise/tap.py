@@ -1,27 +1,23 @@
-"""Where noise enters a network."""
+"""Where noise enters a network: at a stream, or at the weights of a layer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from flow.noise.base import Noise
-from flow.noise.samplers import Sampler, Source
+from flow.noise.samplers import Sampler, Source, WeightSource
 
 
-class NoiseTap(nn.Module):
+class Tap(nn.Module):
     """A place where noise may enter; without noise it returns the very tensor it was given.
 
     It holds no parameters and no buffers, so that it is in neither a checkpoint nor an export.
-
-    Args:
-        requantise: the site's quantiser, applied after the noise to put the values back on its
-            grid; None where the values go on unrounded, as at an accumulator.
     """
 
-    def __init__(self, requantise: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        # Past Module.__setattr__: the quantiser belongs to the block, and is not a child of its tap
-        self.__dict__["requantise"] = requantise
         self.site = ""
         self.noise: Noise | None = None
         self.sampler: Sampler | None = None
@@ -53,10 +49,73 @@ class NoiseTap(nn.Module):
         self.noise = self.sampler = None
 
     def forward(self, y: Tensor) -> Tensor:
-        """Return y, with noise if there is any: float [N, ...], in the layer's unit."""
+        """Return y, with noise if there is any."""
         active = self.in_training if self.training else self.in_evaluation
         if not active or self.noise is None or self.sampler is None or self.noise.silent:
             return y
-        noisy = self.noise.apply(y, Source(self.sampler, self.site, y.shape))
+        return self.noisy(y, self.noise, self.sampler)
+
+    def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
+        """Return y with noise."""
+        raise NotImplementedError
+
+
+class NoiseTap(Tap):
+    """A tap of a stream: y is float [N, ...], in the layer's unit.
+
+    Args:
+        requantise: the site's quantiser, applied after the noise to put the values back on its
+            grid; None where the values go on unrounded, as at an accumulator.
+    """
+
+    def __init__(self, requantise: Callable[[Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        # Past Module.__setattr__: the quantiser belongs to the block, and is not a child of its tap
+        self.__dict__["requantise"] = requantise
+
+    def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
+        """Return y with noise, on the site's grid if it has one."""
+        noisy = noise.apply(y, Source(sampler, self.site, y.shape))
         requantise = self.__dict__["requantise"]
         return noisy if requantise is None else requantise(noisy)
+
+
+@dataclass(frozen=True)
+class WeightGrid:
+    """The values that a layer's quantised weights may have: scale · low, … scale · high."""
+
+    scale: float
+    """Units of the network per LSB."""
+    low: int
+    """Smallest value, LSB."""
+    high: int
+    """Largest value, LSB."""
+    step: int = 1
+    """Between values, LSB: 2 for one bit, which holds −1 and 1."""
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return the nearest value of the grid, halves up, for each weight."""
+        if self.step != 1:
+            return torch.where(w < 0, self.low * self.scale, self.high * self.scale)
+        return (w / self.scale + 0.5).floor().clamp(self.low, self.high) * self.scale
+
+
+class WeightTap(Tap):
+    """A tap of a layer's quantised weights: w' = the grid's value nearest to w with its error.
+
+    The weights are programmed once: every image, every batch and every execution sees the same w',
+    and each seed of the sampler is another programming.
+
+    Args:
+        grid: of the layer's weights.
+    """
+
+    def __init__(self, grid: WeightGrid) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
+        """Return the weights as programmed; training sees the gradient of exact ones."""
+        w = getattr(y, "value", y)
+        programmed = self.grid(noise.apply(w, WeightSource(sampler, self.site, w.shape)))
+        return w + (programmed - w).detach() if w.requires_grad else programmed

@@ -4,9 +4,17 @@
 // a memory, first to last, again and again. FINN's copies each word through a chain of registers,
 // busy or not, which costs more simulation time than the matrix product that takes the weights.
 //
-// Latency 1 clock; a word a clock. Reset: at the first word, not valid. The memory is read at
-// start-up and never written: the AXI4-Lite port through which FINN can rewrite weights answers
-// nothing, nor are there several sets, nor a memory of twice the clock (all checked).
+// Latency 1 clock; a word a clock. Reset: at the first word, not valid; the memory keeps what it has,
+// at start-up its file.
+//
+// The AXI4-Lite port reads and writes the memory beside the stream, which it does not delay, with
+// FINN's addresses: byte (w · 2^P + p) · 4 is part p of word w, 32 bits, the lowest first, with P the
+// bits that count the parts of a word. Writing the last part writes the word, with the other parts
+// as they were written last; wstrb is ignored. A word beyond the memory answers SLVERR (0 when
+// read), a part beyond the word reads 0. An answer comes a clock after its request, one at a time;
+// a write goes first. The port costs nothing where it is tied off.
+//
+// It has neither several sets nor a memory of twice the clock (checked).
 
 module memstream_axi #(
     int unsigned SETS = 1,
@@ -57,6 +65,17 @@ module memstream_axi #(
   logic valid_q;
   logic load;
 
+  localparam int unsigned Parts = (WIDTH + 31) / 32;
+  localparam int unsigned PartBits = $clog2(Parts);
+  localparam bit [1:0] Okay = 2'b00, SlaveError = 2'b10;
+
+  logic read, write;  // accepted requests
+  logic [31:0] place, config_part, config_word;
+  logic [Parts-1:0][31:0] staged_q, written;
+  logic [WIDTH-1:0] config_q;
+  logic [31:0] part_q;
+  logic rvalid_q, bvalid_q, exists, read_exists_q, write_exists_q;
+
   initial if (INIT_FILE != "") $readmemh(INIT_FILE, memory);
 
   assign load = !valid_q || m_axis_0_tready;
@@ -77,31 +96,65 @@ module memstream_axi #(
     if (load) word_q <= memory[rst?'0 : next_q];
   end
 
-  assign {awready, wready, bvalid, bresp, arready, rvalid, rresp, rdata} = '0;
+  // one address for both, so that stream and port together take a memory of two ports
+  assign place = 32'(write ? awaddr : araddr) >> 2;
+  assign config_word = place >> PartBits;
+  assign config_part = place & ((1 << PartBits) - 1);
+  assign exists = config_word < DEPTH;
+
+  assign write = awvalid && wvalid && (!bvalid_q || bready);
+  assign {awready, wready} = {2{write}};
+  assign bvalid = bvalid_q;
+  assign bresp = write_exists_q ? Okay : SlaveError;
+
+  assign read = arvalid && arready;
+  assign arready = (!rvalid_q || rready) && !write;
+  assign rvalid = rvalid_q;
+  assign rresp = read_exists_q ? Okay : SlaveError;
+
+  always_comb begin
+    written = staged_q;
+    if (config_part < Parts) written[config_part] = wdata;
+    rdata = 32'((32 * Parts)'(config_q) >> (32 * part_q));
+    if (!read_exists_q) rdata = '0;
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      bvalid_q <= 1'b0;
+      rvalid_q <= 1'b0;
+    end else begin
+      if (write || bready) bvalid_q <= write;
+      if (read || rready) rvalid_q <= read;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (write) begin
+      staged_q <= written;
+      write_exists_q <= exists;
+      if (exists && config_part == Parts - 1) memory[config_word] <= WIDTH'(written);
+    end else if (read) begin
+      config_q <= memory[config_word];
+      part_q <= config_part;
+      read_exists_q <= exists;
+    end
+  end
+
   assign s_axis_0_tready = 1'b0;
 
   logic unused_ports;
-  assign unused_ports = ^{
-    clk2x,
-    awvalid,
-    awprot,
-    awaddr,
-    wvalid,
-    wdata,
-    wstrb,
-    bready,
-    arvalid,
-    arprot,
-    araddr,
-    rready,
-    s_axis_0_tvalid,
-    s_axis_0_tdata
-  };
+  assign unused_ports = ^{clk2x, awprot, wstrb, arprot, s_axis_0_tvalid, s_axis_0_tdata};
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk) disable iff (rst)
       m_axis_0_tvalid && !m_axis_0_tready |=> m_axis_0_tvalid && $stable(m_axis_0_tdata))
   else $error("memstream_axi: the output changed before it was taken");
+  assert property (@(posedge clk) disable iff (rst)
+      rvalid && !rready |=> rvalid && $stable({rdata, rresp}))
+  else $error("memstream_axi: what was read changed before it was taken");
+  assert property (@(posedge clk) disable iff (rst) bvalid && !bready |=> bvalid && $stable(bresp))
+  else $error("memstream_axi: an answer changed before it was taken");
 `endif
 
   initial begin
