@@ -1,6 +1,7 @@
 """The whole accelerator in RTL against the golden model, bit for bit."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from flow import simulate
 from flow.checks import differing_images, first_divergence
 from flow.compile import compile_network
 from flow.noise import Noise
+from flow.quantile_table import QuantileTable
 from flow.tap_settings import TapSettings
 
 IMAGES = 24
@@ -24,6 +26,11 @@ def settings(accelerator, site, kind, sigma, seed=9, **options):
     return TapSettings.of(noise, accelerator.sites[site].scale, seed, image_base=0)
 
 
+def table(kind: str) -> QuantileTable:
+    drawn = getattr(np.random.default_rng(3), kind)(2, size=999)
+    return QuantileTable.of(np.sort(drawn).astype(np.float32))
+
+
 def every_point(accelerator):
     """Clean; each kind and order at each site; all sites at once; clean again."""
     yield {}
@@ -35,6 +42,16 @@ def every_point(accelerator):
             ("mixed", 2.0, {"order": "add-mul"}),
         ):
             yield {site: settings(accelerator, site, kind, sigma, **options)}
+        for kind, options in (
+            ("fixed-pattern", {}),
+            ("fixed-pattern", {"device": 5}),
+            ("drift", {"gain_rate": -20.0, "sigma_rate": 50.0}),
+            ("additive", {"executions": 3}),
+        ):
+            yield {site: settings(accelerator, site, kind, 2.0, **options)}
+        # each table is loaded while the images of the point before are still inside
+        yield {site: replace(settings(accelerator, site, "additive", 2.0), table=table("gamma"))}
+        yield {site: replace(settings(accelerator, site, "mixed", 2.0), table=table("laplace"))}
     yield {
         site: settings(accelerator, site, "mixed", 1.0, seed=1 << 40) for site in accelerator.sites
     }

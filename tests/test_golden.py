@@ -93,6 +93,34 @@ def test_brevitas_with_the_hardware_s_samples_gives_the_same_labels(
     assert same > clean
 
 
+OPTIONS = {
+    "fixed-pattern": {"device": 3},
+    "drift": {"gain_rate": -1.0, "sigma_rate": 2.0},
+    "mixed": {"executions": 4},
+    "empirical": {},
+}
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS.items(), ids=OPTIONS)
+@pytest.mark.parametrize("site", ["fc0.acc", "fc1.act"])
+def test_every_kind_is_the_same_in_software(
+    kind, options, site, network, accelerator, inputs, tmp_path
+):
+    """With the same random numbers; what is left is rounding, and the table's smoothing."""
+    if kind == "empirical":
+        np.save(tmp_path / "noise.npy", np.random.default_rng(2).gamma(2, size=5000) - 1)
+        options = {"file": str(tmp_path / "noise.npy")}
+    noise = Noise.at(kind, 6.0 if site.endswith(".acc") else 0.9, **options)
+    sampler = HardwareSampler(accelerator.sites, 77)
+    labels = evaluate(network, inputs, noise={site: noise}, sampler=sampler)
+    settings = TapSettings.of(noise, accelerator.sites[site].scale, seed=77)
+    golden = accelerator.golden_model().run(accelerator.quantise(inputs), {site: settings})
+    clean = (golden.numpy() == evaluate(network, inputs)).mean()
+    same = (golden.numpy() == labels).mean()
+    assert same >= 0.97, f"{same}; against the clean network {clean}"
+    assert same > clean
+
+
 def test_scale_of_every_site_is_that_of_brevitas(accelerator, network):
     for name, site in accelerator.sites.items():
         assert site.scale == pytest.approx(1.0), name
