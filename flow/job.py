@@ -22,6 +22,7 @@ from flow import (
     store,
     summary,
 )
+from flow.checkpoint import Metadata
 from flow.compile import Accelerator, compile_network
 from flow.compile.folding_target import Target, read
 from flow.errors import UserError
@@ -147,7 +148,7 @@ class Effort:
         return cls(draws, settings.hw_images or min(hw_images, images))
 
 
-class _Clock:
+class Clock:
     """Seconds of each stage."""
 
     def __init__(self) -> None:
@@ -160,22 +161,31 @@ class _Clock:
         self.seconds[name] = round(time.monotonic() - started, 2)
 
 
-def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
-    """Do the job.
+@dataclass(frozen=True)
+class Opened:
+    """A network with its data, compiled, ready to be measured."""
+
+    walk: Walk
+    """Without a simulator yet."""
+    sites: list[str]
+    """Those asked for."""
+    checkpoint: Path
+    metadata: Metadata
+    folder: Path
+    """For results."""
+
+
+def open_walk(settings: Settings, clock: Clock, tell: Report) -> Opened:
+    """Load a trained network and its images, and compile it.
 
     Args:
         settings: the user's choice.
+        clock: gets the seconds of loading and of compiling.
         tell: told about progress.
-        command: how the user asked for it, for the report.
-
-    Returns:
-        what ``summary.json`` holds.
 
     Raises:
-        UserError: something the user can mend; points already computed are kept.
+        UserError: what is asked for does not exist, or the network cannot be compiled.
     """
-    clock = _Clock()
-    started = time.monotonic()
     with clock.stage("load"):
         path = find_checkpoint(
             settings.model, settings.dataset, settings.training_noise, settings.checkpoint
@@ -198,7 +208,6 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         if metadata.noise:
             name += f"-trained-{metadata.noise['kind']}"
         folder = settings.build / "walk-hw" / name
-        points = Store(folder / "points")
     with clock.stage("compile"):
         tell("compile", 0, 1)
         accelerator = compile_network(
@@ -217,14 +226,36 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         inputs=inputs,
         labels=found.labels,
         setting=settings.setting,
-        store=points,
+        store=Store(folder / "points"),
         identity={"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)},
     )
-    effort = Effort.of(settings, accelerator, len(found))
+    return Opened(walk, sites, path, metadata, folder)
+
+
+def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+    """Do the job.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it, for the report.
+
+    Returns:
+        what ``summary.json`` holds.
+
+    Raises:
+        UserError: something the user can mend; points already computed are kept.
+    """
+    clock = Clock()
+    started = time.monotonic()
+    opened = open_walk(settings, clock, tell)
+    walk, sites, folder = opened.walk, opened.sites, opened.folder
+    accelerator, network, metadata = walk.accelerator, walk.network, opened.metadata
+    effort = Effort.of(settings, accelerator, len(walk.labels))
     with ThreadPoolExecutor(1) as pool:
         # the compiler works while the sides that need no simulator are measured
         tell("build simulator", 0, 1)
-        building: Future = pool.submit(_build, accelerator, settings)
+        building: Future = pool.submit(build, accelerator, settings)
         with clock.stage("L0"):
             level_zero = _level_zero(walk, tell)
         with clock.stage("levels"):
@@ -246,7 +277,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
     clock.seconds["total"] = round(time.monotonic() - started, 2)
     result = summary.summarise(walk, measured, checked, spent, level_zero, speed) | {
         "training_noise": metadata.noise,
-        "checkpoint": path.name,
+        "checkpoint": opened.checkpoint.name,
         "command": command,
         "seconds": clock.seconds,
         "report": str(folder / "report.html"),
@@ -259,7 +290,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
     return result
 
 
-def _build(accelerator: Accelerator, settings: Settings) -> tuple[Simulation, float]:
+def build(accelerator: Accelerator, settings: Settings) -> tuple[Simulation, float]:
     started = time.monotonic()
     simulation = simulate.build(accelerator, root=settings.build / "sim")
     return simulation, round(time.monotonic() - started, 2)

@@ -34,7 +34,10 @@ OTHERS = (5.0, 2.0)
 
 
 def describe(operator) -> dict[str, Any]:
-    """Describe a node of FINN's graph: name, operator, folding, streams and cycles of an image."""
+    """Describe a node of FINN's graph: name, operator, folding, streams and cycles of an image.
+
+    The names of inputs and outputs are those of the top's streams, or of weights and thresholds.
+    """
     node = operator.onnx_node
     folding = {
         name: operator.get_nodeattr(name)
@@ -47,6 +50,8 @@ def describe(operator) -> dict[str, Any]:
         "name": node.name,
         "operator": node.op_type,
         **folding,
+        "inputs": list(node.input),
+        "outputs": list(node.output),
         "folded_input": [int(n) for n in operator.get_folded_input_shape()],
         "folded_output": [int(n) for n in operator.get_folded_output_shape()],
         "input_type": operator.get_input_datatype(0).name,
