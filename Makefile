@@ -16,7 +16,7 @@ JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
          $(call option,BUDGET,budget)
 
-.PHONY: help setup walk walk-hw multi-exec dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup walk walk-hw multi-exec multi-exec-hw dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -56,6 +56,11 @@ walk: $(READY) ## walk noise through MODEL in software alone
 multi-exec: $(READY) ## walk MODEL, then spend equal budgets of executions in every way
 	$(BIN)/noisewalk multi-exec --model '$(MODEL)' $(call option,DATASET,dataset) \
 	  $(call option,NOISE,noise) $(call option,IMAGES,images) $(call option,SEED,seed)
+
+multi-exec-hw: $(READY) ## repeat noisy executions in MODEL's RTL: accuracy over cycles (REPEATS)
+	$(BIN)/noisewalk multi-exec-hw --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,NOISE,noise) $(call option,REPEATS,repeats) $(call option,IMAGES,images) \
+	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed)
 
 dynamics: $(READY) ## train MODEL at each noise level, and see what that does to its layers
 	$(BIN)/noisewalk dynamics --model '$(MODEL)' $(call option,DATASET,dataset) \

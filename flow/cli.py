@@ -163,6 +163,55 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
     _print_executions(found)
 
 
+@cli.command("multi-exec-hw")
+@click.option("--model", default="tfc", show_default=True, help="Network, such as tfc-w2a2.")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
+@click.option("--repeats", default="1,2,4,8,16,32,64", show_default=True, help="Executions, each.")
+@click.option("--sigma", default=None, type=float, help="Of one execution; default: 2 μ, a site.")
+@click.option("--images", default=None, type=int, help="In the golden model; default: 2000.")
+@click.option("--hw-images", default=None, type=int, help="In RTL; default: 128 or 64.")
+@click.option("--sites", default="", help="With commas between; default: every .acc site.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--jobs", default=None, type=int, help="Simulators at a time; default: the cores.")
+@click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+def multi_exec_hw(jobs: int | None, repeats: str, sigma: float | None, **options: Any) -> None:
+    """Repeat noisy executions in hardware: accuracy over cycles per image, golden and RTL.
+
+    Example: noisewalk multi-exec-hw --model tfc --repeats 1,4,16
+    """
+    from flow import job, training_command
+    from flow import repeats as repetition
+
+    settings = job.Settings(jobs=jobs or len(os.sched_getaffinity(0)), **options)
+    chosen = repetition.Settings(settings, repeats, sigma)
+    training_command.ensure_checkpoint(settings, console)
+    with _progress() as bars:
+        found = repetition.run(chosen, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
+    images = found["images"]
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
+    for name in ("site", "σ", "executions", "cycles an image"):
+        table.add_column(name, justify="left" if name == "site" else "right")
+    table.add_column(f"accuracy golden (n={images['golden']})", justify="right")
+    table.add_column(f"accuracy RTL (n={images['rtl']})", justify="right")
+    for row in found["rows"]:
+        table.add_row(
+            row["site"],
+            f"{row['sigma']:.3g}",
+            str(row["executions"]),
+            f"{row['cycles_per_image']:,}",
+            *("{:.4f} [{:.4f}, {:.4f}]".format(*row[side]) for side in ("golden", "rtl")),
+        )
+    console.print(table)
+    runs = sum(row["rtl_images"] for row in found["rows"])
+    console.print(
+        f"L1: RTL = golden on {runs} images, bit_mismatches: {found['bit_mismatches']}",
+        highlight=False,
+    )
+    console.print(f"picture and table: {found['folder']}", highlight=False, soft_wrap=True)
+
+
 @cli.command("dynamics")
 @click.option("--model", required=True, help="Network, such as float-mlp.")
 @click.option("--dataset", default="fashion-mnist", show_default=True)

@@ -207,6 +207,8 @@ def open_walk(settings: Settings, clock: Clock, tell: Report) -> Opened:
         name = f"{network.name}-{settings.dataset}"
         if metadata.noise:
             name += f"-trained-{metadata.noise['kind']}"
+        if settings.noise != Settings.noise:
+            name += f"-{settings.noise}"
         folder = settings.build / "walk-hw" / name
     with clock.stage("compile"):
         tell("compile", 0, 1)
@@ -313,7 +315,7 @@ def _places(
     places = [Place("", 0.0)]
     for number, site in enumerate(sites):
         tell("find levels", number, len(sites))
-        levels = given or _found_levels(walk, site)
+        levels = given or found_levels(walk, site)
         for level in levels:
             walk.settings(Place(site, level))
         for draw in range(effort.draws[site]):
@@ -322,7 +324,8 @@ def _places(
     return places
 
 
-def _found_levels(walk: Walk, site: str) -> list[float]:
+def found_levels(walk: Walk, site: str) -> list[float]:
+    """Return the levels around the fall of a site's accuracy, as the golden model sees it."""
     accuracy = walk.golden_accuracy(site, LEVEL_IMAGES)
     largest = walk.largest_level(site)
     # the search goes up from the hint by its reach, and must not leave the registers

@@ -1,0 +1,160 @@
+"""Noisy layers that are executed several times in hardware: accuracy over cycles per image.
+
+At each site noise of twice its midpoint is put on, and its tap repeats an execution k times and
+gives the mean, in the golden model and in the simulated RTL, which are held against each other bit
+for bit. The cycles of an image are those of a design that executes the layer k times
+(`flow.throughput`).
+"""
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flow import job, repeat_plots, store
+from flow.errors import UserError
+from flow.levels import parse_levels
+from flow.midpoint import midpoint, wilson
+from flow.noise.base import MOST_EXECUTIONS
+from flow.points import Place
+from flow.store import Point, curve_of
+from flow.throughput import cycles_per_image
+from flow.walk import Walk
+
+FACTOR = 2.0
+"""σ over the site's midpoint, when no σ is given."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose."""
+
+    walk: job.Settings
+    repeats: str = "1,2,4,8,16,32,64"
+    """k, with commas between."""
+    sigma: float | None = None
+    """Of one execution, at every site; twice the site's midpoint when not given."""
+    counts: list[int] = field(init=False)
+    """k, ascending."""
+
+    def __post_init__(self) -> None:
+        if self.walk.executions is not None:
+            raise UserError("give the executions as repeats")
+        if self.sigma is not None:
+            parse_levels(str(self.sigma))
+        try:
+            counts = sorted({int(part) for part in self.repeats.split(",")})
+        except ValueError as error:
+            raise UserError(
+                f"repeats is {self.repeats}: give whole numbers with commas between"
+            ) from error
+        if not 1 <= counts[0] <= counts[-1] <= MOST_EXECUTIONS:
+            raise UserError(f"repeats is {self.repeats}: give 1 to {MOST_EXECUTIONS}")
+        object.__setattr__(self, "counts", counts)
+
+
+def run(settings: Settings, tell: job.Report, command: str = "") -> dict[str, Any]:
+    """Repeat in hardware, and compare what it brings with what it costs.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it.
+
+    Returns:
+        what ``repeats.json`` holds.
+
+    Raises:
+        UserError: as for `flow.job.walk_hw`.
+    """
+    started = time.monotonic()
+    opened = job.open_walk(settings.walk, job.Clock(), tell)
+    walk, folder = opened.walk, opened.folder
+    unknown = [site for site in opened.sites if site not in walk.taps]
+    if unknown:
+        raise UserError(f"site {unknown[0]} has no tap that repeats: choose others")
+    effort = job.Effort.of(settings.walk, walk.accelerator, len(walk.labels))
+    tell("build simulator", 0, 1)
+    walk.simulation, _ = job.build(walk.accelerator, settings.walk)
+    tell("build simulator", 1, 1)
+    rows = []
+    for number, site in enumerate(opened.sites):
+        tell("repeats", number, len(opened.sites))
+        sigma = settings.sigma or FACTOR * _midpoint(walk, site)
+        for k in settings.counts:
+            golden, rtl = measure(
+                walk, Place(site, sigma), k, effort.hw_images, settings.walk.jobs, folder / "rtl"
+            )
+            cycles = cycles_per_image(walk.accelerator, {site: k})
+            rows.append(
+                {
+                    "site": site,
+                    "sigma": sigma,
+                    "executions": k,
+                    "cycles_per_image": cycles,
+                    **_accuracy("golden", golden, walk),
+                    **_accuracy("rtl", rtl, walk),
+                    "rtl_images": rtl.images,
+                    "bit_mismatches": rtl.bit_mismatches,
+                }
+            )
+    tell("repeats", len(opened.sites), len(opened.sites))
+    table = pd.DataFrame(rows)
+    (clean,) = walk.run_golden([Place("", 0.0)], lambda points: None)
+    result = {
+        "model": walk.network.name,
+        "dataset": settings.walk.dataset,
+        "noise": walk.setting.kind,
+        "images": {"golden": len(walk.labels), "rtl": effort.hw_images},
+        "clean": _accuracy("golden", clean, walk)["golden"],
+        "bit_mismatches": int(table["bit_mismatches"].sum()),
+        "rows": rows,
+        "command": command,
+        "folder": str(folder),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    store.write_curves(folder / "repeats.parquet", table)
+    store.write_summary(folder / "repeats.json", result)
+    repeat_plots.write(folder / "repeats.png", result, table)
+    return result
+
+
+def measure(
+    walk: Walk, place: Place, k: int, images: int, jobs: int, workdir: Path
+) -> tuple[Point, Point]:
+    """Return a point of k executions in the golden model and in RTL.
+
+    Args:
+        walk: with its simulator.
+        place: where, and of which level.
+        k: executions.
+        images: of the RTL.
+        jobs: simulator processes at a time.
+        workdir: folder for their files.
+    """
+    repeated = copy.copy(walk)
+    options = {**walk.setting.options, "executions": k}
+    repeated.setting = replace(walk.setting, options=options)
+    (golden,) = repeated.run_golden([place], lambda points: None)
+    (rtl,), _ = repeated.run_rtl([place], images, jobs, workdir, lambda points: None)
+    return golden, rtl
+
+
+def _midpoint(walk: Walk, site: str) -> float:
+    levels = job.found_levels(walk, site)
+    places = [Place("", 0.0), *(Place(site, sigma) for sigma in levels)]
+    points: Sequence[Point] = walk.run_golden(places, lambda points: None)
+    curve = curve_of(points, walk.labels, site, "golden")
+    assert curve is not None
+    found = midpoint(curve, 1 / walk.network.classes)
+    return found.mu or levels[-1] / FACTOR
+
+
+def _accuracy(side: str, point: Point, walk: Walk) -> dict[str, list[float]]:
+    correct = int(point.correct(walk.labels).sum())
+    low, high = wilson(correct, point.images)
+    return {side: [correct / point.images, float(low), float(high)]}

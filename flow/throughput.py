@@ -1,0 +1,61 @@
+"""Cycles of an image in a design that executes layers several times, from the folding.
+
+It is an account, not a simulation: the simulated tap repeats its own part alone. To execute a layer
+k times, a design runs its matrix-vector unit, the generator of its windows and its tap k times for
+each image; the slowest node sets the rate, as ever.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flow.compile import Accelerator
+from flow.golden_reader import WIRES
+
+_WIRES = tuple(name for name in WIRES if name != "DuplicateStreams")
+
+
+def cycles_per_image(accelerator: Accelerator, executions: Mapping[str, int]) -> int:
+    """Return the cycles from one image to the next.
+
+    Args:
+        accelerator: the folded network.
+        executions: by site, how often the layer is executed that feeds it; 1 where none is given.
+
+    Raises:
+        KeyError: a site has no tap.
+    """
+    nodes = accelerator.manifest["nodes"]
+    times = dict.fromkeys((node["name"] for node in nodes), 1)
+    for site, count in executions.items():
+        for name in executed_nodes(nodes, accelerator.sites[site].node):
+            times[name] = max(times[name], count)
+    return max(node["cycles"] * times[node["name"]] for node in nodes)
+
+
+def executed_nodes(nodes: Sequence[Mapping[str, Any]], tap: str) -> list[str]:
+    """Return the nodes that are run again when the layer of a tap is executed again.
+
+    Args:
+        nodes: of an accelerator's manifest.
+        tap: name of the tap's node.
+    """
+    found = [tap]
+    wanted = ["MVAU", "ConvolutionInputGenerator"]
+    for node in _upstream(nodes, tap):
+        kind = node["operator"].removesuffix("_rtl")
+        if kind in _WIRES:
+            continue
+        if not wanted or kind != wanted.pop(0):
+            break
+        found.append(node["name"])
+    return found
+
+
+def _upstream(nodes: Sequence[Mapping[str, Any]], start: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what feeds a node, and what feeds that, by the first input of each."""
+    named = {node["name"]: node for node in nodes}
+    producers = {stream: node for node in nodes for stream in node["outputs"]}
+    node = producers.get(named[start]["inputs"][0])
+    while node is not None:
+        yield node
+        node = producers.get(node["inputs"][0])
