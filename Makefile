@@ -1,5 +1,6 @@
 # Thin: every target is one command of the Python package, or sets up what it needs.
-# Variables of the jobs: MODEL DATASET NOISE LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU BUDGET
+# Variables of the jobs: MODEL DATASET NOISE (ORDER RATIO EXECUTIONS DEVICE GAIN_RATE SIGMA_RATE
+#   SAMPLES: of the noise) LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU BUDGET
 #   and one of FOLDING (a FINN folding file), FPS and CYCLES
 
 PYTHON ?= python3
@@ -10,13 +11,17 @@ MODEL  ?= tfc
 
 # a variable that is not given leaves the command's own default
 option = $(if $($(1)),--$(2) '$($(1))')
-JOB    = $(call option,DATASET,dataset) $(call option,NOISE,noise) $(call option,LEVELS,levels) \
+NOISE_JOB = $(call option,NOISE,noise) $(call option,ORDER,order) $(call option,RATIO,ratio) \
+         $(call option,EXECUTIONS,executions) $(call option,DEVICE,device) \
+         $(call option,GAIN_RATE,gain-rate) $(call option,SIGMA_RATE,sigma-rate) \
+         $(call option,SAMPLES,samples)
+JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels) \
          $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
          $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,MVU,mvu) \
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
-         $(call option,BUDGET,budget)
+         $(call option,BUDGET,budget) $(call option,TRAINING_NOISE,training-noise)
 
-.PHONY: help setup walk walk-hw multi-exec multi-exec-hw dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup walk walk-hw multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -61,6 +66,11 @@ multi-exec-hw: $(READY) ## repeat noisy executions in MODEL's RTL: accuracy over
 	$(BIN)/noisewalk multi-exec-hw --model '$(MODEL)' $(call option,DATASET,dataset) \
 	  $(call option,NOISE,noise) $(call option,REPEATS,repeats) $(call option,IMAGES,images) \
 	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed)
+
+robustness: $(READY) ## walk MODEL's clean and noise-trained checkpoints in software and in RTL
+	$(BIN)/noisewalk robustness --model '$(MODEL)' $(call option,DATASET,dataset) $(NOISE_JOB) \
+	  $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
+	  $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,BUDGET,budget)
 
 dynamics: $(READY) ## train MODEL at each noise level, and see what that does to its layers
 	$(BIN)/noisewalk dynamics --model '$(MODEL)' $(call option,DATASET,dataset) \

@@ -212,6 +212,52 @@ def multi_exec_hw(jobs: int | None, repeats: str, sigma: float | None, **options
     console.print(f"picture and table: {found['folder']}", highlight=False, soft_wrap=True)
 
 
+@cli.command("robustness")
+@click.option("--model", default="tfc", show_default=True, help="Network, such as tfc-w2a2.")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kind of noise that walks.")
+@_noise_options
+@click.option("--images", default=None, type=int, help="In software, a point; default: 2000.")
+@click.option("--hw-images", default=None, type=int, help="In RTL, a point; default: 128 or 64.")
+@click.option("--sites", default="", help="With commas between; default: every .acc site.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--jobs", default=None, type=int, help="Simulators at a time; default: the cores.")
+@click.option("--budget", default=0.0, show_default=True, help="Minutes for further noise draws.")
+def robustness(jobs: int | None, **options: Any) -> None:
+    """Walk a network's clean and noise-trained checkpoints: does what was learned arrive in RTL?
+
+    Example: noisewalk robustness --model tfc --noise additive
+    """
+    from flow import job
+    from flow import robustness as comparison
+
+    settings = job.Settings(jobs=jobs or len(os.sched_getaffinity(0)), **options)
+    with _progress() as bars:
+        found = comparison.run(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
+    table.add_column("site")
+    table.add_column("trained with")
+    for side in ("software", "golden, RTL-checked"):
+        table.add_column(f"μ {side}", justify="right")
+        table.add_column("to clean", justify="right")
+    table.add_column("verdict")
+    for row in found["rows"]:
+        cells = (
+            _interval(row[key])
+            for key in ("software", "software_ratio", "hardware", "hardware_ratio")
+        )
+        table.add_row(row["site"], row["training"], *cells, row["verdict"])
+    console.print(table)
+    for name, mismatches in found["bit_mismatches"].items():
+        accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in found["accuracy"][name]))
+        console.print(
+            f"{name}: without noise {accuracy}, bit_mismatches: {mismatches}, verdict: "
+            f"{found['verdicts'][name]}",
+            highlight=False,
+        )
+    console.print(f"reports and table: {found['folder']}", highlight=False, soft_wrap=True)
+
+
 @cli.command("dynamics")
 @click.option("--model", required=True, help="Network, such as float-mlp.")
 @click.option("--dataset", default="fashion-mnist", show_default=True)

@@ -1,0 +1,112 @@
+"""Does robustness that was learned in software arrive in the hardware?
+
+The same noise walks through a network that was trained clean and through its noise-trained
+checkpoints, in software and in RTL. Of each site: μ on both sides, and by how much training with
+noise raised it. Two networks differ in every image, so the interval of that ratio is put together
+from those of both μ, as if they were independent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flow import checkpoint, job, store
+from flow.errors import UserError
+
+CLEAN = "clean"
+SIDES = {"software": "mu_sw", "hardware": "mu_hw"}
+"""Keys of a walk's summary; hardware's is there only where the RTL equals golden."""
+
+
+def trainings(model: str, dataset: str) -> list[str]:
+    """Return the kinds of noise that a network's checkpoints were trained with, clean first.
+
+    Raises:
+        UserError: there is no clean checkpoint, or none trained with noise.
+    """
+    from flow.noise import KINDS
+
+    found = [kind for kind in KINDS if checkpoint.zoo_path(model, dataset, kind) is not None]
+    if not found or checkpoint.zoo_path(model, dataset) is None:
+        raise UserError(
+            f"{model} on {dataset} needs a clean checkpoint and one trained with noise: train them "
+            "with `noisewalk train`"
+        )
+    return [CLEAN, *found]
+
+
+def run(settings: job.Settings, tell: job.Report, command: str = "") -> dict[str, Any]:
+    """Walk every checkpoint, and compare.
+
+    Args:
+        settings: of the walks, all but what the checkpoint was trained with.
+        tell: told about progress.
+        command: how the user asked for it.
+
+    Returns:
+        what ``robustness.json`` holds.
+
+    Raises:
+        UserError: as for `trainings` and `flow.job.walk_hw`.
+    """
+    if settings.training_noise or settings.checkpoint:
+        raise UserError("robustness compares every checkpoint of a network: name none")
+    summaries = {}
+    for name in trainings(settings.model, settings.dataset):
+        own = replace(settings, training_noise="" if name == CLEAN else name)
+
+        def tell_of(stage: str, done: int, total: int, name: str = name) -> None:
+            tell(f"{name}: {stage}", done, total)
+
+        summaries[name] = job.walk_hw(own, tell_of, command)
+    table = compare(summaries)
+    folder = Path(summaries[CLEAN]["report"]).parent
+    result = {
+        "model": summaries[CLEAN]["model"],
+        "dataset": settings.dataset,
+        "noise": settings.noise,
+        "images": summaries[CLEAN]["images"],
+        "accuracy": {name: found["accuracy"]["golden"] for name, found in summaries.items()},
+        "verdicts": {name: found["verdict"] for name, found in summaries.items()},
+        "bit_mismatches": {
+            name: found["rtl"]["bit_mismatches"] for name, found in summaries.items()
+        },
+        "rows": table.to_dict("records"),
+        "command": command,
+        "folder": str(folder),
+    }
+    store.write_summary(folder / "robustness.json", result)
+    return result
+
+
+def compare(summaries: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row a site and training: μ on both sides, and its ratio to the clean network's.
+
+    Args:
+        summaries: of walks, by what the network was trained with; one is clean.
+    """
+    rows = []
+    for site, plain in summaries[CLEAN]["sites"].items():
+        for name, summary in summaries.items():
+            entry = summary["sites"][site]
+            row: dict[str, Any] = {"site": site, "training": name, "verdict": entry["verdict"]}
+            for side, key in SIDES.items():
+                row[side] = entry[key]
+                row[f"{side}_ratio"] = ratio(entry[key], plain[key]) if name != CLEAN else None
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ratio(above: Any, below: Any) -> list[float] | None:
+    """Return a / b of two ``[μ, lo, hi]`` with its 95 % interval; None if either is a bound."""
+    if not (isinstance(above, Sequence) and isinstance(below, Sequence)):
+        return None
+    a, b = np.log(above), np.log(below)
+    middle = a[0] - b[0]
+    low = middle - np.hypot(a[0] - a[1], b[2] - b[0])
+    high = middle + np.hypot(a[2] - a[0], b[0] - b[1])
+    return [float(v) for v in np.exp([middle, low, high])]
