@@ -91,13 +91,16 @@ def draws(images: int, workdir: Path) -> list[Samples]:
 
 
 def describe(z1: Samples, z2: Samples) -> Iterator[Figure]:
-    """Yield what samples of both draws are like, with what the design asks, or five errors."""
+    """Yield what samples of both draws are like, and where that must lie.
+
+    The bounds of the moments are the design's, which are for 10^7 samples, and wider for fewer; the
+    others are five standard errors.
+    """
     z, n = z2[0].ravel().astype(np.float64), z2[0].size
-    yield Figure("mean", z.mean(), -max(1e-3, 5 / n**0.5), max(1e-3, 5 / n**0.5))
-    variance = max(2e-3, 5 * (2 / n) ** 0.5)
-    yield Figure("variance", z.var(), 1 - variance, 1 + variance)
-    kurtosis = max(0.02, 5 * (24 / n) ** 0.5)
-    yield Figure("excess kurtosis", stats.kurtosis(z), -kurtosis, kurtosis)
+    wider = max(1.0, (10**7 / n) ** 0.5)
+    yield Figure("mean", z.mean(), -1e-3 * wider, 1e-3 * wider)
+    yield Figure("variance", z.var(), 1 - 2e-3 * wider, 1 + 2e-3 * wider)
+    yield Figure("excess kurtosis", stats.kurtosis(z), -0.02 * wider, 0.02 * wider)
     for bound in (3.0, 4.0, 4.5, 5.0):
         expected = n * 2 * stats.norm.sf(bound)
         width = 5 * max(expected, 1) ** 0.5
