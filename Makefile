@@ -78,7 +78,7 @@ dynamics: $(READY) ## train MODEL at each noise level, and see what that does to
 	  $(call option,SEED,seed)
 
 test: $(READY) ## run every test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 quick: $(READY) ## run the tests that take seconds
 	$(BIN)/pytest -m 'not slow'
