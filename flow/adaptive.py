@@ -16,7 +16,10 @@ and noise draws, and is told the counts:
    interval is as narrow as wanted; and once all images are used, further noise draws. Images come
    first since a new image narrows all of the variance, a new draw on an old image only the part
    that is the noise's: w² = a + b / draws for the interval's width w. Where two widths show that
-   a alone is too wide, draws end.
+   a alone is too wide, draws end. Where all images of a draw have the same noise
+   (`flow.devices`), draws come first, for then they are what the interval lacks, and with few of
+   them none is taken for precise. (To stop at the first interval that is narrow enough costs some
+   coverage where devices are few: 92 to 95 % of such intervals hold μ.)
 
 So images that the interval does not need are never computed. A curve ends as ``precise``; as
 ``bound``, where the data give no midpoint; as ``exhausted``, where all images are used and
@@ -32,6 +35,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit, logit
 
+from flow.devices import FEWEST
 from flow.midpoint import Curve, Midpoint, estimate, logistic, midpoint
 
 State = Literal["running", "precise", "bound", "exhausted", "given", "budget"]
@@ -184,11 +188,14 @@ class Search:
         found = self._fit(curve)
         wanted = self.wanted
         width = math.inf
-        if found.mu is not None:
+        few = found.devices is not None and found.devices < FEWEST
+        if found.mu is not None and not few:
             width = max(found.hi / found.mu - 1, 1 - found.lo / found.mu) / self.precision
         last, self._width = self._width, width
         if width <= 1:
             self.state = "precise"
+        elif found.devices == wanted.draws < self.draws and not self._hopeless(curve):
+            self._ask(draws=min(max(wanted.draws + 1, FEWEST), self.draws))
         elif wanted.images < self.images[-1] and not self._hopeless(curve):
             needed = wanted.images * min(width**2 * _SLACK, 4.0)
             enough = [n for n in self.images if n >= needed]

@@ -10,22 +10,27 @@ the ratio of the simulated RTL alone, μ_RTL / μ_software on the RTL's images, 
 the ratio of golden to software with the hardware's own draws (common random numbers), which
 chance hardly touches: what is left is what fixed-point arithmetic changes.
 
+**Noise that images share** (`flow.devices`): intervals hold what devices add, too. A side of one
+device, as RTL is, has no difference and no ratio to software then, for nothing is known of what
+another would show. With common random numbers both sides are of the same devices, so that their
+ratio needs images alone.
+
 **L1**: RTL images that differ from golden in any bit, noisy or clean.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
-from flow.midpoint import Curve, Midpoint, Ratio, midpoint
+from flow.devices import FEWEST, jackknife, quantile, widened
+from flow.midpoint import Curve, Float, Midpoint, Ratio, midpoint
 from flow.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
 from flow.store import SIDES, Point, curve_of
 
-_Z95 = float(ndtri(0.975))
+_Z95 = quantile(0.975, float("inf"))
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,15 @@ class SiteFigures:
     ratio: LogRatio | None
     """μ_golden / μ_software; None if either only guesses without noise."""
     ratio_rtl: Ratio | None
-    """μ_RTL / μ_software on the RTL's images; None if either is a bound or a step."""
+    """μ_RTL / μ_software on the RTL's images; None if either is a bound, a step or one device."""
     ratio_crn: Ratio | None
     """μ_golden / μ of software with the hardware's draws: what fixed point changes."""
     noise: float | None
     """Share of the ratio's variance that more noise draws reduce; None if unknown."""
     draws: int
     """Noise draws a point of software and golden."""
+    devices: int | None
+    """How many they are of, of the side with fewer; None where each image has its own noise."""
     images: int
     """Images a point of software and golden."""
     rtl_images: int
@@ -86,19 +93,37 @@ class SiteFigures:
         """Whether golden may speak for the hardware at this site (L1 held on RTL images)."""
         return self.rtl_runs > 0 and self.bit_mismatches == 0
 
+    @property
+    def few_devices(self) -> bool:
+        """Whether they are too few for an interval of the ratio."""
+        return self.devices is not None and self.devices < FEWEST
 
-def paired_difference(software: NDArray[Any], hardware: NDArray[Any]) -> Ratio:
+    @property
+    def fixed_device(self) -> bool:
+        """Whether all draws are of one device, so that further draws tell no more."""
+        return self.devices == 1 < self.draws
+
+
+def paired_difference(
+    software: NDArray[Any], hardware: NDArray[Any], devices: Sequence[Float] = ()
+) -> Ratio:
     """Accuracy of hardware minus software on the same images, with Agresti and Min's interval.
 
     Args:
         software: which images are right, [images], or the share of the draws in which they are.
         hardware: the same of the other side.
+        devices: accuracy of each device of either side, two or more, if images share their noise.
     """
     d = np.asarray(hardware, dtype=np.float64) - np.asarray(software, dtype=np.float64)
     n = len(d) + 2
     centre = d.sum() / n
     half = _Z95 * np.sqrt((((d**2).sum() + 1) / n - centre**2) / n)
-    return float(d.mean()), float(max(centre - half, -1.0)), float(min(centre + half, 1.0))
+    ends = float(centre - half), float(centre + half)
+    if devices:
+        # without each, the mean of the others moves by (mean − own) / (D − 1)
+        spreads = [jackknife((rows.mean() - rows) / (len(rows) - 1)) for rows in devices]
+        ends = widened((centre, centre), ends, spreads).ends
+    return float(d.mean()), max(ends[0], -1.0), min(ends[1], 1.0)
 
 
 def site_figures(
@@ -144,12 +169,17 @@ def site_figures(
     ]
     draws = sorted(seeds[0] & seeds[1])
     noise = None
-    if ratio is not None and ratio.number and len(draws) > 1:
+    compared = [curves[side].devices for side in ("software", "golden")]
+    devices = min((len(rows) for rows in compared if rows is not None), default=None)
+    if ratio is not None and ratio.measured and len(draws) > 1:
         halves = [
             pair("golden", "software", [p for p in points if not p.site or p.seed in half])
             for half in (draws[::2], draws[1::2])
         ]
         noise = noise_share((halves[0], halves[1]), ratio, guess, **options)
+    same = []  # the same devices on both sides, so that only the images are a sample
+    if "software-hwdraws" in curves:
+        same = [replace(curve, devices=None) for curve in pair("golden", "software-hwdraws")]
     runs, fewest, mismatches = _level_one(points, site)
     return SiteFigures(
         site=site,
@@ -158,11 +188,10 @@ def site_figures(
         ratio_rtl=midpoint_ratio(*pair("rtl", "software"), guess, **options)
         if "rtl" in curves
         else None,
-        ratio_crn=midpoint_ratio(*pair("golden", "software-hwdraws"), guess, **options)
-        if "software-hwdraws" in curves
-        else None,
+        ratio_crn=midpoint_ratio(same[0], same[1], guess, **options) if same else None,
         noise=noise,
         draws=len(draws),
+        devices=devices,
         images=curves["golden"].images,
         rtl_images=fewest,
         rtl_runs=runs,
@@ -198,17 +227,30 @@ def _level_one(points: Sequence[Point], site: str) -> tuple[int, int, int | None
 
 
 def _differences(side: str, hardware: Curve, software: Curve) -> list[PointDifference]:
-    """Hardware minus software wherever both measured the same level, by level."""
-    rows = dict(zip(software.levels, software.correct, strict=True))
-    return [
-        PointDifference(
-            side,
-            float(sigma),
-            hardware.images,
-            float(rows[sigma].mean(dtype=np.float64)),
-            float(row.mean(dtype=np.float64)),
-            *paired_difference(rows[sigma], row),
+    """Hardware minus software wherever both measured the same level, by level.
+
+    None where images share their noise and a side has one device.
+    """
+    devices = [curve.devices for curve in (hardware, software)]
+    if any(rows is not None and len(rows) < 2 for rows in devices):
+        return []
+    places = {float(sigma): place for place, sigma in enumerate(software.levels)}
+    found = []
+    for here, sigma in enumerate(map(float, hardware.levels)):
+        if sigma not in places:
+            continue
+        there = places[sigma]
+        ours, theirs = software.correct[there], hardware.correct[here]
+        columns = zip(devices, (here, there), strict=True)
+        of_devices = [rows[:, at] for rows, at in columns if rows is not None]
+        found.append(
+            PointDifference(
+                side,
+                sigma,
+                hardware.images,
+                float(ours.mean(dtype=np.float64)),
+                float(theirs.mean(dtype=np.float64)),
+                *paired_difference(ours, theirs, of_devices),
+            )
         )
-        for sigma, row in zip(hardware.levels, hardware.correct, strict=True)
-        if sigma in rows
-    ]
+    return found

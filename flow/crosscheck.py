@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.comparison import SiteFigures, site_figures
+from flow.devices import FEWEST
 from flow.midpoint import RESAMPLES
 from flow.ratio import LogRatio
 from flow.store import Point
@@ -77,6 +78,7 @@ class SiteCheck:
             "ratio_rtl": f.ratio_rtl and list(f.ratio_rtl),
             "ratio_crn": f.ratio_crn and list(f.ratio_crn),
             "draws": f.draws,
+            "devices": f.devices and {short: mu.devices for short, mu in sides.items() if mu},
             "rtl_images": f.rtl_images,
             "rtl_runs": f.rtl_runs,
             "bit_mismatches": f.bit_mismatches,
@@ -190,6 +192,8 @@ def cross_check(
             # alone it stands in the way of the walk until it passes, then only of its own word
             within = next_level / share if judgement.passed else next_level
             wanted = need(found.ratio, within, next_level / share, margin, found.noise)
+            if found.few_devices:
+                wanted = None if found.fixed_device else Need(None, FEWEST / found.draws)
         shown = _detectable(found.ratio, level / share, margin)
         checks.append(SiteCheck(found, judgement, verdict, reason, shown, wanted))
     return CrossCheck(margin, level, tuple(checks))
@@ -207,12 +211,15 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
             f"no ratio of μ, software is {sides['software']}, golden {sides['golden']}: golden / "
             f"software is {ratio}"
         )
-    p = judgement.p_disagree_holm if judgement.verdict == "disagree" else judgement.p_agree
-    text += {
-        "agree": f": within ± {margin * 100:g} %",
-        "disagree": f": beyond ± {margin * 100:g} %",
-        "undecided": f": neither shown to lie within ± {margin * 100:g} % nor beyond",
-    }[judgement.verdict] + f" (p = {p:.2g})" * (judgement.verdict != "undecided")
+    if figures.few_devices:
+        text += f": {_few_devices(figures)}"
+    else:
+        p = judgement.p_disagree_holm if judgement.verdict == "disagree" else judgement.p_agree
+        text += {
+            "agree": f": within ± {margin * 100:g} %",
+            "disagree": f": beyond ± {margin * 100:g} %",
+            "undecided": f": neither shown to lie within ± {margin * 100:g} % nor beyond",
+        }[judgement.verdict] + f" (p = {p:.2g})" * (judgement.verdict != "undecided")
     if figures.bit_mismatches:
         return "disagree", f"RTL differs from golden on {figures.bit_mismatches} images"
     if not figures.rtl_runs:
@@ -222,7 +229,19 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
     return judgement.verdict, text
 
 
+def _few_devices(figures: SiteFigures) -> str:
+    """Say why there is no interval, and what it takes."""
+    many = "one device" if figures.devices == 1 else f"{figures.devices} devices"
+    text = f"{many} a side, and what others would show is not known"
+    if figures.fixed_device:
+        return f"{text}; it is fixed, and each noise draw repeats it"
+    return f"{text}: it takes {FEWEST} noise draws at least, each a device of its own"
+
+
 def _detectable(ratio: LogRatio | None, level: float, margin: float) -> tuple[float, float] | None:
-    if ratio is None or not ratio.number:
+    if ratio is None or not ratio.measured:
         return None
-    return detectable(ratio.spread, level), detectable(ratio.spread, level, margin)
+    return (
+        detectable(ratio.spread, level, 0.0, ratio.dof),
+        detectable(ratio.spread, level, margin, ratio.dof),
+    )

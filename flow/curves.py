@@ -3,7 +3,8 @@
 It is drawn from ``summary.json`` and the curve table alone, so an old run can be drawn again.
 Software is a line with a band, golden squares with bars, and simulated RTL hollow diamonds with
 bars of their own, wider because RTL images are few. Below the axis of each panel lies a lane for
-each side with its midpoint and 95 % interval, or an arrow where there is only a bound.
+each side with its midpoint and 95 % interval, or an arrow where there is only a bound. Where images
+share their noise (`flow.devices`), the midpoint of a side of one device has no interval.
 """
 
 import math
@@ -70,6 +71,12 @@ def midpoint_text(mu: Any) -> str:
 def midpoint_of(entry: Mapping[str, Any], side: str) -> Any:
     """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
     return _first(entry, _SIDES[side].mu)
+
+
+def one_device(entry: Mapping[str, Any], side: str) -> bool:
+    """Whether a side's μ is that of one device, so that its interval says nothing of others."""
+    short = {"software": "sw", "golden": "golden", "rtl": "rtl"}[side]
+    return (entry.get("devices") or {}).get(short) == 1
 
 
 def _first(entry: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
@@ -167,7 +174,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
         if len(table):
             _points(panel, name, table)
             _line(panel, name, table, mu, _first(entry, side.k), summary, guess)
-        _midpoint(panel, side, mu, reach)
+        _midpoint(panel, side, mu, reach, bare=one_device(entry, name))
     sign, colour = _VERDICTS[entry["verdict"]]
     panel.set_title(site, fontsize=10.5, fontweight="bold", loc="left", pad=19, **_PLAIN)
     panel.set_title(f"{sign} {entry['verdict']}", fontsize=10, color=colour, loc="right", pad=19)
@@ -230,7 +237,7 @@ def _line(
         panel.plot(fine, fitted, color=side.colour, lw=1.4, ls=side.line)
 
 
-def _midpoint(panel: Axes, side: _Side, mu: Any, reach: tuple[float, float]) -> None:
+def _midpoint(panel: Axes, side: _Side, mu: Any, reach: tuple[float, float], *, bare: bool) -> None:
     if mu is None:
         return
     if isinstance(mu, Mapping):
@@ -241,7 +248,8 @@ def _midpoint(panel: Axes, side: _Side, mu: Any, reach: tuple[float, float]) -> 
             arrowprops={"arrowstyle": "->", "color": side.colour, "lw": 1.4},
         )  # fmt: skip
         return
-    panel.plot(mu[1:], [side.lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5)
+    if not bare:
+        panel.plot(mu[1:], [side.lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5)
     panel.plot(
         mu[0], side.lane, side.marker, color=side.colour, ms=4.5,
         mfc="white" if side.marker == "D" else side.colour,

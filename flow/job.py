@@ -25,6 +25,7 @@ from flow import (
 from flow.checkpoint import Metadata
 from flow.compile import Accelerator, compile_network
 from flow.compile.folding_target import Target, read
+from flow.devices import shared_by_images
 from flow.errors import UserError
 from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.models import evaluate
@@ -43,7 +44,7 @@ LEVEL_IMAGES = 1000
 SMALL = 4096
 """Cycles per image up to which a network is small."""
 MOST_DRAWS = 8
-"""Noise draws of a site with little behind it; of weights in a small network twice as many."""
+"""Noise draws of a site with little behind it, and of devices; in a small network twice as many."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
 
@@ -128,8 +129,8 @@ class Effort:
         """Return what the user asked for, and else what takes minutes.
 
         A small network gets more, and so does a site with little behind it, where a draw is cheap
-        and the noise of few values tells draws apart; weights, which have one error for all images,
-        get the most.
+        and the noise of few values tells draws apart. Where a draw is one device for all images,
+        it gets the most; a device that the user has fixed, which further draws repeat, one.
 
         Args:
             settings: the user's choice.
@@ -143,8 +144,9 @@ class Effort:
         for name in reversed(values):
             behind += values[name]
             draws[name] = settings.draws or max(least, min(MOST_DRAWS, every // behind))
-        programmings = settings.draws or (2 * MOST_DRAWS if small else MOST_DRAWS)
-        draws |= dict.fromkeys(accelerator.weights, programmings)
+        most = 1 if settings.device is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
+        shared = [s for s in (*draws, *accelerator.weights) if shared_by_images(s, settings.noise)]
+        draws |= dict.fromkeys(shared, settings.draws or most)
         return cls(draws, settings.hw_images or min(hw_images, images))
 
 

@@ -5,7 +5,9 @@ many as they have, in software and in the golden model, and the walk is judged a
 go on, so points lie in the store as any others do: a run that is repeated takes them from there.
 
 Draws reduce what noise adds to the interval of a ratio, and not what the images add. Where the
-images alone leave a site undecided, it gets none: the report says how many images it needs.
+images alone leave a site undecided, it gets none: the report says how many images it needs. Where
+images share their noise (`flow.devices`), draws are all that helps, and a site whose devices are
+too few for an interval gets more in any case.
 
 How the error stays at 5 % over all looks: `flow.verdict`. It needs looks whose sizes are fixed:
 only whether there is another may depend on the figures, so draws grow fourfold, and are never cut
@@ -34,6 +36,8 @@ GROWTH = 4
 """Times the draws from one look to the next."""
 MOST_DRAWS = 64
 """Noise draws of a point, further ones included."""
+MOST_DEVICES = 256
+"""The same where each is a device for all images: only devices make the interval narrower."""
 
 
 class Measuring(Protocol):
@@ -98,7 +102,7 @@ def look_on(
         for site in _promising(check, look):
             have = site.figures.draws
             sigmas = sorted({point.sigma for point in points if point.site == site.site})
-            stop = _next_draws(have)
+            stop = _next_draws(site, have)
             for start in range(have, stop, first[site.site]):
                 if time.monotonic() >= end:
                     break
@@ -125,8 +129,9 @@ def look_on(
     return points, check, spent
 
 
-def _next_draws(have: int) -> int:
-    return max(have, min(GROWTH * have, MOST_DRAWS))
+def _next_draws(site: SiteCheck, have: int) -> int:
+    most = MOST_DRAWS if site.figures.devices is None else MOST_DEVICES
+    return max(have, min(GROWTH * have, most))
 
 
 def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
@@ -139,13 +144,20 @@ def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
     for site in check.sites:
         figures, draws = site.figures, site.figures.draws
         for _ in range(look, LOOKS + 1):
-            draws = _next_draws(draws)
+            draws = _next_draws(site, draws)
         if site.need is None or figures.ratio is None or draws == figures.draws:
             continue
-        spread = figures.ratio.spread * noise_left(figures.noise, draws / figures.draws)
-        if detectable_margin(spread, look_levels()[-1]) <= check.margin:
+        times = draws / figures.draws
+        spread = figures.ratio.spread * noise_left(figures.noise, times)
+        unknown = not figures.ratio.dof
+        if unknown or _reach(spread, figures.ratio.dof * times) <= check.margin:
             found.append((site.need.draws or math.inf, site))
     return [site for _, site in sorted(found, key=lambda pair: pair[0])]
+
+
+def _reach(spread: float, dof: float) -> float:
+    """The smallest margin within which the last look would find equality."""
+    return detectable_margin(spread, look_levels()[-1], dof)
 
 
 def _why(check: CrossCheck, spent: Spent, late: bool) -> str:

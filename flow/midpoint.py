@@ -8,7 +8,8 @@ binomial likelihood of the counts.
 counts are correlated and intervals from the binomial information are wrong: too narrow or too
 wide, depending on the correlation. Images are the independent unit. So the interval is a
 percentile bootstrap over images: resample image indices, recount every point *and* A₀, refit.
-Whatever is shared between the points of one image stays together.
+Whatever is shared between the points of one image stays together. Where all images share their
+noise, devices are a unit too, and the interval is widened by what they add (`flow.devices`).
 
 **When μ is a number.** μ is a number if the whole 95 % interval lies within the tested levels
 [σ_min, σ_max]. Otherwise the data carry a bound, and the bound is what the other end of the
@@ -28,19 +29,19 @@ interval is widened to the tested levels that enclose it.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
+from flow.devices import Spread, jackknife, widened
+from flow.fit import fit
+
 RESAMPLES = 1000
 """Bootstrap resamples: the error of a 2.5 % point from 1,000 is about 0.08 standard errors."""
 
 _Z95 = float(ndtri(0.975))
-_LOG_K = (np.log(0.1), np.log(60.0))
-_REACH = 3.0  # the search for log μ goes this far beyond the levels, enough to know it is outside
-_MAX_STEP = (1.0, 0.7)
 
 Ratio = tuple[float, float, float]
 """An estimate with the ends of its 95 % interval."""
@@ -60,6 +61,8 @@ class Curve:
     """[images]: the same without noise."""
     seeds: NDArray[np.int64]
     """[L]: how many seeds each point was measured with."""
+    devices: Float | None = None
+    """[D, L]: accuracy of each device, if images share their noise (`flow.devices`); else None."""
 
     @property
     def images(self) -> int:
@@ -70,6 +73,13 @@ class Curve:
     def accuracy(self) -> Float:
         """Accuracy at each level, [L]."""
         return self.correct.mean(axis=1, dtype=np.float64)
+
+    @property
+    def without_each_device(self) -> Float:
+        """Accuracy at each level with each device left out, [D, L]; none of one device, [0, L]."""
+        if self.devices is None or len(self.devices) < 2:
+            return np.empty((0, len(self.levels)))
+        return np.asarray((self.accuracy * self.seeds - self.devices) / (self.seeds - 1))
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ class Midpoint:
     bound: Literal["above", "below"] | None = None
     step: bool = False
     """Fewer than two levels lie within the fall; the interval's ends are tested levels."""
+    devices: int | None = None
+    """How many are behind it, if images share their noise; of one, the interval is its own."""
 
     @property
     def level(self) -> float | None:
@@ -141,63 +153,6 @@ def resample_weights(images: int, resamples: int = RESAMPLES, seed: int = 0) -> 
     return weights
 
 
-def fit(
-    accuracy: Float, trials: Float, clean: Float, levels: Float, guess: float, start: Float
-) -> tuple[Float, Float]:
-    """Fit many curves at once: Fisher scoring with Levenberg's damping, two parameters a row.
-
-    Args:
-        accuracy: [B, L], in [0, 1].
-        trials: binomial trials behind each accuracy, [L].
-        clean: A₀ of each row, [B], above ``guess``.
-        levels: σ, [L], > 0.
-        guess: A_r.
-        start: (log μ, log k) to begin at, [B, 2].
-
-    Returns:
-        (log μ, log k) [B, 2], held within the search range, and the log likelihood [B].
-    """
-    x = np.log(levels)
-    low = np.array([x[0] - _REACH, _LOG_K[0]])
-    high = np.array([x[-1] + _REACH, _LOG_K[1]])
-    drop = (clean - guess)[:, None]
-
-    def model(theta: Float) -> tuple[Float, Float, Float]:
-        share = expit(-np.exp(theta[:, 1:]) * (x - theta[:, :1]))
-        p = np.clip(guess + drop * share, 1e-9, 1 - 1e-9)
-        return share, p, (trials * (accuracy * np.log(p) + (1 - accuracy) * np.log1p(-p))).sum(1)
-
-    theta = np.clip(start, low, high)
-    share, p, likelihood = model(theta)
-    damping = np.full(len(theta), 1e-3)
-    for _ in range(60):
-        slope = drop * share * (1 - share) * np.exp(theta[:, 1:])
-        in_mu, in_k = slope, -slope * (x - theta[:, :1])
-        weight = trials / (p * (1 - p))
-        residual = weight * (accuracy - p)
-        score_mu, score_k = (residual * in_mu).sum(1), (residual * in_k).sum(1)
-        i_mm, i_kk = (weight * in_mu**2).sum(1), (weight * in_k**2).sum(1)
-        i_mk = (weight * in_mu * in_k).sum(1)
-        d_mm, d_kk = i_mm * (1 + damping) + 1e-9, i_kk * (1 + damping) + 1e-9
-        det = d_mm * d_kk - i_mk**2
-        step = np.stack(
-            [(d_kk * score_mu - i_mk * score_k) / det, (d_mm * score_k - i_mk * score_mu) / det], 1
-        )
-        new = np.clip(theta + np.clip(step, np.negative(_MAX_STEP), _MAX_STEP), low, high)
-        new_share, new_p, new_likelihood = model(new)
-        better = new_likelihood >= likelihood
-        moved = np.abs(new - theta).max(axis=1)
-        keep = better[:, None]
-        theta, share, p = (
-            np.where(keep, a, b) for a, b in ((new, theta), (new_share, share), (new_p, p))
-        )
-        likelihood = np.where(better, new_likelihood, likelihood)
-        damping = np.where(better, damping / 5, damping * 8)
-        if np.all((moved < 1e-5) | (damping > 1e8)):
-            break
-    return theta, likelihood
-
-
 def estimate(curve: Curve, guess: float) -> tuple[float, float] | None:
     """Return (μ, k) of the fit alone, without interval; None if the network only guesses.
 
@@ -242,10 +197,19 @@ def percentile_ends(resampled: Float) -> tuple[float, float]:
     return float(lo), float(hi)
 
 
-def bootstrap(
-    curve: Curve, guess: float, weights: NDArray[np.float32]
-) -> tuple[Float, Float] | None:
-    """Fit a curve and its resamples.
+class Fits(NamedTuple):
+    """A curve's fit, and how it varies."""
+
+    best: Float
+    """(log μ, log k), [2]."""
+    resampled: Float
+    """log μ of each resample of the images, [B]."""
+    devices: Spread | None
+    """Of log μ over the devices; None where each image has noise of its own."""
+
+
+def bootstrap(curve: Curve, guess: float, weights: NDArray[np.float32]) -> Fits | None:
+    """Fit a curve, its resamples, and its curves with one device left out.
 
     Args:
         curve: the images of the curve.
@@ -253,24 +217,27 @@ def bootstrap(
         weights: from `resample_weights`, [B, images].
 
     Returns:
-        (log μ, log k) of the curve, [2], and log μ of each resample, [B]; None if the network
-        does not beat guessing without noise (its Wilson interval holds A_r).
+        the fits; None if the network does not beat guessing without noise (its Wilson interval
+        holds A_r).
     """
     n = curve.images
     if wilson(curve.clean.sum(), n)[0] <= guess:
         return None
     best = _best(curve, guess)
+
+    def again(accuracy: Float, right: Float) -> Float:
+        start = np.broadcast_to(best, (len(accuracy), 2))
+        clean = _inside(right, n, guess)
+        return fit(accuracy, _trials(curve), clean, curve.levels, guess, start)[0][:, 0]
+
     rows = np.vstack([curve.correct, curve.clean[None]])
     recount = (weights @ rows.T).astype(np.float64)
-    again, _ = fit(
-        recount[:, :-1] / n,
-        _trials(curve),
-        _inside(recount[:, -1], n, guess),
-        curve.levels,
-        guess,
-        np.broadcast_to(best, (len(weights), 2)),
-    )
-    return best, again[:, 0]
+    resampled = again(recount[:, :-1] / n, recount[:, -1])
+    if curve.devices is None:
+        return Fits(best, resampled, None)
+    without = curve.without_each_device
+    right = np.full(len(without), curve.clean.sum(dtype=np.float64))
+    return Fits(best, resampled, jackknife(again(without, right)))
 
 
 def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0) -> Midpoint:
@@ -287,12 +254,16 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
     )
 
 
-def midpoint_of(curve: Curve, found: tuple[Float, Float] | None) -> Midpoint:
+def midpoint_of(curve: Curve, found: Fits | None) -> Midpoint:
     """Find μ or its bound from what `bootstrap` found."""
+    devices = None if curve.devices is None else len(curve.devices)
     if found is None:
-        return Midpoint(None, 0.0, np.inf, None, "above")
-    (log_mu, log_k), resampled = found
-    lo, hi = (float(np.exp(end)) for end in percentile_ends(resampled))
+        return Midpoint(None, 0.0, np.inf, None, "above", devices=devices)
+    log_mu, log_k = found.best
+    ends = percentile_ends(found.resampled)
+    if found.devices is not None and found.devices.dof:
+        ends = widened((log_mu, log_mu), ends, [found.devices]).ends
+    lo, hi = (float(np.exp(end)) for end in ends)
     first, last = float(curve.levels[0]), float(curve.levels[-1])
     share = expit(-np.exp(log_k) * (np.log(curve.levels) - log_mu))
     step = bool(np.count_nonzero((share > 0.05) & (share < 0.95)) < 2)
@@ -300,9 +271,9 @@ def midpoint_of(curve: Curve, found: tuple[Float, Float] | None) -> Midpoint:
         lo = float(curve.levels[curve.levels <= lo].max(initial=min(lo, first)))
         hi = float(curve.levels[curve.levels >= hi].min(initial=max(hi, last)))
     if lo < first and hi > last:
-        return Midpoint(None, 0.0, np.inf, None, "above")
+        return Midpoint(None, 0.0, np.inf, None, "above", devices=devices)
     if hi > last:
-        return Midpoint(None, min(lo, last), np.inf, None, "above")
+        return Midpoint(None, min(lo, last), np.inf, None, "above", devices=devices)
     if lo < first:
-        return Midpoint(None, 0.0, max(hi, first), None, "below")
-    return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)), step=step)
+        return Midpoint(None, 0.0, max(hi, first), None, "below", devices=devices)
+    return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)), None, step, devices)

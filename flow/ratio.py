@@ -9,7 +9,8 @@ random numbers hardly any.
 **p-values** come from that interval: to each side of the estimate log r is taken as normal, with
 the standard deviation (end − estimate) / 1.96 of that side. So an interval of any other level,
 and a p-value far below the 1/1000 that 1,000 resamples can count, follow from the 95 % one, and a
-p-value of 2.5 % is exactly an end at the margin. With the margin's ends L = log(1 − m) and
+p-value of 2.5 % is exactly an end at the margin. (Where devices are few, Student's distribution
+takes the place of the normal one, in both.) With the margin's ends L = log(1 − m) and
 U = log(1 + m):
 
 - `p_agree`: two one-sided tests (TOST; Schuirmann, J. Pharmacokin. Biopharm. 1987), the larger
@@ -26,11 +27,13 @@ for its claim.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtr
 
+from flow.devices import FEWEST, quantile, widened
 from flow.midpoint import (
     RESAMPLES,
     Curve,
+    Fits,
     Float,
     Ratio,
     bootstrap,
@@ -55,6 +58,10 @@ class LogRatio:
     """Lower end of the 95 % interval of `low`."""
     hi: float
     """Upper end of the 95 % interval of `high`."""
+    dof: float = np.inf
+    """Degrees of freedom of the interval; 0: there is none, as devices are too few."""
+    devices: float = 0.0
+    """Share of the variance that devices add, in [0, 1]; 0 if each image has its own noise."""
 
     @property
     def number(self) -> bool:
@@ -62,34 +69,40 @@ class LogRatio:
         return self.low == self.high
 
     @property
+    def measured(self) -> bool:
+        """Whether it is a number with an interval."""
+        return self.number and self.dof > 0
+
+    @property
     def spread(self) -> float:
         """Standard deviation of the estimate; of a range, of its ends and the range itself."""
-        return (self.hi - self.lo) / (2 * _Z95)
+        return (self.hi - self.lo) / (2 * quantile(0.975, self.dof)) if self.dof else np.inf
 
     def to_json(self) -> list[float] | None:
-        """``[r, lo, hi]``, or None for a range."""
-        return [float(v) for v in np.exp([self.low, self.lo, self.hi])] if self.number else None
+        """``[r, lo, hi]``, or None for a range, or where there is no interval."""
+        return [float(v) for v in np.exp([self.low, self.lo, self.hi])] if self.measured else None
 
     def p_agree(self, margin: float) -> float:
         """Return the p-value of the claim that r lies within ± margin of 1."""
         lower, upper = np.log1p([-margin, margin])
-        return max(
-            _tail(upper - self.high, self.hi - self.high), _tail(self.low - lower, self._below)
-        )
+        return max(self._tail_above(upper - self.high), self._tail_below(self.low - lower))
 
     def p_disagree(self, margin: float) -> float:
         """Return the p-value of the claim that r lies beyond ± margin of 1."""
         lower, upper = np.log1p([-margin, margin])
-        above = _tail(self.low - upper, self._below) + _tail(self.low - lower, self._below)
-        above_end = self.hi - self.high
-        below = _tail(lower - self.high, above_end) + _tail(upper - self.high, above_end)
+        above = self._tail_below(self.low - upper) + self._tail_below(self.low - lower)
+        below = self._tail_above(lower - self.high) + self._tail_above(upper - self.high)
         return min(above, below, 1.0)
 
-    @property
-    def _below(self) -> float:
-        return self.low - self.lo
+    def _tail_above(self, distance: float) -> float:
+        return _tail(distance, self.hi - self.high, self.dof)
+
+    def _tail_below(self, distance: float) -> float:
+        return _tail(distance, self.low - self.lo, self.dof)
 
     def __str__(self) -> str:
+        if self.number and not self.dof:
+            return f"{np.exp(self.low):.3f}, without an interval"
         if self.number:
             return "{:.3f} [{:.3f}, {:.3f}]".format(*np.exp([self.low, self.lo, self.hi]))
         ends = (f"{np.exp(end):.2g}" if abs(end) < _FAR else "" for end in (self.lo, self.hi))
@@ -99,11 +112,14 @@ class LogRatio:
         return f"above {low}" if low else f"below {high}" if high else "not bounded"
 
 
-def _tail(distance: float, half: float) -> float:
-    """Chance of a normal value beyond `distance`, if 97.5 % lie below `half`."""
+def _tail(distance: float, half: float, dof: float) -> float:
+    """Chance of a value beyond `distance`, if 97.5 % lie below `half`; 1 if nothing is known."""
+    if not dof:
+        return 1.0
     if half <= 0:  # no resample differs
         return 0.0 if distance > 0 else 1.0
-    return float(ndtr(-distance / half * _Z95))
+    deviations = -distance / half * quantile(0.975, dof)
+    return float(ndtr(deviations) if np.isinf(dof) else stdtr(dof, deviations))
 
 
 def log_ratio(
@@ -124,15 +140,24 @@ def log_ratio(
     Raises:
         ValueError: the sides have different images.
     """
-    above = _ranges(hardware, software.images, guess, resamples, seed)
-    below = _ranges(software, hardware.images, guess, resamples, seed)
-    if above is None or below is None:
+    if hardware.images != software.images:
+        raise ValueError("a ratio is paired by image: both sides need the same images")
+    weights = resample_weights(hardware.images, resamples, seed)
+    fits = [bootstrap(curve, guess, weights) for curve in (hardware, software)]
+    if fits[0] is None or fits[1] is None:
         return None
+    above, below = _ranges(hardware, fits[0]), _ranges(software, fits[1])
     low = np.maximum(above[0] - below[1], -_FAR)
     high = np.minimum(above[1] - below[0], _FAR)
-    return LogRatio(
-        float(low[0]), float(high[0]), percentile_ends(low[1:])[0], percentile_ends(high[1:])[1]
-    )
+    range_ = float(low[0]), float(high[0])
+    ends = percentile_ends(low[1:])[0], percentile_ends(high[1:])[1]
+    spreads = [found.devices for found in fits if found and found.devices]
+    if not spreads:
+        return LogRatio(*range_, *ends)
+    if min(spread.dof for spread in spreads) < FEWEST - 1:
+        return LogRatio(*range_, -_FAR, _FAR, dof=0.0)
+    wide = widened(range_, ends, spreads)
+    return LogRatio(*range_, *wide.ends, wide.dof, wide.share)
 
 
 def midpoint_ratio(
@@ -156,7 +181,8 @@ def noise_share(
 
     The rest comes from the images: from those that are easier for one side, whatever the draw.
     Two halves of the draws have the images in common, so that the bootstrap variance of the
-    difference of their log r is noise alone: four times that of all draws taken together.
+    difference of their log r is noise alone: four times that of all draws taken together. What
+    devices add is reduced by draws as well.
 
     Args:
         halves: (hardware, software), once with each half of the draws.
@@ -170,23 +196,16 @@ def noise_share(
     """
     weights = resample_weights(halves[0][0].images, resamples, seed)
     fits = [[bootstrap(curve, guess, weights) for curve in half] for half in halves]
-    logs = [[fit[1] for fit in half if fit is not None] for half in fits]
+    logs = [[fit.resampled for fit in half if fit is not None] for half in fits]
     if not whole.spread or any(len(half) < 2 for half in logs):
         return None
     difference = (logs[0][0] - logs[0][1]) - (logs[1][0] - logs[1][1])
-    return float(min(difference.var() / 4 / whole.spread**2, 1.0))
+    return float(min(difference.var() / 4 / whole.spread**2 + whole.devices, 1.0))
 
 
-def _ranges(
-    curve: Curve, images: int, guess: float, resamples: int, seed: int
-) -> tuple[Float, Float] | None:
+def _ranges(curve: Curve, found: Fits) -> tuple[Float, Float]:
     """Lower and upper log μ of a curve, then of each resample, [1 + B] each."""
-    if curve.images != images:
-        raise ValueError("a ratio is paired by image: both sides need the same images")
-    found = bootstrap(curve, guess, resample_weights(images, resamples, seed))
-    if found is None:
-        return None
-    log_mu = np.concatenate([found[0][:1], found[1]])
+    log_mu = np.concatenate([found.best[:1], found.resampled])
     mu = midpoint_of(curve, found)
     if not mu.bound and not mu.step:
         return log_mu, log_mu

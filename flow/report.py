@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from flow.curves import midpoint_of, midpoint_text, sigma_unit
+from flow.curves import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.errors import UserError
 from flow.store import replacing
 from flow.verdict import LEVEL, MARGIN, MOST_TIMES
@@ -166,9 +166,9 @@ def _site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     shown = entry.get("detectable")
     return {
         "site": name,
-        "software": midpoint_text(midpoint_of(entry, "software")),
-        "golden": midpoint_text(midpoint_of(entry, "golden")),
-        "rtl": midpoint_text(midpoint_of(entry, "rtl")),
+        "software": _midpoint(entry, "software"),
+        "golden": _midpoint(entry, "golden"),
+        "rtl": _midpoint(entry, "rtl"),
         "hwdraws": midpoint_text(entry.get("mu_crn")),
         "ratio": _ratio(entry.get("ratio_golden") or entry.get("ratio")),
         "ratio_rtl": _ratio(entry.get("ratio_rtl")),
@@ -186,11 +186,19 @@ def _site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _midpoint(entry: Mapping[str, Any], side: str) -> str:
+    """Write μ of a side, and that it is one device's where another would have another."""
+    text = midpoint_text(midpoint_of(entry, side))
+    return f"{text}, of one device" if one_device(entry, side) else text
+
+
 def need_sentence(entry: Mapping[str, Any]) -> str:
     """Say what would decide a site; empty where it is decided, or images would not do it."""
     need = entry.get("need")
     if not need:
         return ""
+    if need["images"] is None and need["draws"] is not None:
+        return f"{need['draws']:,} draws or more are needed; images alone would not decide."
     if need["images"] is None:
         return f"Not even {MOST_TIMES:g} times the images: the estimate lies at the margin."
     alone = "; draws alone would not decide"

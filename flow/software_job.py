@@ -265,6 +265,7 @@ def _entry(search: Search) -> dict[str, Any]:
         "k_sw": None if found is None else found.k,
         "misfit": search.misfit,
         "step": found is not None and found.step,
+        "devices": None if found is None else found.devices,
         "ended": search.state,
         "images": search.images_used,
         "draws": wanted.draws,

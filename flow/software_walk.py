@@ -17,6 +17,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.adaptive import Search, Wanted
+from flow.devices import by_device, shared_by_images
 from flow.midpoint import Curve
 from flow.models import Levels, Network, evaluate_groups
 from flow.noise import Noise, TorchSampler
@@ -146,8 +147,10 @@ class SoftwareWalk:
     def _noises(self, place: Place) -> dict[str, Noise]:
         if not place.site:
             return {}
-        sites = self.sites if place.site == GLOBAL else [place.site]
-        return dict.fromkeys(sites, self.setting.noise(place.sigma))
+        return dict.fromkeys(self._noisy(place.site), self.setting.noise(place.sigma))
+
+    def _noisy(self, name: str) -> Sequence[str]:
+        return self.sites if name == GLOBAL else [name]
 
     def _point(self, place: Place, labels: Labels) -> Point:
         return Point(
@@ -181,15 +184,20 @@ class SoftwareWalk:
             return (np.concatenate(parts)[: wanted.images] == labels).astype(np.float32)
 
         try:
-            correct = [
-                np.mean([right(Place(name, sigma, d)) for d in range(wanted.draws)], axis=0)
-                for sigma in wanted.levels
-            ]
+            draws = np.array(
+                [
+                    [right(Place(name, sigma, draw)) for sigma in wanted.levels]
+                    for draw in range(wanted.draws)
+                ]
+            )
             clean = right(Place("", 0.0))
         except KeyError:
             return None
+        devices, fixed = None, self.setting.options.get("device") is not None
+        if not fixed and any(shared_by_images(s, self.setting.kind) for s in self._noisy(name)):
+            devices = by_device(draws.mean(axis=2, dtype=np.float64), float(clean.mean()))
         seeds = np.full(len(wanted.levels), wanted.draws)
-        return Curve(np.array(wanted.levels), np.stack(correct), clean, seeds)
+        return Curve(np.array(wanted.levels), draws.mean(axis=0), clean, seeds, devices)
 
     def _known(self, name: str, wanted: Wanted) -> Curve | None:
         """Return what is wanted on as many images as all of it was measured on, if on any."""

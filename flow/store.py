@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flow.devices import by_device, shared_by_images
 from flow.errors import UserError
 from flow.midpoint import Curve, wilson
 from flow.noise import KINDS
@@ -197,11 +198,18 @@ def curve_of(
     def right(p: Point) -> NDArray[np.float32]:
         return p.correct(labels)[:n].astype(np.float32)
 
+    whole, devices = right(clean), None
+    if shared_by_images(site, used[0].kind):
+        rows = [{p.seed: float(right(p).mean()) for p in levels[s]} for s in order]
+        draws = sorted(set.intersection(*(set(row) for row in rows)))
+        accuracy = np.array([[row[draw] for row in rows] for draw in draws])
+        devices = by_device(accuracy.reshape(len(draws), len(rows)), float(whole.mean()))
     return Curve(
         levels=np.array(order),
         correct=np.stack([np.mean([right(p) for p in levels[s]], axis=0) for s in order]),
-        clean=right(clean),
+        clean=whole,
         seeds=np.array([len(levels[s]) for s in order]),
+        devices=devices,
     )
 
 

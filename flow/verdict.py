@@ -33,8 +33,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtri
 
+from flow.devices import quantile
 from flow.ratio import LogRatio
 
 Verdict = Literal["agree", "disagree", "undecided"]
@@ -76,7 +76,8 @@ class Need:
     """What would decide a site, with 80 % chance, if its estimate is the truth."""
 
     images: float | None
-    """How many times as many images; None: not with any number, the estimate is at the margin."""
+    """How many times as many images; None: no number suffices, as the estimate is at the margin or
+    the draws' part of the interval alone is too wide."""
     draws: float | None
     """How many times as many draws on the same images; None: no number of draws suffices."""
 
@@ -136,24 +137,27 @@ def overall(verdicts: Sequence[Verdict]) -> Verdict:
     return "agree" if set(verdicts) == {"agree"} else "undecided"
 
 
-def detectable(spread: float, level: float, margin: float = 0.0) -> float:
+def detectable(
+    spread: float, level: float, margin: float = 0.0, dof: float = float("inf")
+) -> float:
     """Return the smallest difference in μ that would have been shown with 80 % chance.
 
     Args:
         spread: standard deviation of log r.
         level: α of the site's test: that of the walk, divided by its sites.
         margin: what the difference is to be shown to exceed; 0: that there is one.
+        dof: degrees of freedom of the spread.
 
     Returns:
         r − 1 of a ratio above 1, e.g. 0.05 for 5 %.
     """
     sided = level if margin else level / 2
-    return float((1 + margin) * np.exp(_deviations(sided) * spread) - 1)
+    return float((1 + margin) * np.exp(_deviations(sided, dof) * spread) - 1)
 
 
-def detectable_margin(spread: float, level: float) -> float:
+def detectable_margin(spread: float, level: float, dof: float = float("inf")) -> float:
     """Return the smallest margin within which equal sides agree, to 80 % at either end."""
-    return float(np.exp(_deviations(level) * spread) - 1)
+    return float(np.exp(_deviations(level, dof) * spread) - 1)
 
 
 def noise_left(noise: float | None, times: float) -> float:
@@ -173,7 +177,7 @@ def need(
     """Tell what would decide a site, as intervals shrink by 1/√n.
 
     Args:
-        ratio: as it is.
+        ratio: as it is. Images reduce all of its variance but what devices add.
         within: level at which `p_agree` would decide, if the estimate lies within the margin.
         beyond: level at which `p_disagree` would, if it lies beyond.
         margin: m.
@@ -182,23 +186,33 @@ def need(
     Returns:
         None for a ratio that is no number: levels are missing, not images.
     """
-    if not ratio.number:
+    if not ratio.measured:
         return None
     lower, upper = np.log1p([-margin, margin])
     inside = min(upper - ratio.low, ratio.low - lower)
-    wanted = abs(inside) / _deviations(within if inside > 0 else beyond)
-    times = float(ratio.spread / wanted) ** 2 if wanted > 0 else np.inf
-    if times > MOST_TIMES:
-        return Need(None, None)
+    level = within if inside > 0 else beyond
+
+    def times(share: float, dof: float) -> float:
+        """How many times what reduces a share of the variance."""
+        wanted = abs(inside) / _deviations(level, dof)
+        left = float(wanted / ratio.spread) ** 2 - (1 - share)  # of the variance now
+        return share / left if left > 0 else np.inf
+
+    images = times(1 - ratio.devices, ratio.dof)
     share = 1.0 if noise is None else noise
-    left = 1 / times - (1 - share)  # of the variance now; the images' part stays
-    draws = float(share / left) if left > 0 else np.inf
-    return Need(max(times, 1.0), max(draws, 1.0) if draws <= MOST_TIMES else None)
+    draws = times(share, np.inf)
+    for _ in range(8 if np.isfinite(ratio.dof) else 0):  # with devices, their quantiles fall too
+        draws = times(share, ratio.dof * max(draws, 1.0))
+    return Need(_unless_at_margin(images), _unless_at_margin(draws))
 
 
-def _deviations(level: float) -> float:
+def _unless_at_margin(times: float) -> float | None:
+    return max(times, 1.0) if times <= MOST_TIMES else None
+
+
+def _deviations(level: float, dof: float) -> float:
     """Standard deviations from the margin that a one-sided test at `level` finds in 80 %."""
-    return float(ndtri(1 - level) + ndtri(POWER))
+    return quantile(1 - level, dof) + quantile(POWER, dof)
 
 
 def _agreed(judgement: Judgement) -> Judgement:

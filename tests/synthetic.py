@@ -98,3 +98,56 @@ def walk(
         for sigma in levels_around(mu, k) if levels is None else levels:
             add(site, float(sigma), mu, k)
     return points, labels
+
+
+DEVICE_SPREAD = 0.18
+"""Deviation of log μ between devices: at k = 2 one of 0.07 in the accuracy near the midpoint."""
+
+
+def device_walk(
+    devices: int,
+    *,
+    shift: float = 1.0,
+    site: str = "fc0.weight",
+    kind: str = "additive",
+    spread: float = DEVICE_SPREAD,
+    images: int = 300,
+    rtl: int = 0,
+    seed: int = 0,
+) -> tuple[list[Point], NDArray[np.int64]]:
+    """All sides of a walk at one site whose images share their noise, and the labels.
+
+    Args:
+        devices: of each side; software with the hardware's draws has the hardware's.
+        shift: μ of the hardware; that of software is 1.
+        site: the tap.
+        kind: of noise.
+        spread: deviation of log μ between devices.
+        images: of software and golden.
+        rtl: images of the RTL side, of the first device, equal to golden.
+        seed: of everything.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, images)
+    image = rng.standard_normal(images)
+    points: list[Point] = []
+
+    def add(side: str, where: str, sigma: float, draw: int, hit: NDArray) -> None:
+        predictions = np.where(hit, labels, (labels + 1) % CLASSES).astype(np.uint8)
+        points.append(Point(where, kind, sigma, draw, side, predictions))
+        if side == "golden" and rtl and draw == 0:
+            points.append(Point(where, kind, sigma, 0, "rtl", predictions[:rtl], 0))
+
+    clean = ndtr(np.sqrt(0.5) * (image + rng.standard_normal(images))) < CLEAN
+    for side, mu in (("software", 1.0), ("golden", shift)):
+        names = [side] if side == "software" else [side, "software-hwdraws"]
+        add(side, "", 0.0, 0, clean)
+        for draw in range(devices):
+            own = mu * np.exp(spread * rng.standard_normal())
+            # an image is easy or hard for a device as well, and so at every level
+            ease = ndtr(np.sqrt(0.5) * (image + rng.standard_normal(images)))
+            for sigma in levels_around(1.0, 2.0):
+                hit = ease < float(logistic(sigma, own, 2.0, CLEAN, GUESS))
+                for name in names:
+                    add(name, site, float(sigma), draw, hit)
+    return points, labels

@@ -245,5 +245,9 @@ def test_late_sites_of_a_large_network_get_more_draws():
         accelerator = SimpleNamespace(manifest=manifest, sites=sites, weights=["fc0.weight"])
         found = job.Effort.of(job.Settings(), accelerator, 2000).draws
         assert [found[site] for site in (*shapes, "fc0.weight")] == draws
+        for device, devices in ((None, draws[-1]), (5, 1)):  # all images have the device's noise
+            chosen = job.Settings(noise="fixed-pattern", device=device)
+            of_device = job.Effort.of(chosen, accelerator, 2000).draws
+            assert {of_device[site] for site in shapes} == {devices}
         given = job.Effort.of(job.Settings(draws=2), accelerator, 2000).draws
         assert set(given.values()) == {2}

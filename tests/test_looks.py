@@ -18,7 +18,11 @@ LEVELS = [0.25, 0.5, 1.0, 2.0, 4.0]
 
 
 class Made:
-    """Sides whose μ are known; `images_part` is the part of an error that draws share."""
+    """Sides whose μ are known.
+
+    `images_part` is the part of an error that draws share, `spread` the deviation of log μ between
+    devices, 0 for noise that is fresh for each image.
+    """
 
     def __init__(
         self,
@@ -27,8 +31,10 @@ class Made:
         images_part: float = 0.0,
         draws: int = 1,
         rtl: int = 10,
+        spread: float = 0.0,
     ) -> None:
         self.hardware, self.images, self.part = hardware, images, images_part
+        self.spread = spread
         self.labels: NDArray[np.int64] = np.arange(images) % CLASSES
         self.measured: list[tuple[str, Place]] = []
         places = [Place("", 0.0)]
@@ -46,6 +52,8 @@ class Made:
         for place in places:
             self.measured.append((side, place))
             mu = self.hardware[place.site] if place.site and side == "golden" else 1.0
+            device = np.random.default_rng([len(side), place.draw, 9]).standard_normal()
+            mu *= np.exp(self.spread * device)
             accuracy = float(logistic(place.sigma, mu, 2.0, CLEAN, GUESS)) if place.site else CLEAN
             # the same noise at every level of a draw, as in a walk; without noise, sides are equal
             where = [len(side), *place.site.encode()] if place.site else [0]
@@ -56,7 +64,7 @@ class Made:
             shared = np.random.default_rng([*where, 7]).uniform(size=self.images) < self.part
             right = np.where(shared, fixed, own) < accuracy
             labels = np.where(right, self.labels, (self.labels + 1) % CLASSES).astype(np.uint8)
-            kind = "additive"
+            kind = "fixed-pattern" if self.spread else "additive"
             found.append(Point(place.site, kind, place.sigma, place.draw, side, labels))
         return found
 
@@ -131,3 +139,24 @@ def test_no_draws_where_the_hardware_is_not_known() -> None:
             ]
         _, check, spent = made.look()
         assert not spent.draws and check.verdict == ("disagree" if rtl else "undecided")
+
+
+def test_devices_are_drawn_until_they_decide() -> None:
+    """From one device, of which nothing follows, to as many as it takes."""
+    made = Made({"easy": 1.0}, images=1000, spread=0.1)
+    _, check, spent = made.look()
+    assert check.sites[0].verdict == "agree" and check.sites[0].figures.devices in (16, 64)
+    assert spent.looks > 2 and spent.ended == "every site is decided"
+
+
+def test_a_fixed_device_is_not_drawn_again() -> None:
+    made = Made({"easy": 1.0}, images=600, spread=0.1)
+    again = [
+        Point(p.site, p.kind, p.sigma, 1, p.side, p.predictions)
+        for p in made.points
+        if p.site and p.side != "rtl"
+    ]
+    made.points += again
+    _, check, spent = made.look()
+    assert not made.measured and "would not decide" in spent.ended
+    assert check.verdict == "undecided" and "it is fixed" in check.sites[0].reason

@@ -81,6 +81,9 @@ def test_clean_part_shared_by_sites_gives_the_bits_of_whole_forwards():
 class Classifier:
     """Right with the probability of a logistic of known μ; an image's difficulty is its own."""
 
+    spread = 0.0
+    """Deviation of log μ between noise draws."""
+
     def __init__(self, truth: dict[str, tuple[float, float]], labels, seed: int) -> None:
         self.truth, self.labels, self.seed, self.calls = truth, labels, seed, []
         self.difficulty = np.random.default_rng(seed).standard_normal(len(labels))
@@ -93,7 +96,9 @@ class Classifier:
         for place in noises:
             share = CLEAN
             if place.site:
-                share = float(logistic(place.sigma, *self.truth[place.site], CLEAN, GUESS))
+                mu, k = self.truth[place.site]
+                mu *= np.exp(self.spread * np.random.default_rng(place.draw).standard_normal())
+                share = float(logistic(place.sigma, mu, k, CLEAN, GUESS))
             key = [self.seed, block, place.draw, derive_seed(place.site, place.sigma)]
             noise = np.random.default_rng(key).standard_normal(len(labels))
             hit = np.sqrt(0.5) * (difficulty + noise) < ndtri(share)
@@ -122,6 +127,23 @@ def searches(walk: SoftwareWalk, truth, **changes) -> dict[str, Search]:
         "guess": GUESS, "images": [1000, 2000, 3000], "draws": 2, "precision": 0.05,
     } | changes  # fmt: skip
     return {site: Search(**options) for site in truth}
+
+
+@pytest.mark.parametrize("kind", ["additive", "fixed-pattern"])
+def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
+    """One device is precise about itself alone: where images share their noise, more are drawn."""
+    truth = {"a": (1.0, 2.0)}
+    walk = made(truth, tmp_path)
+    walk.setting, walk.measure.spread = Setting(kind), 0.15
+    (search,) = (found := searches(walk, truth, draws=12, precision=0.12)).values()
+    walk.run(found, lambda ended: None)
+    assert search.state == "precise"
+    if kind == "additive":
+        assert search.wanted.draws == 1 and search.midpoint.devices is None
+    else:
+        assert search.wanted.draws == search.midpoint.devices > 4
+        assert search.midpoint.lo < 1 < search.midpoint.hi
+        assert search.images_used == 1000  # it is not images that were missing
 
 
 def test_known_midpoints_are_recovered_however_far_from_the_hint(tmp_path):
