@@ -3,6 +3,7 @@
 L0: FINN's own execution, and the Brevitas network. L1: the simulated RTL, bit for bit.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -96,7 +97,7 @@ def against_brevitas(
 
 
 def differing_images(
-    golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: RtlPoint
+    golden: GoldenModel, stream: Tensor, noise: Mapping[str, TapSettings], rtl: RtlPoint
 ) -> npt.NDArray[np.bool_]:
     """Return which images differ in label, in a score, or in the digest of a tap's stream.
 

@@ -15,6 +15,7 @@ from flow import (
     checks,
     curves,
     data,
+    divergence,
     looks,
     models,
     report,
@@ -273,6 +274,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         tell("build simulator", 1, 1)
     with clock.stage("rtl"):
         rtl, speed = _rtl_side(effort, settings.jobs, walk, places, folder, tell)
+    located = _first_divergence(effort.hw_images, walk, rtl, folder, settings)
     with clock.stage("further"):
         stages = _staged("further draws", tell)
         measured, checked, spent = looks.look_on(
@@ -285,6 +287,7 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         "command": command,
         "seconds": clock.seconds,
         "report": str(folder / "report.html"),
+        "divergence": located.to_json() if located else None,
     }
     table = store.curve_table(measured, walk.labels)
     store.write_curves(folder / "curves.parquet", table)
@@ -361,6 +364,27 @@ def _staged(stage: str, tell: Report) -> Callable[[str], None]:
         count += 1
 
     return begin
+
+
+def _first_divergence(
+    images: int, walk: Walk, rtl: list[Point], folder: Path, settings: Settings
+) -> divergence.Localisation | None:
+    """Find out where RTL and golden part, at the first point at which they do."""
+    wrong = next((point for point in rtl if point.bit_mismatches), None)
+    workdir = folder / "divergence"
+    if wrong is None:
+        # what an earlier run left says nothing about this one
+        shutil.rmtree(workdir, ignore_errors=True)
+        return None
+    place = Place(wrong.site, wrong.sigma)
+    try:
+        found = divergence.localise_point(walk, place, images, workdir, root=settings.build / "sim")
+    except RuntimeError:
+        # the run's results are worth more than knowing the place
+        log.exception("the first divergence could not be localised")
+        return None
+    log.error("first divergence: %s%s", found, f"\nopen: {found.command}" if found.command else "")
+    return found
 
 
 def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:

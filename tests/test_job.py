@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from flow import job, simulate, store
+from flow.divergence import Localisation
 from flow.errors import UserError
 from flow.points import Place, Setting
 from flow.walk import Walk
@@ -48,6 +50,7 @@ def folder(build, summary):
 def test_summary_has_what_the_design_lists(summary, folder):
     assert summary == json.loads((folder / "summary.json").read_text())
     assert list(summary["sites"]) == ["fc0.acc", "fc1.acc", "fc2.acc", "fc3.acc"]
+    assert summary["divergence"] is None
     assert summary["rtl"]["bit_mismatches"] == 0 and summary["rtl"]["scope"] == "full"
     assert summary["rtl"]["images"] == 20 * (4 * 9 + 1)
     assert summary["checks"]["L0"]["mismatches"] == 0
@@ -156,13 +159,19 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
                 result.scores[0, 0] += 1
         return results, seconds
 
+    def located(walk, place, images, workdir, **options):
+        return Localisation(f"{images} images of {place.site}", None, "a point")
+
     monkeypatch.setattr("flow.simulate.simulate", wrong)
+    monkeypatch.setattr("flow.divergence.localise_point", located)
     found = job.walk_hw(job.Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
     assert found["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["mu_hw"] is None
     assert found["sites"]["fc1.acc"]["bit_mismatches"] == 0
     assert found["rtl"]["bit_mismatches"] == 9
+    assert found["divergence"]["rerun"] == "20 images of fc2.acc"
+    assert found["divergence"]["sentence"][1:] in Path(found["report"]).read_text()
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.15, "disagree"), (1.0, "agree")])

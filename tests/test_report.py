@@ -12,6 +12,7 @@ from synthetic import walk
 
 from flow.crosscheck import cross_check
 from flow.curves import midpoint_text, plot_curves, write_curves
+from flow.divergence import Divergence, Localisation
 from flow.errors import UserError
 from flow.midpoint import logistic, wilson
 from flow.report import SIDES, definition, need_sentence, verdict_sentence, write_report
@@ -261,6 +262,29 @@ def test_mismatches_are_told() -> None:
     assert said.startswith("Disagree: the sides differ at conv1.acc") and "in 3 of 1,920" in said
     texts = [text.get_text() for text in plot_curves(summary, curves).axes[1].texts]
     assert "RTL ≠ golden on 3 images" in texts
+
+
+def test_the_first_divergence_is_shown_only_where_there_is_one(tmp_path: Path) -> None:
+    summary, curves = results(1)
+    for nothing in (summary, summary | {"divergence": None}):
+        assert "First divergence" not in html_of(tmp_path, nothing, curves)
+    found = Divergence(
+        "the tap at conv1.acc", "NoiseTap_rtl_3", "NoiseTap_rtl_3_out0", 17, (4, 5), 3, -3072, 21,
+        8, 1234, Path("run/window.fst"),
+    )  # fmt: skip
+    located = Localisation("image 17 by itself", found, "additive noise of σ 2 at conv1.acc")
+    html = html_of(tmp_path, summary | {"divergence": located.to_json()}, curves)
+    assert (
+        "Additive noise of σ 2 at conv1.acc: image 17, the tap at conv1.acc (NoiseTap_rtl_3), "
+        "pixel (row 4, column 5), channel 3: RTL -3,072, golden 21, in LSB / 2^8; seen on "
+        "simulating image 17 by itself."
+    ) in html
+    assert "<code>gtkwave run/window.fst</code><br>at 1,234 ns" in html
+    assert "row 4, column 5" in html and "NoiseTap_rtl_3_out0_data" in html
+    lost = Localisation("images 0 to 9", None)
+    html = html_of(tmp_path, summary | {"divergence": lost.to_json()}, curves)
+    assert "The mismatch did not show again on simulating images 0 to 9." in html
+    assert "gtkwave" not in html
 
 
 def test_missing_picture_is_the_users_error(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from flow.checks import differing_images
 from flow.compile import Accelerator, compile_network
 from flow.compile.weights import clean_weights, specialised, write_memories
 from flow.errors import UserError
-from flow.fixed_point import TapSettings
 from flow.golden import Record
 from flow.hardware_sampler import HardwareSampler
 from flow.models import Network, evaluate
@@ -21,6 +20,7 @@ from flow.models.quant import identity
 from flow.noise import Noise, NoiseTap
 from flow.points import Place
 from flow.store import Store
+from flow.tap_settings import TapSettings
 from flow.walk import Walk
 from flow.weight_noise import KINDS, WeightSampler, WeightSite, program, settings_of
 

@@ -1,0 +1,298 @@
+"""Where the RTL first differs from the golden model: layer, pixel and channel, and a waveform.
+
+The images of a walk are compared by labels, scores and digests. On a mismatch the first image that
+differs is simulated again, in a binary that writes down the beats of every stream that the golden
+model has too. The first of these to differ, in the order of the data, names the node. Noise
+is a pure function of the image's number, so the image is first run by itself. If it then agrees,
+images before it matter: all those from the first one on are run.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qonnx.core.datatype import DataType
+from torch import Tensor
+
+from flow import simulate
+from flow.checks import differing_images
+from flow.compile import Accelerator
+from flow.compile.stitch import TOP
+from flow.golden import GoldenModel, Record
+from flow.golden_layers import Tap
+from flow.points import Place
+from flow.rtl_nodes import matching_nodes, place
+from flow.simulate import RtlPoint
+from flow.tap_settings import TapSettings
+from flow.walk import Walk
+from sim import runner
+from sim.accelerator_bench import CLOCK_NS
+from sim.streams import unpack
+
+CLOCKS_BEFORE, CLOCKS_AFTER = 200, 50
+"""The waveform's window around the clock edge that takes the beat."""
+WAVEFORM = "window.fst"
+
+_OBSERVERS = [
+    Path(runner.__file__).with_name(name) for name in ("stream_recorder.sv", "wave_window.sv")
+]
+_INSTANCE = f"bench.u_{TOP}"
+"""What the waveform holds: every stream of the accelerator, and its ports."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first value of an image in which RTL and golden differ."""
+
+    place: str
+    """In the network, by the sites next to the node."""
+    node: str
+    """Instance ``u_<node>`` of the top."""
+    stream: str
+    """What the node gives: ``<stream>_valid``, ``_ready`` and ``_data`` in the top."""
+    image: int
+    pixel: tuple[int, int] | None
+    """Row and column; None where a layer has no pixels."""
+    channel: int
+    rtl: int | None
+    """As the stream's integer; None where its beat did not come."""
+    golden: int
+    fraction_bits: int
+    """Of both values."""
+    time_ns: int | None = None
+    """When the beat is taken."""
+    waveform: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``summary.json``."""
+        return asdict(self) | {"waveform": str(self.waveform) if self.waveform else None}
+
+    def __str__(self) -> str:
+        """Name it in one line."""
+        pixel = "" if self.pixel is None else "pixel (row {}, column {}), ".format(*self.pixel)
+        rtl = "no value" if self.rtl is None else f"{self.rtl:,}"
+        unit = f", in LSB / 2^{self.fraction_bits}" if self.fraction_bits else ""
+        return (
+            f"image {self.image}, {self.place} ({self.node}), {pixel}channel {self.channel}: "
+            f"RTL {rtl}, golden {self.golden:,}{unit}"
+        )
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """What was found out about the first image that differs."""
+
+    rerun: str
+    """What was simulated again."""
+    divergence: Divergence | None
+    """None when the mismatch did not show again."""
+    point: str = ""
+    """Of a walk: noise, level and site."""
+
+    @property
+    def command(self) -> str | None:
+        """What opens the waveform."""
+        found = self.divergence
+        return f"gtkwave {found.waveform}" if found and found.waveform else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``summary.json``."""
+        return {
+            "point": self.point,
+            "rerun": self.rerun,
+            "sentence": str(self),
+            "divergence": self.divergence.to_json() if self.divergence else None,
+            "command": self.command,
+        }
+
+    def __str__(self) -> str:
+        """Say it in a sentence or two."""
+        point = f"{self.point}: " if self.point else ""
+        if self.divergence is not None:
+            return f"{point}{self.divergence}; seen on simulating {self.rerun}."
+        return (
+            f"{point}the mismatch did not show again on simulating {self.rerun}. So it depends on "
+            "more than these images: on what was simulated before them, or on when settings were "
+            "taken."
+        )
+
+
+def localise(
+    accelerator: Accelerator,
+    golden: GoldenModel,
+    stream: Tensor,
+    noise: Mapping[str, TapSettings],
+    rtl: RtlPoint,
+    workdir: Path,
+    *,
+    data: Path | None = None,
+    first_image: int = 0,
+    **options: Any,
+) -> Localisation | None:
+    """Find the first value that differs in the first image that does, and record a waveform of it.
+
+    Args:
+        accelerator: what was simulated.
+        golden: the model it must equal.
+        stream: integers [images, elements].
+        noise: settings by site.
+        rtl: what the RTL gave.
+        workdir: takes the simulator's files, and ``WAVEFORM``.
+        data: the weights and thresholds, when not the accelerator's own.
+        first_image: what the first of these images is called.
+        options: of the simulator's build, as ``sim.runner.build`` takes them.
+
+    Returns:
+        None if no image differs.
+
+    Raises:
+        RuntimeError: the simulator failed.
+    """
+    differing = np.flatnonzero(differing_images(golden, stream, noise, rtl))
+    if not len(differing):
+        return None
+    image = int(differing[0])
+    number = first_image + image
+    workdir.mkdir(parents=True, exist_ok=True)
+    simulation = build_recorder(accelerator, golden, workdir, **options)
+    record = Record([layer.output for layer in golden.layers])
+    golden.run(stream[image : image + 1], _later(noise, image), record=record)
+    rerun = f"image {number} by itself"
+    for start in dict.fromkeys((image, 0)):
+        if start != image:
+            rerun += f", then images {first_image} to {number} in a row"
+        images, settings = stream[start : image + 1], _later(noise, start)
+        simulate.start_job(accelerator, images, [settings], workdir, data=data)
+        simulation.run(
+            "sim.accelerator_bench", workdir=workdir, plusargs={"record_image": image - start}
+        )
+        found = _first_difference(golden, matching_nodes(accelerator, golden), record, workdir)
+        if found is not None:
+            if found.time_ns is not None:
+                _record_waveform(simulation, found.time_ns, workdir)
+                found = replace(found, waveform=workdir / WAVEFORM)
+            return Localisation(rerun, replace(found, image=number))
+    return Localisation(rerun, None)
+
+
+def localise_point(
+    walk: Walk, place: Place, images: int, workdir: Path, **options: Any
+) -> Localisation:
+    """Simulate a point of a walk again, all by itself, and find its first difference.
+
+    Args:
+        walk: the walk, with its simulator.
+        place: the point.
+        images: the first so many images.
+        workdir: takes the simulator's files, and ``WAVEFORM``.
+        options: as for ``localise``.
+
+    Raises:
+        RuntimeError: the simulator failed.
+    """
+    point = "without noise"
+    if place.site:
+        point = f"{walk.setting.kind} noise of σ {place.sigma:.4g} at {place.site}"
+    assert walk.simulation is not None
+    for first in range(0, images, simulate.MAX_IMAGES):
+        stream = walk.stream[first : min(first + simulate.MAX_IMAGES, images)]
+        noise = walk.settings(place, first)
+        (rtl,), _ = simulate.simulate(walk.accelerator, walk.simulation, stream, [noise], workdir)
+        found = localise(
+            walk.accelerator, walk.golden, stream, noise, rtl, workdir, first_image=first, **options
+        )
+        if found is not None:
+            return replace(found, point=point)
+    return Localisation(f"the point's {images:,} images without the points before it", None, point)
+
+
+def _later(noise: Mapping[str, TapSettings], images: int) -> dict[str, TapSettings]:
+    """Return settings that begin so many images later."""
+    return {
+        site: replace(settings, image_base=settings.image_base + images)
+        for site, settings in noise.items()
+    }
+
+
+def build_recorder(
+    accelerator: Accelerator, golden: GoldenModel, workdir: Path, **options: Any
+) -> runner.Simulation:
+    """Compile the accelerator with a recorder, of the layer's number, on each stream of golden's.
+
+    Args:
+        accelerator: what to simulate.
+        golden: its golden model.
+        workdir: takes the recorders' HDL.
+        options: as ``sim.runner.build`` takes them.
+    """
+    nodes = matching_nodes(accelerator, golden)
+    lines = ["// Generated: observers of one accelerator."]
+    for number, layer in enumerate(golden.layers):
+        node = nodes[layer.name]
+        (stream,), beats = node["outputs"], math.prod(node["folded_output"][:-1])
+        lines += [
+            f"bind {TOP} stream_recorder #(.NUMBER({number}), .BITS($bits({stream}_data)),",
+            f"    .BEATS({beats})) u_recorder_{number} (.clk(ap_clk), .rst_n(ap_rst_n),",
+            f"    .valid({stream}_valid), .ready({stream}_ready), .data({stream}_data));",
+        ]
+    lines += [f"bind {TOP} wave_window u_wave_window (.clk(ap_clk), .rst_n(ap_rst_n));", ""]
+    observers = workdir / "observers.sv"
+    observers.write_text("\n".join(lines))
+    return simulate.build(accelerator, [*_OBSERVERS, observers], traced=[_INSTANCE], **options)
+
+
+def _first_difference(
+    golden: GoldenModel, nodes: Mapping[str, Mapping[str, Any]], record: Record, workdir: Path
+) -> Divergence | None:
+    """Compare the recorded beats of one image with golden's streams, in the order of the data."""
+    for number, layer in enumerate(golden.layers):
+        node, expected = nodes[layer.name], record.streams[layer.output][0].numpy()
+        words = (workdir / f"beats_{number}.txt").read_text().split()
+        times, got = words[::2], _values(words[1::2], node)
+        flat = expected.astype(np.int64).ravel()
+        equal = np.zeros(flat.shape, dtype=bool)
+        equal[: len(got)] = got[: len(flat)] == flat[: len(got)]
+        if equal.all():
+            continue
+        first = int(equal.argmin())
+        came = first < len(got)
+        *pixel, channel = (int(i) for i in np.unravel_index(first, expected.shape))
+        fraction = layer.format.frac if isinstance(layer, Tap) and not layer.format.rounds else 0
+        return Divergence(
+            place=place(golden.layers, layer),
+            node=node["name"],
+            stream=node["outputs"][0],
+            image=0,
+            pixel=(pixel[0], pixel[1]) if pixel else None,
+            channel=channel,
+            rtl=int(got[first]) if came else None,
+            golden=int(flat[first]),
+            fraction_bits=fraction,
+            time_ns=int(times[first // node["folded_output"][-1]]) if came else None,
+        )
+    return None
+
+
+def _values(beats: Sequence[str], node: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+    """Read a node's output, int64 [elements], out of its beats in hexadecimal."""
+    datatype, lanes = DataType[node["output_type"]], node["folded_output"][-1]
+    bipolar = datatype == DataType["BIPOLAR"]
+    signed = datatype.signed() and not bipolar
+    rows = [unpack(int(beat, 16), lanes, datatype.bitwidth(), signed) for beat in beats]
+    values = np.array(rows, dtype=np.int64).ravel()
+    # a bit that is 0 means −1 where the stream is bipolar
+    return 2 * values - 1 if bipolar else values
+
+
+def _record_waveform(simulation: runner.Simulation, time_ns: int, workdir: Path) -> None:
+    """Run what was run last once more, and record the clocks around a time."""
+    simulation.run(
+        "sim.window_bench",
+        workdir=workdir,
+        env={"WINDOW_END_NS": str(time_ns + CLOCKS_AFTER * CLOCK_NS)},
+        plusargs={"wave_from": max(0, time_ns - CLOCKS_BEFORE * CLOCK_NS)},
+    )

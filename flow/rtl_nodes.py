@@ -1,0 +1,100 @@
+"""Which node of the RTL computes which layer of the golden model, and where in the network."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flow.compile import Accelerator
+from flow.compile.folding_cost import kind
+from flow.golden import GoldenModel
+from flow.golden_layers import Layer, Tap
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A node of either graph."""
+
+    name: str
+    kind: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    site: str
+    """Of a tap; empty for the others."""
+
+
+def matching_nodes(accelerator: Accelerator, golden: GoldenModel) -> dict[str, dict[str, Any]]:
+    """Return the manifest's entry of the node behind each golden layer, by the layer's name.
+
+    Folding inserts nodes, orders branches anew and renames all but the sites. So a node is known
+    by its kind, the taps it is reached from, those it reaches, and its place among such nodes.
+
+    Raises:
+        RuntimeError: the RTL has no such node.
+    """
+    entries = {entry["name"]: entry for entry in accelerator.manifest["nodes"]}
+    sites = {site.node: name for name, site in accelerator.sites.items()}
+    layers = _identities(
+        _Step(
+            layer.name,
+            layer.name.rpartition("_")[0],
+            layer.inputs,
+            [layer.output],
+            layer.site if isinstance(layer, Tap) else "",
+        )
+        for layer in golden.layers
+    )
+    nodes = _identities(
+        _Step(name, kind(entry), entry["inputs"], entry["outputs"], sites.get(name, ""))
+        for name, entry in entries.items()
+    )
+    unknown = [name for identity, name in layers.items() if identity not in nodes]
+    if unknown:
+        raise RuntimeError(f"no node of the RTL is known to compute {', '.join(unknown)}")
+    return {name: entries[nodes[identity]] for identity, name in layers.items()}
+
+
+def _identities(nodes: Iterable[_Step]) -> dict[tuple, str]:
+    """Return names by what nodes are known by; the nodes come in an order of the data."""
+    steps = list(nodes)
+    # the sites that each stream has passed, and those that it will pass
+    passed: dict[str, frozenset[str]] = {}
+    ahead: dict[str, frozenset[str]] = {}
+    reached: dict[str, frozenset[str]] = {}
+    for step in steps:
+        sites = _NOTHING.union({step.site}, *(passed.get(name, _NOTHING) for name in step.inputs))
+        passed |= dict.fromkeys(step.outputs, sites)
+    for step in reversed(steps):
+        reached[step.name] = _NOTHING.union(*(ahead.get(name, _NOTHING) for name in step.outputs))
+        for name in step.inputs:
+            ahead[name] = ahead.get(name, _NOTHING).union(reached[step.name], {step.site})
+    names: dict[tuple, str] = {}
+    for step in steps:
+        known = (step.kind, passed[step.outputs[0]], reached[step.name])
+        names[*known, sum(other[:-1] == known for other in names)] = step.name
+    return names
+
+
+def place(layers: Sequence[Layer], layer: Layer) -> str:
+    """Say where in the network a layer lies, by the sites next to it.
+
+    Args:
+        layers: of the golden model.
+        layer: one of them.
+    """
+    if isinstance(layer, Tap):
+        return f"the tap at {layer.site}"
+    if layer.name.startswith("MVAU"):
+        behind = [one.site for one in layers if isinstance(one, Tap) and layer.output in one.inputs]
+        if behind:
+            return f"the matrix-vector unit of {behind[0]}"
+    giving = {one.output: one for one in layers}
+    streams, sites = list(layer.inputs), list[str]()
+    while streams:
+        source = giving.get(streams.pop(0))
+        if isinstance(source, Tap):
+            sites.append(source.site)
+        elif source is not None:
+            streams += source.inputs
+    return f"behind {' and '.join(dict.fromkeys(sites))}" if sites else "the input"
