@@ -1,7 +1,8 @@
 # Thin: every target is one command of the Python package, or sets up what it needs.
 # Variables of the jobs: MODEL DATASET NOISE (ORDER RATIO EXECUTIONS DEVICE GAIN_RATE SIGMA_RATE
 #   SAMPLES: of the noise) LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU BUDGET
-#   and one of FOLDING (a FINN folding file), FPS and CYCLES
+#   and one of FOLDING (a FINN folding file), FPS and CYCLES; ABLATION=1 asks walk-hw at which step
+#   from software to RTL the sides differ
 
 PYTHON ?= python3
 VENV   := .venv
@@ -39,7 +40,8 @@ $(READY): pyproject.toml .constraints.txt flow/host_tools.sh
 	@touch $@
 
 walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and compare
-	$(BIN)/noisewalk walk-hw --model '$(MODEL)' $(JOB)
+	$(BIN)/noisewalk walk-hw --model '$(MODEL)' $(JOB) \
+	  $(if $(ABLATION),--ablation)
 
 train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	$(BIN)/noisewalk train --model '$(MODEL)' $(call option,DATASET,dataset) \

@@ -75,6 +75,7 @@ def cli(verbose: bool) -> None:
     show_default=True,
     help="Minutes for further draws where the verdict is undecided; 0: none.",
 )
+@click.option("--ablation", is_flag=True, help="At which step from software to RTL μ moves.")
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
 def walk_hw(jobs: int | None, **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.
@@ -417,6 +418,8 @@ def _print_summary(summary: dict[str, Any], root: Path) -> None:
             entry["verdict"],
         )
     console.print(table)
+    if summary["ablation"]:
+        _print_ablation(summary["ablation"])
     l0, rtl = summary["checks"]["L0"], summary["rtl"]
     console.print(
         f"L0: golden = FINN on {l0['tensors']} tensors of {l0['images']} images, "
@@ -433,6 +436,22 @@ def _print_summary(summary: dict[str, Any], root: Path) -> None:
     console.print(f"verdict: {summary['verdict']}", highlight=False)
     total = summary["seconds"]["total"]
     console.print(f"{total:.0f} s; report: {summary['report']}", highlight=False, soft_wrap=True)
+
+
+def _print_ablation(ablation: dict[str, Any]) -> None:
+    table = Table(title="from software to RTL, one step at a time")
+    for name in ("site", "step", "μ before", "μ after", "after / before", "moved"):
+        table.add_column(name, justify="right" if "/" in name or "μ" in name else "left")
+    for site, entry in ablation.items():
+        for step in entry["steps"]:
+            mu = (_interval(step[name]) for name in ("mu_before", "mu_after"))
+            ratio = (
+                "–" if step["ratio"] is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step["ratio"])
+            )
+            table.add_row(site, step["step"], *mu, ratio, "yes" if step["moved"] else "no")
+    console.print(table)
+    for site, entry in ablation.items():
+        console.print(f"{site}: {entry['sentence']}", highlight=False)
 
 
 def _print_executions(found: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flow import (
+    ablation,
     checkpoint,
     checks,
     curves,
@@ -26,6 +27,7 @@ from flow import (
 from flow.checkpoint import Metadata
 from flow.compile import Accelerator, compile_network
 from flow.compile.folding_target import Target, read
+from flow.crosscheck import CrossCheck
 from flow.devices import shared_by_images
 from flow.errors import UserError
 from flow.levels import SEARCH_REACH, choose_levels, parse_levels
@@ -84,6 +86,8 @@ class Settings(NoiseChoice):
     """A FINN folding file; the folding's default when empty."""
     budget: float = 10.0
     """Minutes for further noise draws at sites that are undecided; 0: none."""
+    ablation: bool = False
+    """Whether to go from software to RTL step by step at every site; else where they differ."""
     mvu: str = "lut"
     """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
     build: Path = field(default_factory=lambda: Path("build"))
@@ -280,8 +284,12 @@ def walk_hw(settings: Settings, tell: Report, command: str = "") -> dict[str, An
         measured, checked, spent = looks.look_on(
             walk, measured + rtl, network.classes, settings.budget, stages
         )
+    with clock.stage("ablation"):
+        steps = _ablation(settings, walk, places, measured, checked, tell)
+        measured += steps.points
     clock.seconds["total"] = round(time.monotonic() - started, 2)
     result = summary.summarise(walk, measured, checked, spent, level_zero, speed) | {
+        "ablation": steps.to_json(),
         "training_noise": metadata.noise,
         "checkpoint": opened.checkpoint.name,
         "command": command,
@@ -351,6 +359,20 @@ def _rtl_side(
     if not any(point.bit_mismatches for point in rtl):
         shutil.rmtree(workdir, ignore_errors=True)
     return rtl, speed
+
+
+def _ablation(
+    settings: Settings,
+    walk: Walk,
+    places: list[Place],
+    measured: list[Point],
+    checked: CrossCheck,
+    tell: Report,
+) -> ablation.Ablation:
+    sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
+    count = sum(place.site in sites and place.site in walk.taps for place in places)
+    done = _counted("ablation", 2 * count, tell) if count else lambda _: None
+    return ablation.ablate(walk, sites, places, measured, done)
 
 
 def _staged(stage: str, tell: Report) -> Callable[[str], None]:

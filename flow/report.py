@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from flow.ablation import STEPS
 from flow.curves import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.errors import UserError
 from flow.store import replacing
@@ -18,6 +19,8 @@ SIDES = {
     "golden": "golden (integer model, not simulated)",
     "rtl": "RTL (simulated)",
     "software-hwdraws": "software (Brevitas), hardware's draws",
+    "integer": "integer model, float noise",
+    "integer-hwdraws": "integer model, float noise, hardware's draws",
 }
 """What the report calls each side, always in full."""
 
@@ -52,6 +55,8 @@ def write_report(
         power=power_sentence(summary),
         further=further_sentence(summary),
         differences=_difference_rows(summary),
+        steps=_step_rows(summary),
+        sentences=[(s, entry["sentence"]) for s, entry in summary.get("ablation", {}).items()],
         unit=sigma_unit(summary),
         image=base64.b64encode(image).decode(),
         rows=[_site_row(name, entry) for name, entry in summary["sites"].items()],
@@ -228,6 +233,21 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
                 values = {"site": site, "side": side, "hardware": one[side]}
                 rows.append({**one, **values})
     return sorted(rows, key=lambda row: (row["site"], row["sigma"], row["side"]))
+
+
+def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every step of `flow.ablation`, by site."""
+    sides = {name: (SIDES[before], SIDES[after]) for name, before, after in STEPS}
+    margin = f"{summary.get('margin', MARGIN) * 100:g} %"
+    rows = []
+    for site, entry in summary.get("ablation", {}).items():
+        for one in entry["steps"]:
+            before, after = sides[one["step"]]
+            moves = f"yes, beyond ± {margin}" if one["beyond"] else "yes" if one["moved"] else "no"
+            values = {"site": site, "before": before, "after": after, "moves": moves}
+            told = {name: midpoint_text(one[name]) for name in ("mu_before", "mu_after")}
+            rows.append({**one, **values, **told, "ratio": _ratio(one["ratio"])})
+    return rows
 
 
 def _point_rows(curves: pd.DataFrame) -> list[dict[str, Any]]:

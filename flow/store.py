@@ -29,7 +29,13 @@ from flow.noise import KINDS
 
 log = logging.getLogger(__name__)
 
-SIDES = ("software", "golden", "rtl", "software-hwdraws")
+SIDES = ("software", "golden", "rtl", "software-hwdraws", "integer", "integer-hwdraws")
+_SAME_WITHOUT_NOISE = {
+    "software-hwdraws": "software",
+    "integer": "golden",
+    "integer-hwdraws": "golden",
+}
+"""Sides that differ from another in their noise alone, and that one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,8 @@ class Point:
     seed: int
     """Noise seed."""
     side: str
-    """One of `SIDES`; ``software-hwdraws`` is software with the hardware's Gaussian draws."""
+    """One of `SIDES`; ``integer`` is golden with float noise in place of fixed-point noise, and
+    ``…-hwdraws`` a side of float noise with the hardware's Gaussian draws."""
     predictions: NDArray[np.uint8]
     """Predicted class, uint8 [images]."""
     bit_mismatches: int | None = None
@@ -177,8 +184,8 @@ def curve_of(
         points: of one run and kind.
         labels: int64 [at least as many as any point's images].
         site: the tap.
-        side: one of `SIDES`. Software with the hardware's draws has the accuracy of
-            software without noise.
+        side: one of `SIDES`. Without noise, software with the hardware's draws has the accuracy
+            of software, and the integer sides that of golden.
         images: use at most so many of the first images (0: all that every point has).
 
     Returns:
@@ -214,9 +221,9 @@ def curve_of(
 
 
 def _clean(points: Sequence[Point], side: str) -> Point | None:
-    """The side's point without noise; draws make no difference to software there."""
-    named = "software" if side == "software-hwdraws" else side
-    return next((p for p in points if p.site == "" and p.side in (side, named)), None)
+    """The side's point without noise, or that of the side which is the same there."""
+    sides = (side, _SAME_WITHOUT_NOISE.get(side, side))
+    return next((p for p in points if p.site == "" and p.side in sides), None)
 
 
 def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFrame:

@@ -39,6 +39,14 @@ _TAPS = (
 _NUMERICS = {
     "software": ("noise/*.py", "models/*.py"),
     "software-hwdraws": ("noise/*.py", "models/*.py", "hardware_sampler.py", *_TAPS),
+    "integer": ("golden*.py", "noise/*.py", "float_tap.py", *_TAPS),
+    "integer-hwdraws": (
+        "golden*.py",
+        "noise/*.py",
+        "float_tap.py",
+        "hardware_sampler.py",
+        *_TAPS,
+    ),
     "golden": ("golden*.py", *_TAPS),
     "rtl": ("golden*.py", *_TAPS, "simulate.py"),
 }
@@ -62,6 +70,31 @@ class RtlSpeed:
     def seconds_per_image(self) -> float | None:
         """Per core, start-up of the processes included; None when nothing was simulated."""
         return self.seconds / self.images if self.images else None
+
+
+class Parts:
+    """What is left of the images at one site at a time, clean before it.
+
+    Sites had best come in the order of the data: what is clean at one is so at the next.
+
+    Args:
+        golden: the model.
+        stream: images, integers [N, elements].
+    """
+
+    def __init__(self, golden: GoldenModel, stream: Tensor) -> None:
+        self._golden = golden
+        self._stream = stream
+        self._last: tuple[str, Part] | None = None
+
+    def at(self, site: str) -> Part:
+        """Return what is left at a site."""
+        if self._last is None or self._last[0] != site:
+            source: Tensor | Part = self._stream
+            if self._last is not None and self._golden.layer_of(site) in self._last[1].layers:
+                source = self._last[1]
+            self._last = (site, self._golden.before(site, source))
+        return self._last[1]
 
 
 @dataclass
@@ -109,6 +142,13 @@ class Walk:
         scale = self.sites[place.site].scale
         return {place.site: TapSettings.of(noise, scale, seed, first_image)}
 
+    def sampler(self, side: str, draw: int) -> Sampler:
+        """Return what a side with noise in floating point draws its samples from."""
+        seed = self.setting.seed_of(draw)
+        if side.endswith("-hwdraws"):
+            return WeightSampler(self.weights, seed, HardwareSampler(self.taps, seed))
+        return TorchSampler(seed)
+
     def largest_level(self, site: str) -> float:
         """Return the largest σ that the registers of a site hold."""
         return largest_factor(self.noise(1.0), self.sites[site].scale)
@@ -123,12 +163,6 @@ class Walk:
             done: told about progress: each point counts twice.
         """
 
-        def sampler(side: str, draw: int) -> Sampler:
-            seed = self.seed_of(Place("", 0.0, draw))
-            if side == "software":
-                return TorchSampler(seed)
-            return WeightSampler(self.weights, seed, HardwareSampler(self.taps, seed))
-
         def points(site: str, missing: Sequence[tuple[str, Place]]) -> Iterator[Point]:
             labels: dict[tuple[str, Place], Labels] = {}
             if site:
@@ -139,7 +173,7 @@ class Walk:
                     self.network,
                     self.inputs,
                     [
-                        Levels([{site: self.noise(p.sigma)} for p in group], sampler(*where))
+                        Levels([{site: self.noise(p.sigma)} for p in group], self.sampler(*where))
                         for where, group in groups.items()
                     ],
                     batch=self.batch,
@@ -150,10 +184,10 @@ class Walk:
                 clean = evaluate(self.network, self.inputs, batch=self.batch)
                 labels = dict.fromkeys(missing, clean)
             for side, place in missing:
-                yield self._point(side, place, labels[side, place])
+                yield self.point(side, place, labels[side, place])
 
         keys = {
-            (side, place): self._key(side, place, len(self.inputs))
+            (side, place): self.key(side, place, len(self.inputs))
             for side in ("software", "software-hwdraws")
             for place in places
         }
@@ -161,30 +195,25 @@ class Walk:
 
     def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
         """Measure points on the golden model: the clean prefix and the samples once a site."""
-        parts: dict[str, Part] = {}
+        parts = Parts(self.golden, self.stream)
 
         def measure(site: str, draw: int, levels: Sequence[float]) -> Iterator[Labels]:
             if not site:
                 yield self.golden.run(self.stream).numpy().astype(np.uint8)
                 return
-            if site not in parts:
-                # sites come in the order of the data: what is clean at one is so at the next
-                entry, earlier = self.golden.layer_of(site), list(parts.values())
-                source = next((part for part in earlier if entry in part.layers), self.stream)
-                parts.clear()
-                parts[site] = self.golden.before(site, source)
+            part = parts.at(site)
             draws = self._samples(site, draw, len(self.inputs))
             for sigma in levels:
                 noise = self.settings(Place(site, sigma, draw))
-                labels = self.golden.run(parts[site], noise, draws=draws)
+                labels = self.golden.run(part, noise, draws=draws)
                 yield labels.numpy().astype(np.uint8)
 
         def points(group: tuple[str, int], missing: Sequence[Place]) -> Iterator[Point]:
             rows = measure(*group, [place.sigma for place in missing])
             for place, labels in zip(missing, rows, strict=True):
-                yield self._point("golden", place, labels)
+                yield self.point("golden", place, labels)
 
-        keys = {place: self._key("golden", place, len(self.inputs)) for place in places}
+        keys = {place: self.key("golden", place, len(self.inputs)) for place in places}
         return take_or_measure(
             self.store, keys, lambda place: (place.site, place.draw), points, done
         )
@@ -235,7 +264,7 @@ class Walk:
         Returns:
             the points, and how fast they were simulated; stored points cost no simulation.
         """
-        found = {place: self.store.get(self._key("rtl", place, images)) for place in places}
+        found = {place: self.store.get(self.key("rtl", place, images)) for place in places}
         todo = [place for place, point in found.items() if point is None]
         done(len(found) - len(todo))
         speed = RtlSpeed()
@@ -250,7 +279,7 @@ class Walk:
                     points, seconds = finished.result()
                     speed.add(images * len(points), seconds)
                     for place, point in zip(running[finished], points, strict=True):
-                        self.store.put(self._key("rtl", place, images), point)
+                        self.store.put(self.key("rtl", place, images), point)
                         found[place] = point
                     done(len(points))
             except BaseException:
@@ -281,14 +310,15 @@ class Walk:
                     where = first_divergence(self.golden, self.stream[part], noise, result)
                     log.error("%s: RTL differs from golden: %s", places[i], where)
         points = [
-            self._point("rtl", place, labels[i], int(mismatches[i]))
+            self.point("rtl", place, labels[i], int(mismatches[i]))
             for i, place in enumerate(places)
         ]
         return points, seconds
 
-    def _point(
+    def point(
         self, side: str, place: Place, labels: npt.NDArray[np.uint8], mismatches: int | None = None
     ) -> Point:
+        """Return what a side found at a place; ``mismatches``: images of RTL unlike golden."""
         return Point(
             site=place.site,
             kind=self.setting.kind,
@@ -299,7 +329,8 @@ class Walk:
             bit_mismatches=mismatches,
         )
 
-    def _key(self, side: str, place: Place, images: int) -> dict:
+    def key(self, side: str, place: Place, images: int) -> dict:
+        """Return everything that a side's point depends on."""
         key = {
             **self.identity,
             "side": side,
@@ -309,7 +340,10 @@ class Walk:
             "images": [images, self._images_digest],
             "code": code_digest(*_NUMERICS[side]),
         }
-        if side in ("golden", "rtl"):
+        if side in ("software", "integer"):
+            # torch's samples depend on it, and the two sides are to have the same
+            key["batch"] = self.batch
+        if not side.startswith("software"):
             key["accelerator"] = self.accelerator.folder.name
         if side == "rtl" and self.simulation is not None:
             key["simulation"] = self.simulation.binary.parent.name

@@ -253,6 +253,25 @@ def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     assert need_sentence({"need": {"images": None, "draws": None}}).startswith("Not even 100")
 
 
+def test_steps_from_software_to_rtl(tmp_path: Path) -> None:
+    summary, curves = results(1)
+    assert "Why they differ" not in html_of(tmp_path, summary, curves)
+    step = {
+        "step": "fixed point", "mu_before": [2.0, 1.9, 2.1], "mu_after": [1.7, 1.6, 1.8],
+        "ratio": [0.85, 0.84, 0.86], "moved": True, "beyond": True, "images": 2000, "draws": 4,
+    }  # fmt: skip
+    summary["ablation"] = {
+        "conv0.acc": {"sentence": "moves at: fixed point", "steps": [step]},
+        "conv0.weight": {"sentence": "not done for weights", "steps": []},
+    }
+    html = html_of(tmp_path, summary, curves)
+    assert "<b>conv0.acc</b> moves at: fixed point." in html
+    assert "<b>conv0.weight</b> not done for weights." in html
+    cells = (SIDES["integer-hwdraws"].replace("'", "&#39;"), SIDES["golden"], "2 [1.9, 2.1]")
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in html
+    assert "<td>0.850 [0.840, 0.860]</td><td>yes, beyond ± 10 %</td>" in html
+
+
 def test_mismatches_are_told() -> None:
     summary, curves = results(2)
     summary["sites"]["conv1.acc"] |= {"bit_mismatches": 3, "verdict": "disagree"}

@@ -11,7 +11,7 @@ from flow.models.blocks import Dense, Last
 from flow.models.conv import CNV
 from flow.models.network import Network
 from flow.models.quant import identity, linear
-from flow.models.sweep import _Once
+from flow.models.sweep import Once
 from flow.noise import Noise, NoiseTap, TorchSampler
 
 IMAGES, BATCH = 25, 10
@@ -143,7 +143,7 @@ def test_samples_of_many_executions_are_not_kept():
             calls.append(draw)
             return super().__call__(site, draw, shape)
 
-    once, calls = _Once(Counting(5)), []
+    once, calls = Once(Counting(5)), []
     once.start_batch(20)
     first = [once("a", draw, (3, 4)) for draw in range(10)]
     again = [once("a", draw, (3, 4)) for draw in range(10)]

@@ -13,11 +13,12 @@ from flow.models.fc import FullyConnected
 from flow.models.floating import FloatLeNet5, FloatMLP, FloatVGG11
 from flow.models.network import Network, Recipe, evaluate
 from flow.models.residual import ResNet8
-from flow.models.sweep import Levels, evaluate_groups, evaluate_levels, site_scales
+from flow.models.sweep import Levels, Once, evaluate_groups, evaluate_levels, site_scales
 
 __all__ = [
     "Levels",
     "Network",
+    "Once",
     "Recipe",
     "build",
     "evaluate",

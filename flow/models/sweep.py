@@ -67,7 +67,7 @@ def _pool_by_pairs(network: nn.Module) -> None:
                 setattr(parent, name, _Pairs())
 
 
-class _Once:
+class Once:
     """A ``Sampler`` that draws what another does, and gives it again and again in a batch.
 
     The samples of a first execution are kept; those of further ones, of which there may be many,
@@ -119,7 +119,7 @@ class _Own:
         self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
         self.suffix = fx.Interpreter(own, graph=graph)
         self.taps = [{site: own.tap(site) for site in sorted(group.sites)} for group in groups]
-        self.samplers = [_Once(copy.deepcopy(group.sampler)) for group in groups]
+        self.samplers = [Once(copy.deepcopy(group.sampler)) for group in groups]
 
 
 def evaluate_levels(
