@@ -34,6 +34,7 @@ from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.models import evaluate
 from flow.points import NoiseChoice, Place, Setting
 from flow.store import Point, Store
+from flow.tap_settings import TapSettings
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 from flow.walk import RtlSpeed, Walk
 from sim.runner import Simulation
@@ -95,7 +96,8 @@ class Settings(NoiseChoice):
     def __post_init__(self) -> None:
         models.resolve(self.model)
         data.dataset(self.dataset)
-        _ = self.setting
+        # rates, tables and seeds that no register holds, whatever the site
+        TapSettings.of(self.setting.noise(0.0), 1.0, self.seed)
         for name in ("images", "draws", "hw_images", "jobs"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -253,5 +253,5 @@ def test_the_main_job_through_the_makefile(tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
     assert "bit_mismatches: 0" in found.stdout
     assert "fc1.acc" in found.stdout and "fc2.acc" not in found.stdout
-    report = REPOSITORY / "build" / "walk-hw" / "tfc-w2a2-digits" / "report.html"
+    report = REPOSITORY / "build" / "walk-hw" / "tfc-w2a2-digits-mixed" / "report.html"
     assert "mixed" in report.read_text() and "--budget 0.1" in report.read_text()

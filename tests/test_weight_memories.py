@@ -18,7 +18,7 @@ from flow.models import Network, evaluate
 from flow.models.blocks import Conv, Last
 from flow.models.quant import identity
 from flow.noise import Noise, NoiseTap
-from flow.points import Place
+from flow.points import Place, Setting
 from flow.store import Store
 from flow.tap_settings import TapSettings
 from flow.walk import Walk
@@ -196,10 +196,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
         simulation=simulation,
         inputs=case.inputs,
         labels=case.labels,
-        kind="additive",
-        order="mul-add",
-        ratio=0.5,
-        seed=3,
+        setting=Setting("additive", seed=3),
         store=Store(tmp_path / "points"),
         identity={},
     )
