@@ -75,7 +75,7 @@ def midpoint_of(entry: Mapping[str, Any], side: str) -> Any:
 
 def one_device(entry: Mapping[str, Any], side: str) -> bool:
     """Whether a side's μ is that of one device, so that its interval says nothing of others."""
-    short = {"software": "sw", "golden": "golden", "rtl": "rtl"}[side]
+    short = {"software": "sw", "software-hwdraws": "crn"}.get(side, side)
     return (entry.get("devices") or {}).get(short) == 1
 
 

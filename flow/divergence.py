@@ -158,6 +158,7 @@ def localise(
     image = int(differing[0])
     number = first_image + image
     workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / WAVEFORM).unlink(missing_ok=True)
     simulation = build_recorder(accelerator, golden, workdir, **options)
     record = Record([layer.output for layer in golden.layers])
     golden.run(stream[image : image + 1], _later(noise, image), record=record)

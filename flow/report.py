@@ -171,12 +171,12 @@ def _site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     shown = entry.get("detectable")
     return {
         "site": name,
-        "software": _midpoint(entry, "software"),
-        "golden": _midpoint(entry, "golden"),
-        "rtl": _midpoint(entry, "rtl"),
-        "hwdraws": midpoint_text(entry.get("mu_crn")),
+        "software": _midpoint(entry, "software", midpoint_of(entry, "software")),
+        "golden": _midpoint(entry, "golden", midpoint_of(entry, "golden")),
+        "rtl": _midpoint(entry, "rtl", midpoint_of(entry, "rtl")),
+        "hwdraws": _midpoint(entry, "software-hwdraws", entry.get("mu_crn")),
         "ratio": _ratio(entry.get("ratio_golden") or entry.get("ratio")),
-        "ratio_rtl": _ratio(entry.get("ratio_rtl")),
+        "ratio_rtl": "one device" if one_device(entry, "rtl") else _ratio(entry.get("ratio_rtl")),
         "ratio_hwdraws": _ratio(entry.get("ratio_crn")),
         "draws": entry.get("draws"),
         "p_agree": _p(entry.get("p_agree"), entry.get("p_agree_holm")),
@@ -191,9 +191,9 @@ def _site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _midpoint(entry: Mapping[str, Any], side: str) -> str:
+def _midpoint(entry: Mapping[str, Any], side: str, mu: Any) -> str:
     """Write μ of a side, and that it is one device's where another would have another."""
-    text = midpoint_text(midpoint_of(entry, side))
+    text = midpoint_text(mu)
     return f"{text}, of one device" if one_device(entry, side) else text
 
 

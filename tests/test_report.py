@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
-from synthetic import walk
+from synthetic import device_walk, walk
 
 from flow.crosscheck import cross_check
 from flow.curves import midpoint_text, plot_curves, write_curves
@@ -270,6 +270,27 @@ def test_steps_from_software_to_rtl(tmp_path: Path) -> None:
     cells = (SIDES["integer-hwdraws"].replace("'", "&#39;"), SIDES["golden"], "2 [1.9, 2.1]")
     assert "".join(f"<td>{cell}</td>" for cell in cells) in html
     assert "<td>0.850 [0.840, 0.860]</td><td>yes, beyond ± 10 %</td>" in html
+
+
+@pytest.mark.parametrize("devices", [1, 6])
+def test_one_device_is_called_so(tmp_path: Path, devices: int) -> None:
+    """Where images share their noise: what has an interval over devices shows it, the rest none."""
+    points, labels = device_walk(devices, rtl=30)
+    summary, _ = results(1)
+    summary |= cross_check(points, labels, 10, resamples=199).to_json()
+    curves = curve_table(points, labels)
+    html = html_of(tmp_path, summary, curves)
+    entry = summary["sites"]["fc0.weight"]
+    assert (
+        f"{midpoint_text(entry['mu_rtl'])}, of one device" in html and "<td>one device</td>" in html
+    )
+    for name in ("mu_sw", "mu_golden", "mu_crn"):
+        one = f"{midpoint_text(entry[name])}, of one device" in html
+        assert one == (devices == 1), name
+    assert need_sentence(entry) in html and "images alone would not" in need_sentence(entry)
+    panel = plot_curves(summary, curves).axes[0]
+    intervals = [line for line in panel.lines if line.get_marker() == "|"]
+    assert len(intervals) == (0 if devices == 1 else 2)
 
 
 def test_mismatches_are_told() -> None:
