@@ -27,7 +27,7 @@ JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
-	  awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+	  awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make .venv with every tool; nothing else needs installing by hand
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from flow import checkpoint, job, store
 from flow.errors import UserError
+from flow.noise import KINDS
 
 CLEAN = "clean"
 SIDES = {"software": "mu_sw", "hardware": "mu_hw"}
@@ -28,8 +29,6 @@ def trainings(model: str, dataset: str) -> list[str]:
     Raises:
         UserError: there is no clean checkpoint, or none trained with noise.
     """
-    from flow.noise import KINDS
-
     found = [kind for kind in KINDS if checkpoint.zoo_path(model, dataset, kind) is not None]
     if not found or checkpoint.zoo_path(model, dataset) is None:
         raise UserError(

@@ -220,7 +220,8 @@ class Walk:
 
     def _samples(self, site: str, draw: int, images: int) -> Draws:
         """Draw what the levels of one site and draw share."""
-        taken = self.settings(Place(site, 1.0, draw))[site]
+        # any level that the registers hold has the same samples
+        taken = self.settings(Place(site, self.largest_level(site), draw))[site]
         if site in self.weights:
             levels = enumerate((taken.sigma_mul, taken.sigma_add))
             weights = self.weights[site]

@@ -7,7 +7,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,7 @@ def draws(images: int, workdir: Path) -> list[Samples]:
     one = 1 << SIGMA_FRACTION_BITS
     common = TapSettings(seed=SEED, enable=True)
     return [
-        draw(images, TapSettings(**{**vars(common), name: one}), workdir / name)
+        draw(images, replace(common, **{name: one}), workdir / name)
         for name in ("sigma_mul", "sigma_add")
     ]
 

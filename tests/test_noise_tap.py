@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from flow.errors import UserError
 from flow.fixed_point import PATTERN_DRAW, TapFormat, apply_tap, digest, draw_samples, round_shift
+from flow.noise import Noise
 from flow.quantile_table import QuantileTable
-from flow.tap_settings import TapSettings
+from flow.tap_settings import TapSettings, largest_factor
 from sim.runner import REPOSITORY, run_sim
 
 HW = REPOSITORY / "hw" / "noise"
@@ -291,3 +293,12 @@ def test_digest_changes_with_any_single_element():
             changed = values.clone()
             changed[0, element] += delta
             assert digest(changed) != clean
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 1e4])
+@pytest.mark.parametrize("kind", ["additive", "multiplicative", "mixed", "fixed-pattern"])
+def test_the_largest_level_is_what_the_registers_hold(kind, scale):
+    largest = largest_factor(Noise.at(kind, 1.0), scale)
+    assert TapSettings.of(Noise.at(kind, largest), scale, 0).enable
+    with pytest.raises(UserError, match="beyond the register"):
+        TapSettings.of(Noise.at(kind, 1.02 * largest), scale, 0)
