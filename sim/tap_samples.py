@@ -84,10 +84,8 @@ def draws(images: int, workdir: Path) -> list[Samples]:
     """Return z₁ and z₂, each as `draw` gives it."""
     one = 1 << SIGMA_FRACTION_BITS
     common = TapSettings(seed=SEED, enable=True)
-    return [
-        draw(images, replace(common, **{name: one}), workdir / name)
-        for name in ("sigma_mul", "sigma_add")
-    ]
+    each = (replace(common, sigma_mul=one), replace(common, sigma_add=one))
+    return [draw(images, settings, workdir / f"z{i + 1}") for i, settings in enumerate(each)]
 
 
 def describe(z1: Samples, z2: Samples) -> Iterator[Figure]:
