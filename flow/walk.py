@@ -221,7 +221,7 @@ class Walk:
     def _samples(self, site: str, draw: int, images: int) -> Draws:
         """Draw what the levels of one site and draw share."""
         # any level that the registers hold has the same samples
-        taken = self.settings(Place(site, self.largest_level(site), draw))[site]
+        taken = self.settings(Place(site, self.largest_level(site) / 2, draw))[site]
         if site in self.weights:
             levels = enumerate((taken.sigma_mul, taken.sigma_add))
             weights = self.weights[site]
