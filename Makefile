@@ -1,6 +1,7 @@
 # Thin: every target is one command of the Python package, or sets up what it needs.
 # Variables of the jobs: MODEL DATASET NOISE (ORDER RATIO EXECUTIONS DEVICE GAIN_RATE SIGMA_RATE
-#   SAMPLES: of the noise) LEVELS IMAGES HW_IMAGES SITES SEED JOBS MVU BUDGET
+#   SAMPLES: of the noise) LEVELS IMAGES HW_IMAGES SITES SEED MVU BUDGET
+#   JOBS (worker processes) or SCHEDULER (of a Dask cluster)
 #   and one of FOLDING (a FINN folding file), FPS and CYCLES; ABLATION=1 asks walk-hw at which step
 #   from software to RTL the sides differ
 
@@ -16,9 +17,10 @@ NOISE_JOB = $(call option,NOISE,noise) $(call option,ORDER,order) $(call option,
          $(call option,EXECUTIONS,executions) $(call option,DEVICE,device) \
          $(call option,GAIN_RATE,gain-rate) $(call option,SIGMA_RATE,sigma-rate) \
          $(call option,SAMPLES,samples)
+ENGINE = $(call option,JOBS,jobs) $(call option,SCHEDULER,scheduler)
 JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels) \
          $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
-         $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,MVU,mvu) \
+         $(call option,SEED,seed) $(ENGINE) $(call option,MVU,mvu) \
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
          $(call option,BUDGET,budget) $(call option,TRAINING_NOISE,training-noise)
 
@@ -67,12 +69,13 @@ multi-exec: $(READY) ## walk MODEL, then spend equal budgets of executions in ev
 multi-exec-hw: $(READY) ## repeat noisy executions in MODEL's RTL: accuracy over cycles (REPEATS)
 	$(BIN)/noisewalk multi-exec-hw --model '$(MODEL)' $(call option,DATASET,dataset) \
 	  $(call option,NOISE,noise) $(call option,REPEATS,repeats) $(call option,IMAGES,images) \
-	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed)
+	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed) \
+	  $(ENGINE)
 
 robustness: $(READY) ## walk MODEL's clean and noise-trained checkpoints in software and in RTL
 	$(BIN)/noisewalk robustness --model '$(MODEL)' $(call option,DATASET,dataset) $(NOISE_JOB) \
 	  $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
-	  $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,BUDGET,budget)
+	  $(call option,SEED,seed) $(ENGINE) $(call option,BUDGET,budget)
 
 dynamics: $(READY) ## train MODEL at each noise level, and see what that does to its layers
 	$(BIN)/noisewalk dynamics --model '$(MODEL)' $(call option,DATASET,dataset) \

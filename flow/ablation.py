@@ -23,15 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.crosscheck import CrossCheck
-from flow.float_tap import classify
 from flow.midpoint import Curve, Midpoint, midpoint
-from flow.points import Done, Place, take_or_measure
+from flow.points import Done, Place
 from flow.ratio import LogRatio, log_ratio
 from flow.store import Point, curve_of
 from flow.verdict import MARGIN
-from flow.walk import Parts, Walk
+from flow.walk import INTEGER, Walk
 
-SIDES = ("integer", "integer-hwdraws")
 STEPS = (
     ("graph", "software", "integer"),
     ("random numbers", "integer", "integer-hwdraws"),
@@ -145,7 +143,8 @@ def ablate(
     """
     sites = list(sites)
     wanted = [place for place in places if place.site in sites and place.site in walk.taps]
-    measured = run_integer(walk, wanted, done)
+    found = walk.run(walk.wanted(INTEGER, wanted), lambda side, points, images: done(points))
+    measured = found.points
     guess = 1 / walk.network.classes
     first = {(place.site, walk.seed_of(place)) for place in places if place.site}
     every = [p for p in points if not p.site or (p.site, p.seed) in first] + measured
@@ -154,34 +153,6 @@ def ablate(
         for site in sites
     }
     return Ablation(measured, steps, margin)
-
-
-def run_integer(walk: Walk, places: Sequence[Place], done: Done) -> list[Point]:
-    """Measure points in the integer graph with float noise, of torch's samples and the hardware's.
-
-    Args:
-        walk: the walk.
-        places: the points, at taps.
-        done: told about progress: each point counts twice.
-    """
-    parts = Parts(walk.golden, walk.stream)
-
-    def points(
-        group: tuple[str, str, int], missing: Sequence[tuple[str, Place]]
-    ) -> Iterator[Point]:
-        site, side, draw = group
-        levels = [walk.noise(place.sigma) for _, place in missing]
-        sampler = walk.sampler(side, draw)
-        rows = classify(walk.golden, parts.at(site), walk.taps[site], levels, sampler, walk.batch)
-        for (_, place), labels in zip(missing, rows, strict=True):
-            yield walk.point(side, place, labels)
-
-    keys = {
-        (side, place): walk.key(side, place, len(walk.inputs)) for place in places for side in SIDES
-    }
-    return take_or_measure(
-        walk.store, keys, lambda where: (where[1].site, where[0], where[1].draw), points, done
-    )
 
 
 def steps_of(

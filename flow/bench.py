@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flow import checkpoint, data, simulate
 from flow.compile import MVUS, Accelerator, compile_network
-from flow.job import CALIBRATION_IMAGES, Settings
+from flow.job import CALIBRATION_IMAGES
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.points import Place, Setting
@@ -22,6 +22,7 @@ from flow.store import Store
 from flow.tap_settings import TapSettings
 from flow.trained import find_checkpoint
 from flow.walk import Walk, images_at_a_time
+from flow.walk_settings import Settings
 from sim import runner
 
 MODEL_IMAGES = 2000
@@ -119,16 +120,15 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
 def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, labels) -> float:
     """Return the seconds of a walk with additive noise of 0.5 to 64 LSB, nothing stored before."""
     with tempfile.TemporaryDirectory() as folder:
-        walk = Walk(
-            network, accelerator, None, inputs, labels, Setting("additive"), Store(Path(folder)), {}
-        )
+        store = Store(Path(folder))
+        walk = Walk(network, accelerator, inputs, labels, Setting("additive"), store, Path(folder))
         places = [
             Place(name, site.scale * 2.0 ** (level - 1))
             for name, site in walk.sites.items()
             for level in range(WALK_LEVELS)
         ]
         started = time.perf_counter()
-        walk.run_golden(places, lambda points: None)
+        walk.run(walk.wanted(["golden"], places))
         return time.perf_counter() - started
 
 

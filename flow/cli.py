@@ -1,20 +1,24 @@
 """The command line: only this module prints."""
 
+import functools
 import logging
 import os
 import shlex
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from flow.errors import UserError
+from flow.hush import hush
+from flow.progress import Bars
+
+if TYPE_CHECKING:
+    from flow.engine import Engine
 
 console = Console()
 errors = Console(stderr=True)
@@ -39,15 +43,37 @@ def _noise_options(command: Callable) -> Callable:
     return command
 
 
+def _engine_options(command: Callable) -> Callable:
+    """Add what may be said of where the work is done; the command takes an engine."""
+
+    @click.option("--jobs", type=int, help="Worker processes; default: the cores.")
+    @click.option("--scheduler", default="", help="Of a Dask cluster: tcp://…, or slurm.")
+    @functools.wraps(command)
+    def with_engine(*, jobs: int | None, scheduler: str, **options: Any) -> None:
+        from flow.engine import Cluster
+
+        workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
+        with Cluster(workers, scheduler, tell=_say) as engine:
+            command(engine=engine, **options)
+
+    return with_engine
+
+
+def _command() -> str:
+    """Return what the user typed."""
+    return shlex.join(["noisewalk", *sys.argv[1:]])
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--verbose", is_flag=True, help="Tell what goes on.")
 def cli(verbose: bool) -> None:
     """Which layer of a quantised network breaks first under noise, in software and in RTL?"""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
-    # FINN, Brevitas and torch's exporter tell of every step; ours is what the user asked about
-    warnings.filterwarnings("ignore")
-    for name in ("finn", "finn_logger", "torch.onnx", "qonnx"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    hush()
 
 
 @cli.command("walk-hw")
@@ -63,7 +89,7 @@ def cli(verbose: bool) -> None:
     "--sites", default="", help="As fc0.acc,fc1.weight,fc1.act; default: every .acc site."
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option("--jobs", default=None, type=int, help="Simulators at a time; default: the cores.")
+@_engine_options
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
 @click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
 @click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
@@ -77,19 +103,22 @@ def cli(verbose: bool) -> None:
 )
 @click.option("--ablation", is_flag=True, help="At which step from software to RTL μ moves.")
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
-def walk_hw(jobs: int | None, **options: Any) -> None:
+def walk_hw(engine: "Engine", **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.
 
     Example: noisewalk walk-hw --model tfc --noise additive
     """
     # torch, brevitas and FINN take seconds to import, --help should not
-    from flow import job, training_command
+    from flow import job, tables, training_command
+    from flow.walk_settings import Settings
 
-    settings = job.Settings(jobs=jobs or len(os.sched_getaffinity(0)), **options)
+    settings = Settings(**options)
     training_command.ensure_checkpoint(settings, console)
-    with _progress() as bars:
-        summary = job.walk_hw(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
-    _print_summary(summary, settings.build / "walk-hw")
+    with Bars(console) as tell:
+        summary = job.walk_hw(settings, tell, _command(), engine)
+    tables.print_summary(console, summary)
+    if summary["failures"]:
+        sys.exit(1)
 
 
 @cli.command("walk")
@@ -124,12 +153,12 @@ def walk(**options: Any) -> None:
 
     Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
     """
-    from flow import software_job
+    from flow import software_job, tables
 
     settings = software_job.Settings(**options)
-    with _progress() as bars:
-        found = software_job.walk(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
-    _print_walk(found)
+    with Bars(console) as tell:
+        found = software_job.walk(settings, tell, _command())
+    tables.print_walk(console, found)
 
 
 @cli.command("multi-exec")
@@ -153,15 +182,13 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
 
     Example: noisewalk multi-exec --model float-lenet5-bn --dataset cifar10
     """
-    from flow import multi_execution, software_job
+    from flow import multi_execution, software_job, tables
 
     walk_settings = software_job.Settings(**options)
     settings = multi_execution.Settings(walk_settings, budgets, sigma, draws)
-    with _progress() as bars:
-        found = multi_execution.run(
-            settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]])
-        )
-    _print_executions(found)
+    with Bars(console) as tell:
+        found = multi_execution.run(settings, tell, _command())
+    tables.print_executions(console, found)
 
 
 @cli.command("multi-exec-hw")
@@ -174,43 +201,24 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
 @click.option("--hw-images", default=None, type=int, help="In RTL; default: 128 or 64.")
 @click.option("--sites", default="", help="With commas between; default: every .acc site.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--jobs", default=None, type=int, help="Simulators at a time; default: the cores.")
+@_engine_options
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
 @click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
-def multi_exec_hw(jobs: int | None, repeats: str, sigma: float | None, **options: Any) -> None:
+def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options: Any) -> None:
     """Repeat noisy executions in hardware: accuracy over cycles per image, golden and RTL.
 
     Example: noisewalk multi-exec-hw --model tfc --repeats 1,4,16
     """
-    from flow import job, training_command
     from flow import repeats as repetition
+    from flow import tables, training_command
+    from flow.walk_settings import Settings
 
-    settings = job.Settings(jobs=jobs or len(os.sched_getaffinity(0)), **options)
+    settings = Settings(**options)
     chosen = repetition.Settings(settings, repeats, sigma)
     training_command.ensure_checkpoint(settings, console)
-    with _progress() as bars:
-        found = repetition.run(chosen, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
-    images = found["images"]
-    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
-    for name in ("site", "σ", "executions", "cycles an image"):
-        table.add_column(name, justify="left" if name == "site" else "right")
-    table.add_column(f"accuracy golden (n={images['golden']})", justify="right")
-    table.add_column(f"accuracy RTL (n={images['rtl']})", justify="right")
-    for row in found["rows"]:
-        table.add_row(
-            row["site"],
-            f"{row['sigma']:.3g}",
-            str(row["executions"]),
-            f"{row['cycles_per_image']:,}",
-            *("{:.4f} [{:.4f}, {:.4f}]".format(*row[side]) for side in ("golden", "rtl")),
-        )
-    console.print(table)
-    runs = sum(row["rtl_images"] for row in found["rows"])
-    console.print(
-        f"L1: RTL = golden on {runs} images, bit_mismatches: {found['bit_mismatches']}",
-        highlight=False,
-    )
-    console.print(f"picture and table: {found['folder']}", highlight=False, soft_wrap=True)
+    with Bars(console) as tell:
+        found = repetition.run(chosen, tell, _command(), engine)
+    tables.print_repeats(console, found)
 
 
 @cli.command("robustness")
@@ -222,41 +230,21 @@ def multi_exec_hw(jobs: int | None, repeats: str, sigma: float | None, **options
 @click.option("--hw-images", default=None, type=int, help="In RTL, a point; default: 128 or 64.")
 @click.option("--sites", default="", help="With commas between; default: every .acc site.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--jobs", default=None, type=int, help="Simulators at a time; default: the cores.")
+@_engine_options
 @click.option("--budget", default=0.0, show_default=True, help="Minutes for further noise draws.")
-def robustness(jobs: int | None, **options: Any) -> None:
+def robustness(engine: "Engine", **options: Any) -> None:
     """Walk a network's clean and noise-trained checkpoints: does what was learned arrive in RTL?
 
     Example: noisewalk robustness --model tfc --noise additive
     """
-    from flow import job
     from flow import robustness as comparison
+    from flow import tables
+    from flow.walk_settings import Settings
 
-    settings = job.Settings(jobs=jobs or len(os.sched_getaffinity(0)), **options)
-    with _progress() as bars:
-        found = comparison.run(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
-    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
-    table.add_column("site")
-    table.add_column("trained with")
-    for side in ("software", "golden, RTL-checked"):
-        table.add_column(f"μ {side}", justify="right")
-        table.add_column("to clean", justify="right")
-    table.add_column("verdict")
-    for row in found["rows"]:
-        cells = (
-            _interval(row[key])
-            for key in ("software", "software_ratio", "hardware", "hardware_ratio")
-        )
-        table.add_row(row["site"], row["training"], *cells, row["verdict"])
-    console.print(table)
-    for name, mismatches in found["bit_mismatches"].items():
-        accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in found["accuracy"][name]))
-        console.print(
-            f"{name}: without noise {accuracy}, bit_mismatches: {mismatches}, verdict: "
-            f"{found['verdicts'][name]}",
-            highlight=False,
-        )
-    console.print(f"reports and table: {found['folder']}", highlight=False, soft_wrap=True)
+    settings = Settings(**options)
+    with Bars(console) as tell:
+        found = comparison.run(settings, tell, _command(), engine)
+    tables.print_robustness(console, found)
 
 
 @cli.command("dynamics")
@@ -272,20 +260,12 @@ def dynamics(**options: Any) -> None:
 
     Example: noisewalk dynamics --model float-mlp --dataset mnist
     """
-    from flow import learning
+    from flow import learning, tables
 
     settings = learning.Settings(**options)
-    with _progress() as bars:
-        found = learning.run(settings, _teller(bars), shlex.join(["noisewalk", *sys.argv[1:]]))
-    table = Table(title=f"{found['model']} on {found['dataset']}, {found['epochs']} epochs")
-    for name in ("noise", "σ", "site", "mean |w|", "output std", "signal / noise", "binarisation"):
-        table.add_column(name, justify="left" if name in ("noise", "site") else "right")
-    names = ("weight_magnitude", "output_std", "signal_to_noise", "binarisation")
-    for row in found["rows"]:
-        values = ("–" if row[name] is None else f"{row[name]:.3g}" for name in names)
-        table.add_row(row["kind"], f"{row['sigma']:g}", row["site"], *values)
-    console.print(table)
-    console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
+    with Bars(console) as tell:
+        found = learning.run(settings, tell, _command())
+    tables.print_dynamics(console, found)
 
 
 @cli.command("train")
@@ -326,12 +306,12 @@ def bench(rounds: int, **options: Any) -> None:
     Example: noisewalk bench --model tfc
     """
     from flow import bench as benchmark
-    from flow import job
+    from flow.walk_settings import Settings
 
     table = Table(title=f"{options['model']}, medians of {rounds} rounds")
     for name in ("what", "median", "smallest", "largest", "unit"):
         table.add_column(name, justify="left" if name in ("what", "unit") else "right")
-    for figure in benchmark.run(job.Settings(**options), rounds):
+    for figure in benchmark.run(Settings(**options), rounds):
         found = (figure.median, figure.low, figure.high)
         values = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in found)
         table.add_row(figure.name, *values, figure.unit)
@@ -351,155 +331,11 @@ def bench_walk(**options: Any) -> None:
     Example: noisewalk bench-walk --model float-lenet5-bn --dataset cifar10
     """
     from flow import bench_walk as benchmark
+    from flow import tables
     from flow.software_job import Settings
 
     found = benchmark.run(Settings(**options))
-    table = Table(title=f"{options['model']}, {found.points} points of {found.images:,} images")
-    for name in ("way", "seconds", "times faster"):
-        table.add_column(name, justify="left" if name == "way" else "right")
-    for way, seconds in (
-        (f"a full forward a point ({found.timed} points timed)", found.straightforward),
-        ("the same points, ours", found.grid),
-        (f"walk, searched levels ({found.searched_images:,} noisy images)", found.searched),
-    ):
-        table.add_row(way, f"{seconds:.1f}", f"{found.straightforward / seconds:.1f}")
-    console.print(table)
-    console.print(
-        f"accuracies differ beyond 95 % of sampling error at {found.differing} of {found.timed} "
-        f"points (5 % would by chance), by {100 * found.largest:.2f} % at most; widest interval of "
-        f"μ: ± {100 * found.widest:.1f} %; memory {found.memory:.2f} GB",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-
-
-def _teller(bars: Progress):
-    tasks: dict[str, Any] = {}
-
-    def tell(stage: str, done: int, total: int) -> None:
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage, total=total)
-            if bars.disable:
-                console.print(f"{stage} ...", highlight=False)
-        bars.update(tasks[stage], completed=done, total=total)
-
-    return tell
-
-
-def _print_summary(summary: dict[str, Any], root: Path) -> None:
-    from flow.report import further_sentence, power_sentence
-
-    images = summary["images"]
-    table = Table(title=f"{summary['model']} on {summary['dataset']}, {summary['noise']} noise")
-    table.add_column("site")
-    for column in (
-        f"μ software (n={images['software']})",
-        f"μ golden (n={images['golden']})",
-        "golden / software",
-        f"μ RTL (n={images['rtl']})",
-    ):
-        table.add_column(column, justify="right")
-    table.add_column("verdict", no_wrap=True)
-    for site, entry in summary["sites"].items():
-        table.add_row(
-            site,
-            *(_interval(entry[name]) for name in ("mu_sw", "mu_hw", "ratio", "mu_rtl")),
-            entry["verdict"],
-        )
-    console.print(table)
-    if summary["ablation"]:
-        _print_ablation(summary["ablation"])
-    l0, rtl = summary["checks"]["L0"], summary["rtl"]
-    console.print(
-        f"L0: golden = FINN on {l0['tensors']} tensors of {l0['images']} images, "
-        f"mismatches: {l0['mismatches']}; golden ≠ Brevitas on {len(l0['labels_differing'])} of "
-        f"{l0['labels_compared']} labels",
-        highlight=False,
-    )
-    console.print(
-        f"L1: RTL = golden on {rtl['images']} images, bit_mismatches: {rtl['bit_mismatches']}",
-        highlight=False,
-    )
-    for said in (power_sentence(summary), further_sentence(summary)):
-        console.print(said, highlight=False)
-    console.print(f"verdict: {summary['verdict']}", highlight=False)
-    total = summary["seconds"]["total"]
-    console.print(f"{total:.0f} s; report: {summary['report']}", highlight=False, soft_wrap=True)
-
-
-def _print_ablation(ablation: dict[str, Any]) -> None:
-    table = Table(title="from software to RTL, one step at a time")
-    for name in ("site", "step", "μ before", "μ after", "after / before", "moved"):
-        table.add_column(name, justify="right" if "/" in name or "μ" in name else "left")
-    for site, entry in ablation.items():
-        for step in entry["steps"]:
-            mu = (_interval(step[name]) for name in ("mu_before", "mu_after"))
-            ratio = (
-                "–" if step["ratio"] is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step["ratio"])
-            )
-            table.add_row(site, step["step"], *mu, ratio, "yes" if step["moved"] else "no")
-    console.print(table)
-    for site, entry in ablation.items():
-        console.print(f"{site}: {entry['sentence']}", highlight=False)
-
-
-def _print_executions(found: dict[str, Any]) -> None:
-    means = sorted({row["mean"] for row in found["rows"]})
-    table = Table(
-        title=f"{found['model']} on {found['dataset']}: accuracy, {found['noise']} noise of "
-        f"σ = {found['sigma']:.3g}, n = {found['images']} × {found['draws']}"
-    )
-    table.add_column("mean executions")
-    for mean in means:
-        table.add_column(f"{mean:g}", justify="right")
-    cells: dict[str, list[str]] = {}
-    for row in found["rows"]:
-        half = (row["hi"] - row["lo"]) / 2
-        cells.setdefault(row["strategy"], []).append(f"{row['accuracy']:.4f} ± {half:.4f}")
-    for strategy, values in cells.items():
-        table.add_row(strategy, *values)
-    console.print(table)
-    console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
-
-
-def _print_walk(found: dict[str, Any]) -> None:
-    accuracy, low, high = (100 * part for part in found["accuracy"]["software"])
-    for kind, walked in found["kinds"].items():
-        table = Table(title=f"{found['model']} on {found['dataset']}, {kind} noise")
-        for name in ("site", "μ", "k", "misfit", "images", "draws", "levels", "ended"):
-            table.add_column(name, justify="left" if name in ("site", "ended") else "right")
-        for site, entry in walked["sites"].items():
-            k = "–" if entry["k_sw"] is None else f"{entry['k_sw']:.2f}"
-            misfit = "–" if entry["misfit"] is None else f"{100 * entry['misfit']:.1f} %"
-            counts = (str(v) for v in (entry["images"], entry["draws"], len(entry["levels"])))
-            table.add_row(site, _interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
-        console.print(table)
-    console.print(
-        f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
-        f"{found['images_evaluated']:,} noisy images, {found['seconds']['total']:.0f} s; "
-        f"results: {found['folder']}",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _interval(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, dict):
-        return f"{'>' if value['bound'] == 'above' else '<'} {value['level']:.3g}"
-    return f"{value[0]:.3g} [{value[1]:.3g}, {value[2]:.3g}]"
+    tables.print_bench_walk(console, options["model"], found)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.crosscheck import CrossCheck, SiteCheck, cross_check
-from flow.points import Done, Place
+from flow.points import Place
 from flow.store import Point
 from flow.verdict import LEVEL, LOOKS, detectable_margin, look_levels, noise_left
 
@@ -45,11 +45,8 @@ class Measuring(Protocol):
 
     labels: NDArray[np.int64]
 
-    def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
-        """Measure points on the golden model."""
-
-    def run_software(self, places: Sequence[Place], done: Done) -> list[Point]:
-        """Measure points in software, on both of its sides."""
+    def run_models(self, places: Sequence[Place]) -> list[Point]:
+        """Measure points in software, on both of its sides, and on the golden model."""
 
 
 @dataclass
@@ -109,8 +106,7 @@ def look_on(
                 draws = range(start, min(start + first[site.site], stop))
                 tell(f"{site.site}: draws {draws.start + 1} to {draws.stop}")
                 places = [Place(site.site, sigma, draw) for draw in draws for sigma in sigmas]
-                further += walk.run_golden(places, _ignore)
-                further += walk.run_software(places, _ignore)
+                further += walk.run_models(places)
                 spent.draws[site.site] = draws.stop - first[site.site]
         if not further:
             break
@@ -168,7 +164,3 @@ def _why(check: CrossCheck, spent: Spent, late: bool) -> str:
     if _promising(check, spent.looks + 1) and late:
         return "the budget was spent"
     return "further draws would not decide the sites that are left"
-
-
-def _ignore(_: int) -> None:
-    pass

@@ -10,12 +10,12 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from flow import job, repeat_plots, store
+from flow.engine import Engine
 from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.midpoint import midpoint, wilson
@@ -24,6 +24,8 @@ from flow.points import Place
 from flow.store import Point, curve_of
 from flow.throughput import cycles_per_image
 from flow.walk import Walk
+from flow.walk_settings import Effort
+from flow.walk_settings import Settings as WalkSettings
 
 FACTOR = 2.0
 """σ over the site's midpoint, when no σ is given."""
@@ -33,7 +35,7 @@ FACTOR = 2.0
 class Settings:
     """What the user may choose."""
 
-    walk: job.Settings
+    walk: WalkSettings
     repeats: str = "1,2,4,8,16,32,64"
     """k, with commas between."""
     sigma: float | None = None
@@ -57,13 +59,16 @@ class Settings:
         object.__setattr__(self, "counts", counts)
 
 
-def run(settings: Settings, tell: job.Report, command: str = "") -> dict[str, Any]:
+def run(
+    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+) -> dict[str, Any]:
     """Repeat in hardware, and compare what it brings with what it costs.
 
     Args:
         settings: the user's choice.
         tell: told about progress.
         command: how the user asked for it.
+        engine: does the work; this process if not given.
 
     Returns:
         what ``repeats.json`` holds.
@@ -72,23 +77,21 @@ def run(settings: Settings, tell: job.Report, command: str = "") -> dict[str, An
         UserError: as for `flow.job.walk_hw`.
     """
     started = time.monotonic()
-    opened = job.open_walk(settings.walk, job.Clock(), tell)
+    opened = job.open_walk(settings.walk, job.Clock(), tell, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.taps]
     if unknown:
         raise UserError(f"site {unknown[0]} has no tap that repeats: choose others")
-    effort = job.Effort.of(settings.walk, walk.accelerator, len(walk.labels))
+    effort = Effort.of(settings.walk, walk.accelerator, len(walk.labels))
     tell("build simulator", 0, 1)
-    walk.simulation, _ = job.build(walk.accelerator, settings.walk)
+    _ = walk.simulation
     tell("build simulator", 1, 1)
     rows = []
     for number, site in enumerate(opened.sites):
         tell("repeats", number, len(opened.sites))
         sigma = settings.sigma or FACTOR * _midpoint(walk, site)
         for k in settings.counts:
-            golden, rtl = measure(
-                walk, Place(site, sigma), k, effort.hw_images, settings.walk.jobs, folder / "rtl"
-            )
+            golden, rtl = measure(walk, Place(site, sigma), k, effort.hw_images)
             cycles = cycles_per_image(walk.accelerator, {site: k})
             rows.append(
                 {
@@ -104,7 +107,7 @@ def run(settings: Settings, tell: job.Report, command: str = "") -> dict[str, An
             )
     tell("repeats", len(opened.sites), len(opened.sites))
     table = pd.DataFrame(rows)
-    (clean,) = walk.run_golden([Place("", 0.0)], lambda points: None)
+    (clean,) = walk.run(walk.wanted(["golden"], [Place("", 0.0)])).points
     result = {
         "model": walk.network.name,
         "dataset": settings.walk.dataset,
@@ -123,9 +126,7 @@ def run(settings: Settings, tell: job.Report, command: str = "") -> dict[str, An
     return result
 
 
-def measure(
-    walk: Walk, place: Place, k: int, images: int, jobs: int, workdir: Path
-) -> tuple[Point, Point]:
+def measure(walk: Walk, place: Place, k: int, images: int) -> tuple[Point, Point]:
     """Return a point of k executions in the golden model and in RTL.
 
     Args:
@@ -133,21 +134,28 @@ def measure(
         place: where, and of which level.
         k: executions.
         images: of the RTL.
-        jobs: simulator processes at a time.
-        workdir: folder for their files.
+
+    Raises:
+        SimulationError: the simulator failed.
     """
     repeated = copy.copy(walk)
     options = {**walk.setting.options, "executions": k}
     repeated.setting = replace(walk.setting, options=options)
-    (golden,) = repeated.run_golden([place], lambda points: None)
-    (rtl,), _ = repeated.run_rtl([place], images, jobs, workdir, lambda points: None)
+    wanted = [
+        *repeated.wanted(["golden"], [place]),
+        *repeated.wanted(["rtl"], [place], images),
+    ]
+    found = repeated.run(wanted)
+    for failure in found.failures:
+        raise failure.error
+    golden, rtl = found.points
     return golden, rtl
 
 
 def _midpoint(walk: Walk, site: str) -> float:
     levels = job.found_levels(walk, site)
     places = [Place("", 0.0), *(Place(site, sigma) for sigma in levels)]
-    points: Sequence[Point] = walk.run_golden(places, lambda points: None)
+    points: Sequence[Point] = walk.run(walk.wanted(["golden"], places)).points
     curve = curve_of(points, walk.labels, site, "golden")
     assert curve is not None
     found = midpoint(curve, 1 / walk.network.classes)

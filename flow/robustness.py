@@ -8,6 +8,7 @@ from those of both μ, as if they were independent.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import numpy as np
 import pandas as pd
 
 from flow import checkpoint, job, store
+from flow.engine import Engine
 from flow.errors import UserError
 from flow.noise import KINDS
+from flow.walk_settings import Settings
 
 CLEAN = "clean"
 SIDES = {"software": "mu_sw", "hardware": "mu_hw"}
@@ -38,13 +41,16 @@ def trainings(model: str, dataset: str) -> list[str]:
     return [CLEAN, *found]
 
 
-def run(settings: job.Settings, tell: job.Report, command: str = "") -> dict[str, Any]:
+def run(
+    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+) -> dict[str, Any]:
     """Walk every checkpoint, and compare.
 
     Args:
         settings: of the walks, all but what the checkpoint was trained with.
         tell: told about progress.
         command: how the user asked for it.
+        engine: does the work; this process if not given.
 
     Returns:
         what ``robustness.json`` holds.
@@ -58,10 +64,8 @@ def run(settings: job.Settings, tell: job.Report, command: str = "") -> dict[str
     for name in trainings(settings.model, settings.dataset):
         own = replace(settings, training_noise="" if name == CLEAN else name)
 
-        def tell_of(stage: str, done: int, total: int, name: str = name) -> None:
-            tell(f"{name}: {stage}", done, total)
-
-        summaries[name] = job.walk_hw(own, tell_of, command)
+        tell_of = partial(job.told_of, tell, name)
+        summaries[name] = job.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
     folder = Path(summaries[CLEAN]["report"]).parent
     result = {

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 MAX_IMAGES = 512
 """Images the bench's memory holds; more go in several runs."""
 
+START_SECONDS = 300.0
+CYCLE_SECONDS = 5e-3
+"""A simulator that takes longer to start, and for each cycle, hangs: a thousand times the usual."""
+
 BENCH_PORTS = (
     "clk", "rst_n", "load", "stall", "images", "limit",
     "cfg_valid", "cfg_site", "cfg_addr", "cfg_data", "pending", "done", "completed",
@@ -101,7 +105,7 @@ def simulate(
         the points, and the seconds the simulator took.
 
     Raises:
-        RuntimeError: the simulator failed; the message ends with its log.
+        SimulationError: a simulator failed; the message ends with its log.
     """
     results: list[RtlPoint] = []
     seconds = 0.0
@@ -110,10 +114,20 @@ def simulate(
         content = programmed(accelerator, noise, workdir, data) if noise else data
         start_job(accelerator, stream, same, workdir, data=content, stall=stall)
         started = time.monotonic()
-        simulation.run("sim.accelerator_bench", workdir=workdir)
+        limit = START_SECONDS + CYCLE_SECONDS * _most_cycles(accelerator, same) * len(stream)
+        run = simulation.run("sim.accelerator_bench", workdir=workdir, timeout_s=limit)
         seconds += time.monotonic() - started
-        results += read_results(accelerator, len(stream), len(same), workdir)
+        try:
+            results += read_results(accelerator, len(stream), len(same), workdir)
+        except (ValueError, IndexError, OSError) as error:
+            raise runner.SimulationError(str(error), run.again) from error
     return results, seconds
+
+
+def _most_cycles(accelerator: Accelerator, points: Sequence[Mapping[str, TapSettings]]) -> int:
+    """Return the cycles of an image at all points, if each took as long as the longest."""
+    most = max((v.executions for point in points for v in point.values()), default=1)
+    return most * accelerator.manifest["cycles_per_image"] * len(points)
 
 
 def _noise_on_weights(
@@ -224,7 +238,7 @@ def read_results(
     counts |= {f"digests of {site}": len(d) for site, d in zip(sites, digests, strict=True)}
     for what, count in counts.items():
         if count != total:
-            raise RuntimeError(f"the simulator gave {count} {what}, not {total} ({workdir})")
+            raise ValueError(f"the simulator gave {count} {what}, not {total} ({workdir})")
     label_array = np.array(labels, dtype=np.int64).astype(np.uint8).reshape(points, images)
     score_array = _unpack(scores, last["PE"], _type_bits(last["input_type"]))
     score_array = score_array.reshape(points, images, -1)

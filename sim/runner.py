@@ -13,6 +13,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+
+from filelock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,26 @@ _FST = Path(__file__).with_name("fst")
 _MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
 
 
+_AGAIN = "again.sh"
+"""Script in the working folder of a run, which does it again."""
+
+
+class SimulationError(RuntimeError):
+    """A simulator that crashed, hung, or did not do what it should.
+
+    Args:
+        message: ends with the end of its log.
+        command: does it again.
+    """
+
+    def __init__(self, message: str, command: str) -> None:
+        super().__init__(message, command)
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\nagain: {self.command}"
+
+
 @dataclass(frozen=True)
 class RunResult:
     """One finished run of a simulation."""
@@ -47,6 +70,8 @@ class RunResult:
     """How many cocotb tests ran; all passed."""
     seconds: float
     """Wall time, the start of Python inside the simulator included."""
+    again: str
+    """Command that does it again."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +83,8 @@ class Simulation:
     binary: Path
     randomise: bool
     """Whether registers without a reset start from random values (seeded per run)."""
+    design: str
+    """Digest of what it computes: all that it was built from, but not the machine."""
 
     def run(
         self,
@@ -82,7 +109,7 @@ class Simulation:
             tests: regular expression on test names; all when None.
 
         Raises:
-            RuntimeError: a test failed, none ran, or the simulator ended early.
+            SimulationError: a test failed, none ran, or the simulator ended early.
         """
         workdir = Path(workdir).resolve()
         workdir.mkdir(parents=True, exist_ok=True)
@@ -97,14 +124,16 @@ class Simulation:
             command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 0x7FFFFFFE + 1}"]
         command += [f"+{name}={value}" for name, value in (plusargs or {}).items()]
         log_path = workdir / "sim.log"
+        again = _write_again(workdir / _AGAIN, command, variables)
         start = time.monotonic()
         code = _logged(command, log_path, cwd=workdir, env=variables, timeout_s=timeout_s)
         seconds = time.monotonic() - start
         count, failed = _read_results(results)
         if failed or not count or code:
             what = f"{failed} of {count} tests failed" if count else "no test ran"
-            raise RuntimeError(f"simulation of {self.top}: {what} {_ending(log_path, code)}")
-        return RunResult(log_path, count, seconds)
+            message = f"simulation of {self.top}: {what} {_ending(log_path, code)}"
+            raise SimulationError(message, again)
+        return RunResult(log_path, count, seconds, again)
 
 
 def build(
@@ -170,8 +199,6 @@ def build(
         optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
     link_flags = "" if main else _cocotb_link_flags()
     make_flags = [*_MAKE_FOR_GCC, *optimisation]
-    # Verilator's own would add -llz4 and -lz
-    make_flags += [f"LDLIBS={link_flags}"] if traced else []
     headers = [_POPCOUNT, *(sorted(_FST.iterdir()) if traced else [])]
 
     digest = hashlib.sha256()
@@ -181,15 +208,24 @@ def build(
     for path in (*source_paths, None, *included, None, *headers, entry):
         content = path.read_bytes() if path else b""
         digest.update(f"{path.name if path else ''}\0{len(content)}\0".encode() + content)
+    design = digest.hexdigest()[:16]
+    # Verilator's own libraries would be -llz4 and -lz
+    make_flags += [f"LDLIBS={link_flags}"] if traced else []
+    digest.update("\0".join([_machine(), *make_flags]).encode())
     destination = Path(root).resolve() / f"{top}-{digest.hexdigest()[:16]}"
-    simulation = Simulation(top, destination / top, not optimise)
+    simulation = Simulation(top, destination / top, not optimise, design)
     if simulation.binary.exists():
         return simulation
 
     destination.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix=f".{top}-", dir=destination.parent))
+    lock = FileLock(destination.with_name(f".{destination.name}.lock"))
     try:
+        lock.acquire()
+        if simulation.binary.exists():
+            # another process has built it meanwhile
+            return simulation
         (scratch / "public.vlt").write_text(rules)
         verilate = [*_verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
         verilate += ["--compiler-include", str(_POPCOUNT)]
@@ -217,14 +253,10 @@ def build(
         _store_runtime(scratch, runtime)
         _keep_only(scratch, {top, "build.log", "public.vlt"})
         (scratch / "command.json").write_text(json.dumps([verilate, make], indent=1))
-        try:
-            scratch.rename(destination)
-        except OSError:
-            # another process stored the same build first
-            if not simulation.binary.exists():
-                raise
+        scratch.rename(destination)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        lock.release()
     log.info("built %s in %.1f s", destination.name, time.monotonic() - started)
     return simulation
 
@@ -319,7 +351,8 @@ def _runtime_digest(scratch: Path, make_flags: Sequence[str]) -> str:
     options = re.search(
         r"^VM_USER_CFLAGS = (.*?)\n\n", (scratch / "Vtop.mk").read_text(), re.DOTALL | re.MULTILINE
     )
-    parts = [*settings, *make_flags, options[1] if options else "", _tool_versions()]
+    tools = [_tool_versions(), _machine()]
+    parts = [*settings, *make_flags, options[1] if options else "", *tools]
     parts += [path.read_text() for path in (_POPCOUNT, *sorted(_FST.iterdir()))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -341,13 +374,19 @@ def _store_runtime(scratch: Path, runtime: Path) -> None:
 @cache
 def _tool_versions() -> str:
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
+    parts = [version("verilator"), version("cocotb"), compiler.stdout.splitlines()[0]]
+    return "\n".join([*parts, platform.machine()])
+
+
+@cache
+def _machine() -> str:
+    """Tell what a stored binary needs of the machine, and its results do not depend on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     # -march=native ties a binary to the machine's instruction set
     cpu = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    parts = [version("verilator"), version("cocotb"), compiler.stdout.splitlines()[0]]
     # the stored binary finds cocotb's libraries by their absolute path
-    return "\n".join([*parts, platform.machine(), cpu, _cocotb_link_flags()])
+    return "\n".join([cpu, _cocotb_link_flags()])
 
 
 def _literal(value: int | str) -> str:
@@ -390,6 +429,15 @@ def _logged(
         except subprocess.TimeoutExpired:
             sink.write(f"\nstopped after {timeout_s} s\n")
             return -1
+
+
+def _write_again(script: Path, command: Sequence[str], variables: Mapping[str, str]) -> str:
+    """Write what a run needs to be done again, and return the command that does."""
+    changed = {name: v for name, v in variables.items() if os.environ.get(name) != v}
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(changed.items())]
+    folder = shlex.quote(str(script.parent))
+    script.write_text(f"cd {folder}\n{''.join(exports)}exec {shlex.join(command)}\n")
+    return f"sh {shlex.quote(str(script))}"
 
 
 def _read_results(path: Path) -> tuple[int, int]:

@@ -123,18 +123,17 @@ def dense(network, accelerator, inputs, digits, tmp_path) -> Walk:
     return Walk(
         network=network,
         accelerator=accelerator,
-        simulation=None,
         inputs=inputs,
         labels=digits.labels,
         setting=Setting("additive"),
         store=Store(tmp_path),
-        identity={},
+        build=tmp_path,
     )
 
 
 def steps_at(walk: Walk, site: str, levels: tuple[float, ...]) -> dict[str, Step]:
     places = [Place("", 0.0), *(Place(site, s, d) for d in range(2) for s in levels)]
-    points = walk.run_golden(places, ignore) + walk.run_software(places, ignore)
+    points = walk.run_models(places)
     found = ablate(walk, [site], places, points, ignore)
     assert len(found.points) == 2 * 2 * len(levels)
     assert report.SIDES.keys() >= {p.side for p in found.points}

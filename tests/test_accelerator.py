@@ -173,7 +173,7 @@ def test_results_that_are_cut_short_are_an_error(accelerator, simulation, inputs
     results = tmp_path / "results.txt"
     lines = results.read_text().splitlines()
     results.write_text("\n".join(line for line in lines if line != lines[-1]))
-    with pytest.raises(RuntimeError, match=r"not 4 \("):
+    with pytest.raises(ValueError, match=r"not 4 \("):
         simulate.read_results(accelerator, 4, 1, tmp_path)
 
 

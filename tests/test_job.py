@@ -12,9 +12,11 @@ import pytest
 
 from flow import job, simulate, store
 from flow.divergence import Localisation
+from flow.engine import Here
 from flow.errors import UserError
 from flow.points import Place, Setting
 from flow.walk import Walk
+from flow.walk_settings import Effort, Settings
 
 SETTINGS = {
     "model": "tfc-w2a2",
@@ -23,12 +25,11 @@ SETTINGS = {
     "draws": 2,
     "hw_images": 20,
     "cycles": 256,
-    "jobs": 2,
     "budget": 0,
 }
 
 
-def silent(stage: str, done: int, total: int) -> None:
+def silent(stage: str, done: int, total: int, images: int = 0) -> None:
     pass
 
 
@@ -39,7 +40,7 @@ def build(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(build):
-    return job.walk_hw(job.Settings(**SETTINGS, build=build), silent, "a test")
+    return job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +92,10 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("flow.walk.evaluate", never)
+    monkeypatch.setattr("flow.sides.evaluate", never)
     monkeypatch.setattr("flow.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
-    again = job.walk_hw(job.Settings(**SETTINGS, build=build), silent, "a test")
+    again = job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
     drop = ("seconds", "rtl")
     assert {k: v for k, v in again.items() if k not in drop} == {
         k: v for k, v in summary.items() if k not in drop
@@ -105,7 +106,7 @@ def test_a_run_that_was_stopped_goes_on(build, summary, monkeypatch, tmp_path):
     """Whatever the point at which it stops, what was finished is not computed again."""
     shutil.copytree(build / "accelerators", tmp_path / "accelerators")
     shutil.copytree(build / "sim", tmp_path / "sim")
-    settings = job.Settings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
+    settings = Settings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
     real, calls = simulate.simulate, []
 
     def stopping(*arguments, **options):
@@ -116,18 +117,18 @@ def test_a_run_that_was_stopped_goes_on(build, summary, monkeypatch, tmp_path):
 
     monkeypatch.setattr("flow.simulate.simulate", stopping)
     with pytest.raises(KeyboardInterrupt):
-        job.walk_hw(job.Settings(**{**vars(settings), "jobs": 1}), silent)
-    points = tmp_path / "walk-hw" / "tfc-w2a2-digits" / "points"
-    kept = set(points.iterdir())
+        job.walk_hw(settings, silent)
+    points = tmp_path / "points"
+    kept = set(points.rglob("*.npz"))
     assert kept
     calls.clear()
     monkeypatch.setattr(
         "flow.simulate.simulate", lambda *a, **o: (calls.append(len(a[3])), real(*a, **o))[1]
     )
-    finished = job.walk_hw(job.Settings(**{**vars(settings), "jobs": 1}), silent)
+    finished = job.walk_hw(settings, silent)
     assert sum(calls) < 4 * 3 + 1
     assert finished["rtl"]["images"] == 20 * (4 * 3 + 1)
-    assert kept < set(points.iterdir())
+    assert kept < set(points.rglob("*.npz"))
 
 
 def test_a_full_disk_stops_with_a_message_and_keeps_what_was_done(build, summary, monkeypatch):
@@ -140,11 +141,11 @@ def test_a_full_disk_stops_with_a_message_and_keeps_what_was_done(build, summary
         return real(*arguments, **options)
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    points = build / "walk-hw" / "tfc-w2a2-digits" / "points"
-    before = set(points.iterdir())
+    points = build / "points"
+    before = set(points.rglob("*.*"))
     with pytest.raises(UserError, match="No space left"):
-        job.walk_hw(job.Settings(**{**SETTINGS, "seed": 6}, build=build), silent)
-    after = set(points.iterdir())
+        job.walk_hw(Settings(**{**SETTINGS, "seed": 6}, build=build), silent)
+    after = set(points.rglob("*.*"))
     assert len(after - before) == 3 and before < after
     assert not [path for path in after if path.suffix != ".npz"]
 
@@ -164,7 +165,7 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
 
     monkeypatch.setattr("flow.simulate.simulate", wrong)
     monkeypatch.setattr("flow.divergence.localise_point", located)
-    found = job.walk_hw(job.Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
+    found = job.walk_hw(Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
     assert found["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["mu_hw"] is None
@@ -191,7 +192,7 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
 
     monkeypatch.setattr(Walk, "settings", biased)
     wanted = {"sites": "fc1.acc", "levels": "12,20,30,45,80", "draws": 48, "hw_images": 8}
-    found = job.walk_hw(job.Settings(**{**SETTINGS, **wanted}, build=tmp_path), silent)
+    found = job.walk_hw(Settings(**{**SETTINGS, **wanted}, build=tmp_path), silent)
     entry = found["sites"]["fc1.acc"]
     assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
     assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
@@ -201,7 +202,7 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
 
 def test_further_draws_are_spent_once(build, summary, monkeypatch):
     """Undecided with two draws; the budget adds some, and a second run takes them as they are."""
-    settings = job.Settings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
+    settings = Settings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
     assert summary["sites"]["fc2.acc"]["draws"] == 2
     found = job.walk_hw(settings, silent, "a test")
     entry, further = found["sites"]["fc2.acc"], found["further"]
@@ -228,19 +229,22 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
     )
     places = [Place("", 0.0), *(Place("fc0.acc", s) for s in (3.0, 9.0, 27.0))]
     found = []
-    for jobs in (1, 2):
+    for workers in (1, 2):
+        engine = Here()
+        engine.workers = workers
         walk = Walk(
             network=network,
             accelerator=accelerator,
-            simulation=simulate.build(accelerator, root=build / "sim"),
             inputs=inputs[:30],
             labels=digits.labels[:30],
             setting=Setting("mixed", seed=3),
-            store=store.Store(build / f"shared-{jobs}"),
-            identity={},
+            store=store.Store(build / f"shared-{workers}"),
+            build=build,
+            engine=engine,
         )
-        points, speed = walk.run_rtl(places, 30, jobs, build / f"rtl-{jobs}", lambda n: None)
-        assert speed.images == 4 * 30
+        measured = walk.run(walk.wanted(["rtl"], places, 30))
+        assert measured.speed.images == 4 * 30 and not measured.failures
+        points = measured.points
         assert all(point.bit_mismatches == 0 for point in points)
         found.append({(p.site, p.sigma): p.predictions.tolist() for p in points})
     assert found[0] == found[1]
@@ -252,11 +256,11 @@ def test_late_sites_of_a_large_network_get_more_draws():
     for cycles, draws in ((8000, [1, 8, 8, 8]), (1000, [4, 8, 8, 16])):
         manifest = {"cycles_per_image": cycles}
         accelerator = SimpleNamespace(manifest=manifest, sites=sites, weights=["fc0.weight"])
-        found = job.Effort.of(job.Settings(), accelerator, 2000).draws
+        found = Effort.of(Settings(), accelerator, 2000).draws
         assert [found[site] for site in (*shapes, "fc0.weight")] == draws
         for device, devices in ((None, draws[-1]), (5, 1)):  # all images have the device's noise
-            chosen = job.Settings(noise="fixed-pattern", device=device)
-            of_device = job.Effort.of(chosen, accelerator, 2000).draws
+            chosen = Settings(noise="fixed-pattern", device=device)
+            of_device = Effort.of(chosen, accelerator, 2000).draws
             assert {of_device[site] for site in shapes} == {devices}
-        given = job.Effort.of(job.Settings(draws=2), accelerator, 2000).draws
+        given = Effort.of(Settings(draws=2), accelerator, 2000).draws
         assert set(given.values()) == {2}

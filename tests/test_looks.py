@@ -39,7 +39,7 @@ class Made:
         self.measured: list[tuple[str, Place]] = []
         places = [Place("", 0.0)]
         places += [Place(s, v, d) for s in hardware for d in range(draws) for v in LEVELS]
-        self.points = self.run_golden(places, None) + self.run_software(places, None)
+        self.points = self.run_models(places)
         self.points += [
             Point(p.site, p.kind, p.sigma, p.seed, "rtl", p.predictions[:rtl], 0)
             for p in self.points
@@ -68,11 +68,8 @@ class Made:
             found.append(Point(place.site, kind, place.sigma, place.draw, side, labels))
         return found
 
-    def run_golden(self, places: Sequence[Place], done) -> list[Point]:
-        return self._side("golden", places)
-
-    def run_software(self, places: Sequence[Place], done) -> list[Point]:
-        return self._side("software", places)
+    def run_models(self, places: Sequence[Place]) -> list[Point]:
+        return self._side("golden", places) + self._side("software", places)
 
     def look(self, budget: float = 10.0):
         return looks.look_on(self, self.points, CLASSES, budget)

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from flow import job, repeats
+from flow import repeats
 from flow.errors import UserError
 from flow.throughput import cycles_per_image, executed_nodes
+from flow.walk_settings import Settings
 
 
 def test_a_layer_is_its_unit_its_windows_and_its_tap(accelerator):
@@ -39,7 +40,7 @@ def test_windows_of_a_convolution_are_made_again():
 
 def test_repeats_bring_accuracy_back_and_cost_cycles(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    walk = job.Settings(model="tfc-w2a2", dataset="digits", cycles=256, sites="fc0.acc",
+    walk = Settings(model="tfc-w2a2", dataset="digits", cycles=256, sites="fc0.acc",
                         images=400, hw_images=16)  # fmt: skip
     found = repeats.run(repeats.Settings(walk, "16,1"), lambda *step: None)
     one, many = found["rows"]
@@ -55,4 +56,4 @@ def test_repeats_bring_accuracy_back_and_cost_cycles(tmp_path, monkeypatch):
 @pytest.mark.parametrize("given", ["0,1", "65", "1,two", ""])
 def test_bad_repeats(given):
     with pytest.raises(UserError, match="repeats is"):
-        repeats.Settings(job.Settings(), given)
+        repeats.Settings(Settings(), given)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from flow import job, robustness
+from flow import robustness
 from flow.errors import UserError
+from flow.walk_settings import Settings
 
 
 def entry(software, hardware, verdict="agree"):
@@ -37,4 +38,4 @@ def test_checkpoints_of_a_network():
     with pytest.raises(UserError, match="one trained with noise"):
         robustness.trainings("lenet5-w4a4", "cifar10")
     with pytest.raises(UserError, match="name none"):
-        robustness.run(job.Settings(training_noise="additive"), lambda *step: None)
+        robustness.run(Settings(training_noise="additive"), lambda *step: None)

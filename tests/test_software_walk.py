@@ -216,7 +216,7 @@ def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch)
     process.join()
     assert process.exitcode == -signal.SIGKILL
     points = settings.out / "points"
-    kept = {path.name: path.stat().st_mtime_ns for path in points.glob("*.npz")}
+    kept = {path.name: path.stat().st_mtime_ns for path in points.rglob("*.npz")}
     assert len(kept) == 15 and not (settings.out / "summary.json").exists()
     measured, real = [], software_walk.Inference.__call__
 
@@ -226,7 +226,7 @@ def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch)
 
     monkeypatch.setattr(software_walk.Inference, "__call__", counting)
     resumed = software_job.walk(settings, lambda *a: None)
-    now = {path.name: path.stat().st_mtime_ns for path in points.glob("*.npz")}
+    now = {path.name: path.stat().st_mtime_ns for path in points.rglob("*.npz")}
     assert kept.items() < now.items(), "a point that was there was written again"
     assert len(set(measured)) == len(measured) == len(now) - 15
     measured.clear()

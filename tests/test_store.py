@@ -30,7 +30,7 @@ def test_a_point_comes_back(tmp_path: Path) -> None:
     store.put(KEY, POINT)
     assert same(Store(tmp_path / "a" / "b").get(dict(reversed(KEY.items()))), POINT)
     assert store.get(KEY | {"seed": 2}) is None
-    assert [p.suffix for p in store.root.iterdir()] == [".npz"]
+    assert [p.suffix for p in store.root.rglob("*.*")] == [".npz"]
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 250, -1])
@@ -63,12 +63,14 @@ def test_a_file_of_another_key_is_absent(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(KEY, POINT)
     other = KEY | {"seed": 9}
+    store.path(other).parent.mkdir(exist_ok=True)
     store.path(other).write_bytes(store.path(KEY).read_bytes())
     assert store.get(other) is None
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     store = Store(tmp_path)
+    store.path(KEY).parent.mkdir()
     np.savez(store.path(KEY), meta=np.array([{"a": 1}], dtype=object), predictions=np.zeros(1))
     assert store.get(KEY) is None
 
@@ -77,7 +79,7 @@ def test_two_stores_do_no_harm(tmp_path: Path) -> None:
     one, two = Store(tmp_path), Store(tmp_path)
     one.put(KEY, POINT)
     two.put(KEY, POINT)
-    assert same(one.get(KEY), POINT) and len(list(tmp_path.iterdir())) == 1
+    assert same(one.get(KEY), POINT) and len(list(tmp_path.rglob("*.*"))) == 1
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -96,7 +98,7 @@ def test_full_or_read_only_folder_is_the_users_error(
     monkeypatch.setattr("pathlib.Path.write_text", fail)
     with pytest.raises(UserError, match=os.strerror(code)):
         write_summary(tmp_path / "summary.json", {})
-    assert [p.name for p in tmp_path.iterdir()] == [store.path(KEY).name]
+    assert [p.name for p in tmp_path.rglob("*.*")] == [store.path(KEY).name]
     assert same(store.get(KEY), POINT)
 
 
@@ -115,7 +117,7 @@ def test_a_defect_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     for bad in ({"a": float("nan")}, {"a": object()}):
         with pytest.raises((ValueError, TypeError)):
             write_summary(path, bad)
-    assert json.loads(path.read_text())["a"] == 1.5 and len(list(tmp_path.iterdir())) == 1
+    assert json.loads(path.read_text())["a"] == 1.5 and len(list(tmp_path.rglob("*.*"))) == 1
 
 
 def test_keys_must_be_plain(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from flow.noise import Noise, NoiseTap
 from flow.points import Place, Setting
 from flow.store import Store
 from flow.tap_settings import TapSettings
-from flow.walk import Walk
+from flow.walk import SOFTWARE, Walk
 from flow.weight_noise import KINDS, WeightSampler, WeightSite, program, settings_of
 
 BITS = {"tfc-w2a2": 2, "tfc-w1a1": 1, "convolutional": 4}
@@ -193,20 +193,19 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
     walk = Walk(
         network=case.network,
         accelerator=accelerator,
-        simulation=simulation,
         inputs=case.inputs,
         labels=case.labels,
         setting=Setting("additive", seed=3),
         store=Store(tmp_path / "points"),
-        identity={},
+        build=built,
     )
+    walk.simulation = simulation
     places = [Place(name, level * scale, draw) for draw in (0, 1) for level in (0.5, 2.0)]
-    counted: list[int] = []
     ours, theirs = (
-        run([Place("", 0.0), *places], counted.append)
-        for run in (walk.run_golden, walk.run_software)
+        walk.run(walk.wanted(side, [Place("", 0.0), *places])).points
+        for side in (["golden"], SOFTWARE)
     )
-    rtl, _ = walk.run_rtl(places[:2], RTL_IMAGES, 1, tmp_path / "walk", counted.append)
+    rtl = walk.run(walk.wanted(["rtl"], places[:2], RTL_IMAGES)).points
     assert [point.bit_mismatches for point in rtl] == [0, 0]
     assert all(
         (p.predictions == q.predictions[:8]).all() for p, q in zip(rtl, ours[1:3], strict=True)

@@ -1,0 +1,200 @@
+"""What the command line prints of results."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flow.report import further_sentence, power_sentence
+
+
+def print_summary(console: Console, summary: dict[str, Any]) -> None:
+    """Print what ``summary.json`` of a walk in software and RTL holds."""
+    images = summary["images"]
+    table = Table(title=f"{summary['model']} on {summary['dataset']}, {summary['noise']} noise")
+    table.add_column("site")
+    for column in (
+        f"μ software (n={images['software']})",
+        f"μ golden (n={images['golden']})",
+        "golden / software",
+        f"μ RTL (n={images['rtl']})",
+    ):
+        table.add_column(column, justify="right")
+    table.add_column("verdict", no_wrap=True)
+    for site, entry in summary["sites"].items():
+        table.add_row(
+            site,
+            *(_interval(entry[name]) for name in ("mu_sw", "mu_hw", "ratio", "mu_rtl")),
+            entry["verdict"],
+        )
+    console.print(table)
+    if summary["ablation"]:
+        print_ablation(console, summary["ablation"])
+    l0, rtl = summary["checks"]["L0"], summary["rtl"]
+    console.print(
+        f"L0: golden = FINN on {l0['tensors']} tensors of {l0['images']} images, "
+        f"mismatches: {l0['mismatches']}; golden ≠ Brevitas on {len(l0['labels_differing'])} of "
+        f"{l0['labels_compared']} labels",
+        highlight=False,
+    )
+    console.print(
+        f"L1: RTL = golden on {rtl['images']} images, bit_mismatches: {rtl['bit_mismatches']}",
+        highlight=False,
+    )
+    for said in (power_sentence(summary), further_sentence(summary)):
+        console.print(said, highlight=False)
+    console.print(f"verdict: {summary['verdict']}", highlight=False)
+    total = summary["seconds"]["total"]
+    console.print(f"{total:.0f} s; report: {summary['report']}", highlight=False, soft_wrap=True)
+
+
+def print_ablation(console: Console, ablation: dict[str, Any]) -> None:
+    """Print the steps from software to RTL at each site."""
+    table = Table(title="from software to RTL, one step at a time")
+    for name in ("site", "step", "μ before", "μ after", "after / before", "moved"):
+        table.add_column(name, justify="right" if "/" in name or "μ" in name else "left")
+    for site, entry in ablation.items():
+        for step in entry["steps"]:
+            mu = (_interval(step[name]) for name in ("mu_before", "mu_after"))
+            ratio = (
+                "–" if step["ratio"] is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step["ratio"])
+            )
+            table.add_row(site, step["step"], *mu, ratio, "yes" if step["moved"] else "no")
+    console.print(table)
+    for site, entry in ablation.items():
+        console.print(f"{site}: {entry['sentence']}", highlight=False)
+
+
+def print_executions(console: Console, found: dict[str, Any]) -> None:
+    """Print the accuracy of each way to spend executions."""
+    means = sorted({row["mean"] for row in found["rows"]})
+    table = Table(
+        title=f"{found['model']} on {found['dataset']}: accuracy, {found['noise']} noise of "
+        f"σ = {found['sigma']:.3g}, n = {found['images']} × {found['draws']}"
+    )
+    table.add_column("mean executions")
+    for mean in means:
+        table.add_column(f"{mean:g}", justify="right")
+    cells: dict[str, list[str]] = {}
+    for row in found["rows"]:
+        half = (row["hi"] - row["lo"]) / 2
+        cells.setdefault(row["strategy"], []).append(f"{row['accuracy']:.4f} ± {half:.4f}")
+    for strategy, values in cells.items():
+        table.add_row(strategy, *values)
+    console.print(table)
+    console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
+
+
+def print_walk(console: Console, found: dict[str, Any]) -> None:
+    """Print what a walk in software found."""
+    accuracy, low, high = (100 * part for part in found["accuracy"]["software"])
+    for kind, walked in found["kinds"].items():
+        table = Table(title=f"{found['model']} on {found['dataset']}, {kind} noise")
+        for name in ("site", "μ", "k", "misfit", "images", "draws", "levels", "ended"):
+            table.add_column(name, justify="left" if name in ("site", "ended") else "right")
+        for site, entry in walked["sites"].items():
+            k = "–" if entry["k_sw"] is None else f"{entry['k_sw']:.2f}"
+            misfit = "–" if entry["misfit"] is None else f"{100 * entry['misfit']:.1f} %"
+            counts = (str(v) for v in (entry["images"], entry["draws"], len(entry["levels"])))
+            table.add_row(site, _interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
+        console.print(table)
+    console.print(
+        f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
+        f"{found['images_evaluated']:,} noisy images, {found['seconds']['total']:.0f} s; "
+        f"results: {found['folder']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _interval(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, dict):
+        return f"{'>' if value['bound'] == 'above' else '<'} {value['level']:.3g}"
+    return f"{value[0]:.3g} [{value[1]:.3g}, {value[2]:.3g}]"
+
+
+def print_repeats(console: Console, found: dict[str, Any]) -> None:
+    """Print accuracy over cycles."""
+    images = found["images"]
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
+    for name in ("site", "σ", "executions", "cycles an image"):
+        table.add_column(name, justify="left" if name == "site" else "right")
+    table.add_column(f"accuracy golden (n={images['golden']})", justify="right")
+    table.add_column(f"accuracy RTL (n={images['rtl']})", justify="right")
+    for row in found["rows"]:
+        table.add_row(
+            row["site"],
+            f"{row['sigma']:.3g}",
+            str(row["executions"]),
+            f"{row['cycles_per_image']:,}",
+            *("{:.4f} [{:.4f}, {:.4f}]".format(*row[side]) for side in ("golden", "rtl")),
+        )
+    console.print(table)
+    runs = sum(row["rtl_images"] for row in found["rows"])
+    console.print(
+        f"L1: RTL = golden on {runs} images, bit_mismatches: {found['bit_mismatches']}",
+        highlight=False,
+    )
+    console.print(f"picture and table: {found['folder']}", highlight=False, soft_wrap=True)
+
+
+def print_robustness(console: Console, found: dict[str, Any]) -> None:
+    """Print μ of each checkpoint beside the clean one."""
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
+    table.add_column("site")
+    table.add_column("trained with")
+    for side in ("software", "golden, RTL-checked"):
+        table.add_column(f"μ {side}", justify="right")
+        table.add_column("to clean", justify="right")
+    table.add_column("verdict")
+    for row in found["rows"]:
+        cells = (
+            _interval(row[key])
+            for key in ("software", "software_ratio", "hardware", "hardware_ratio")
+        )
+        table.add_row(row["site"], row["training"], *cells, row["verdict"])
+    console.print(table)
+    for name, mismatches in found["bit_mismatches"].items():
+        accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in found["accuracy"][name]))
+        console.print(
+            f"{name}: without noise {accuracy}, bit_mismatches: {mismatches}, verdict: "
+            f"{found['verdicts'][name]}",
+            highlight=False,
+        )
+    console.print(f"reports and table: {found['folder']}", highlight=False, soft_wrap=True)
+
+
+def print_dynamics(console: Console, found: dict[str, Any]) -> None:
+    """Print what training with noise did to the layers."""
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['epochs']} epochs")
+    for name in ("noise", "σ", "site", "mean |w|", "output std", "signal / noise", "binarisation"):
+        table.add_column(name, justify="left" if name in ("noise", "site") else "right")
+    names = ("weight_magnitude", "output_std", "signal_to_noise", "binarisation")
+    for row in found["rows"]:
+        values = ("–" if row[name] is None else f"{row[name]:.3g}" for name in names)
+        table.add_row(row["kind"], f"{row['sigma']:g}", row["site"], *values)
+    console.print(table)
+    console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
+
+
+def print_bench_walk(console: Console, model: str, found: Any) -> None:
+    """Print the speed of the walk in software."""
+    table = Table(title=f"{model}, {found.points} points of {found.images:,} images")
+    for name in ("way", "seconds", "times faster"):
+        table.add_column(name, justify="left" if name == "way" else "right")
+    for way, seconds in (
+        (f"a full forward a point ({found.timed} points timed)", found.straightforward),
+        ("the same points, ours", found.grid),
+        (f"walk, searched levels ({found.searched_images:,} noisy images)", found.searched),
+    ):
+        table.add_row(way, f"{seconds:.1f}", f"{found.straightforward / seconds:.1f}")
+    console.print(table)
+    console.print(
+        f"accuracies differ beyond 95 % of sampling error at {found.differing} of {found.timed} "
+        f"points (5 % would by chance), by {100 * found.largest:.2f} % at most; widest interval of "
+        f"μ: ± {100 * found.widest:.1f} %; memory {found.memory:.2f} GB",
+        highlight=False,
+        soft_wrap=True,
+    )
