@@ -24,6 +24,8 @@ console = Console()
 errors = Console(stderr=True)
 
 _PATH = click.Path(path_type=Path)
+_BUILD = Path("build")
+"""Folder for results."""
 
 
 def _noise_options(command: Callable) -> Callable:
@@ -266,6 +268,74 @@ def dynamics(**options: Any) -> None:
     with Bars(console) as tell:
         found = learning.run(settings, tell, _command())
     tables.print_dynamics(console, found)
+
+
+@cli.group("study")
+def study() -> None:
+    """Many jobs, named in one YAML file: do them, see how they stand, put them together."""
+
+
+_STUDY = click.argument("file", type=_PATH)
+
+
+@study.command("run")
+@_STUDY
+@_engine_options
+def study_run(engine: "Engine", file: Path) -> None:
+    """Do the runs of a study that are not done; one that was stopped goes on where it was.
+
+    Example: noisewalk study run studies/digits.yaml
+    """
+    from flow import study as studies
+    from flow import study_report, tables
+
+    found = studies.read(file, _BUILD)
+    with Bars(console) as tell:
+        failed = studies.run_study(found, tell, engine, lambda run: _say(tables.line_of_run(run)))
+    _say(f"report: {study_report.write(found, _BUILD / 'points')}")
+    if failed:
+        sys.exit(1)
+
+
+@study.command("status")
+@_STUDY
+def study_status_(file: Path) -> None:
+    """Tell how each run of a study stands, in a second or two, while it runs or after.
+
+    Example: noisewalk study status studies/digits.yaml
+    """
+    from flow import study_status
+
+    folder = _BUILD / "studies" / file.stem
+    runs = study_status.index_of(file, folder)
+    if runs is None:
+        # new or changed: this needs to know what every command takes
+        from flow import study as studies
+
+        runs = studies.read(file, _BUILD).index
+    table = Table("run", "state", "points stored / planned")
+    states = study_status.status(runs, folder, _BUILD / "points")
+    for state in states:
+        counts = (f"{side} {n} / {total}" for side, (n, total) in state.points.items())
+        table.add_row(state.name, state.ended, ", ".join(counts) or "–")
+    console.print(table)
+    for state in states:
+        if state.message:
+            _say(f"{state.name}: {state.message}")
+    _say(f"{sum(state.ended == 'done' for state in states)} of {len(states)} runs done")
+
+
+@study.command("report")
+@_STUDY
+def study_report_(file: Path) -> None:
+    """Put the finished runs of a study into one table, one picture and one page.
+
+    Example: noisewalk study report studies/digits.yaml
+    """
+    from flow import study as studies
+    from flow import study_report
+
+    _say(f"report: {study_report.write(studies.read(file, _BUILD), _BUILD / 'points')}")
 
 
 @cli.command("train")

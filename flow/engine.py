@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from flow.errors import UserError
+from flow.errors import Fatal, UserError
 from flow.hush import hush
 from flow.points import code_digest
 
@@ -140,9 +140,9 @@ class Cluster:
             if self.scheduler == SLURM:
                 client = Client(self._slurm())
             else:
-                client = Client(self.scheduler or self._local(), timeout=30)
+                client = Client(self.scheduler or self._local(), timeout=10)
         except (OSError, ValueError) as error:
-            raise UserError(
+            raise Fatal(
                 f"there is no Dask scheduler at {self.scheduler}: {error}; start one with `dask "
                 "scheduler`, or leave the scheduler out to work on this machine"
             ) from error
@@ -188,7 +188,7 @@ class Cluster:
         try:
             client.wait_for_workers(1, timeout=300)
         except TimeoutError as error:
-            raise UserError(
+            raise Fatal(
                 f"no worker came to the scheduler at {self.scheduler} within 5 minutes: start some "
                 "with `dask worker`, one thread each"
             ) from error
@@ -197,7 +197,7 @@ class Cluster:
             seen = client.run(os.path.exists, os.path.abspath(token.name))
         blind = [worker for worker, sees in seen.items() if not sees]
         if blind:
-            raise UserError(
+            raise Fatal(
                 f"worker {blind[0]} does not see {self._folder.absolute()}: results and simulators "
                 "lie there, so it must be on a file system that all machines share"
             )
@@ -229,12 +229,12 @@ class Cluster:
             for future in as_completed(list(pending)):
                 yield pending.pop(future), future.result()
         except KilledWorker as error:
-            raise UserError(
+            raise Fatal(
                 f"the workers died at {error.task}, one after another: is there enough memory? "
                 "What was finished is kept"
             ) from error
         except (CancelledError, CommClosedError, TimeoutError) as error:
-            raise UserError(
+            raise Fatal(
                 f"the scheduler {self.scheduler} was lost; what was finished is kept: run the "
                 "same command again, and it goes on"
             ) from error

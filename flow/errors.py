@@ -8,6 +8,10 @@ class UserError(Exception):
     """What is wrong, where, and what to do; the command line prints it alone and exits with 2."""
 
 
+class Fatal(UserError):
+    """A mistake that any further work would meet as well, such as a full disk."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not among the known ones, naming the nearest.
 

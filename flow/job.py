@@ -32,6 +32,7 @@ from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.models import evaluate
 from flow.points import Place
 from flow.store import Point, Store
+from flow.study_status import PLAN
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 from flow.walk import SOFTWARE, Measured, Walk
 from flow.walk_settings import Effort, Settings
@@ -140,7 +141,7 @@ def open_walk(
             name += f"-trained-{metadata.noise['kind']}"
         if settings.noise != Settings.noise:
             name += f"-{settings.noise}"
-        folder = store.make_folder(settings.build / "walk-hw" / name)
+        folder = store.make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
         tell("compile", 0, 1)
         accelerator = compile_network(
@@ -202,7 +203,7 @@ def walk_hw(
         clock.seconds["verilate"] = building.result()
         tell("build simulator", 1, 1)
     with clock.stage("measure"):
-        found = _measure(walk, places, effort.hw_images, tell)
+        found = _measure(walk, places, effort.hw_images, folder, tell)
     measured = found.points
     located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
     with clock.stage("further"):
@@ -278,15 +279,18 @@ def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[
     return places
 
 
-def _measure(walk: Walk, places: list[Place], hw_images: int, tell: Report) -> Measured:
+def _measure(
+    walk: Walk, places: list[Place], hw_images: int, folder: Path, tell: Report
+) -> Measured:
     """Measure the first points of every side; in RTL, of the first noise draw."""
     wanted = walk.wanted(("golden", *SOFTWARE), places)
     first = [place for place in places if place.draw == 0]
     wanted += walk.wanted(["rtl"], first, hw_images)
-    totals: dict[str, int] = {}
+    plan: dict[str, list[str]] = {}
     for one in wanted:
-        name = _NAMES.get(one.side, one.side)
-        totals[name] = totals.get(name, 0) + 1
+        plan.setdefault(_NAMES.get(one.side, one.side), []).append(walk.file_name(one))
+    store.write_summary(folder / PLAN, plan)
+    totals = {name: len(files) for name, files in plan.items()}
     done, images = dict.fromkeys(totals, 0), dict.fromkeys(totals, 0)
 
     def told(side: str, points: int, more: int) -> None:

@@ -48,7 +48,7 @@ def write_report(
             f"cannot read the picture {picture}: {error.strerror or error}; the report needs it, "
             "so write the curves first"
         ) from error
-    text = _environment().get_template("report.html.j2").render(
+    text = environment().get_template("report.html.j2").render(
         s=summary,
         verdict=verdict_sentence(summary),
         definition=definition(summary.get("margin", 0.1), summary.get("level", LEVEL)),
@@ -155,7 +155,8 @@ def _level_one(summary: Mapping[str, Any]) -> str:
     return f"the simulated RTL equals golden bit for bit in all {runs:,} runs {places}"
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what renders the templates of pages."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

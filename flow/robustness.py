@@ -62,12 +62,13 @@ def run(
         raise UserError("robustness compares every checkpoint of a network: name none")
     summaries = {}
     for name in trainings(settings.model, settings.dataset):
-        own = replace(settings, training_noise="" if name == CLEAN else name)
+        out = settings.out and settings.out / name
+        own = replace(settings, training_noise="" if name == CLEAN else name, out=out)
 
         tell_of = partial(job.told_of, tell, name)
         summaries[name] = job.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
-    folder = Path(summaries[CLEAN]["report"]).parent
+    folder = settings.out or Path(summaries[CLEAN]["report"]).parent
     result = {
         "model": summaries[CLEAN]["model"],
         "dataset": settings.dataset,

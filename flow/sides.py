@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flow import simulate
 from flow.checks import differing_images, first_divergence
-from flow.errors import UserError
+from flow.errors import Fatal
 from flow.fixed_point import draw_samples
 from flow.float_tap import classify
 from flow.golden import Draws, GoldenModel, Part
@@ -187,7 +187,7 @@ def rtl(
         speed: takes what was simulated.
 
     Raises:
-        UserError: the disk is full.
+        Fatal: the disk is full.
     """
     try:
         yield from _simulate(walk, places, images, speed)
@@ -219,7 +219,7 @@ def _simulate(walk: "Walk", places: Sequence[Place], images: int, speed: RtlSpee
             )
         except (SimulationError, OSError) as error:
             if shutil.disk_usage(workdir).free < _ROOM:
-                raise UserError(
+                raise Fatal(
                     f"the disk of {workdir} is full: free some space, and run the same command "
                     "again (what was finished is kept)"
                 ) from error
@@ -240,12 +240,12 @@ def _simulate(walk: "Walk", places: Sequence[Place], images: int, speed: RtlSpee
 
 
 def _own_folder(root: Path) -> Path:
-    """Make a folder that no other process uses; a full disk is a UserError."""
+    """Make a folder that no other process uses; a full disk is Fatal."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="rtl-", dir=root))
     except OSError as error:
-        raise UserError(
+        raise Fatal(
             f"cannot write to {root}: {error.strerror or error}; free some space, or choose a "
             "folder that can be written (what was finished before is kept)"
         ) from error

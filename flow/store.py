@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flow.devices import by_device, shared_by_images
-from flow.errors import UserError
+from flow.errors import Fatal, UserError
 from flow.midpoint import Curve, wilson
 from flow.noise import KINDS
 
@@ -87,7 +87,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder, renamed to `path` at the end, or removed.
 
     Raises:
-        UserError: the folder cannot be written (missing, read-only, full).
+        Fatal: the folder cannot be written (missing, read-only, full).
     """
     temporary = None
     try:
@@ -102,7 +102,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise UserError(
+        raise Fatal(
             f"cannot write {path}: {error.strerror or error}; free some space, or choose a results "
             "folder that can be written (what was finished before is kept)"
         ) from error

@@ -47,8 +47,9 @@ def summarise(
         tap = walk.sites[site]
         entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
         failed = [failure for failure in measured.failures if failure.site == site]
-        if failed and entry["verdict"] == "agree":
-            entry["verdict"] = "undecided"
+        if failed:
+            if entry["verdict"] == "agree":
+                entry["verdict"] = "undecided"
             entry["reason"] = f"{len(failed)} RTL points could not be simulated; {entry['reason']}"
     rtl = [point for point in points if point.side == "rtl"]
     simulated = {

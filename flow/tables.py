@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.report import further_sentence, power_sentence
+from flow.study import Run
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
@@ -198,3 +199,13 @@ def print_bench_walk(console: Console, model: str, found: Any) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def line_of_run(run: Run) -> str:
+    """Say how a run of a study ended."""
+    state, summary = run.state, run.summary
+    if summary is None:
+        return f"{run.name}: {state.get('ended')}: {state.get('message', '')}"
+    verdict = f", verdict {summary['verdict']}" if "verdict" in summary else ""
+    failures = f", {state['failures']} RTL points failed" if state.get("failures") else ""
+    return f"{run.name}: done in {state['seconds']:.0f} s{verdict}{failures}"

@@ -223,6 +223,10 @@ class Walk:
         heavy = sorted(groups.values(), key=lambda group: order[group[0].place.site])
         return [Batch(tuple(group)) for group in (*heavy, *_chunks(simulated, self.engine.workers))]
 
+    def file_name(self, one: Wanted) -> str:
+        """Return the name under which a point is stored."""
+        return self.store.path(self.key(one)).name
+
     def measure(self, batch: Batch) -> Measured:
         """Measure points in this process, and store each as soon as it is there."""
         measured = Measured()

@@ -53,6 +53,8 @@ class Settings(NoiseChoice):
     """Whether to go from software to RTL step by step at every site; else where they differ."""
     mvu: str = "lut"
     """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
+    out: Path | None = None
+    """Results folder; one below `build` named by network, set and noise when not given."""
     build: Path = field(default_factory=lambda: Path("build"))
 
     def __post_init__(self) -> None:
