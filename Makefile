@@ -10,6 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 MODEL  ?= tfc
+STUDY  ?= studies/digits.yaml
 
 # a variable that is not given leaves the command's own default
 option = $(if $($(1)),--$(2) '$($(1))')
@@ -24,7 +25,7 @@ JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
          $(call option,BUDGET,budget) $(call option,TRAINING_NOISE,training-noise)
 
-.PHONY: help setup walk walk-hw multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup walk walk-hw study multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +45,9 @@ $(READY): pyproject.toml .constraints.txt flow/host_tools.sh
 walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and compare
 	$(BIN)/noisewalk walk-hw --model '$(MODEL)' $(JOB) \
 	  $(if $(ABLATION),--ablation)
+
+study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/studies.md)
+	$(BIN)/noisewalk study run '$(STUDY)' $(ENGINE)
 
 train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	$(BIN)/noisewalk train --model '$(MODEL)' $(call option,DATASET,dataset) \

@@ -100,6 +100,10 @@ COMMANDS = {
 }
 
 
+def _without_places(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if name not in _PLACES}
+
+
 @dataclass(frozen=True)
 class Run:
     """One job of a study."""
@@ -114,8 +118,9 @@ class Run:
     @property
     def stamp(self) -> dict[str, Any]:
         """All that its results depend on, as JSON has it."""
-        text = json.dumps(asdict(self.settings), default=str)
-        return {"command": self.command, "settings": json.loads(text)}
+        # folders may be moved
+        chosen = asdict(self.settings, dict_factory=_without_places)
+        return {"command": self.command, "settings": json.loads(json.dumps(chosen, default=str))}
 
     @property
     def state(self) -> dict[str, Any]:

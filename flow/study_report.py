@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from flow.report import environment
 from flow.store import replacing
@@ -109,6 +110,8 @@ def plot(together: pd.DataFrame) -> Figure:
             style = {"fmt": "so"[number], "ms": 5, "capsize": 3, "color": colour}
             axes.errorbar(shift, middle, yerr=error, label=_LABELS[key], **style)
         axes.set_yscale("log")
+        for axis in ("major", "minor"):
+            getattr(axes.yaxis, f"set_{axis}_formatter")(StrMethodFormatter("{x:g}"))
         axes.set_xticks(where, group["site"], rotation=45, ha="right", fontsize=8)
         trained = f", trained with {training} noise" if training else ""
         axes.set_title(f"{model}, {dataset}\n{noise} noise{trained}", fontsize=9)
