@@ -16,6 +16,7 @@ from rich.table import Table
 from flow.errors import UserError
 from flow.hush import hush
 from flow.progress import Bars
+from sim.runner import SimulationError
 
 if TYPE_CHECKING:
     from flow.engine import Engine
@@ -408,13 +409,59 @@ def bench_walk(**options: Any) -> None:
     tables.print_bench_walk(console, options["model"], found)
 
 
+@cli.command("doctor")
+def doctor() -> None:
+    """Tell what is installed, what is missing, and how to get it; status 1 if it is needed.
+
+    Example: noisewalk doctor
+    """
+    from flow import doctor as examination
+
+    table = Table("what", "found", "for", "how to get it")
+    findings = list(examination.examine())
+    for one in findings:
+        lack = "[bold red]missing[/]" if one.needed else "not there"
+        remedy = one.remedy if one.missing else ""
+        table.add_row(one.name, _escaped(one.found) or lack, one.use, remedy)
+    console.print(table)
+    lacking = [one.name for one in findings if one.needed and one.missing]
+    _say(f"missing: {', '.join(lacking)}" if lacking else "all that is needed is there")
+    if lacking:
+        sys.exit(1)
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands and options.
+
+    Example: noisewalk completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "noisewalk", "_NOISEWALK_COMPLETE").source())
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message and status 2."""
     try:
-        cli()
+        cli(prog_name="noisewalk", standalone_mode=False)
     except UserError as error:
         errors.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
+    except SimulationError as error:
+        errors.print(_escaped(str(error)), highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        errors.print(
+            "interrupted: what was finished is kept; the same command goes on where it was"
+        )
+        sys.exit(130)
 
 
 def _escaped(text: str) -> str:

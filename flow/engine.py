@@ -37,6 +37,7 @@ _DASHBOARD = "127.0.0.1:8787"
 _ENVIRONMENT = ("DATA_DIR",)
 """Variables that a worker needs as the client has them."""
 _WORKERS = {
+    "distributed.worker.preload": ["flow.local_worker"],
     "distributed.nanny.pre-spawn-environ": {
         "DASK_LOGGING__DISTRIBUTED": "critical",
         "PYTHONWARNINGS": "ignore",

@@ -9,6 +9,7 @@ them at the point's first image. Tables are written when the pipeline is empty.
 """
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -27,7 +28,7 @@ async def whole_job(dut) -> None:
 
 async def run_job(dut) -> None:
     """Feed the job's points; a pipeline that stops moving ends in a timeout."""
-    job = json.loads(Path("job.json").read_text())
+    job, wanted_by = json.loads(Path("job.json").read_text()), os.getppid()
     images = job["images"]
     watchdog_ns = CLOCK_NS * job["cycle_limit"]
     for name in ("load", "cfg_valid", "cfg_site", "cfg_addr", "cfg_data", "limit"):
@@ -43,6 +44,7 @@ async def run_job(dut) -> None:
     dut.rst_n.value = 1
     started = time.perf_counter()
     for index, point in enumerate(job["points"]):
+        assert os.getppid() == wanted_by, "the process that wanted the results has died"
         if point["tables"] and not dut.done.value:
             # a table has no shadow, and images that use it may be inside
             await with_timeout(RisingEdge(dut.done), watchdog_ns, "ns")

@@ -144,8 +144,9 @@ def start(build: Path, *more: str) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     log = (build.parent / "client.log").open("a")
     return subprocess.Popen(
-        command_line(build, *more), cwd=build.parent, env=environment, stdout=log, stderr=log
-    )
+        command_line(build, *more), cwd=build.parent, env=environment, stdout=log, stderr=log,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def processes_below(pid: int) -> list[int]:
@@ -168,6 +169,20 @@ def test_a_killed_client_loses_no_point_and_repeats_none(compiled, undisturbed, 
     summary = job.walk_hw(settings(build), silent)
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
     assert points_of(build) == undisturbed[1] and same(summary, undisturbed[0])
+
+
+@pytest.mark.slow
+def test_an_interrupted_client_says_how_to_go_on(compiled, undisturbed, tmp_path):
+    """Ctrl-C, which a terminal sends to the workers as well."""
+    build = fresh(compiled, tmp_path)
+    client = start(build, "--jobs=2")
+    until(lambda: len(points_of(build)) >= 10)
+    os.killpg(client.pid, signal.SIGINT)
+    assert client.wait(60) == 130
+    said = (tmp_path / "client.log").read_text()
+    assert "the same command goes on where it was" in said and "Traceback" not in said, said
+    assert 10 <= len(points_of(build)) < POINTS
+    assert same(job.walk_hw(settings(build), silent), undisturbed[0])
 
 
 @pytest.mark.slow

