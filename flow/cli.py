@@ -1,11 +1,13 @@
 """The command line: only this module prints."""
 
 import functools
+import json
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,9 @@ from flow.progress import Bars
 from sim.runner import SimulationError
 
 if TYPE_CHECKING:
+    from flow.doctor import Finding
     from flow.engine import Engine
+    from flow.study_status import Status
 
 console = Console()
 errors = Console(stderr=True)
@@ -60,6 +64,27 @@ def _engine_options(command: Callable) -> Callable:
             command(engine=engine, **options)
 
     return with_engine
+
+
+def _to_stderr(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    console.stderr = wanted
+
+
+_json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_to_stderr,
+    help="Print the result as JSON, and all else to stderr.",
+)
+
+
+def _show(found: Any, show: Callable[[Console, Any], None]) -> None:
+    """Print a result as the user wants it."""
+    if console.stderr:
+        click.echo(json.dumps(found, default=str, ensure_ascii=False))
+    else:
+        show(console, found)
 
 
 def _command() -> str:
@@ -106,6 +131,7 @@ def cli(verbose: bool) -> None:
 )
 @click.option("--ablation", is_flag=True, help="At which step from software to RTL μ moves.")
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
+@_json_option
 def walk_hw(engine: "Engine", **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.
 
@@ -119,7 +145,7 @@ def walk_hw(engine: "Engine", **options: Any) -> None:
     training_command.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
         summary = job.walk_hw(settings, tell, _command(), engine)
-    tables.print_summary(console, summary)
+    _show(summary, tables.print_summary)
     if summary["failures"]:
         sys.exit(1)
 
@@ -151,6 +177,7 @@ def walk_hw(engine: "Engine", **options: Any) -> None:
     help="Epochs of training with a point's noise before it is measured.",
 )
 @click.option("--out", default=None, type=_PATH, help="Results folder.")
+@_json_option
 def walk(**options: Any) -> None:
     """Walk noise through a network in software: the midpoint of each site, and of all at once.
 
@@ -161,7 +188,7 @@ def walk(**options: Any) -> None:
     settings = software_job.Settings(**options)
     with Bars(console) as tell:
         found = software_job.walk(settings, tell, _command())
-    tables.print_walk(console, found)
+    _show(found, tables.print_walk)
 
 
 @cli.command("multi-exec")
@@ -178,6 +205,7 @@ def walk(**options: Any) -> None:
 @click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
 @click.option("--out", default=None, type=_PATH, help="Results folder, that of the walk.")
+@_json_option
 def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) -> None:
     """Execute noisy layers several times: spend equal budgets in every way, and compare.
 
@@ -191,7 +219,7 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
     settings = multi_execution.Settings(walk_settings, budgets, sigma, draws)
     with Bars(console) as tell:
         found = multi_execution.run(settings, tell, _command())
-    tables.print_executions(console, found)
+    _show(found, tables.print_executions)
 
 
 @cli.command("multi-exec-hw")
@@ -207,6 +235,7 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
 @_engine_options
 @click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
 @click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@_json_option
 def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options: Any) -> None:
     """Repeat noisy executions in hardware: accuracy over cycles per image, golden and RTL.
 
@@ -221,7 +250,7 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
     training_command.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
         found = repetition.run(chosen, tell, _command(), engine)
-    tables.print_repeats(console, found)
+    _show(found, tables.print_repeats)
 
 
 @cli.command("robustness")
@@ -235,6 +264,7 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
 @click.option("--seed", default=0, show_default=True)
 @_engine_options
 @click.option("--budget", default=0.0, show_default=True, help="Minutes for further noise draws.")
+@_json_option
 def robustness(engine: "Engine", **options: Any) -> None:
     """Walk a network's clean and noise-trained checkpoints: does what was learned arrive in RTL?
 
@@ -247,7 +277,7 @@ def robustness(engine: "Engine", **options: Any) -> None:
     settings = Settings(**options)
     with Bars(console) as tell:
         found = comparison.run(settings, tell, _command(), engine)
-    tables.print_robustness(console, found)
+    _show(found, tables.print_robustness)
 
 
 @cli.command("dynamics")
@@ -258,6 +288,7 @@ def robustness(engine: "Engine", **options: Any) -> None:
 @click.option("--epochs", default=10, show_default=True, help="Of each training.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", default=None, type=_PATH, help="Results folder.")
+@_json_option
 def dynamics(**options: Any) -> None:
     """Train at each noise level: what happens to weights, outputs, signal-to-noise, activations?
 
@@ -268,7 +299,7 @@ def dynamics(**options: Any) -> None:
     settings = learning.Settings(**options)
     with Bars(console) as tell:
         found = learning.run(settings, tell, _command())
-    tables.print_dynamics(console, found)
+    _show(found, tables.print_dynamics)
 
 
 @cli.group("study")
@@ -300,6 +331,7 @@ def study_run(engine: "Engine", file: Path) -> None:
 
 @study.command("status")
 @_STUDY
+@_json_option
 def study_status_(file: Path) -> None:
     """Tell how each run of a study stands, in a second or two, while it runs or after.
 
@@ -314,8 +346,12 @@ def study_status_(file: Path) -> None:
         from flow import study as studies
 
         runs = studies.read(file, _BUILD).index
-    table = Table("run", "state", "points stored / planned")
     states = study_status.status(runs, folder, _BUILD / "points")
+    _show([asdict(state) for state in states], lambda *_: _print_status(states))
+
+
+def _print_status(states: "Sequence[Status]") -> None:
+    table = Table("run", "state", "points stored / planned")
     for state in states:
         counts = (f"{side} {n} / {total}" for side, (n, total) in state.points.items())
         table.add_row(state.name, state.ended, ", ".join(counts) or "–")
@@ -410,6 +446,7 @@ def bench_walk(**options: Any) -> None:
 
 
 @cli.command("doctor")
+@_json_option
 def doctor() -> None:
     """Tell what is installed, what is missing, and how to get it; status 1 if it is needed.
 
@@ -417,17 +454,21 @@ def doctor() -> None:
     """
     from flow import doctor as examination
 
-    table = Table("what", "found", "for", "how to get it")
     findings = list(examination.examine())
+    lacking = [one.name for one in findings if one.needed and one.missing]
+    _show([asdict(one) for one in findings], lambda *_: _print_findings(findings, lacking))
+    if lacking:
+        sys.exit(1)
+
+
+def _print_findings(findings: "Sequence[Finding]", lacking: Sequence[str]) -> None:
+    table = Table("what", "found", "for", "how to get it")
     for one in findings:
         lack = "[bold red]missing[/]" if one.needed else "not there"
         remedy = one.remedy if one.missing else ""
         table.add_row(one.name, _escaped(one.found) or lack, one.use, remedy)
     console.print(table)
-    lacking = [one.name for one in findings if one.needed and one.missing]
     _say(f"missing: {', '.join(lacking)}" if lacking else "all that is needed is there")
-    if lacking:
-        sys.exit(1)
 
 
 @cli.command("completion")
