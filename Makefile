@@ -3,7 +3,7 @@
 #   SAMPLES: of the noise) LEVELS IMAGES HW_IMAGES SITES SEED MVU BUDGET
 #   JOBS (worker processes) or SCHEDULER (of a Dask cluster)
 #   and one of FOLDING (a FINN folding file), FPS and CYCLES; ABLATION=1 asks walk-hw at which step
-#   from software to RTL the sides differ
+#   from software to RTL the sides differ, SCOPE=site has it simulate from the noisy site on alone
 
 PYTHON ?= python3
 VENV   := .venv
@@ -44,7 +44,7 @@ $(READY): pyproject.toml .constraints.txt flow/host_tools.sh
 
 walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and compare
 	$(BIN)/noisewalk walk-hw --model '$(MODEL)' $(JOB) \
-	  $(if $(ABLATION),--ablation)
+	  $(call option,SCOPE,scope) $(if $(ABLATION),--ablation)
 
 study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/studies.md)
 	$(BIN)/noisewalk study run '$(STUDY)' $(ENGINE)

@@ -131,6 +131,12 @@ def cli(verbose: bool) -> None:
 )
 @click.option("--ablation", is_flag=True, help="At which step from software to RTL μ moves.")
 @click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
+@click.option(
+    "--scope",
+    default="full",
+    show_default=True,
+    help="What RTL simulates at a noisy site: full, the network; site, what noise can reach.",
+)
 @_json_option
 def walk_hw(engine: "Engine", **options: Any) -> None:
     """Walk noise through a network in software and in its RTL, and compare.

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flow.midpoint import logistic, wilson
-from flow.store import replacing
+from flow.store import SITE, replacing
 
 
 class _Side(NamedTuple):
@@ -116,7 +116,7 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
         fontsize=11.5, **_PLAIN,
     )  # fmt: skip
     figure.legend(
-        handles=_legend(curves), loc="outside lower center", ncols=2 if columns < 3 else 4,
+        handles=_legend(summary, curves), loc="outside lower center", ncols=2 if columns < 3 else 4,
         fontsize=8.5, frameon=False,
     )  # fmt: skip
     return figure
@@ -256,10 +256,12 @@ def _midpoint(panel: Axes, side: _Side, mu: Any, reach: tuple[float, float], *, 
     )  # fmt: skip
 
 
-def _legend(curves: pd.DataFrame) -> list[Line2D]:
+def _legend(summary: Mapping[str, Any], curves: pd.DataFrame) -> list[Line2D]:
+    part = {"rtl": "RTL (simulated from the noisy site on)"}
+    labels = part if summary["rtl"]["scope"] == SITE else {}
     handles = [
-        Line2D([], [], color=s.colour, marker=s.marker, ls=s.line, label=s.label, lw=1.4, ms=5.5,
-               mfc="none" if name == "rtl" else s.colour)
+        Line2D([], [], color=s.colour, marker=s.marker, ls=s.line, label=labels.get(name, s.label),
+               lw=1.4, ms=5.5, mfc="none" if name == "rtl" else s.colour)
         for name, s in _SIDES.items() if name in set(curves["side"])
     ]  # fmt: skip
     lane = "grey lane: midpoint μ, → for a bound"

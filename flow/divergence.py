@@ -27,6 +27,7 @@ from flow.golden_layers import Tap
 from flow.points import Place
 from flow.rtl_nodes import matching_nodes, place
 from flow.simulate import RtlPoint
+from flow.store import SITE
 from flow.tap_settings import TapSettings
 from flow.walk import Walk
 from sim import runner
@@ -198,13 +199,17 @@ def localise_point(
     point = "without noise"
     if place.site:
         point = f"{walk.setting.kind} noise of σ {place.sigma:.4g} at {place.site}"
-    assert walk.simulation is not None
-    for first in range(0, images, simulate.MAX_IMAGES):
-        stream = walk.stream[first : min(first + simulate.MAX_IMAGES, images)]
+    hardware = walk.hardware(place.site)
+    accelerator, golden = hardware.accelerator, hardware.golden
+    if hardware.scope == SITE:
+        point += f", simulated from behind {hardware.begins} on"
+    held = simulate.images_held(accelerator)
+    for first in range(0, images, held):
+        stream = hardware.feed(walk.stream[first : min(first + held, images)])
         noise = walk.settings(place, first)
-        (rtl,), _ = simulate.simulate(walk.accelerator, walk.simulation, stream, [noise], workdir)
+        (rtl,), _ = simulate.simulate(accelerator, hardware.simulation, stream, [noise], workdir)
         found = localise(
-            walk.accelerator, walk.golden, stream, noise, rtl, workdir, first_image=first, **options
+            accelerator, golden, stream, noise, rtl, workdir, first_image=first, **options
         )
         if found is not None:
             return replace(found, point=point)

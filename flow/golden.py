@@ -118,17 +118,41 @@ class GoldenModel:
             source: images, integers [N, elements], or what is left of them at an earlier site.
         """
         source = self._part(source)
-        reached = {self.layer_of(site).output}
-        behind: list[Layer] = []
-        for layer in source.layers:
-            if layer.output in reached or not reached.isdisjoint(layer.inputs):
-                reached.add(layer.output)
-                behind.append(layer)
-        front = [layer for layer in source.layers if layer.output not in reached]
-        crossing = {name for layer in behind for name in layer.inputs} - reached
-        record = Record(crossing)
+        noisy = self.layer_of(site)
+        behind = [noisy, *reached_from(noisy.output, source.layers)]
+        outputs = {layer.output for layer in behind}
+        front = [layer for layer in source.layers if layer.output not in outputs]
+        record = Record(crossing(behind))
         _run(Part(front, source.streams), record, {}, {})
         return Part(behind, record.streams)
+
+    def narrowest(self, site: str) -> str:
+        """Return the last stream by which all that noise at a site can reach is decided.
+
+        Of a tap that is mostly the stream into it; between a fork and its join that into the fork.
+
+        Args:
+            site: of a tap, or of weights.
+        """
+        noisy = self.layer_of(site)
+        for name in reversed([self.entry, *(layer.output for layer in self.layers)]):
+            behind = reached_from(name, self.layers)
+            if noisy in behind and crossing(behind) == {name}:
+                return name
+        raise AssertionError(f"site {site} is not behind the input")
+
+    def clean_stream(self, name: str, images: Tensor) -> Tensor:
+        """Return a stream without noise, integers [N, …], and compute no layer behind it.
+
+        Args:
+            name: of the stream.
+            images: integers [N, elements].
+        """
+        behind = reached_from(name, self.layers)
+        record = Record([name])
+        front = [layer for layer in self.layers if layer not in behind]
+        _run(Part(front, self._part(images).streams), record, {}, {})
+        return record.streams[name]
 
     def layerwise(self, source: Tensor, given: Mapping[str, Tensor]) -> Part:
         """Let layers read given streams in place of those that the layers before them compute.
@@ -190,6 +214,22 @@ class GoldenModel:
         if isinstance(source, Part):
             return source
         return Part(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
+
+
+def reached_from(stream: str, layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers that depend on a stream, in their order."""
+    reached, behind = {stream}, []
+    for layer in layers:
+        if not reached.isdisjoint(layer.inputs):
+            reached.add(layer.output)
+            behind.append(layer)
+    return behind
+
+
+def crossing(layers: Sequence[Layer]) -> set[str]:
+    """Return the streams that layers read, and that none of them gives."""
+    given = {layer.output for layer in layers}
+    return {name for layer in layers for name in layer.inputs} - given
 
 
 def computed(stream: str) -> str:

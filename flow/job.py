@@ -84,11 +84,11 @@ class Opening:
 
 @lru_cache(maxsize=4)
 def _reopened(opening: Opening) -> Walk:
-    return open_walk(opening.settings, Clock(), _nobody).walk
+    return open_walk(opening.settings, Clock(), nobody).walk
 
 
-def _nobody(stage: str, done: int, total: int, images: int = 0) -> None:
-    pass
+def nobody(stage: str, done: int, total: int, images: int = 0) -> None:
+    """Be told about progress, and tell no one."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,7 @@ def open_walk(
         store=Store(settings.build / "points"),
         build=settings.build,
         identity=identity,
+        scope=settings.scope,
         engine=engine or Here(),
         opening=Opening(settings, tuple(identity.items())),
     )
@@ -234,7 +235,7 @@ def walk_hw(
 
 def _build(walk: Walk) -> float:
     started = time.monotonic()
-    _ = walk.simulation
+    _ = walk.hardware("").simulation
     return round(time.monotonic() - started, 2)
 
 

@@ -21,7 +21,7 @@ from flow.levels import parse_levels
 from flow.midpoint import midpoint, wilson
 from flow.noise.base import MOST_EXECUTIONS
 from flow.points import Place
-from flow.store import Point, curve_of
+from flow.store import FULL, Point, curve_of
 from flow.throughput import cycles_per_image
 from flow.walk import Walk
 from flow.walk_settings import Effort
@@ -44,6 +44,8 @@ class Settings:
     """k, ascending."""
 
     def __post_init__(self) -> None:
+        if self.walk.scope != FULL:
+            raise UserError("repeated executions are simulated whole: leave the scope out")
         if self.walk.executions is not None:
             raise UserError("give the executions as repeats")
         if self.sigma is not None:
@@ -84,7 +86,7 @@ def run(
         raise UserError(f"site {unknown[0]} has no tap that repeats: choose others")
     effort = Effort.of(settings.walk, walk.accelerator, len(walk.labels))
     tell("build simulator", 0, 1)
-    _ = walk.simulation
+    _ = walk.hardware("").simulation
     tell("build simulator", 1, 1)
     rows = []
     for number, site in enumerate(opened.sites):

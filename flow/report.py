@@ -11,7 +11,7 @@ import pandas as pd
 from flow.ablation import STEPS
 from flow.curves import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.errors import UserError
-from flow.store import replacing
+from flow.store import FULL, SITE, replacing
 from flow.verdict import LEVEL, MARGIN, MOST_TIMES
 
 SIDES = {
@@ -23,6 +23,9 @@ SIDES = {
     "integer-hwdraws": "integer model, float noise, hardware's draws",
 }
 """What the report calls each side, always in full."""
+
+IN_PART = ", from the site on"
+"""What follows the name of RTL where only a part of the network was simulated."""
 
 _CLEAN = {"brevitas": "software", "golden": "golden", "rtl": "rtl"}
 
@@ -54,6 +57,7 @@ def write_report(
         definition=definition(summary.get("margin", 0.1), summary.get("level", LEVEL)),
         power=power_sentence(summary),
         further=further_sentence(summary),
+        scope=scope_sentence(summary),
         differences=_difference_rows(summary),
         steps=_step_rows(summary),
         sentences=[(s, entry["sentence"]) for s, entry in summary.get("ablation", {}).items()],
@@ -119,6 +123,23 @@ def further_sentence(summary: Mapping[str, Any]) -> str:
     )
 
 
+def scope_sentence(summary: Mapping[str, Any]) -> str:
+    """Say what of the network was simulated in RTL."""
+    if summary["rtl"]["scope"] == FULL:
+        return "RTL scope: full, the whole network was simulated at every point."
+    starts: dict[str, list[str]] = {}
+    for site, entry in summary["sites"].items():
+        starts.setdefault(entry["rtl_begins"], []).append(site)
+    parts = "; ".join(f"{', '.join(sites)}: behind {begins}" for begins, sites in starts.items())
+    return (
+        "RTL scope: site, not the whole network. With noise RTL was simulated only from the place "
+        f"named here to the end, fed with golden's clean stream ({parts}), and such a part is "
+        "folded anew for speed, which changes no value. The whole network, folded as asked, was "
+        f"simulated without noise alone, on the same {summary['images']['rtl']:,} images, with "
+        "the streams of all taps compared; an image that differs there counts at every site."
+    )
+
+
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """Say in one sentence what the walk found, and what simulated RTL has to do with it."""
     sites, verdict = summary["sites"], summary["verdict"]
@@ -148,11 +169,14 @@ def _level_one(summary: Mapping[str, Any]) -> str:
     if not runs:
         return "no RTL was simulated, so this says nothing about the hardware"
     places = f"({images:,} images, each at several points)"
+    rtl = "simulated RTL"
+    if summary["rtl"]["scope"] == SITE:
+        rtl = "RTL, simulated with noise from the noisy site on alone,"
     if wrong is None:
-        return f"the simulated RTL was not compared with golden on its {runs:,} runs {places}"
+        return f"the {rtl} was not compared with golden on its {runs:,} runs {places}"
     if wrong:
-        return f"the simulated RTL differs from golden in {wrong:,} of {runs:,} runs {places}"
-    return f"the simulated RTL equals golden bit for bit in all {runs:,} runs {places}"
+        return f"the {rtl} differs from golden in {wrong:,} of {runs:,} runs {places}"
+    return f"the {rtl} equals golden bit for bit in all {runs:,} runs {places}"
 
 
 def environment() -> jinja2.Environment:
@@ -184,6 +208,7 @@ def _site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "p_disagree": _p(entry.get("p_disagree"), entry.get("p_disagree_holm")),
         "shown": shown and [f"{100 * v:.1f} %" for v in shown.values()],
         "rtl_images": entry["rtl_images"],
+        "part": entry.get("rtl_scope", FULL) == SITE,
         "mismatches": entry["bit_mismatches"],
         "backed": entry["rtl_images"] > 0 and entry["bit_mismatches"] == 0,
         "verdict": entry["verdict"],
@@ -254,7 +279,8 @@ def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _point_rows(curves: pd.DataFrame) -> list[dict[str, Any]]:
     ordered = curves.sort_values(["site", "sigma", "seed", "side"], kind="stable")
     return [
-        {str(key): value for key, value in row.items()} | {"side": SIDES[row["side"]]}
+        {str(key): value for key, value in row.items()}
+        | {"side": SIDES[row["side"]] + IN_PART * (row.get("scope") == SITE)}
         for row in ordered.to_dict("records")
     ]
 

@@ -206,16 +206,19 @@ def rtl(
 
 
 def _simulate(walk: "Walk", places: Sequence[Place], images: int, speed: RtlSpeed) -> list[Point]:
-    """Run points in simulator processes, one after another, and compare (L1)."""
+    """Run points of one simulator, one after another, and compare (L1)."""
+    hardware = walk.hardware(places[0].site)
+    accelerator, golden = hardware.accelerator, hardware.golden
     labels = [np.empty(images, dtype=np.uint8) for _ in places]
     mismatches = np.zeros(len(places), dtype=np.int64)
-    workdir = _own_folder(walk.build / "runs")
-    for first in range(0, images, simulate.MAX_IMAGES):
-        part = slice(first, min(first + simulate.MAX_IMAGES, images))
+    workdir, held = _own_folder(walk.build / "runs"), simulate.images_held(accelerator)
+    for first in range(0, images, held):
+        part = slice(first, min(first + held, images))
+        stream = hardware.feed(walk.stream[part])
         settings = [walk.settings(place, first) for place in places]
         try:
             results, seconds = simulate.simulate(
-                walk.accelerator, walk.simulation, walk.stream[part], settings, workdir
+                accelerator, hardware.simulation, stream, settings, workdir
             )
         except (SimulationError, OSError) as error:
             if shutil.disk_usage(workdir).free < _ROOM:
@@ -227,10 +230,10 @@ def _simulate(walk: "Walk", places: Sequence[Place], images: int, speed: RtlSpee
         speed.add((part.stop - part.start) * len(places), seconds)
         for i, (noise, result) in enumerate(zip(settings, results, strict=True)):
             labels[i][part] = result.labels
-            differing = differing_images(walk.golden, walk.stream[part], noise, result)
+            differing = differing_images(golden, stream, noise, result)
             mismatches[i] += int(differing.sum())
             if differing.any():
-                where = first_divergence(walk.golden, walk.stream[part], noise, result)
+                where = first_divergence(golden, stream, noise, result)
                 log.error("%s: RTL differs from golden: %s", places[i], where)
     # of a run that failed it is kept, to do it again
     shutil.rmtree(workdir, ignore_errors=True)

@@ -23,7 +23,8 @@ from sim import runner
 log = logging.getLogger(__name__)
 
 MAX_IMAGES = 512
-"""Images the bench's memory holds; more go in several runs."""
+MEMORY_BITS = 1 << 28
+"""The bench's memory holds so many images at most, and so many bits, one image at least."""
 
 START_SECONDS = 300.0
 CYCLE_SECONDS = 5e-3
@@ -49,6 +50,12 @@ class RtlPoint:
     """By site, [images], of the stream behind the tap."""
 
 
+def images_held(accelerator: Accelerator) -> int:
+    """Return how many images the bench's memory holds; more go in several runs."""
+    stream = accelerator.manifest["input"]
+    return min(MAX_IMAGES, max(1, MEMORY_BITS // (_stream_bits(stream) * stream["beats"])))
+
+
 def build(accelerator: Accelerator, observers: Sequence[Path] = (), **options) -> runner.Simulation:
     """Compile the bench around an accelerator; nothing is done when nothing changed.
 
@@ -57,18 +64,18 @@ def build(accelerator: Accelerator, observers: Sequence[Path] = (), **options) -
         observers: further HDL, which binds itself into the accelerator.
         options: passed on to ``sim.runner.build``.
     """
-    first, last = accelerator.manifest["nodes"][0], accelerator.manifest["nodes"][-1]
+    stream, last = accelerator.manifest["input"], accelerator.manifest["nodes"][-1]
     bench = Path(runner.__file__).with_name("bench.sv")
     return runner.build(
         "bench",
         [*accelerator.sources, bench, *observers],
         parameters={
-            "IN_BITS": _stream_bits(accelerator.manifest["input"]),
+            "IN_BITS": _stream_bits(stream),
             "OUT_BITS": 8 * -(-_type_bits(last["output_type"]) // 8),
             "SCORE_BITS": 8 * -(-_type_bits(last["input_type"]) * last["PE"] // 8),
-            "BEATS": int(np.prod(first["folded_input"][:-1])),
+            "BEATS": stream["beats"],
             "TAPS": len(accelerator.manifest["sites"]),
-            "MAX_IMAGES": MAX_IMAGES,
+            "MAX_IMAGES": images_held(accelerator),
         },
         defines={"FINN_SIMULATION": 1},
         public=BENCH_PORTS,
@@ -95,7 +102,7 @@ def simulate(
         accelerator: what is simulated.
         simulation: from ``build``.
         stream: integers [images, elements], as ``Accelerator.quantise`` makes them; at most
-            ``MAX_IMAGES`` images.
+            ``images_held`` images.
         points: settings by site, of taps and of weights; sites not named are clean.
         workdir: working folder of the processes.
         data: the weights and thresholds, when not the accelerator's own.
@@ -106,6 +113,7 @@ def simulate(
 
     Raises:
         SimulationError: a simulator failed; the message ends with its log.
+        ValueError: too many images, or settings of a site that the accelerator does not have.
     """
     results: list[RtlPoint] = []
     seconds = 0.0
@@ -171,14 +179,18 @@ def start_job(
 ) -> None:
     """Write the files a simulator process reads: images, settings, weights and thresholds."""
     images = len(stream)
-    if not 0 < images <= MAX_IMAGES:
-        raise ValueError(f"{images} images: the bench holds 1 to {MAX_IMAGES}")
+    if not 0 < images <= images_held(accelerator):
+        raise ValueError(f"{images} images: the bench holds 1 to {images_held(accelerator)}")
+    sites = accelerator.sites
+    known = sites.keys() | accelerator.weights.keys()
+    absent = {site for point in points for site in point} - known
+    if absent:
+        raise ValueError(f"no such site in what is simulated: {', '.join(sorted(absent))}")
     workdir.mkdir(parents=True, exist_ok=True)
     link = workdir / DATA
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.abspath(data or accelerator.folder / DATA), target_is_directory=True)
     _write_stream(accelerator, stream, workdir / "stream.hex")
-    sites = accelerator.sites
     writes = []
     loaded: dict[str, QuantileTable] = {}
     for index, point in enumerate(points):

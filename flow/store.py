@@ -30,6 +30,8 @@ from flow.noise import KINDS
 log = logging.getLogger(__name__)
 
 SIDES = ("software", "golden", "rtl", "software-hwdraws", "integer", "integer-hwdraws")
+FULL, SITE = SCOPES = ("full", "site")
+"""How much of the network an RTL point simulates: all, or what its noise can reach."""
 _SAME_WITHOUT_NOISE = {
     "software-hwdraws": "software",
     "integer": "golden",
@@ -61,10 +63,14 @@ class Point:
     """Predicted class, uint8 [images]."""
     bit_mismatches: int | None = None
     """rtl only: images whose final output differs from golden in any bit; None: not compared."""
+    scope: str | None = None
+    """rtl only: one of `SCOPES`."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.side not in SIDES:
             raise ValueError(f"no such kind or side: {self.kind}, {self.side}")
+        if self.scope is not None and self.scope not in SCOPES:
+            raise ValueError(f"no such scope: {self.scope}")
         if self.predictions.dtype != np.uint8 or self.predictions.ndim != 1:
             raise ValueError("predictions must be uint8 [images]")
         if not np.isfinite(self.sigma) or self.sigma < 0 or (self.sigma == 0) != (self.site == ""):
@@ -171,7 +177,7 @@ class Store:
         Raises:
             UserError: the folder cannot be written; nothing is left half-written.
         """
-        fields = ("site", "kind", "sigma", "seed", "side", "bit_mismatches")
+        fields = ("site", "kind", "sigma", "seed", "side", "bit_mismatches", "scope")
         meta = json.dumps(
             {"key": canonical(key), "point": {name: getattr(point, name) for name in fields}}
         )
@@ -236,15 +242,16 @@ def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFr
     """Count the points: one row per site, kind, sigma, seed and side, sorted.
 
     Columns: site, kind, sigma, seed, side, images, correct, accuracy, lo and hi (95 % Wilson
-    interval), bit_mismatches (rtl; else missing).
+    interval), bit_mismatches and scope (rtl; else missing).
     """
     table = pd.DataFrame(
         [
             (p.site, p.kind, p.sigma, p.seed, p.side, p.images, int(p.correct(labels).sum()),
-             p.bit_mismatches)
+             p.bit_mismatches, p.scope)
             for p in points
         ],
-        columns=["site", "kind", "sigma", "seed", "side", "images", "correct", "bit_mismatches"],
+        columns=["site", "kind", "sigma", "seed", "side", "images", "correct", "bit_mismatches",
+                 "scope"],
     )  # fmt: skip
     table["bit_mismatches"] = table["bit_mismatches"].astype("Int64")
     lo, hi = wilson(table["correct"], table["images"])

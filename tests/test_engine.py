@@ -36,7 +36,7 @@ def compiled(tmp_path_factory) -> Path:
     """A folder in which the network and its simulator are compiled."""
     build = tmp_path_factory.mktemp("compiled") / "build"
     walk = job.open_walk(Settings(**OPTIONS, draws=2, build=build), job.Clock(), silent).walk
-    _ = walk.simulation
+    _ = walk.hardware("").simulation
     return build
 
 
@@ -293,19 +293,20 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     monkeypatch.setattr(simulate, "START_SECONDS", 6.0)
     monkeypatch.setattr(simulate, "CYCLE_SECONDS", 0.0)
     walk = job.open_walk(settings(fresh(compiled, tmp_path)), job.Clock(), silent).walk
-    sound = walk.simulation
+    hardware = walk.hardware("fc1.acc")
+    sound = hardware.simulation
     places = [Place("", 0.0), *(Place("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]
     bad = walk.settings(places[2])["fc1.acc"].sigma_add
     assert bad not in (walk.settings(places[n])["fc1.acc"].sigma_add for n in (1, 3))
-    walk.simulation = stub(sound, tmp_path / "stub", what, f", {bad}\\]")
+    hardware.simulation = stub(sound, tmp_path / "stub", what, f", {bad}\\]")
     found = walk.run(walk.wanted(["rtl"], places, 4))
     assert [point.sigma for point in found.points] == [0.0, 5.0, 7.0]
     (failure,) = found.failures
     assert (failure.site, failure.sigma) == ("fc1.acc", 6.0) and said in failure.message
     script = Path(failure.command.removeprefix("sh "))
-    assert script.exists() and str(walk.simulation.binary) in script.read_text()
+    assert script.exists() and str(hardware.simulation.binary) in script.read_text()
     # with a simulator that is sound again the point is measured, and no other
-    walk.simulation = sound
+    hardware.simulation = sound
     again = walk.run(walk.wanted(["rtl"], places, 4))
     assert again.speed.images == 4 and len(again.points) == 4 and not again.failures
 

@@ -63,6 +63,33 @@ def test_summary_has_what_the_design_lists(summary, folder):
         assert low < mu < high
 
 
+def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, folder, tmp_path):
+    """The scope ``site``: the same labels, told apart in every file; no full point is taken."""
+    shutil.copytree(build, tmp_path, dirs_exist_ok=True)
+    found = job.walk_hw(Settings(**SETTINGS, build=tmp_path, scope="site"), silent)
+    own = tmp_path / "walk-hw" / folder.name
+    text = (own / "report.html").read_text()
+    whole, table = (pd.read_parquet(f / "curves.parquet") for f in (folder, own))
+    assert found["rtl"]["scope"] == "site" and found["rtl"]["bit_mismatches"] == 0
+    assert found["rtl"]["images"] == summary["rtl"]["images"]
+    # all but the point without noise
+    assert found["rtl"]["images_simulated_in_this_run"] == summary["rtl"]["images"] - 20
+    for site, entry in found["sites"].items():
+        begins = {"rtl_scope": "site", "rtl_begins": f"the matrix-vector unit of {site}"}
+        full = {"rtl_scope": "full", "rtl_begins": "the input"}
+        assert entry == summary["sites"][site] | begins
+        assert summary["sites"][site] == entry | full
+        assert f"{site}: behind the matrix-vector unit of {site}" in text
+    assert "RTL scope: site, not the whole network" in text
+    assert "RTL (simulated), from the site on" in text
+    columns = [name for name in table if name != "scope"]
+    pd.testing.assert_frame_equal(table[columns], whole[columns])
+    rtl = table[table.side == "rtl"]
+    assert (rtl.scope == np.where(rtl.site == "", "full", "site")).all()
+    assert (whole[whole.side == "rtl"].scope == "full").all()
+    assert table[table.side != "rtl"].scope.isna().all()
+
+
 def test_curves_fall_from_clean_to_guessing_on_both_sides(summary, folder):
     table = pd.read_parquet(folder / "curves.parquet")
     for side, accuracy in (("software", "brevitas"), ("golden", "golden")):

@@ -304,6 +304,32 @@ def test_mismatches_are_told() -> None:
     assert "RTL ≠ golden on 3 images" in texts
 
 
+def test_a_part_of_the_network_does_not_pass_for_all_of_it(tmp_path: Path) -> None:
+    """Verdict, picture and tables say so; where all of it was simulated, none does."""
+    summary, curves = results(2)
+    curves["scope"] = np.where(curves["side"] == "rtl", "full", None)
+    for part in (False, True):
+        if part:
+            summary["rtl"]["scope"] = "site"
+            entry = summary["sites"]["conv1.acc"]
+            entry |= {"rtl_scope": "site", "rtl_begins": "the unit of conv1.acc"}
+            summary["sites"]["conv0.acc"] |= {"rtl_scope": "full", "rtl_begins": "the input"}
+            curves.loc[(curves["side"] == "rtl") & (curves["site"] == "conv1.acc"), "scope"] = (
+                "site"
+            )
+        html = html_of(tmp_path, summary, curves)
+        (legend,) = plot_curves(summary, curves).legends
+        labels = [text.get_text() for text in legend.get_texts()]
+        assert ("RTL (simulated from the noisy site on)" in labels) == part
+        assert ("simulated with noise from the noisy site on alone" in html) == part
+        assert (
+            "conv0.acc: behind the input; conv1.acc: behind the unit of conv1.acc" in html
+        ) == part
+        assert html.count("<small>simulated from the site on</small>") == part
+        assert html.count("RTL (simulated), from the site on") == 7 * part
+        assert f"RTL scope: {'site, not the whole network' if part else 'full'}" in html
+
+
 def test_the_first_divergence_is_shown_only_where_there_is_one(tmp_path: Path) -> None:
     summary, curves = results(1)
     for nothing in (summary, summary | {"divergence": None}):

@@ -199,7 +199,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
         store=Store(tmp_path / "points"),
         build=built,
     )
-    walk.simulation = simulation
+    walk.hardware("").simulation = simulation
     places = [Place(name, level * scale, draw) for draw in (0, 1) for level in (0.5, 2.0)]
     ours, theirs = (
         walk.run(walk.wanted(side, [Place("", 0.0), *places])).points

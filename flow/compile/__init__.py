@@ -7,7 +7,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from flow.compile.finn_setup import initialise
-from flow.compile.folding_cost import describe
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
@@ -62,7 +61,8 @@ class Accelerator:
 
     The folder holds ``manifest.json``, ``hardware.onnx`` (FINN's graph with taps, before
     specialisation), ``rtl/`` and ``data/``; where weights may have noise also
-    ``specialised.onnx``, by which their memories are written.
+    ``specialised.onnx``, by which their memories are written; and where parts of it were asked for
+    ``parts/`` (`flow.compile.partial`).
     """
 
     folder: Path
@@ -87,6 +87,11 @@ class Accelerator:
             )
             for site in self.manifest["weights"]
         }
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Of an image: (H, W, C), or (C,) behind a dense layer."""
+        return tuple(self.manifest["image_shape"])
 
     @property
     def sources(self) -> list[Path]:
@@ -232,19 +237,12 @@ def _compile(
     folder: Path,
 ) -> None:
     model, quantiser = _to_hardware_layers(network, folder, mvu)
-    from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
-    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
-    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
     from qonnx.custom_op.registry import getCustomOp
-    from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
     from flow.compile import calibrate, weights
-    from flow.compile.fifos import BufferBranches
-    from flow.compile.folding import FoldChain, check_reached
+    from flow.compile.rtl import realise
     from flow.compile.sites import find_sites, fingerprints
-    from flow.compile.stitch import stitch
     from flow.compile.taps import InsertNoiseTaps
-    from flow.compile.units import ChooseUnits
     from flow.golden import GoldenModel
 
     prints = fingerprints(network)
@@ -266,48 +264,15 @@ def _compile(
     programmable = weights.find_weights(network, model, streams, grids, numbers)
     model.save(str(folder / "hardware.onnx"))
 
-    for node in model.graph.node:
-        getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
-    for step in (
-        ChooseUnits(mvu, target.nodes),
-        weights.StoreBits(streams, grids),
-        # FINN gives generators their streams' shapes, and so their seams, only in RTL
-        SpecializeLayers(FPGA_PART),
-        MinimizeWeightBitWidth(),
-        # a folding file has the names of the manifest
-        GiveUniqueNodeNames(),
-        FoldChain(target.most_cycles, target.nodes),
-        BufferBranches(),
-        SpecializeLayers(FPGA_PART),
-        GiveUniqueNodeNames(),
-        GiveReadableTensorNames(),
-        PrepareIP(FPGA_PART, CLOCK_NS),
-    ):
-        model = model.transform(step)
-    check_reached(model, target)
-    for node in model.graph.node:
-        if not node.op_type.endswith("_rtl"):
-            raise UserError(f"node {node.name} became {node.op_type}: it has no RTL variant")
-    sources = stitch(model, folder)
-    if programmable:
-        model.save(str(folder / weights.SPECIALISED))
-
-    nodes = [describe(getCustomOp(node)) for node in model.graph.node]
+    built, model = realise(model, target, mvu, programmable, folder)
     manifest = {
         "network": network.name,
         "image_shape": network.image_shape,
         "classes": network.classes,
         "versions": {n: version(n) for n in ("brevitas", "finn-plus", "qonnx", "torch")},
         "host_quantiser": asdict(quantiser) | {"thresholds": quantiser.thresholds.tolist()},
-        "input": {
-            "bits": model.get_tensor_datatype(model.graph.input[0].name).bitwidth(),
-            "elements_a_beat": nodes[0]["folded_input"][-1],
-            "beats": int(np.prod(nodes[0]["folded_input"][:-1])),
-        },
         "on_thresholds": proof.on_thresholds,
-        "cycles_per_image": max(node["cycles"] for node in nodes),
-        "nodes": nodes,
-        "sources": [path.name for path in sources],
+        **built,
         "sites": sorted(
             (
                 asdict(_site(getCustomOp(node), scales))
@@ -315,10 +280,6 @@ def _compile(
             ),
             key=lambda site: site["number"],
         ),
-        "weights": [
-            asdict(replace(site, node=weights.unit_of(model, name).name))
-            for name, site in programmable.items()
-        ],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 

@@ -52,6 +52,7 @@ from flow.compile.passes import (
     InferAddStreams,
     MeanToGlobalPool,
     RejectPaddedBits,
+    begin_at,
 )
 from flow.compile.taps import grid
 from flow.errors import UserError
@@ -184,15 +185,8 @@ def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
         datatype=operator.get_nodeattr("out_dtype"),
         channels_last=last is not first,
     )
-    entry = last.output[0]
-    shape, datatype = model.get_tensor_shape(entry), model.get_tensor_datatype(entry)
-    for node in list(model.graph.node)[: list(model.graph.node).index(last) + 1]:
-        model.graph.node.remove(node)
-    model.graph.input[0].name = entry
-    for value in [v for v in model.graph.value_info if v.name == entry]:
-        model.graph.value_info.remove(value)
-    model.set_tensor_shape(entry, shape)
-    model.set_tensor_datatype(entry, datatype)
+    nodes = list(model.graph.node)
+    begin_at(model, last.output[0], nodes[: nodes.index(last) + 1])
     for step in (InferShapes(), InferDataTypes(), InferDataLayouts(), SortGraph()):
         model = model.transform(step)
     return model.transform(GiveUniqueParameterTensors()), quantiser

@@ -1,5 +1,7 @@
 """Passes over the graph that FINN lacks, between its own."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
     InferElementwiseBinaryOperation,
@@ -71,6 +73,18 @@ class BipolarWeightsToInt2(Transformation):
 def _bipolar_thresholds(model: ModelWrapper) -> list:
     operators = [getCustomOp(node) for node in model.get_nodes_by_op_type("MultiThreshold")]
     return [o for o in operators if o.get_nodeattr("out_dtype") == "BIPOLAR"]
+
+
+def begin_at(model: ModelWrapper, entry: str, nodes: Iterable) -> None:
+    """Take nodes off the front of a graph, in place, and make a tensor behind them its input."""
+    shape, datatype = model.get_tensor_shape(entry), model.get_tensor_datatype(entry)
+    for node in nodes:
+        model.graph.node.remove(node)
+    model.graph.input[0].name = entry
+    for value in [v for v in model.graph.value_info if v.name == entry]:
+        model.graph.value_info.remove(value)
+    model.set_tensor_shape(entry, shape)
+    model.set_tensor_datatype(entry, datatype)
 
 
 class MeanToGlobalPool(Transformation):

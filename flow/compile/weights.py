@@ -1,9 +1,9 @@
 """Weights that may be programmed with an error: room for them, their scale, and their memories."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +38,14 @@ def accumulator(site: str) -> str:
     return site.removesuffix(".weight") + ".acc"
 
 
-class _PassOverUnits(Transformation):
-    """A pass over the units whose weights may have noise.
+class HoldWeights(Transformation):
+    """Make memories and accumulators wide enough for any weight of the layer's range.
+
+    FINN's ``runtime_writeable_weights`` says so; else widths go by the weights that are there.
 
     Args:
         edges: by site, the stream behind each unit.
-        weights: by site of weights, their range.
+        weights: by site of weights that may have noise, their range.
     """
 
     def __init__(self, edges: Mapping[str, str], weights: Mapping[str, WeightGrid]) -> None:
@@ -51,21 +53,10 @@ class _PassOverUnits(Transformation):
         self.edges = edges
         self.weights = weights
 
-    def units(self, model: ModelWrapper) -> Iterator[tuple[Any, WeightGrid]]:
-        """Yield FINN's operator of each unit, with the range of its weights."""
-        for site, grid in self.weights.items():
-            yield getCustomOp(model.find_producer(self.edges[accumulator(site)])), grid
-
-
-class HoldWeights(_PassOverUnits):
-    """Make memories and accumulators wide enough for any weight of the layer's range.
-
-    FINN's ``runtime_writeable_weights`` says so; else widths go by the weights that are there.
-    """
-
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
-        for unit, grid in self.units(model):
+        for site, grid in self.weights.items():
+            unit = getCustomOp(model.find_producer(self.edges[accumulator(site)]))
             unit.set_nodeattr("runtime_writeable_weights", 1)
             # one bit as INT2, with which FINN's execution multiplies
             unit.set_nodeattr("weightDataType", f"INT{grid.high.bit_length() + 1}")
@@ -73,13 +64,22 @@ class HoldWeights(_PassOverUnits):
         return model.transform(InferDataTypes()), False
 
 
-class StoreBits(_PassOverUnits):
-    """Let units of LUTs store weights of −1 and 1 as bits; see `HoldWeights`."""
+class StoreBits(Transformation):
+    """Let units of LUTs store weights of −1 and 1 as bits; see `HoldWeights`.
+
+    Args:
+        weights: by site, those that may have noise; the graph has taps.
+    """
+
+    def __init__(self, weights: Mapping[str, WeightSite]) -> None:
+        super().__init__()
+        self.weights = weights
 
     def apply(self, model: ModelWrapper):
         """Apply to the whole graph at once."""
-        for unit, grid in self.units(model):
-            if grid.step == 2 and unit.get_nodeattr("resType") == "lut":
+        for name, site in self.weights.items():
+            unit = getCustomOp(unit_of(model, name))
+            if site.step == 2 and unit.get_nodeattr("resType") == "lut":
                 unit.set_nodeattr("weightDataType", "BIPOLAR")
         return model, False
 

@@ -1,0 +1,82 @@
+"""A part of an accelerator, from one of its streams on, as an accelerator of its own."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from flow.compile import Accelerator
+from flow.compile.finn_setup import initialise
+from flow.compile.folding_target import Target
+
+PARTS = "parts"
+"""The folder of an accelerator's parts, in its own."""
+
+
+def behind(accelerator: Accelerator, stream: str, weights: Collection[str]) -> Accelerator:
+    """Return what lies behind a stream as an accelerator, or open what an earlier call built.
+
+    Its images are what the stream carries. It is folded anew, for the fastest simulation: a layer
+    that waits for slower ones in the whole need not wait in the part, and the folding changes no
+    value. Layers, kind of matrix-vector unit, weights and the numbers of the sites are those of the
+    whole. It neither quantises images nor has a golden model of its own.
+
+    Args:
+        accelerator: the whole.
+        stream: a tensor of its graph of hardware layers; no other may lead past it.
+        weights: those sites of weights that lie behind it.
+    """
+    folder = accelerator.folder / PARTS / stream
+    if (folder / "manifest.json").exists():
+        return Accelerator.open(folder)
+    folder.parent.mkdir(exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{stream}-", dir=folder.parent)).resolve()
+    try:
+        _build(accelerator, stream, weights, scratch)
+        shutil.rmtree(scratch / "finn")
+        try:
+            scratch.rename(folder)
+        except OSError:
+            # another process built the same first
+            if not (folder / "manifest.json").exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Accelerator.open(folder)
+
+
+def _build(accelerator: Accelerator, stream: str, weights: Collection[str], folder: Path) -> None:
+    (folder / "finn").mkdir()
+    initialise(folder / "finn")
+    # FINN registers operators when imported, so only after it has its settings
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.custom_op.registry import getCustomOp
+    from qonnx.transformation.general import RemoveUnusedTensors
+
+    from flow.compile.passes import begin_at
+    from flow.compile.rtl import realise
+
+    model = ModelWrapper(str(accelerator.hardware_graph))
+    reached, front = {stream}, []
+    for node in model.graph.node:
+        if reached.isdisjoint(node.input):
+            front.append(node)
+        else:
+            reached.update(node.output)
+    begin_at(model, stream, front)
+    model = model.transform(RemoveUnusedTensors())
+    shape = model.get_tensor_shape(stream)[1:]
+    whole = accelerator.manifest
+    written = {site: accelerator.weights[site] for site in accelerator.weights if site in weights}
+    built, model = realise(model, Target(), whole["mvu"], written, folder)
+    taps = {
+        getCustomOp(node).get_nodeattr("SiteName"): node.name
+        for node in model.get_nodes_by_op_type("NoiseTap_rtl")
+    }
+    manifest = {name: whole[name] for name in ("network", "classes", "versions")} | built
+    manifest["image_shape"] = shape
+    manifest["sites"] = [
+        site | {"node": taps[site["name"]]} for site in whole["sites"] if site["name"] in taps
+    ]
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))

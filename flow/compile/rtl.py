@@ -1,0 +1,86 @@
+"""From FINN's graph of hardware layers, with taps, to folded RTL."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
+from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+
+from flow.compile import CLOCK_NS, FPGA_PART
+from flow.compile.fifos import BufferBranches
+from flow.compile.folding import FoldChain, check_reached
+from flow.compile.folding_cost import describe
+from flow.compile.folding_target import Target
+from flow.compile.stitch import stitch
+from flow.compile.units import ChooseUnits
+from flow.compile.weights import SPECIALISED, StoreBits, unit_of
+from flow.errors import UserError
+from flow.weight_noise import WeightSite
+
+
+def realise(
+    model: ModelWrapper, target: Target, mvu: str, weights: Mapping[str, WeightSite], folder: Path
+) -> tuple[dict[str, Any], ModelWrapper]:
+    """Fold a graph and write its RTL and memories.
+
+    Args:
+        model: hardware layers, with taps.
+        target: what the folding shall reach.
+        mvu: ``lut`` or ``dsp``.
+        weights: by site, those in the graph that may be programmed with an error.
+        folder: gets ``rtl/`` and ``data/``, and ``specialised.onnx`` where there are such weights.
+
+    Returns:
+        what the manifest says of all that, and the graph as it was built.
+
+    Raises:
+        UserError: a node has no RTL, or cannot be folded so.
+    """
+    for node in model.graph.node:
+        getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
+    for step in (
+        ChooseUnits(mvu, target.nodes),
+        StoreBits(weights),
+        # FINN gives generators their streams' shapes, and so their seams, only in RTL
+        SpecializeLayers(FPGA_PART),
+        MinimizeWeightBitWidth(),
+        # a folding file has the names of the manifest
+        GiveUniqueNodeNames(),
+        FoldChain(target.most_cycles, target.nodes),
+        BufferBranches(),
+        SpecializeLayers(FPGA_PART),
+        GiveUniqueNodeNames(),
+        GiveReadableTensorNames(),
+        PrepareIP(FPGA_PART, CLOCK_NS),
+    ):
+        model = model.transform(step)
+    check_reached(model, target)
+    for node in model.graph.node:
+        if not node.op_type.endswith("_rtl"):
+            raise UserError(f"node {node.name} became {node.op_type}: it has no RTL variant")
+    sources = stitch(model, folder)
+    if weights:
+        model.save(str(folder / SPECIALISED))
+    nodes = [describe(getCustomOp(node)) for node in model.graph.node]
+    *beats, lanes = nodes[0]["folded_input"]
+    return {
+        "mvu": mvu,
+        "input": {
+            "bits": model.get_tensor_datatype(model.graph.input[0].name).bitwidth(),
+            "elements_a_beat": lanes,
+            "beats": math.prod(beats),
+        },
+        "cycles_per_image": max(node["cycles"] for node in nodes),
+        "nodes": nodes,
+        "sources": [path.name for path in sources],
+        "weights": [
+            asdict(replace(site, node=unit_of(model, name).name)) for name, site in weights.items()
+        ],
+    }, model

@@ -1,0 +1,108 @@
+"""How much faster a part of the network is simulated than the whole: seconds an image, and ratios.
+
+``python -m flow.scope_bench --model cnv-w2a2`` prints them; ``run`` gives them to a program.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from flow import simulate
+from flow.bench import Figure
+from flow.job import Clock, nobody, open_walk
+from flow.points import Place
+from flow.scope import Hardware
+from flow.store import SITE
+from flow.tap_settings import TapSettings
+from flow.walk_settings import Settings
+
+WHOLE_IMAGES, PART_IMAGES = 16, 64
+"""That a simulator has in its memory."""
+WHOLE_PASSES, PART_PASSES = 4, 9
+"""How often it runs them in one measurement: of a part, as for the levels of a walk."""
+LAYERS = 3
+"""The last so many are measured."""
+SIGMA = 2.0
+"""Of the additive noise, in LSB."""
+
+
+def run(settings: Settings, rounds: int = 5) -> list[Figure]:
+    """Measure the last layers of a network, each from its accumulator on, beside the whole.
+
+    Args:
+        settings: model, dataset and folding are used.
+        rounds: how often everything is measured, in turn.
+
+    Returns:
+        the figures; ratios are of the same round. Of the whole network, and of a part where not
+        told otherwise, the time is that from the first clock to the last; "all included" adds
+        what a part needs besides: golden's stream, the simulator's start, files.
+    """
+    opened = open_walk(replace(settings, scope=SITE), Clock(), nobody)
+    walk = opened.walk
+    sites = walk.network.accumulator_sites[-LAYERS:]
+    whole = walk.hardware("")
+    seen: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for site in sites:
+            noise = walk.settings(Place(site, SIGMA * walk.sites[site].scale))
+            seconds, _ = _seconds(whole, walk.stream[:WHOLE_IMAGES], noise, WHOLE_PASSES)
+            alone, included = _seconds(
+                walk.hardware(site), walk.stream[:PART_IMAGES], noise, PART_PASSES
+            )
+            values = {
+                f"RTL, whole network, noise at {site}": seconds,
+                f"RTL from {site} on": alone,
+                f"RTL from {site} on, all included": included,
+            }
+            ratios = {
+                f"whole network : from {site} on": seconds / alone,
+                f"whole network : from {site} on, all included": seconds / included,
+            }
+            for unit, some in (("s/image", values), ("ratio", ratios)):
+                for name, value in some.items():
+                    seen.setdefault((name, unit), []).append(value)
+    return [
+        Figure(name, unit, statistics.median(values), min(values), max(values))
+        for (name, unit), values in seen.items()
+    ]
+
+
+def _seconds(
+    hardware: Hardware, images: Tensor, noise: dict[str, TapSettings], passes: int
+) -> tuple[float, float]:
+    """Return the seconds of an image in the simulator, and with all that comes before and after."""
+    with tempfile.TemporaryDirectory() as folder:
+        workdir = Path(folder)
+        started = time.perf_counter()
+        points = [noise] * passes
+        simulate.simulate(
+            hardware.accelerator, hardware.simulation, hardware.feed(images), points, workdir
+        )
+        included = time.perf_counter() - started
+        clocked = json.loads((workdir / "seconds.json").read_text())
+    count = len(images) * passes
+    return clocked / count, included / count
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print a line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="cnv-w2a2")
+    parser.add_argument("--dataset", default="fashion-mnist")
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args(arguments)
+    for figure in run(Settings(model=chosen.model, dataset=chosen.dataset), chosen.rounds):
+        spread = f"[{figure.low:.4g}, {figure.high:.4g}]"
+        print(f"{figure.name}: {figure.median:.4g} {figure.unit} {spread}")
+
+
+if __name__ == "__main__":
+    main()
