@@ -54,11 +54,11 @@ train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	  $(call option,NOISE,noise) $(call option,SIGMA,sigma) $(call option,EPOCHS,epochs) \
 	  $(call option,SEED,seed)
 
-bench: $(READY) ## measure speeds, side by side; the software walk's on CIFAR-10
-	$(BIN)/noisewalk bench --model '$(MODEL)' $(call option,DATASET,dataset)
-	$(BIN)/noisewalk bench-walk
+bench: $(READY) ## measure every speed in one table (ROUNDS); the software walk's on CIFAR-10
+	$(BIN)/noisewalk bench --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,ROUNDS,rounds)
 
-bench-walk: $(READY) ## the second part of bench alone
+bench-walk: $(READY) ## the walk in software alone, on every image
 	$(BIN)/noisewalk bench-walk
 
 walk: $(READY) ## walk noise through MODEL in software alone

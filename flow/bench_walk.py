@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from flow import data, software_job
+from flow.bench import Figure
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.points import Place, Setting
@@ -106,6 +107,30 @@ def run(settings: Settings) -> Found:
         largest=float(gaps.max()),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     )
+
+
+def figures(runs: list[Found], settings: Settings) -> list[Figure]:
+    """Return the seconds of each way, and how many times faster ours are, of several runs."""
+    name = (
+        f"walk in software, {settings.model} on {settings.dataset}, {runs[0].points} points of "
+        f"{runs[0].images} images"
+    )
+    ways = {
+        "a full forward a point": [found.straightforward for found in runs],
+        "ours, the same points": [found.grid for found in runs],
+        "ours, searched levels": [found.searched for found in runs],
+    }
+    naive, *faster = ways
+    ratios = {
+        f"{way} : {naive}, times faster": [
+            a / b for a, b in zip(ways[naive], ways[way], strict=True)
+        ]
+        for way in faster
+    }
+    return [
+        *(Figure.of(f"{name}: {way}", "s", values) for way, values in ways.items()),
+        *(Figure.of(f"{name}: {way}", "ratio", values) for way, values in ratios.items()),
+    ]
 
 
 def _ours(network, inputs, setting: Setting, grid) -> dict[tuple[str, float], np.ndarray]:

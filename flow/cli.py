@@ -413,22 +413,37 @@ def train(**options: Any) -> None:
 @click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
 @click.option("--folding", default="", help="FINN folding file, in place of such a target.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds behind each median.")
-def bench(rounds: int, **options: Any) -> None:
-    """Measure the speed of the simulation and of the models, side by side.
+@click.option("--walk-model", default="float-lenet5-bn", show_default=True, help="In software.")
+@click.option("--walk-dataset", default="cifar10", show_default=True, help="Of that walk.")
+@click.option("--walk-images", default=1000, show_default=True, help="Of that walk.")
+def bench(
+    rounds: int, walk_model: str, walk_dataset: str, walk_images: int, **options: Any
+) -> None:
+    """Measure every speed, each way beside its rivals, and store the table as JSON.
 
     Example: noisewalk bench --model tfc
     """
-    from flow import bench as benchmark
+    from flow import bench_all, software_job
     from flow.walk_settings import Settings
 
+    settings = Settings(**options)
+    walk = software_job.Settings(walk_model, walk_dataset, images=walk_images, seeds=1)
+    found = bench_all.run(settings, walk, rounds)
     table = Table(title=f"{options['model']}, medians of {rounds} rounds")
     for name in ("what", "median", "smallest", "largest", "unit"):
         table.add_column(name, justify="left" if name in ("what", "unit") else "right")
-    for figure in benchmark.run(Settings(**options), rounds):
-        found = (figure.median, figure.low, figure.high)
-        values = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in found)
+    for figure in found.figures:
+        values = (
+            f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
+            for v in (figure.median, figure.low, figure.high)
+        )
         table.add_row(figure.name, *values, figure.unit)
     console.print(table)
+    for name, reason in found.unmeasured.items():
+        _say(f"not measured: {name}: {reason}")
+    path = settings.build / "bench" / f"{settings.model}-{settings.dataset}.json"
+    found.store(path, model=settings.model, dataset=settings.dataset, rounds=rounds)
+    _say(f"results: {path}")
 
 
 @cli.command("bench-walk")

@@ -1,14 +1,8 @@
-"""How much faster a part of the network is simulated than the whole: seconds an image, and ratios.
+"""How much faster a part of the network is simulated than the whole: seconds an image, ratios."""
 
-``python -m flow.scope_bench --model cnv-w2a2`` prints them; ``run`` gives them to a program.
-"""
-
-import argparse
 import json
-import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,10 +63,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
             for unit, some in (("s/image", values), ("ratio", ratios)):
                 for name, value in some.items():
                     seen.setdefault((name, unit), []).append(value)
-    return [
-        Figure(name, unit, statistics.median(values), min(values), max(values))
-        for (name, unit), values in seen.items()
-    ]
+    return [Figure.of(name, unit, values) for (name, unit), values in seen.items()]
 
 
 def _seconds(
@@ -90,19 +81,3 @@ def _seconds(
         clocked = json.loads((workdir / "seconds.json").read_text())
     count = len(images) * passes
     return clocked / count, included / count
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print a line a figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="cnv-w2a2")
-    parser.add_argument("--dataset", default="fashion-mnist")
-    parser.add_argument("--rounds", type=int, default=5)
-    chosen = parser.parse_args(arguments)
-    for figure in run(Settings(model=chosen.model, dataset=chosen.dataset), chosen.rounds):
-        spread = f"[{figure.low:.4g}, {figure.high:.4g}]"
-        print(f"{figure.name}: {figure.median:.4g} {figure.unit} {spread}")
-
-
-if __name__ == "__main__":
-    main()

@@ -66,6 +66,7 @@ def build(accelerator: Accelerator, observers: Sequence[Path] = (), **options) -
     """
     stream, last = accelerator.manifest["input"], accelerator.manifest["nodes"][-1]
     bench = Path(runner.__file__).with_name("bench.sv")
+    options = {"main": bench.with_name("bench_main.cpp")} | options
     return runner.build(
         "bench",
         [*accelerator.sources, bench, *observers],

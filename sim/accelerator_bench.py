@@ -6,6 +6,8 @@
 each point the register writes of its settings, and of the tables of quantiles that it needs anew.
 Settings of a point are written while the point before it is still in the pipeline; each tap takes
 them at the point's first image. Tables are written when the pipeline is empty.
+
+The clock is that of ``bench_main.cpp``, the simulator's main loop.
 """
 
 import json
@@ -14,7 +16,6 @@ import time
 from pathlib import Path
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
 
 CLOCK_NS = 2
@@ -36,7 +37,6 @@ async def run_job(dut) -> None:
     dut.rst_n.value = 0
     dut.stall.value = int(job["stall"])
     dut.images.value = images
-    Clock(dut.clk, CLOCK_NS, unit="ns").start()
     await Timer(CLOCK_NS, unit="ns")
     dut.load.value = 1
     await Timer(10 * CLOCK_NS, unit="ns")

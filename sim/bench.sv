@@ -43,6 +43,11 @@ module bench #(
   logic [TAPS-1:0] cfg_pending, digest_valid;
   logic [TAPS-1:0][31:0] digest;
 
+  logic rst_n_q, cfg_valid_q;
+  logic [7:0] cfg_site_q;
+  logic [3:0] cfg_addr_q;
+  logic [31:0] limit_q, cfg_data_q;
+
   logic [31:0] sent_q, beat_q, address_q, place_q;
   logic [31:0] lfsr_q;
   logic source_open_q, sink_open_q;
@@ -52,13 +57,23 @@ module bench #(
   always_ff @(posedge load) $readmemh("stream.hex", memory, 0, int'(images * BEATS) - 1);
 
   assign pending   = |cfg_pending;
-  assign in_valid  = sent_q < limit && source_open_q;
+  assign in_valid  = sent_q < limit_q && source_open_q;
   assign in_data   = memory[address_q];
   assign out_ready = sink_open_q;
-  assign done      = completed == limit;
+  assign done      = completed == limit_q;
+
+  // what an input reaches without a register is evaluated at each edge, whether it changed or not
+  always_ff @(posedge clk) begin
+    rst_n_q     <= rst_n;
+    limit_q     <= limit;
+    cfg_valid_q <= cfg_valid;
+    cfg_site_q  <= cfg_site;
+    cfg_addr_q  <= cfg_addr;
+    cfg_data_q  <= cfg_data;
+  end
 
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
+    if (!rst_n_q) begin
       sent_q        <= '0;
       beat_q        <= '0;
       address_q     <= '0;
@@ -106,17 +121,17 @@ module bench #(
 
   accelerator u_accelerator (
       .ap_clk(clk),
-      .ap_rst_n(rst_n),
+      .ap_rst_n(rst_n_q),
       .in0_V_TVALID(in_valid),
       .in0_V_TREADY(in_ready),
       .in0_V_TDATA(in_data),
       .out0_V_TVALID(out_valid),
       .out0_V_TREADY(out_ready),
       .out0_V_TDATA(out_data),
-      .cfg_valid,
-      .cfg_site,
-      .cfg_addr,
-      .cfg_data,
+      .cfg_valid(cfg_valid_q),
+      .cfg_site(cfg_site_q),
+      .cfg_addr(cfg_addr_q),
+      .cfg_data(cfg_data_q),
       .cfg_pending,
       .digest_valid,
       .digest,

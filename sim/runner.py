@@ -168,7 +168,8 @@ def build(
             registers that nothing resets start from random values, which is right for kernels.
         assertions: keep SVA and asserts; by default only without ``optimise``.
         flags: further arguments to Verilator.
-        main: C++ file with ``main`` to link in place of cocotb's; the model is ``Vtop``.
+        main: C++ file with ``main`` to link in place of cocotb's; the model is ``Vtop``, and cocotb
+            is linked where ``main`` starts it.
         root: the folder of stored builds.
         jobs: parallel compiler processes (default: the cores at hand).
 
@@ -197,7 +198,7 @@ def build(
     optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"]
     if not optimise:
         optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
-    link_flags = "" if main else _cocotb_link_flags()
+    link_flags = _cocotb_link_flags()
     make_flags = [*_MAKE_FOR_GCC, *optimisation]
     headers = [_POPCOUNT, *(sorted(_FST.iterdir()) if traced else [])]
 
@@ -230,7 +231,7 @@ def build(
         verilate = [*_verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
         verilate += ["--compiler-include", str(_POPCOUNT)]
         verilate += ["-CFLAGS", f"-I{_FST}"] if traced else []
-        verilate += ["-LDFLAGS", link_flags] if link_flags else []
+        verilate += ["-LDFLAGS", link_flags]
         verilate += [f"-I{d}" for d in include_paths]
         verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]
         make = ["make", "-j", str(jobs or os.cpu_count() or 1), "-C", str(scratch)]
@@ -314,7 +315,8 @@ def _cocotb_main() -> Path:
 
 def _cocotb_link_flags() -> str:
     libraries = _package("cocotb") / "libs"
-    return f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+    # only where main starts cocotb
+    return f"-Wl,--as-needed -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
 
 
 def _cocotb_environment(

@@ -192,7 +192,7 @@ def _lanes(model: ModelWrapper, stretch: list) -> list[int]:
     if not units:
         first = next((node for node in model.graph.node if _kind(node) == "MVAU"), None)
         units = [channels if first is None else getCustomOp(first).get_nodeattr("SIMD")]
-    even = math.gcd(*units)
+    even = math.gcd(channels, *units)
     return [*_divisors(even), *(d for d in _divisors(channels) if d > even)]
 
 

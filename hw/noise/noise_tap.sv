@@ -93,6 +93,7 @@ module noise_tap #(
   localparam int unsigned Wide =
       larger(larger(IN_WIDTH + FRAC, OFFSET_WIDTH) + 5, 19 + FRAC) + 3;
   localparam int unsigned GainWidth = 24 + 16;
+  localparam int unsigned HalfWidth = Wide + GainWidth - 16 + 1;
   localparam int unsigned SumWidth = Wide + GainWidth - 28 + 2;
   localparam int unsigned TotalWidth = SumWidth + 6;
   localparam logic [31:0] DigestMultiplier = 32'h9e37_79b1;
@@ -453,12 +454,15 @@ module noise_tap #(
     always_ff @(posedge clk) begin
       if (en && valid_q[ToMultiply-1] && multiplies_q) begin
         logic signed [Wide-1:0] base;
-        logic signed [Wide+GainWidth-1:0] product;
+        logic signed [HalfWidth-1:0] low, high;
         base = gains_q ? centre_q : widened(waiting[multiply_read_q], l);
         base = base + offset(multiply_fold_q, l);
         if (active_q.add_first && adds_q) base = base + added_q;
-        product = (Wide + GainWidth)'(base) * (Wide + GainWidth)'(gain_q);
-        product_q <= SumWidth'((product + ((Wide + GainWidth)'(1) <<< 27)) >>> 28);
+        // (base gain + 2^27) >> 28 from two halves of the gain: a simulator has 64 bits in a word
+        low = HalfWidth'(base) * $signed(HalfWidth'({1'b0, gain_q[15:0]}));
+        high = HalfWidth'(base) * HalfWidth'(gain_q >>> 16);
+        high = high + ((low + (HalfWidth'(1) <<< 27)) >>> 16);
+        product_q <= SumWidth'(high >>> 12);
       end
     end
 

@@ -1,0 +1,237 @@
+"""Speed of a network's RTL simulation and of its models, each way beside its rivals."""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from flow import checkpoint, data, simulate
+from flow.bench import Figure, in_turn
+from flow.compile import MVUS, Accelerator, compile_network
+from flow.job import CALIBRATION_IMAGES
+from flow.models import Network, evaluate
+from flow.noise import Noise
+from flow.points import Place, Setting
+from flow.store import Store
+from flow.tap_settings import TapSettings
+from flow.trained import find_checkpoint
+from flow.walk import Walk, images_at_a_time
+from flow.walk_settings import Settings
+from sim import runner
+
+MODEL_IMAGES = 2000
+"""Images of a measurement of golden and Brevitas."""
+MEMORY_IMAGES = 512
+MEMORY_CYCLES = 120_000
+"""A simulator's memory gets up to so many images, and so many clocks' worth, one at least."""
+PASSES = 8
+"""How often a simulator runs the images of its memory in one measurement."""
+DRIVEN_IMAGES = 2
+"""Images that Python drives clock by clock; our bench then runs just these, once."""
+WALK_IMAGES, WALK_LEVELS = 1000, 8
+"""Of the golden model's walk."""
+
+BENCH = "RTL, cocotb, additive noise at every tap"
+IDLE = "RTL, cocotb, taps idle"
+BARE = "RTL, bare C++ loop, taps idle"
+FINNS = "RTL, cocotb, additive noise at every tap, FINN's MVU"
+PAIR = "RTL, two workers, additive noise at every tap"
+DRIVEN = f"RTL, Python at every clock, {DRIVEN_IMAGES} images"
+FEW = f"RTL, cocotb, the same {DRIVEN_IMAGES} images"
+Noises = Mapping[str, TapSettings]
+
+
+@dataclass(frozen=True)
+class Rtl:
+    """A compiled accelerator, its simulator, and images for it."""
+
+    accelerator: Accelerator
+    simulation: runner.Simulation
+    stream: Tensor
+    """Integers [images, elements], as the accelerator takes them."""
+
+    def rate(self, noise: Noises, passes: int = PASSES) -> float:
+        """Return images a second between the first clock and the last, start-up left out."""
+        return self._run("sim.accelerator_bench", self.simulation, [noise] * passes)
+
+    def driven(self, simulation: runner.Simulation) -> float:
+        """Return the same where Python drives the accelerator's own ports in every clock."""
+        return self._run("sim.driven_bench", simulation, [{}])
+
+    def bare(self, simulation: runner.Simulation) -> float:
+        """Return the same without cocotb."""
+        with tempfile.TemporaryDirectory() as folder:
+            workdir = Path(folder)
+            simulate.start_job(self.accelerator, self.stream, [{}], workdir)
+            count = len(self.stream) * PASSES
+            command = [str(simulation.binary), str(len(self.stream)), str(count)]
+            out = subprocess.run(command, cwd=workdir, capture_output=True, text=True, check=True)
+        return count / float(out.stdout.splitlines()[-1])
+
+    def pair(self, noise: Noises) -> float:
+        """Return images a second of two processes side by side."""
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(self.rate, [noise, noise]))
+
+    def _run(self, bench: str, simulation: runner.Simulation, points: list[Noises]) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            workdir = Path(folder)
+            simulate.start_job(self.accelerator, self.stream, points, workdir)
+            simulation.run(bench, workdir=workdir)
+            seconds = json.loads((workdir / "seconds.json").read_text())
+        return len(self.stream) * len(points) / seconds
+
+
+def missing() -> dict[str, str]:
+    """Return, by name, why a measurement is not possible on this machine."""
+    found = {}
+    if find_spec("cocotbext") is None or find_spec("cocotbext.axi") is None:
+        found[DRIVEN] = "the Python package cocotbext-axi is not installed"
+    if len(os.sched_getaffinity(0)) < 2:
+        found[PAIR] = "there is only one core"
+    return found
+
+
+def run(settings: Settings, rounds: int = 5) -> list[Figure]:
+    """Measure the speed of a network's simulation and of its models.
+
+    Args:
+        settings: model, dataset and folding are used.
+        rounds: how often everything is measured, in turn.
+
+    Returns:
+        the figures, without those of ``missing``; ratios are of the same round.
+    """
+    path = find_checkpoint(
+        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+    )
+    network, _ = checkpoint.load(path, settings.model)
+    found = data.load(settings.dataset, "test", MODEL_IMAGES)
+    inputs = data.to_input(found.images, network.image_shape)
+    root = settings.build / "sim"
+    accelerators = {
+        mvu: compile_network(
+            network,
+            inputs[:CALIBRATION_IMAGES],
+            **settings.target,
+            mvu=mvu,
+            root=settings.build / "accelerators",
+        )
+        for mvu in MVUS
+    }
+    ours, finns = (
+        Rtl(built, simulate.build(built, root=root), _in_memory(built, inputs))
+        for built in accelerators.values()
+    )
+    accelerator = ours.accelerator
+    few = Rtl(accelerator, ours.simulation, ours.stream[:DRIVEN_IMAGES])
+    main = Path(runner.__file__).with_name("bare_main.cpp")
+    bare = simulate.build(accelerator, root=root, main=main)
+    stream = accelerator.quantise(inputs)
+    golden = accelerator.golden_model()
+    additive = _everywhere(accelerator, "additive")
+    batch = images_at_a_time(accelerator.sites)
+    measures: dict[str, Callable[[], float]] = {
+        IDLE: lambda: ours.rate({}),
+        BARE: lambda: ours.bare(bare),
+        BENCH: lambda: ours.rate(additive),
+        PAIR: lambda: ours.pair(additive),
+        "RTL, cocotb, multiplicative noise at every tap": lambda: ours.rate(
+            _everywhere(accelerator, "multiplicative")
+        ),
+        FINNS: lambda: finns.rate(_everywhere(finns.accelerator, "additive")),
+        "golden, clean": lambda: _timed(len(stream), lambda: golden.run(stream)),
+        "golden, noise on": lambda: _timed(len(stream), lambda: golden.run(stream, additive)),
+        "Brevitas, clean": lambda: _timed(
+            len(inputs), lambda: evaluate(network, inputs, batch=batch)
+        ),
+    }
+    pairs = [
+        (IDLE, BARE),
+        (BENCH, FINNS),
+        (PAIR, BENCH),
+        (FEW, DRIVEN),
+        ("golden, clean", "Brevitas, clean"),
+        ("golden, noise on", "Brevitas, clean"),
+    ]
+    if DRIVEN not in missing():
+        driven = build_driven(accelerator, root)
+        measures[DRIVEN] = lambda: few.driven(driven)
+        measures[FEW] = lambda: few.rate({}, passes=1)
+    for name in missing():
+        measures.pop(name, None)
+    pairs = [pair for pair in pairs if set(pair) <= set(measures)]
+    walked = _golden_walk(accelerator, network, inputs[:WALK_IMAGES], found.labels[:WALK_IMAGES])
+    name = f"golden walk, {len(accelerator.sites)} sites × {WALK_LEVELS} levels × {WALK_IMAGES}"
+    return [
+        *in_turn(measures, pairs, rounds),
+        Figure.of("Verilator build, nothing stored", "s", [_cold_build(accelerator)]),
+        Figure.of(f"{name} images", "s", [walked]),
+    ]
+
+
+def build_driven(accelerator: Accelerator, root: Path, **options) -> runner.Simulation:
+    """Compile an accelerator without a bench around it, for ``sim.driven_bench``."""
+    streams = [f"{port}_T*" for port in ("in0_V", "out0_V")]
+    return runner.build(
+        "accelerator",
+        accelerator.sources,
+        defines={"FINN_SIMULATION": 1},
+        public=("ap_clk", "ap_rst_n", "cfg_valid", *streams),
+        flags=["-Wno-lint", "-Wno-style"],
+        root=root,
+        **options,
+    )
+
+
+def _in_memory(accelerator: Accelerator, inputs: Tensor) -> Tensor:
+    images = MEMORY_CYCLES // accelerator.manifest["cycles_per_image"]
+    return accelerator.quantise(inputs[: min(MEMORY_IMAGES, max(1, images))])
+
+
+def _everywhere(accelerator: Accelerator, kind: str) -> dict[str, TapSettings]:
+    """Return noise at every tap: additive of 4 LSB, or multiplicative of 0.3."""
+    return {
+        name: TapSettings.of(
+            Noise.at(kind, 4 * site.scale if kind == "additive" else 0.3), site.scale, 1
+        )
+        for name, site in accelerator.sites.items()
+    }
+
+
+def _timed(images: int, work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    with torch.inference_mode():
+        work()
+    return images / (time.perf_counter() - started)
+
+
+def _cold_build(accelerator: Accelerator) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        simulate.build(accelerator, root=Path(folder))
+        return time.perf_counter() - started
+
+
+def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, labels) -> float:
+    """Return the seconds of a walk with additive noise of 0.5 to 64 LSB, nothing stored before."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        walk = Walk(network, accelerator, inputs, labels, Setting("additive"), store, Path(folder))
+        places = [
+            Place(name, site.scale * 2.0 ** (level - 1))
+            for name, site in walk.sites.items()
+            for level in range(WALK_LEVELS)
+        ]
+        started = time.perf_counter()
+        walk.run(walk.wanted(["golden"], places))
+        return time.perf_counter() - started

@@ -1,0 +1,110 @@
+"""The bench: figures of rounds, the driver that is held against ours, and the command's output."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from flow import bench_all, bench_rtl, bench_walk, scope_bench, simulate
+from flow.bench import Bench, Figure, in_turn
+from flow.cli import cli
+from flow.errors import UserError
+
+IMAGES = 3
+
+
+def test_rounds_go_through_all_measures_and_ratios_are_of_a_round():
+    calls = []
+
+    def measure(name, values):
+        def once():
+            calls.append(name)
+            return next(values)
+
+        return once
+
+    measures = {"a": measure("a", iter([2.0, 9.0, 4.0])), "b": measure("b", iter([1.0, 3.0, 4.0]))}
+    assert in_turn(measures, [("a", "b")], 3) == [
+        Figure("a", "images/s", 4.0, 2.0, 9.0),
+        Figure("b", "images/s", 3.0, 1.0, 4.0),
+        Figure("a : b", "ratio", 2.0, 1.0, 3.0),
+    ]
+    assert calls == ["a", "b"] * 3
+
+
+def test_python_at_every_clock_gives_the_labels_of_golden(accelerator, inputs, built, tmp_path):
+    """Else it would be held against a design that does something else."""
+    pytest.importorskip("cocotbext.axi", reason="cocotbext-axi is not installed")
+    stream = accelerator.quantise(inputs[:IMAGES])
+    simulation = bench_rtl.build_driven(accelerator, built / "sim", optimise=False)
+    simulate.start_job(accelerator, stream, [{}], tmp_path)
+    simulation.run("sim.driven_bench", workdir=tmp_path)
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    assert labels == accelerator.golden_model().run(stream).tolist()
+    assert json.loads((tmp_path / "seconds.json").read_text()) > 0
+
+
+def test_two_workers_and_one_run_all_their_images(accelerator, inputs, built):
+    simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
+    rtl = bench_rtl.Rtl(accelerator, simulation, accelerator.quantise(inputs[:IMAGES]))
+    assert rtl.rate({}, passes=2) > 0
+    assert rtl.pair({}) > 0
+
+
+def test_what_cannot_be_measured_has_its_reason(monkeypatch):
+    monkeypatch.setattr(bench_rtl, "find_spec", lambda name: None)
+    monkeypatch.setattr(bench_rtl.os, "sched_getaffinity", lambda pid: {0})
+    assert bench_rtl.missing() == {
+        bench_rtl.DRIVEN: "the Python package cocotbext-axi is not installed",
+        bench_rtl.PAIR: "there is only one core",
+    }
+
+
+def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
+    """Figures of every part, and in place of a part that fails, its reason."""
+
+    def no_data(settings):
+        raise UserError(f"there is no {settings.dataset} here")
+
+    rows = [Figure("one way", "images/s", 20.0, 10.0, 1234.5), Figure("a : b", "ratio", 2, 1, 3)]
+    monkeypatch.setattr(bench_rtl, "run", lambda settings, rounds: rows)
+    monkeypatch.setattr(bench_rtl, "missing", lambda: {"two workers": "there is only one core"})
+    monkeypatch.setattr(bench_walk, "run", no_data)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["bench", "--model", "tfc-w2a2", "--dataset", "digits", "--rounds", "2"]
+    found = CliRunner().invoke(cli, arguments, env={"COLUMNS": "120"}, catch_exceptions=False)
+    assert found.exit_code == 0
+    (stored,) = tmp_path.rglob("*.json")
+    assert stored.relative_to(tmp_path).as_posix() == "build/bench/tfc-w2a2-digits.json"
+    content = json.loads(stored.read_text())
+    assert content["figures"][0] == {
+        "name": "one way", "unit": "images/s", "median": 20.0, "low": 10.0, "high": 1234.5
+    }  # fmt: skip
+    assert content["unmeasured"]["two workers"] == "there is only one core"
+    assert "there is no cifar10 here" in content["unmeasured"].values()
+    assert content["cpu"] and content["cores"] >= 1 and content["date"] and content["rounds"] == 2
+    assert content["versions"]["verilator"][0].isdigit()
+
+
+def test_a_walk_that_is_faster_has_a_ratio_above_one():
+    walk = bench_walk.Found(
+        points=20, images=10, straightforward=8.0, timed=4, grid=2.0, searched=1.0,
+        searched_images=5, widest=0.1, differing=0, largest=0.0, memory=1.0,
+    )  # fmt: skip
+    settings = bench_walk.Settings("float-mlp", "digits")
+    figures = bench_walk.figures([walk], settings)
+    assert [f.median for f in figures if f.unit == "ratio"] == [4.0, 8.0]
+    assert [f.median for f in figures if f.unit == "s"] == [8.0, 2.0, 1.0]
+
+
+def test_no_part_is_lost_when_another_fails(monkeypatch):
+    monkeypatch.setattr(bench_rtl, "run", lambda settings, rounds: _fail())
+    monkeypatch.setattr(scope_bench, "run", lambda settings, rounds: _fail())
+    monkeypatch.setattr(bench_walk, "run", lambda settings: _fail())
+    found = bench_all.run(None, bench_walk.Settings("float-mlp", "digits"), 1)
+    assert isinstance(found, Bench) and not found.figures
+    assert list(found.unmeasured.values())[-3:] == ["it fails"] * 3
+
+
+def _fail():
+    raise UserError("it fails")
