@@ -25,7 +25,7 @@ JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
          $(call option,BUDGET,budget) $(call option,TRAINING_NOISE,training-noise)
 
-.PHONY: help setup walk walk-hw study multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup check walk walk-hw study multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -48,6 +48,9 @@ walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and co
 
 study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/studies.md)
 	$(BIN)/noisewalk study run '$(STUDY)' $(ENGINE)
+
+check: $(READY) ## tell whether MODEL, an own network, fits the hardware, and DATASET suits it
+	$(BIN)/noisewalk check --model '$(MODEL)' --dataset '$(or $(DATASET),fashion-mnist)'
 
 train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	$(BIN)/noisewalk train --model '$(MODEL)' $(call option,DATASET,dataset) \

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flow import checkpoint, data, simulate
+from flow import data, simulate
 from flow.bench import Figure, in_turn
 from flow.compile import MVUS, Accelerator, compile_network
 from flow.job import CALIBRATION_IMAGES
@@ -114,7 +114,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     path = find_checkpoint(
         settings.model, settings.dataset, settings.training_noise, settings.checkpoint
     )
-    network, _ = checkpoint.load(path, settings.model)
+    network, _ = load_trained(path, settings.model, settings.dataset)
     found = data.load(settings.dataset, "test", MODEL_IMAGES)
     inputs = data.to_input(found.images, network.image_shape)
     root = settings.build / "sim"

@@ -104,8 +104,32 @@ def cli(verbose: bool) -> None:
     hush()
 
 
+def _filed(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with a network in Python exported to a file, which runs the user's code."""
+    from flow import data
+    from flow.models import factory
+
+    if not factory.is_factory(options["model"]):
+        return options
+    shape = data.dataset(options["dataset"]).image_shape
+    return options | {"model": factory.exported(options["model"], shape, _BUILD / "own")}
+
+
+@cli.command("check")
+@click.option("--model", required=True, help="Network: net.onnx, or file.py:factory.")
+@click.option("--dataset", required=True, help="A known one, a folder of images, or an .npz.")
+def check(**options: Any) -> None:
+    """Tell whether a network fits, node by node, and what to change where it does not.
+
+    Example: noisewalk check --model mynet.onnx --dataset myset.npz
+    """
+    from flow import check_command
+
+    check_command.run(console, **_filed(options))
+
+
 @cli.command("walk-hw")
-@click.option("--model", default="tfc", show_default=True, help="Network, such as tfc-w2a2.")
+@click.option("--model", default="tfc", show_default=True, help="Network: tfc-w2a2, net.onnx, …")
 @click.option("--dataset", default="fashion-mnist", show_default=True)
 @click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
 @_noise_options
@@ -147,7 +171,7 @@ def walk_hw(engine: "Engine", **options: Any) -> None:
     from flow import job, tables, training_command
     from flow.walk_settings import Settings
 
-    settings = Settings(**options)
+    settings = Settings(**_filed(options))
     training_command.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
         summary = job.walk_hw(settings, tell, _command(), engine)
@@ -191,7 +215,7 @@ def walk(**options: Any) -> None:
     """
     from flow import software_job, tables
 
-    settings = software_job.Settings(**options)
+    settings = software_job.Settings(**_filed(options))
     with Bars(console) as tell:
         found = software_job.walk(settings, tell, _command())
     _show(found, tables.print_walk)
@@ -221,7 +245,7 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
     """
     from flow import multi_execution, software_job, tables
 
-    walk_settings = software_job.Settings(**options)
+    walk_settings = software_job.Settings(**_filed(options))
     settings = multi_execution.Settings(walk_settings, budgets, sigma, draws)
     with Bars(console) as tell:
         found = multi_execution.run(settings, tell, _command())
@@ -251,7 +275,7 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
     from flow import tables, training_command
     from flow.walk_settings import Settings
 
-    settings = Settings(**options)
+    settings = Settings(**_filed(options))
     chosen = repetition.Settings(settings, repeats, sigma)
     training_command.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
@@ -280,7 +304,7 @@ def robustness(engine: "Engine", **options: Any) -> None:
     from flow import tables
     from flow.walk_settings import Settings
 
-    settings = Settings(**options)
+    settings = Settings(**_filed(options))
     with Bars(console) as tell:
         found = comparison.run(settings, tell, _command(), engine)
     _show(found, tables.print_robustness)
@@ -426,7 +450,7 @@ def bench(
     from flow import bench_all, software_job
     from flow.walk_settings import Settings
 
-    settings = Settings(**options)
+    settings = Settings(**_filed(options))
     walk = software_job.Settings(walk_model, walk_dataset, images=walk_images, seeds=1)
     found = bench_all.run(settings, walk, rounds)
     table = Table(title=f"{options['model']}, medians of {rounds} rounds")

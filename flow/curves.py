@@ -50,13 +50,21 @@ _SIDES = {
 }  # fmt: skip
 _VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
 _GREY = "#767676"
-_UNITS = {"real": "real, unit of the layer's output", "none": "relative, no unit"}
+_UNITS = {
+    "real": "real, unit of the layer's output",
+    "none": "relative, no unit",
+    "lsb": "LSB of the layer's integer accumulator",
+    "real or lsb": "real, unit of the layer's output; where that has a scale for each channel, LSB "
+    "of its integer accumulator",
+}
 _PLAIN: dict[str, Any] = {"parse_math": False}  # names come from outside: a $ in them is no formula
 
 
-def sigma_unit(summary: Mapping[str, Any]) -> str:
-    """Return the unit of σ in words."""
-    return _UNITS.get(summary["unit"], str(summary["unit"]))
+def sigma_unit(summary: Mapping[str, Any], site: str | None = None) -> str:
+    """Return the unit of σ in words, at one site or at all of them."""
+    everywhere = summary["unit"]
+    unit = everywhere if site is None else summary["sites"][site].get("unit", everywhere)
+    return _UNITS.get(unit, str(unit))
 
 
 def midpoint_text(mu: Any) -> str:
@@ -107,7 +115,7 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
         if number % columns == 0:
             panel.set_ylabel("accuracy (%)")
         if number + columns >= len(sites):  # nothing below it
-            panel.set_xlabel(f"noise level σ ({sigma_unit(summary)})", **_PLAIN)
+            panel.set_xlabel(f"noise level σ ({sigma_unit(summary, sites[number])})", **_PLAIN)
     trained = " (noisy training)" if summary.get("training_noise") else ""
     counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
     figure.suptitle(

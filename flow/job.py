@@ -136,7 +136,7 @@ def open_walk(
             )
         inputs = data.to_input(found.images, network.image_shape)
         sites = chosen_sites(settings.sites, network, network.accumulator_sites)
-        name = f"{network.name}-{settings.dataset}"
+        name = f"{network.name}-{found.name}"
         if metadata.noise:
             name += f"-trained-{metadata.noise['kind']}"
         if settings.noise != Settings.noise:
@@ -153,7 +153,7 @@ def open_walk(
             root=settings.build / "accelerators",
         )
         tell("compile", 1, 1)
-    identity = {"dataset": settings.dataset, "checkpoint": checkpoint.digest_of(path)}
+    identity = {"dataset": found.name, "checkpoint": checkpoint.digest_of(path)}
     walk = Walk(
         network=network,
         accelerator=accelerator,

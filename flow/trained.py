@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from flow import checkpoint, models
+from flow import checkpoint, data, models
 from flow.checkpoint import Metadata
 from flow.errors import UserError
 from flow.models import Network
+from flow.models.imported import open_network
 
 
 def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") -> Path:
     """Return the checkpoint of a network.
 
     Args:
-        model: a full or short name.
+        model: a full or short name; a user's own network is in the file that it names.
         dataset: what it was trained on.
         noise: the kind of noise it was trained with; clean when empty.
         given: a file in place of what is shipped or was trained here.
@@ -20,6 +21,12 @@ def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") 
     Raises:
         UserError: it has to be trained first.
     """
+    if models.is_own(model):
+        if noise or given:
+            raise UserError(
+                f"{model} holds its own weights: leave out the checkpoint and the training noise"
+            )
+        return Path(model)
     if given:
         return Path(given)
     path = checkpoint.zoo_path(model, dataset, noise or None)
@@ -34,6 +41,8 @@ def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") 
 
 def load_trained(path: Path, model: str, dataset: str) -> tuple[Network, Metadata]:
     """Read a checkpoint that must be of this network and set; anything else is a UserError."""
+    if models.is_own(model):
+        return _load_own(path, dataset)
     network, metadata = checkpoint.load(path, model)
     if metadata.dataset != dataset:
         raise UserError(
@@ -41,6 +50,19 @@ def load_trained(path: Path, model: str, dataset: str) -> tuple[Network, Metadat
             f"--dataset {metadata.dataset}, or another checkpoint"
         )
     return network, metadata
+
+
+def _load_own(path: Path, dataset: str) -> tuple[Network, Metadata]:
+    """Open a user's own network, and see that a set's images and labels suit it."""
+    known = data.dataset(dataset)
+    network = open_network(path, known.image_shape)
+    if known.classes > network.classes:
+        raise UserError(
+            f"{dataset} has {known.classes} classes, {path} tells {network.classes} apart: take "
+            "another data set or network"
+        )
+    data.to_input(data.load(dataset, "test", 1).images, network.image_shape)
+    return network, Metadata(network.name, dataset, None, 0, 0, 0.0, 0)
 
 
 def chosen_sites(asked: str, network: Network, default: list[str]) -> list[str]:

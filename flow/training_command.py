@@ -141,7 +141,7 @@ def ensure_checkpoint(settings: Settings, console: Console) -> None:
         UserError: it cannot be compiled, which is found out before the training.
     """
     noise = settings.training_noise
-    if settings.checkpoint:
+    if settings.checkpoint or models.is_own(settings.model):
         return
     if checkpoint.zoo_path(settings.model, settings.dataset, noise or None) is None:
         known = data.dataset(settings.dataset)

@@ -24,7 +24,12 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 """Of Okabe and Ito, a kind each; markers tell kinds apart without them."""
 _MARKERS = "osD^vPX"
 _PLAIN: dict[str, Any] = {"parse_math": False}
-_AXES = {"real": "σ (unit of the layer's output)", "none": "σ (relative, no unit)"}
+_AXES = {
+    "real": "σ (unit of the layer's output)",
+    "none": "σ (relative, no unit)",
+    "lsb": "σ (LSB of the accumulator)",
+    "real or lsb": "σ (unit of the layer's output;\nof scales per channel, LSB)",
+}
 
 
 def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:

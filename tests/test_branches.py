@@ -93,7 +93,7 @@ def test_what_no_hardware_does_is_refused_by_name(options, message, tmp_path):
     initialise(tmp_path / "finn")
     from flow.compile import dataflow
 
-    exported = dataflow.export(network, SHAPE, tmp_path / "network.onnx")
+    exported = dataflow.export(network, tmp_path / "network.onnx")
     with pytest.raises(UserError, match=message):
         dataflow.to_hardware_layers(exported, "lut")
 
@@ -165,12 +165,12 @@ def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
     (tmp_path / "finn").mkdir()
     initialise(tmp_path / "finn")
     from flow.compile import dataflow
-    from flow.compile.sites import find_sites, fingerprints
+    from flow.compile.sites import Marks, find_sites
 
-    exported = dataflow.export(network, SHAPE, tmp_path / "network.onnx")
+    exported = dataflow.export(network, tmp_path / "network.onnx")
     model, _ = dataflow.to_hardware_layers(exported, "lut")
-    layers = fingerprints(network)
-    edges = find_sites(model, network.sites, layers)
+    marks = Marks.of(network)
+    edges = find_sites(model, marks)
     assert list(edges) == network.sites and len(set(edges.values())) == len(edges)
     for site, edge in edges.items():
         if site.endswith(".acc"):
@@ -181,4 +181,5 @@ def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
             theirs = torch.from_numpy(weights.copy()).abs().sort(0).values
             assert torch.equal(ours.float(), theirs), site
     with pytest.raises(AssertionError, match="has the weights of no layer"):
-        find_sites(model, network.sites, {k: v for k, v in layers.items() if k != "short"})
+        del marks.weights["short"]
+        find_sites(model, marks)

@@ -18,9 +18,11 @@ from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from flow.compile.finn_setup import initialise
+from flow.compile.fitness import reject_unfit
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
+from flow.models.imported import ImportedNetwork
 from flow.weight_noise import WeightSite
 
 if TYPE_CHECKING:
@@ -149,13 +151,23 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
                 f"{network.name} cannot be compiled: the weights of {name} are not quantised; "
                 "walk it in software, or take a quantised network"
             )
+    if isinstance(network, ImportedNetwork):
+        reject_unfit(network.name, network.graph)
     (folder / "finn").mkdir()
     initialise(folder / "finn")
     # FINN registers operators when imported, so only after it has its settings
     from flow.compile import dataflow
 
-    exported = dataflow.export(network.eval(), network.image_shape, folder / "network.onnx")
-    return dataflow.to_hardware_layers(exported, mvu)
+    exported = dataflow.export(network.eval(), folder / "network.onnx")
+    try:
+        return dataflow.to_hardware_layers(exported, mvu)
+    except (AssertionError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        if not isinstance(network, ImportedNetwork):
+            raise
+        # a graph that no rule here has foreseen
+        raise UserError(
+            f"{network.name} fits no rule that is known here, but FINN refuses it: {error}"
+        ) from error
 
 
 def compile_network(
@@ -219,6 +231,7 @@ def _key(network: Network, calibration: Tensor, tapped: list[str], target: Targe
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())
+    digest.update(network.definition)
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
     digest.update(json.dumps([network.name, tapped, asdict(target), mvu, tools]).encode())
@@ -241,17 +254,17 @@ def _compile(
 
     from flow.compile import calibrate, weights
     from flow.compile.rtl import realise
-    from flow.compile.sites import find_sites, fingerprints
+    from flow.compile.sites import Marks, find_sites
     from flow.compile.taps import InsertNoiseTaps
     from flow.golden import GoldenModel
 
-    prints = fingerprints(network)
-    edges = find_sites(model, network.sites, prints)
+    marks = Marks.of(network)
+    edges = find_sites(model, marks)
     grids = weights.grids(network, tapped)
     model = model.transform(weights.HoldWeights(edges, grids))
     model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
     golden = GoldenModel.of(model)
-    streams = find_sites(model, network.sites, prints)
+    streams = find_sites(model, marks)
     stream = torch.from_numpy(quantiser(calibration.numpy()))
     proof = calibrate.prove(network, golden, calibration, stream, streams)
     scales = proof.scales

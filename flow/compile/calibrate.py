@@ -125,14 +125,14 @@ def real_streams(network: Network, inputs: Tensor, sites: list[str]) -> dict[str
         sites: where to look.
 
     Returns:
-        by site, float64 [N·pixels, C], channels last.
+        by site, in the unit of σ there, float64 [N·pixels, C], channels last.
     """
     seen: dict[str, npt.NDArray] = {}
 
     def keep(site: str):
         def hook(module, arguments):
             value = arguments[0]
-            value = getattr(value, "value", value)
+            value = module.in_unit(getattr(value, "value", value))
             if value.ndim == 4:
                 value = value.permute(0, 2, 3, 1)
             seen[site] = value.detach().reshape(-1, value.shape[-1]).double().numpy()

@@ -1,7 +1,5 @@
 """Brevitas network → FINN graph of hardware layers, by FINN's and QONNX's own transformations."""
 
-import contextlib
-import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
 from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
     InferDuplicateStreamsLayer,
@@ -52,10 +49,14 @@ from flow.compile.passes import (
     InferAddStreams,
     MeanToGlobalPool,
     RejectPaddedBits,
+    ScaleBipolarOutside,
+    UngroupConvolutions,
     begin_at,
 )
 from flow.compile.taps import grid
 from flow.errors import UserError
+from flow.models import Network
+from flow.models.qonnx_file import export_qonnx
 
 log = logging.getLogger(__name__)
 
@@ -89,23 +90,18 @@ class HostQuantiser:
         return np.ascontiguousarray(values).reshape(len(x), -1)
 
 
-def export(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> ModelWrapper:
-    """Export a Brevitas network to QONNX, with top-1 at its end.
+def export(network: Network, path: Path) -> ModelWrapper:
+    """Return a network as QONNX, with top-1 at its end.
 
     Args:
         network: in evaluation mode, without noise.
-        image_shape: (H, W, C).
-        path: the ONNX file to write.
+        path: the ONNX file to write, if it is not made from one.
     """
-    from brevitas.export import export_qonnx
-
-    height, width, channels = image_shape
-    # torch tells of operators of torchvision, which no network here has
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    # the exporter prints its progress
-    with contextlib.redirect_stdout(io.StringIO()):
-        export_qonnx(network, torch.zeros(1, channels, height, width), str(path))
-    model = ModelWrapper(str(path))
+    if network.definition:
+        model = ModelWrapper(network.definition)
+    else:
+        export_qonnx(network, network.image_shape, path)
+        model = ModelWrapper(str(path))
     return cleanup_model(model.transform(InsertTopK(k=1)))
 
 
@@ -124,7 +120,9 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         UserError: a node has no hardware layer; the message names it.
     """
     for step in (
+        ScaleBipolarOutside(),
         ConvertQONNXtoFINN(),
+        UngroupConvolutions(),
         MeanToGlobalPool(),
         Streamline(),
         # a scale in front of a fork goes into each branch, and out of both operands of an addition

@@ -22,8 +22,56 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.util.basic import get_by_name
 
 from flow.errors import UserError
+
+
+class ScaleBipolarOutside(Transformation):
+    """Let bipolar activations be −1 and 1, and multiply by their scale behind: FINN wants that."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("BipolarQuant"):
+            scale = model.get_initializer(node.input[1])
+            if model.get_initializer(node.input[0]) is not None or (scale == 1).all():
+                continue
+            bits, factor, one = (model.make_new_valueinfo_name() for _ in range(3))
+            shape = model.get_tensor_shape(node.output[0])
+            multiply = helper.make_node("Mul", [bits, factor], [node.output[0]])
+            model.graph.node.insert(list(model.graph.node).index(node) + 1, multiply)
+            node.output[0], node.input[1] = bits, one
+            model.set_tensor_shape(bits, shape)
+            model.set_initializer(factor, scale.astype(np.float32).reshape(scale.size))
+            model.set_initializer(one, np.float32(1))
+        return model, False
+
+
+class UngroupConvolutions(Transformation):
+    """Write a convolution of groups as one of all channels, with zeros for those of other groups.
+
+    FINN's unit for depth-wise convolutions has RTL for one family of chips alone.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+        for node in model.get_nodes_by_op_type("Conv"):
+            group = get_by_name(node.attribute, "group")
+            if group is None or group.i == 1:
+                continue
+            grouped = model.get_initializer(node.input[1])
+            outputs, inputs = len(grouped) // group.i, grouped.shape[1]
+            whole = np.zeros((len(grouped), inputs * group.i, *grouped.shape[2:]), np.float32)
+            for g in range(group.i):
+                rows = slice(g * outputs, (g + 1) * outputs)
+                whole[rows, g * inputs : (g + 1) * inputs] = grouped[rows]
+            datatype = model.get_tensor_datatype(node.input[1])
+            model.set_initializer(node.input[1], whole)
+            # beside −1 and 1 there is 0 now
+            holds_zero = DataType["INT2"] if datatype == DataType["BIPOLAR"] else datatype
+            model.set_tensor_datatype(node.input[1], holds_zero)
+            group.i = 1
+        return model.transform(InferDataTypes()), False
 
 
 class BipolarToInt2(Transformation):

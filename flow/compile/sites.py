@@ -1,75 +1,118 @@
 """Find a network's sites on the edges of its graph of hardware layers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.models import Network
+from flow.models import Network, trace
 
 Fingerprint = npt.NDArray[np.int64]
 """[3, outputs]: what a turned sign and another order of inputs leave of a layer's weights."""
 
 
-def fingerprints(network: Network) -> dict[str, Fingerprint]:
-    """Return the fingerprint of each layer's weights, by the layer's name, as ``conv0``."""
-    found = {}
-    for site in network.accumulator_sites:
-        layer = site.removesuffix(".acc")
-        (linear,) = (
-            module
-            for module in network.get_submodule(layer).modules()
-            if isinstance(module, QuantWeightBiasInputOutputLayer)
-        )
-        quantised = linear.quant_weight()
-        weights = (quantised.value / quantised.scale).detach().round().numpy()
-        found[layer] = _fingerprint(weights.reshape(len(weights), -1).T)
+@dataclass(frozen=True)
+class Ancestry:
+    """What a stream is computed from."""
+
+    layers: frozenset[str] = frozenset()
+    """Every layer in front of it."""
+    quantisers: int = 0
+    """The most quantisers on a way to it, that of the images apart."""
+
+    @classmethod
+    def joined(cls, streams: Iterable["Ancestry"]) -> "Ancestry":
+        """Return the ancestry of what is computed from streams."""
+        known = list(streams)
+        layers = frozenset().union(*(one.layers for one in known))
+        return cls(layers, max((one.quantisers for one in known), default=0))
+
+    def behind_layer(self, layer: str) -> "Ancestry":
+        """Return the ancestry of a layer's accumulators."""
+        return Ancestry(self.layers | {layer}, self.quantisers)
+
+    def quantised(self) -> "Ancestry":
+        """Return the ancestry of a quantised stream."""
+        return Ancestry(self.layers, self.quantisers + 1)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """By what a network's sites are known in another graph of it."""
+
+    sites: list[str]
+    """In the order of the data."""
+    weights: dict[str, Fingerprint]
+    """By layer, as ``conv0``."""
+    ancestries: dict[str, Ancestry]
+    """By ``.act`` site."""
+
+    @classmethod
+    def of(cls, network: Network) -> "Marks":
+        """Return the marks of a network."""
+        weights = {}
+        for site in network.accumulator_sites:
+            layer = site.removesuffix(".acc")
+            matrix = network.integer_weights(layer)
+            weights[layer] = _fingerprint(matrix.reshape(len(matrix), -1).T)
+        return cls(network.sites, weights, _ancestries(network))
+
+
+def _ancestries(network: Network) -> dict[str, Ancestry]:
+    by_path = {network.entry(site): site for site in network.sites}
+    known: dict[object, Ancestry] = {}
+    found: dict[str, Ancestry] = {}
+    for node in trace(network).nodes:
+        here = Ancestry.joined(known[one] for one in node.all_input_nodes)
+        site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
+        if site.endswith(".acc"):
+            here = here.behind_layer(site.removesuffix(".acc"))
+        elif site.endswith(".act"):
+            here = found[site] = here.quantised()
+        known[node] = here
     return found
 
 
-def find_sites(
-    model: ModelWrapper, sites: list[str], layers: Mapping[str, Fingerprint]
-) -> dict[str, str]:
+def find_sites(model: ModelWrapper, marks: Marks) -> dict[str, str]:
     """Return the graph's tensor at each site.
 
-    FINN orders branches as it likes, so a matrix-vector unit is known by its weights. The
-    activations of a layer are behind its thresholds, and behind the pooling that follows;
-    thresholds behind anything else, an addition or a sum, serve those ``.act`` sites that have no
-    ``.acc``, in their order.
+    FINN orders branches as it likes, so a matrix-vector unit is known by its weights, and
+    thresholds by the layers in front of them and by how many thresholds lie there; where two have
+    the same, by their order. Activations are behind the pooling that follows their thresholds.
 
     Args:
         model: hardware layers, with taps or without; of a tapped site, the tensor into its tap.
-        sites: of the network, in the order of the data.
-        layers: from `fingerprints`.
+        marks: of the network.
 
     Raises:
         AssertionError: a unit has the weights of no layer, thresholds are of no site, or a site has
             no place in the graph.
     """
     found = {"input": model.graph.input[0].name}
-    unplaced = dict(layers)
-    others = iter(s for s in sites if s.endswith(".act") and s.removesuffix(".act") not in layers)
-    by_edge: dict[str, str] = {}
+    layers, activations = dict(marks.weights), dict(marks.ancestries)
+    known: dict[str, Ancestry] = {}
     for node in model.graph.node:
+        here = Ancestry.joined(known[name] for name in node.input if name in known)
         if node.op_type == "MVAU":
             weights = _fingerprint(model.get_initializer(node.input[1]))
-            layer = next((n for n, w in unplaced.items() if np.array_equal(w, weights)), None)
+            layer = next((n for n, w in layers.items() if np.array_equal(w, weights)), None)
             assert layer is not None, f"node {node.name} has the weights of no layer"
-            del unplaced[layer]
+            del layers[layer]
             found[f"{layer}.acc"] = node.output[0]
-            by_edge[node.output[0]] = f"{layer}.act"
-        elif node.op_type == "NoiseTap" and node.input[0] in by_edge:
-            by_edge[node.output[0]] = by_edge[node.input[0]]
+            here = here.behind_layer(layer)
         elif node.op_type == "Thresholding":
-            site = by_edge.get(node.input[0]) or next(others, None)
+            here = here.quantised()
+            site = next((n for n, one in activations.items() if one == here), None)
             assert site is not None, f"node {node.name} has the thresholds of no site"
+            del activations[site]
             found[site] = _behind_pooling(model, node.output[0])
-    missing = [site for site in sites if site not in found]
+        known |= dict.fromkeys(node.output, here)
+    missing = [site for site in marks.sites if site not in found]
     assert not missing, f"no place in the graph for {', '.join(missing)}"
-    return {site: found[site] for site in sites}
+    return {site: found[site] for site in marks.sites}
 
 
 def _fingerprint(weights: npt.NDArray) -> Fingerprint:

@@ -15,7 +15,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from flow.errors import UserError
 
 FRACTION_BITS = 8
-"""F of the widened accumulator, in bits."""
+"""F of the widened accumulator, in bits; fewer where thresholds are wide."""
 
 WIDEST_BEFORE_THRESHOLDS = 24
 """FINN executes in float32, which holds integers exactly up to 2^24."""
@@ -74,19 +74,24 @@ class InsertNoiseTaps(Transformation):
         if consumer is None:
             raise UserError(f"site {site}: nothing reads its accumulator, so no tap fits")
         if consumer.op_type == "Thresholding":
-            thresholds = model.get_initializer(consumer.input[1]) * np.float32(2**FRACTION_BITS)
+            thresholds = model.get_initializer(consumer.input[1])
+            spare = WIDEST_BEFORE_THRESHOLDS - _width_for_thresholds(thresholds)
+            # wide thresholds leave fewer bits for fractions, and are finer to begin with
+            fraction = min(FRACTION_BITS, max(spare, 0))
+            thresholds = thresholds * np.float32(2**fraction)
             model.set_initializer(consumer.input[1], thresholds)
             width = min(_width_for_thresholds(thresholds), WIDEST_BEFORE_THRESHOLDS)
         else:
-            width = WIDTH_AT_END
+            fraction, width = FRACTION_BITS, WIDTH_AT_END
         bounds = (-(1 << width - 1), (1 << width - 1) - 1)
-        self._insert(model, edge, site, bounds, outputDataType=f"INT{width}")
+        self._insert(model, edge, site, bounds, outputDataType=f"INT{width}", FracBits=fraction)
 
     def _insert_activation_tap(
         self, model: ModelWrapper, edge: str, site: str, low: int, high: int, step: int
     ) -> None:
         datatype = model.get_tensor_datatype(edge).name
-        self._insert(model, edge, site, (low, high), outputDataType=datatype, Rounds=1, Step=step)
+        attributes = {"Rounds": 1, "Step": step, "FracBits": FRACTION_BITS}
+        self._insert(model, edge, site, (low, high), outputDataType=datatype, **attributes)
 
     def _insert(
         self, model: ModelWrapper, edge: str, site: str, bounds: tuple[int, int], **attributes
@@ -110,7 +115,6 @@ class InsertNoiseTaps(Transformation):
             PE=1,
             inputDataType=idt.name,
             numInputVectors=list(shape[:-1]),
-            FracBits=FRACTION_BITS,
             OutMin=bounds[0],
             OutMax=bounds[1],
             SiteName=site,

@@ -2,11 +2,11 @@
 
 A split is looked for in a folder in the hub's layout (``DATA_DIR``), on the machine, in the package
 and on the hub, in this order. Whichever serves it, the test split comes in one fixed order, in
-which every prefix is balanced over the classes.
+which every prefix is balanced over the classes. A set may also be the user's own (`flow.data.own`).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.data import places
+from flow.data import own, places
+from flow.data.own import OwnImages
 from flow.data.parquet import Images, Labels
 from flow.data.places import Found, HubSet
 from flow.errors import UserError, unknown
@@ -48,8 +49,8 @@ class ImageSet:
 
     name: str
     split: str
-    images: Images
-    """uint8 [N, H, W, C]."""
+    images: OwnImages
+    """uint8 [N, H, W, C]; floats of a user's own are what the network takes."""
     labels: Labels
     """int64 [N], from 0."""
     source: str
@@ -85,10 +86,21 @@ SETS = {
 
 
 def dataset(name: str) -> Dataset:
-    """Return what is known of a set, or raise a UserError that names the nearest."""
-    if name not in SETS:
+    """Return what is known of a set.
+
+    Args:
+        name: one of `SETS`, or the place of a user's own, which is then called by its last part.
+
+    Raises:
+        UserError: there is none; the message names the nearest. Or an own set cannot be read.
+    """
+    if name in SETS:
+        return SETS[name]
+    if not own.is_own(name):
         raise unknown("dataset", name, SETS)
-    return SETS[name]
+    images, _, classes = own.read(name)
+    _, height, width, channels = images.shape
+    return Dataset(Path(name).resolve().stem, (height, width, channels), 0, None, len(classes))
 
 
 def load(
@@ -104,7 +116,7 @@ def load(
     split is in file order.
 
     Args:
-        name: one of `SETS`.
+        name: one of `SETS`, or the place of a user's own, all of which is the test split.
         split: ``train`` or ``test``.
         limit: at most this many images, from the beginning; all by default.
         data_dir: a folder in the hub's layout; by default the environment's ``DATA_DIR``.
@@ -118,12 +130,22 @@ def load(
         raise unknown("split", split, ("train", "test"))
     if limit is not None and limit < 1:
         raise UserError(f"{limit} images of {name} were asked for: ask for 1 or more")
+    if name not in SETS:
+        return _own(name, item, split, limit)
     images, labels, source = _find(item, split, limit, data_dir)
     _check(item, split, images, labels, source)
     if split == "test":
         order = interleave(labels, item.classes)
         images, labels = images[order], labels[order]
     return ImageSet(name, split, images[:limit], labels[:limit], source)
+
+
+def _own(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet:
+    if split != "test":
+        raise UserError(f"all images of {name} are test images: train your network on others")
+    images, labels, _ = own.read(name)
+    order = interleave(labels, item.classes)[:limit]
+    return ImageSet(item.name, split, images[order], labels[order], name)
 
 
 def _find(
@@ -201,14 +223,14 @@ def _digits(split: str) -> Found:
     return images[chosen], bunch.target[chosen].astype(np.int64), "scikit-learn"
 
 
-def to_input(images: Images, shape: tuple[int, int, int] | None = None) -> Tensor:
+def to_input(images: OwnImages, shape: tuple[int, int, int] | None = None) -> Tensor:
     """Turn images into what a network takes: x / 255 · 2 − 1.
 
     This is the normalisation by 0.5, 0.5 of MNIST and Fashion-MNIST, and the range of the Brevitas
     networks for every set.
 
     Args:
-        images: uint8 [N, H, W, C].
+        images: uint8 [N, H, W, C]; floats are taken as they are, and must be of the shape.
         shape: (H, W, C) of the network's input; smaller images get a black border, and a
             single channel is repeated. The images' own by default.
 
@@ -218,7 +240,11 @@ def to_input(images: Images, shape: tuple[int, int, int] | None = None) -> Tenso
     Raises:
         UserError: the images are larger than ``shape``, or have another number of channels.
     """
+    if images.dtype != np.uint8 and shape not in (None, images.shape[1:]):
+        raise _unfit(images.shape[1:], shape)
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    if images.dtype != np.uint8:
+        return pixels
     if shape is not None:
         pixels = _fitted(pixels, *shape)
     return pixels.to(torch.float32) / 255 * 2 - 1
@@ -228,10 +254,15 @@ def _fitted(pixels: Tensor, height: int, width: int, channels: int) -> Tensor:
     """Centre uint8 [N, c, h, w] in [N, channels, height, width]."""
     _, c, h, w = pixels.shape
     if h > height or w > width or c not in (1, channels):
-        raise UserError(
-            f"images of {h}×{w}×{c} do not fit a network that takes {height}×{width}×{channels}: "
-            "take another data set or network"
-        )
+        raise _unfit((h, w, c), (height, width, channels))
     top, left = (height - h) // 2, (width - w) // 2
     border = (left, width - w - left, top, height - h - top)
     return torch.nn.functional.pad(pixels, border).expand(-1, channels, -1, -1).contiguous()
+
+
+def _unfit(images: Sequence[int], network: Sequence[int]) -> UserError:
+    have, wants = ("×".join(str(size) for size in shape) for shape in (images, network))
+    return UserError(
+        f"images of {have} (height × width × channels) do not fit a network that takes {wants}: "
+        "take another data set or network"
+    )

@@ -1,5 +1,7 @@
 """Make the shipped images: ``python -m flow.data.ship`` on a machine that has Fashion-MNIST."""
 
+import numpy as np
+
 from flow.data import SHIPPED_IMAGES, load, parquet, places
 
 
@@ -8,7 +10,8 @@ def main() -> None:
     full = load("fashion-mnist", "test")
     if len(full) <= SHIPPED_IMAGES:
         raise SystemExit(f"{full.source} holds {len(full)} images: the full test set is needed")
-    parquet.write(places.SHIPPED, full.images[:SHIPPED_IMAGES], full.labels[:SHIPPED_IMAGES])
+    images = np.asarray(full.images[:SHIPPED_IMAGES], np.uint8)
+    parquet.write(places.SHIPPED, images, full.labels[:SHIPPED_IMAGES])
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
 """The networks, by name.
 
 ``build("tfc-w2a2")`` makes one; a module of this package adds its own to the register with
-`register`, and callers need not change.
+`register`, and callers need not change. A user's own is named by its file (`flow.models.imported`).
 """
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-from flow.errors import unknown
+from flow.errors import UserError, unknown
 from flow.models.conv import CNV, LeNet5
 from flow.models.fc import FullyConnected
 from flow.models.floating import FloatLeNet5, FloatMLP, FloatVGG11
 from flow.models.network import Network, Recipe, evaluate
 from flow.models.residual import ResNet8
-from flow.models.sweep import Levels, Once, evaluate_groups, evaluate_levels, site_scales
+from flow.models.sweep import Levels, Once, evaluate_groups, evaluate_levels, site_scales, trace
 
 __all__ = [
     "Levels",
@@ -24,11 +25,13 @@ __all__ = [
     "evaluate",
     "evaluate_groups",
     "evaluate_levels",
+    "is_own",
     "names",
     "recipe",
     "register",
     "resolve",
     "site_scales",
+    "trace",
 ]
 
 Factory = Callable[[str, tuple[int, int, int], int], Network]
@@ -55,8 +58,20 @@ def names() -> list[str]:
     return list(_FACTORIES)
 
 
+def is_own(name: str) -> bool:
+    """Whether a network is a user's own, named by its QONNX file."""
+    return name.endswith(".onnx")
+
+
 def resolve(name: str) -> str:
-    """Return the full name of a full or short one, or raise a UserError naming the nearest."""
+    """Return the full name of a full or short one, or raise a UserError naming the nearest.
+
+    A user's own network is called as its file is.
+    """
+    if is_own(name):
+        if not Path(name).is_file():
+            raise UserError(f"there is no network file {name}: correct the name")
+        return Path(name).stem
     full = _ALIASES.get(name, name)
     if full not in _FACTORIES:
         raise unknown("model", name, [*_FACTORIES, *_ALIASES])
@@ -74,13 +89,18 @@ def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: i
     Raises:
         UserError: there is no such network.
     """
-    full = resolve(name)
-    return _FACTORIES[full](full, image_shape, classes)
+    return _factory(name)(resolve(name), image_shape, classes)
+
+
+def _factory(name: str) -> Factory:
+    if is_own(name):
+        raise UserError(f"{name} is trained already: only networks of this program are trained")
+    return _FACTORIES[resolve(name)]
 
 
 def recipe(name: str) -> Recipe:
     """Return how the network of a full or short name is trained by default."""
-    factory = _FACTORIES[resolve(name)]
+    factory = _factory(name)
     made = factory.func if isinstance(factory, partial) else factory
     return getattr(made, "recipe", Network.recipe)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from flow.errors import UserError, unknown
@@ -47,6 +48,21 @@ class Network(nn.Module):
         self.classes = classes
 
     @property
+    def definition(self) -> bytes:
+        """The network as QONNX, if that is what it was made from; else empty."""
+        return b""
+
+    def integer_weights(self, layer: str) -> npt.NDArray[np.float32]:
+        """Return the weights of a layer, as ``conv0``, in steps of their quantiser: [O, …]."""
+        (linear,) = (
+            module
+            for module in self.get_submodule(layer).modules()
+            if isinstance(module, QuantWeightBiasInputOutputLayer)
+        )
+        quantised = linear.quant_weight()
+        return (quantised.value / quantised.scale).detach().round().numpy()
+
+    @property
     def sites(self) -> list[str]:
         """The names of the streams' taps, in the order of the data."""
         return [site for site, tap in self._taps().items() if isinstance(tap, NoiseTap)]
@@ -70,6 +86,17 @@ class Network(nn.Module):
     def walk_sites(self) -> list[str]:
         """The sites that a walk visits by default, in the order of the data."""
         return self.accumulator_sites
+
+    def unit(self, sites: Collection[str]) -> str:
+        """Return the unit of σ at sites.
+
+        Returns:
+            ``real``, that of the layer's output; ``lsb``, that of the integer accumulator; or
+            ``real or lsb`` where sites differ.
+        """
+        taps = [self.tap(site) for site in sites]
+        lsb = {isinstance(tap, NoiseTap) and tap.in_lsb for tap in taps}
+        return "real or lsb" if len(lsb) > 1 else "lsb" if True in lsb else "real"
 
     def _taps(self) -> dict[str, Tap]:
         found: dict[str, Tap] = {}

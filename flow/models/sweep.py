@@ -37,6 +37,11 @@ class Levels:
         return {site for noises in self.levels for site in noises}
 
 
+def trace(network: nn.Module) -> fx.Graph:
+    """Return the calls of a network's taps, and of its modules that have none within."""
+    return _Tracer().trace(network)
+
+
 class _Tracer(fx.Tracer):
     """Goes into a module only if there are taps in it."""
 
@@ -177,7 +182,7 @@ def evaluate_groups(
     for group in groups:
         for site in group.sites:
             network.tap(site)
-    graph = _Tracer().trace(network)
+    graph = trace(network)
     behind = [_reached(graph, {network.entry(s) for s in group.sites}) for group in groups]
     crossing = [{n for node in part for n in node.all_input_nodes} - part for part in behind]
     unused = set.intersection(*behind) if behind else set()
@@ -221,7 +226,7 @@ def evaluate_groups(
 
 
 def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]]:
-    """Return the values per image of every site, and their standard deviation without noise.
+    """Return the values per image of every site, and their standard deviation in the unit of σ.
 
     Weights are no image's: none of their values is.
 
@@ -237,6 +242,7 @@ def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]
         def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
             values = getattr(output, "value", output)
             of_image = 0 if isinstance(module, WeightTap) else values[0].numel()
+            values = module.in_unit(values) if isinstance(module, NoiseTap) else values
             found[site] = (of_image, float(values.std()))
 
         return keep

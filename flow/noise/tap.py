@@ -66,16 +66,37 @@ class NoiseTap(Tap):
     Args:
         requantise: the site's quantiser, applied after the noise to put the values back on its
             grid; None where the values go on unrounded, as at an accumulator.
+        unit: of σ, float [C], in the unit of the layer's output; None for that unit itself. An
+            integer accumulator of several scales has its LSB, which is another in each channel.
     """
 
-    def __init__(self, requantise: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        requantise: Callable[[Tensor], Tensor] | None = None,
+        unit: Tensor | None = None,
+    ) -> None:
         super().__init__()
         # Past Module.__setattr__: the quantiser belongs to the block, and is not a child of its tap
         self.__dict__["requantise"] = requantise
+        self.__dict__["unit"] = unit
+
+    @property
+    def in_lsb(self) -> bool:
+        """Whether σ is in LSB of the accumulator, and not in the unit of the layer's output."""
+        return self.__dict__["unit"] is not None
+
+    def in_unit(self, y: Tensor) -> Tensor:
+        """Return values of the layer's output in the unit of σ."""
+        return y if not self.in_lsb else y / self._unit(y)
+
+    def _unit(self, y: Tensor) -> Tensor:
+        return self.__dict__["unit"].view(1, -1, *[1] * (y.ndim - 2))
 
     def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
         """Return y with noise, on the site's grid if it has one."""
-        noisy = noise.apply(y, Source(sampler, self.site, y.shape))
+        noisy = noise.apply(self.in_unit(y), Source(sampler, self.site, y.shape))
+        if self.in_lsb:
+            noisy = noisy * self._unit(y)
         requantise = self.__dict__["requantise"]
         return noisy if requantise is None else requantise(noisy)
 

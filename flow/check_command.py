@@ -1,0 +1,92 @@
+"""The ``check`` command: does a network fit, and do the images suit it, before any long step?"""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flow import compile, data, models
+from flow.compile.fitness import Verdict, judge
+from flow.errors import UserError
+from flow.midpoint import wilson
+from flow.models import evaluate
+from flow.models.imported import ImportedNetwork
+from flow.models.qonnx_file import module_of
+from flow.trained import load_trained
+
+IMAGES = 500
+
+
+def run(console: Console, model: str, dataset: str) -> None:
+    """Tell node by node whether a network fits the hardware, and how well it knows the images.
+
+    Args:
+        console: where to.
+        model: a user's own network, or one of this program's.
+        dataset: one of the known sets, or the place of a user's own.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    known = data.dataset(dataset)
+    if not models.is_own(model):
+        compile.check(models.build(model, known.image_shape, known.classes))
+        console.print(f"{models.resolve(model)} fits: walk and walk-hw take it", highlight=False)
+        return
+    network, _ = load_trained(Path(model), model, dataset)
+    assert isinstance(network, ImportedNetwork)
+    verdicts = judge(network.graph)
+    console.print(_table(network, verdicts))
+    _print_accuracy(console, network, dataset)
+    if unfit := sum(bool(verdict.problem) for verdict in verdicts):
+        raise UserError(
+            f"{unfit} nodes of {network.name} do not fit the hardware; each has in the table what "
+            "to change. `noisewalk walk` takes the network as it is, in software"
+        )
+    compile.check(network)
+    console.print(
+        f"{network.name} fits: walk and walk-hw take it; its sites are {', '.join(network.sites)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _table(network: ImportedNetwork, verdicts: list[Verdict]) -> Table:
+    height, width, channels = network.image_shape
+    table = Table(
+        title=f"{network.name}: images of {height}×{width}×{channels}, {network.classes} classes"
+    )
+    for name in ("node", "operator", "module", "site", "fits"):
+        table.add_column(name)
+    sites = {stream: site for site, stream in network.graph.sites.items()}
+    for verdict in verdicts:
+        node = verdict.step.node
+        fits = f"no: {verdict.problem}; {verdict.change}" if verdict.problem else "yes"
+        table.add_row(
+            node.name,
+            f"{node.op_type} bias" if verdict.step.is_bias else node.op_type,
+            module_of(node),
+            sites.get(verdict.step.output, ""),
+            f"{fits}; {verdict.note}" if verdict.note else fits,
+        )
+    return table
+
+
+def _print_accuracy(console: Console, network: ImportedNetwork, dataset: str) -> None:
+    found = data.load(dataset, "test", IMAGES)
+    inputs = data.to_input(found.images, network.image_shape)
+    right = int((evaluate(network, inputs, batch=100) == found.labels).sum())
+    low, high = wilson(right, len(found))
+    console.print(
+        f"accuracy {right / len(found):.4f} [{low:.4f}, {high:.4f}] on {len(found)} images of "
+        f"{found.source}; guessing has {1 / network.classes:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if low <= 1 / network.classes:
+        console.print(
+            "this is no better than guessing: are classes numbered, and images scaled, as in "
+            "training? Bytes are seen as −1 to 1, floats of an .npz as they are",
+            highlight=False,
+            soft_wrap=True,
+        )

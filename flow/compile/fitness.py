@@ -1,0 +1,221 @@
+"""Whether a user's own network fits the hardware, node by node, told before anything is compiled.
+
+The hardware computes with whole numbers. So every convolution, dense layer, pooling and addition
+must read quantised values, and what a layer gives must go through a quantiser before anything but
+scaling, shifting and batch norm happens to it; the last layer's accumulators are compared as they
+are, and the largest is the label.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from flow.errors import UserError
+from flow.models.qonnx_file import told
+from flow.models.qonnx_graph import PASSING, Graph, Step, Weights, chain_before
+from flow.models.qonnx_operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
+
+MOST_BITS = 8
+"""Of an operand: what the matrix-vector unit of LUTs and FINN's thresholds take."""
+EXACT_IN_FLOAT32 = 1 << 24
+"""Accumulators stay below: FINN executes in float32."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the hardware makes of one node."""
+
+    step: Step
+    problem: str = ""
+    """Why it cannot be compiled; empty if it can."""
+    change: str = ""
+    """What to do about it."""
+    note: str = ""
+    """What is worth knowing of a node that fits."""
+
+
+def judge(graph: Graph) -> list[Verdict]:
+    """Return a verdict on each node of a network, in the order of the data."""
+    verdicts = []
+    for step in graph.steps:
+        problem, change = next(_problems(graph, step), ("", ""))
+        verdicts.append(Verdict(step, problem, change, "" if problem else _note(graph, step)))
+    return verdicts
+
+
+def reject_unfit(name: str, graph: Graph) -> None:
+    """Raise a UserError if a network does not fit, with every node that does not."""
+    bad = [verdict for verdict in judge(graph) if verdict.problem]
+    if bad:
+        listed = "".join(f"\n  - {told(v.step.node)} {v.problem}: {v.change}" for v in bad)
+        raise UserError(f"{name} cannot be compiled:{listed}")
+
+
+Problem = tuple[str, str]
+"""What is wrong, and what to do."""
+
+
+def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
+    module = step.module
+    yield from _unquantised(graph, step)
+    if isinstance(module, Quant):
+        yield from _quantiser(graph, step, module)
+    elif isinstance(module, Convolution | Dense):
+        yield from _layer(graph, step)
+    elif isinstance(module, nn.MaxPool2d):
+        if module.padding not in (0, (0, 0)) or module.ceil_mode or module.dilation != (1, 1):
+            yield "pools with padding, dilation or ceil_mode", "use a plain MaxPool2d"
+    elif isinstance(module, nn.AvgPool2d):
+        yield (
+            "averages windows, which gives fractions",
+            "use MaxPool2d, or AdaptiveAvgPool2d(1) with a QuantIdentity behind it",
+        )
+    elif isinstance(module, Mean):
+        if {dim % 4 for dim in module.dims} != {2, 3}:
+            yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
+    elif isinstance(module, nn.ReLU):
+        if any(not isinstance(reader.module, Quant) for reader in graph.readers(step.output)):
+            yield "is not followed by a quantiser", "use QuantReLU in place of ReLU"
+    elif isinstance(module, Elementwise) and len(step.inputs) == 2:
+        yield from _addition(graph, step, module)
+    elif isinstance(module, Elementwise | BatchNorm):
+        yield from _affine(graph, step)
+
+
+def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
+    """Look at the streams that a node reads, and at who reads its own."""
+    lenient = isinstance(step.module, (Quant, BatchNorm, nn.ReLU, *PASSING)) or (
+        isinstance(step.module, Elementwise) and len(step.inputs) == 1
+    )
+    if not lenient and (graph.entry in step.inputs):
+        yield (
+            "reads images that are not quantised",
+            "begin the network with a QuantIdentity of up to 8 bits",
+        )
+    if not lenient and any(name not in graph.grids for name in step.inputs):
+        yield (
+            "reads values that are not quantised with one scale for all channels",
+            "put a QuantIdentity or QuantReLU in front of it",
+        )
+    if step.output not in graph.grids and len(graph.readers(step.output)) > 1:
+        yield (
+            "gives values that are read in several places before they are quantised",
+            "put one quantiser behind it, and read that",
+        )
+
+
+def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
+    if quant.bits > MOST_BITS:
+        yield f"quantises to {quant.bits} bits", f"use up to {MOST_BITS} bits"
+    if quant.scale.numel() != 1:
+        yield "has a scale for each channel", "use one scale for all, per tensor"
+    if bool((quant.zero_point != 0).any()):
+        yield "has a zero point", "use a symmetric or unsigned quantiser without one"
+    before = graph.giver(step.inputs[0])
+    behind_relu = before is not None and isinstance(before.module, nn.ReLU)
+    if behind_relu and step.node.op_type == "Quant" and (quant.signed or quant.narrow):
+        yield "quantises a ReLU's values as signed or narrow", "use QuantReLU, which is unsigned"
+    if step.node.op_type == "Quant" and quant.bits == 1 and (quant.signed or not behind_relu):
+        yield (
+            "quantises to one bit as an integer",
+            "use a binary quantiser, as SignedBinaryActPerTensorConst",
+        )
+    if step.output == graph.exit:
+        yield "ends the network", "leave it out: the label is the largest accumulator's"
+
+
+def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
+    weights = graph.weights.get(step.output)
+    if weights is None:
+        yield "has weights that are not quantised", "use QuantConv2d or QuantLinear"
+        return
+    if weights.bits > MOST_BITS:
+        yield f"has weights of {weights.bits} bits", f"use up to {MOST_BITS} bits"
+    grid = graph.grids[step.inputs[0]]
+    largest = _largest_accumulator(weights, max(-grid.low, grid.high))
+    if largest >= EXACT_IN_FLOAT32:
+        yield (
+            f"has accumulators of up to {largest:,.0f}, beyond 2^24",
+            "use fewer bits for its weights or its inputs",
+        )
+    if grid.bipolar and isinstance(step.module, Convolution) and any(step.module.pads):
+        yield (
+            "pads a stream of −1 and 1 with 0",
+            "quantise its input in 2 bits or more, or do without padding",
+        )
+    if step in chain_before(graph, graph.exit) and not weights.per_tensor:
+        yield (
+            "is the last layer, and its weights have a scale for each class, but accumulators are "
+            "compared as they are",
+            "quantise its weights per tensor",
+        )
+
+
+def _largest_accumulator(weights: Weights, largest_input: int) -> float:
+    return float(weights.integers.abs().flatten(1).sum(1).max()) * largest_input
+
+
+def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
+    if module.operator != "Add":
+        yield f"is a {module.operator} of two streams", "only additions of two streams are known"
+    a, b = (graph.grids[name] for name in step.inputs)
+    if a.step != b.step:
+        yield (
+            f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g})",
+            "quantise both operands with one and the same QuantIdentity",
+        )
+    if a.bipolar or b.bipolar:
+        yield "adds a stream of −1 and 1", "quantise both operands in 2 bits or more"
+
+
+def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
+    """Look at a scaling, shift or batch norm."""
+    module, gain = step.module, _gain(step.module)
+    if bool((gain == 0).any()):
+        yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
+    chain = chain_before(graph, step.inputs[0])
+    origin = chain[-1] if chain else None
+    behind_layer = origin is not None and isinstance(origin.module, Convolution | Dense)
+    if bool((gain < 0).any()) and not behind_layer:
+        yield (
+            "has a negative gain, and no layer in front whose weights could take the sign",
+            "use BatchNorm2d(…, affine=False)",
+        )
+    if step not in chain_before(graph, graph.exit):
+        return
+    shifts = not isinstance(module, Elementwise) or _constant(module).numel() > 1
+    if shifts or bool((gain < 0).any()):
+        what = "adds a bias" if step.is_bias else "gives each class a gain or bias of its own"
+        yield (
+            f"{what} behind the last layer, but accumulators are compared as they are",
+            "build the last layer with bias=False, and put nothing behind it",
+        )
+
+
+def _gain(module: nn.Module) -> Tensor:
+    """Return by what a module multiplies, sign and all; 1 where it adds."""
+    if isinstance(module, BatchNorm):
+        return module.gain
+    assert isinstance(module, Elementwise)
+    if module.operator in ("Mul", "Div"):
+        return _constant(module)
+    return torch.tensor(-1.0 if module.operator == "Sub" and module.left is not None else 1.0)
+
+
+def _constant(module: Elementwise) -> Tensor:
+    constant = module.right if module.left is None else module.left
+    assert constant is not None
+    return constant
+
+
+def _note(graph: Graph, step: Step) -> str:
+    module = step.module
+    weights = graph.weights.get(step.output)
+    notes = []
+    if isinstance(module, Convolution) and (groups := module.options["groups"]) > 1:
+        notes.append(f"{groups} groups: computed as a whole convolution, {groups}× the work")
+    if weights is not None and not weights.per_tensor:
+        notes.append("a scale for each channel: σ is in LSB of its accumulator")
+    return "; ".join(notes)

@@ -1,0 +1,112 @@
+"""A user's own network: a QONNX file as Brevitas exports it, with taps at its layers.
+
+It computes what QONNX says, node by node, so that noise in software and the hardware compiled from
+the very same graph rest on one description.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from flow.errors import UserError
+from flow.models.network import Network
+from flow.models.qonnx_file import read, told
+from flow.models.qonnx_graph import Graph, open_graph
+from flow.models.qonnx_operators import Quant
+from flow.noise import NoiseTap, Tap
+
+MOST_CLASSES = 256
+"""Labels are stored in a byte."""
+
+
+class ImportedNetwork(Network):
+    """A network read from a QONNX file.
+
+    Sites: ``input``, and ``<layer>.acc`` and ``<layer>.act`` of each layer, by the name that it has
+    in the user's code if the file tells; a quantiser that follows no layer has an ``.act`` of its
+    own. At the accumulators of a layer whose weights have a scale for each output channel, σ is in
+    LSB of the integer accumulator: one LSB is another real number in each channel, and hardware
+    adds the same noise to each.
+
+    Args:
+        name: for results.
+        graph: what it is made of.
+    """
+
+    def __init__(self, name: str, graph: Graph) -> None:
+        super().__init__(name, graph.image_shape, graph.classes)
+        self.steps = nn.ModuleList(step.module for step in graph.steps)
+        self.taps = nn.ModuleList(_tap(graph, *place) for place in graph.sites.items())
+        self.graph: Graph = graph
+        self._sites = list(graph.sites)
+        last = {name: step for step in graph.steps for name in step.inputs}
+        self._spent = [[n for n, one in last.items() if one is step] for step in graph.steps]
+
+    @property
+    def definition(self) -> bytes:
+        """The network as QONNX."""
+        return self.graph.definition
+
+    def _taps(self) -> dict[str, Tap]:
+        return dict(zip(self._sites, cast(Iterable[Tap], self.taps), strict=True))
+
+    def integer_weights(self, layer: str) -> npt.NDArray[np.float32]:
+        """Return the weights of a layer as integers, [O, …].
+
+        Raises:
+            UserError: they are not quantised.
+        """
+        step = self.graph.layer_of(f"{layer}.acc")
+        if step.output not in self.graph.weights:
+            raise UserError(
+                f"{told(step.node)} has weights that are not quantised: use Brevitas' QuantConv2d "
+                "or QuantLinear"
+            )
+        return self.graph.weights[step.output].integers.numpy()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores, float [N, classes], of images, float [N, C, H, W]."""
+        tapped = dict(zip(self.graph.sites.values(), self.taps, strict=True))
+        values = {self.graph.entry: x}
+        for step, module, spent in zip(self.graph.steps, self.steps, self._spent, strict=True):
+            value = module(*(values[name] for name in step.inputs))
+            values[step.output] = tapped[step.output](value) if step.output in tapped else value
+            for name in spent:
+                del values[name]
+        return values[self.graph.exit]
+
+
+def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
+    """Return the tap of a site."""
+    step = graph.giver(stream)
+    assert step is not None
+    if not site.endswith(".acc"):
+        # behind a pooling, the quantiser is the one in front
+        quant = step if isinstance(step.module, Quant) else graph.giver(step.inputs[0])
+        assert quant is not None
+        return NoiseTap(requantise=quant.module)
+    weights = graph.weights.get(stream)
+    if weights is None or weights.per_tensor:
+        return NoiseTap()
+    grid = graph.grids.get(step.inputs[0])
+    return NoiseTap(unit=weights.scale * (grid.step if grid else 1.0))
+
+
+def open_network(path: Path, image_shape: tuple[int, int, int]) -> ImportedNetwork:
+    """Read a network from a QONNX file, in evaluation mode; nothing of the file is run as code.
+
+    Args:
+        path: the file; the network is named after it.
+        image_shape: (H, W, C) of the images, for a network that takes them flat.
+
+    Raises:
+        UserError: the file holds no network that is known here; the message says why.
+    """
+    graph = open_graph(read(path), image_shape)
+    if graph.classes > MOST_CLASSES:
+        raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are told")
+    return ImportedNetwork(path.stem, graph).eval()

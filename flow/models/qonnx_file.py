@@ -1,0 +1,255 @@
+"""A QONNX file, read as data: what is no such network is refused before anything of it runs."""
+
+import ast
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.fold_constants import FoldConstants
+from qonnx.transformation.general import (
+    GiveUniqueParameterTensors,
+    RemoveStaticGraphInputs,
+    RemoveUnusedTensors,
+)
+from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
+
+from flow.errors import UserError
+
+QUANTISERS = ("Quant", "BipolarQuant")
+_QONNX = "qonnx.custom_op.general"
+_DOMAINS = {"": "", "ai.onnx": "", _QONNX: _QONNX, "onnx.brevitas": _QONNX}
+"""Domains whose operators are known, and their names here: a domain's name makes qonnx import the
+module of that name, so no other may be asked for."""
+_FOLDS_SUBGRAPHS = ("If", "Loop", "Scan")
+_MODULE = re.compile(r"[A-Za-z]\w*(\.\w+)*")
+
+
+def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> None:
+    """Write a Brevitas network as QONNX.
+
+    Args:
+        network: in evaluation mode, without noise.
+        image_shape: (H, W, C).
+        path: the file.
+    """
+    # seconds to import, and only networks in Python need it
+    from brevitas.export import export_qonnx as export
+
+    height, width, channels = image_shape
+    # torch tells of operators of torchvision, which no network here has
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    # the exporter prints its progress
+    with contextlib.redirect_stdout(io.StringIO()):
+        export(network, torch.zeros(1, channels, height, width), str(path))
+
+
+def read(path: Path) -> bytes:
+    """Return the network of a QONNX file, tidied: constants folded, shapes known, a batch of one.
+
+    Names of nodes stay the file's own; a node without one gets one.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The tidied network, serialised.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds no network of one input and one output
+            quantised by QONNX's operators; the message says what to do.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise UserError(f"cannot read the network {path}: {error.strerror}") from error
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, modified: int, size: int) -> bytes:
+    """Read a file again only when it has changed."""
+    try:
+        proto = onnx.load_model_from_string(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise UserError(
+            f"{path} is truncated or no ONNX file ({error}): export the network anew"
+        ) from error
+    if not proto.graph.node or not proto.graph.output:
+        raise UserError(f"{path} is empty or no ONNX file: export the network anew")
+    _know_operators(proto, path)
+    _reject_bad_constants(proto, path)
+    _one_image(proto, path)
+    for number, node in enumerate(proto.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    model = ModelWrapper(proto)
+    try:
+        for step in (
+            InferShapes(),
+            GiveUniqueParameterTensors(),
+            FoldConstants(exclude_op_types=list(QUANTISERS)),
+            FoldTransposeIntoQuantInit(),
+            RemoveUnusedTensors(),
+            RemoveStaticGraphInputs(),
+            InferShapes(),
+        ):
+            model = model.transform(step)
+    except Exception as error:
+        # onnx's checks have exceptions of their own, of several libraries
+        raise UserError(
+            f"the shapes in {path} cannot be worked out ({_first_line(error)}): export the network "
+            "anew, for one image, with brevitas.export.export_qonnx"
+        ) from error
+    _without_softmax(model)
+    _check_shapes(model, path)
+    return model.model.SerializeToString(deterministic=True)
+
+
+def _know_operators(proto: onnx.ModelProto, path: Path) -> None:
+    """Refuse what is not of a known domain, and files without quantisation."""
+    if proto.functions:
+        raise UserError(
+            f"{path} defines functions of its own ({proto.functions[0].name}): export the network "
+            "with brevitas.export.export_qonnx, which defines none"
+        )
+    for node in proto.graph.node:
+        if node.domain not in _DOMAINS or node.op_type in _FOLDS_SUBGRAPHS:
+            raise UserError(
+                f"{path}: {told(node)} is of the domain '{node.domain}', which is not known here: "
+                "use operators of ONNX, and QONNX's quantisers"
+            )
+        node.domain = _DOMAINS[node.domain]
+    kinds = {node.op_type for node in proto.graph.node}
+    if kinds & {"QuantizeLinear", "DequantizeLinear"}:
+        raise UserError(
+            f"{path} is a QCDQ export (QuantizeLinear): export the network with "
+            "brevitas.export.export_qonnx instead"
+        )
+    if not kinds & set(QUANTISERS):
+        raise UserError(
+            f"{path} has no quantisers: build the network of Brevitas' layers, and export it with "
+            "brevitas.export.export_qonnx, not with torch.onnx.export"
+        )
+
+
+def _reject_bad_constants(proto: onnx.ModelProto, path: Path) -> None:
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise UserError(
+                f"{path} keeps {tensor.name} in another file: export the network into one file"
+            )
+        try:
+            values = numpy_helper.to_array(tensor)
+        except ValueError as error:
+            raise UserError(
+                f"{path} is damaged: {tensor.name} is incomplete ({error}); export it anew"
+            ) from error
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise UserError(
+                f"{path}: {tensor.name} holds values that are not finite (NaN or infinity): the "
+                "training has diverged, train the network anew"
+            )
+
+
+def _one_image(proto: onnx.ModelProto, path: Path) -> None:
+    """Make the batch one image, whatever the file says, and forget the shapes that follow."""
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in constants]
+    if len(inputs) != 1 or len(proto.graph.output) != 1:
+        raise UserError(
+            f"{path} has {len(inputs)} inputs and {len(proto.graph.output)} outputs: give a "
+            "network with one input, the images, and one output, the scores of the classes"
+        )
+    sizes = inputs[0].type.tensor_type.shape.dim
+    if len(sizes) not in (2, 4):
+        raise UserError(
+            f"{path} takes an input of {len(sizes)} dimensions: it must be images [N, C, H, W] or "
+            "flat [N, values]"
+        )
+    if any(size.dim_value < 1 for size in sizes[1:]):
+        raise UserError(
+            f"{path} leaves sizes of its input open, other than the batch: export it for images of "
+            "a fixed size"
+        )
+    if sizes[0].dim_value != 1:
+        sizes[0].dim_value = 1
+        del proto.graph.value_info[:]
+        proto.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def _without_softmax(model: ModelWrapper) -> None:
+    """Take off a softmax at the end: it does not change which score is the largest."""
+    last = model.find_producer(model.graph.output[0].name)
+    if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
+        shape = model.get_tensor_shape(last.input[0])
+        value = helper.make_tensor_value_info(last.input[0], TensorProto.FLOAT, shape)
+        model.graph.node.remove(last)
+        for old in [v for v in model.graph.value_info if v.name == value.name]:
+            model.graph.value_info.remove(old)
+        model.graph.output[0].CopyFrom(value)
+
+
+def _check_shapes(model: ModelWrapper, path: Path) -> None:
+    for node in model.graph.node:
+        shape = model.get_tensor_shape(node.output[0])
+        if shape is None or any(size < 1 for size in shape):
+            raise UserError(
+                f"{path}: the output of {told(node)} has no fixed shape ({shape}): export the "
+                "network for one image of a fixed size"
+            )
+        if shape[0] != 1 and any(model.get_initializer(name) is None for name in node.input):
+            is_weight = node.op_type in QUANTISERS and model.get_initializer(node.input[0])
+            if is_weight is None:
+                raise UserError(
+                    f"{path}: {told(node)} mixes the images of a batch (its output is "
+                    f"{list(shape)}): export the network for a batch of one"
+                )
+    shape = model.get_tensor_shape(model.graph.output[0].name)
+    if shape is None or len(shape) != 2 or shape[1] < 2:
+        raise UserError(
+            f"{path} gives an output of shape {shape}: it must be one score for each class, "
+            "[N, classes]; flatten it"
+        )
+
+
+def module_of(node: NodeProto) -> str:
+    """Return the path of the module that a node comes from, as its export names it, or ""."""
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            scopes = ast.literal_eval(entry.value)
+            return _usable(next(_owners(scopes[:-1]), ""))
+    # the older exporter: /features/features.0/Conv
+    return _usable(next(_owners(node.name.split("/")[:-1]), ""))
+
+
+def _owners(paths: list[str]) -> Iterator[str]:
+    """Yield the paths of the user's own modules, innermost first: without Brevitas' inside."""
+    for path in reversed(paths):
+        own = re.split(r"\.?\b(?:act_quant|weight_quant|input_quant|output_quant)\b", path)[0]
+        if own:
+            yield own
+
+
+def _usable(path: str) -> str:
+    """Return a module's path if it may name a site; numbers alone tell nothing."""
+    return path if _MODULE.fullmatch(path) and path != "input" else ""
+
+
+def told(node: NodeProto) -> str:
+    """Name a node for people: its name and operator, and its module where that is known."""
+    module = module_of(node)
+    return f"node {node.name} ({node.op_type}{f' of {module}' if module else ''})"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

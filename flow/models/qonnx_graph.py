@@ -1,0 +1,284 @@
+"""What a QONNX network is made of: its nodes as modules, its quantised streams, and its sites."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+import torch
+from onnx import NodeProto, TensorProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
+from torch import Tensor, nn
+
+from flow.errors import UserError
+from flow.models.qonnx_file import module_of, told
+from flow.models.qonnx_operators import (
+    Convolution,
+    Dense,
+    Elementwise,
+    Permuted,
+    Quant,
+    Reshaped,
+    build,
+)
+
+PASSING = (Reshaped, Permuted, nn.Identity)
+"""Modules whose output has the values of their input."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node on the way of the images; a layer's bias is a step of its own behind it."""
+
+    node: NodeProto
+    module: nn.Module
+    inputs: tuple[str, ...]
+    """Streams."""
+    output: str
+    """Stream."""
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether this is the bias of a layer."""
+        return isinstance(self.module, Elementwise) and self.node.op_type in ("Conv", "Gemm")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a quantised stream may have: step · low, …, step · high."""
+
+    step: float
+    """In the unit of the network."""
+    low: int
+    high: int
+    bipolar: bool = False
+    """Whether they are low and high alone, −1 and 1."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The quantised weights of a layer: w = scale · integers."""
+
+    integers: Tensor
+    """float32 [O, …], whole numbers."""
+    scale: Tensor
+    """[O], units of the network."""
+    bits: int
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether all channels have one scale."""
+        return bool((self.scale == self.scale[0]).all())
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A QONNX network, read."""
+
+    steps: tuple[Step, ...]
+    """In an order in which each finds its streams."""
+    entry: str
+    """Stream of the images."""
+    exit: str
+    """Stream of the scores."""
+    image_shape: tuple[int, int, int]
+    """(H, W, C)."""
+    classes: int
+    weights: Mapping[str, Weights]
+    """By the output of a layer; layers whose weights are not quantised are missing."""
+    grids: Mapping[str, Grid]
+    """By stream, where it is quantised with one step for all channels and no zero point."""
+    sites: Mapping[str, str] = field(default_factory=dict)
+    """By site, in the order of the data: its stream."""
+    definition: bytes = b""
+    """The network as QONNX that takes images [1, C, H, W]."""
+
+    def __deepcopy__(self, memo: dict) -> "Graph":
+        """Return the graph itself: it does not change."""
+        return self
+
+    def readers(self, stream: str) -> list[Step]:
+        """Return the steps that read a stream."""
+        return [step for step in self.steps if stream in step.inputs]
+
+    def giver(self, stream: str) -> Step | None:
+        """Return the step that gives a stream; None for the images."""
+        return next((step for step in self.steps if step.output == stream), None)
+
+    def layer_of(self, site: str) -> Step:
+        """Return the layer whose accumulator is at a site."""
+        found = self.giver(self.sites[site])
+        assert found is not None
+        return found
+
+
+def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
+    """Make out what a network is made of.
+
+    Args:
+        tidied: as `qonnx_file.read` gives it.
+        image_shape: (H, W, C) of the images, for a network that takes them flat.
+
+    Raises:
+        UserError: a node is not known here, or no activation is quantised; or the images of the
+            data set are not of the length that the network takes.
+    """
+    model = ModelWrapper(tidied)
+    _unflatten(model, image_shape)
+    _, channels, height, width = model.get_tensor_shape(model.graph.input[0].name)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    values = {name: torch.tensor(model.get_initializer(name)) for name in constants}
+    steps: list[Step] = []
+    quantised: dict[str, Quant] = {}
+    weights: dict[str, Weights] = {}
+    for node in model.graph.node:
+        given = [values.get(name) for name in node.input if name]
+        module = build(node, given, model.get_tensor_shape(node.output[0]))
+        streams = tuple(name for name in node.input if name and name not in values)
+        if not streams:
+            used = isinstance(module, Quant | Reshaped | Permuted | nn.Identity)
+            values[node.output[0]] = module(given[0]) if used else module()
+            if isinstance(module, Quant):
+                quantised[node.output[0]] = module
+            continue
+        layer = isinstance(module, Convolution | Dense)
+        bias = given[2] if layer and len(given) > 2 else None
+        output = node.output[0] if bias is None else f"{node.output[0]} without bias"
+        if layer and (quant := quantised.get(node.input[1])) is not None:
+            turned = isinstance(module, Dense) and module.turned
+            weights[output] = _weights(node, values[node.input[1]], quant, outputs_first=not turned)
+        steps.append(Step(node, module, streams, output))
+        if bias is not None:
+            shape = (1, -1, 1, 1) if isinstance(module, Convolution) else (1, -1)
+            added = Elementwise("Add", None, bias.reshape(shape))
+            steps.append(Step(node, added, (output,), node.output[0]))
+    entry, exit = model.graph.input[0].name, model.graph.output[0].name
+    found = Graph(
+        steps=tuple(steps),
+        entry=entry,
+        exit=exit,
+        image_shape=(height, width, channels),
+        classes=model.get_tensor_shape(exit)[1],
+        weights=weights,
+        grids=_grids(steps),
+        definition=model.model.SerializeToString(deterministic=True),
+    )
+    sites = _sites(found)
+    if not any(site.endswith(".acc") for site in sites):
+        raise UserError("the network has no convolution and no dense layer: there is no noisy site")
+    return Graph(**(vars(found) | {"sites": sites}))
+
+
+def _unflatten(model: ModelWrapper, image_shape: tuple[int, int, int]) -> None:
+    """Let a network that takes [1, values] take images."""
+    graph = model.graph
+    flat, shape = graph.input[0].name, model.get_tensor_shape(graph.input[0].name)
+    if len(shape) == 4:
+        return
+    height, width, channels = image_shape
+    if shape[1] != height * width * channels:
+        raise UserError(
+            f"the network takes {shape[1]} values, and images of {height}×{width}×{channels} have "
+            f"{height * width * channels}: take another data set or network"
+        )
+    images = model.make_new_valueinfo_name()
+    value = helper.make_tensor_value_info(images, TensorProto.FLOAT, [1, channels, height, width])
+    graph.value_info.append(graph.input[0])
+    graph.input[0].CopyFrom(value)
+    graph.node.insert(0, helper.make_node("Flatten", [images], [flat], name="Flatten_images"))
+
+
+def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool) -> Weights:
+    """Return a layer's weights as integers, outputs first."""
+    steps, scale = (real / quant.scale).round(), quant.scale.expand_as(real)
+    if not outputs_first:
+        steps, scale = steps.T, scale.T
+    by_output = scale.flatten(1)
+    if not bool((by_output == by_output[:, :1]).all()):
+        raise UserError(
+            f"{told(node)} has weights with several scales within one output: quantise them per "
+            "tensor or per output channel"
+        )
+    if bool((quant.zero_point != 0).any()):
+        raise UserError(
+            f"{told(node)} has weights with a zero point: quantise them symmetrically, as "
+            "Brevitas' Int8WeightPerTensorFloat does"
+        )
+    return Weights(steps, by_output[:, 0].contiguous(), quant.bits)
+
+
+def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
+    """Follow the quantised values through the network."""
+    grids: dict[str, Grid] = {}
+    for step in steps:
+        module = step.module
+        known = [grids[name] for name in step.inputs if name in grids]
+        if isinstance(module, Quant):
+            if module.scale.numel() == 1 and not bool((module.zero_point != 0).any()):
+                grids[step.output] = Grid(float(module.scale), *module.limits, module.bipolar)
+        elif len(known) < len(step.inputs):
+            continue
+        elif isinstance(module, (*PASSING, nn.MaxPool2d)):
+            grids[step.output] = known[0]
+        elif isinstance(module, nn.ReLU):
+            one = known[0]
+            grids[step.output] = Grid(one.step, max(one.low, 0), max(one.high, 0))
+        elif isinstance(module, Elementwise) and module.operator == "Add" and len(known) == 2:
+            a, b = known
+            if a.step == b.step:
+                grids[step.output] = Grid(a.step, a.low + b.low, a.high + b.high)
+    return grids
+
+
+def chain_before(graph: Graph, stream: str) -> list[Step]:
+    """Return the steps that end in a stream, back to a layer, a fork, a join, or the images.
+
+    The last of them is the layer, if it is one.
+    """
+    found: list[Step] = []
+    while (step := graph.giver(stream)) is not None:
+        found.append(step)
+        layer = isinstance(step.module, Convolution | Dense)
+        if layer or len(step.inputs) > 1 or len(graph.readers(step.inputs[0])) > 1:
+            break
+        stream = step.inputs[0]
+    return found
+
+
+def _sites(graph: Graph) -> dict[str, str]:
+    """Name the sites, in the order of the data: by the user's modules, or conv0, fc0, quant0."""
+    numbers = {"conv": count(), "fc": count(), "quant": count()}
+    sites: dict[str, str] = {}
+    layers: dict[str, str] = {}
+
+    def name(step: Step, kind: str) -> str:
+        number = next(numbers[kind])
+        wanted = module_of(step.node) or f"{kind}{number}"
+        taken = {re.sub(r"\.\w+$", "", site) for site in sites}
+        tries = (wanted if n == 1 else f"{wanted}_{n}" for n in count(1))
+        return next(one for one in tries if one not in taken)
+
+    for step in graph.steps:
+        if isinstance(step.module, Convolution | Dense):
+            layer = name(step, "conv" if isinstance(step.module, Convolution) else "fc")
+            layers[step.output] = layer
+            sites[f"{layer}.acc"] = step.output
+        elif isinstance(step.module, Quant):
+            chain = chain_before(graph, step.inputs[0])
+            first = chain[-1] if chain else step
+            layer = layers.get(first.output, "")
+            if "input" not in sites and (first if chain else step).inputs == (graph.entry,):
+                site = "input"
+            elif layer and f"{layer}.act" not in sites:
+                site = f"{layer}.act"
+            else:
+                site = f"{name(step, 'quant')}.act"
+            sites[site] = _behind_pooling(graph, step.output)
+    return sites
+
+
+def _behind_pooling(graph: Graph, stream: str) -> str:
+    """Return the stream behind a max pooling that alone reads a stream, or the stream itself."""
+    readers = graph.readers(stream)
+    pooled = len(readers) == 1 and isinstance(readers[0].module, nn.MaxPool2d)
+    return readers[0].output if pooled else stream

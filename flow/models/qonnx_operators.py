@@ -1,0 +1,381 @@
+"""QONNX's operators in torch, one module for a node, with the semantics of ONNX and QONNX.
+
+A module takes the node's streams, float [N, …], N being images; what is constant is in it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from onnx import NodeProto, helper
+from torch import Tensor, nn
+from torch.nn import functional
+
+from flow.errors import UserError
+from flow.models.qonnx_file import told
+
+Constants = Sequence[Tensor | None]
+"""Of a node's inputs: the value of each that is constant."""
+
+
+class Quant(nn.Module):
+    """clip(x / scale + zero point) rounded, and back: QONNX's Quant, halves to even.
+
+    Args:
+        scale: of one step; any shape that broadcasts.
+        zero_point: in steps.
+        bits: of a value; one signed bit is −1 or 1.
+        signed: whether values may be negative.
+        narrow: whether the smallest (signed) or largest (unsigned) value is left out.
+    """
+
+    def __init__(
+        self, scale: Tensor, zero_point: Tensor, bits: int, *, signed: bool, narrow: bool
+    ) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("zero_point", zero_point)
+        self.scale: Tensor
+        self.zero_point: Tensor
+        self.bits = bits
+        self.signed = signed
+        self.narrow = narrow
+
+    @property
+    def bipolar(self) -> bool:
+        """Whether values are −1 and 1."""
+        return self.bits == 1 and self.signed
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest value, in steps."""
+        if self.bipolar:
+            return -1, 1
+        if self.signed:
+            high = 2 ** (self.bits - 1) - 1
+            return -high - (not self.narrow), high
+        return 0, 2**self.bits - 1 - self.narrow
+
+    def integers(self, x: Tensor) -> Tensor:
+        """Return values in steps, the zero point included."""
+        steps = x / self.scale + self.zero_point
+        if self.bipolar:
+            return torch.where(steps >= 0, 1.0, -1.0)
+        return steps.clamp(*self.limits).round()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the nearest values of the grid."""
+        return (self.integers(x) - self.zero_point) * self.scale
+
+
+class Convolution(nn.Module):
+    """A convolution without bias, of images.
+
+    Args:
+        weight: float [O, I / groups, K_H, K_W].
+        pads: zeros above, left, below, right, pixels.
+        options: further arguments of torch's ``conv2d``.
+    """
+
+    def __init__(self, weight: Tensor, pads: Sequence[int], **options: Any) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.weight: Tensor
+        self.pads = tuple(pads)
+        self.options = options
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float [N, O, H', W'] of [N, I, H, W]."""
+        top, left, bottom, right = self.pads
+        if (top, left) != (bottom, right):
+            x = functional.pad(x, (left, right, top, bottom))
+            top = left = 0
+        return functional.conv2d(x, self.weight, padding=(top, left), **self.options)
+
+
+class Dense(nn.Module):
+    """A matrix product without bias.
+
+    Args:
+        weight: float [O, I], or [I, O] where it is ``turned``.
+        turned: whether inputs come first.
+    """
+
+    def __init__(self, weight: Tensor, *, turned: bool) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.T.contiguous() if turned else weight)
+        self.weight: Tensor
+        self.turned = turned
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float [N, O] of [N, I]."""
+        return functional.linear(x, self.weight)
+
+
+class BatchNorm(nn.Module):
+    """(x − mean) / √(variance + ε) · gain + bias, a channel."""
+
+    def __init__(self, gain: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float) -> None:
+        super().__init__()
+        for name, value in (("gain", gain), ("bias", bias), ("mean", mean), ("var", var)):
+            self.register_buffer(name, value)
+        self.gain: Tensor
+        self.bias: Tensor
+        self.mean: Tensor
+        self.var: Tensor
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float [N, C, …] of [N, C, …]."""
+        return functional.batch_norm(
+            x, self.mean, self.var, self.gain, self.bias, training=False, eps=self.eps
+        )
+
+
+_ARITHMETIC: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Add": torch.add,
+    "Sub": torch.sub,
+    "Mul": torch.mul,
+    "Div": torch.div,
+}
+
+
+class Elementwise(nn.Module):
+    """An operator on two streams, or on a stream and a constant, on whichever side."""
+
+    def __init__(self, operator: str, left: Tensor | None, right: Tensor | None) -> None:
+        super().__init__()
+        self.operator = operator
+        self.register_buffer("left", left)
+        self.register_buffer("right", right)
+        self.left: Tensor | None
+        self.right: Tensor | None
+
+    def forward(self, *streams: Tensor) -> Tensor:
+        """Return a stream of one or two."""
+        given = iter(streams)
+        left, right = (next(given) if c is None else c for c in (self.left, self.right))
+        return _ARITHMETIC[self.operator](left, right)
+
+
+class Reshaped(nn.Module):
+    """The same values in another shape; shape: that of one image."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, *shape]."""
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Permuted(nn.Module):
+    """A transposition that leaves the images where they are."""
+
+    def __init__(self, order: Sequence[int]) -> None:
+        super().__init__()
+        self.order = tuple(order)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the stream with its dimensions in this order."""
+        return x.permute(self.order)
+
+
+class Mean(nn.Module):
+    """The mean over some dimensions, none of them the images'."""
+
+    def __init__(self, dims: Sequence[int], *, keep: bool) -> None:
+        super().__init__()
+        self.dims = tuple(dims)
+        self.keep = keep
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the means."""
+        return x.mean(self.dims, keepdim=self.keep)
+
+
+def build(node: NodeProto, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    """Return the module of a node.
+
+    Args:
+        node: of a QONNX graph.
+        constants: of its inputs.
+        shape: of its output for one image, [1, …].
+
+    Raises:
+        UserError: there is none, or not with these attributes; the message names the node.
+    """
+    if node.op_type not in _BUILDERS:
+        raise UserError(
+            f"{told(node)} is no operator that is known here: take it out of the network, or put "
+            f"others in its place; known are {', '.join(sorted(_BUILDERS))}"
+        )
+    return _BUILDERS[node.op_type](_Node(node), constants, tuple(shape))
+
+
+class _Node:
+    """A node's attributes, and errors that name it."""
+
+    def __init__(self, node: NodeProto) -> None:
+        self.node = node
+        self.given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+    def __call__(self, name: str, default: Any = None) -> Any:
+        value = self.given.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def constant(self, values: Constants, index: int) -> Tensor:
+        """Return a constant input, which must be one."""
+        found = values[index] if index < len(values) else None
+        if found is None:
+            raise self.refuse("takes a stream where only a constant will do", "make it a constant")
+        return found
+
+    def must(self, name: str, *allowed: Any) -> None:
+        """Refuse an attribute that has another than these values; the first is the default."""
+        if (value := self(name, allowed[0])) not in allowed:
+            raise self.refuse(f"has {name} = {value}", f"use {allowed[0]}")
+
+    def refuse(self, what: str, instead: str) -> UserError:
+        return UserError(f"{told(self.node)} {what}: {instead}")
+
+
+def _quant(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    if str(node("rounding_mode", "ROUND")).upper() not in ("ROUND", "HALF_EVEN"):
+        raise node.refuse(f"rounds by {node('rounding_mode')}", "use Brevitas' own, ROUND")
+    scale, zero, bits = (node.constant(constants, i) for i in (1, 2, 3))
+    if bits.numel() != 1 or float(bits) != int(bits) or not 1 <= float(bits) <= 32:
+        raise node.refuse(f"has a bit width of {bits.tolist()}", "use whole bits")
+    flags = {"signed": bool(node("signed", 1)), "narrow": bool(node("narrow", 0))}
+    return Quant(_positive(node, scale), zero, int(bits), **flags)
+
+
+def _bipolar(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    scale = _positive(node, node.constant(constants, 1))
+    return Quant(scale, torch.zeros(()), 1, signed=True, narrow=False)
+
+
+def _positive(node: _Node, scale: Tensor) -> Tensor:
+    if not bool((scale > 0).all()):
+        raise node.refuse("has a scale that is not positive", "train the network anew")
+    return scale
+
+
+def _conv(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    weight = node.constant(constants, 1)
+    if weight.ndim != 4:
+        raise node.refuse(f"has a kernel of {weight.ndim - 2} dimensions", "use Conv2d")
+    node.must("auto_pad", "NOTSET")
+    return Convolution(
+        weight,
+        node("pads", [0] * 4),
+        stride=tuple(node("strides", [1, 1])),
+        dilation=tuple(node("dilations", [1, 1])),
+        groups=int(node("group", 1)),
+    )
+
+
+def _matmul(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    weight = node.constant(constants, 1)
+    if weight.ndim != 2 or len(shape) != 2:
+        raise node.refuse("multiplies other than a vector by a matrix", "flatten its input")
+    return Dense(weight, turned=True)
+
+
+def _gemm(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    for name, value in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
+        node.must(name, value)
+    weight = node.constant(constants, 1)
+    return Dense(weight, turned=not node("transB", 0))
+
+
+def _batch_norm(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    node.must("training_mode", 0)
+    gain, bias, mean, var = (node.constant(constants, i) for i in range(1, 5))
+    return BatchNorm(gain, bias, mean, var, float(node("epsilon", 1e-5)))
+
+
+def _elementwise(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    left, right = constants
+    return Elementwise(node.node.op_type, left, right)
+
+
+def _window(node: _Node) -> dict[str, Any]:
+    """Return the window of a pooling, as torch's poolings take it."""
+    node.must("auto_pad", "NOTSET", "VALID")
+    kernel, pads = node("kernel_shape"), node("pads", [0] * 4)
+    if len(kernel) != 2 or pads[:2] != pads[2:]:
+        raise node.refuse("pools other than images, or pads two sides unlike", "use MaxPool2d")
+    return {
+        "kernel_size": tuple(kernel),
+        "stride": tuple(node("strides", [1, 1])),
+        "padding": tuple(pads[:2]),
+        "ceil_mode": bool(node("ceil_mode", 0)),
+    }
+
+
+def _max_pool(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    return nn.MaxPool2d(**_window(node), dilation=tuple(node("dilations", [1, 1])))
+
+
+def _average_pool(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    node.must("dilations", [1, 1])
+    return nn.AvgPool2d(**_window(node), count_include_pad=bool(node("count_include_pad", 0)))
+
+
+def _global_average(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    return Mean((2, 3), keep=True)
+
+
+def _reduce_mean(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    given = constants[1].tolist() if len(constants) > 1 and constants[1] is not None else None
+    axes = node("axes", given)
+    if not axes or 0 in axes or (min(axes) < 0 and -len(shape) in axes):
+        raise node.refuse("averages over the images of a batch", "average over pixels alone")
+    return Mean(axes, keep=bool(node("keepdims", 1)))
+
+
+def _relu(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    return nn.ReLU()
+
+
+def _same(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    return nn.Identity()
+
+
+def _reshape(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    return Reshaped(shape[1:])
+
+
+def _transpose(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    order = node("perm", list(reversed(range(len(shape)))))
+    if order[0] != 0:
+        raise node.refuse(f"moves the images of a batch ({order})", "leave dimension 0 in place")
+    return Permuted(order)
+
+
+_BUILDERS: Mapping[str, Callable[[_Node, Constants, Sequence[int]], nn.Module]] = {
+    "Add": _elementwise,
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_norm,
+    "BipolarQuant": _bipolar,
+    "Conv": _conv,
+    "Div": _elementwise,
+    "Dropout": _same,
+    "Flatten": _reshape,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global_average,
+    "Identity": _same,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Mul": _elementwise,
+    "Quant": _quant,
+    "ReduceMean": _reduce_mean,
+    "Relu": _relu,
+    "Reshape": _reshape,
+    "Squeeze": _reshape,
+    "Sub": _elementwise,
+    "Transpose": _transpose,
+    "Unsqueeze": _reshape,
+}
