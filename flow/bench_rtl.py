@@ -23,7 +23,7 @@ from flow.noise import Noise
 from flow.points import Place, Setting
 from flow.store import Store
 from flow.tap_settings import TapSettings
-from flow.trained import find_checkpoint
+from flow.trained import find_checkpoint, load_trained
 from flow.walk import Walk, images_at_a_time
 from flow.walk_settings import Settings
 from sim import runner
