@@ -77,7 +77,8 @@ def train(
         lr: Adam's step size at the start.
         clamp: whether to hold weights in −1..1.
         spread: s, by which σ changes from step to step, as `flow.training_settings` says.
-        start: a checkpoint of the same network to begin with; random weights by default.
+        start: a checkpoint to begin with, of this network or of one that differs in its bits
+            alone; random weights by default.
         precision: of matrix products, one of `PRECISIONS`.
         out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
         resume: go on from where a run of the same settings stopped.
@@ -89,7 +90,7 @@ def train(
     Raises:
         UserError: a name or number is bad, the images cannot be found, or a file not be written.
     """
-    weights = None if start is None else checkpoint.load(start, model)[0].state_dict()
+    weights = None if start is None else checkpoint.load(start)[0].state_dict()
     settings = Settings.of(
         model,
         dataset,
@@ -106,7 +107,10 @@ def train(
     out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise, spread)
     run = _Run(settings)
     if weights is not None:
-        run.network.load_state_dict(weights)
+        try:
+            run.network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(f"{start} does not fit {run.network.name}: {error}") from error
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
     state = out.with_name(f"{out.stem}.state.safetensors")

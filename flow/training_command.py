@@ -9,8 +9,9 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from flow import checkpoint, compile, data, models, train
 from flow.errors import UserError
-from flow.job import Settings
 from flow.noise import Noise
+from flow.training_settings import fast_precisions
+from flow.walk_settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ def run(
     seconds = train.estimated_seconds(
         model, dataset, epochs, noise=settings, batch=batch, precision=precision
     )
+    if precision not in fast_precisions():
+        console.print(f"this processor has no products of {precision}: float32 is faster")
     console.print(
         f"training {models.resolve(model)} on {dataset}, {epochs} epochs: "
         f"about {max(1, round(seconds / 60))} min",

@@ -20,6 +20,12 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """``bfloat16`` halves the time of an epoch on processors that multiply it (AVX512-BF16, AMX)."""
 
 
+def fast_precisions() -> set[str]:
+    """Return those of `PRECISIONS` whose products this processor has; others are much slower."""
+    bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return {"float32", "bfloat16"} if bfloat16 else {"float32"}
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that the outcome of a training run depends on, besides the images."""

@@ -9,6 +9,7 @@ from flow import bench_all, bench_rtl, bench_walk, scope_bench, simulate
 from flow.bench import Bench, Figure, in_turn
 from flow.cli import cli
 from flow.errors import UserError
+from flow.walk_settings import Settings
 
 IMAGES = 3
 
@@ -68,6 +69,7 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
 
     rows = [Figure("one way", "images/s", 20.0, 10.0, 1234.5), Figure("a : b", "ratio", 2, 1, 3)]
     monkeypatch.setattr(bench_rtl, "run", lambda settings, rounds: rows)
+    monkeypatch.setattr(scope_bench, "run", lambda settings, rounds: [])
     monkeypatch.setattr(bench_rtl, "missing", lambda: {"two workers": "there is only one core"})
     monkeypatch.setattr(bench_walk, "run", no_data)
     monkeypatch.chdir(tmp_path)
@@ -84,6 +86,17 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
     assert "there is no cifar10 here" in content["unmeasured"].values()
     assert content["cpu"] and content["cores"] >= 1 and content["date"] and content["rounds"] == 2
     assert content["versions"]["verilator"][0].isdigit()
+
+
+@pytest.mark.slow
+def test_a_part_is_measured_beside_the_whole(monkeypatch, tmp_path):
+    monkeypatch.setattr(scope_bench, "LAYERS", 1)
+    monkeypatch.setattr(scope_bench, "WHOLE_IMAGES", 4)
+    settings = Settings(model="tfc-w2a2", dataset="digits", cycles=256, build=tmp_path)
+    figures = {figure.name: figure for figure in scope_bench.run(settings, 1)}
+    part, whole = figures["RTL from fc3.acc on"], figures["RTL, whole network, noise at fc3.acc"]
+    ratio = figures["whole network : from fc3.acc on"]
+    assert ratio.median == pytest.approx(whole.median / part.median) and ratio.median > 1
 
 
 def test_a_walk_that_is_faster_has_a_ratio_above_one():

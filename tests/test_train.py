@@ -252,9 +252,22 @@ def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
     assert checkpoint.load(path)[1].accuracy > 0.8
 
 
+def test_training_may_begin_with_the_weights_of_other_bits(tmp_path: Path) -> None:
+    """What has two bits has a head start for one."""
+    first = train.train("tfc-w2a2", "digits", epochs=20, out=tmp_path / "first.safetensors")
+    told: dict[str, float] = {}
+    for name, start in (("with", first), ("without", None)):
+        train.train(
+            "tfc-w1a1", "digits", epochs=1, start=start, out=tmp_path / f"{name}.safetensors",
+            progress=lambda report, name=name: told.update({name: report.accuracy}),
+        )  # fmt: skip
+    assert told["with"] > told["without"] + 0.1
+    assert checkpoint.load(tmp_path / "with.safetensors")[1].start == "first.safetensors"
+
+
 def test_training_cannot_begin_with_another_network(tmp_path: Path) -> None:
-    first = train.train("tfc-w1a1", "digits", epochs=1, out=tmp_path / "first.safetensors")
-    with pytest.raises(UserError, match="tfc-w1a1"):
+    first = train.train("sfc-w2a2", "digits", epochs=1, out=tmp_path / "first.safetensors")
+    with pytest.raises(UserError, match="does not fit tfc-w2a2"):
         train.train("tfc-w2a2", "digits", epochs=1, start=first, out=tmp_path / "t.safetensors")
     with pytest.raises(UserError, match="no checkpoint"):
         train.train("tfc-w2a2", "digits", epochs=1, start=tmp_path / "none", out=tmp_path / "t")

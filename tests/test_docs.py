@@ -1,0 +1,127 @@
+"""The docs: they build, their commands are commands, and the tutorial and the notebook run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from flow import cli
+from sim.runner import REPOSITORY
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+_TOOL = ".venv/bin/noisewalk"
+
+
+def commands(page: Path) -> list[str]:
+    """Return the command lines of a page: indented ones, and those in backquotes."""
+    text = page.read_text()
+    blocks = re.findall(r"^    (.+)$", text, re.MULTILINE)
+    quoted = re.findall(r"`((?:make|noisewalk) [^`]+)`", text)
+    found = [" ".join(line.partition("#")[0].partition("//")[0].split()) for line in blocks]
+    found += [" ".join(line.split()) for line in quoted]
+    return [line for line in found if line.startswith(("make ", "noisewalk "))]
+
+
+def as_tool(command: str) -> list[list[str]]:
+    """Return the arguments of what a command calls; a target of make may call several or none."""
+    words = shlex.split(command)
+    if words[0] == "noisewalk":
+        return [words[1:]]
+    known = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert words[1] in known, f"no such target: {command}"
+    said = subprocess.run(
+        ["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    lines = said.stdout.replace("\\\n", " ").splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.strip().startswith(_TOOL)]
+
+
+def parse(arguments: list[str]) -> None:
+    """Let the command line read arguments, and go no further."""
+    command: click.Command = cli.cli
+    while isinstance(command, click.Group):
+        name, arguments = arguments[0], arguments[1:]
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"no such command: {name}"
+        command = found
+    # a command that is only named has no options
+    if arguments and "--help" not in arguments:
+        command.make_context(command.name, list(arguments))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_one(page):
+    for command in commands(page):
+        # a place that the reader fills in
+        if "…" in command or "..." in command:
+            continue
+        for arguments in as_tool(command):
+            try:
+                parse(arguments)
+            except click.ClickException as error:
+                pytest.fail(f"{page.name}: {command}: {error.format_message()}")
+
+
+def test_commands_are_found():
+    assert sum(len(commands(page)) for page in PAGES) > 30
+    with pytest.raises(click.ClickException):
+        parse(["walk-hw", "--modle", "tfc"])
+
+
+def test_the_pages_build(tmp_path):
+    """In strict mode a link or a name that is not there is an error."""
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path / "site"],
+        cwd=REPOSITORY,
+        check=True,
+    )
+    assert "walk_hw" in (tmp_path / "site" / "api" / "index.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path):
+    page = REPOSITORY / "docs" / "index.md"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    ran = 0
+    for command in commands(page):
+        if "MODEL=cnv" in command:
+            continue
+        for arguments in as_tool(command):
+            entry = [sys.executable, "-c", "from flow.cli import main; main()", *arguments]
+            ended = subprocess.run(
+                entry, cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+            assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+            ran += 1
+    assert ran >= 4
+    report = tmp_path / "build" / "walk-hw" / "tfc-w2a2-digits" / "report.html"
+    assert "golden" in report.read_text()
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    notebook = nbformat.read(REPOSITORY / "docs" / "digits.ipynb", as_version=4)
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    said = "".join(
+        output.get("text", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "stream"
+    )
+    assert "0 of" in said and "differ from golden" in said and "report.html" in said
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 1
