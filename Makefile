@@ -105,8 +105,11 @@ build/data/usr/share/datasets/fashion-mnist: ## fetch the full Fashion-MNIST fro
 	cd build/data && apt-get download dataset-fashion-mnist && dpkg -x dataset-fashion-mnist_*.deb . \
 	  && rm dataset-fashion-mnist_*.deb
 
-.PHONY: data
+.PHONY: data docs
 data: build/data/usr/share/datasets/fashion-mnist ## the full Fashion-MNIST, without root (Debian, Ubuntu)
+
+docs: $(READY) ## build the docs as static pages, in build/site
+	$(BIN)/mkdocs build
 
 clean: ## delete everything that was built, results included
 	rm -rf build
