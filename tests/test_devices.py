@@ -13,7 +13,7 @@ from flow.devices import FEWEST, by_device, jackknife, shared_by_images, widened
 from flow.midpoint import midpoint
 from flow.noise import KINDS
 from flow.ratio import LogRatio, log_ratio
-from flow.report import need_sentence
+from flow.sentences import need_sentence
 from flow.store import curve_of
 from flow.verdict import LEVEL, need
 

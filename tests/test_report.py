@@ -15,7 +15,8 @@ from flow.curves import midpoint_text, plot_curves, write_curves
 from flow.divergence import Divergence, Localisation
 from flow.errors import UserError
 from flow.midpoint import logistic, wilson
-from flow.report import SIDES, definition, need_sentence, verdict_sentence, write_report
+from flow.report import write_report
+from flow.sentences import SIDES, definition, need_sentence, verdict_sentence
 from flow.store import curve_table
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
@@ -126,8 +127,9 @@ def test_files_are_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     summary, curves = results()
     write_curves(tmp_path / "curves.png", summary, curves)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
     write_report(tmp_path / "report.html", summary, curves, tmp_path / "curves.png")
-    assert {p.name for p in tmp_path.iterdir()} == {"curves.png", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {"curves.png", "curves.pdf", "report.html"}
 
 
 def test_verdict_comes_first_and_all_sites_appear(tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ def test_html_is_self_contained_and_escaped(tmp_path: Path) -> None:
     summary["model"] = HOSTILE
     summary["sites"]["conv0.acc"]["reason"] = HOSTILE
     html = html_of(tmp_path, summary, curves)
-    assert "<script" not in html and "&lt;script&gt;" in html
-    assert not re.search(r"https?://|<link|@import|src=\"(?!data:)|href=", html)
+    assert "<script>alert" not in html and "&lt;script&gt;" in html
+    assert not re.search(r"https?://|<link|@import|src=\"(?!data:)|href=\"(?!#)", html)
     write_curves(tmp_path / "hostile.png", summary, curves)
 
 

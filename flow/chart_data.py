@@ -1,0 +1,129 @@
+"""What the interactive charts of a page draw, as plain data for ``templates/charts.js``.
+
+A chart is a panel of series over a logarithmic axis. A series is one side of one run: its points
+with their intervals, the line through them, and its midpoint. Python decides what there is and what
+it is called; the script in the page only draws, so no figure is computed twice.
+
+The script is our own, and draws SVG. Bokeh, which is installed anyway, was the other choice: it
+draws on a canvas, so its charts follow neither the reader's light or dark mode nor a print's
+resolution, have no text for a screen reader and no keys to walk along the points (its issues 11259
+and 12259), and every page would carry 1.3 MB of it; the script has 14 kB.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flow.curves import clean_accuracy, fit_of, midpoint_of, one_device, side_table, sigma_unit
+from flow.midpoint import logistic
+from flow.sentences import IN_PART
+from flow.store import SITE
+
+SHOWN = ("software", "golden", "rtl")
+"""Sides that are drawn until the reader asks for others."""
+_FINE = 60
+"""Points of a fitted line."""
+
+
+def walk_charts(
+    runs: Sequence[tuple[str, Mapping[str, Any], pd.DataFrame]], names: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the charts of accuracy over noise level: a panel a site and unit.
+
+    Args:
+        runs: name, summary and `flow.store.curve_table` of each walk.
+        names: what each side is called, in the order of the legend.
+    """
+    panels: dict[tuple[str, str], dict[str, Any]] = {}
+    for number, (run, summary, curves) in enumerate(runs):
+        for site, entry in summary["sites"].items():
+            unit = sigma_unit(summary, site)
+            panel = panels.setdefault(
+                (site, unit),
+                {"title": site, "axis": f"noise level σ ({unit})", "guides": [], "series": []},
+            )
+            if len(runs) == 1:
+                clean = clean_accuracy(summary, "software")
+                panel["guides"] = [["no noise", clean], ["guessing", 1 / summary["classes"]]]
+            for side in names:
+                found = _series(summary, curves, site, entry, side)
+                if found["points"]:
+                    panel["series"].append({"run": number, "name": run} | found)
+    return {
+        "x": "σ",
+        "runs": [run for run, _, _ in runs],
+        "sides": {
+            side: {"name": names[side], "shown": side in SHOWN}
+            for side in names
+            if any(s["side"] == side for panel in panels.values() for s in panel["series"])
+        },
+        "panels": list(panels.values()),
+    }
+
+
+def _series(
+    summary: Mapping[str, Any],
+    curves: pd.DataFrame,
+    site: str,
+    entry: Mapping[str, Any],
+    side: str,
+) -> dict[str, Any]:
+    table = side_table(curves, site, side, summary["noise"])
+    part = IN_PART if side == "rtl" and summary["rtl"]["scope"] == SITE else ""
+    points = [
+        {
+            "x": row.sigma, "y": row.accuracy, "lo": row.lo, "hi": row.hi,
+            "note": _note(row.images, round(row.trials / row.images)) + part,
+        }
+        for row in table.itertuples()
+    ]  # fmt: skip
+    mu = midpoint_of(entry, side)
+    fit = fit_of(entry, side) if side != "rtl" else None  # of few images: its points and μ alone
+    line: list[list[float]] = []
+    if points and fit is not None:
+        fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), _FINE)
+        guess, clean = 1 / summary["classes"], clean_accuracy(summary, side)
+        fitted = logistic(fine, *fit, clean, guess)
+        line = [[float(f"{x:.5g}"), round(float(y), 5)] for x, y in zip(fine, fitted, strict=True)]
+    alone = one_device(entry, side)
+    return {"side": side, "points": points, "line": line, "mu": mu, "oneDevice": alone}
+
+
+def _note(images: int, draws: int) -> str:
+    return f"{images:,} images" + (f", {draws} noise draws" if draws > 1 else "")
+
+
+def repeat_charts(repeats: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the charts of accuracy over cycles an image: a panel a site.
+
+    Args:
+        repeats: what ``repeats.json`` holds.
+        names: what each side is called.
+    """
+    panels: dict[str, dict[str, Any]] = {}
+    for side, images in (("golden", repeats["images"]["golden"]), ("rtl", None)):
+        for row in repeats["rows"]:
+            panel = panels.setdefault(
+                row["site"],
+                {
+                    "title": f"{row['site']}, σ = {row['sigma']:.3g}",
+                    "axis": "cycles per image",
+                    "guides": [["golden, no noise", repeats["clean"][0]]],
+                    "series": [],
+                },
+            )
+            if not any(series["side"] == side for series in panel["series"]):
+                empty: dict[str, Any] = {"line": [], "mu": None, "oneDevice": False, "points": []}
+                panel["series"].append({"run": 0, "name": "", "side": side} | empty)
+            accuracy, low, high = row[side]
+            note = f"{row['executions']} executions, {_note(images or row['rtl_images'], 1)}"
+            point = {"x": row["cycles_per_image"], "y": accuracy, "lo": low, "hi": high}
+            panel["series"][-1]["points"].append(point | {"note": note})
+    return {
+        "x": "cycles",
+        "runs": [""],
+        "sides": {side: {"name": names[side], "shown": True} for side in ("golden", "rtl")},
+        "panels": list(panels.values()),
+    }

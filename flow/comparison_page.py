@@ -1,0 +1,58 @@
+"""Several walks in one page: their verdicts, midpoints and curves side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flow.chart_data import walk_charts
+from flow.curves import sigma_unit
+from flow.errors import UserError
+from flow.network_picture import picture
+from flow.page import environment
+from flow.report import site_row
+from flow.results import Finished
+from flow.sentences import SIDES, definition, scope_sentence, verdict_sentence
+from flow.store import replacing
+
+
+def write(path: Path, walks: Sequence[Finished]) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: where to.
+        walks: two or more, in the order of the page.
+
+    Raises:
+        UserError: the file cannot be written, or walks use different margins.
+    """
+    settings = {(w.summary.get("margin", 0.1), w.summary.get("level", 0.05)) for w in walks}
+    if len(settings) > 1:
+        raise UserError("the walks were judged by different margins or levels: compare others")
+    names = [f"{number}: {_name(walk)}" for number, walk in enumerate(walks, start=1)]
+    runs = [(name, w.summary, w.table) for name, w in zip(names, walks, strict=True)]
+    entries = [
+        {
+            "name": name,
+            "s": summary,
+            "verdict": verdict_sentence(summary),
+            "scope": scope_sentence(summary),
+            "unit": sigma_unit(summary),
+            "rows": [site_row(site, entry) for site, entry in summary["sites"].items()],
+            "network": picture(summary),
+        }
+        for name, summary, _ in runs
+    ]
+    text = environment().get_template("comparison.html.j2").render(
+        entries=entries,
+        definition=definition(*settings.pop()),
+        sides=SIDES,
+        charts=walk_charts(runs, SIDES),
+    )  # fmt: skip
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _name(walk: Finished) -> str:
+    """Say what tells a walk from others."""
+    s = walk.summary
+    trained = f", trained with {s['training_noise']['kind']}" if s.get("training_noise") else ""
+    return f"{s['model']} on {s['dataset']}, {s['noise']} noise{trained}, seed {s['seed']}"

@@ -1,0 +1,89 @@
+"""The files of a finished walk: written at its end, and written again from what was measured."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flow import curves, report, store
+from flow.errors import UserError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A walk as its folder holds it."""
+
+    folder: Path
+    summary: dict[str, Any]
+    table: pd.DataFrame
+    """`flow.store.curve_table`."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Finished":
+        """Read a folder of ``walk-hw``.
+
+        Raises:
+            UserError: it is none, or something in it cannot be read.
+        """
+        try:
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+            table = pd.read_parquet(folder / "curves.parquet")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{folder} is not the folder of a finished walk: {error}; give one in which "
+                "walk-hw wrote summary.json and curves.parquet"
+            ) from error
+        if not {"sites", "verdict", "rtl", "checks"} <= summary.keys():
+            raise UserError(
+                f"{folder} has the results of another command than walk-hw: give a folder of "
+                "walk-hw"
+            )
+        summary["rtl"].setdefault("scope", store.FULL)  # of walks that knew no other
+        return cls(folder, summary, table)
+
+
+def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
+    """Write what a walk found: ``summary.json``, ``curves.parquet`` and `write_report`.
+
+    Args:
+        folder: where to.
+        summary: `flow.summary.summarise`, and what the job adds.
+        table: `flow.store.curve_table`.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    store.write_curves(folder / "curves.parquet", table)
+    store.write_summary(folder / "summary.json", summary)
+    write_report(Finished(folder, dict(summary), table))
+
+
+def write_report(walk: Finished) -> Path:
+    """Write ``report.html``, ``curves.png``, ``curves.pdf`` and ``curves.csv`` from the rest.
+
+    Returns:
+        the page.
+
+    Raises:
+        UserError: a file cannot be read or written.
+    """
+    with store.replacing(walk.folder / "curves.csv") as temporary:
+        walk.table.to_csv(temporary, index=False)
+    picture, page = walk.folder / "curves.png", walk.folder / "report.html"
+    curves.write_curves(picture, walk.summary, walk.table)
+    report.write_report(page, walk.summary, walk.table, picture, _repeats(walk.folder))
+    return page
+
+
+def _repeats(folder: Path) -> dict[str, Any] | None:
+    """Return what ``multi-exec-hw`` found, if it wrote into the same folder."""
+    path = folder / "repeats.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; remove it, or run multi-exec-hw again"
+        ) from error

@@ -1,0 +1,96 @@
+"""Files of a finished walk: written, read and written again, and compared."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from test_network_picture import summary as drawn
+from test_report import results
+
+from flow import comparison_page
+from flow.cli import cli
+from flow.errors import UserError
+from flow.provenance import revision
+from flow.results import Finished, write
+
+REPEATS = {
+    "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],
+    "command": "noisewalk multi-exec-hw", "rows": [
+        {"site": "conv0.acc", "sigma": 4.0, "executions": k, "cycles_per_image": 1600 * k,
+         "golden": [0.4 + 0.1 * k, 0.3, 0.8], "rtl": [0.5, 0.2, 0.7], "rtl_images": 16,
+         "bit_mismatches": 0}
+        for k in (1, 4)
+    ],
+}  # fmt: skip
+
+
+def finished(folder: Path, model: str = "tfc-w2a2") -> Path:
+    """Make the folder of a walk, with all that a page may show."""
+    summary, curves = results(3)
+    summary |= {"model": model, "hardware": drawn()["hardware"] | {"cycles_per_image": 1234}}
+    for tap in summary["hardware"]["taps"]:
+        tap |= {"channels": 4, "pixels": 9, "in_bits": 7, "out_bits": 14, "fraction_bits": 8}
+    folder.mkdir()
+    (folder / "repeats.json").write_text(json.dumps(REPEATS))
+    write(folder, summary | {"revision": revision()}, curves)
+    return folder
+
+
+def test_a_page_is_written_anew_without_measuring(tmp_path: Path) -> None:
+    folder = finished(tmp_path / "walk")
+    names = {p.name for p in folder.iterdir()}
+    made = {"report.html", "curves.png", "curves.pdf", "curves.csv"}
+    assert names == made | {"summary.json", "curves.parquet", "repeats.json"}
+    page = (folder / "report.html").read_text()
+    for name in made:
+        (folder / name).unlink()
+    done = CliRunner().invoke(cli, ["report", str(folder)])
+    assert done.exit_code == 0, done.output
+    assert (folder / "report.html").read_text() == page and len(page) < 5e6
+    assert {p.name for p in folder.iterdir()} == names
+    pd.testing.assert_frame_equal(
+        pd.read_csv(folder / "curves.csv", keep_default_na=False),
+        pd.read_parquet(folder / "curves.parquet"), check_dtype=False,
+    )  # fmt: skip
+    assert revision() in page and "6,400" in page and "1,234 cycles an image" in page
+
+
+def test_a_walk_without_hardware_facts_has_a_page_without_them(tmp_path: Path) -> None:
+    summary, curves = results(1)
+    del summary["rtl"]["scope"]
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    curves.to_parquet(tmp_path / "curves.parquet")
+    assert CliRunner().invoke(cli, ["report", str(tmp_path)]).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert 'id="network"' not in page and 'id="hardware"' not in page
+
+
+def test_other_folders_are_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not the folder of a finished walk"):
+        Finished.read(tmp_path)
+    results(1)[1].to_parquet(tmp_path / "curves.parquet")
+    (tmp_path / "summary.json").write_text('{"kinds": {}}')
+    with pytest.raises(UserError, match="another command"):
+        Finished.read(tmp_path)
+
+
+def test_walks_side_by_side(tmp_path: Path) -> None:
+    folders = [finished(tmp_path / name, model=name) for name in ("first", "second")]
+    page = tmp_path / "comparison.html"
+    arguments = ["report", *map(str, folders), "--out", str(page)]
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    html = page.read_text()
+    for number, name in enumerate(("first", "second"), start=1):
+        assert html.count(f'<th scope="row">{number}: {name} on fashion-mnist') == 3 + 1
+    walks = [Finished.read(folder) for folder in folders]
+    walks[0].summary["margin"] = 0.2
+    with pytest.raises(UserError, match="different margins"):
+        comparison_page.write(page, walks)
+
+
+def test_the_revision_is_a_commit_or_a_version(tmp_path: Path) -> None:
+    assert revision(tmp_path) == "0.1.0"
+    (tmp_path / ".git").write_text("gitdir: nowhere\n")
+    assert revision(tmp_path) == "0.1.0"
