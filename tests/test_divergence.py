@@ -23,6 +23,7 @@ from flow.models.quant import input_identity
 from flow.noise import Noise, NoiseTap
 from flow.points import Place
 from flow.simulate import RtlPoint
+from flow.store import FULL
 from flow.tap_settings import TapSettings
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation
@@ -246,7 +247,12 @@ def test_a_threshold_bit_in_a_convolution(convolutional, tmp_path):
 
 def test_what_images_before_it_cause(convolutional, tmp_path):
     """A point of a walk whose image is right by itself is run behind the others."""
-    walk = SimpleNamespace(**vars(convolutional), kind="additive", settings=lambda place, first: {})
+    hardware = SimpleNamespace(**vars(convolutional), scope=FULL, feed=lambda images: images)
+    walk = SimpleNamespace(
+        stream=convolutional.stream,
+        hardware=lambda site: hardware,
+        settings=lambda place, first: {},
+    )
     located = localise_point(
         walk,
         Place("", 0.0),
