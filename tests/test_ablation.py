@@ -12,7 +12,7 @@ import torch
 from synthetic import walk
 from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
-from flow import ablation, data, sentences
+from flow import data, sentences
 from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.compile import Accelerator, compile_network
 from flow.float_tap import classify
@@ -210,7 +210,7 @@ def test_points_are_kept_and_taken_again(dense, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(ablation, "classify", never)
+    monkeypatch.setattr(sides, "classify", never)
     assert steps_at(dense, "fc2.acc", (6.0, 24.0)) == first
 
 
