@@ -12,7 +12,7 @@ import torch
 from synthetic import walk
 from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
-from flow import data, sentences
+from flow import data, sentences, sides
 from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.compile import Accelerator, compile_network
 from flow.float_tap import classify
