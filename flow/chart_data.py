@@ -51,6 +51,10 @@ def walk_charts(
                 found = _series(summary, curves, site, entry, side)
                 if found["points"]:
                     panel["series"].append({"run": number, "name": run} | found)
+    sites = [site for site, _ in panels]
+    for (site, unit), panel in panels.items():
+        if sites.count(site) > 1:
+            panel["title"] = f"{site}, σ {unit.replace(',', ' ').split()[0]}"
     return {
         "x": "σ",
         "runs": [run for run, _, _ in runs],

@@ -132,9 +132,9 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
         _panel(panel, summary, curves, sites[number])
         if number % columns == 0:
             panel.set_ylabel("accuracy (%)", fontsize=8)
-        if several and number + columns >= len(sites):  # nothing below it
-            unit = sigma_unit(summary, sites[number])
-            panel.set_xlabel(f"noise level σ ({unit})", fontsize=8, **_PLAIN)
+        if several or number + columns >= len(sites):  # nothing below it
+            label = f"noise level σ\n({sigma_unit(summary, sites[number])})"
+            panel.set_xlabel(label, fontsize=7, **_PLAIN)
     trained = " (noisy training)" if summary.get("training_noise") else ""
     counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
     figure.suptitle(
@@ -144,8 +144,6 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
     )  # fmt: skip
     figure.legend(
         handles=_legend(summary, curves), loc="outside lower center", ncols=2, fontsize=7.5,
-        # where layout leaves no room for a label of all x axes, the legend's title is one
-        title="" if several else f"noise level σ ({sigma_unit(summary)})", title_fontsize=8,
         frameon=False,
     )  # fmt: skip
     return figure

@@ -6,14 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from test_network_picture import summary as drawn
 from test_report import results
 
 from flow import comparison_page
+from flow.chart_data import walk_charts
 from flow.cli import cli
+from flow.curves import plot_curves
 from flow.errors import UserError
 from flow.provenance import revision
 from flow.results import Finished, write
+from flow.sentences import SIDES
 
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],
@@ -94,3 +99,23 @@ def test_the_revision_is_a_commit_or_a_version(tmp_path: Path) -> None:
     assert revision(tmp_path) == "0.1.0"
     (tmp_path / ".git").write_text("gitdir: nowhere\n")
     assert revision(tmp_path) == "0.1.0"
+
+
+def test_walks_of_other_units_have_charts_of_their_own() -> None:
+    summary, curves = results(1)
+    other = summary | {"unit": "none"}
+    panels = walk_charts([("a", summary, curves), ("b", other, curves)], SIDES)["panels"]
+    assert [panel["title"] for panel in panels] == ["conv0.acc, σ real", "conv0.acc, σ relative"]
+    assert [{one["name"] for one in panel["series"]} for panel in panels] == [{"a"}, {"b"}]
+    (panel,) = walk_charts([("a", summary, curves), ("b", summary, curves)], SIDES)["panels"]
+    assert panel["title"] == "conv0.acc" and {one["run"] for one in panel["series"]} == {0, 1}
+
+
+def test_letters_of_the_picture_are_fit_for_a_paper() -> None:
+    figure = plot_curves(*results(9))
+    FigureCanvasAgg(figure).draw()
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert figure.get_figwidth() <= 7.16 and min(text.get_fontsize() for text in texts) >= 7
+    legend = figure.legends[0].get_window_extent()
+    labels = [panel.xaxis.label.get_window_extent() for panel in figure.axes]
+    assert not any(label.overlaps(legend) for label in labels if label.height)

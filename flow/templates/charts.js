@@ -1,7 +1,7 @@
 // Draws what flow.chart_data says there is, and lets the reader point, zoom and choose.
 "use strict";
 
-const WIDTH = 380, TOP = 12, LEFT = 42, RIGHT = 372, BOTTOM = 232, LANE = 12;
+const WIDTH = 380, TOP = 12, LEFT = 42, RIGHT = 362, BOTTOM = 232, LANE = 12;
 const MARKS = {  // radius 4 around the origin
   software: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z", golden: "M-3 -3H3V3H-3z",
   rtl: "M0 -5L5 0L0 5L-5 0z", "software-hwdraws": "M0 -4L4 3H-4z", integer: "M0 4L4 -3H-4z",
