@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -208,17 +208,29 @@ def compile_network(
         raise unknown("matrix-vector unit", mvu, MVUS)
     key = _key(network, calibration, tapped, target, mvu)
     folder = root / f"{network.name}-{key}"
+    return built_once(
+        folder, lambda scratch: _compile(network, calibration, tapped, target, mvu, scratch)
+    )
+
+
+def built_once(folder: Path, build: Callable[[Path], None]) -> Accelerator:
+    """Open a folder of an accelerator, or have it built beside and renamed into place.
+
+    Args:
+        folder: where it is to lie, whichever process builds it first.
+        build: fills a folder with it; ``finn/`` in there is left out.
+    """
     if (folder / "manifest.json").exists():
         return Accelerator.open(folder)
-    root.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{network.name}-", dir=root)).resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)).resolve()
     try:
-        _compile(network, calibration, tapped, target, mvu, scratch)
+        build(scratch)
         shutil.rmtree(scratch / "finn")
         try:
             scratch.rename(folder)
         except OSError:
-            # another process compiled the same first
+            # another process built the same first
             if not (folder / "manifest.json").exists():
                 raise
     finally:

@@ -1,12 +1,10 @@
 """A part of an accelerator, from one of its streams on, as an accelerator of its own."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from flow.compile import Accelerator
+from flow.compile import Accelerator, built_once
 from flow.compile.finn_setup import initialise
 from flow.compile.folding_target import Target
 
@@ -28,22 +26,7 @@ def behind(accelerator: Accelerator, stream: str, weights: Collection[str]) -> A
         weights: those sites of weights that lie behind it.
     """
     folder = accelerator.folder / PARTS / stream
-    if (folder / "manifest.json").exists():
-        return Accelerator.open(folder)
-    folder.parent.mkdir(exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{stream}-", dir=folder.parent)).resolve()
-    try:
-        _build(accelerator, stream, weights, scratch)
-        shutil.rmtree(scratch / "finn")
-        try:
-            scratch.rename(folder)
-        except OSError:
-            # another process built the same first
-            if not (folder / "manifest.json").exists():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return Accelerator.open(folder)
+    return built_once(folder, lambda scratch: _build(accelerator, stream, weights, scratch))
 
 
 def _build(accelerator: Accelerator, stream: str, weights: Collection[str], folder: Path) -> None:
