@@ -440,6 +440,11 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--lr", default=None, type=float, help="Adam's step size at the start.")
 @click.option("--batch", default=None, type=int, help="Images a step.")
 @click.option("--clamp/--no-clamp", default=None, help="Hold weights in −1..1.")
+@click.option(
+    "--augment/--no-augment",
+    default=None,
+    help="Shift and mirror images; default: as the set says.",
+)
 @click.option("--start", default=None, type=_PATH, help="Checkpoint to begin with, to fine-tune.")
 @click.option("--precision", default="float32", show_default=True, help="Or bfloat16, if faster.")
 @click.option("--out", default=None, type=_PATH, help="Checkpoint file.")

@@ -58,6 +58,7 @@ def train(
     batch: int | None = None,
     lr: float | None = None,
     clamp: bool | None = None,
+    augment: bool | None = None,
     spread: float = 0.0,
     start: Path | None = None,
     precision: str = "float32",
@@ -76,6 +77,7 @@ def train(
         batch: images a step; as the network's recipe says by default, as the next two.
         lr: Adam's step size at the start.
         clamp: whether to hold weights in −1..1.
+        augment: whether to shift and mirror images at random; by default as the set says.
         spread: s, by which σ changes from step to step, as `flow.training_settings` says.
         start: a checkpoint to begin with, of this network or of one that differs in its bits
             alone; random weights by default.
@@ -100,6 +102,7 @@ def train(
         batch=batch,
         lr=lr,
         clamp=clamp,
+        augment=augment,
         spread=spread,
         start=None if start is None else checkpoint.digest_of(start),
         precision=precision,
@@ -158,7 +161,6 @@ class _Run:
             network = models.build(settings.model, known.image_shape, known.classes)
         # The layout in which torch's convolutions are fastest on a CPU
         self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
-        self.augment = known.augment
         noise = settings.noise
         if isinstance(noise, Noise):
             noise = dict.fromkeys(self.network.walk_sites, noise)
@@ -198,7 +200,7 @@ class _Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * step / total))
             images = inputs[chosen]
-            if self.augment:
+            if settings.augment:
                 images = augmented(images)
             images = images.contiguous(memory_format=torch.channels_last)
             wanted = labels[chosen]

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from flow import models
+from flow import data, models
 from flow.errors import UserError, unknown
 from flow.noise import Noise
 
@@ -46,6 +46,8 @@ class Settings:
     """Of matrix products in training; measuring is always in float32."""
     clamp: bool = True
     """Whether weights are held in −1..1."""
+    augment: bool = False
+    """Whether every image is shifted and mirrored at random, anew in each epoch."""
     spread: float = 0.0
     """s of the module docstring; 0 for the same σ in every step."""
 
@@ -73,8 +75,9 @@ class Settings:
         seed: int,
         **given: Any,
     ) -> "Settings":
-        """Fill in, for what is None, what the network's recipe says."""
+        """Fill in, for what is None, what the network's recipe and the images' set say."""
         recipe = models.recipe(model)
         usual = {"batch": recipe.batch, "lr": recipe.lr, "clamp": recipe.clamp}
+        usual["augment"] = data.dataset(dataset).augment
         chosen = {name: value for name, value in given.items() if value is not None}
         return cls(models.resolve(model), dataset, noise, epochs, seed, **(usual | chosen))

@@ -250,7 +250,8 @@ def test_slurm_jobs_are_workers(compiled, undisturbed, tmp_path, monkeypatch):
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "sbatch").write_text(
-        f"#!/bin/sh\ncp $1 {tmp_path}/job.sh\nsh $1 >{tmp_path}/job.log 2>&1 &\n"
+        # as Slurm does: the job is a copy, for the script is deleted once it is submitted
+        f"#!/bin/sh\ncp $1 {tmp_path}/job.sh\nsh {tmp_path}/job.sh >{tmp_path}/job.log 2>&1 &\n"
         "echo Submitted batch job 7\n"
     )
     (tools / "scancel").write_text("#!/bin/sh\n")

@@ -115,7 +115,12 @@ def test_a_killed_run_with_a_changing_level_at_some_sites_goes_on_to_the_same_bi
     out = tmp_path / "killed"
     with pytest.raises(Killed):
         train.train("float-mlp-bn", "digits", out=out, progress=killed_after(1), **settings)
-    for other in ({"spread": 0.4}, {"noise": noise | {"input": NOISE}}, {"clamp": True}):
+    for other in (
+        {"spread": 0.4},
+        {"noise": noise | {"input": NOISE}},
+        {"clamp": True},
+        {"augment": True},
+    ):
         with pytest.raises(UserError, match="other settings"):
             train.train("float-mlp-bn", "digits", out=out, **(settings | other))
     train.train("float-mlp-bn", "digits", out=out, **settings)
@@ -224,7 +229,7 @@ def test_augmented_images_are_shifted_mirrored_or_not() -> None:
     images = torch.randn(200, 3, 10, 12)
     torch.manual_seed(0)
     changed = augmented(images, margin=2)
-    padded = F.pad(images, (2, 2, 2, 2))
+    padded = F.pad(images, (2, 2, 2, 2), mode="replicate")
     mirrored = 0
     for image, wide in zip(changed, padded, strict=True):
         windows = [wide[:, y : y + 10, x : x + 12] for y in range(5) for x in range(5)]
@@ -233,6 +238,16 @@ def test_augmented_images_are_shifted_mirrored_or_not() -> None:
         assert plain != flipped
         mirrored += flipped
     assert 70 <= mirrored <= 130
+
+
+@pytest.mark.parametrize(("asked", "found"), [(None, False), (False, False), (True, True)])
+def test_images_are_augmented_where_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool | None, found: bool
+) -> None:
+    seen = []
+    monkeypatch.setattr(train, "augmented", lambda images: seen.append(images) or images)
+    train.train("tfc", "digits", epochs=1, augment=asked, out=tmp_path / "one.safetensors")
+    assert bool(seen) == found
 
 
 def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:

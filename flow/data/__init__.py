@@ -40,7 +40,7 @@ class Dataset:
     hub: HubSet | None
     classes: int = 10
     augment: bool = False
-    """Whether to train on random crops and mirror images: natural images."""
+    """Whether training takes random crops and mirror images by default: natural images."""
 
 
 @dataclass(frozen=True, eq=False)

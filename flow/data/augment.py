@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def augmented(images: Tensor, margin: int = 4) -> Tensor:
-    """Shift each image by up to ``margin`` pixels, grey coming in, and mirror every other one.
+    """Shift each image by up to ``margin`` pixels, its border coming in, and mirror every other one.
 
     Args:
         images: float32 [N, C, H, W] in -1..1.
@@ -16,7 +16,7 @@ def augmented(images: Tensor, margin: int = 4) -> Tensor:
         The same shape; drawn from torch's global generator.
     """
     count, channels, height, width = images.shape
-    padded = F.pad(images, (margin,) * 4)
+    padded = F.pad(images, (margin,) * 4, mode="replicate")
     top, left = torch.randint(2 * margin + 1, (2, count, 1))
     columns = left + torch.arange(width)
     mirrored = torch.rand(count) < 0.5
