@@ -443,7 +443,7 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 @click.option(
     "--augment/--no-augment",
     default=None,
-    help="Shift and mirror images; default: as the set says.",
+    help="Shift and mirror images; default: by set.",
 )
 @click.option("--start", default=None, type=_PATH, help="Checkpoint to begin with, to fine-tune.")
 @click.option("--precision", default="float32", show_default=True, help="Or bfloat16, if faster.")

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def augmented(images: Tensor, margin: int = 4) -> Tensor:
-    """Shift each image by up to ``margin`` pixels, its border coming in, and mirror every other one.
+    """Shift each image by up to ``margin`` pixels, borders repeated, and mirror every other.
 
     Args:
         images: float32 [N, C, H, W] in -1..1.
