@@ -1,6 +1,7 @@
 """What several tests need: trained networks on `digits`, compiled once a session."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from torch import Tensor
 from flow import checkpoint, data
 from flow.compile import Accelerator, compile_network
 from flow.models import Network
+
+COMPILED = ("accelerators", "sim")
+"""Folders of a job that hold what it compiled."""
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +27,26 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Path:
-    """Folder for what is compiled in this session."""
-    return tmp_path_factory.mktemp("built")
+    """Folder for what is compiled in this session, by all its processes: it is found by content."""
+    session = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent
+    for name in COMPILED:
+        (session / "built" / name).mkdir(parents=True, exist_ok=True)
+    return session / "built"
+
+
+@pytest.fixture(scope="session")
+def results_folder(built) -> Callable[[Path], Path]:
+    """Makes a new folder for the results of a job, in which nothing is compiled a second time."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        for name in COMPILED:
+            (folder / name).symlink_to(built / name)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -89,10 +89,11 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_part_is_measured_beside_the_whole(monkeypatch, tmp_path):
+def test_a_part_is_measured_beside_the_whole(monkeypatch, results_folder, tmp_path):
     monkeypatch.setattr(scope_bench, "LAYERS", 1)
     monkeypatch.setattr(scope_bench, "WHOLE_IMAGES", 4)
-    settings = Settings(model="tfc-w2a2", dataset="digits", cycles=256, build=tmp_path)
+    build = results_folder(tmp_path)
+    settings = Settings(model="tfc-w2a2", dataset="digits", cycles=256, build=build)
     figures = {figure.name: figure for figure in scope_bench.run(settings, 1)}
     part, whole = figures["RTL from fc3.acc on"], figures["RTL, whole network, noise at fc3.acc"]
     ratio = figures["whole network : from fc3.acc on"]

@@ -86,7 +86,8 @@ def test_the_pages_build(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs(tmp_path):
+def test_the_tutorial_runs(tmp_path, results_folder):
+    results_folder(tmp_path / "build")
     page = REPOSITORY / "docs" / "index.md"
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     ran = 0
@@ -106,7 +107,8 @@ def test_the_tutorial_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path, monkeypatch):
+def test_the_notebook_runs(tmp_path, results_folder, monkeypatch):
+    results_folder(tmp_path / "build")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     notebook = nbformat.read(REPOSITORY / "docs" / "digits.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,21 +33,12 @@ def silent(stage: str, done: int, total: int, images: int = 0) -> None:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory) -> Path:
-    """A folder in which the network and its simulator are compiled."""
-    build = tmp_path_factory.mktemp("compiled") / "build"
+def fresh(tmp_path_factory, results_folder) -> Callable[[Path], Path]:
+    """Makes a folder for results; the network and its simulator are compiled."""
+    build = results_folder(tmp_path_factory.mktemp("compiled") / "build")
     walk = job.open_walk(Settings(**OPTIONS, draws=2, build=build), job.Clock(), silent).walk
     _ = walk.hardware("").simulation
-    return build
-
-
-def fresh(compiled: Path, folder: Path) -> Path:
-    """Make a folder for results beside what is compiled."""
-    build = folder / "build"
-    build.mkdir()
-    for name in ("accelerators", "sim"):
-        (build / name).symlink_to(compiled / name)
-    return build
+    return lambda folder: results_folder(folder / "build")
 
 
 def settings(build: Path) -> Settings:
@@ -71,9 +63,9 @@ def same(one: dict, other: dict) -> bool:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(compiled, tmp_path_factory) -> tuple[dict, dict[str, bytes]]:
+def undisturbed(fresh, tmp_path_factory) -> tuple[dict, dict[str, bytes]]:
     """What one process finds that nothing disturbs."""
-    build = fresh(compiled, tmp_path_factory.mktemp("undisturbed"))
+    build = fresh(tmp_path_factory.mktemp("undisturbed"))
     summary = job.walk_hw(settings(build), silent)
     points = points_of(build)
     assert len(points) == POINTS and summary["rtl"]["bit_mismatches"] == 0
@@ -89,11 +81,11 @@ def until(condition, seconds: float = 120.0) -> None:
 
 
 @pytest.mark.slow
-def test_workers_find_what_one_process_finds(compiled, undisturbed, tmp_path):
+def test_workers_find_what_one_process_finds(fresh, undisturbed, tmp_path):
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
-        build = fresh(compiled, folder)
+        build = fresh(folder)
         with Cluster(workers, folder=build) as engine:
             summary = job.walk_hw(settings(build), silent, engine=engine)
         assert points_of(build) == undisturbed[1]
@@ -108,15 +100,15 @@ class Backwards(Here):
         return super().run(walk, calls[::-1])
 
 
-def test_order_does_not_matter(compiled, undisturbed, tmp_path):
-    build = fresh(compiled, tmp_path)
+def test_order_does_not_matter(fresh, undisturbed, tmp_path):
+    build = fresh(tmp_path)
     assert same(job.walk_hw(settings(build), silent, engine=Backwards()), undisturbed[0])
     assert points_of(build) == undisturbed[1]
 
 
 @pytest.mark.slow
-def test_a_killed_workers_work_goes_to_another(compiled, undisturbed, tmp_path):
-    build = fresh(compiled, tmp_path)
+def test_a_killed_workers_work_goes_to_another(fresh, undisturbed, tmp_path):
+    build = fresh(tmp_path)
     killed: list[int] = []
 
     def kill_one(engine: Cluster) -> None:
@@ -156,8 +148,8 @@ def processes_below(pid: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_client_loses_no_point_and_repeats_none(compiled, undisturbed, tmp_path):
-    build = fresh(compiled, tmp_path)
+def test_a_killed_client_loses_no_point_and_repeats_none(fresh, undisturbed, tmp_path):
+    build = fresh(tmp_path)
     client = start(build, "--jobs=2")
     until(lambda: len(points_of(build)) >= 10)
     workers = processes_below(client.pid)
@@ -172,9 +164,9 @@ def test_a_killed_client_loses_no_point_and_repeats_none(compiled, undisturbed, 
 
 
 @pytest.mark.slow
-def test_an_interrupted_client_says_how_to_go_on(compiled, undisturbed, tmp_path):
+def test_an_interrupted_client_says_how_to_go_on(fresh, undisturbed, tmp_path):
     """Ctrl-C, which a terminal sends to the workers as well."""
-    build = fresh(compiled, tmp_path)
+    build = fresh(tmp_path)
     client = start(build, "--jobs=2")
     until(lambda: len(points_of(build)) >= 10)
     os.killpg(client.pid, signal.SIGINT)
@@ -186,8 +178,8 @@ def test_an_interrupted_client_says_how_to_go_on(compiled, undisturbed, tmp_path
 
 
 @pytest.mark.slow
-def test_two_clients_on_one_folder_do_no_harm(compiled, undisturbed, tmp_path):
-    build = fresh(compiled, tmp_path)
+def test_two_clients_on_one_folder_do_no_harm(fresh, undisturbed, tmp_path):
+    build = fresh(tmp_path)
     both = [start(build, "--jobs=1") for _ in range(2)]
     assert [client.wait() for client in both] == [0, 0], (tmp_path / "client.log").read_text()
     assert points_of(build) == undisturbed[1]
@@ -221,9 +213,9 @@ def running(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_scheduler_loses_no_point(compiled, undisturbed, tmp_path, running):
+def test_a_killed_scheduler_loses_no_point(fresh, undisturbed, tmp_path, running):
     address, scheduler, _ = running
-    build = fresh(compiled, tmp_path)
+    build = fresh(tmp_path)
 
     def kill() -> None:
         until(lambda: len(points_of(build)) >= 10)
@@ -244,9 +236,9 @@ def test_a_killed_scheduler_loses_no_point(compiled, undisturbed, tmp_path, runn
 
 
 @pytest.mark.slow
-def test_slurm_jobs_are_workers(compiled, undisturbed, tmp_path, monkeypatch):
+def test_slurm_jobs_are_workers(fresh, undisturbed, tmp_path, monkeypatch):
     """With a stand-in for sbatch that runs the job's script at once."""
-    build = fresh(compiled, tmp_path)
+    build = fresh(tmp_path)
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "sbatch").write_text(
@@ -288,12 +280,12 @@ def stub(compiled_simulation, path: Path, what: str, when: str):
     ids=["crash", "hang", "silence"],
 )
 def test_a_simulator_that_fails_is_tried_once_more_and_reported(
-    compiled, tmp_path, monkeypatch, what, said
+    fresh, tmp_path, monkeypatch, what, said
 ):
     """One point of four fails, and its neighbours in the same process get through."""
     monkeypatch.setattr(simulate, "START_SECONDS", 6.0)
     monkeypatch.setattr(simulate, "CYCLE_SECONDS", 0.0)
-    walk = job.open_walk(settings(fresh(compiled, tmp_path)), job.Clock(), silent).walk
+    walk = job.open_walk(settings(fresh(tmp_path)), job.Clock(), silent).walk
     hardware = walk.hardware("fc1.acc")
     sound = hardware.simulation
     places = [Place("", 0.0), *(Place("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]
@@ -312,10 +304,8 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     assert again.speed.images == 4 and len(again.points) == 4 and not again.failures
 
 
-def test_a_walk_with_a_failed_point_does_not_agree_there(
-    compiled, undisturbed, tmp_path, monkeypatch
-):
-    build = fresh(compiled, tmp_path)
+def test_a_walk_with_a_failed_point_does_not_agree_there(fresh, undisturbed, tmp_path, monkeypatch):
+    build = fresh(tmp_path)
     monkeypatch.setattr("flow.sides.simulate.simulate", failing_at(simulate.simulate, "fc1.acc"))
     found = job.walk_hw(settings(build), silent)
     assert {failure["site"] for failure in found["failures"]} == {"fc1.acc"}
@@ -335,16 +325,16 @@ def failing_at(real, site: str):
     return fail
 
 
-def test_nothing_to_simulate_without_noise_is_an_error(compiled, tmp_path, monkeypatch):
+def test_nothing_to_simulate_without_noise_is_an_error(fresh, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise SimulationError("it fell over", "sh again.sh")
 
     monkeypatch.setattr("flow.sides.simulate.simulate", fail)
     with pytest.raises(SimulationError, match=r"fell over\nagain: sh again\.sh"):
-        job.walk_hw(settings(fresh(compiled, tmp_path)), silent)
+        job.walk_hw(settings(fresh(tmp_path)), silent)
 
 
-def test_a_full_disk_stops_cleanly(compiled, tmp_path):
+def test_a_full_disk_stops_cleanly(fresh, tmp_path):
     """A file system of a megabyte or two, on which the compiled network lies elsewhere."""
     small = tmp_path / "small"
     small.mkdir()
@@ -354,7 +344,7 @@ def test_a_full_disk_stops_cleanly(compiled, tmp_path):
     if mounted.returncode:
         pytest.skip("only root may mount a small file system")
     try:
-        build = fresh(compiled, small)
+        build = fresh(small)
         with pytest.raises(Fatal, match="what was finished"):
             job.walk_hw(settings(build), silent)
         assert not [path for path in build.rglob("*.tmp")]
@@ -362,7 +352,7 @@ def test_a_full_disk_stops_cleanly(compiled, tmp_path):
         assert 0 < len(kept) < POINTS
         roomy = tmp_path / "roomy"
         roomy.mkdir()
-        again = fresh(compiled, roomy)
+        again = fresh(roomy)
         shutil.copytree(build / "points", again / "points")
         job.walk_hw(settings(again), silent)
         assert kept.items() <= points_of(again).items()

@@ -34,8 +34,8 @@ def silent(stage: str, done: int, total: int, images: int = 0) -> None:
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    return tmp_path_factory.mktemp("build")
+def build(tmp_path_factory, results_folder):
+    return results_folder(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_summary_has_what_the_design_lists(summary, folder):
 
 def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, folder, tmp_path):
     """The scope ``site``: the same labels, told apart in every file; no full point is taken."""
-    shutil.copytree(build, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(build, tmp_path, dirs_exist_ok=True, symlinks=True)
     found = job.walk_hw(Settings(**SETTINGS, build=tmp_path, scope="site"), silent)
     own = tmp_path / "walk-hw" / folder.name
     text = (own / "report.html").read_text()
@@ -129,10 +129,9 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     }
 
 
-def test_a_run_that_was_stopped_goes_on(build, summary, monkeypatch, tmp_path):
+def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     """Whatever the point at which it stops, what was finished is not computed again."""
-    shutil.copytree(build / "accelerators", tmp_path / "accelerators")
-    shutil.copytree(build / "sim", tmp_path / "sim")
+    results_folder(tmp_path)
     settings = Settings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
     real, calls = simulate.simulate, []
 
@@ -204,14 +203,13 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.15, "disagree"), (1.0, "agree")])
 def test_a_planted_bias_of_the_hardwares_sigma_is_found(
-    build, summary, monkeypatch, tmp_path, factor, verdict
+    results_folder, monkeypatch, tmp_path, factor, verdict
 ):
     """15 % more noise in the golden model and in the RTL than in software, and none.
 
     Both hardware sides have it, so L1 holds, and only the comparison of curves can tell.
     """
-    for name in ("accelerators", "sim"):
-        (tmp_path / name).symlink_to(build / name)  # its own points: the keys know of no bias
+    results_folder(tmp_path)  # its own points: the keys know of no bias
     real = Walk.settings
 
     def biased(self, place, first_image=0):

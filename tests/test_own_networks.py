@@ -128,10 +128,10 @@ def test_noise_of_one_lsb_is_the_scale_of_each_channel_in_real_units(own):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("own", ["per_channel"], indirect=True)
-def test_the_job_gets_to_a_report_that_tells_the_unit(own, tmp_path):
+def test_the_job_gets_to_a_report_that_tells_the_unit(own, results_folder, tmp_path):
     settings = Settings(
         model=str(own.file), dataset="digits", images=200, draws=1, hw_images=8, cycles=512,
-        budget=0, build=tmp_path, sites="conv0.acc,fc0.acc",
+        budget=0, build=results_folder(tmp_path), sites="conv0.acc,fc0.acc",
     )  # fmt: skip
     summary = job.walk_hw(settings, lambda *_: None)
     assert summary["model"] == "per_channel"

@@ -38,7 +38,8 @@ def test_windows_of_a_convolution_are_made_again():
     assert executed_nodes(nodes, "t") == ["t", "m", "g"]
 
 
-def test_repeats_bring_accuracy_back_and_cost_cycles(tmp_path, monkeypatch):
+def test_repeats_bring_accuracy_back_and_cost_cycles(results_folder, tmp_path, monkeypatch):
+    results_folder(tmp_path / "build")
     monkeypatch.chdir(tmp_path)
     walk = Settings(model="tfc-w2a2", dataset="digits", cycles=256, sites="fc0.acc",
                         images=400, hw_images=16)  # fmt: skip

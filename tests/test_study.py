@@ -113,9 +113,10 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[study.Study, Path]:
+def finished(tmp_path_factory, results_folder) -> tuple[study.Study, Path]:
     """The small study, done, but for a run that cannot be."""
     folder = tmp_path_factory.mktemp("study")
+    results_folder(folder / "build")
     text = SMALL + "  - walk-hw: {model: lenet5-w2a2, dataset: fashion-mnist}\n"
     found = study.read(written(folder, text), folder / "build")
     told: list[str] = []
@@ -218,14 +219,11 @@ def test_status_of_many_points_takes_no_time(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on(finished, tmp_path):
+def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
     """Killed in the middle: what is there then is not measured again; the results are the same."""
-    found, folder = finished
-    build = tmp_path / "build"
-    build.mkdir()
-    for name in ("accelerators", "sim"):
-        (build / name).symlink_to(folder / "build" / name)
-    file = written(tmp_path, SMALL)
+    found, _ = finished
+    build = results_folder(tmp_path / "build")
+    file = written(tmp_path, SMALL.replace("[0, 1]", "[1]"))
     entry = "from flow.cli import main; main()"
     command = [sys.executable, "-c", entry, "study", "run", str(file), "--jobs=2"]
     options = {
@@ -245,10 +243,12 @@ def test_a_killed_study_goes_on(finished, tmp_path):
     left = {path: path.stat().st_mtime_ns for path in (build / "points").rglob("*.npz")}
     states = study_status.status(study.read(file, build).index, build / "studies" / "small",
                                  build / "points")  # fmt: skip
-    assert [state.ended for state in states] == ["done", "begun", "waiting", "waiting"]
+    assert [state.ended for state in states] == ["done", "begun"]
     out, _ = subprocess.Popen(command, **options).communicate()
-    assert "4 of 4" in (build / "studies" / "small" / "report.html").read_text(), out
+    assert "2 of 2" in (build / "studies" / "small" / "report.html").read_text(), out
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
     again = study_report.table(study.read(file, build))
     before = study_report.table(found)
-    pd.testing.assert_frame_equal(again, before)
+    before = before[before["seed"] == 1].reset_index(drop=True)
+    # a run is named by what tells it from the others
+    pd.testing.assert_frame_equal(again.drop(columns="run"), before.drop(columns="run"))
