@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flow.compile import Accelerator
 from flow.golden import GoldenModel, Record
+from flow.golden_layers import LabelSelect
 from flow.simulate import RtlPoint
 from flow.tap_settings import TapSettings
 
@@ -80,7 +81,9 @@ def against_brevitas(
     """
     record = Record([golden.scores])
     labels = golden.run(stream, record=record).numpy()
-    scores = record.streams[golden.scores]
+    select = golden.layers[-1]
+    assert isinstance(select, LabelSelect)
+    scores = select.compared(record.streams[golden.scores])
     differing = []
     for image in np.flatnonzero(labels != brevitas):
         row = scores[image]
@@ -90,7 +93,7 @@ def against_brevitas(
                 "image": int(image),
                 "golden": int(labels[image]),
                 "brevitas": int(brevitas[image]),
-                "margin": margin / 2 ** golden.taps[list(golden.taps)[-1]].format.frac,
+                "margin": margin / 2 ** (select.shift + list(golden.taps.values())[-1].format.frac),
             }
         )
     return LabelCheck(len(stream), differing)

@@ -234,11 +234,19 @@ class Thresholds(Layer):
 
 @dataclass(frozen=True)
 class LabelSelect(Layer):
-    """The index of the largest value, the lowest among equals."""
+    """The index of the largest of value · 2^shift + offset, the lowest among equals."""
+
+    shift: int = 0
+    offsets: Tensor | None = None
+    """int64 [C]; 0 if None."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return labels, int64 [N, 1], of values [N, C]."""
-        return v.argmax(1, keepdim=True)
+        return self.compared(v).argmax(1, keepdim=True)
+
+    def compared(self, v: Tensor) -> Tensor:
+        """Return the numbers that are compared, [N, C], of values [N, C]."""
+        return v if self.offsets is None else (v.long() << self.shift) + self.offsets
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
             bias, scale = -1, 2
         return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
     if kind == "LabelSelect":
-        return LabelSelect(*place)
+        shift, offsets = operator.comparison()
+        return LabelSelect(*place, shift, torch.tensor(offsets) if offsets else None)
     if kind == "NoiseTap":
         channels = operator.get_nodeattr("NumChannels")
         return Tap(

@@ -2,7 +2,11 @@
 
 import brevitas.nn as qnn
 import torch
-from brevitas.quant import SignedBinaryActPerTensorConst, SignedBinaryWeightPerTensorConst
+from brevitas.quant import (
+    Int32Bias,
+    SignedBinaryActPerTensorConst,
+    SignedBinaryWeightPerTensorConst,
+)
 from torch import Tensor, nn
 
 from flow import data
@@ -96,7 +100,7 @@ def one_bit() -> nn.Module:
 
 
 def wide() -> nn.Module:
-    """Eight bits everywhere, dense, on flat images."""
+    """Eight bits everywhere, dense, with biases, on flat images."""
     torch.manual_seed(1)
     return trained(
         nn.Sequential(
@@ -104,7 +108,19 @@ def wide() -> nn.Module:
             qnn.QuantIdentity(bit_width=8),
             qnn.QuantLinear(64, 12, bias=True, weight_bit_width=8),
             qnn.QuantReLU(bit_width=8),
-            qnn.QuantLinear(12, CLASSES, bias=False, weight_bit_width=8),
+            qnn.QuantLinear(12, CLASSES, bias=True, weight_bit_width=8),
+        )
+    )
+
+
+def whole_bias() -> nn.Module:
+    """A bias of whole LSB at the end, on bits."""
+    torch.manual_seed(1)
+    return trained(
+        nn.Sequential(
+            nn.Flatten(),
+            qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+            qnn.QuantLinear(64, CLASSES, bias=True, weight_bit_width=3, bias_quant=Int32Bias),
         )
     )
 
@@ -132,7 +148,7 @@ def sigmoid() -> nn.Module:
 
 
 def unfit() -> nn.Module:
-    """All known, but not for hardware: a mean of windows, and a bias at the end."""
+    """All known, but not for hardware: a mean of windows, and a gain of each class at the end."""
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8),
         qnn.QuantConv2d(1, 4, 3, padding=1, bias=False, weight_bit_width=4),
@@ -140,6 +156,7 @@ def unfit() -> nn.Module:
         nn.AvgPool2d(2),
         nn.Flatten(),
         qnn.QuantLinear(64, CLASSES, bias=True, weight_bit_width=4),
+        nn.BatchNorm1d(CLASSES),
     )
 
 

@@ -29,6 +29,7 @@ SITES = {
     ],
     "one_bit": ["input", "conv0.acc", "conv0.act", "fc0.acc"],
     "wide": ["input", "fc0.acc", "fc0.act", "fc1.acc"],
+    "whole_bias": ["input", "fc0.acc"],
 }
 SHAPE = (8, 8, 1)
 

@@ -12,7 +12,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
     InferDuplicateStreamsLayer,
 )
 from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
-from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
@@ -22,7 +21,6 @@ from finn.transformation.fpgadataflow.minimize_accumulator_width import Minimize
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
-from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
 from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.general.multithreshold import multithreshold
@@ -47,6 +45,7 @@ from flow.compile.passes import (
     ChannelsLast,
     GlobalPoolToPool,
     InferAddStreams,
+    InferLabelSelect,
     MeanToGlobalPool,
     RejectPaddedBits,
     ScaleBipolarOutside,
@@ -133,7 +132,6 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         LowerConvsToMatMul(),
         ChannelsLast(),
         Streamline(),
-        AbsorbScalarMulAddIntoTopK(),
         BipolarWeightsToInt2(),
     ):
         model = model.transform(step)
@@ -145,7 +143,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         # in front of the matrix-vector units, which else take the thresholds in
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
-        InferLabelSelectLayer(),
+        InferLabelSelect(),
         InferPool(),
         GlobalPoolToPool(),
         RejectPaddedBits(),

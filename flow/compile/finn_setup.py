@@ -23,6 +23,7 @@ def initialise(build_dir: Path) -> None:
         AddStreams,
         AddStreams_rtl,
         DuplicateStreams_rtl,
+        LabelSelect,
         LabelSelect_rtl,
         Pool_rtl,
         StreamingFIFO_rtl,
@@ -30,7 +31,7 @@ def initialise(build_dir: Path) -> None:
     from flow.compile.tap_operator import NoiseTap, NoiseTap_rtl
     from flow.compile.thresholding import Thresholding_rtl
 
-    for operator in (NoiseTap, AddStreams):
+    for operator in (NoiseTap, AddStreams, LabelSelect):
         hardware_layers.custom_op[operator.__name__] = operator
     for operator in (
         AddStreams_rtl,

@@ -2,8 +2,8 @@
 
 The hardware computes with whole numbers. So every convolution, dense layer, pooling and addition
 must read quantised values, and what a layer gives must go through a quantiser before anything but
-scaling, shifting and batch norm happens to it; the last layer's accumulators are compared as they
-are, and the largest is the label.
+scaling, shifting and batch norm happens to it; the last layer's accumulators are compared, each
+with its class's bias, and the largest is the label.
 """
 
 from collections.abc import Iterator
@@ -147,8 +147,8 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
         )
     if step in chain_before(graph, graph.exit) and not weights.per_tensor:
         yield (
-            "is the last layer, and its weights have a scale for each class, but accumulators are "
-            "compared as they are",
+            "is the last layer, and its weights have a scale for each class, but the hardware "
+            "compares accumulators of one scale",
             "quantise its weights per tensor",
         )
 
@@ -172,7 +172,7 @@ def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem
 
 def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     """Look at a scaling, shift or batch norm."""
-    module, gain = step.module, _gain(step.module)
+    gain = _gain(step.module)
     if bool((gain == 0).any()):
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
     chain = chain_before(graph, step.inputs[0])
@@ -185,12 +185,11 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
         )
     if step not in chain_before(graph, graph.exit):
         return
-    shifts = not isinstance(module, Elementwise) or _constant(module).numel() > 1
-    if shifts or bool((gain < 0).any()):
-        what = "adds a bias" if step.is_bias else "gives each class a gain or bias of its own"
+    if gain.numel() > 1 or bool((gain < 0).any()):
         yield (
-            f"{what} behind the last layer, but accumulators are compared as they are",
-            "build the last layer with bias=False, and put nothing behind it",
+            "gives each class a gain of its own behind the last layer, but the hardware compares "
+            "accumulators with an offset",
+            "put nothing behind the last layer but a bias",
         )
 
 

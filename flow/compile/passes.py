@@ -6,6 +6,7 @@ import numpy as np
 from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
     InferElementwiseBinaryOperation,
 )
+from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
 from finn.transformation.streamline.absorb import (
     AbsorbConsecutiveTransposes,
     AbsorbTransposeIntoMultiThreshold,
@@ -231,6 +232,34 @@ class RejectPaddedBits(Transformation):
                     f"node {node.name} pads a stream of −1 and 1 with 0: quantise it in 2 bits or "
                     "more, or do without padding"
                 )
+        return model, False
+
+
+class InferLabelSelect(Transformation):
+    """Turn top-1 into label select, with what each class adds to its value in front of it.
+
+    A positive scale that all classes share changes no label, so it goes.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply to the whole graph at once."""
+        (top,) = model.get_nodes_by_op_type("TopK")
+        # the scores are gain · value + offset, with the value that has been reached
+        gain, offset = 1.0, np.zeros(1)
+        while (node := model.find_producer(top.input[0])) is not None:
+            constant = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
+            if node.op_type == "Add" and constant is not None:
+                offset = offset + gain * constant.astype(np.float64).ravel()
+            elif node.op_type == "Mul" and np.size(constant) == 1 and constant.item() > 0:
+                gain *= float(constant.item())
+            else:
+                break
+            top.input[0] = node.input[0]
+            model.graph.node.remove(node)
+        model = model.transform(InferDataTypes()).transform(InferLabelSelectLayer())
+        if offset.size > 1:
+            (select,) = model.get_nodes_by_op_type("LabelSelect")
+            getCustomOp(select).set_nodeattr("Offsets", (offset / gain).tolist())
         return model, False
 
 

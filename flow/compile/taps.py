@@ -28,7 +28,8 @@ class InsertNoiseTaps(Transformation):
     """Put a tap on the edge of each given site, and widen the thresholds behind it.
 
     A threshold t behind an ``.acc`` tap becomes ceil(t · 2^F): the unrounded t, so that a value
-    with F fractional bits compares as in real arithmetic.
+    with F fractional bits compares as in real arithmetic. So does label select, whose offsets
+    become 2^F times as large.
 
     Args:
         edges: the graph's tensor at every site of the network, in the order of the data; the place
@@ -83,6 +84,9 @@ class InsertNoiseTaps(Transformation):
             width = min(_width_for_thresholds(thresholds), WIDEST_BEFORE_THRESHOLDS)
         else:
             fraction, width = FRACTION_BITS, WIDTH_AT_END
+            select = getCustomOp(consumer)
+            if offsets := select.get_nodeattr("Offsets"):
+                select.set_nodeattr("Offsets", [offset * 2**fraction for offset in offsets])
         bounds = (-(1 << width - 1), (1 << width - 1) - 1)
         self._insert(model, edge, site, bounds, outputDataType=f"INT{width}", FracBits=fraction)
 

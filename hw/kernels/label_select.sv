@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Indices of the K largest of LABELS values, the largest first; among equals the lowest index.
+// Compared are value * 2^SHIFT + the index's offset, which is OFFSETS[index * OFFSET_WIDTH +:
+// OFFSET_WIDTH] in two's complement.
 //
 // Takes LABELS / PE beats of PE values, value l of beat b having index b * PE + l, and gives K
 // beats of one index each. Input runs at a beat a clock, except that an image's last beat waits
@@ -16,6 +18,9 @@ module label_select #(
     int unsigned IN_WIDTH = 16,
     bit IN_SIGNED = 1'b1,
     int unsigned OUT_WIDTH = 8,
+    int unsigned SHIFT = 0,
+    int unsigned OFFSET_WIDTH = 1,
+    bit [LABELS * OFFSET_WIDTH - 1:0] OFFSETS = '0,
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (OUT_WIDTH + 7) / 8 * 8
 ) (
@@ -30,8 +35,9 @@ module label_select #(
 );
   localparam int unsigned Beats = LABELS / PE;
 
-  // one more bit than the input, so that signed and unsigned values compare alike
-  typedef logic signed [IN_WIDTH:0] value_t;
+  // one more bit than the input, so that signed and unsigned values compare alike, and one for sums
+  localparam int unsigned Scaled = IN_WIDTH + 1 + SHIFT;
+  typedef logic signed [(Scaled > OFFSET_WIDTH ? Scaled : OFFSET_WIDTH):0] value_t;
 
   logic [31:0] beat_q, left_q;
   value_t best_q[K];
@@ -66,6 +72,7 @@ module label_select #(
           raw = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
           value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
           label = beat_q * PE + 32'(l);
+          value = (value <<< SHIFT) + value_t'($signed(OFFSETS[label*OFFSET_WIDTH+:OFFSET_WIDTH]));
           // insert behind all that are as large; places that are not filled yet count as smaller
           for (int k = K - 1; k >= 0; k--) begin
             if (32'(k) >= label || value > best[k]) begin
