@@ -248,10 +248,13 @@ class InferLabelSelect(Transformation):
         gain, offset = 1.0, np.zeros(1)
         while (node := model.find_producer(top.input[0])) is not None:
             constant = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
-            if node.op_type == "Add" and constant is not None:
-                offset = offset + gain * constant.astype(np.float64).ravel()
-            elif node.op_type == "Mul" and np.size(constant) == 1 and constant.item() > 0:
-                gain *= float(constant.item())
+            if constant is None or node.op_type not in ("Add", "Mul"):
+                break
+            values = constant.astype(np.float64).ravel()
+            if node.op_type == "Add":
+                offset = offset + gain * values
+            elif values.size == 1 and values[0] > 0:
+                gain *= values[0]
             else:
                 break
             top.input[0] = node.input[0]
