@@ -1,0 +1,122 @@
+"""Commands of studies, and of the reports of finished walks."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from flow.commands.common import (
+    BUILD,
+    PATH,
+    console,
+    engine_options,
+    json_option,
+    say,
+    show,
+)
+from flow.errors import UserError
+from flow.progress import Bars
+
+if TYPE_CHECKING:
+    from flow.engine import Engine
+    from flow.study_status import Status
+
+
+@click.group("study")
+def study() -> None:
+    """Many jobs, named in one YAML file: do them, see how they stand, put them together."""
+
+
+_STUDY = click.argument("file", type=PATH)
+
+
+@study.command("run")
+@_STUDY
+@engine_options
+def study_run(engine: "Engine", file: Path) -> None:
+    """Do the runs of a study that are not done; one that was stopped goes on where it was.
+
+    Example: noisewalk study run studies/digits.yaml
+    """
+    from flow import study as studies
+    from flow import study_report, tables
+
+    found = studies.read(file, BUILD)
+    with Bars(console) as tell:
+        failed = studies.run_study(found, tell, engine, lambda run: say(tables.line_of_run(run)))
+    say(f"report: {study_report.write(found, BUILD / 'points')}")
+    if failed:
+        sys.exit(1)
+
+
+@study.command("status")
+@_STUDY
+@json_option
+def study_status_(file: Path) -> None:
+    """Tell how each run of a study stands, in a second or two, while it runs or after.
+
+    Example: noisewalk study status studies/digits.yaml
+    """
+    from flow import study_status
+
+    folder = BUILD / "studies" / file.stem
+    runs = study_status.index_of(file, folder)
+    if runs is None:
+        # new or changed: this needs to know what every command takes
+        from flow import study as studies
+
+        runs = studies.read(file, BUILD).index
+    states = study_status.status(runs, folder, BUILD / "points")
+    show([asdict(state) for state in states], lambda *_: _print_status(states))
+
+
+def _print_status(states: "Sequence[Status]") -> None:
+    table = Table("run", "state", "points stored / planned")
+    for state in states:
+        counts = (f"{side} {n} / {total}" for side, (n, total) in state.points.items())
+        table.add_row(state.name, state.ended, ", ".join(counts) or "–")
+    console.print(table)
+    for state in states:
+        if state.message:
+            say(f"{state.name}: {state.message}")
+    say(f"{sum(state.ended == 'done' for state in states)} of {len(states)} runs done")
+
+
+@study.command("report")
+@_STUDY
+def study_report_(file: Path) -> None:
+    """Put the finished runs of a study into one table, one picture and one page.
+
+    Example: noisewalk study report studies/digits.yaml
+    """
+    from flow import study as studies
+    from flow import study_report
+
+    say(f"report: {study_report.write(studies.read(file, BUILD), BUILD / 'points')}")
+
+
+@click.command("report")
+@click.argument("folders", nargs=-1, required=True, type=PATH)
+@click.option("--out", default=None, type=PATH, help="The page that compares several walks.")
+def report(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Write the report of a finished walk anew, or one page that compares several.
+
+    Nothing is measured. Of one folder, report.html and the pictures in it are written.
+
+    Example: noisewalk report build/walk-hw/tfc-w2a2-fashion-mnist
+    """
+    from flow import comparison_page, results
+
+    walks = [results.Finished.read(folder) for folder in folders]
+    if len(walks) == 1:
+        if out is not None:
+            raise UserError("--out is for the page of several walks: give more folders")
+        say(f"report: {results.write_report(walks[0])}")
+        return
+    page = out or BUILD / "comparison.html"
+    comparison_page.write(page, walks)
+    say(f"report: {page}")
