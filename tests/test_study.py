@@ -117,7 +117,7 @@ def finished(tmp_path_factory, results_folder) -> tuple[study.Study, Path]:
     """The small study, done, but for a run that cannot be."""
     folder = tmp_path_factory.mktemp("study")
     results_folder(folder / "build")
-    text = SMALL + "  - walk-hw: {model: lenet5-w2a2, dataset: fashion-mnist}\n"
+    text = SMALL + "  - walk-hw: {model: lenet5-w2a2, dataset: mnist}\n"
     found = study.read(written(folder, text), folder / "build")
     told: list[str] = []
     failed = study.run_study(found, silent, Here(), lambda run: told.append(run.name))
