@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from flow import job, repeat_plots, store
+from flow import job, repeat_plots, results, store
 from flow.engine import Engine
 from flow.errors import UserError
 from flow.levels import parse_levels
@@ -73,7 +73,7 @@ def run(
         engine: does the work; this process if not given.
 
     Returns:
-        what ``repeats.json`` holds.
+        what ``repeats.json`` holds; a page of a walk that is in the folder is written anew.
 
     Raises:
         UserError: as for `flow.job.walk_hw`.
@@ -125,6 +125,9 @@ def run(
     store.write_curves(folder / "repeats.parquet", table)
     store.write_summary(folder / "repeats.json", result)
     repeat_plots.write(folder / "repeats.png", result, table)
+    if (folder / "summary.json").exists():
+        # a walk's page shows them
+        results.write_report(results.Finished.read(folder))
     return result
 
 

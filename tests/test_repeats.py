@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from test_results import finished
 
 from flow import repeats
 from flow.errors import UserError
@@ -39,7 +40,10 @@ def test_windows_of_a_convolution_are_made_again():
 
 
 def test_repeats_bring_accuracy_back_and_cost_cycles(results_folder, tmp_path, monkeypatch):
-    results_folder(tmp_path / "build")
+    folder = results_folder(tmp_path / "build") / "walk-hw" / "tfc-w2a2-digits"
+    folder.parent.mkdir()
+    page = finished(folder) / "report.html"
+    before = page.read_text()
     monkeypatch.chdir(tmp_path)
     walk = Settings(model="tfc-w2a2", dataset="digits", cycles=256, sites="fc0.acc",
                         images=400, hw_images=16)  # fmt: skip
@@ -49,7 +53,9 @@ def test_repeats_bring_accuracy_back_and_cost_cycles(results_folder, tmp_path, m
     assert many["golden"][1] > one["golden"][2]
     assert many["cycles_per_image"] > 10 * one["cycles_per_image"]
     assert found["bit_mismatches"] == 0 and one["rtl_images"] == 16
-    folder = tmp_path / found["folder"]
+    assert tmp_path / found["folder"] == folder
+    assert page.read_text() != before
+    assert str(many["cycles_per_image"]) in page.read_text().replace(",", "")
     assert json.loads((folder / "repeats.json").read_text())["rows"] == found["rows"]
     assert (folder / "repeats.png").stat().st_size > 10_000
 
