@@ -128,6 +128,63 @@ def check(**options: Any) -> None:
     check_command.run(console, **_filed(options))
 
 
+def _accelerator_options(command: Callable) -> Callable:
+    """Add what decides which accelerator a network becomes."""
+    for option in reversed(
+        (
+            click.option("--model", default="tfc", show_default=True, help="Network."),
+            click.option("--dataset", default="fashion-mnist", show_default=True),
+            click.option("--sites", default="", help="Further taps, as fc1.act,fc1.weight."),
+            click.option("--training-noise", default="", help="The checkpoint was trained with."),
+            click.option("--checkpoint", default="", help="A file in place of the zoo's."),
+            click.option("--cycles", type=int, help="Cycles an image, for the folding."),
+            click.option("--fps", type=float, help="Images a second at 200 MHz, likewise."),
+            click.option("--folding", default="", help="FINN folding file, in their place."),
+            click.option("--mvu", default="lut", show_default=True, help="lut or dsp."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command("compile")
+@_accelerator_options
+@_json_option
+def compile_(**options: Any) -> None:
+    """Compile a network to an accelerator in RTL: its nodes, and where the RTL lies.
+
+    Example: noisewalk compile --model tfc --fps 100000
+    """
+    from flow import compile_command, training_command
+    from flow.walk_settings import Settings
+
+    settings = Settings(**_filed(options))
+    training_command.ensure_checkpoint(settings, console)
+    with Bars(console) as tell:
+        found = compile_command.run(settings, tell)
+    _show(found, compile_command.show)
+
+
+@cli.command("synth")
+@_accelerator_options
+@click.option("--nodes", default="", help="Names with commas between; default: every node.")
+@click.option("--limit", default=600.0, show_default=True, help="Seconds of a synthesis.")
+@_json_option
+def synth(nodes: str, limit: float, **options: Any) -> None:
+    """Count what each node takes on an FPGA: LUTs, flip-flops, DSPs, block RAMs; open synthesis.
+
+    Example: noisewalk synth --model tfc
+    """
+    from flow import synth_command, training_command
+    from flow.walk_settings import Settings
+
+    settings = Settings(**_filed(options))
+    training_command.ensure_checkpoint(settings, console)
+    with Bars(console) as tell:
+        found = synth_command.run(settings, nodes, limit, tell)
+    _show(found, synth_command.show)
+
+
 @cli.command("walk-hw")
 @click.option("--model", default="tfc", show_default=True, help="Network: tfc-w2a2, net.onnx, …")
 @click.option("--dataset", default="fashion-mnist", show_default=True)
