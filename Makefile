@@ -19,13 +19,16 @@ NOISE_JOB = $(call option,NOISE,noise) $(call option,ORDER,order) $(call option,
          $(call option,GAIN_RATE,gain-rate) $(call option,SIGMA_RATE,sigma-rate) \
          $(call option,SAMPLES,samples)
 ENGINE = $(call option,JOBS,jobs) $(call option,SCHEDULER,scheduler)
+ACCELERATOR = $(call option,DATASET,dataset) $(call option,SITES,sites) $(call option,MVU,mvu) \
+         $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
+         $(call option,TRAINING_NOISE,training-noise)
 JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels) \
          $(call option,IMAGES,images) $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) \
          $(call option,SEED,seed) $(ENGINE) $(call option,MVU,mvu) \
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
          $(call option,BUDGET,budget) $(call option,TRAINING_NOISE,training-noise)
 
-.PHONY: help setup check walk walk-hw study multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +54,12 @@ study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/studies.m
 
 check: $(READY) ## tell whether MODEL, an own network, fits the hardware, and DATASET suits it
 	$(BIN)/noisewalk check --model '$(MODEL)' --dataset '$(or $(DATASET),fashion-mnist)'
+
+compile: $(READY) ## compile MODEL to RTL: a table of its nodes, and where it lies
+	$(BIN)/noisewalk compile --model '$(MODEL)' $(ACCELERATOR)
+
+synth: $(READY) ## count what MODEL's nodes take on an FPGA: LUTs, flip-flops, DSPs, block RAMs
+	$(BIN)/noisewalk synth --model '$(MODEL)' $(ACCELERATOR) $(call option,LIMIT,limit)
 
 train: $(READY) ## train MODEL on DATASET (EPOCHS, NOISE, SIGMA, SEED)
 	$(BIN)/noisewalk train --model '$(MODEL)' $(call option,DATASET,dataset) \

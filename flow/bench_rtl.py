@@ -17,7 +17,7 @@ from torch import Tensor
 from flow import data, simulate
 from flow.bench import Figure, in_turn
 from flow.compile import MVUS, Accelerator, compile_network
-from flow.job import CALIBRATION_IMAGES
+from flow.compile_command import CALIBRATION_IMAGES
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.points import Place, Setting

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from flow.commands import machine, speed, studies, training, walks
+from flow.commands import accelerators, machine, speed, studies, training, walks
 from flow.errors import UserError
 from flow.hush import hush
 from sim.runner import SimulationError
@@ -32,6 +32,8 @@ for command in (
     walks.robustness,
     training.train,
     training.dynamics,
+    accelerators.compile_,
+    accelerators.synth,
     studies.study,
     studies.report,
     speed.bench,

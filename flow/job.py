@@ -15,7 +15,6 @@ from flow import (
     ablation,
     checkpoint,
     checks,
-    data,
     divergence,
     looks,
     results,
@@ -23,7 +22,7 @@ from flow import (
     summary,
 )
 from flow.checkpoint import Metadata
-from flow.compile import compile_network
+from flow.compile_command import Loaded
 from flow.crosscheck import CrossCheck
 from flow.engine import Call, Engine, Here
 from flow.errors import UserError
@@ -32,14 +31,11 @@ from flow.models import evaluate
 from flow.points import Place
 from flow.store import Point, Store
 from flow.study_status import PLAN
-from flow.trained import chosen_sites, find_checkpoint, load_trained
 from flow.walk import SOFTWARE, Measured, Walk
 from flow.walk_settings import Effort, Settings
 
 log = logging.getLogger(__name__)
 
-IMAGES = 2000
-CALIBRATION_IMAGES = 200
 LEVEL_IMAGES = 1000
 """Images behind each step of the search for levels."""
 FINN_IMAGES = 4
@@ -118,23 +114,13 @@ def open_walk(
         UserError: what is asked for does not exist, or the network cannot be compiled.
     """
     with clock.stage("load"):
-        path = find_checkpoint(
-            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
-        )
-        network, metadata = load_trained(path, settings.model, settings.dataset)
-        found = data.load(settings.dataset, "test", settings.images or IMAGES)
-        if settings.images is not None and len(found) < settings.images:
-            raise UserError(
-                f"{settings.images} images were asked for, {found.source} has {len(found)}: ask "
-                "for fewer"
-            )
+        loaded = Loaded.of(settings)
+        network, metadata, found = loaded.network, loaded.metadata, loaded.images
         if (settings.hw_images or 0) > len(found):
             raise UserError(
                 f"hw_images is {settings.hw_images}, more than the {len(found)} images: RTL points "
                 "are compared with golden ones on the same images"
             )
-        inputs = data.to_input(found.images, network.image_shape)
-        sites = chosen_sites(settings.sites, network, network.accumulator_sites)
         name = f"{network.name}-{found.name}"
         if metadata.noise:
             name += f"-trained-{metadata.noise['kind']}"
@@ -142,21 +128,12 @@ def open_walk(
             name += f"-{settings.noise}"
         folder = store.make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
-        tell("compile", 0, 1)
-        accelerator = compile_network(
-            network,
-            inputs[:CALIBRATION_IMAGES],
-            sites=[s for s in sites if not s.endswith(".acc")],
-            **settings.target,
-            mvu=settings.mvu,
-            root=settings.build / "accelerators",
-        )
-        tell("compile", 1, 1)
-    identity = {"dataset": found.name, "checkpoint": checkpoint.digest_of(path)}
+        accelerator = loaded.compiled(settings, tell)
+    identity = {"dataset": found.name, "checkpoint": checkpoint.digest_of(loaded.checkpoint)}
     walk = Walk(
         network=network,
         accelerator=accelerator,
-        inputs=inputs,
+        inputs=loaded.inputs,
         labels=found.labels,
         setting=settings.setting,
         store=Store(settings.build / "points"),
@@ -166,7 +143,7 @@ def open_walk(
         engine=engine or Here(),
         opening=Opening(settings, tuple(identity.items())),
     )
-    return Opened(walk, sites, path, metadata, folder)
+    return Opened(walk, loaded.sites, loaded.checkpoint, metadata, folder)
 
 
 def walk_hw(

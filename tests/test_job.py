@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from flow import job, simulate, store
+from flow.compile_command import CALIBRATION_IMAGES
 from flow.divergence import Localisation
 from flow.engine import Here
 from flow.errors import UserError
@@ -250,7 +251,7 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
     path = checkpoint.zoo_path("tfc-w2a2", "digits")
     network, _ = checkpoint.load(path)
     accelerator = compile_network(
-        network, inputs[: job.CALIBRATION_IMAGES], cycles=256, root=build / "accelerators"
+        network, inputs[:CALIBRATION_IMAGES], cycles=256, root=build / "accelerators"
     )
     places = [Place("", 0.0), *(Place("fc0.acc", s) for s in (3.0, 9.0, 27.0))]
     found = []

@@ -17,7 +17,7 @@ from flow.cli import cli
 from flow.curves import plot_curves
 from flow.errors import UserError
 from flow.provenance import revision
-from flow.results import Finished, write
+from flow.results import Finished, write, write_report
 from flow.sentences import SIDES
 
 REPEATS = {
@@ -60,6 +60,33 @@ def test_a_page_is_written_anew_without_measuring(tmp_path: Path) -> None:
         pd.read_parquet(folder / "curves.parquet"), check_dtype=False,
     )  # fmt: skip
     assert revision() in page and "6,400" in page and "1,234 cycles an image" in page
+
+
+def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
+    folder, accelerator = finished(tmp_path / "walk"), tmp_path / "accelerator"
+    page = folder / "report.html"
+    assert "not measured: run <code>noisewalk synth --model tfc-w2a2" in page.read_text()
+    walk = Finished.read(folder)
+    write(folder, walk.summary | {"accelerator": str(accelerator)}, walk.table)
+    assert "not measured: run" in page.read_text()
+    estimate = {"lut": 4321, "dsp": 7, "bram": 0}
+    counts = {"lut": 16322, "ff": 5042, "dsp": 262, "bram": 8, "lutram": 3168, "srl": 0}
+    rows = [
+        {"node": "tap", "lanes": 4, "estimate": estimate, "reason": None} | counts,
+        {"node": "unit", "lanes": None, "estimate": estimate, "reason": "not done within 9 s"}
+        | dict.fromkeys(counts),
+    ]
+    accelerator.mkdir()
+    file = accelerator / "synthesis.json"
+    file.write_text(json.dumps({"yosys": "0.70", "family": "xcup", "rows": rows}))
+    write_report(Finished.read(folder))
+    html = page.read_text()
+    assert "not measured: run" not in html and "no figures: not done within 9 s" in html
+    for figure in ("16,322", "5,042", "4,321", "4,080 LUT, 65.5 DSP"):
+        assert figure in html
+    file.write_text("{")
+    with pytest.raises(UserError, match="or run synth again"):
+        write_report(Finished.read(folder))
 
 
 def test_a_walk_without_hardware_facts_has_a_page_without_them(tmp_path: Path) -> None:

@@ -19,18 +19,18 @@ BUILD = Path("build")
 """Folder for results."""
 
 
-def _options(*options: Callable[[Callable], Callable]) -> Callable[[Callable], Callable]:
+def options(*several: Callable[[Callable], Callable]) -> Callable[[Callable], Callable]:
     """Return several options as one decorator, in the order of the help."""
 
     def decorate(command: Callable) -> Callable:
-        for option in reversed(options):
+        for option in reversed(several):
             command = option(command)
         return command
 
     return decorate
 
 
-noise_options = _options(
+noise_options = options(
     click.option("--order", default="mul-add", show_default=True, help="Of mixed noise."),
     click.option("--ratio", default=0.5, show_default=True, help="Of it: additive share."),
     click.option("--executions", type=int, help="Of a noisy layer; the mean goes on."),
@@ -41,18 +41,22 @@ noise_options = _options(
 )
 """What may be said of the noise beyond its kind."""
 
-checkpoint_options = _options(
+checkpoint_options = options(
     click.option("--training-noise", default="", help="Kind the checkpoint was trained with."),
     click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's."),
 )
 """Which of a network's checkpoints."""
 
-folding_options = _options(
+folding_options = options(
     click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding."),
     click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise."),
     click.option("--folding", default="", help="FINN folding file, in place of such a target."),
 )
 """How an accelerator is folded."""
+
+mvu_option = click.option(
+    "--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp."
+)
 
 
 def engine_options(command: Callable) -> Callable:
@@ -102,12 +106,12 @@ def say(text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def filed(options: dict[str, Any]) -> dict[str, Any]:
+def filed(given: dict[str, Any]) -> dict[str, Any]:
     """Return options with a network in Python exported to a file, which runs the user's code."""
     from flow import data
     from flow.models import factory
 
-    if not factory.is_factory(options["model"]):
-        return options
-    shape = data.dataset(options["dataset"]).image_shape
-    return options | {"model": factory.exported(options["model"], shape, BUILD / "own")}
+    if not factory.is_factory(given["model"]):
+        return given
+    shape = data.dataset(given["dataset"]).image_shape
+    return given | {"model": factory.exported(given["model"], shape, BUILD / "own")}

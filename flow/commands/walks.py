@@ -13,6 +13,7 @@ from flow.commands.common import (
     filed,
     folding_options,
     json_option,
+    mvu_option,
     noise_options,
     show,
     typed,
@@ -59,7 +60,7 @@ def check(**options: Any) -> None:
     help="Minutes for further draws where the verdict is undecided; 0: none.",
 )
 @click.option("--ablation", is_flag=True, help="At which step from software to RTL μ moves.")
-@click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
+@mvu_option
 @click.option(
     "--scope",
     default="full",

@@ -68,7 +68,8 @@ def realise(
     sources = stitch(model, folder)
     if weights:
         model.save(str(folder / SPECIALISED))
-    nodes = [describe(getCustomOp(node)) for node in model.graph.node]
+    operators = [getCustomOp(node) for node in model.graph.node]
+    nodes = [describe(operator) | {"estimate": _estimate(operator)} for operator in operators]
     *beats, lanes = nodes[0]["folded_input"]
     return {
         "mvu": mvu,
@@ -84,3 +85,10 @@ def realise(
             asdict(replace(site, node=unit_of(model, name).name)) for name, site in weights.items()
         ],
     }, model
+
+
+def _estimate(operator) -> dict[str, int]:
+    """Return what FINN thinks a node takes: LUTs, DSP slices, block RAMs of 18 Kbit."""
+    found = operator.node_res_estimation(FPGA_PART)
+    names = {"LUT": "lut", "DSP": "dsp", "BRAM_18K": "bram"}
+    return {ours: math.ceil(found[theirs]) for theirs, ours in names.items()}

@@ -1,0 +1,66 @@
+"""The ``synth`` command: what each node of a network's accelerator takes on an FPGA."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flow import synthesis
+from flow.compile_command import Loaded, Tell
+from flow.walk_settings import Settings
+
+_COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
+_REST = (("ff", "FF"), ("lutram", "LUT as memory"), ("srl", "as shift register"))
+
+
+def run(settings: Settings, nodes: str, limit: float, tell: Tell) -> dict[str, Any]:
+    """Compile a network and synthesise its nodes.
+
+    Args:
+        settings: the user's choice.
+        nodes: names with commas between; every node when empty.
+        limit: seconds of a synthesis.
+        tell: told about progress.
+
+    Returns:
+        `flow.synthesis.measure`.
+
+    Raises:
+        UserError: the network cannot be compiled, or a node is not in it.
+    """
+    accelerator = Loaded.of(settings).compiled(settings, tell)
+    chosen = [name.strip() for name in nodes.split(",") if name.strip()]
+    return synthesis.measure(accelerator, settings.build / "synthesis", tell, chosen, limit)
+
+
+def show(console: Console, found: Mapping[str, Any]) -> None:
+    """Print what `run` returned."""
+    table = Table(
+        title=f"{found['network']}, synthesised for {found['family']} by Yosys {found['yosys']}"
+    )
+    table.add_column("node")
+    for _, name in _COUNTED:
+        table.add_column(name, justify="right")
+        table.add_column("FINN's", justify="right")
+    for _, name in _REST:
+        table.add_column(name, justify="right")
+    table.add_column("a lane")
+    for row in found["rows"]:
+        cells = [row["node"]]
+        for key, _ in _COUNTED:
+            cells += [_count(row[key]), _count(row["estimate"][key])]
+        cells += [_count(row[key]) for key, _ in _REST]
+        table.add_row(*cells, row["reason"] or _lane(row))
+    console.print(table)
+    console.print(f"kept in {found['accelerator']}/{synthesis.FILE}", highlight=False)
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _lane(row: Mapping[str, Any]) -> str:
+    """Say what a lane of a tap takes."""
+    lanes = row["lanes"]
+    return f"{row['lut'] / lanes:,.0f} LUT, {row['dsp'] / lanes:g} DSP" if lanes else ""

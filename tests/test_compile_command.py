@@ -1,0 +1,61 @@
+"""``noisewalk compile``: what it says is what the accelerator is, and the walk's is the same."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from flow import cli, compile_command
+from flow.compile import Accelerator
+from flow.errors import UserError
+from flow.walk_settings import Settings
+
+
+@pytest.fixture
+def settings(network, built) -> Settings:
+    """The accelerator of the other tests."""
+    sites = ",".join(network.all_sites)
+    return Settings("tfc-w2a2", "digits", sites=sites, cycles=256, build=built)
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def test_it_is_the_accelerator_of_the_walk(settings, accelerator, network):
+    found = compile_command.run(settings, silent)
+    assert found["folder"] == str(accelerator.folder)
+    assert found["cycles_per_image"] == accelerator.manifest["cycles_per_image"] == 256
+    nodes = [{k: v for k, v in node.items() if k != "sites"} for node in found["nodes"]]
+    assert nodes == accelerator.manifest["nodes"]
+    placed = {site: node["name"] for node in found["nodes"] for site in node["sites"]}
+    assert placed.keys() == set(network.all_sites)
+    for name, site in (accelerator.sites | accelerator.weights).items():
+        assert placed[name] == site.node
+    assert f"module {found['top'].rpartition('/')[2].partition('.')[0]} (" in (
+        accelerator.sources[-1].read_text()
+    )
+    console = Console(width=200, record=True)
+    compile_command.show(console, found)
+    said = console.export_text()
+    for node in found["nodes"]:
+        assert node["name"] in said and f"{node['input_type']} → {node['output_type']}" in said
+    assert "PE 1, SIMD 16" in said and found["rtl"] in said.replace("\n", "")
+
+
+def test_the_command_prints_json(settings, accelerator, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build").symlink_to(settings.build)
+    arguments = ["compile", "--model", "tfc", "--dataset", "digits", "--cycles", "256", "--json"]
+    done = CliRunner().invoke(cli.cli, [*arguments, "--sites", settings.sites])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert Accelerator.open(tmp_path / found["folder"]).manifest == accelerator.manifest
+
+
+def test_bad_input():
+    with pytest.raises(UserError, match="cycles and fps are given"):
+        Settings("tfc-w2a2", "digits", cycles=256, fps=1.0)
+    with pytest.raises(UserError, match="did you mean lut"):
+        compile_command.run(Settings("tfc-w2a2", "digits", mvu="luts"), silent)
