@@ -39,9 +39,13 @@ def test_it_is_the_accelerator_of_the_walk(settings, accelerator, network):
     console = Console(width=200, record=True)
     compile_command.show(console, found)
     said = console.export_text()
+    lines = {words[0]: words[1:] for line in said.splitlines() if (words := line.split())}
     for node in found["nodes"]:
-        assert node["name"] in said and f"{node['input_type']} → {node['output_type']}" in said
-    assert "PE 1, SIMD 16" in said and found["rtl"] in said.replace("\n", "")
+        shown = lines[node["name"]]
+        assert {node["input_type"], node["output_type"], f"{node['cycles']}"} <= set(shown)
+        assert ", ".join(node["sites"]) in " ".join(shown)
+    assert lines["MVAU_rtl_1"][:3] == ["1", "16", "256"]
+    assert found["rtl"] in said.replace("\n", "")
 
 
 def test_the_command_prints_json(settings, accelerator, monkeypatch, tmp_path):
