@@ -283,6 +283,101 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
     _show(found, tables.print_repeats)
 
 
+@cli.command("soc")
+@click.option("--model", default="tfc", show_default=True, help="Network: tfc-w2a2, net.onnx, …")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
+@click.option("--folding", default="", help="FINN folding file, in place of such a target.")
+@click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
+@_json_option
+def soc(**options: Any) -> None:
+    """Build a network's accelerator with a microcontroller that drives it, and its firmware.
+
+    Example: noisewalk soc --model tfc
+    """
+    from flow import training_command
+    from flow.soc import command
+    from flow.walk_settings import Settings
+
+    settings = Settings(**_filed(options))
+    training_command.ensure_checkpoint(settings, console)
+    with Bars(console) as tell:
+        found = command.make(settings, tell)
+    _show(found, command.print_system)
+
+
+@cli.command("walk-soc")
+@click.option("--model", default="tfc", show_default=True, help="Network: tfc-w2a2, net.onnx, …")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
+@_noise_options
+@click.option("--levels", default="auto", show_default=True, help="σ, with commas between.")
+@click.option("--images", default=None, type=int, help="For finding levels; default: 2000.")
+@click.option("--hw-images", default=None, type=int, help="Of a point; default: 128 or 64.")
+@click.option("--sites", default="", help="As fc0.acc,fc1.act; default: every .acc site.")
+@click.option("--seed", default=0, show_default=True)
+@_engine_options
+@click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding.")
+@click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise.")
+@click.option("--folding", default="", help="FINN folding file, in place of such a target.")
+@click.option("--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp.")
+@_json_option
+def walk_soc(engine: "Engine", **options: Any) -> None:
+    """Walk noise by firmware on the simulated system, and compare with golden and walk-hw.
+
+    Example: noisewalk walk-soc --model tfc
+    """
+    from flow import training_command
+    from flow.soc import command, walk
+    from flow.walk_settings import Settings
+
+    settings = Settings(**_filed(options))
+    training_command.ensure_checkpoint(settings, console)
+    with Bars(console) as tell:
+        found = walk.run(settings, tell, _command(), engine)
+    _show(found, command.print_walk)
+    if found["bit_mismatches"] or found["unlike_walk_hw"]:
+        sys.exit(1)
+
+
+@cli.command("vote-soc")
+@click.option("--model", default="tfc", show_default=True, help="Network, such as tfc-w2a2.")
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
+@_noise_options
+@click.option("--votes", default="1,3,5,9,17", show_default=True, help="Executions at most, each.")
+@click.option("--sigma", default=None, type=float, help="Of an execution; default: 2 μ, a site.")
+@click.option("--images", default=None, type=int, help="In the golden model; default: 2000.")
+@click.option("--hw-images", default=None, type=int, help="On the system; default: 32.")
+@click.option("--sites", default="", help="With commas between; default: every .acc site.")
+@click.option("--seed", default=0, show_default=True)
+@_engine_options
+@click.option("--training-noise", default="", help="Kind the checkpoint was trained with.")
+@click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's.")
+@_json_option
+def vote_soc(engine: "Engine", votes: str, sigma: float | None, **options: Any) -> None:
+    """Let images vote over noisy executions: accuracy over executions, golden and system.
+
+    Example: noisewalk vote-soc --model tfc --votes 1,5,17
+    """
+    from flow import training_command
+    from flow.soc import command, voting
+    from flow.walk_settings import Settings
+
+    settings = voting.Settings(Settings(**_filed(options)), votes, sigma)
+    training_command.ensure_checkpoint(settings.walk, console)
+    with Bars(console) as tell:
+        found = voting.run(settings, tell, _command(), engine)
+    _show(found, command.print_votes)
+    if found["unlike_golden"]:
+        sys.exit(1)
+
+
 @cli.command("robustness")
 @click.option("--model", default="tfc", show_default=True, help="Network, such as tfc-w2a2.")
 @click.option("--dataset", default="fashion-mnist", show_default=True)

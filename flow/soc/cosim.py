@@ -71,6 +71,18 @@ class SocPoint:
     """As the core counts them: with noise set, run started, interrupt taken."""
 
 
+def joined(points: Sequence[SocPoint]) -> SocPoint:
+    """Return one setting's results of images that were run in several processes."""
+    return SocPoint(
+        np.concatenate([point.labels for point in points]),
+        np.concatenate([point.scores for point in points]),
+        np.concatenate([point.executions for point in points]),
+        sum(point.runs for point in points),
+        sum(point.device_clocks for point in points),
+        sum(point.firmware_clocks for point in points),
+    )
+
+
 @dataclass
 class _Parsed:
     images: list[list[str]] = field(default_factory=list)

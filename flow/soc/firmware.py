@@ -1,5 +1,6 @@
 """The firmware: C sources of ``hw/soc/firmware`` to a memory image of the RISC-V core."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,13 +16,13 @@ from flow.soc import registers
 from sim.runner import REPOSITORY
 
 SOURCES = REPOSITORY / "hw" / "soc" / "firmware"
-DRIVER = "noisewalk.c"
-UNITS = ("start.S", "platform.c", DRIVER, "vote.c", "main.c")
+UNITS = ("start.S", "platform.c", "noisewalk.c", "vote.c", "main.c")
 ROOM = 16 * 1024
 """Bytes of memory for program, data and stack; what is behind is the job's."""
 STACK = 1024
 """Bytes of it that the stack needs at least."""
 
+_SIZES = ("driver", "firmware")
 _TRIPLE = "riscv64-unknown-elf"
 PACKAGES = (f"gcc-{_TRIPLE}", f"picolibc-{_TRIPLE}")
 """Debian's."""
@@ -96,12 +97,18 @@ def build(folder: Path, room: int = ROOM, units: Sequence[str] = UNITS) -> Firmw
         )
     _checked(linked)
     _checked(_run([f"{_TRIPLE}-objcopy", "-O", "binary", str(elf), str(image)]))
-    content = image.read_bytes()
-    content += bytes(-len(content) % 4)
-    driver, _ = _sizes(folder / f"{Path(DRIVER).stem}.o")
-    program, data = _sizes(elf)
-    words = np.frombuffer(content, dtype="<u4").astype(np.uint32)
-    return Firmware(elf, words, driver, program, data - STACK)
+    sizes = dict(zip(_SIZES, (_sizes(folder / "noisewalk.o"), _sizes(elf)), strict=True))
+    (folder / "sizes.json").write_text(json.dumps(sizes))
+    return read(folder)
+
+
+def read(folder: Path) -> Firmware:
+    """Read what ``build`` has written."""
+    content = (folder / "firmware.bin").read_bytes()
+    words = np.frombuffer(content + bytes(-len(content) % 4), dtype="<u4").astype(np.uint32)
+    sizes = json.loads((folder / "sizes.json").read_text())
+    (driver, _), (program, data) = (sizes[name] for name in _SIZES)
+    return Firmware(folder / "firmware.elf", words, driver, program, data - STACK)
 
 
 def _sizes(path: Path) -> tuple[int, int]:

@@ -4,6 +4,8 @@
 the table of the docs. The register file and the C header are written where a system is built.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +119,16 @@ def _read(node, tap: bool) -> Described:
 
 
 def class_text() -> str:
-    """Return the module with the class for Python."""
-    return "\n".join([*_class_lines(), ""])
+    """Return the module with the class for Python, as ruff formats it."""
+    said = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--stdin-filename", CLASS.name, "-"],
+        cwd=REPOSITORY,
+        input="\n".join([*_class_lines(), ""]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return said.stdout
 
 
 def _class_lines() -> Iterator[str]:
@@ -194,11 +204,7 @@ def page_text() -> str:
 
 def main() -> None:
     """Write what lies in the repository."""
-    import subprocess
-    import sys
-
     CLASS.write_text(class_text())
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", CLASS], check=True)
     PAGE.write_text(page_text())
 
 

@@ -1,9 +1,11 @@
 """The system: an accelerator's port, generated for it, a microcontroller and its firmware."""
 
+import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -102,28 +104,39 @@ class System:
         yield core_source()
         yield from (HW / f"{name}.sv" for name in MODULES)
 
-    @cached_property
-    def register_words(self) -> tuple[int, int, int]:
-        """Taps, words of an image, and classes: what the register file is generated for."""
-        return len(self.accelerator.manifest["sites"]), self.image_words, self.classes
-
 
 def build(accelerator: Accelerator, root: Path = Path("build/soc")) -> System:
     """Generate what the system of an accelerator has of its own, and compile the firmware.
 
     Args:
         accelerator: a compiled network.
-        root: gets a folder of the accelerator's name.
+        root: gets a folder named by all that this depends on; one that is there is taken.
 
     Raises:
         UserError: the cross compiler is missing, or the firmware does not fit into memory.
     """
-    folder = root / accelerator.folder.name
-    rtl = folder / "rtl"
-    rtl.mkdir(parents=True, exist_ok=True)
-    system = System(accelerator, folder, firmware.build(folder / "firmware"))
-    registers.write_verilog(rtl, *system.register_words)
-    return system
+    digest = hashlib.sha256(f"{accelerator.folder.name} {version('peakrdl-regblock')}".encode())
+    for path in (registers.DESCRIPTION, *sorted(firmware.SOURCES.iterdir())):
+        digest.update(path.name.encode() + path.read_bytes())
+    folder = root / f"{accelerator.folder.name}-{digest.hexdigest()[:8]}"
+    if not folder.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=root))
+        try:
+            (scratch / "rtl").mkdir()
+            made = System(accelerator, scratch, firmware.build(scratch / "firmware"))
+            taps = len(accelerator.manifest["sites"])
+            registers.write_verilog(scratch / "rtl", taps, made.image_words, made.classes)
+            scratch.chmod(0o755)
+            try:
+                scratch.rename(folder)
+            except OSError:
+                # another process built the same first
+                if not folder.exists():
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return System(accelerator, folder, firmware.read(folder / "firmware"))
 
 
 def gather(system: System) -> None:
