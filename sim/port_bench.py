@@ -63,8 +63,8 @@ class Surroundings:
             if not dut.accelerator_rst_n.value:
                 beats, out = [], []
             if dut.cfg_valid.value:
-                ports = (dut.cfg_site, dut.cfg_addr, dut.cfg_data)
-                self.told.append(tuple(int(port.value) for port in ports))
+                site, address, data = dut.cfg_site.value, dut.cfg_addr.value, dut.cfg_data.value
+                self.told.append((int(site), int(address), int(data)))
             if dut.read_valid.value and dut.read_ready.value:
                 read_data = self.memory.get(int(dut.read_address.value), 0x01020304)
             if dut.write_valid.value and dut.write_ready.value:
