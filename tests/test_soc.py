@@ -1,16 +1,23 @@
 """The whole system, firmware on its core, against the golden model, bit for bit."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from flow.compile import Accelerator
 from flow.errors import UserError
 from flow.golden import Record
 from flow.noise import Noise
+from flow.points import Place, Setting
 from flow.soc import cosim, firmware, system, voting
+from flow.soc import walk as soc_walk
+from flow.store import Store
 from flow.tap_settings import TapSettings
+from flow.walk import Walk
+from flow.walk_settings import Settings as WalkSettings
 from sim.runner import SimulationError
 
 IMAGES = 6
@@ -107,24 +114,37 @@ def test_votes_equal_those_of_golden_and_end_early(
     assert executions.sum() < 5 * IMAGES
 
 
+def _job_word(number, change):
+    def apply(content):
+        content[firmware.ROOM // 4 + number] = change
+
+    return apply
+
+
+def _elsewhere(content):
+    """Let the firmware look for the registers where nothing is: lui a5, 0x80010."""
+    loads = np.flatnonzero(content[: firmware.ROOM // 4] == 0x800007B7)
+    assert len(loads)
+    content[loads] = 0x800107B7
+
+
 @pytest.mark.slow
-def test_a_device_that_refuses_ends_the_firmware_with_an_error(
-    built_system, simulation, stream, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    "spoil, line",
+    [
+        pytest.param(_job_word(0, 0), "error job 4 0", id="no job"),
+        pytest.param(_job_word(2, 10), "error run 6 0", id="busy for too long"),
+        pytest.param(_job_word(9, 2), "error run 7 3", id="images not at a whole word"),
+        pytest.param(_elsewhere, "error init 8 0", id="no device"),
+    ],
+)
+def test_what_goes_wrong_ends_the_firmware_with_the_driver_s_error(
+    spoil, line, built_system, simulation, stream, tmp_path, monkeypatch
 ):
-    """As images that do not lie at a whole word; the line is the driver's status and cause."""
     content = cosim.memory(built_system, stream, [{}])
-    content[firmware.ROOM // 4 + 9] += 2
+    spoil(content)
     monkeypatch.setattr(cosim, "memory", lambda *_: content)
-    with pytest.raises(SimulationError, match="the firmware met an error: error run 7 3"):
-        cosim.simulate(built_system, simulation, stream, [{}], tmp_path)
-
-
-@pytest.mark.slow
-def test_a_job_that_is_none_is_an_error(built_system, simulation, stream, tmp_path, monkeypatch):
-    content = cosim.memory(built_system, stream, [{}])
-    content[firmware.ROOM // 4] = 0
-    monkeypatch.setattr(cosim, "memory", lambda *_: content)
-    with pytest.raises(SimulationError, match="error job 4 0"):
+    with pytest.raises(SimulationError, match=f"the firmware met an error: {line}"):
         cosim.simulate(built_system, simulation, stream, [{}], tmp_path)
 
 
@@ -168,3 +188,80 @@ def test_serial_lines_are_read():
     (point,) = cosim.read_serial("\n" + text + "run 1 20 300\nend\n", 1, 1, 2)
     assert point.labels.tolist() == [1] and point.scores.tolist() == [[-2, 3]]
     assert (point.runs, point.device_clocks, point.firmware_clocks) == (1, 20, 300)
+
+
+@pytest.fixture
+def walk(network, accelerator, inputs, digits, built_system, simulation, tmp_path, monkeypatch):
+    monkeypatch.setattr(soc_walk, "_ready", lambda *_: (built_system, simulation))
+    return Walk(
+        network=network,
+        accelerator=accelerator,
+        inputs=inputs[:40],
+        labels=digits.labels[:40],
+        setting=Setting("additive", seed=3),
+        store=Store(tmp_path / "points"),
+        build=tmp_path,
+    )
+
+
+@pytest.mark.slow
+def test_a_walk_is_measured_once_and_its_mismatches_are_seen(
+    walk, accelerator, simulation, tmp_path, monkeypatch
+):
+    scale = accelerator.sites["fc1.acc"].scale
+    places = [Place("", 0.0), *(Place("fc1.acc", x * scale) for x in (3.0, 30.0))]
+    told = []
+    first = soc_walk.measure_all(walk, places, IMAGES, lambda *said: told.append(said))
+    assert [one.bit_mismatches for one in first] == [0, 0, 0]
+    golden = walk.run(walk.wanted(["golden"], places)).points
+    for one, point in zip(first, golden, strict=True):
+        assert one.labels == point.predictions[:IMAGES].tolist()
+    assert told[0][1:3] == (0, 3) and told[-1] == ("system", 3, 3, 3 * IMAGES)
+
+    def refuse(*_, **__):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(cosim, "simulate", refuse)
+    assert soc_walk.measure_all(walk, places, IMAGES, lambda *said: None) == first
+    monkeypatch.undo()
+    # the same system with wrong weights in the memory of its last layer
+    folder = tmp_path / "planted"
+    shutil.copytree(accelerator.folder, folder)
+    memory = folder / "data" / "MVAU_rtl_3_memblock.dat"
+    words = [f"{int(word, 16) ^ 0b10:0{len(word)}x}" for word in memory.read_text().split()]
+    memory.write_text("\n".join(words) + "\n")
+    planted = system.build(Accelerator.open(folder), tmp_path / "soc")
+    monkeypatch.setattr(soc_walk, "_ready", lambda *_: (planted, simulation))
+    (wrong,) = soc_walk.measure_all(walk, places[:1], IMAGES, lambda *said: None)
+    assert wrong.bit_mismatches > 0
+
+
+@pytest.mark.slow
+def test_votes_of_a_walk_are_golden_s(walk, accelerator):
+    sigma = 60.0 * accelerator.sites["fc1.acc"].scale
+    draws = [Place("fc1.acc", sigma, draw) for draw in range(3)]
+    golden = np.stack([p.predictions for p in walk.run(walk.wanted(["golden"], draws)).points])
+    assert (golden[0] != golden[1]).any()
+    ballot = voting.Ballot("fc1.acc", sigma, cosim.Votes(3), IMAGES)
+    row = voting._row(walk, ballot, golden, voting.cast(walk, ballot))
+    assert row["unlike_golden"] == 0
+    assert 2 <= row["rtl_executions"][0] <= 3
+    # of other draws they are not
+    row = voting._row(walk, ballot, (golden + 1) % 10, voting.cast(walk, ballot))
+    assert row["unlike_golden"] == IMAGES
+
+
+@pytest.mark.parametrize(
+    "votes, match",
+    [("0,3", "give 1 to 99"), ("1,x", "whole numbers"), ("100", "give 1 to 99")],
+)
+def test_votes_that_cannot_be_are_refused(votes, match):
+    with pytest.raises(UserError, match=match):
+        voting.Settings(WalkSettings(), votes)
+
+
+def test_a_scope_and_noise_on_weights_are_refused(accelerator):
+    with pytest.raises(UserError, match="leave the scope out"):
+        soc_walk.run(WalkSettings(dataset="digits", scope="site"), lambda *said: None)
+    with pytest.raises(UserError, match=r"fc1\.weight has no tap"):
+        soc_walk.check_sites(accelerator.sites, ["fc1.acc", "fc1.weight"])

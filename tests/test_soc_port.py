@@ -3,7 +3,7 @@
 import pytest
 
 from flow.soc import driver, registers
-from sim import port_bench, runner
+from sim import port_bench, runner, soc_streams_bench
 from sim.runner import REPOSITORY
 
 HW = REPOSITORY / "hw" / "soc"
@@ -35,3 +35,30 @@ def test_registers_are_those_of_the_model_and_serve_the_driver(built, tmp_path):
 def test_what_is_generated_is_up_to_date():
     assert registers.CLASS.read_text() == registers.class_text()
     assert registers.PAGE.read_text() == registers.page_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size, beats", [(1, 5), (2, 3), (13, 2)])
+def test_images_are_read_from_memory(size, beats, tmp_path):
+    runner.run_sim(
+        "image_reader",
+        [HW / "image_reader.sv"],
+        "sim.soc_streams_bench",
+        workdir=tmp_path,
+        parameters={"BEAT_BITS": 8 * size, "BEATS": beats},
+        env={"BEATS": str(beats), "BEAT_BYTES": str(size)},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_results_are_written_to_memory(lanes, tmp_path):
+    bits = soc_streams_bench.SCORE_BITS
+    runner.run_sim(
+        "result_writer",
+        [HW / "result_writer.sv"],
+        "sim.soc_streams_bench",
+        workdir=tmp_path,
+        parameters={"CLASSES": soc_streams_bench.CLASSES, "PE": lanes, "SCORE_WIDTH": bits},
+        env={"PE": str(lanes)},
+    )

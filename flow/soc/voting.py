@@ -133,7 +133,7 @@ def run(
     started = time.monotonic()
     opened = job.open_walk(settings.walk, job.Clock(), tell, engine or Here())
     walk = opened.walk
-    check_sites(walk, opened.sites)
+    check_sites(walk.taps, opened.sites)
     images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.labels))
     tell("build simulator", 0, 1)
     built, simulation = ready(walk)

@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -60,10 +60,10 @@ class Batch:
     """Folder of the system's build."""
 
 
-def check_sites(walk: Walk, sites: Sequence[str]) -> None:
+def check_sites(taps: Collection[str], sites: Sequence[str]) -> None:
     """Raise a UserError if noise at a site is none of a tap's."""
     for site in sites:
-        if site not in walk.taps:
+        if site not in taps:
             raise UserError(
                 f"site {site} has no tap: its noise is in the weights, which firmware does not "
                 "program; choose others"
@@ -110,7 +110,7 @@ def run(
     engine = engine or Here()
     opened = job.open_walk(settings, job.Clock(), tell, engine)
     walk, sites = opened.walk, opened.sites
-    check_sites(walk, sites)
+    check_sites(walk.taps, sites)
     images = Effort.of(settings, walk.accelerator, len(walk.labels)).hw_images
     tell("build simulators", 0, 2)
     built, simulation = ready(walk)
