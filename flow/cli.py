@@ -351,7 +351,7 @@ def walk_soc(engine: "Engine", **options: Any) -> None:
 @click.option("--noise", default="additive", show_default=True, help="Kind of noise.")
 @_noise_options
 @click.option("--votes", default="1,3,5,9,17", show_default=True, help="Executions at most, each.")
-@click.option("--sigma", default=None, type=float, help="Of an execution; default: 2 μ, a site.")
+@click.option("--sigma", default=None, type=float, help="Of an execution; default: μ of a site.")
 @click.option("--images", default=None, type=int, help="In the golden model; default: 2000.")
 @click.option("--hw-images", default=None, type=int, help="On the system; default: 32.")
 @click.option("--sites", default="", help="With commas between; default: every .acc site.")

@@ -80,13 +80,3 @@ class Block:
     def write(self, name: str, value: int) -> Any:
         """Write a word, and return what the bus gives."""
         return self._write(self.offset(name), value)
-
-    def pack(self, name: str, **fields: int) -> int:
-        """Return a register's word of values of its fields; ValueError if one does not fit."""
-        known = {field.name: field for field in self.REGISTERS[name].fields}
-        word = 0
-        for key, value in fields.items():
-            if key not in known or not 0 <= value < 1 << known[key].width:
-                raise ValueError(f"{name} has no {key} = {value}")
-            word |= value << known[key].low
-        return word

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flow import job
-from flow.soc import system
+from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
 from flow.walk_settings import Settings
 
@@ -17,6 +17,7 @@ def make(settings: Settings, tell: job.Report) -> dict[str, Any]:
     Raises:
         UserError: the cross compiler is missing, or as for `flow.job.open_walk`.
     """
+    firmware.require()
     opened = job.open_walk(settings, job.Clock(), tell)
     accelerator = opened.walk.accelerator
     tell("build system", 0, 2)
@@ -88,25 +89,21 @@ def print_votes(console: Console, found: dict[str, Any]) -> None:
     """Print accuracy over executions."""
     images = found["images"]
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
-    for name in ("site", "σ", "at most", "ends"):
-        table.add_column(name, justify="right" if name in ("σ", "at most") else "left")
+    table.add_column("site, σ")
+    table.add_column("k", justify="right")
     for side, n in images.items():
         name = "golden" if side == "golden" else "system"
-        table.add_column(f"accuracy {name} (n={n})", justify="right")
+        table.add_column(f"{name} (n={n}): accuracy", justify="right")
         table.add_column("executions", justify="right")
     table.add_column("clocks", justify="right")
     for row in found["rows"]:
-        cells = [
-            text.format(*row[name])
-            for side in images
-            for name, text in (
-                (side, "{:.4f} [{:.4f}, {:.4f}]"),
-                (f"{side}_executions", "{:.2f} [{:.2f}, {:.2f}]"),
-            )
-        ]
-        ends = "decided" if row["early"] else "fixed"
-        clocks = f"{row['firmware_clocks_per_image']:,.0f}"
-        table.add_row(row["site"], f"{row['sigma']:.3g}", str(row["most"]), ends, *cells, clocks)
+        cells = [f"{row['site']}, {row['sigma']:.3g}"]
+        cells.append(f"{'≤ ' if row['early'] else ''}{row['most']}")
+        for side in images:
+            cells.append("{:.3f} [{:.3f}, {:.3f}]".format(*row[side]))
+            mean, _, high = row[f"{side}_executions"]
+            cells.append(f"{mean:.2f} ± {high - mean:.2f}")
+        table.add_row(*cells, f"{row['firmware_clocks_per_image']:,.0f}")
     console.print(table)
     runs = len(found["rows"]) * images["rtl"]
     for said in (

@@ -28,7 +28,7 @@ PACKAGES = (f"gcc-{_TRIPLE}", f"picolibc-{_TRIPLE}")
 """Debian's."""
 _TARGET = ("--specs=picolibc.specs", "-march=rv32im", "-mabi=ilp32")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
-_COMPILE = (*WARNINGS, "-Os", "-ffunction-sections", "-fdata-sections")
+_COMPILE = (*WARNINGS, "-O2", "-ffunction-sections", "-fdata-sections")
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,29 @@ def missing() -> str:
     )
 
 
-def build(folder: Path, room: int = ROOM, units: Sequence[str] = UNITS) -> Firmware:
+def require() -> None:
+    """Raise a UserError if the firmware cannot be compiled here."""
+    if lack := missing():
+        raise UserError(lack)
+
+
+def build(folder: Path, room: int = ROOM) -> Firmware:
     """Compile and link.
 
     Args:
         folder: gets the header of the registers, objects, ``firmware.elf`` and ``firmware.bin``.
         room: bytes of memory it may take.
-        units: sources.
 
     Raises:
         UserError: the cross compiler is missing, or the firmware does not fit.
         RuntimeError: it cannot be compiled; the message is the compiler's.
     """
-    if lack := missing():
-        raise UserError(lack)
+    require()
     folder.mkdir(parents=True, exist_ok=True)
     registers.write_header(folder)
     compiler = [f"{_TRIPLE}-gcc", *_TARGET]
     objects = []
-    for unit in units:
+    for unit in UNITS:
         objects.append(str(folder / f"{Path(unit).stem}.o"))
         options = [*_COMPILE, f"-I{folder}", f"-I{SOURCES}", "-c", str(SOURCES / unit)]
         _checked(_run([*compiler, *options, "-o", objects[-1]]))

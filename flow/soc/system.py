@@ -116,7 +116,8 @@ def build(accelerator: Accelerator, root: Path = Path("build/soc")) -> System:
         UserError: the cross compiler is missing, or the firmware does not fit into memory.
     """
     digest = hashlib.sha256(f"{accelerator.folder.name} {version('peakrdl-regblock')}".encode())
-    for path in (registers.DESCRIPTION, *sorted(firmware.SOURCES.glob("*.*"))):
+    sources = [Path(firmware.__file__), *sorted(firmware.SOURCES.glob("*.*"))]
+    for path in (registers.DESCRIPTION, *sources):
         digest.update(path.name.encode() + path.read_bytes())
     folder = root / f"{accelerator.folder.name}-{digest.hexdigest()[:8]}"
     if not folder.exists():

@@ -1,6 +1,6 @@
 """Adaptive repetition: images that are executed several times, and a vote that ends when decided.
 
-At each site noise of twice its midpoint is put on. Execution e of an image draws the samples of
+At each site noise of its midpoint is put on. Execution e of an image draws the samples of
 noise draw e, and most labels win; of equals the lowest. A vote over k executions costs k of them,
 or, ended as soon as the rest cannot change the winner, fewer, and gives the same label. That is
 measured on the golden model, and by the firmware on the simulated system, which must give the same
@@ -26,8 +26,8 @@ from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.midpoint import wilson
 from flow.points import Place
-from flow.repeats import FACTOR, midpoint_of_site
-from flow.soc import cosim, voting_plot
+from flow.repeats import midpoint_of_site
+from flow.soc import cosim, firmware, voting_plot
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
 from flow.store import FULL
@@ -53,7 +53,7 @@ class Settings:
     votes: str = "1,3,5,9,17"
     """k, with commas between."""
     sigma: float | None = None
-    """At every site; twice the site's midpoint when not given."""
+    """At every site; the site's midpoint when not given."""
     counts: list[int] = field(init=False)
     """k, ascending."""
 
@@ -131,6 +131,7 @@ def run(
         SimulationError: the simulator failed, or the firmware met an error.
     """
     started = time.monotonic()
+    firmware.require()
     opened = job.open_walk(settings.walk, job.Clock(), tell, engine or Here())
     walk = opened.walk
     check_sites(walk.taps, opened.sites)
@@ -141,7 +142,7 @@ def run(
     golden: dict[tuple[str, float], Labels] = {}
     for number, site in enumerate(opened.sites):
         tell("golden", number, len(opened.sites))
-        sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
+        sigma = settings.sigma or midpoint_of_site(walk, site)
         draws = [Place(site, sigma, draw) for draw in range(settings.counts[-1])]
         points = walk.run(walk.wanted(["golden"], draws)).points
         golden[site, sigma] = np.stack([point.predictions for point in points])

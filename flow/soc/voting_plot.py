@@ -46,6 +46,6 @@ def write(path: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
         fontsize=9,
     )
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -25,7 +25,7 @@ from flow.golden import Record
 from flow.levels import parse_levels
 from flow.midpoint import midpoint
 from flow.points import Place, code_digest
-from flow.soc import cosim, system
+from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.store import FULL, Point, curve_of
 from flow.walk import Walk, Wanted
@@ -107,6 +107,7 @@ def run(
     started = time.monotonic()
     if settings.scope != FULL:
         raise UserError("a system has the whole network: leave the scope out")
+    firmware.require()
     engine = engine or Here()
     opened = job.open_walk(settings, job.Clock(), tell, engine)
     walk, sites = opened.walk, opened.sites

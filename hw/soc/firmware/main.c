@@ -84,13 +84,13 @@ static int run_batch(const nw_noise *noise) {
 /* One execution of an image; each has a seed of its own. */
 static int execute(const nw_noise *noise, uint32_t image, uint32_t execution) {
     for (uint32_t t = 0; t < device.taps; t++) {
+        /* a clean tap stays as the first execution has left it */
+        if (!(noise[t].control & 1) && (image || execution)) {
+            continue;
+        }
         nw_noise own = noise[t];
         own.seed_high += execution;
         own.image_base += image;
-        /* a clean tap stays as the first execution has left it */
-        if (!(own.control & 1) && (image || execution)) {
-            continue;
-        }
         if (failed("set_noise", nw_set_noise(&device, t, &own))) {
             return 1;
         }

@@ -1,34 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include "vote.h"
 
-#include <string.h>
-
 void vote_clear(vote *v, uint32_t classes) {
     v->classes = classes;
     v->executions = 0;
-    memset(v->votes, 0, sizeof v->votes);
+    v->winner = 0;
+    for (uint32_t c = 0; c < classes; c++) {
+        v->votes[c] = 0;
+    }
 }
 
 void vote_add(vote *v, uint32_t label) {
-    v->votes[label]++;
+    uint32_t votes = ++v->votes[label], most = v->votes[v->winner];
     v->executions++;
+    if (votes > most || (votes == most && label < v->winner)) {
+        v->winner = label;
+    }
 }
 
-uint32_t vote_winner(const vote *v) {
-    uint32_t winner = 0;
-    for (uint32_t c = 1; c < v->classes; c++) {
-        if (v->votes[c] > v->votes[winner]) {
-            winner = c;
-        }
-    }
-    return winner;
-}
+uint32_t vote_winner(const vote *v) { return v->winner; }
 
 int vote_decided(const vote *v, uint32_t left) {
-    uint32_t winner = vote_winner(v);
+    uint32_t most = v->votes[v->winner];
+    /* all others together cannot reach it, or one that has no vote can beat it */
+    if (v->executions - most + left < most) {
+        return 1;
+    }
+    if (left > most && v->classes > 1) {
+        return 0;
+    }
     for (uint32_t c = 0; c < v->classes; c++) {
         uint32_t reach = v->votes[c] + left;
-        if (c != winner && (reach > v->votes[winner] || (reach == v->votes[winner] && c < winner))) {
+        if (c != v->winner && (reach > most || (reach == most && c < v->winner))) {
             return 0;
         }
     }

@@ -12,6 +12,7 @@ enum { VOTE_MOST_CLASSES = 256 };
 typedef struct {
     uint32_t classes;
     uint32_t executions;
+    uint32_t winner; /* so far */
     uint16_t votes[VOTE_MOST_CLASSES];
 } vote;
 
