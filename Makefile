@@ -28,7 +28,7 @@ JOB    = $(call option,DATASET,dataset) $(NOISE_JOB) $(call option,LEVELS,levels
          $(call option,FOLDING,folding) $(call option,FPS,fps) $(call option,CYCLES,cycles) \
          $(call option,BUDGET,budget) $(call option,TRAINING_NOISE,training-noise)
 
-.PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw robustness dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -85,6 +85,24 @@ multi-exec: $(READY) ## walk MODEL, then spend equal budgets of executions in ev
 multi-exec-hw: $(READY) ## repeat noisy executions in MODEL's RTL: accuracy over cycles (REPEATS)
 	$(BIN)/noisewalk multi-exec-hw --model '$(MODEL)' $(call option,DATASET,dataset) \
 	  $(call option,NOISE,noise) $(call option,REPEATS,repeats) $(call option,IMAGES,images) \
+	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed) \
+	  $(ENGINE)
+
+soc: $(READY) ## build MODEL's accelerator with a microcontroller that drives it, and its firmware
+	$(BIN)/noisewalk soc --model '$(MODEL)' $(call option,DATASET,dataset) \
+	  $(call option,MVU,mvu) $(call option,FOLDING,folding) $(call option,FPS,fps) \
+	  $(call option,CYCLES,cycles) $(call option,TRAINING_NOISE,training-noise)
+
+walk-soc: $(READY) ## walk noise through MODEL by firmware on the whole system
+	$(BIN)/noisewalk walk-soc --model '$(MODEL)' $(call option,DATASET,dataset) $(NOISE_JOB) \
+	  $(call option,LEVELS,levels) $(call option,IMAGES,images) \
+	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed) \
+	  $(ENGINE) $(call option,MVU,mvu) $(call option,FOLDING,folding) $(call option,FPS,fps) \
+	  $(call option,CYCLES,cycles) $(call option,TRAINING_NOISE,training-noise)
+
+vote-soc: $(READY) ## let images vote over noisy executions on the system (VOTES)
+	$(BIN)/noisewalk vote-soc --model '$(MODEL)' $(call option,DATASET,dataset) $(NOISE_JOB) \
+	  $(call option,VOTES,votes) $(call option,IMAGES,images) \
 	  $(call option,HW_IMAGES,hw-images) $(call option,SITES,sites) $(call option,SEED,seed) \
 	  $(ENGINE)
 

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from flow.commands import accelerators, machine, speed, studies, training, walks
+from flow.commands import accelerators, machine, soc, speed, studies, training, walks
 from flow.errors import UserError
 from flow.hush import hush
 from sim.runner import SimulationError
@@ -34,6 +34,9 @@ for command in (
     training.dynamics,
     accelerators.compile_,
     accelerators.synth,
+    soc.soc,
+    soc.walk_soc,
+    soc.vote_soc,
     studies.study,
     studies.report,
     speed.bench,

@@ -30,6 +30,10 @@ _EXTRAS = {
     "git": ("the commit in reports", "apt-get install git"),
     "gtkwave": ("looking at the waveform of a divergence", "apt-get install gtkwave"),
     "chromium": ("the browser tests of reports", "apt-get install chromium"),
+    "riscv64-unknown-elf-gcc": (
+        "firmware, for make soc",
+        "apt-get install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    ),
     "sbatch": ("SCHEDULER=slurm", "a Slurm cluster"),
 }
 _DISK = 4.0

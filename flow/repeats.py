@@ -91,7 +91,7 @@ def run(
     rows = []
     for number, site in enumerate(opened.sites):
         tell("repeats", number, len(opened.sites))
-        sigma = settings.sigma or FACTOR * _midpoint(walk, site)
+        sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
         for k in settings.counts:
             golden, rtl = measure(walk, Place(site, sigma), k, effort.hw_images)
             cycles = cycles_per_image(walk.accelerator, {site: k})
@@ -157,7 +157,8 @@ def measure(walk: Walk, place: Place, k: int, images: int) -> tuple[Point, Point
     return golden, rtl
 
 
-def _midpoint(walk: Walk, site: str) -> float:
+def midpoint_of_site(walk: Walk, site: str) -> float:
+    """Return a site's midpoint in the golden model, or half the last level if it has none."""
     levels = job.found_levels(walk, site)
     places = [Place("", 0.0), *(Place(site, sigma) for sigma in levels)]
     points: Sequence[Point] = walk.run(walk.wanted(["golden"], places)).points

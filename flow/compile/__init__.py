@@ -247,7 +247,8 @@ def _key(network: Network, calibration: Tensor, tapped: list[str], target: Targe
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
     digest.update(json.dumps([network.name, tapped, asdict(target), mvu, tools]).encode())
-    for pattern in ("flow/compile/*.py", "flow/golden*.py", "flow/weight_noise.py", "hw/**/*.sv"):
+    python = ("flow/compile/*.py", "flow/golden*.py", "flow/weight_noise.py")
+    for pattern in (*python, "hw/kernels/*.sv", "hw/noise/*.sv"):
         for path in sorted(REPOSITORY.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""A microcontroller and an accelerator with noise taps as one system, and its co-simulation."""

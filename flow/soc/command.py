@@ -1,0 +1,114 @@
+"""What ``noisewalk soc``, ``walk-soc`` and ``vote-soc`` do and print."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flow import job
+from flow.soc import firmware, system
+from flow.soc.walk import describe, opened_system
+from flow.walk_settings import Settings
+
+
+def make(settings: Settings, tell: job.Report) -> dict[str, Any]:
+    """Build a system and its simulator, and gather all its sources in one folder.
+
+    Raises:
+        UserError: the cross compiler is missing, or as for `flow.job.open_walk`.
+    """
+    firmware.require()
+    opened = job.open_walk(settings, job.Clock(), tell)
+    accelerator = opened.walk.accelerator
+    tell("build system", 0, 2)
+    built = opened_system(accelerator, settings.build)
+    system.gather(built)
+    tell("build system", 1, 2)
+    simulation = system.simulator(built, root=settings.build / "sim")
+    tell("build system", 2, 2)
+    return describe(built, simulation) | {
+        "model": opened.walk.network.name,
+        "sites": list(accelerator.sites),
+        "binary": str(simulation.binary),
+    }
+
+
+def print_system(console: Console, found: dict[str, Any]) -> None:
+    """Print what was built."""
+    taps = ", ".join(f"{number} {site}" for number, site in enumerate(found["sites"]))
+    for said in (
+        f"{found['model']}: taps {taps}",
+        f"firmware: {_firmware(found)}",
+        f"sources, memories and firmware: {found['folder']}",
+    ):
+        console.print(said, highlight=False, soft_wrap=True)
+
+
+def _firmware(found: dict[str, Any]) -> str:
+    return (
+        f"driver {found['driver_bytes']:,} bytes, all code {found['program_bytes']:,}, variables "
+        f"{found['data_bytes']:,}, of {found['memory_bytes']:,} bytes of memory"
+    )
+
+
+def print_walk(console: Console, found: dict[str, Any]) -> None:
+    """Print μ of the system beside that of walk-hw, and what differs."""
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
+    table.add_column("site")
+    for name in ("points", "μ system", "μ walk-hw", "images unlike golden", "unlike walk-hw"):
+        table.add_column(name, justify="right")
+    for site, entry in found["sites"].items():
+        table.add_row(
+            site,
+            str(entry["points"]),
+            _level(entry["mu_soc"]),
+            _level(entry["mu_walk_hw"]),
+            str(entry["bit_mismatches"]),
+            str(entry["unlike_walk_hw"]),
+        )
+    console.print(table)
+    total = found["points"] * found["images"]
+    for said in (
+        f"system = golden, label and logits, on {total} images, bit_mismatches: "
+        f"{found['bit_mismatches']}; labels unlike walk-hw: {found['unlike_walk_hw']}",
+        f"clocks an image: {found['device_clocks_per_image']:.1f} in the device, "
+        f"{found['firmware_clocks_per_image']:.1f} as the firmware counts them",
+        f"firmware: {_firmware(found['system'])}",
+        f"{found['seconds']:.0f} s; results: {found['folder']}",
+    ):
+        console.print(said, highlight=False, soft_wrap=True)
+
+
+def _level(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{'>' if value['bound'] == 'above' else '<'} {value['level']:.3g}"
+    return "{:.3g} [{:.3g}, {:.3g}]".format(*value)
+
+
+def print_votes(console: Console, found: dict[str, Any]) -> None:
+    """Print accuracy over executions."""
+    images = found["images"]
+    table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
+    table.add_column("site, σ")
+    table.add_column("k", justify="right")
+    for side, n in images.items():
+        name = "golden" if side == "golden" else "system"
+        table.add_column(f"{name} (n={n}): accuracy", justify="right")
+        table.add_column("executions", justify="right")
+    table.add_column("clocks", justify="right")
+    for row in found["rows"]:
+        cells = [f"{row['site']}, {row['sigma']:.3g}"]
+        cells.append(f"{'≤ ' if row['early'] else ''}{row['most']}")
+        for side in images:
+            cells.append("{:.3f} [{:.3f}, {:.3f}]".format(*row[side]))
+            mean, _, high = row[f"{side}_executions"]
+            cells.append(f"{mean:.2f} ± {high - mean:.2f}")
+        table.add_row(*cells, f"{row['firmware_clocks_per_image']:,.0f}")
+    console.print(table)
+    runs = len(found["rows"]) * images["rtl"]
+    for said in (
+        f"system = golden in label and executions on {runs} votes, unlike: "
+        f"{found['unlike_golden']}",
+        f"picture and table: {found['folder']}",
+    ):
+        console.print(said, highlight=False, soft_wrap=True)

@@ -1,0 +1,174 @@
+"""The system: an accelerator's port, generated for it, a microcontroller and its firmware."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flow.compile import Accelerator
+from flow.soc import firmware, registers
+from flow.soc.firmware import Firmware
+from sim import runner
+from sim.runner import REPOSITORY
+
+HW = REPOSITORY / "hw" / "soc"
+MEMORY_BYTES = 1 << 20
+"""Of the microcontroller's memory."""
+MODULES = (
+    "ram",
+    "uart_tx",
+    "axi_lite_bridge",
+    "image_reader",
+    "result_writer",
+    "tap_bus",
+    "accelerator_port",
+    "microcontroller",
+    "soc",
+)
+"""Of ``hw/soc``."""
+
+
+def core_source() -> Path:
+    """Return the RISC-V core's source."""
+    import pythondata_cpu_picorv32
+
+    return Path(pythondata_cpu_picorv32.data_location) / "picorv32.v"
+
+
+@dataclass(frozen=True)
+class System:
+    """A built system, in a folder of its own: ``rtl/``, ``data`` and ``firmware/``."""
+
+    accelerator: Accelerator
+    folder: Path
+    firmware: Firmware
+
+    @property
+    def beat_bits(self) -> int:
+        """Of the input stream, whole bytes."""
+        stream = self.accelerator.manifest["input"]
+        return 8 * -(-stream["bits"] * stream["elements_a_beat"] // 8)
+
+    @property
+    def beats_of_word(self) -> int:
+        """Beats of the input stream that share a word of memory."""
+        return {8: 4, 16: 2}.get(self.beat_bits, 1)
+
+    @property
+    def words_of_beat(self) -> int:
+        """Words of memory that a beat takes, one where several share it."""
+        return -(-self.beat_bits // 32)
+
+    @property
+    def image_words(self) -> int:
+        """Words of an image in memory."""
+        beats = self.accelerator.manifest["input"]["beats"]
+        return -(-beats * self.words_of_beat // self.beats_of_word)
+
+    @property
+    def classes(self) -> int:
+        """Of the network: logits of a result."""
+        return self.accelerator.manifest["classes"]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of ``soc``, the top."""
+        manifest = self.accelerator.manifest
+        last = manifest["nodes"][-1]
+        numbers = [site["number"] for site in manifest["sites"]]
+        packed = sum(number << 8 * place for place, number in enumerate(numbers))
+        return {
+            "TAPS": len(numbers),
+            "SITES": f"{8 * len(numbers)}'h{packed:x}",
+            "IN_BITS": self.beat_bits,
+            "BEATS": manifest["input"]["beats"],
+            "CLASSES": self.classes,
+            "PE": last["PE"],
+            "SCORE_WIDTH": _type_bits(last["input_type"]),
+            "LABEL_BITS": 8 * -(-_type_bits(last["output_type"]) // 8),
+            "MEMORY_BYTES": MEMORY_BYTES,
+        }
+
+    @property
+    def sources(self) -> list[Path]:
+        """HDL in compile order."""
+        return [*self._sources()]
+
+    def _sources(self) -> Iterator[Path]:
+        yield from (self.folder / "rtl" / f"{registers.MODULE}{end}.sv" for end in ("_pkg", ""))
+        yield from self.accelerator.sources
+        yield core_source()
+        yield from (HW / f"{name}.sv" for name in MODULES)
+
+
+def build(accelerator: Accelerator, root: Path = Path("build/soc")) -> System:
+    """Generate what the system of an accelerator has of its own, and compile the firmware.
+
+    Args:
+        accelerator: a compiled network.
+        root: gets a folder named by all that this depends on; one that is there is taken.
+
+    Raises:
+        UserError: the cross compiler is missing, or the firmware does not fit into memory.
+    """
+    digest = hashlib.sha256(f"{accelerator.folder.name} {version('peakrdl-regblock')}".encode())
+    sources = [Path(firmware.__file__), *sorted(firmware.SOURCES.glob("*.*"))]
+    for path in (registers.DESCRIPTION, *sources):
+        digest.update(path.name.encode() + path.read_bytes())
+    folder = root / f"{accelerator.folder.name}-{digest.hexdigest()[:8]}"
+    if not folder.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=root))
+        try:
+            (scratch / "rtl").mkdir()
+            made = System(accelerator, scratch, firmware.build(scratch / "firmware"))
+            taps = len(accelerator.manifest["sites"])
+            registers.write_verilog(scratch / "rtl", taps, made.image_words, made.classes)
+            scratch.chmod(0o755)
+            try:
+                scratch.rename(folder)
+            except OSError:
+                # another process built the same first
+                if not folder.exists():
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return System(accelerator, folder, firmware.read(folder / "firmware"))
+
+
+def gather(system: System) -> None:
+    """Put every source and memory file of a system into its folder, for other tools."""
+    for source in system.sources:
+        if source.parent != system.folder / "rtl":
+            shutil.copyfile(source, system.folder / "rtl" / source.name)
+    shutil.copytree(system.accelerator.folder / "data", system.folder / "data", dirs_exist_ok=True)
+
+
+def simulator(system: System, **options: Any) -> runner.Simulation:
+    """Compile the bench around a system; nothing is done when nothing changed.
+
+    Args:
+        system: what to simulate.
+        options: passed on to ``sim.runner.build``.
+    """
+    bench = Path(runner.__file__).with_name("soc_bench.sv")
+    options = {"main": bench.with_name("bench_main.cpp")} | options
+    return runner.build(
+        "soc_bench",
+        [*system.sources, bench],
+        parameters=system.parameters,
+        defines={"FINN_SIMULATION": 1},
+        public=("clk", "rst_n", "divider", "done"),
+        flags=["-Wno-lint", "-Wno-style"],
+        **options,
+    )
+
+
+def _type_bits(name: str) -> int:
+    from qonnx.core.datatype import DataType
+
+    return DataType[name].bitwidth()

@@ -1,0 +1,235 @@
+"""Adaptive repetition: images that are executed several times, and a vote that ends when decided.
+
+At each site noise of its midpoint is put on. Execution e of an image draws the samples of
+noise draw e, and most labels win; of equals the lowest. A vote over k executions costs k of them,
+or, ended as soon as the rest cannot change the winner, fewer, and gives the same label. That is
+measured on the golden model, and by the firmware on the simulated system, which must give the same
+label after the same number of executions for every image.
+"""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from flow import job, store
+from flow.engine import Call, Engine, Here
+from flow.errors import UserError
+from flow.levels import parse_levels
+from flow.midpoint import wilson
+from flow.points import Place
+from flow.repeats import midpoint_of_site
+from flow.soc import cosim, firmware, voting_plot
+from flow.soc.cosim import Votes
+from flow.soc.walk import check_sites, describe, ready
+from flow.store import FULL
+from flow.walk import Walk
+from flow.walk_settings import Settings as WalkSettings
+
+log = logging.getLogger(__name__)
+
+RTL_IMAGES = 32
+"""Images on the system, when not given."""
+MOST = 99
+"""Most executions of an image."""
+_Z95 = 1.96
+
+Labels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose."""
+
+    walk: WalkSettings
+    votes: str = "1,3,5,9,17"
+    """k, with commas between."""
+    sigma: float | None = None
+    """At every site; the site's midpoint when not given."""
+    counts: list[int] = field(init=False)
+    """k, ascending."""
+
+    def __post_init__(self) -> None:
+        if self.walk.scope != FULL:
+            raise UserError("a system has the whole network: leave the scope out")
+        if self.sigma is not None:
+            parse_levels(str(self.sigma))
+        try:
+            counts = sorted({int(part) for part in self.votes.split(",")})
+        except ValueError as error:
+            raise UserError(
+                f"votes is {self.votes}: give whole numbers with commas between"
+            ) from error
+        if not 1 <= counts[0] <= counts[-1] <= MOST:
+            raise UserError(f"votes is {self.votes}: give 1 to {MOST}")
+        object.__setattr__(self, "counts", counts)
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """A vote of every image on the system."""
+
+    site: str
+    sigma: float
+    votes: Votes
+    images: int
+
+
+def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray[np.int64]]:
+    """Let images vote, as ``hw/soc/firmware/vote.c`` does.
+
+    Args:
+        labels: of each execution, [executions, images].
+        classes: of the network.
+        early: end a vote when it is decided.
+
+    Returns:
+        the winners and the executions, [images] each.
+    """
+    most, images = labels.shape
+    counts = np.zeros((images, classes), dtype=np.int64)
+    executions = np.zeros(images, dtype=np.int64)
+    going, rows = np.ones(images, dtype=bool), np.arange(images)
+    for number, given in enumerate(labels):
+        counts[rows[going], given[going]] += 1
+        executions += going
+        if early:
+            winner = counts.argmax(1)
+            lead = counts[rows, winner][:, None]
+            reach = counts + (most - number - 1)
+            before = np.arange(classes) < winner[:, None]
+            threat = (reach > lead) | ((reach == lead) & before)
+            threat[rows, winner] = False
+            going &= threat.any(1)
+    return counts.argmax(1).astype(np.uint8), executions
+
+
+def run(
+    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+) -> dict[str, Any]:
+    """Let images vote on both sides, and compare what it brings with what it costs.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it.
+        engine: does the work; this process if not given.
+
+    Returns:
+        what ``votes.json`` holds.
+
+    Raises:
+        UserError: as for `flow.soc.walk.run`.
+        SimulationError: the simulator failed, or the firmware met an error.
+    """
+    started = time.monotonic()
+    firmware.require()
+    opened = job.open_walk(settings.walk, job.Clock(), tell, engine or Here())
+    walk = opened.walk
+    check_sites(walk.taps, opened.sites)
+    images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.labels))
+    tell("build simulator", 0, 1)
+    built, simulation = ready(walk)
+    tell("build simulator", 1, 1)
+    golden: dict[tuple[str, float], Labels] = {}
+    for number, site in enumerate(opened.sites):
+        tell("golden", number, len(opened.sites))
+        sigma = settings.sigma or midpoint_of_site(walk, site)
+        draws = [Place(site, sigma, draw) for draw in range(settings.counts[-1])]
+        points = walk.run(walk.wanted(["golden"], draws)).points
+        golden[site, sigma] = np.stack([point.predictions for point in points])
+    tell("golden", len(opened.sites), len(opened.sites))
+    ballots = [
+        Ballot(site, sigma, Votes(k, early), images)
+        for site, sigma in golden
+        for k in settings.counts
+        # a single execution has nothing to end early
+        for early in ((False, True) if k > 1 else (False,))
+    ]
+    rows = []
+    tell("system", 0, len(ballots))
+    for call, point in walk.engine.run(walk, [Call(cast, ballot) for ballot in ballots]):
+        rows.append(_row(walk, call.item, golden[call.item.site, call.item.sigma], point))
+        tell("system", len(rows), len(ballots), images)
+    table = pd.DataFrame(rows)
+    table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
+    (clean,) = walk.run(walk.wanted(["golden"], [Place("", 0.0)])).points
+    folder = store.make_folder(settings.walk.build / "walk-soc" / opened.folder.name)
+    result = {
+        "model": walk.network.name,
+        "dataset": settings.walk.dataset,
+        "noise": walk.setting.kind,
+        "images": {"golden": len(walk.labels), "rtl": images},
+        "clean": float(clean.correct(walk.labels).mean()),
+        "unlike_golden": int(table["unlike_golden"].sum()),
+        "rows": table.to_dict("records"),
+        "system": describe(built, simulation),
+        "command": command,
+        "folder": str(folder),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    store.write_curves(folder / "votes.parquet", table)
+    store.write_summary(folder / "votes.json", result)
+    voting_plot.write(folder / "votes.png", result, table)
+    return result
+
+
+def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
+    """Have the firmware let images vote."""
+    built, simulation = ready(walk)
+    workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=store.make_folder(walk.build / "runs")))
+    held = cosim.images_held(built)
+    points = []
+    for first in range(0, ballot.images, held):
+        stream = walk.stream[first : min(first + held, ballot.images)]
+        noise = walk.settings(Place(ballot.site, ballot.sigma), first)
+        (point,), _ = cosim.simulate(
+            built, simulation, stream, [noise], workdir, votes=ballot.votes
+        )
+        points.append(point)
+    shutil.rmtree(workdir, ignore_errors=True)
+    return cosim.joined(points)
+
+
+def _row(walk: Walk, ballot: Ballot, golden: Labels, point: cosim.SocPoint) -> dict[str, Any]:
+    """Return what a vote brings and costs on both sides."""
+    votes, classes = ballot.votes, walk.network.classes
+    labels, executions = vote(golden[: votes.executions], classes, votes.early)
+    part = slice(0, ballot.images)
+    unlike = (labels[part] != point.labels) | (executions[part] != point.executions)
+    if unlike.any():
+        log.error("%s: the system differs from golden: %s", ballot, np.flatnonzero(unlike))
+    return {
+        "site": ballot.site,
+        "sigma": ballot.sigma,
+        "most": votes.executions,
+        "early": votes.early,
+        "golden": _accuracy(labels, walk),
+        "golden_executions": _mean(executions),
+        "rtl": _accuracy(point.labels, walk),
+        "rtl_executions": _mean(point.executions),
+        "device_clocks_per_image": point.device_clocks / ballot.images,
+        "firmware_clocks_per_image": point.firmware_clocks / ballot.images,
+        "unlike_golden": int(unlike.sum()),
+    }
+
+
+def _accuracy(labels: Labels, walk: Walk) -> list[float]:
+    """Return an accuracy with its 95 % interval (Wilson)."""
+    correct = int((labels == walk.labels[: len(labels)]).sum())
+    low, high = wilson(correct, len(labels))
+    return [correct / len(labels), float(low), float(high)]
+
+
+def _mean(values: Sequence[int] | npt.NDArray[np.int64]) -> list[float]:
+    """Return a mean with its 95 % interval, over the images."""
+    mean, error = float(np.mean(values)), float(np.std(values) / np.sqrt(len(values)))
+    return [mean, mean - _Z95 * error, mean + _Z95 * error]

@@ -1,0 +1,305 @@
+"""The walk of `flow.job` on the whole system: firmware sets the noise, and prints what it found.
+
+The places are those of ``walk-hw``, the images its RTL images. Each image is held against the
+golden model, label and logits, and against what ``walk-hw`` found in the accelerator alone.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flow import job, store
+from flow.compile import Accelerator
+from flow.engine import Call, Engine, Here
+from flow.errors import UserError
+from flow.golden import Record
+from flow.levels import parse_levels
+from flow.midpoint import midpoint
+from flow.points import Place, code_digest
+from flow.soc import cosim, firmware, system
+from flow.soc.system import System
+from flow.store import FULL, Point, curve_of
+from flow.walk import Walk, Wanted
+from flow.walk_settings import Effort, Settings
+from sim import runner
+
+log = logging.getLogger(__name__)
+
+_CODE = ("soc/cosim.py", "soc/walk.py")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the system gave at a place."""
+
+    site: str
+    sigma: float
+    labels: list[int]
+    bit_mismatches: int
+    """Images whose label or a logit differs from golden's."""
+    device_clocks: int
+    firmware_clocks: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Places that one simulator process measures."""
+
+    places: tuple[Place, ...]
+    images: int
+    system: str
+    """Folder of the system's build."""
+
+
+def check_sites(taps: Collection[str], sites: Sequence[str]) -> None:
+    """Raise a UserError if noise at a site is none of a tap's."""
+    for site in sites:
+        if site not in taps:
+            raise UserError(
+                f"site {site} has no tap: its noise is in the weights, which firmware does not "
+                "program; choose others"
+            )
+
+
+def opened_system(accelerator: Accelerator, build: Path) -> System:
+    """Build the system of an accelerator, or open it; UserError as for `system.build`."""
+    return system.build(accelerator, build / "soc")
+
+
+@lru_cache(maxsize=2)
+def _ready(folder: Path, build: Path) -> tuple[System, runner.Simulation]:
+    built = opened_system(Accelerator.open(folder), build)
+    return built, system.simulator(built, root=build / "sim")
+
+
+def ready(walk: Walk) -> tuple[System, runner.Simulation]:
+    """Return a walk's system and its simulator, built once in a process."""
+    return _ready(walk.accelerator.folder, walk.build)
+
+
+def run(
+    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+) -> dict[str, Any]:
+    """Do the job.
+
+    Args:
+        settings: the user's choice.
+        tell: told about progress.
+        command: how the user asked for it.
+        engine: does the work; this process if not given.
+
+    Returns:
+        what ``summary.json`` holds.
+
+    Raises:
+        UserError: as for `flow.job.walk_hw`, the cross compiler is missing, or a site has no tap.
+        SimulationError: the simulator failed, or the firmware met an error.
+    """
+    started = time.monotonic()
+    if settings.scope != FULL:
+        raise UserError("a system has the whole network: leave the scope out")
+    firmware.require()
+    engine = engine or Here()
+    opened = job.open_walk(settings, job.Clock(), tell, engine)
+    walk, sites = opened.walk, opened.sites
+    check_sites(walk.taps, sites)
+    images = Effort.of(settings, walk.accelerator, len(walk.labels)).hw_images
+    tell("build simulators", 0, 2)
+    built, simulation = ready(walk)
+    tell("build simulators", 1, 2)
+    _ = walk.hardware("").simulation
+    tell("build simulators", 2, 2)
+    places = [Place("", 0.0)]
+    for number, site in enumerate(sites):
+        tell("find levels", number, len(sites))
+        levels = parse_levels(settings.levels) or job.found_levels(walk, site)
+        places += [Place(site, sigma) for sigma in levels]
+    tell("find levels", len(sites), len(sites))
+    seen = measure_all(walk, places, images, tell)
+    alone = _walk_hw(walk, places, images, tell)
+    result = _summary(walk, settings, sites, seen, alone) | {
+        "system": describe(built, simulation),
+        "command": command,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    folder = store.make_folder(settings.build / "walk-soc" / opened.folder.name)
+    result["folder"] = str(folder)
+    points = [_as_point(walk, one) for one in seen]
+    store.write_curves(folder / "curves.parquet", store.curve_table(points, walk.labels))
+    store.write_summary(folder / "summary.json", result)
+    return result
+
+
+def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
+    """Return what a summary says of a system."""
+    return {
+        "folder": str(built.folder),
+        "simulation": simulation.design,
+        "taps": len(built.accelerator.manifest["sites"]),
+        "image_words": built.image_words,
+        "memory_bytes": system.MEMORY_BYTES,
+        "driver_bytes": built.firmware.driver_bytes,
+        "program_bytes": built.firmware.program_bytes,
+        "data_bytes": built.firmware.data_bytes,
+    }
+
+
+def measure_all(walk: Walk, places: Sequence[Place], images: int, tell: job.Report) -> list[Seen]:
+    """Take places that are stored, and have the system measure the others."""
+    built, _ = ready(walk)
+    found = {place: _stored(walk, place, images) for place in places}
+    missing = [place for place, one in found.items() if one is None]
+    done = len(places) - len(missing)
+    tell("system", done, len(places), 0)
+    size = max(1, min(16, -(-len(missing) // walk.engine.workers)))
+    calls = [
+        Call(measure, Batch(tuple(missing[first : first + size]), images, built.folder.name))
+        for first in range(0, len(missing), size)
+    ]
+    for _, result in walk.engine.run(walk, calls):
+        for one in result:
+            found[Place(one.site, one.sigma)] = one
+        done += len(result)
+        tell("system", done, len(places), len(result) * images)
+    return [one for one in found.values() if one is not None]
+
+
+def measure(walk: Walk, batch: Batch) -> list[Seen]:
+    """Run places on the system, hold every image against golden, and store what was found."""
+    built, simulation = ready(walk)
+    images, places = batch.images, batch.places
+    held = cosim.images_held(built, len(places))
+    labels = np.zeros((len(places), images), dtype=np.uint8)
+    mismatches, clocks = np.zeros(len(places), dtype=np.int64), np.zeros((len(places), 2))
+    root = store.make_folder(walk.build / "runs")
+    workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=root))
+    for first in range(0, images, held):
+        part = slice(first, min(first + held, images))
+        stream = walk.stream[part]
+        noise = [walk.settings(place, first) for place in places]
+        points, _ = cosim.simulate(built, simulation, stream, noise, workdir)
+        for i, (point, setting) in enumerate(zip(points, noise, strict=True)):
+            labels[i, part] = point.labels
+            clocks[i] += point.device_clocks, point.firmware_clocks
+            record = Record([walk.golden.scores])
+            wanted = walk.golden.run(stream, setting, record=record).numpy()
+            scores = record.streams[walk.golden.scores].numpy()
+            differs = (point.labels != wanted) | (point.scores != scores).any(1)
+            mismatches[i] += int(differs.sum())
+            if differs.any():
+                image = first + int(np.flatnonzero(differs)[0])
+                log.error("%s: the system differs from golden at image %d", places[i], image)
+    # of a run that failed it is kept, to do it again
+    shutil.rmtree(workdir, ignore_errors=True)
+    found = [
+        Seen(
+            place.site,
+            place.sigma,
+            labels[i].tolist(),
+            int(mismatches[i]),
+            int(clocks[i, 0]),
+            int(clocks[i, 1]),
+        )
+        for i, place in enumerate(places)
+    ]
+    for place, one in zip(places, found, strict=True):
+        store.write_summary(_path(walk, place, images), asdict(one))
+    return found
+
+
+def _path(walk: Walk, place: Place, images: int) -> Path:
+    """Return where a place's measurement lies: under the name of all that it depends on."""
+    built, simulation = ready(walk)
+    key = walk.key(Wanted("golden", place, images)) | {
+        "side": "soc",
+        "system": [built.folder.name, simulation.design],
+        "soc code": code_digest(*_CODE),
+    }
+    return walk.store.path(key).with_suffix(".json")
+
+
+def _stored(walk: Walk, place: Place, images: int) -> Seen | None:
+    path = _path(walk, place, images)
+    try:
+        return Seen(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("%s is damaged and will be measured again: %s", path, error)
+        return None
+
+
+def _as_point(walk: Walk, one: Seen) -> Point:
+    labels = np.array(one.labels, dtype=np.uint8)
+    return walk.point("rtl", Place(one.site, one.sigma), labels, one.bit_mismatches)
+
+
+def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: job.Report) -> list[Point]:
+    """Return the points of ``walk-hw``: those it has stored, the others measured now."""
+    done = 0
+
+    def told(side: str, points: int, more: int) -> None:
+        nonlocal done
+        done += points
+        tell("walk-hw", done, len(places), more)
+
+    found = walk.run(walk.wanted(["rtl"], places, images), told)
+    for failure in found.failures:
+        raise failure.error
+    return found.points
+
+
+def _summary(
+    walk: Walk,
+    settings: Settings,
+    sites: Sequence[str],
+    seen: Sequence[Seen],
+    alone: Sequence[Point],
+) -> dict[str, Any]:
+    points = [_as_point(walk, one) for one in seen]
+    images = points[0].images
+    at = {(point.site, point.sigma): point for point in alone}
+    unlike = {
+        (p.site, p.sigma): int((p.predictions != at[p.site, p.sigma].predictions).sum())
+        for p in points
+    }
+    guess = 1 / walk.network.classes
+
+    def level(side: Sequence[Point], site: str) -> list[float] | dict[str, str | float]:
+        curve = curve_of(side, walk.labels, site, "rtl")
+        assert curve is not None
+        return midpoint(curve, guess).to_json()
+
+    clean = seen[0]
+    return {
+        "model": walk.network.name,
+        "dataset": settings.dataset,
+        "noise": walk.setting.kind,
+        "seed": settings.seed,
+        "images": images,
+        "points": len(points),
+        "bit_mismatches": sum(one.bit_mismatches for one in seen),
+        "unlike_walk_hw": sum(unlike.values()),
+        "accuracy": float(points[0].correct(walk.labels).mean()),
+        "device_clocks_per_image": clean.device_clocks / images,
+        "firmware_clocks_per_image": clean.firmware_clocks / images,
+        "sites": {
+            site: {
+                "mu_soc": level(points, site),
+                "mu_walk_hw": level(list(alone), site),
+                "points": sum(one.site == site for one in seen),
+                "bit_mismatches": sum(one.bit_mismatches for one in seen if one.site == site),
+                "unlike_walk_hw": sum(n for (s, _), n in unlike.items() if s == site),
+            }
+            for site in sites
+        },
+    }

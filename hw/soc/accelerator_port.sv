@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+//
+// What a microcontroller sees of an accelerator: registers, memory access and an interrupt.
+//
+// The register file (generated from registers.rdl, which says what each register does) answers on
+// AXI4-Lite. A run streams images from memory into the accelerator and writes labels and logits
+// back. Reset, or CONTROL.reset for 16 clocks, empties reader, writer and accelerator.
+//
+// It does not order its two memory ports: images and results of a run must not overlap.
+
+module accelerator_port #(
+    int unsigned TAPS = 1,
+    logic [TAPS-1:0][7:0] SITES = '0,  // numbers of the taps
+    int unsigned IN_BITS = 8,  // input stream, bits a beat
+    int unsigned BEATS = 1,  // input beats an image
+    int unsigned CLASSES = 10,
+    int unsigned PE = 1,  // logits of a beat into label select
+    int unsigned SCORE_WIDTH = 32,
+    int unsigned LABEL_BITS = 8,
+    int unsigned MEMORY_BYTES = 65536,
+    localparam int unsigned ScoreBits = (PE * SCORE_WIDTH + 7) / 8 * 8,
+    localparam int unsigned AddressWidth = noise_registers_pkg::NOISE_REGISTERS_MIN_ADDR_WIDTH
+) (
+    input  logic                    clk,
+    input  logic                    rst_n,
+    output logic                    irq,
+    input  logic                    s_axil_awvalid,
+    output logic                    s_axil_awready,
+    input  logic [AddressWidth-1:0] s_axil_awaddr,
+    input  logic                    s_axil_wvalid,
+    output logic                    s_axil_wready,
+    input  logic [            31:0] s_axil_wdata,
+    input  logic [             3:0] s_axil_wstrb,
+    output logic                    s_axil_bvalid,
+    input  logic                    s_axil_bready,
+    output logic [             1:0] s_axil_bresp,
+    input  logic                    s_axil_arvalid,
+    output logic                    s_axil_arready,
+    input  logic [AddressWidth-1:0] s_axil_araddr,
+    output logic                    s_axil_rvalid,
+    input  logic                    s_axil_rready,
+    output logic [            31:0] s_axil_rdata,
+    output logic [             1:0] s_axil_rresp,
+    output logic                    read_valid,
+    input  logic                    read_ready,
+    output logic [            31:0] read_address,
+    input  logic [            31:0] read_data,
+    output logic                    write_valid,
+    input  logic                    write_ready,
+    output logic [            31:0] write_address,
+    output logic [            31:0] write_data,
+    output logic                    accelerator_rst_n,
+    output logic                    cfg_valid,
+    output logic [             7:0] cfg_site,
+    output logic [             3:0] cfg_addr,
+    output logic [            31:0] cfg_data,
+    input  logic [        TAPS-1:0] cfg_pending,
+    input  logic [        TAPS-1:0] digest_valid,
+    input  logic [  TAPS-1:0][31:0] digest,
+    input  logic                    scores_valid,
+    input  logic [   ScoreBits-1:0] scores_data,
+    output logic                    m_axis_tvalid,
+    input  logic                    m_axis_tready,
+    output logic [     IN_BITS-1:0] m_axis_tdata,
+    input  logic                    s_axis_tvalid,
+    output logic                    s_axis_tready,
+    input  logic [  LABEL_BITS-1:0] s_axis_tdata
+);
+  typedef enum logic [2:0] {
+    NoError,
+    Busy,
+    NoImages,
+    ImagesOutside,
+    ResultsOutside
+  } cause_t;
+
+  localparam int unsigned Registers = 12;
+  localparam int unsigned ResultBytes = 4 * (CLASSES + 1);
+  localparam int unsigned ImageBytes = 4 * noise_registers_pkg::NUM_WORDS;
+
+  noise_registers_pkg::noise_registers__in_t  to_registers;
+  noise_registers_pkg::noise_registers__out_t registers;
+
+  noise_registers u_registers (
+      .clk,
+      .rst_n,
+      .s_axil_awvalid,
+      .s_axil_awready,
+      .s_axil_awaddr,
+      .s_axil_awprot('0),
+      .s_axil_wvalid,
+      .s_axil_wready,
+      .s_axil_wdata,
+      .s_axil_wstrb,
+      .s_axil_bvalid,
+      .s_axil_bready,
+      .s_axil_bresp,
+      .s_axil_arvalid,
+      .s_axil_arready,
+      .s_axil_araddr,
+      .s_axil_arprot('0),
+      .s_axil_rvalid,
+      .s_axil_rready,
+      .s_axil_rdata,
+      .s_axil_rresp,
+      .hwif_in (to_registers),
+      .hwif_out(registers)
+  );
+
+  // control of a run
+  logic [4:0] resetting_q;
+  logic running_q, start, refused, ended;
+  logic [31:0] wanted_q, cycles_q, images, images_in, images_out;
+  logic [ 7:0] label_q;
+  cause_t cause;
+
+  assign images = registers.IMAGES.value.value;
+  assign accelerator_rst_n = rst_n && resetting_q == '0;
+
+  function automatic logic outside(input logic [31:0] address, input logic [31:0] each);
+    return address[1:0] != '0 || 64'(images) * 64'(each) + 64'(address) > 64'(MEMORY_BYTES);
+  endfunction
+
+  always_comb begin
+    if (running_q || resetting_q != '0) cause = Busy;
+    else if (images == '0) cause = NoImages;
+    else if (outside(registers.IMAGE_ADDRESS.value.value, ImageBytes)) cause = ImagesOutside;
+    else if (outside(registers.RESULT_ADDRESS.value.value, ResultBytes)) cause = ResultsOutside;
+    else cause = NoError;
+  end
+
+  assign start   = registers.CONTROL.start.value && cause == NoError;
+  assign refused = registers.CONTROL.start.value && cause != NoError;
+  assign ended   = running_q && images_out == wanted_q;
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      resetting_q <= '0;
+    end else if (registers.CONTROL.reset.value) begin
+      resetting_q <= 5'd16;
+    end else if (resetting_q != '0) begin
+      resetting_q <= resetting_q - 1;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (!accelerator_rst_n) begin
+      running_q <= 1'b0;
+      wanted_q  <= '0;
+      cycles_q  <= '0;
+    end else begin
+      if (start) begin
+        running_q <= 1'b1;
+        wanted_q  <= images_out + images;
+        cycles_q  <= '0;
+      end else if (ended) begin
+        running_q <= 1'b0;
+      end else if (running_q) begin
+        cycles_q <= cycles_q + 1;
+      end
+    end
+  end
+
+  image_reader #(
+      .BEAT_BITS(IN_BITS),
+      .BEATS(BEATS)
+  ) u_reader (
+      .clk,
+      .rst_n(accelerator_rst_n),
+      .start,
+      .address(registers.IMAGE_ADDRESS.value.value),
+      .images,
+      .images_in,
+      .mem_valid(read_valid),
+      .mem_ready(read_ready),
+      .mem_address(read_address),
+      .mem_data(read_data),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata
+  );
+
+  result_writer #(
+      .CLASSES(CLASSES),
+      .PE(PE),
+      .SCORE_WIDTH(SCORE_WIDTH),
+      .LABEL_BITS(LABEL_BITS)
+  ) u_writer (
+      .clk,
+      .rst_n(accelerator_rst_n),
+      .start,
+      .address(registers.RESULT_ADDRESS.value.value),
+      .images_out,
+      .label_out(label_q),
+      .scores_valid,
+      .scores_data,
+      .s_axis_tvalid,
+      .s_axis_tready,
+      .s_axis_tdata,
+      .mem_valid(write_valid),
+      .mem_ready(write_ready),
+      .mem_address(write_address),
+      .mem_data(write_data)
+  );
+
+  // the registers' other side
+  logic [TAPS-1:0][Registers-1:0] written;
+  logic [TAPS-1:0][Registers-1:0][31:0] values;
+
+  always_comb begin
+    to_registers.STATUS.busy.next       = running_q;
+    to_registers.STATUS.resetting.next  = resetting_q != '0;
+    to_registers.STATUS.pending.next    = cfg_pending != '0;
+    to_registers.IRQ_STATUS.done.hwset  = ended;
+    to_registers.IRQ_STATUS.error.hwset = refused;
+    to_registers.ERROR.cause.next       = cause;
+    to_registers.ERROR.cause.we         = registers.CONTROL.start.value;
+    to_registers.IMAGES_IN.value.next   = images_in;
+    to_registers.IMAGES_OUT.value.next  = images_out;
+    to_registers.CYCLES.value.next      = cycles_q;
+    to_registers.LABEL.value.next       = label_q;
+    for (int t = 0; t < TAPS; t++) begin
+      to_registers.tap[t].SITE.value.next     = SITES[t];
+      to_registers.tap[t].STATUS.pending.next = cfg_pending[t];
+      to_registers.tap[t].DIGEST.value.next   = digest[t];
+      to_registers.tap[t].DIGEST.value.we     = digest_valid[t];
+    end
+  end
+
+  // in the order of the addresses of noise_tap.sv
+  for (genvar t = 0; t < TAPS; t++) begin : gen_tap
+    assign written[t] = {
+      registers.tap[t].TABLE_HIGH.value.swmod,
+      registers.tap[t].TABLE_LOW.value.swmod,
+      registers.tap[t].TABLE_PLACE.value.swmod,
+      registers.tap[t].SIGMA_RATE.value.swmod,
+      registers.tap[t].START.value.swmod,
+      registers.tap[t].GAIN_RATE.value.swmod,
+      registers.tap[t].CONTROL.enable.swmod || registers.tap[t].CONTROL.repeats.swmod,
+      registers.tap[t].SIGMA_MUL.value.swmod,
+      registers.tap[t].SIGMA_ADD.value.swmod,
+      registers.tap[t].IMAGE_BASE.value.swmod,
+      registers.tap[t].SEED_HIGH.value.swmod,
+      registers.tap[t].SEED_LOW.value.swmod
+    };
+    assign values[t] = {
+      registers.tap[t].TABLE_HIGH.value.value,
+      registers.tap[t].TABLE_LOW.value.value,
+      registers.tap[t].TABLE_PLACE.value.value,
+      registers.tap[t].SIGMA_RATE.value.value,
+      registers.tap[t].START.value.value,
+      registers.tap[t].GAIN_RATE.value.value,
+      18'd0,
+      registers.tap[t].CONTROL.repeats.value,
+      4'd0,
+      registers.tap[t].CONTROL.loaded.value,
+      registers.tap[t].CONTROL.pattern.value,
+      registers.tap[t].CONTROL.add_first.value,
+      registers.tap[t].CONTROL.enable.value,
+      8'd0,
+      registers.tap[t].SIGMA_MUL.value.value,
+      registers.tap[t].SIGMA_ADD.value.value,
+      registers.tap[t].IMAGE_BASE.value.value,
+      registers.tap[t].SEED_HIGH.value.value,
+      registers.tap[t].SEED_LOW.value.value
+    };
+  end
+
+  tap_bus #(
+      .TAPS(TAPS),
+      .REGISTERS(Registers),
+      .SITES(SITES)
+  ) u_tap_bus (
+      .clk,
+      .rst_n,
+      .written,
+      .values,
+      .cfg_valid,
+      .cfg_site,
+      .cfg_addr,
+      .cfg_data
+  );
+
+  assign irq = (registers.IRQ_STATUS.done.value && registers.IRQ_ENABLE.done.value)
+      || (registers.IRQ_STATUS.error.value && registers.IRQ_ENABLE.error.value);
+
+  if (TAPS != noise_registers_pkg::NUM_TAPS) begin : gen_illegal
+    $error("accelerator_port: the register file was generated for another number of taps");
+  end
+endmodule

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// A memory of one port, with byte enables: what is read comes a clock after it was asked for.
+//
+// No reset; without a file its content at start is undefined.
+
+module ram #(
+    int unsigned WORDS = 1024,
+    string FILE = "",  // words in hexadecimal that it holds at start
+    localparam int unsigned AddressWidth = $clog2(WORDS)
+) (
+    input  logic                    clk,
+    input  logic                    en,
+    input  logic [AddressWidth-1:0] address,  // of a word
+    input  logic [             3:0] write,  // bytes to write; none: read
+    input  logic [            31:0] write_data,
+    output logic [            31:0] read_data
+);
+  logic [3:0][7:0] memory[WORDS];
+
+  if (FILE != "") begin : gen_content
+    initial $readmemh(FILE, memory);
+  end
+
+  always_ff @(posedge clk) begin
+    if (en) begin
+      for (int b = 0; b < 4; b++) if (write[b]) memory[address][b] <= write_data[b*8+:8];
+      if (write == '0) read_data <= memory[address];
+    end
+  end
+endmodule
