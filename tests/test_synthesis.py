@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from test_lint import MODULES, sources
 
 from flow import synthesis
 from flow.errors import UserError
@@ -108,11 +107,3 @@ def test_a_matrix_vector_unit_is_two_modules_with_its_weights(accelerator):
     assert content in weights.memories.values()
     assert not any("MVAU_rtl" in text for d in found.values() for text in d.sources.values())
     assert "lut_mvu.sv" in found["node"].sources and not found["node"].memories
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_every_module_of_ours_is_mapped(module, tmp_path):
-    texts = {path.name: path.read_text() for path in sources(module)}
-    found = synthesise(Design(module.stem, texts), tmp_path)
-    assert found.lut + found.lutram > 0
