@@ -105,9 +105,9 @@ def test_a_network_without_quantisers_is_refused(tmp_path):
         open_network(path, SHAPE)
 
 
-def test_an_operator_that_is_not_known_is_named(tmp_path):
+def test_operators_that_are_not_known_are_all_named(tmp_path):
     path = file_of(own_networks.sigmoid(), tmp_path / "sigmoid.onnx")
-    with pytest.raises(UserError, match=r"node \w+ \(Sigmoid.*known are Add"):
+    with pytest.raises(UserError, match=r"node \w+ \(Sigmoid.*, node \w+ \(Tanh.*known are Add"):
         open_network(path, SHAPE)
 
 

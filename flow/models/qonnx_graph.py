@@ -20,6 +20,7 @@ from flow.models.qonnx_operators import (
     Quant,
     Reshaped,
     build,
+    reject_unknown,
 )
 
 PASSING = (Reshaped, Permuted, nn.Identity)
@@ -131,6 +132,7 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
     steps: list[Step] = []
     quantised: dict[str, Quant] = {}
     weights: dict[str, Weights] = {}
+    reject_unknown(model.graph.node)
     for node in model.graph.node:
         given = [values.get(name) for name in node.input if name]
         module = build(node, given, model.get_tensor_shape(node.output[0]))

@@ -3,7 +3,7 @@
 A module takes the node's streams, float [N, …], N being images; what is constant is in it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -195,22 +195,27 @@ class Mean(nn.Module):
         return x.mean(self.dims, keepdim=self.keep)
 
 
+def reject_unknown(nodes: Iterable[NodeProto]) -> None:
+    """Raise a UserError if there are operators that `build` does not know, with all of them."""
+    unknown = [told(node) for node in nodes if node.op_type not in _BUILDERS]
+    if unknown:
+        raise UserError(
+            f"{', '.join(unknown)}: no operator that is known here; take it out of the network, or "
+            f"put others in its place; known are {', '.join(sorted(_BUILDERS))}"
+        )
+
+
 def build(node: NodeProto, constants: Constants, shape: Sequence[int]) -> nn.Module:
     """Return the module of a node.
 
     Args:
-        node: of a QONNX graph.
+        node: of a QONNX graph, with an operator that is known.
         constants: of its inputs.
         shape: of its output for one image, [1, …].
 
     Raises:
-        UserError: there is none, or not with these attributes; the message names the node.
+        UserError: there is none with these attributes; the message names the node.
     """
-    if node.op_type not in _BUILDERS:
-        raise UserError(
-            f"{told(node)} is no operator that is known here: take it out of the network, or put "
-            f"others in its place; known are {', '.join(sorted(_BUILDERS))}"
-        )
     return _BUILDERS[node.op_type](_Node(node), constants, tuple(shape))
 
 
