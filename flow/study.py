@@ -22,7 +22,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ from flow import walk_settings as walk_hw
 from flow.engine import Engine
 from flow.errors import Fatal, UserError, unknown
 from flow.job import Report
+from flow.models import factory
 
 _KEYS = ("title", "minutes", "runs")
 _LISTS = ("sites", "levels")
 """Options that are lists themselves."""
+_NETWORK = ("model", "dataset")
 _PLACES = ("out", "build")
 """Options that are the study's own."""
 
@@ -215,6 +217,9 @@ def _runs_of(block: Any, folder: Path, build: Path) -> Iterator[Run]:
     for combination in itertools.product(*given.values()):
         values = dict(zip(given, combination, strict=True))
         label = _label(name, values, varied, command)
+        network = {key: str(values.get(key, _default(command, key))) for key in _NETWORK}
+        if factory.is_factory(network["model"]):
+            values["model"] = _exported(**network, build=build)
         try:
             settings = command.make(values, folder / label, build)
         except ValidationError as error:
@@ -222,6 +227,12 @@ def _runs_of(block: Any, folder: Path, build: Path) -> Iterator[Run]:
             what = ".".join(str(part) for part in first["loc"]) or name
             raise UserError(f"{name}: {what} is {first['input']!r}: {first['msg']}") from error
         yield Run(label, name, values, settings, folder / label)
+
+
+@cache
+def _exported(model: str, dataset: str, build: Path) -> str:
+    """Run the user's code once, for all runs of the network it makes."""
+    return factory.filed({"model": model, "dataset": dataset}, build)["model"]
 
 
 def _listed(key: str, value: Any) -> list[Any]:
@@ -235,7 +246,7 @@ def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command:
     """Name a run by network, data, noise and what varies, and by a digest of what was given."""
     first = [name] * (name != "walk-hw") + [str(values.get("model", _default(command, "model")))]
     first.append(str(values.get("dataset", _default(command, "dataset"))))
-    plain = ("model", "dataset", "noise")
+    plain = (*_NETWORK, "noise")
     if "noise" in values:
         first.append(str(values["noise"]))
     first += [f"{key}-{values[key]}" for key in varied if key not in plain]

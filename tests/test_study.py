@@ -107,6 +107,21 @@ def test_bad_files_are_one_message(tmp_path, text, said):
         study.read(written(tmp_path, text), tmp_path / "build")
 
 
+def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
+    file = Path(__file__).with_name("own_networks.py")
+    real, made = study.factory.exported, []
+    monkeypatch.setattr(
+        study.factory, "exported", lambda *given: made.append(given) or real(*given)
+    )
+    text = SMALL.replace("tfc-w2a2", f"{file}:flat").replace("[fc0.acc, fc2.acc]", "[fc0.acc]")
+    found = study.read(written(tmp_path, text), tmp_path / "build")
+    assert len(found.runs) == 4 and len(made) == 1
+    models = {run.settings.model for run in found.runs}
+    assert [Path(model).name for model in models] == ["own_networks-flat.onnx"]
+    assert Path(models.pop()).is_file()
+    assert all("own_networks.py:flat" in run.name for run in found.runs)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="cannot read the study"):
         study.read(tmp_path / "none.yaml")

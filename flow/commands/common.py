@@ -108,10 +108,6 @@ def say(text: str) -> None:
 
 def filed(given: dict[str, Any]) -> dict[str, Any]:
     """Return options with a network in Python exported to a file, which runs the user's code."""
-    from flow import data
     from flow.models import factory
 
-    if not factory.is_factory(given["model"]):
-        return given
-    shape = data.dataset(given["dataset"]).image_shape
-    return given | {"model": factory.exported(given["model"], shape, BUILD / "own")}
+    return factory.filed(given, BUILD)

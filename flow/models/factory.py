@@ -9,12 +9,15 @@ import importlib.util
 import sys
 import tempfile
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from torch import nn
 
+from flow import data
 from flow.errors import UserError, unknown
 from flow.models.qonnx_file import export_qonnx
 from flow.store import replacing
@@ -56,6 +59,22 @@ def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
     with replacing(kept) as temporary:
         temporary.write_bytes(content)
     return str(kept)
+
+
+def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
+    """Return options with a network in Python exported to a file in the folder for results.
+
+    Args:
+        options: with ``model`` and ``dataset``, whose images the network takes.
+        build: folder for results.
+
+    Raises:
+        UserError: as for `exported`.
+    """
+    model, dataset = options["model"], options["dataset"]
+    if not is_factory(model):
+        return dict(options)
+    return {**options, "model": exported(model, data.dataset(dataset).image_shape, build / "own")}
 
 
 def is_factory(model: str) -> bool:
