@@ -248,7 +248,7 @@ def test_votes_of_a_walk_are_golden_s(walk, accelerator):
     assert 2 <= row["rtl_executions"][0] <= 3
     # of other draws they are not
     row = voting._row(walk, ballot, (golden + 1) % 10, voting.cast(walk, ballot))
-    assert row["unlike_golden"] == IMAGES
+    assert row["unlike_golden"] > 0
 
 
 @pytest.mark.parametrize(
