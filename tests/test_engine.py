@@ -55,8 +55,8 @@ def points_of(build: Path) -> dict[str, bytes]:
 
 
 def same(one: dict, other: dict) -> bool:
-    """Whether two summaries say the same, what depends on the machine's speed left out."""
-    drop = ("seconds", "rtl", "report", "command")
+    """Whether two summaries say the same, folders and what depends on speed left out."""
+    drop = ("seconds", "rtl", "report", "command", "accelerator")
     return {k: v for k, v in one.items() if k not in drop} == {
         k: v for k, v in other.items() if k not in drop
     }
