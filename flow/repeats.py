@@ -50,15 +50,23 @@ class Settings:
             raise UserError("give the executions as repeats")
         if self.sigma is not None:
             parse_levels(str(self.sigma))
-        try:
-            counts = sorted({int(part) for part in self.repeats.split(",")})
-        except ValueError as error:
-            raise UserError(
-                f"repeats is {self.repeats}: give whole numbers with commas between"
-            ) from error
-        if not 1 <= counts[0] <= counts[-1] <= MOST_EXECUTIONS:
-            raise UserError(f"repeats is {self.repeats}: give 1 to {MOST_EXECUTIONS}")
+        counts = parse_counts("repeats", self.repeats, MOST_EXECUTIONS)
         object.__setattr__(self, "counts", counts)
+
+
+def parse_counts(option: str, text: str, most: int) -> list[int]:
+    """Read numbers of executions with commas between, and return them in ascending order.
+
+    Raises:
+        UserError: one is no whole number from 1 to ``most``; the message names the option.
+    """
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise UserError(f"{option} is {text}: give whole numbers with commas between") from error
+    if not 1 <= counts[0] <= counts[-1] <= most:
+        raise UserError(f"{option} is {text}: give 1 to {most}")
+    return counts
 
 
 def run(

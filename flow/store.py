@@ -10,9 +10,10 @@ import io
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,30 @@ def replacing(path: Path) -> Iterator[Path]:
 def canonical(key: Mapping[str, Any]) -> str:
     """JSON that is the same for equal keys; ValueError for NaN, TypeError for other objects."""
     return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def built_once(folder: Path, build: Callable[[Path], None]) -> None:
+    """Have a folder built beside and renamed into place, unless it is there.
+
+    Args:
+        folder: where it is to lie, whichever process builds it first.
+        build: fills a folder with it.
+    """
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)).resolve()
+    try:
+        build(scratch)
+        scratch.chmod(0o755)
+        try:
+            scratch.rename(folder)
+        except OSError:
+            # another process built the same first
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def make_folder(path: Path) -> Path:

@@ -146,7 +146,7 @@ def synthesise(design: Design, root: Path, limit: float = LIMIT) -> Resources:
     Args:
         design: the module.
         root: folder of what was found, by content.
-        limit: seconds after which it is given up.
+        limit: seconds after which it is given up; with 0 only what was found is taken.
 
     Raises:
         NotSynthesised: Yosys does not take it, or not in time. The first is kept as figures are.
@@ -156,6 +156,8 @@ def synthesise(design: Design, root: Path, limit: float = LIMIT) -> Resources:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
+        if not limit:
+            raise NotSynthesised("not asked for") from None
         try:
             found = asdict(Resources.of_cells(_cells(design, limit)))
         except subprocess.TimeoutExpired:
@@ -247,7 +249,8 @@ def measure(
         accelerator: compiled.
         root: folder of what was found before, of any accelerator.
         tell: told about progress: a stage, the nodes done, and all.
-        nodes: those to synthesise; all when none are named. The others' rows say so.
+        nodes: those to synthesise; all when none are named. The others' rows have what was found
+            before, or say so.
         limit: seconds of a synthesis.
 
     Returns:
@@ -269,8 +272,8 @@ def measure(
     rows = []
     for done, entry in enumerate(entries):
         tell("synthesise", done, len(entries))
-        left_out = bool(nodes) and entry["name"] not in nodes
-        rows.append(_row(accelerator, entry, root, limit, left_out))
+        asked = not nodes or entry["name"] in nodes
+        rows.append(_row(accelerator, entry, root, limit if asked else 0.0))
     tell("synthesise", len(entries), len(entries))
     table = {
         "network": accelerator.manifest["network"],
@@ -284,12 +287,10 @@ def measure(
 
 
 def _row(
-    accelerator: Accelerator, entry: Mapping[str, Any], root: Path, limit: float, left_out: bool
+    accelerator: Accelerator, entry: Mapping[str, Any], root: Path, limit: float
 ) -> dict[str, Any]:
     counted: dict[str, Any] = dict.fromkeys(f.name for f in fields(Resources))
     try:
-        if left_out:
-            raise NotSynthesised("not asked for")
         found = Resources()
         for design in designs(accelerator, entry["name"]):
             found += synthesise(design, root, limit)

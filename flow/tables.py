@@ -27,7 +27,7 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     for site, entry in summary["sites"].items():
         table.add_row(
             site,
-            *(_interval(entry[name]) for name in ("mu_sw", "mu_hw", "ratio", "mu_rtl")),
+            *(interval(entry[name]) for name in ("mu_sw", "mu_hw", "ratio", "mu_rtl")),
             entry["verdict"],
         )
     console.print(table)
@@ -58,7 +58,7 @@ def print_ablation(console: Console, ablation: dict[str, Any]) -> None:
         table.add_column(name, justify="right" if "/" in name or "μ" in name else "left")
     for site, entry in ablation.items():
         for step in entry["steps"]:
-            mu = (_interval(step[name]) for name in ("mu_before", "mu_after"))
+            mu = (interval(step[name]) for name in ("mu_before", "mu_after"))
             ratio = (
                 "–" if step["ratio"] is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step["ratio"])
             )
@@ -99,7 +99,7 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
             k = "–" if entry["k_sw"] is None else f"{entry['k_sw']:.2f}"
             misfit = "–" if entry["misfit"] is None else f"{100 * entry['misfit']:.1f} %"
             counts = (str(v) for v in (entry["images"], entry["draws"], len(entry["levels"])))
-            table.add_row(site, _interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
+            table.add_row(site, interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
         console.print(table)
     console.print(
         f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
@@ -110,7 +110,8 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
     )
 
 
-def _interval(value: Any) -> str:
+def interval(value: Any) -> str:
+    """Return a midpoint with its interval, or its bound, as it is printed."""
     if value is None:
         return "–"
     if isinstance(value, dict):
@@ -154,7 +155,7 @@ def print_robustness(console: Console, found: dict[str, Any]) -> None:
     table.add_column("verdict")
     for row in found["rows"]:
         cells = (
-            _interval(row[key])
+            interval(row[key])
             for key in ("software", "software_ratio", "hardware", "hardware_ratio")
         )
         table.add_row(row["site"], row["training"], *cells, row["verdict"])

@@ -98,7 +98,8 @@ def test_bad_table_of_quantiles(entries, message, run, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_input(arguments, message, run):
+def test_bad_input(arguments, message, run, results_folder, tmp_path):
+    results_folder(tmp_path / "build")
     base = ["walk-hw", "--model", "tfc-w2a2", "--dataset", "digits", "--cycles", "256"]
     found = run(*base, *arguments)
     assert found.status == 2, found.out + found.err
@@ -243,16 +244,19 @@ def test_help_has_examples(run):
 
 
 @pytest.mark.slow
-def test_the_main_job_through_the_makefile(tmp_path):
-    """`make walk-hw` on `digits`, in a copy of the repository's build folder."""
+def test_the_main_job_through_the_makefile(results_folder, tmp_path):
+    """`make walk-hw` on `digits`, in a folder that has of the repository what the set-up needs."""
+    folder = results_folder(tmp_path / "build")
+    for name in ("Makefile", "pyproject.toml", ".constraints.txt", "flow", ".venv"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
     arguments = [
         "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=500", "HW_IMAGES=16",
         "LEVELS=2,8,32,128", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
         "BUDGET=0.1",
     ]  # fmt: skip
-    found = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True)
+    found = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "bit_mismatches: 0" in found.stdout
     assert "fc1.acc" in found.stdout and "fc2.acc" not in found.stdout
-    report = REPOSITORY / "build" / "walk-hw" / "tfc-w2a2-digits-mixed" / "report.html"
+    report = folder / "walk-hw" / "tfc-w2a2-digits-mixed" / "report.html"
     assert "mixed" in report.read_text() and "--budget 0.1" in report.read_text()

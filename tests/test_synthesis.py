@@ -89,6 +89,8 @@ def test_the_rows_are_the_nodes(accelerator, tmp_path, monkeypatch, capsys):
     assert json.loads((accelerator.folder / synthesis.FILE).read_text()) == found
     monkeypatch.setattr(synthesis.subprocess, "run", forbidden)
     assert measure(accelerator, tmp_path, silent, asked) == found
+    # what was found before is not lost by asking for less
+    assert measure(accelerator, tmp_path, silent, asked[:1]) == found
 
 
 def test_bad_input(accelerator, tmp_path):

@@ -17,6 +17,7 @@ import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
+from flow import store
 from flow.compile.finn_setup import initialise
 from flow.compile.fitness import reject_unfit
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
@@ -220,21 +221,12 @@ def built_once(folder: Path, build: Callable[[Path], None]) -> Accelerator:
         folder: where it is to lie, whichever process builds it first.
         build: fills a folder with it; ``finn/`` in there is left out.
     """
-    if (folder / "manifest.json").exists():
-        return Accelerator.open(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)).resolve()
-    try:
+
+    def build_alone(scratch: Path) -> None:
         build(scratch)
         shutil.rmtree(scratch / "finn")
-        try:
-            scratch.rename(folder)
-        except OSError:
-            # another process built the same first
-            if not (folder / "manifest.json").exists():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+    store.built_once(folder, build_alone)
     return Accelerator.open(folder)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from flow import job
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
+from flow.tables import interval
 from flow.walk_settings import Settings
 
 
@@ -61,8 +62,8 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
         table.add_row(
             site,
             str(entry["points"]),
-            _level(entry["mu_soc"]),
-            _level(entry["mu_walk_hw"]),
+            interval(entry["mu_soc"]),
+            interval(entry["mu_walk_hw"]),
             str(entry["bit_mismatches"]),
             str(entry["unlike_walk_hw"]),
         )
@@ -77,12 +78,6 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
         f"{found['seconds']:.0f} s; results: {found['folder']}",
     ):
         console.print(said, highlight=False, soft_wrap=True)
-
-
-def _level(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{'>' if value['bound'] == 'above' else '<'} {value['level']:.3g}"
-    return "{:.3g} [{:.3g}, {:.3g}]".format(*value)
 
 
 def print_votes(console: Console, found: dict[str, Any]) -> None:

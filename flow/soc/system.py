@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any
 from flow.compile import Accelerator
 from flow.soc import firmware, registers
 from flow.soc.firmware import Firmware
+from flow.store import built_once
 from sim import runner
 from sim.runner import REPOSITORY
 
@@ -116,27 +116,22 @@ def build(accelerator: Accelerator, root: Path = Path("build/soc")) -> System:
         UserError: the cross compiler is missing, or the firmware does not fit into memory.
     """
     digest = hashlib.sha256(f"{accelerator.folder.name} {version('peakrdl-regblock')}".encode())
-    sources = [Path(firmware.__file__), *sorted(firmware.SOURCES.glob("*.*"))]
+    sources = [
+        Path(firmware.__file__),
+        Path(registers.__file__),
+        *sorted(firmware.SOURCES.glob("*.*")),
+    ]
     for path in (registers.DESCRIPTION, *sources):
         digest.update(path.name.encode() + path.read_bytes())
     folder = root / f"{accelerator.folder.name}-{digest.hexdigest()[:8]}"
-    if not folder.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=root))
-        try:
-            (scratch / "rtl").mkdir()
-            made = System(accelerator, scratch, firmware.build(scratch / "firmware"))
-            taps = len(accelerator.manifest["sites"])
-            registers.write_verilog(scratch / "rtl", taps, made.image_words, made.classes)
-            scratch.chmod(0o755)
-            try:
-                scratch.rename(folder)
-            except OSError:
-                # another process built the same first
-                if not folder.exists():
-                    raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+
+    def fill(scratch: Path) -> None:
+        (scratch / "rtl").mkdir()
+        made = System(accelerator, scratch, firmware.build(scratch / "firmware"))
+        taps = len(accelerator.manifest["sites"])
+        registers.write_verilog(scratch / "rtl", taps, made.image_words, made.classes)
+
+    built_once(folder, fill)
     return System(accelerator, folder, firmware.read(folder / "firmware"))
 
 

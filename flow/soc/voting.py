@@ -26,7 +26,7 @@ from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.midpoint import wilson
 from flow.points import Place
-from flow.repeats import midpoint_of_site
+from flow.repeats import midpoint_of_site, parse_counts
 from flow.soc import cosim, firmware, voting_plot
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
@@ -62,15 +62,7 @@ class Settings:
             raise UserError("a system has the whole network: leave the scope out")
         if self.sigma is not None:
             parse_levels(str(self.sigma))
-        try:
-            counts = sorted({int(part) for part in self.votes.split(",")})
-        except ValueError as error:
-            raise UserError(
-                f"votes is {self.votes}: give whole numbers with commas between"
-            ) from error
-        if not 1 <= counts[0] <= counts[-1] <= MOST:
-            raise UserError(f"votes is {self.votes}: give 1 to {MOST}")
-        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "counts", parse_counts("votes", self.votes, MOST))
 
 
 @dataclass(frozen=True)
