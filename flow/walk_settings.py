@@ -1,5 +1,6 @@
 """What the user may choose of a walk in software and in RTL, and how much is measured for it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ SMALL = 4096
 """Cycles per image up to which a network is small."""
 MOST_DRAWS = 8
 """Noise draws of a site with little behind it, and of devices; in a small network twice as many."""
+MOST_LABELS = 16_000
+"""Labels of a point at a site with little behind it: the more images, the fewer draws of each."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Effort:
         """Return what the user asked for, and else what takes minutes.
 
         A small network gets more, and so does a site with little behind it, where a draw is cheap
-        and the noise of few values tells draws apart. Where a draw is one device for all images,
+        and the noise of few values tells draws apart; many images need no draws beside. Where a draw is one device for all images,
         it gets the most; a device that the user has fixed, which further draws repeat, one.
 
         Args:
@@ -116,9 +119,10 @@ class Effort:
         least, hw_images = (4, 128) if small else (1, 64)
         values = {name: site.pixels * site.channels for name, site in accelerator.sites.items()}
         draws, behind, every = {}, 0, sum(values.values())
+        enough = min(MOST_DRAWS, math.ceil(MOST_LABELS / images))
         for name in reversed(values):
             behind += values[name]
-            draws[name] = settings.draws or max(least, min(MOST_DRAWS, every // behind))
+            draws[name] = settings.draws or max(least, min(enough, every // behind))
         most = 1 if settings.device is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
         shared = [s for s in (*draws, *accelerator.weights) if shared_by_images(s, settings.noise)]
         draws |= dict.fromkeys(shared, settings.draws or most)

@@ -288,5 +288,7 @@ def test_late_sites_of_a_large_network_get_more_draws():
             chosen = Settings(noise="fixed-pattern", device=device)
             of_device = Effort.of(chosen, accelerator, 2000).draws
             assert {of_device[site] for site in shapes} == {devices}
+        many = Effort.of(Settings(), accelerator, 10_000).draws
+        assert [many[site] for site in shapes] == [draws[0], *[max(draws[0], 2)] * 2]
         given = Effort.of(Settings(draws=2), accelerator, 2000).draws
         assert set(given.values()) == {2}
