@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from flow.compile.tap_operator import NoiseTap_rtl
 from flow.gaussian import FRACTION_BITS
 from flow.tap_settings import SIGMA_FRACTION_BITS, TapSettings
 from sim import runner
@@ -22,7 +23,7 @@ CHANNELS, PE, PIXELS = 64, 16, 25
 ELEMENTS = CHANNELS * PIXELS
 SEED = 2026
 _OUT_BITS = 24
-_HW = runner.REPOSITORY / "hw" / "noise"
+_HW = runner.REPOSITORY / "hw"
 
 Samples = npt.NDArray[np.float32]
 
@@ -53,10 +54,9 @@ def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
     Returns:
         z, [2 sites, images, ELEMENTS], pixels · channels, channels last.
     """
-    names = ("gaussian_pkg", "gaussian", "philox4x32", "noise_tap")
     simulation = runner.build(
         "tap_samples",
-        [*(_HW / f"{name}.sv" for name in names), Path(__file__).with_name("tap_samples.sv")],
+        [*(_HW / name for name in NoiseTap_rtl.sources), Path(__file__).with_name("tap_samples.sv")],
         parameters={"CHANNELS": CHANNELS, "PE": PE, "PIXELS": PIXELS},
         public=(
             "clk", "rst_n", "run", "cfg_valid", "cfg_addr", "cfg_data", "limit", "done",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from flow.compile.tap_operator import NoiseTap_rtl
 from flow.errors import UserError
 from flow.fixed_point import PATTERN_DRAW, TapFormat, apply_tap, digest, draw_samples, round_shift
 from flow.noise import Noise
@@ -15,8 +16,7 @@ from flow.quantile_table import QuantileTable
 from flow.tap_settings import TapSettings, largest_factor
 from sim.runner import REPOSITORY, run_sim
 
-HW = REPOSITORY / "hw" / "noise"
-SOURCES = [HW / f"{name}.sv" for name in ("gaussian_pkg", "gaussian", "philox4x32", "noise_tap")]
+SOURCES = [REPOSITORY / "hw" / name for name in NoiseTap_rtl.sources]
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,9 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/gaussian_pkg.sv",
         "noise/gaussian.sv",
         "noise/philox4x32.sv",
+        "noise/noise_tap_pkg.sv",
+        "noise/tap_settings.sv",
+        "noise/stream_digest.sv",
         "noise/noise_tap.sv",
     )
 

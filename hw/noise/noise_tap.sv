@@ -31,13 +31,15 @@
 // shadow: it must be written while no image that uses it is inside.
 //
 // Latency 15 clocks, one beat a clock; k + 15 and one in k clocks when it repeats. Reset: disabled,
-// empty, image 0. Noise advances with the beats, never with the clock. `digest` hashes the output stream of each image: d <- d K + v, and
-// is given for a clock after the image's last beat has left.
+// empty, image 0. Noise advances with the beats, never with the clock. `digest` hashes the output
+// stream of each image (stream_digest.sv).
 //
 // It does not cut the combinational path from m_axis_tready to s_axis_tready.
 // Reference: "Walking Noise" (Borras, Klein, Froening, ECML PKDD 2024) for the noise model.
 
-module noise_tap #(
+module noise_tap
+  import noise_tap_pkg::*;
+#(
     int unsigned CHANNELS = 4,  // elements of a pixel
     int unsigned PE = 2,  // elements of a beat, a divisor of CHANNELS
     int unsigned PIXELS = 1,  // pixels of an image
@@ -96,7 +98,6 @@ module noise_tap #(
   localparam int unsigned HalfWidth = Wide + GainWidth - 16 + 1;
   localparam int unsigned SumWidth = Wide + GainWidth - 28 + 2;
   localparam int unsigned TotalWidth = SumWidth + 6;
-  localparam logic [31:0] DigestMultiplier = 32'h9e37_79b1;
 
   // u / k = u ceil(2^(TotalWidth + 6) / k) >> (TotalWidth + 6) for all u in TotalWidth bits
   // (Granlund and Montgomery, "Division by invariant integers using multiplication")
@@ -109,101 +110,56 @@ module noise_tap #(
   endfunction
   localparam reciprocal_t [63:0] Reciprocal = reciprocals();
 
-  typedef struct packed {
-    logic [1:0][31:0] seed;
-    logic [31:0] image_base;
-    logic [31:0] sigma_add;
-    logic [23:0] sigma_mul;
-    logic [5:0] repeats;  // beyond the first execution
-    logic loaded;
-    logic pattern;
-    logic add_first;
-    logic enable;
-    logic signed [31:0] gain_rate;
-    logic signed [31:0] sigma_rate;
-  } settings_t;
-
-  settings_t shadow_q, active_q;
+  settings_t shadow, active;
   logic adds_q, multiplies_q, gains_q, drifts_q, repeats_q;  // what the active settings ask for
-  logic pending_q, mean_valid_q;
+  logic mean_valid_q;
   logic [5:0] pass_q, scale_pass_q, multiply_pass_q, sum_pass_q;
-  logic [31:0] start_q, count_q, image_q, beat_q, element_q;
+  logic [31:0] start, count_q, image_q, beat_q, element_q;
   logic [ToSum-1:0] valid_q;
-  logic en, issue, accept, boundary, swap, last_beat, last_pass, sum_last, written;
+  logic en, issue, accept, boundary, swap, last_beat, last_pass, sum_last;
 
   assign en = !m_axis_tvalid || m_axis_tready;
   assign last_beat = beat_q == Beats - 1;
-  assign last_pass = pass_q == active_q.repeats;
-  assign sum_last = sum_pass_q == active_q.repeats;
-  assign boundary = pending_q && beat_q == '0 && pass_q == '0 && count_q >= start_q;
+  assign last_pass = pass_q == active.repeats;
+  assign sum_last = sum_pass_q == active.repeats;
+  assign boundary = cfg_pending && beat_q == '0 && pass_q == '0 && count_q >= start;
   assign swap = boundary && valid_q == '0 && !mean_valid_q;
   assign issue = s_axis_tvalid && en && !boundary;
   assign s_axis_tready = en && !boundary && last_pass;
   assign accept = s_axis_tvalid && s_axis_tready;
-  assign cfg_pending = pending_q;
-  assign written = cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff);
 
-  // settings
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      shadow_q  <= '0;
-      start_q   <= '0;
-      pending_q <= 1'b0;
-    end else if (written) begin
-      settings_t shadow;
-      shadow = shadow_q;
-      unique case (cfg_addr)
-        4'd0: shadow.seed[0] = cfg_data;
-        4'd1: shadow.seed[1] = cfg_data;
-        4'd2: shadow.image_base = cfg_data;
-        4'd3: shadow.sigma_add = cfg_data;
-        4'd4: shadow.sigma_mul = cfg_data[23:0];
-        4'd5: begin
-          {shadow.loaded, shadow.pattern, shadow.add_first, shadow.enable} = cfg_data[3:0];
-          shadow.repeats = cfg_data[13:8];
-        end
-        4'd6: shadow.gain_rate = cfg_data;
-        4'd8: shadow.sigma_rate = cfg_data;
-        4'd7: begin
-          start_q   <= cfg_data;
-          pending_q <= 1'b1;
-        end
-        default: ;
-      endcase
-      shadow_q <= shadow;
-    end else if (swap) begin
-      pending_q <= 1'b0;
-    end
-  end
+  // settings, and the table that may take the normal one's place
+  logic load_valid;
+  logic [$clog2(2*gaussian_pkg::Entries)-1:0] load_place;
+  logic [$bits(gaussian_pkg::Table[0])-1:0] load_entry;
+  tap_settings #(
+      .SITE(SITE)
+  ) u_settings (
+      .clk,
+      .rst_n,
+      .cfg_valid,
+      .cfg_site,
+      .cfg_addr(address_e'(cfg_addr)),
+      .cfg_data,
+      .swap,
+      .pending(cfg_pending),
+      .start,
+      .shadow,
+      .active,
+      .load_valid,
+      .load_place,
+      .load_entry
+  );
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       {adds_q, multiplies_q, gains_q, drifts_q, repeats_q} <= '0;
-      active_q <= '0;
     end else if (swap) begin
-      adds_q       <= shadow_q.enable && shadow_q.sigma_add != '0;
-      multiplies_q <= shadow_q.enable && shadow_q.sigma_mul != '0;
-      gains_q      <= shadow_q.enable && shadow_q.gain_rate != '0;
-      drifts_q     <= shadow_q.enable && (shadow_q.gain_rate != '0 || shadow_q.sigma_rate != '0);
-      repeats_q    <= shadow_q.repeats != '0;
-      active_q     <= shadow_q;
-    end
-  end
-
-  // the table that may take the normal one's place
-  logic [$clog2(2*gaussian_pkg::Entries)-1:0] table_place_q;
-  logic [31:0] table_low_q;
-  logic table_written;
-  assign table_written = written && cfg_addr == 4'd11;
-
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      table_place_q <= '0;
-      table_low_q   <= '0;
-    end else if (written) begin
-      if (cfg_addr == 4'd9) table_place_q <= $bits(table_place_q)'(cfg_data);
-      if (cfg_addr == 4'd10) table_low_q <= cfg_data;
-      if (table_written) table_place_q <= table_place_q + 1;
+      adds_q       <= shadow.enable && shadow.sigma_add != '0;
+      multiplies_q <= shadow.enable && shadow.sigma_mul != '0;
+      gains_q      <= shadow.enable && shadow.gain_rate != '0;
+      drifts_q     <= shadow.enable && (shadow.gain_rate != '0 || shadow.sigma_rate != '0);
+      repeats_q    <= shadow.repeats != '0;
     end
   end
 
@@ -228,7 +184,7 @@ module noise_tap #(
           image_q <= image_q + 1;
         end
       end
-      if (swap) image_q <= shadow_q.image_base;
+      if (swap) image_q <= shadow.image_base;
     end
   end
 
@@ -236,11 +192,11 @@ module noise_tap #(
   logic signed [63:0] gain_change_q, sigma_change_q;
   always_ff @(posedge clk) begin
     if (swap) begin
-      gain_change_q  <= 64'(shadow_q.gain_rate) * $signed({32'd0, shadow_q.image_base});
-      sigma_change_q <= 64'(shadow_q.sigma_rate) * $signed({32'd0, shadow_q.image_base});
+      gain_change_q  <= 64'(shadow.gain_rate) * $signed({32'd0, shadow.image_base});
+      sigma_change_q <= 64'(shadow.sigma_rate) * $signed({32'd0, shadow.image_base});
     end else if (drifts_q && accept && last_beat) begin
-      gain_change_q  <= image_q == '1 ? '0 : gain_change_q + 64'(active_q.gain_rate);
-      sigma_change_q <= image_q == '1 ? '0 : sigma_change_q + 64'(active_q.sigma_rate);
+      gain_change_q  <= image_q == '1 ? '0 : gain_change_q + 64'(active.gain_rate);
+      sigma_change_q <= image_q == '1 ? '0 : sigma_change_q + 64'(active.sigma_rate);
     end
   end
 
@@ -274,7 +230,7 @@ module noise_tap #(
       mean_valid_q <= repeats_q && valid_q[ToSum-1] && sum_last;
       if (issue) begin
         waiting[write_q] <= s_axis_tdata;
-        waiting_place[write_q] <= Aligned ? '0 : active_q.pattern ? channel_q[1:0] : element_q[1:0];
+        waiting_place[write_q] <= Aligned ? '0 : active.pattern ? channel_q[1:0] : element_q[1:0];
         if (drifts_q) waiting_factors[write_q] <= {factor(gain_change_q), factor(sigma_change_q)};
         write_q <= write_q + 1;
       end
@@ -289,8 +245,8 @@ module noise_tap #(
   logic [31:0] sigma_add, drifted_add_q;
   logic [23:0] sigma_mul, drifted_mul_q;
   logic [19:0] gain_factor_q;
-  assign sigma_add = drifts_q ? drifted_add_q : active_q.sigma_add;
-  assign sigma_mul = drifts_q ? drifted_mul_q : active_q.sigma_mul;
+  assign sigma_add = drifts_q ? drifted_add_q : active.sigma_add;
+  assign sigma_mul = drifts_q ? drifted_mul_q : active.sigma_mul;
 
   always_ff @(posedge clk) begin
     if (en && valid_q[ToLevel-1] && drifts_q) begin
@@ -299,8 +255,8 @@ module noise_tap #(
       logic [43:0] mul;
       share = waiting_factors[level_read_q][0];
       gain_factor_q <= waiting_factors[level_read_q][1];
-      add = (52'(active_q.sigma_add) * 52'(share) + 52'd32768) >> 16;
-      mul = (44'(active_q.sigma_mul) * 44'(share) + 44'd32768) >> 16;
+      add = (52'(active.sigma_add) * 52'(share) + 52'd32768) >> 16;
+      mul = (44'(active.sigma_mul) * 44'(share) + 44'd32768) >> 16;
       drifted_add_q <= add[51:32] == '0 ? add[31:0] : '1;
       drifted_mul_q <= mul[43:24] == '0 ? mul[23:0] : '1;
     end
@@ -315,7 +271,7 @@ module noise_tap #(
     assign uses = d == 0 ? multiplies_q : adds_q;
     always_comb begin
       for (int b = 0; b < Blocks; b++) begin
-        if (active_q.pattern) begin
+        if (active.pattern) begin
           counter[b] = {32'd0, 16'(SITE), 16'h8000 | 16'(d), 32'd0, (channel_q >> 2) + 32'(b)};
         end else begin
           counter[b] = {
@@ -330,7 +286,7 @@ module noise_tap #(
         .clk,
         .rst_n,
         .en,
-        .key(active_q.seed),
+        .key(active.seed),
         .in_valid(issue && uses),
         .counter,
         .words(words[d])
@@ -346,10 +302,10 @@ module noise_tap #(
         .in_valid(words_valid && uses),
         .row(words[d]),
         .place(waiting_place[words_read_q]),
-        .loaded(active_q.loaded),
-        .load_valid(table_written),
-        .load_place(table_place_q),
-        .load_entry($bits(gaussian_pkg::Table[0])'({cfg_data, table_low_q})),
+        .loaded(active.loaded),
+        .load_valid,
+        .load_place,
+        .load_entry,
         .samples(samples[d])
     );
   end
@@ -383,9 +339,9 @@ module noise_tap #(
     logic signed [TotalWidth:0] n;
     logic [TotalWidth-1:0] u;
     logic [2*TotalWidth+6:0] product;
-    n = (TotalWidth + 1)'(total) + ((TotalWidth + 1)'(active_q.repeats) + 1) / 2;
+    n = (TotalWidth + 1)'(total) + ((TotalWidth + 1)'(active.repeats) + 1) / 2;
     u = TotalWidth'(n < 0 ? ~n : n);
-    product = (2 * TotalWidth + 7)'(u) * (2 * TotalWidth + 7)'(Reciprocal[active_q.repeats]);
+    product = (2 * TotalWidth + 7)'(u) * (2 * TotalWidth + 7)'(Reciprocal[active.repeats]);
     u = TotalWidth'(product >> (TotalWidth + 6));
     return SumWidth'(n < 0 ? ~u : u);
   endfunction
@@ -397,15 +353,15 @@ module noise_tap #(
       {scale_pass_q, multiply_pass_q, sum_pass_q} <= '0;
     end else if (en) begin
       if (valid_q[ToScale-1]) begin
-        scale_pass_q <= scale_pass_q == active_q.repeats ? '0 : scale_pass_q + 1;
-        if (scale_pass_q == active_q.repeats) begin
+        scale_pass_q <= scale_pass_q == active.repeats ? '0 : scale_pass_q + 1;
+        if (scale_pass_q == active.repeats) begin
           scale_fold_q <= scale_fold_q == Folds - 1 ? '0 : scale_fold_q + 1;
         end
       end
       if (valid_q[ToMultiply-1]) begin
         multiply_read_q <= multiply_read_q + 1;
-        multiply_pass_q <= multiply_pass_q == active_q.repeats ? '0 : multiply_pass_q + 1;
-        if (multiply_pass_q == active_q.repeats) begin
+        multiply_pass_q <= multiply_pass_q == active.repeats ? '0 : multiply_pass_q + 1;
+        if (multiply_pass_q == active.repeats) begin
           multiply_fold_q <= multiply_fold_q == Folds - 1 ? '0 : multiply_fold_q + 1;
         end
       end
@@ -457,7 +413,7 @@ module noise_tap #(
         logic signed [HalfWidth-1:0] low, high;
         base = gains_q ? centre_q : widened(waiting[multiply_read_q], l);
         base = base + offset(multiply_fold_q, l);
-        if (active_q.add_first && adds_q) base = base + added_q;
+        if (active.add_first && adds_q) base = base + added_q;
         // (base gain + 2^27) >> 28 from two halves of the gain: a simulator has 64 bits in a word
         low = HalfWidth'(base) * $signed(HalfWidth'({1'b0, gain_q[15:0]}));
         high = HalfWidth'(base) * HalfWidth'(gain_q >>> 16);
@@ -489,30 +445,20 @@ module noise_tap #(
   end
 
   // digest of what has left
-  logic [31:0] digest_q, out_beat_q;
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      digest_valid <= 1'b0;
-      out_beat_q   <= '0;
-      digest_q     <= '0;
-    end else begin
-      digest_valid <= 1'b0;
-      if (m_axis_tvalid && m_axis_tready) begin
-        logic [31:0] d;
-        d = out_beat_q == '0 ? '0 : digest_q;
-        for (int l = 0; l < PE; l++) begin
-          logic [OUT_WIDTH-1:0] v;
-          v = data[l];
-          if (OneBit) d = d * DigestMultiplier + (v[0] ? 32'd1 : -32'd1);
-          else d = d * DigestMultiplier + (OUT_SIGNED ? 32'($signed(v)) : 32'(v));
-        end
-        digest_q     <= d;
-        digest_valid <= out_beat_q == Beats - 1;
-        out_beat_q   <= out_beat_q == Beats - 1 ? '0 : out_beat_q + 1;
-      end
-    end
-  end
-  assign digest = digest_q;
+  stream_digest #(
+      .PE(PE),
+      .BEATS(Beats),
+      .WIDTH(OUT_WIDTH),
+      .SIGNED(OUT_SIGNED),
+      .BIPOLAR(OneBit)
+  ) u_digest (
+      .clk,
+      .rst_n,
+      .taken(m_axis_tvalid && m_axis_tready),
+      .data,
+      .digest_valid,
+      .digest
+  );
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk) disable iff (!rst_n)

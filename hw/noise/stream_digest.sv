@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// Hashes the elements of each image: d <- d K + v, mod 2^32, element after element. K is odd, so a
+// stream that differs in one element has another digest.
+//
+// Takes a beat in each clock with `taken`. `digest` is given for a clock after the image's last.
+
+module stream_digest #(
+    int unsigned PE = 1,  // elements of a beat
+    int unsigned BEATS = 1,  // of an image
+    int unsigned WIDTH = 8,  // of an element, at most 32
+    bit SIGNED = 1'b1,
+    bit BIPOLAR = 1'b0  // in 1 bit: 0 is -1
+) (
+    input  logic                     clk,
+    input  logic                     rst_n,
+    input  logic                     taken,
+    input  logic [PE-1:0][WIDTH-1:0] data,
+    output logic                     digest_valid,
+    output logic [     31:0]         digest
+);
+  localparam logic [31:0] Multiplier = 32'h9e37_79b1;
+  logic [31:0] beat_q;
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      digest_valid <= 1'b0;
+      beat_q       <= '0;
+      digest       <= '0;
+    end else begin
+      digest_valid <= 1'b0;
+      if (taken) begin
+        logic [31:0] d;
+        d = beat_q == '0 ? '0 : digest;
+        for (int l = 0; l < PE; l++) begin
+          if (BIPOLAR) d = d * Multiplier + (data[l][0] ? 32'd1 : -32'd1);
+          else d = d * Multiplier + (SIGNED ? 32'($signed(data[l])) : 32'(data[l]));
+        end
+        digest       <= d;
+        digest_valid <= beat_q == BEATS - 1;
+        beat_q       <= beat_q == BEATS - 1 ? '0 : beat_q + 1;
+      end
+    end
+  end
+
+  initial begin
+    if (WIDTH > 32) $fatal(1, "stream_digest: an element has at most 32 bits");
+    if (PE == 0 || BEATS == 0) $fatal(1, "stream_digest: PE and BEATS must be 1 or more");
+    if (BIPOLAR && WIDTH != 1) $fatal(1, "stream_digest: -1 and 1 come in 1 bit");
+  end
+endmodule

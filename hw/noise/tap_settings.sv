@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// The registers of a noise tap, as noise_tap.sv lists them: a shadow set that is written one by one,
+// and the active set, which takes its place with `swap`.
+//
+// A write of START makes the shadow set wait (`pending`) for the image `start`; it must not be
+// written until `swap`, which is for the user to give. The table has no shadow: a write of
+// TABLE_HIGH is passed on at once, with the place it belongs to. Reset: all 0, nothing pending.
+
+module tap_settings
+  import noise_tap_pkg::*;
+#(
+    int unsigned SITE = 0,
+    localparam int unsigned PlaceBits = $clog2(2 * gaussian_pkg::Entries),
+    localparam int unsigned EntryBits = gaussian_pkg::BaseBits + gaussian_pkg::FallBits
+) (
+    input  logic                        clk,
+    input  logic                        rst_n,
+    input  logic                        cfg_valid,
+    input  logic      [            7:0] cfg_site,     // 255: every tap
+    input  address_e                    cfg_addr,
+    input  logic      [           31:0] cfg_data,
+    input  logic                        swap,
+    output logic                        pending,
+    output logic      [           31:0] start,
+    output settings_t                   shadow,
+    output settings_t                   active,
+    output logic                        load_valid,
+    output logic      [PlaceBits - 1:0] load_place,
+    output logic      [EntryBits - 1:0] load_entry
+);
+  logic written;
+  logic [31:0] table_low_q;
+  assign written = cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff);
+  assign load_valid = written && cfg_addr == TableHigh;
+  assign load_entry = EntryBits'({cfg_data, table_low_q});
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      shadow  <= '0;
+      start   <= '0;
+      pending <= 1'b0;
+    end else if (written) begin
+      settings_t next;
+      next = shadow;
+      unique case (cfg_addr)
+        SeedLow: next.seed[0] = cfg_data;
+        SeedHigh: next.seed[1] = cfg_data;
+        ImageBase: next.image_base = cfg_data;
+        SigmaAdd: next.sigma_add = cfg_data;
+        SigmaMul: next.sigma_mul = cfg_data[23:0];
+        Control: begin
+          {next.loaded, next.pattern, next.add_first, next.enable} = cfg_data[3:0];
+          next.repeats = cfg_data[13:8];
+        end
+        GainRate: next.gain_rate = cfg_data;
+        SigmaRate: next.sigma_rate = cfg_data;
+        Start: begin
+          start   <= cfg_data;
+          pending <= 1'b1;
+        end
+        default: ;
+      endcase
+      shadow <= next;
+    end else if (swap) begin
+      pending <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) active <= '0;
+    else if (swap) active <= shadow;
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      load_place  <= '0;
+      table_low_q <= '0;
+    end else if (written) begin
+      if (cfg_addr == TablePlace) load_place <= PlaceBits'(cfg_data);
+      if (cfg_addr == TableLow) table_low_q <= cfg_data;
+      if (load_valid) load_place <= load_place + 1;
+    end
+  end
+endmodule
