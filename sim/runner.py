@@ -34,6 +34,9 @@ _POPCOUNT = Path(__file__).with_name("popcount.h")
 _FST = Path(__file__).with_name("fst")
 """Headers in place of the libraries that Verilator's FST writer asks for."""
 
+_SMALL = 3 << 20
+"""Bytes of C++ up to which a design is compiled in one piece."""
+
 _AGAIN = "again.sh"
 """Script in the working folder of a run, which does it again."""
 
@@ -240,6 +243,8 @@ def build(
                 raise RuntimeError(f"building {top} failed {_ending(kept, code)}")
 
         call(verilate)
+        if sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) <= _SMALL:
+            make += _whole(scratch)
         runtime = destination.parent / f"runtime-{_runtime_digest(scratch, make_flags)}"
         for path in runtime.glob("*.o"):
             # a copy is newer than the makefile it depends on
@@ -299,6 +304,13 @@ def _cocotb_environment(
         "COCOTB_ANSI_OUTPUT": "0",
         "TOPLEVEL_LANG": "verilog",
     }
+
+
+def _whole(scratch: Path) -> list[str]:
+    """Return make's arguments to compile a design as one file: less work if it is small."""
+    # it takes longer to precompile the header than to read it twice: make finds it done
+    (scratch / "Vtop__pch.h.fast.gch").touch()
+    return ["VM_PARALLEL_BUILDS=0", "VK_PCH_I_FAST=-include Vtop__pch.h"]
 
 
 def _runtime_digest(scratch: Path, make_flags: Sequence[str]) -> str:
