@@ -107,8 +107,9 @@ class Effort:
         """Return what the user asked for, and else what takes minutes.
 
         A small network gets more, and so does a site with little behind it, where a draw is cheap
-        and the noise of few values tells draws apart; many images need no draws beside. Where a draw is one device for all images,
-        it gets the most; a device that the user has fixed, which further draws repeat, one.
+        and the noise of few values tells draws apart; many images need few draws. Where a draw is
+        one device for all images, it gets the most; a device that the user has fixed, which further
+        draws repeat, one.
 
         Args:
             settings: the user's choice.
