@@ -138,6 +138,8 @@ def start(build: Path, *more: str) -> subprocess.Popen:
     return subprocess.Popen(
         command_line(build, *more), cwd=build.parent, env=environment, stdout=log, stderr=log,
         start_new_session=True,
+        # what a shell starts in the background ignores Ctrl-C, and so would all that it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
