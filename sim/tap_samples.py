@@ -54,9 +54,10 @@ def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
     Returns:
         z, [2 sites, images, ELEMENTS], pixels · channels, channels last.
     """
+    bench = Path(__file__).with_name("tap_samples.sv")
     simulation = runner.build(
         "tap_samples",
-        [*(_HW / name for name in NoiseTap_rtl.sources), Path(__file__).with_name("tap_samples.sv")],
+        [*(_HW / name for name in NoiseTap_rtl.sources), bench],
         parameters={"CHANNELS": CHANNELS, "PE": PE, "PIXELS": PIXELS},
         public=(
             "clk", "rst_n", "run", "cfg_valid", "cfg_addr", "cfg_data", "limit", "done",

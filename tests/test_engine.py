@@ -135,11 +135,11 @@ def command_line(build: Path, *more: str) -> list[str]:
 def start(build: Path, *more: str) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     log = (build.parent / "client.log").open("a")
+    # what a shell starts in the background ignores Ctrl-C, and so would all that it starts
+    listening = ["env", "--default-signal=INT"]
     return subprocess.Popen(
-        command_line(build, *more), cwd=build.parent, env=environment, stdout=log, stderr=log,
-        start_new_session=True,
-        # what a shell starts in the background ignores Ctrl-C, and so would all that it starts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [*listening, *command_line(build, *more)], cwd=build.parent, env=environment, stdout=log,
+        stderr=log, start_new_session=True,
     )  # fmt: skip
 
 
