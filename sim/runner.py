@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -24,19 +23,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sim import toolchain
+from sim import toolchain, verilated
 
 log = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
-_POPCOUNT = Path(__file__).with_name("popcount.h")
-_FST = Path(__file__).with_name("fst")
-"""Headers in place of the libraries that Verilator's FST writer asks for."""
-
-_SMALL = 3 << 20
-"""Bytes of C++ up to which a design is compiled in one piece."""
-
 _AGAIN = "again.sh"
 """Script in the working folder of a run, which does it again."""
 
@@ -197,7 +189,7 @@ def build(
         optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
     link_flags = toolchain.cocotb_link_flags()
     make_flags = [*toolchain.MAKE_FOR_GCC, *optimisation]
-    headers = [_POPCOUNT, *(sorted(_FST.iterdir()) if traced else [])]
+    headers = [verilated.POPCOUNT, *(sorted(verilated.FST.iterdir()) if traced else [])]
 
     digest = hashlib.sha256()
     for part in (*arguments, *make_flags, rules, toolchain.versions()):
@@ -226,8 +218,8 @@ def build(
             return simulation
         (scratch / "public.vlt").write_text(rules)
         verilate = [*toolchain.verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
-        verilate += ["--compiler-include", str(_POPCOUNT)]
-        verilate += ["-CFLAGS", f"-I{_FST}"] if traced else []
+        verilate += ["--compiler-include", str(verilated.POPCOUNT)]
+        verilate += ["-CFLAGS", f"-I{verilated.FST}"] if traced else []
         verilate += ["-LDFLAGS", link_flags]
         verilate += [f"-I{d}" for d in include_paths]
         verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]
@@ -243,14 +235,13 @@ def build(
                 raise RuntimeError(f"building {top} failed {_ending(kept, code)}")
 
         call(verilate)
-        if sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) <= _SMALL:
-            make += _whole(scratch)
-        runtime = destination.parent / f"runtime-{_runtime_digest(scratch, make_flags)}"
+        make += verilated.in_one_piece(scratch)
+        runtime = destination.parent / f"runtime-{verilated.library_digest(scratch, make_flags)}"
         for path in runtime.glob("*.o"):
             # a copy is newer than the makefile it depends on
             shutil.copyfile(path, scratch / path.name)
         call(make)
-        _store_runtime(scratch, runtime)
+        verilated.store_library(scratch, runtime)
         _keep_only(scratch, {top, "build.log", "public.vlt"})
         (scratch / "command.json").write_text(json.dumps([verilate, make], indent=1))
         scratch.rename(destination)
@@ -304,44 +295,6 @@ def _cocotb_environment(
         "COCOTB_ANSI_OUTPUT": "0",
         "TOPLEVEL_LANG": "verilog",
     }
-
-
-def _whole(scratch: Path) -> list[str]:
-    """Return make's arguments to compile a design as one file: less work if it is small."""
-    # it takes longer to precompile the header than to read it twice: make finds it done
-    (scratch / "Vtop__pch.h.fast.gch").touch()
-    return ["VM_PARALLEL_BUILDS=0", "VK_PCH_I_FAST=-include Vtop__pch.h"]
-
-
-def _runtime_digest(scratch: Path, make_flags: Sequence[str]) -> str:
-    """Hash what the objects of Verilator's own library depend on, design and top left out."""
-    # the design's classes are listed below their names, settings stand behind them
-    settings = [
-        line
-        for line in (scratch / "Vtop_classes.mk").read_text().splitlines()
-        if line.startswith("VM_") and not line.endswith("\\")
-    ]
-    options = re.search(
-        r"^VM_USER_CFLAGS = (.*?)\n\n", (scratch / "Vtop.mk").read_text(), re.DOTALL | re.MULTILINE
-    )
-    tools = [toolchain.versions(), toolchain.machine()]
-    parts = [*settings, *make_flags, options[1] if options else "", *tools]
-    parts += [path.read_text() for path in (_POPCOUNT, *sorted(_FST.iterdir()))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _store_runtime(scratch: Path, runtime: Path) -> None:
-    """Keep the objects of Verilator's library, which take longer to compile than a kernel."""
-    if runtime.exists():
-        return
-    folder = Path(tempfile.mkdtemp(prefix=f".{runtime.name}-", dir=runtime.parent))
-    for path in scratch.glob("verilated*.o"):
-        shutil.copyfile(path, folder / path.name)
-    try:
-        folder.rename(runtime)
-    except OSError:
-        # another process stored them first
-        shutil.rmtree(folder)
 
 
 def _literal(value: int | str) -> str:
