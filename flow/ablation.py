@@ -26,15 +26,16 @@ from flow.crosscheck import CrossCheck
 from flow.midpoint import Curve, Midpoint, midpoint
 from flow.points import Done, Place
 from flow.ratio import LogRatio, log_ratio
+from flow.side import INTEGER, Side
 from flow.store import Point, curve_of
 from flow.verdict import MARGIN
-from flow.walk import INTEGER, Walk
+from flow.walk import Walk
 
 STEPS = (
-    ("graph", "software", "integer"),
-    ("random numbers", "integer", "integer-hwdraws"),
-    ("fixed point", "integer-hwdraws", "golden"),
-    ("RTL", "golden", "rtl"),
+    ("graph", Side.SOFTWARE, Side.INTEGER),
+    ("random numbers", Side.INTEGER, Side.INTEGER_HARDWARE_RNG),
+    ("fixed point", Side.INTEGER_HARDWARE_RNG, Side.GOLDEN),
+    ("RTL", Side.GOLDEN, Side.RTL),
 )
 """What each changes, and the sides before and after."""
 NEGLIGIBLE = 0.01
@@ -142,14 +143,16 @@ def ablate(
         margin: ratios within ± margin of 1 count as equal.
     """
     sites = list(sites)
-    wanted = [place for place in places if place.site in sites and place.site in walk.taps]
+    wanted = [place for place in places if place.site in sites and place.site in walk.context.taps]
     found = walk.run(walk.wanted(INTEGER, wanted), lambda side, points, images: done(points))
     measured = found.points
-    guess = 1 / walk.network.classes
-    first = {(place.site, walk.seed_of(place)) for place in places if place.site}
+    guess = 1 / walk.context.network.classes
+    first = {(place.site, walk.context.seed_of(place)) for place in places if place.site}
     every = [p for p in points if not p.site or (p.site, p.seed) in first] + measured
     steps = {
-        site: list(steps_of(every, walk.labels, site, guess)) if site in walk.taps else []
+        site: list(steps_of(every, walk.context.labels, site, guess))
+        if site in walk.context.taps
+        else []
         for site in sites
     }
     return Ablation(measured, steps, margin)
@@ -175,7 +178,7 @@ def steps_of(
 
 
 def _pair(
-    points: Sequence[Point], labels: NDArray[np.int64], site: str, *sides: str
+    points: Sequence[Point], labels: NDArray[np.int64], site: str, *sides: Side
 ) -> tuple[Curve | None, Curve | None]:
     """Return the curves of two sides on the images and the draws that both have."""
     seeds = [{p.seed for p in points if (p.site, p.side) == (site, side)} for side in sides]

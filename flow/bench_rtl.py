@@ -21,10 +21,12 @@ from flow.compile_command import CALIBRATION_IMAGES
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.points import Place, Setting
+from flow.side import Side
 from flow.store import Store
 from flow.tap_settings import TapSettings
 from flow.trained import find_checkpoint, load_trained
-from flow.walk import Walk, images_at_a_time
+from flow.walk import Walk
+from flow.walk_context import images_at_a_time
 from flow.walk_settings import Settings
 from sim import runner
 
@@ -231,9 +233,9 @@ def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, lab
         walk = Walk(network, accelerator, inputs, labels, Setting("additive"), store, Path(folder))
         places = [
             Place(name, site.scale * 2.0 ** (level - 1))
-            for name, site in walk.sites.items()
+            for name, site in walk.context.sites.items()
             for level in range(WALK_LEVELS)
         ]
         started = time.perf_counter()
-        walk.run(walk.wanted(["golden"], places))
+        walk.run(walk.wanted([Side.GOLDEN], places))
         return time.perf_counter() - started

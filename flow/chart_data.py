@@ -19,22 +19,20 @@ import pandas as pd
 from flow.curves import clean_accuracy, fit_of, midpoint_of, one_device, side_table, sigma_unit
 from flow.midpoint import logistic
 from flow.sentences import IN_PART
+from flow.side import SHOWN, Side
 from flow.store import SITE
 
-SHOWN = ("software", "golden", "rtl")
-"""Sides that are drawn until the reader asks for others."""
 _FINE = 60
 """Points of a fitted line."""
 
 
 def walk_charts(
-    runs: Sequence[tuple[str, Mapping[str, Any], pd.DataFrame]], names: Mapping[str, str]
+    runs: Sequence[tuple[str, Mapping[str, Any], pd.DataFrame]],
 ) -> dict[str, Any]:
     """Return the charts of accuracy over noise level: a panel a site and unit.
 
     Args:
         runs: name, summary and `flow.store.curve_table` of each walk.
-        names: what each side is called, in the order of the legend.
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     for number, (run, summary, curves) in enumerate(runs):
@@ -45,9 +43,9 @@ def walk_charts(
                 {"title": site, "axis": f"noise level σ ({unit})", "guides": [], "series": []},
             )
             if len(runs) == 1:
-                clean = clean_accuracy(summary, "software")
+                clean = clean_accuracy(summary, Side.SOFTWARE)
                 panel["guides"] = [["no noise", clean], ["guessing", 1 / summary["classes"]]]
-            for side in names:
+            for side in Side:
                 found = _series(summary, curves, site, entry, side)
                 if found["points"]:
                     panel["series"].append({"run": number, "name": run} | found)
@@ -59,8 +57,8 @@ def walk_charts(
         "x": "σ",
         "runs": [run for run, _, _ in runs],
         "sides": {
-            side: {"name": names[side], "shown": side in SHOWN}
-            for side in names
+            side: {"name": side.label, "shown": side in SHOWN}
+            for side in Side
             if any(s["side"] == side for panel in panels.values() for s in panel["series"])
         },
         "panels": list(panels.values()),
@@ -72,10 +70,10 @@ def _series(
     curves: pd.DataFrame,
     site: str,
     entry: Mapping[str, Any],
-    side: str,
+    side: Side,
 ) -> dict[str, Any]:
     table = side_table(curves, site, side, summary["noise"])
-    part = IN_PART if side == "rtl" and summary["rtl"]["scope"] == SITE else ""
+    part = IN_PART if side is Side.RTL and summary["rtl"]["scope"] == SITE else ""
     points = [
         {
             "x": row.sigma, "y": row.accuracy, "lo": row.lo, "hi": row.hi,
@@ -84,7 +82,9 @@ def _series(
         for row in table.itertuples()
     ]  # fmt: skip
     mu = midpoint_of(entry, side)
-    fit = fit_of(entry, side) if side != "rtl" else None  # of few images: its points and μ alone
+    fit = (
+        fit_of(entry, side) if side is not Side.RTL else None
+    )  # of few images: its points and μ alone
     line: list[list[float]] = []
     if points and fit is not None:
         fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), _FINE)
@@ -99,15 +99,14 @@ def _note(images: int, draws: int) -> str:
     return f"{images:,} images" + (f", {draws} noise draws" if draws > 1 else "")
 
 
-def repeat_charts(repeats: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def repeat_charts(repeats: Mapping[str, Any]) -> dict[str, Any]:
     """Return the charts of accuracy over cycles an image: a panel a site.
 
     Args:
         repeats: what ``repeats.json`` holds.
-        names: what each side is called.
     """
     panels: dict[str, dict[str, Any]] = {}
-    for side, images in (("golden", repeats["images"]["golden"]), ("rtl", None)):
+    for side, images in ((Side.GOLDEN, repeats["images"]["golden"]), (Side.RTL, None)):
         for row in repeats["rows"]:
             panel = panels.setdefault(
                 row["site"],
@@ -128,6 +127,6 @@ def repeat_charts(repeats: Mapping[str, Any], names: Mapping[str, str]) -> dict[
     return {
         "x": "cycles",
         "runs": [""],
-        "sides": {side: {"name": names[side], "shown": True} for side in ("golden", "rtl")},
+        "sides": {side: {"name": side.label, "shown": True} for side in (Side.GOLDEN, Side.RTL)},
         "panels": list(panels.values()),
     }

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from flow.devices import FEWEST, jackknife, quantile, widened
 from flow.midpoint import Curve, Float, Midpoint, Ratio, midpoint
 from flow.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
-from flow.store import SIDES, Point, curve_of
+from flow.side import Side
+from flow.store import Point, curve_of
 
 _Z95 = quantile(0.975, float("inf"))
 
@@ -64,7 +65,7 @@ class SiteFigures:
     """What was measured at one site."""
 
     site: str
-    midpoints: Mapping[str, Midpoint]
+    midpoints: Mapping[Side, Midpoint]
     """By side; software and golden are there."""
     ratio: LogRatio | None
     """μ_golden / μ_software; None if either only guesses without noise."""
@@ -148,13 +149,13 @@ def site_figures(
         ValueError: software or golden has no point here, or none without noise.
     """
     curves = {
-        side: curve for side in SIDES if (curve := curve_of(points, labels, site, side)) is not None
+        side: curve for side in Side if (curve := curve_of(points, labels, site, side)) is not None
     }
-    if "software" not in curves or "golden" not in curves:
+    if Side.SOFTWARE not in curves or Side.GOLDEN not in curves:
         raise ValueError(f"{site}: software and golden both need points, also without noise")
     options: Any = {"resamples": resamples, "seed": seed}
 
-    def pair(hardware: str, software: str, some: Sequence[Point] = points) -> tuple[Curve, Curve]:
+    def pair(hardware: Side, software: Side, some: Sequence[Point] = points) -> tuple[Curve, Curve]:
         images = min(curves[hardware].images, curves[software].images)
         first, second = (
             curve_of(some, labels, site, side, images=images) for side in (hardware, software)
@@ -162,45 +163,47 @@ def site_figures(
         assert first is not None and second is not None
         return first, second
 
-    ratio = log_ratio(*pair("golden", "software"), guess, **options)
+    ratio = log_ratio(*pair(Side.GOLDEN, Side.SOFTWARE), guess, **options)
     seeds = [
         {p.seed for p in points if (p.site, p.side) == (site, side)}
-        for side in ("software", "golden")
+        for side in (Side.SOFTWARE, Side.GOLDEN)
     ]
     draws = sorted(seeds[0] & seeds[1])
     noise = None
-    compared = [curves[side].devices for side in ("software", "golden")]
+    compared = [curves[side].devices for side in (Side.SOFTWARE, Side.GOLDEN)]
     devices = min((len(rows) for rows in compared if rows is not None), default=None)
     if ratio is not None and ratio.measured and len(draws) > 1:
         halves = [
-            pair("golden", "software", [p for p in points if not p.site or p.seed in half])
+            pair(Side.GOLDEN, Side.SOFTWARE, [p for p in points if not p.site or p.seed in half])
             for half in (draws[::2], draws[1::2])
         ]
         noise = noise_share((halves[0], halves[1]), ratio, guess, **options)
     same = []  # the same devices on both sides, so that only the images are a sample
-    if "software-hwdraws" in curves:
-        same = [replace(curve, devices=None) for curve in pair("golden", "software-hwdraws")]
+    if Side.SOFTWARE_HARDWARE_RNG in curves:
+        same = [
+            replace(curve, devices=None) for curve in pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG)
+        ]
     runs, fewest, mismatches = _level_one(points, site)
     return SiteFigures(
         site=site,
         midpoints={side: midpoint(curve, guess, **options) for side, curve in curves.items()},
         ratio=ratio,
-        ratio_rtl=midpoint_ratio(*pair("rtl", "software"), guess, **options)
-        if "rtl" in curves
+        ratio_rtl=midpoint_ratio(*pair(Side.RTL, Side.SOFTWARE), guess, **options)
+        if Side.RTL in curves
         else None,
         ratio_crn=midpoint_ratio(same[0], same[1], guess, **options) if same else None,
         noise=noise,
         draws=len(draws),
         devices=devices,
-        images=curves["golden"].images,
+        images=curves[Side.GOLDEN].images,
         rtl_images=fewest,
         rtl_runs=runs,
         bit_mismatches=mismatches,
         differences=tuple(
             difference
-            for side in ("golden", "rtl")
+            for side in (Side.GOLDEN, Side.RTL)
             if side in curves
-            for difference in _differences(side, *pair(side, "software"))
+            for difference in _differences(side, *pair(side, Side.SOFTWARE))
         ),
     )
 
@@ -214,8 +217,8 @@ def _level_one(points: Sequence[Point], site: str) -> tuple[int, int, int | None
     def where(p: Point) -> tuple[str, float, int]:
         return p.site, p.sigma, p.seed if p.site else 0
 
-    golden = {where(p): p.predictions for p in points if p.side == "golden"}
-    rtl = [p for p in points if p.side == "rtl" and p.images and p.site in ("", site)]
+    golden = {where(p): p.predictions for p in points if p.side is Side.GOLDEN}
+    rtl = [p for p in points if p.side is Side.RTL and p.images and p.site in ("", site)]
     mismatches = 0
     for p in rtl:
         twin = golden.get(where(p), p.predictions)
@@ -226,7 +229,7 @@ def _level_one(points: Sequence[Point], site: str) -> tuple[int, int, int | None
     return sum(counts), min(counts, default=0), mismatches if checked else None
 
 
-def _differences(side: str, hardware: Curve, software: Curve) -> list[PointDifference]:
+def _differences(side: Side, hardware: Curve, software: Curve) -> list[PointDifference]:
     """Hardware minus software wherever both measured the same level, by level.
 
     None where images share their noise and a side has one device.

@@ -10,7 +10,8 @@ from flow.network_picture import picture
 from flow.page import environment
 from flow.report import site_row
 from flow.results import Finished
-from flow.sentences import SIDES, definition, scope_sentence, verdict_sentence
+from flow.sentences import definition, scope_sentence, verdict_sentence
+from flow.side import Side
 from flow.store import replacing
 
 
@@ -44,8 +45,8 @@ def write(path: Path, walks: Sequence[Finished]) -> None:
     text = environment().get_template("comparison.html.j2").render(
         entries=entries,
         definition=definition(*settings.pop()),
-        sides=SIDES,
-        charts=walk_charts(runs, SIDES),
+        sides=Side,
+        charts=walk_charts(runs),
     )  # fmt: skip
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

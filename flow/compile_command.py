@@ -16,6 +16,7 @@ from flow.compile import Accelerator, compile_network
 from flow.data import ImageSet
 from flow.errors import UserError
 from flow.models import Network
+from flow.noise.site import Site
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 from flow.walk_settings import Settings
 
@@ -69,7 +70,7 @@ class Loaded:
         accelerator = compile_network(
             self.network,
             self.inputs[:CALIBRATION_IMAGES],
-            sites=[s for s in self.sites if not s.endswith(".acc")],
+            sites=[s for s in self.sites if not Site(s).is_accumulator],
             **settings.target,
             mvu=settings.mvu,
             root=settings.build / "accelerators",

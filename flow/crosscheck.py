@@ -20,6 +20,7 @@ from flow.comparison import SiteFigures, site_figures
 from flow.devices import FEWEST
 from flow.midpoint import RESAMPLES
 from flow.ratio import LogRatio
+from flow.side import SHOWN, SOFTWARE, Side
 from flow.store import Point
 from flow.verdict import (
     LEVEL,
@@ -65,8 +66,7 @@ class SiteCheck:
         steepness of the fits, to draw them.
         """
         f = self.figures
-        names = {"sw": "software", "golden": "golden", "rtl": "rtl", "crn": "software-hwdraws"}
-        sides = {short: f.midpoints.get(side) for short, side in names.items()}
+        sides = {side.short: f.midpoints.get(side) for side in (*SHOWN, *SOFTWARE)}
         sides["hw"] = sides["golden"] if f.backed else None
         golden = f.ratio.to_json() if f.ratio else None
         wanted = self.need
@@ -84,7 +84,7 @@ class SiteCheck:
             "bit_mismatches": f.bit_mismatches,
             "differences": {
                 side: [d.to_json() for d in f.differences if d.side == side]
-                for side in ("golden", "rtl")
+                for side in (Side.GOLDEN, Side.RTL)
             },
             **self.judgement.to_json(),
             "detectable": self.detectable and dict(zip(DETECTABLE, self.detectable, strict=True)),
@@ -208,8 +208,8 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
         text = f"ratio of μ golden / software {ratio}"
     else:
         text = (
-            f"no ratio of μ, software is {sides['software']}, golden {sides['golden']}: golden / "
-            f"software is {ratio}"
+            f"no ratio of μ, software is {sides[Side.SOFTWARE]}, golden {sides[Side.GOLDEN]}: "
+            f"golden / software is {ratio}"
         )
     if figures.few_devices:
         text += f": {_few_devices(figures)}"

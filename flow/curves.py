@@ -12,7 +12,7 @@ It is as wide as a page of two columns, with letters of 7 points or more: it fit
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,35 +23,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flow.midpoint import logistic, wilson
+from flow.side import SHOWN, Side
 from flow.store import SITE, replacing
 
-
-class _Side(NamedTuple):
-    label: str
-    colour: str
-    marker: str
-    line: str
-    mu: tuple[str, ...]
-    """Keys of μ in a site's entry; the first that is there counts, as with k."""
-    k: tuple[str, ...]
-    clean: str
-    """Key in the summary's ``accuracy``."""
-    lane: float
-
-
-# Colours of Okabe and Ito; marker and line style tell the sides apart without them.
-_SIDES = {
-    "software": _Side(
-        "software (Brevitas, float noise)", "#0072B2", "o", "-", ("mu_sw",), ("k_sw",), "brevitas",
-        -0.055,
-    ),
-    "golden": _Side(
-        "golden (integer model, not simulated)", "#D55E00", "s", "--",
-        ("mu_golden", "mu_hw"), ("k_golden", "k_hw"), "golden", -0.115,
-    ),
-    "rtl": _Side("RTL (simulated)", "#000000", "D", "", ("mu_rtl",), ("k_rtl",), "rtl", -0.175),
-}  # fmt: skip
-_OTHER_MU = {"software-hwdraws": ("mu_crn",)}
+_LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))
+"""Height of each side's midpoint in the lane below the axis."""
 _PAGE = 7.16
 """Width of a page's two columns, inches."""
 _VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
@@ -82,30 +58,25 @@ def midpoint_text(mu: Any) -> str:
     return f"{mu[0]:.3g} [{mu[1]:.3g}, {mu[2]:.3g}]"
 
 
-def midpoint_of(entry: Mapping[str, Any], side: str) -> Any:
+def midpoint_of(entry: Mapping[str, Any], side: Side) -> Any:
     """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
-    return _first(entry, _SIDES[side].mu if side in _SIDES else _OTHER_MU.get(side, ()))
+    return entry.get(f"mu_{side.short}")
 
 
-def fit_of(entry: Mapping[str, Any], side: str) -> tuple[float, float] | None:
+def fit_of(entry: Mapping[str, Any], side: Side) -> tuple[float, float] | None:
     """Return μ and k of a side's fitted curve; None where μ is a bound, or there is no fit."""
-    mu, k = midpoint_of(entry, side), _first(entry, _SIDES[side].k) if side in _SIDES else None
+    mu, k = midpoint_of(entry, side), entry.get(f"k_{side.short}")
     return (mu[0], k) if k is not None and mu is not None and not isinstance(mu, Mapping) else None
 
 
-def clean_accuracy(summary: Mapping[str, Any], side: str) -> float:
-    """Return a side's accuracy without noise; of one without its own, that of software."""
-    return float(summary["accuracy"][_SIDES.get(side, _SIDES["software"]).clean][0])
+def clean_accuracy(summary: Mapping[str, Any], side: Side) -> float:
+    """Return a side's accuracy without noise."""
+    return float(summary["accuracy"][side.accuracy_key][0])
 
 
-def one_device(entry: Mapping[str, Any], side: str) -> bool:
+def one_device(entry: Mapping[str, Any], side: Side) -> bool:
     """Whether a side's μ is that of one device, so that its interval says nothing of others."""
-    short = {"software": "sw", "software-hwdraws": "crn"}.get(side, side)
-    return (entry.get("devices") or {}).get(short) == 1
-
-
-def _first(entry: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((entry[key] for key in keys if entry.get(key) is not None), None)
+    return (entry.get("devices") or {}).get(side.short) == 1
 
 
 def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
@@ -201,18 +172,18 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
         )  # fmt: skip
     panel.axhspan(-0.21, -0.02, color="#F3F3F3", zorder=0, lw=0)
     panel.annotate("μ", (0.012, -0.115), xycoords=("axes fraction", "data"), va="center")
-    for name, side in _SIDES.items():
-        mu, table = midpoint_of(entry, name), side_table(curves, site, name, summary["noise"])
+    for side in SHOWN:
+        mu, table = midpoint_of(entry, side), side_table(curves, site, side, summary["noise"])
         if len(table):
-            _points(panel, name, table)
-            _line(panel, name, table, fit_of(entry, name), summary, guess)
-        _midpoint(panel, side, mu, reach, bare=one_device(entry, name))
+            _points(panel, side, table)
+            _line(panel, side, table, fit_of(entry, side), summary, guess)
+        _midpoint(panel, side, mu, reach, bare=one_device(entry, side))
     sign, colour = _VERDICTS[entry["verdict"]]
     panel.set_title(site, fontsize=9, fontweight="bold", loc="left", pad=24, **_PLAIN)
     panel.set_title(f"{sign} {entry['verdict']}", fontsize=8.5, color=colour, loc="right", pad=24)
     panel.annotate(
-        f"μ software {midpoint_text(midpoint_of(entry, 'software'))}\n"
-        f"μ golden {midpoint_text(midpoint_of(entry, 'golden'))}",
+        f"μ software {midpoint_text(midpoint_of(entry, Side.SOFTWARE))}\n"
+        f"μ golden {midpoint_text(midpoint_of(entry, Side.GOLDEN))}",
         (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=7,
     )  # fmt: skip
     panel.annotate(
@@ -235,66 +206,65 @@ def _doubt(entry: Mapping[str, Any]) -> str:
     return f"RTL ≠ golden on {entry['bit_mismatches']:,} images" * bool(entry["bit_mismatches"])
 
 
-def _points(panel: Axes, name: str, table: pd.DataFrame) -> None:
-    side = _SIDES[name]
-    if name == "software":
+def _points(panel: Axes, side: Side, table: pd.DataFrame) -> None:
+    if side is Side.SOFTWARE:
         panel.fill_between(
             table["sigma"], table["lo"], table["hi"], color=side.colour, alpha=0.2, lw=0
         )
         panel.plot(table["sigma"], table["accuracy"], side.marker, color=side.colour, ms=4)
         return
-    rtl = name == "rtl"  # large and hollow, so that golden shows through
+    rtl = side is Side.RTL  # large and hollow, so that golden shows through
     panel.errorbar(
         table["sigma"], table["accuracy"],
         yerr=np.maximum([table["accuracy"] - table["lo"], table["hi"] - table["accuracy"]], 0),
         fmt=side.marker, color=side.colour, mfc="none" if rtl else side.colour,
         ms=5.5 if rtl else 2.5, mew=0.9, elinewidth=0.7 if rtl else 1.2, capsize=2 if rtl else 0,
-        zorder=4 if rtl else 3, label=name,
+        zorder=4 if rtl else 3, label=side.value,
     )  # fmt: skip
 
 
 def _line(
-    panel: Axes, name: str, table: pd.DataFrame, fit: tuple[float, float] | None,
+    panel: Axes, side: Side, table: pd.DataFrame, fit: tuple[float, float] | None,
     summary: Mapping[str, Any], guess: float,
 ) -> None:  # fmt: skip
     """Draw the fit where μ is a number; otherwise join the points, thinly. RTL has neither."""
-    side = _SIDES[name]
-    if name == "rtl":
+    if side is Side.RTL:
         return
     if fit is None:
         panel.plot(table["sigma"], table["accuracy"], color=side.colour, lw=0.7, alpha=0.7)
     else:
         fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
-        fitted = logistic(fine, *fit, clean_accuracy(summary, name), guess)
+        fitted = logistic(fine, *fit, clean_accuracy(summary, side), guess)
         panel.plot(fine, fitted, color=side.colour, lw=1.4, ls=side.line)
 
 
-def _midpoint(panel: Axes, side: _Side, mu: Any, reach: tuple[float, float], *, bare: bool) -> None:
+def _midpoint(panel: Axes, side: Side, mu: Any, reach: tuple[float, float], *, bare: bool) -> None:
+    lane = _LANES[side]
     if mu is None:
         return
     if isinstance(mu, Mapping):
         above = mu["bound"] == "above"
         level = float(np.clip(mu["level"], *reach))
         panel.annotate(
-            "", (reach[1] if above else reach[0], side.lane), xytext=(level, side.lane),
+            "", (reach[1] if above else reach[0], lane), xytext=(level, lane),
             arrowprops={"arrowstyle": "->", "color": side.colour, "lw": 1.4},
         )  # fmt: skip
         return
     if not bare:
-        panel.plot(mu[1:], [side.lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5)
+        panel.plot(mu[1:], [lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5)
     panel.plot(
-        mu[0], side.lane, side.marker, color=side.colour, ms=4.5,
+        mu[0], lane, side.marker, color=side.colour, ms=4.5,
         mfc="white" if side.marker == "D" else side.colour,
     )  # fmt: skip
 
 
 def _legend(summary: Mapping[str, Any], curves: pd.DataFrame) -> list[Line2D]:
-    part = {"rtl": "RTL (simulated from the noisy site on)"}
+    part = {Side.RTL: "RTL (simulated from the noisy site on)"}
     labels = part if summary["rtl"]["scope"] == SITE else {}
     handles = [
-        Line2D([], [], color=s.colour, marker=s.marker, ls=s.line, label=labels.get(name, s.label),
-               lw=1.4, ms=5.5, mfc="none" if name == "rtl" else s.colour)
-        for name, s in _SIDES.items() if name in set(curves["side"])
+        Line2D([], [], color=s.colour, marker=s.marker, ls=s.line, label=labels.get(s, s.label),
+               lw=1.4, ms=5.5, mfc="none" if s is Side.RTL else s.colour)
+        for s in SHOWN if s in set(curves["side"])
     ]  # fmt: skip
     lane = "grey lane: midpoint μ, → for a bound"
     return [*handles, Line2D([], [], color=_GREY, marker="|", lw=1.8, label=lane)]

@@ -25,21 +25,10 @@ from scipy.special import ndtri, stdtrit
 FEWEST = 4
 """Devices of each side that a statement takes: with fewer, small p-values come too often."""
 
-_KINDS = ("fixed-pattern",)
 _Z95 = float(ndtri(0.975))
 
 Float = NDArray[np.float64]
 Ends = tuple[float, float]
-
-
-def shared_by_images(site: str, kind: str) -> bool:
-    """Tell whether all images of a noise draw have the same noise.
-
-    Args:
-        site: the tap, such as ``fc0.weight``.
-        kind: one of `flow.noise.KINDS`.
-    """
-    return site.endswith(".weight") or kind in _KINDS
 
 
 def by_device(accuracy: Float, clean: float) -> Float:

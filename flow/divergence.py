@@ -198,15 +198,15 @@ def localise_point(
     """
     point = "without noise"
     if place.site:
-        point = f"{walk.setting.kind} noise of σ {place.sigma:.4g} at {place.site}"
-    hardware = walk.hardware(place.site)
+        point = f"{walk.context.setting.kind} noise of σ {place.sigma:.4g} at {place.site}"
+    hardware = walk.context.designs.at(place.site)
     accelerator, golden = hardware.accelerator, hardware.golden
     if hardware.scope == SITE:
         point += f", simulated from behind {hardware.begins} on"
     held = simulate.images_held(accelerator)
     for first in range(0, images, held):
-        stream = hardware.feed(walk.stream[first : min(first + held, images)])
-        noise = walk.settings(place, first)
+        stream = hardware.feed(walk.context.stream[first : min(first + held, images)])
+        noise = walk.context.settings(place, first)
         (rtl,), _ = simulate.simulate(accelerator, hardware.simulation, stream, [noise], workdir)
         found = localise(
             accelerator, golden, stream, noise, rtl, workdir, first_image=first, **options

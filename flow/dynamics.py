@@ -5,7 +5,7 @@ that, and multiplicative noise, which larger values do not help against, with va
 only (*Walking Noise*: Borras, Klein, Fröning, ECML PKDD 2024, on learning dynamics).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from flow.models import Network
 from flow.noise import Noise, NoiseTap, TorchSampler
+from flow.noise.site import Site
 
 _NORMAL = 2 / np.pi
 """Share of a normal distribution's variance that its best two values explain."""
@@ -69,7 +70,7 @@ def layer_statistics(
     return found
 
 
-def values_at(network: Network, inputs: Tensor, sites: list[str]) -> dict[str, Tensor]:
+def values_at(network: Network, inputs: Tensor, sites: Sequence[str]) -> dict[str, Tensor]:
     """Record the clean values at sites, float32 [N, C] or [N, C, H, W], in the sites' order."""
     seen: dict[str, Tensor] = {}
 
@@ -120,8 +121,8 @@ def binarisation(values: npt.NDArray[np.float32]) -> float:
 
 
 def _weight_magnitude(network: Network, site: str) -> float | None:
-    if not site.endswith(".acc"):
+    if not Site(site).is_accumulator:
         return None
-    layer = network.get_submodule(site.removesuffix(".acc"))
+    layer = network.get_submodule(Site(site).layer)
     weighted = [m for m in layer.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     return float(weighted[0].weight.detach().abs().mean()) if weighted else None

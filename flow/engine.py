@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 
 from flow.errors import Fatal, UserError
 from flow.hush import hush
-from flow.points import code_digest
+from flow.numerics import package_digest
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -222,9 +221,9 @@ class Cluster:
         try:
             for number, call in enumerate(calls):
                 # the key tells the content: two clients that want the same share the work
-                content = repr((surroundings, walk.opening, walk.setting, call.item))
+                content = repr((surroundings, walk.opening, walk.context.setting, call.item))
                 key = f"{call.name}-{hashlib.sha256(content.encode()).hexdigest()}"
-                arguments = (surroundings, walk.opening, walk.setting, call)
+                arguments = (surroundings, walk.opening, walk.context.setting, call)
                 future = self.client.submit(_at_worker, *arguments, key=key, priority=-number)
                 pending[future] = call
             for future in as_completed(list(pending)):
@@ -264,13 +263,13 @@ class _Surroundings:
     def here(cls) -> "_Surroundings":
         known = ((name, os.environ.get(name)) for name in _ENVIRONMENT)
         return cls(
-            code_digest("**/*.py"),
+            package_digest(),
             os.getcwd(),
             tuple((name, value) for name, value in known if value is not None),
         )
 
     def enter(self) -> None:
-        if self.code != code_digest("**/*.py"):
+        if self.code != package_digest():
             raise UserError("a worker has another version of this program: install the same")
         try:
             os.chdir(self.folder)
@@ -288,6 +287,4 @@ def _at_worker(surroundings: _Surroundings, opening: Callable[[], "Walk"], setti
     surroundings.enter()
     # results must not depend on how many threads a machine has
     torch.set_num_threads(1)
-    walk = copy(opening())
-    walk.setting = setting
-    return call.work(walk, call.item)
+    return call.work(opening().with_setting(setting), call.item)

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.compile import Site
 from flow.golden import GoldenModel, Part
 from flow.golden_layers import Layer, Tap, Thresholds
 from flow.models import Once
 from flow.noise import Noise, Sampler, Source
 from flow.points import Labels
+from flow.tap_site import TapSite
 
 
-def float_tap(acc: Tensor, tap: Tap, site: Site, noise: Noise, sampler: Sampler) -> Tensor:
+def float_tap(acc: Tensor, tap: Tap, site: TapSite, noise: Noise, sampler: Sampler) -> Tensor:
     """Put noise on a stream in real arithmetic.
 
     Args:
@@ -61,7 +61,7 @@ def float_tap(acc: Tensor, tap: Tap, site: Site, noise: Noise, sampler: Sampler)
 def classify(
     golden: GoldenModel,
     part: Part,
-    site: Site,
+    site: TapSite,
     levels: Sequence[Noise],
     sampler: Sampler,
     batch: int,

@@ -21,6 +21,7 @@ from flow.golden_layers import (
     Thresholds,
 )
 from flow.golden_reader import read_layers
+from flow.noise.site import Site
 from flow.parallel import share
 from flow.tap_settings import TapSettings
 from flow.weight_noise import WeightSite, program
@@ -107,7 +108,7 @@ class GoldenModel:
         """Return the layer where noise at a site enters: its tap, or the layer of its weights."""
         if site not in self.weights:
             return self.taps[site]
-        stream = self.taps[site.removesuffix(".weight") + ".acc"].inputs[0]
+        stream = self.taps[Site(site).accumulator].inputs[0]
         return next(layer for layer in self.layers if layer.output == stream)
 
     def before(self, site: str, source: Tensor | Part) -> Part:

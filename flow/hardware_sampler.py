@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from flow.compile import Site
 from flow.fixed_point import PATTERN_DRAW, draw_samples
 from flow.gaussian import FRACTION_BITS
+from flow.tap_site import TapSite
 
 
 class HardwareSampler:
@@ -19,7 +19,7 @@ class HardwareSampler:
         seed: key of the generator.
     """
 
-    def __init__(self, sites: Mapping[str, Site], seed: int) -> None:
+    def __init__(self, sites: Mapping[str, TapSite], seed: int) -> None:
         self.sites = sites
         self.seed = seed
         self.first_image = 0

@@ -27,11 +27,14 @@ from flow.crosscheck import CrossCheck
 from flow.engine import Call, Engine, Here
 from flow.errors import UserError
 from flow.levels import SEARCH_REACH, choose_levels, parse_levels
+from flow.measurement import Measured
 from flow.models import evaluate
 from flow.points import Place
+from flow.side import SOFTWARE, Side
+from flow.sides.golden import accuracy_at
 from flow.store import Point, Store
 from flow.study_status import PLAN
-from flow.walk import SOFTWARE, Measured, Walk
+from flow.walk import Walk
 from flow.walk_settings import Effort, Settings
 
 log = logging.getLogger(__name__)
@@ -40,8 +43,6 @@ LEVEL_IMAGES = 1000
 """Images behind each step of the search for levels."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
-_NAMES = dict.fromkeys(SOFTWARE, "software")
-"""Of stages, where they are not those of sides."""
 
 
 class Report(Protocol):
@@ -168,8 +169,8 @@ def walk_hw(
     started = time.monotonic()
     opened = open_walk(settings, clock, tell, engine)
     walk, sites, folder = opened.walk, opened.sites, opened.folder
-    accelerator, network, metadata = walk.accelerator, walk.network, opened.metadata
-    effort = Effort.of(settings, accelerator, len(walk.labels))
+    accelerator, network, metadata = walk.context.accelerator, walk.context.network, opened.metadata
+    effort = Effort.of(settings, accelerator, len(walk.context.labels))
     with ThreadPoolExecutor(1) as pool:
         # the compiler works while the sides that need no simulator are looked at
         tell("build simulator", 0, 1)
@@ -201,14 +202,14 @@ def walk_hw(
         "report": str(folder / "report.html"),
         "divergence": located.to_json() if located else None,
     }
-    table = store.curve_table(measured, walk.labels)
+    table = store.curve_table(measured, walk.context.labels)
     results.write(folder, result, table)
     return result
 
 
 def _build(walk: Walk) -> float:
     started = time.monotonic()
-    _ = walk.hardware("").simulation
+    _ = walk.context.designs.whole.simulation
     return round(time.monotonic() - started, 2)
 
 
@@ -237,9 +238,13 @@ def _prepare(
 
 def _level_zero(walk: Walk, images: int) -> summary.LevelZero:
     """Hold the golden model against FINN's execution, and against Brevitas."""
-    finn = checks.against_finn(walk.accelerator, walk.golden, walk.stream[:images])
-    clean = evaluate(walk.network, walk.inputs, batch=walk.batch)
-    return summary.LevelZero(finn, checks.against_brevitas(walk.golden, walk.stream, clean))
+    finn = checks.against_finn(
+        walk.context.accelerator, walk.context.golden, walk.context.stream[:images]
+    )
+    clean = evaluate(walk.context.network, walk.context.inputs, batch=walk.context.batch)
+    return summary.LevelZero(
+        finn, checks.against_brevitas(walk.context.golden, walk.context.stream, clean)
+    )
 
 
 def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[Place]:
@@ -247,7 +252,7 @@ def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[
     places = [Place("", 0.0)]
     for site, found in levels.items():
         for level in found:
-            walk.settings(Place(site, level))
+            walk.context.settings(Place(site, level))
         for draw in range(effort.draws[site]):
             places += [Place(site, sigma, draw) for sigma in found]
     return places
@@ -257,24 +262,24 @@ def _measure(
     walk: Walk, places: list[Place], hw_images: int, folder: Path, tell: Report
 ) -> Measured:
     """Measure the first points of every side; in RTL, of the first noise draw."""
-    wanted = walk.wanted(("golden", *SOFTWARE), places)
+    wanted = walk.wanted((Side.GOLDEN, *SOFTWARE), places)
     first = [place for place in places if place.draw == 0]
-    wanted += walk.wanted(["rtl"], first, hw_images)
+    wanted += walk.wanted([Side.RTL], first, hw_images)
     plan: dict[str, list[str]] = {}
     for one in wanted:
-        plan.setdefault(_NAMES.get(one.side, one.side), []).append(walk.file_name(one))
+        plan.setdefault(one.side.without_noise, []).append(walk.file_name(one))
     store.write_summary(folder / PLAN, plan)
     totals = {name: len(files) for name, files in plan.items()}
     done, images = dict.fromkeys(totals, 0), dict.fromkeys(totals, 0)
 
-    def told(side: str, points: int, more: int) -> None:
-        name = _NAMES.get(side, side)
+    def told(side: Side, points: int, more: int) -> None:
+        name = side.without_noise
         done[name] += points
         images[name] += more
         tell(name, done[name], totals[name], images[name])
 
     found = walk.run(wanted, told)
-    if not any(point.side == "rtl" and not point.site for point in found.points):
+    if not any(point.side is Side.RTL and not point.site for point in found.points):
         # without it there is nothing to compare noise with
         raise found.failures[0].error
     return found
@@ -282,12 +287,12 @@ def _measure(
 
 def found_levels(walk: Walk, site: str) -> list[float]:
     """Return the levels around the fall of a site's accuracy, as the golden model sees it."""
-    accuracy = walk.golden_accuracy(site, LEVEL_IMAGES)
-    largest = walk.largest_level(site)
+    accuracy = accuracy_at(walk.context, site, LEVEL_IMAGES)
+    largest = walk.context.largest_level(site)
     # the search goes up from the hint by its reach, and must not leave the registers
-    hint = min(4 * walk.sites[site].scale, largest / SEARCH_REACH)
+    hint = min(4 * walk.context.sites[site].scale, largest / SEARCH_REACH)
     found = choose_levels(
-        accuracy, accuracy(0.0), 1 / walk.network.classes, hint=hint, tolerance=0.02
+        accuracy, accuracy(0.0), 1 / walk.context.network.classes, hint=hint, tolerance=0.02
     )
     return sorted({min(level, largest) for level in found})
 
@@ -301,7 +306,7 @@ def _ablation(
     tell: Report,
 ) -> ablation.Ablation:
     sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
-    count = sum(place.site in sites and place.site in walk.taps for place in places)
+    count = sum(place.site in sites and place.site in walk.context.taps for place in places)
     done = _counted("ablation", 2 * count, tell) if count else lambda _: None
     return ablation.ablate(walk, sites, places, measured, done)
 

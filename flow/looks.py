@@ -43,7 +43,9 @@ MOST_DEVICES = 256
 class Measuring(Protocol):
     """What a look needs of `flow.walk.Walk`."""
 
-    labels: NDArray[np.int64]
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of the images, int64 [N]."""
 
     def run_models(self, places: Sequence[Place]) -> list[Point]:
         """Measure points in software, on both of its sides, and on the golden model."""

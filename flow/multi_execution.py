@@ -24,14 +24,16 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import checkpoint, data, execution_plots, executions, software_job, store
+from flow import checkpoint, data, execution_plots, executions, models, software_job, store
 from flow.errors import UserError
 from flow.executions import Floats, Ints, Prediction
 from flow.midpoint import Float, resample_weights
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.noise import Noise, TorchSampler
-from flow.points import Labels, Setting, code_digest, take_or_measure
-from flow.software_walk import CODE, GLOBAL, batch_of
+from flow.numerics import code_digest
+from flow.points import Labels, Setting, take_or_measure
+from flow.side import Side
+from flow.software_walk import GLOBAL, batch_of
 from flow.store import Point, Store
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 
@@ -126,7 +128,7 @@ class _Comparison:
                 "seed": self.setting.seed_of(draw),
                 "images": digest,
                 "batch": batch,
-                "code": code_digest(*CODE),
+                "code": code_digest(models),
             }
             for plan in plans
             for draw in draws
@@ -165,7 +167,7 @@ class _Comparison:
             kind=self.setting.kind,
             sigma=self.sigma,
             seed=self.setting.seed_of(draw),
-            side="software",
+            side=Side.SOFTWARE,
             predictions=labels,
         )
 

@@ -15,6 +15,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from flow.curves import midpoint_of, midpoint_text
+from flow.side import Side
 
 _WORDS = {
     "MVAU": "matrix × vector",
@@ -30,7 +31,7 @@ _WORDS = {
 }
 _NO_WORK = "StreamingDataWidthConverter"
 _BEGIN_LAYER = ("ConvolutionInputGenerator", "FMPadding", "MVAU")
-_SIDES = ("software", "golden")
+_SIDES = (Side.SOFTWARE, Side.GOLDEN)
 _ROW, _WIDTH, _GAP, _GUTTER, _LINE, _LANE = 6, 150, 22, 30, 17, 12
 """Boxes a row; width of a box and the gap behind it; below a row; of a line; between detours."""
 
@@ -116,7 +117,7 @@ class _Scale:
             return [Strip("no noise put here", "", "")]
         return [self._strip(side, midpoint_of(self.sites[site], side)) for side in _SIDES]
 
-    def _strip(self, side: str, mu: Any) -> Strip:
+    def _strip(self, side: Side, mu: Any) -> Strip:
         level = _level(mu)
         text = f"{side} {midpoint_text(mu).split(' [')[0]}"
         if not level:

@@ -4,10 +4,8 @@ A point that is stored is taken; the others are measured together where they sha
 is stored as soon as it is there.
 """
 
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +14,7 @@ import numpy.typing as npt
 
 from flow.errors import UserError
 from flow.noise import Noise
+from flow.side import Side
 from flow.store import Point, Store
 
 Done = Callable[[int], None]
@@ -36,6 +35,16 @@ class Place:
     sigma: float
     draw: int = 0
     """Which of several noise draws; each has a seed of its own."""
+
+
+@dataclass(frozen=True)
+class PointRequest:
+    """A point of one side that is to be measured."""
+
+    side: Side
+    place: Place
+    images: int
+    """Number of images; the first ones are taken."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +161,3 @@ def take_or_measure(
             store.put(keys[where], point)
             done(1)
     return [point for point in found.values() if point is not None]
-
-
-@cache
-def code_digest(*patterns: str) -> str:
-    """Hash the code that a side's figures depend on: files of this package, by pattern."""
-    digest = hashlib.sha256()
-    for pattern in patterns:
-        for path in sorted(Path(__file__).parent.glob(pattern)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -6,7 +6,6 @@ for bit. The cycles of an image are those of a design that executes the layer k 
 (`flow.throughput`).
 """
 
-import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from flow.levels import parse_levels
 from flow.midpoint import midpoint, wilson
 from flow.noise.base import MOST_EXECUTIONS
 from flow.points import Place
+from flow.side import Side
 from flow.store import FULL, Point, curve_of
 from flow.throughput import cycles_per_image
 from flow.walk import Walk
@@ -89,12 +89,12 @@ def run(
     started = time.monotonic()
     opened = job.open_walk(settings.walk, job.Clock(), tell, engine)
     walk, folder = opened.walk, opened.folder
-    unknown = [site for site in opened.sites if site not in walk.taps]
+    unknown = [site for site in opened.sites if site not in walk.context.taps]
     if unknown:
         raise UserError(f"site {unknown[0]} has no tap that repeats: choose others")
-    effort = Effort.of(settings.walk, walk.accelerator, len(walk.labels))
+    effort = Effort.of(settings.walk, walk.context.accelerator, len(walk.context.labels))
     tell("build simulator", 0, 1)
-    _ = walk.hardware("").simulation
+    _ = walk.context.designs.whole.simulation
     tell("build simulator", 1, 1)
     rows = []
     for number, site in enumerate(opened.sites):
@@ -102,7 +102,7 @@ def run(
         sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
         for k in settings.counts:
             golden, rtl = measure(walk, Place(site, sigma), k, effort.hw_images)
-            cycles = cycles_per_image(walk.accelerator, {site: k})
+            cycles = cycles_per_image(walk.context.accelerator, {site: k})
             rows.append(
                 {
                     "site": site,
@@ -117,12 +117,12 @@ def run(
             )
     tell("repeats", len(opened.sites), len(opened.sites))
     table = pd.DataFrame(rows)
-    (clean,) = walk.run(walk.wanted(["golden"], [Place("", 0.0)])).points
+    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
     result = {
-        "model": walk.network.name,
+        "model": walk.context.network.name,
         "dataset": settings.walk.dataset,
-        "noise": walk.setting.kind,
-        "images": {"golden": len(walk.labels), "rtl": effort.hw_images},
+        "noise": walk.context.setting.kind,
+        "images": {"golden": len(walk.context.labels), "rtl": effort.hw_images},
         "clean": _accuracy("golden", clean, walk)["golden"],
         "bit_mismatches": int(table["bit_mismatches"].sum()),
         "rows": rows,
@@ -151,12 +151,11 @@ def measure(walk: Walk, place: Place, k: int, images: int) -> tuple[Point, Point
     Raises:
         SimulationError: the simulator failed.
     """
-    repeated = copy.copy(walk)
-    options = {**walk.setting.options, "executions": k}
-    repeated.setting = replace(walk.setting, options=options)
+    options = {**walk.context.setting.options, "executions": k}
+    repeated = walk.with_setting(replace(walk.context.setting, options=options))
     wanted = [
-        *repeated.wanted(["golden"], [place]),
-        *repeated.wanted(["rtl"], [place], images),
+        *repeated.wanted([Side.GOLDEN], [place]),
+        *repeated.wanted([Side.RTL], [place], images),
     ]
     found = repeated.run(wanted)
     for failure in found.failures:
@@ -169,14 +168,14 @@ def midpoint_of_site(walk: Walk, site: str) -> float:
     """Return a site's midpoint in the golden model, or half the last level if it has none."""
     levels = job.found_levels(walk, site)
     places = [Place("", 0.0), *(Place(site, sigma) for sigma in levels)]
-    points: Sequence[Point] = walk.run(walk.wanted(["golden"], places)).points
-    curve = curve_of(points, walk.labels, site, "golden")
+    points: Sequence[Point] = walk.run(walk.wanted([Side.GOLDEN], places)).points
+    curve = curve_of(points, walk.context.labels, site, Side.GOLDEN)
     assert curve is not None
-    found = midpoint(curve, 1 / walk.network.classes)
+    found = midpoint(curve, 1 / walk.context.network.classes)
     return found.mu or levels[-1] / FACTOR
 
 
 def _accuracy(side: str, point: Point, walk: Walk) -> dict[str, list[float]]:
-    correct = int(point.correct(walk.labels).sum())
+    correct = int(point.correct(walk.context.labels).sum())
     low, high = wilson(correct, point.images)
     return {side: [correct / point.images, float(low), float(high)]}

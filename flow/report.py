@@ -20,7 +20,6 @@ from flow.network_picture import operator, picture
 from flow.page import environment
 from flow.sentences import (
     IN_PART,
-    SIDES,
     definition,
     further_sentence,
     need_sentence,
@@ -28,10 +27,9 @@ from flow.sentences import (
     scope_sentence,
     verdict_sentence,
 )
+from flow.side import SHOWN, Side
 from flow.store import FULL, SITE, replacing
 from flow.verdict import LEVEL, MARGIN
-
-_CLEAN = {"brevitas": "software", "golden": "golden", "rtl": "rtl"}
 
 
 def write_report(
@@ -75,19 +73,19 @@ def write_report(
         unit=sigma_unit(summary),
         image=base64.b64encode(content).decode(),
         rows=[site_row(name, entry) for name, entry in summary["sites"].items()],
-        hwdraws=any(entry.get("mu_crn") is not None for entry in summary["sites"].values()),
-        sides=SIDES,
+        hardware_rng=any(entry.get("mu_crn") is not None for entry in summary["sites"].values()),
+        sides=Side,
         clean=[
-            (SIDES[side], summary["images"].get(side), summary["accuracy"].get(key))
-            for key, side in _CLEAN.items()
+            (side.label, summary["images"].get(side), summary["accuracy"].get(side.accuracy_key))
+            for side in SHOWN
         ],
         points=_point_rows(curves),
-        charts=walk_charts([(summary["model"], summary, curves)], SIDES),
+        charts=walk_charts([(summary["model"], summary, curves)]),
         network=picture(summary),
         nodes=[node | {"words": operator(node)} for node in _nodes(summary)],
         resources=resources,
         repeats=repeats,
-        repeat_charts=repeats and repeat_charts(repeats, SIDES),
+        repeat_charts=repeats and repeat_charts(repeats),
     )  # fmt: skip
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -103,13 +101,15 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     shown = entry.get("detectable")
     return {
         "site": name,
-        "software": _midpoint(entry, "software", midpoint_of(entry, "software")),
-        "golden": _midpoint(entry, "golden", midpoint_of(entry, "golden")),
-        "rtl": _midpoint(entry, "rtl", midpoint_of(entry, "rtl")),
-        "hwdraws": _midpoint(entry, "software-hwdraws", entry.get("mu_crn")),
+        "software": _midpoint(entry, Side.SOFTWARE),
+        "golden": _midpoint(entry, Side.GOLDEN),
+        "rtl": _midpoint(entry, Side.RTL),
+        "hardware_rng": _midpoint(entry, Side.SOFTWARE_HARDWARE_RNG),
         "ratio": _ratio(entry.get("ratio_golden") or entry.get("ratio")),
-        "ratio_rtl": "one device" if one_device(entry, "rtl") else _ratio(entry.get("ratio_rtl")),
-        "ratio_hwdraws": _ratio(entry.get("ratio_crn")),
+        "ratio_rtl": "one device"
+        if one_device(entry, Side.RTL)
+        else _ratio(entry.get("ratio_rtl")),
+        "ratio_hardware_rng": _ratio(entry.get("ratio_crn")),
         "draws": entry.get("draws"),
         "p_agree": _p(entry.get("p_agree"), entry.get("p_agree_holm")),
         "p_disagree": _p(entry.get("p_disagree"), entry.get("p_disagree_holm")),
@@ -124,9 +124,9 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _midpoint(entry: Mapping[str, Any], side: str, mu: Any) -> str:
+def _midpoint(entry: Mapping[str, Any], side: Side) -> str:
     """Write μ of a side, and that it is one device's where another would have another."""
-    text = midpoint_text(mu)
+    text = midpoint_text(midpoint_of(entry, side))
     return f"{text}, of one device" if one_device(entry, side) else text
 
 
@@ -155,7 +155,7 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every step of `flow.ablation`, by site."""
-    sides = {name: (SIDES[before], SIDES[after]) for name, before, after in STEPS}
+    sides = {name: (before.label, after.label) for name, before, after in STEPS}
     margin = f"{summary.get('margin', MARGIN) * 100:g} %"
     rows = []
     for site, entry in summary.get("ablation", {}).items():
@@ -172,6 +172,6 @@ def _point_rows(curves: pd.DataFrame) -> list[dict[str, Any]]:
     ordered = curves.sort_values(["site", "sigma", "seed", "side"], kind="stable")
     return [
         {str(key): value for key, value in row.items()}
-        | {"side": SIDES[row["side"]] + IN_PART * (row.get("scope") == SITE)}
+        | {"side": Side(row["side"]).label + IN_PART * (row.get("scope") == SITE)}
         for row in ordered.to_dict("records")
     ]

@@ -8,8 +8,7 @@ front of it equals golden: so the point without noise is always simulated whole,
 and with the digests of every tap compared, and an image that differs there counts at every site.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from flow.compile import Accelerator, partial
 from flow.errors import unknown
 from flow.golden import GoldenModel, reached_from
 from flow.rtl_nodes import place
-from flow.store import FULL, SCOPES, SITE, Point
+from flow.store import FULL, SCOPES, SITE
 from sim.runner import Simulation
 
 
@@ -31,7 +30,7 @@ def check(scope: str) -> None:
 
 
 @dataclass
-class Hardware:
+class Design:
     """What is simulated for a point: a network, or the part of it behind one of its streams.
 
     It is compiled when it is first asked for, and no other process has.
@@ -87,23 +86,31 @@ class Hardware:
         return self.whole.clean_stream(self.entry, images)
 
 
-def borne_out(points: Sequence[Point]) -> list[Point]:
-    """Add to the mismatches of parts those of the whole network without noise.
+class Designs:
+    """What is simulated for noise at each site: the network, or the part that noise can reach.
 
     Args:
-        points: those of RTL all on the same images.
-
-    Raises:
-        ValueError: points of parts alone, which nothing in front of them bears out.
+        accelerator: the whole network.
+        golden: its bit-exact model.
+        scope: one of ``SCOPES``.
+        root: folder of simulators.
     """
-    if not any(point.scope == SITE for point in points):
-        return list(points)
-    whole = next((p for p in points if not p.site and p.scope == FULL), None)
-    if whole is None or whole.bit_mismatches is None:
-        raise ValueError("parts were simulated without the whole network: simulate it as well")
-    return [
-        replace(p, bit_mismatches=min(p.images, p.bit_mismatches + whole.bit_mismatches))
-        if p.scope == SITE and p.bit_mismatches is not None
-        else p
-        for p in points
-    ]
+
+    def __init__(
+        self, accelerator: Accelerator, golden: GoldenModel, scope: str, root: Path
+    ) -> None:
+        self.accelerator, self.golden, self.scope, self.root = accelerator, golden, scope, root
+        self._by_entry: dict[str, Design] = {}
+
+    @property
+    def whole(self) -> Design:
+        """The whole network."""
+        return self.at("")
+
+    def at(self, site: str) -> Design:
+        """Return what is simulated for noise at a site, or for none where it is empty."""
+        whole = self.scope == FULL or not site
+        entry = self.golden.entry if whole else self.golden.narrowest(site)
+        if entry not in self._by_entry:
+            self._by_entry[entry] = Design(self.accelerator, self.golden, entry, self.root)
+        return self._by_entry[entry]

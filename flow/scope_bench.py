@@ -12,7 +12,7 @@ from flow import simulate
 from flow.bench import Figure
 from flow.job import Clock, nobody, open_walk
 from flow.points import Place
-from flow.scope import Hardware
+from flow.scope import Design
 from flow.store import SITE
 from flow.tap_settings import TapSettings
 from flow.walk_settings import Settings
@@ -41,15 +41,15 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     """
     opened = open_walk(replace(settings, scope=SITE), Clock(), nobody)
     walk = opened.walk
-    sites = walk.network.accumulator_sites[-LAYERS:]
-    whole = walk.hardware("")
+    sites = walk.context.network.accumulator_sites[-LAYERS:]
+    whole = walk.context.designs.whole
     seen: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
         for site in sites:
-            noise = walk.settings(Place(site, SIGMA * walk.sites[site].scale))
-            seconds, _ = _seconds(whole, walk.stream[:WHOLE_IMAGES], noise, WHOLE_PASSES)
+            noise = walk.context.settings(Place(site, SIGMA * walk.context.sites[site].scale))
+            seconds, _ = _seconds(whole, walk.context.stream[:WHOLE_IMAGES], noise, WHOLE_PASSES)
             alone, included = _seconds(
-                walk.hardware(site), walk.stream[:PART_IMAGES], noise, PART_PASSES
+                walk.context.designs.at(site), walk.context.stream[:PART_IMAGES], noise, PART_PASSES
             )
             values = {
                 f"RTL, whole network, noise at {site}": seconds,
@@ -67,7 +67,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
 
 
 def _seconds(
-    hardware: Hardware, images: Tensor, noise: dict[str, TapSettings], passes: int
+    hardware: Design, images: Tensor, noise: dict[str, TapSettings], passes: int
 ) -> tuple[float, float]:
     """Return the seconds of an image in the simulator, and with all that comes before and after."""
     with tempfile.TemporaryDirectory() as folder:

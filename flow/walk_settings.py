@@ -9,9 +9,9 @@ from typing import Any
 from flow import data, models, scope
 from flow.compile import Accelerator
 from flow.compile.folding_target import Target, read
-from flow.devices import shared_by_images
 from flow.errors import UserError
 from flow.levels import parse_levels
+from flow.noise import shared_by_images
 from flow.points import NoiseChoice, Setting
 from flow.store import FULL
 from flow.tap_settings import TapSettings

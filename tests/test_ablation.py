@@ -12,7 +12,7 @@ import torch
 from synthetic import walk
 from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
-from flow import data, sentences, sides
+from flow import data, sides
 from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.compile import Accelerator, compile_network
 from flow.float_tap import classify
@@ -136,7 +136,7 @@ def steps_at(walk: Walk, site: str, levels: tuple[float, ...]) -> dict[str, Step
     points = walk.run_models(places)
     found = ablate(walk, [site], places, points, ignore)
     assert len(found.points) == 2 * 2 * len(levels)
-    assert sentences.SIDES.keys() >= {p.side for p in found.points}
+    assert all(p.side.label for p in found.points)
     return {step.name: step for step in found.steps[site]}
 
 
@@ -164,18 +164,18 @@ def wrong_registers(walk: Walk, site: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def wrong_scale(walk: Walk, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take an LSB for 15 % more than it is worth."""
-    tap = walk.taps[site]
-    walk.taps[site] = walk.sites[site] = replace(tap, scale=1.15 * tap.scale)
+    tap = walk.context.taps[site]
+    walk.context.taps[site] = walk.context.sites[site] = replace(tap, scale=1.15 * tap.scale)
 
 
 def wrong_thresholds(walk: Walk, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the thresholds behind the tap half as large."""
-    edge = walk.golden.taps[site].output
-    walk.golden.layers = [
+    edge = walk.context.golden.taps[site].output
+    walk.context.golden.layers = [
         replace(layer, thresholds=(0.5 * layer.thresholds).ceil())
         if isinstance(layer, Thresholds) and edge in layer.inputs
         else layer
-        for layer in walk.golden.layers
+        for layer in walk.context.golden.layers
     ]
 
 

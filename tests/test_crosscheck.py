@@ -10,6 +10,7 @@ from synthetic import walk
 from flow.comparison import paired_difference
 from flow.crosscheck import CrossCheck, cross_check
 from flow.ratio import log_ratio, noise_share
+from flow.side import Side
 from flow.store import Point, curve_of
 from flow.verdict import LEVEL
 
@@ -143,7 +144,7 @@ def test_share_of_noise_tells_draws_from_images(common: float, share: float) -> 
 
     def pair(seeds: set[int]):
         some = [p for p in made if not p.site or p.seed in seeds]
-        return tuple(curve_of(some, labels, "a", side) for side in ("golden", "software"))
+        return tuple(curve_of(some, labels, "a", side) for side in (Side.GOLDEN, Side.SOFTWARE))
 
     whole = log_ratio(*pair({0, 1, 2, 3}), 0.1)
     assert whole is not None

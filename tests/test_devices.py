@@ -9,11 +9,12 @@ from synthetic import GUESS, device_walk, walk
 
 from flow.comparison import paired_difference
 from flow.crosscheck import cross_check
-from flow.devices import FEWEST, by_device, jackknife, shared_by_images, widened
+from flow.devices import FEWEST, by_device, jackknife, widened
 from flow.midpoint import midpoint
-from flow.noise import KINDS
+from flow.noise import KINDS, shared_by_images
 from flow.ratio import LogRatio, log_ratio
 from flow.sentences import need_sentence
+from flow.side import Side
 from flow.store import curve_of
 from flow.verdict import LEVEL, need
 
@@ -23,7 +24,7 @@ Z95 = 1.959964
 def ratios(devices: int, seed: int, shift: float = 1.0, **options) -> tuple[LogRatio, LogRatio]:
     """The ratio of a walk, and as it would be from images alone."""
     points, labels = device_walk(devices, shift=shift, seed=seed, **options)
-    sides = [curve_of(points, labels, "fc0.weight", side) for side in ("golden", "software")]
+    sides = [curve_of(points, labels, "fc0.weight", side) for side in (Side.GOLDEN, Side.SOFTWARE)]
     alone = [dataclasses.replace(curve, devices=None) for curve in sides]
     found = [log_ratio(*pair, GUESS, resamples=99) for pair in (sides, alone)]
     return found[0], found[1]
@@ -154,7 +155,7 @@ def test_devices_that_lack_a_level_are_no_unit() -> None:
     """A run that was cut short: the draws that were measured at every level count."""
     points, labels = device_walk(5)
     cut = [p for p in points if not (p.seed == 4 and p.sigma > 1)]
-    curve = curve_of(cut, labels, "fc0.weight", "software")
+    curve = curve_of(cut, labels, "fc0.weight", Side.SOFTWARE)
     assert curve is not None and curve.devices.shape == (4, 9)
     assert list(curve.seeds) == [5] * 5 + [4] * 4
     found = midpoint(curve, GUESS, resamples=99)

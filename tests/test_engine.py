@@ -18,6 +18,7 @@ from flow import job, simulate
 from flow.engine import SLURM, Call, Cluster, Here
 from flow.errors import Fatal, UserError
 from flow.points import Place
+from flow.side import Side
 from flow.walk import Walk
 from flow.walk_settings import Settings
 from sim.runner import SimulationError
@@ -37,7 +38,7 @@ def fresh(tmp_path_factory, results_folder) -> Callable[[Path], Path]:
     """Makes a folder for results; the network and its simulator are compiled."""
     build = results_folder(tmp_path_factory.mktemp("compiled") / "build")
     walk = job.open_walk(Settings(**OPTIONS, draws=2, build=build), job.Clock(), silent).walk
-    _ = walk.hardware("").simulation
+    _ = walk.context.designs.whole.simulation
     return lambda folder: results_folder(folder / "build")
 
 
@@ -288,13 +289,13 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     monkeypatch.setattr(simulate, "START_SECONDS", 6.0)
     monkeypatch.setattr(simulate, "CYCLE_SECONDS", 0.0)
     walk = job.open_walk(settings(fresh(tmp_path)), job.Clock(), silent).walk
-    hardware = walk.hardware("fc1.acc")
+    hardware = walk.context.designs.at("fc1.acc")
     sound = hardware.simulation
     places = [Place("", 0.0), *(Place("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]
-    bad = walk.settings(places[2])["fc1.acc"].sigma_add
-    assert bad not in (walk.settings(places[n])["fc1.acc"].sigma_add for n in (1, 3))
+    bad = walk.context.settings(places[2])["fc1.acc"].sigma_add
+    assert bad not in (walk.context.settings(places[n])["fc1.acc"].sigma_add for n in (1, 3))
     hardware.simulation = stub(sound, tmp_path / "stub", what, f", {bad}\\]")
-    found = walk.run(walk.wanted(["rtl"], places, 4))
+    found = walk.run(walk.wanted([Side.RTL], places, 4))
     assert [point.sigma for point in found.points] == [0.0, 5.0, 7.0]
     (failure,) = found.failures
     assert (failure.site, failure.sigma) == ("fc1.acc", 6.0) and said in failure.message
@@ -302,13 +303,15 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     assert script.exists() and str(hardware.simulation.binary) in script.read_text()
     # with a simulator that is sound again the point is measured, and no other
     hardware.simulation = sound
-    again = walk.run(walk.wanted(["rtl"], places, 4))
+    again = walk.run(walk.wanted([Side.RTL], places, 4))
     assert again.speed.images == 4 and len(again.points) == 4 and not again.failures
 
 
 def test_a_walk_with_a_failed_point_does_not_agree_there(fresh, undisturbed, tmp_path, monkeypatch):
     build = fresh(tmp_path)
-    monkeypatch.setattr("flow.sides.simulate.simulate", failing_at(simulate.simulate, "fc1.acc"))
+    monkeypatch.setattr(
+        "flow.sides.rtl.simulate.simulate", failing_at(simulate.simulate, "fc1.acc")
+    )
     found = job.walk_hw(settings(build), silent)
     assert {failure["site"] for failure in found["failures"]} == {"fc1.acc"}
     assert found["sites"]["fc1.acc"]["verdict"] == "undecided"
@@ -331,7 +334,7 @@ def test_nothing_to_simulate_without_noise_is_an_error(fresh, tmp_path, monkeypa
     def fail(*arguments, **options):
         raise SimulationError("it fell over", "sh again.sh")
 
-    monkeypatch.setattr("flow.sides.simulate.simulate", fail)
+    monkeypatch.setattr("flow.sides.rtl.simulate.simulate", fail)
     with pytest.raises(SimulationError, match=r"fell over\nagain: sh again\.sh"):
         job.walk_hw(settings(fresh(tmp_path)), silent)
 

@@ -16,6 +16,7 @@ from flow.divergence import Localisation
 from flow.engine import Here
 from flow.errors import UserError
 from flow.points import Place, Setting
+from flow.side import Side
 from flow.walk import Walk
 from flow.walk_settings import Effort, Settings
 
@@ -120,7 +121,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("flow.sides.evaluate", never)
+    monkeypatch.setattr("flow.sides.software.evaluate", never)
     monkeypatch.setattr("flow.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
     again = job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
@@ -268,7 +269,7 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
             build=build,
             engine=engine,
         )
-        measured = walk.run(walk.wanted(["rtl"], places, 30))
+        measured = walk.run(walk.wanted([Side.RTL], places, 30))
         assert measured.speed.images == 4 * 30 and not measured.failures
         points = measured.points
         assert all(point.bit_mismatches == 0 for point in points)

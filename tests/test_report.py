@@ -16,7 +16,8 @@ from flow.divergence import Divergence, Localisation
 from flow.errors import UserError
 from flow.midpoint import logistic, wilson
 from flow.report import write_report
-from flow.sentences import SIDES, definition, need_sentence, verdict_sentence
+from flow.sentences import definition, need_sentence, verdict_sentence
+from flow.side import Side
 from flow.store import curve_table
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
@@ -226,7 +227,7 @@ def test_keys_of_the_summary_name_their_side() -> None:
 
 
 def test_sides_are_named_in_full_everywhere() -> None:
-    assert "not simulated" in SIDES["golden"] and "simulated" in SIDES["rtl"]
+    assert "not simulated" in Side.GOLDEN.label and "simulated" in Side.RTL.label
     legend = plot_curves(*results(1)).legends[0]
     labels = [text.get_text() for text in legend.get_texts()]
     assert any("golden" in label and "not simulated" in label for label in labels)
@@ -250,7 +251,7 @@ def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     for side, images in (("golden", 250), ("rtl", 30)):
         first = summary["sites"]["a"]["differences"][side][0]
         difference = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in first["difference"]))
-        row = f'<td>{SIDES[side]}</td><td class="n">{images}</td>'
+        row = f'<td>{Side(side).label}</td><td class="n">{images}</td>'
         assert row in html and difference in html
     assert need_sentence({"need": {"images": None, "draws": None}}).startswith("Not even 100")
 
@@ -269,7 +270,11 @@ def test_steps_from_software_to_rtl(tmp_path: Path) -> None:
     html = html_of(tmp_path, summary, curves)
     assert "<b>conv0.acc</b> moves at: fixed point." in html
     assert "<b>conv0.weight</b> not done for weights." in html
-    cells = (SIDES["integer-hwdraws"].replace("'", "&#39;"), SIDES["golden"], "2 [1.9, 2.1]")
+    cells = (
+        Side.INTEGER_HARDWARE_RNG.label.replace("'", "&#39;"),
+        Side.GOLDEN.label,
+        "2 [1.9, 2.1]",
+    )
     assert "".join(f"<td>{cell}</td>" for cell in cells) in html
     assert "<td>0.850 [0.840, 0.860]</td><td>yes, beyond ± 10 %</td>" in html
 

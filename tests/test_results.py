@@ -18,7 +18,6 @@ from flow.curves import plot_curves
 from flow.errors import UserError
 from flow.provenance import revision
 from flow.results import Finished, write, write_report
-from flow.sentences import SIDES
 
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],
@@ -131,10 +130,10 @@ def test_the_revision_is_a_commit_or_a_version(tmp_path: Path) -> None:
 def test_walks_of_other_units_have_charts_of_their_own() -> None:
     summary, curves = results(1)
     other = summary | {"unit": "none"}
-    panels = walk_charts([("a", summary, curves), ("b", other, curves)], SIDES)["panels"]
+    panels = walk_charts([("a", summary, curves), ("b", other, curves)])["panels"]
     assert [panel["title"] for panel in panels] == ["conv0.acc, σ real", "conv0.acc, σ relative"]
     assert [{one["name"] for one in panel["series"]} for panel in panels] == [{"a"}, {"b"}]
-    (panel,) = walk_charts([("a", summary, curves), ("b", summary, curves)], SIDES)["panels"]
+    (panel,) = walk_charts([("a", summary, curves), ("b", summary, curves)])["panels"]
     assert panel["title"] == "conv0.acc" and {one["run"] for one in panel["series"]} == {0, 1}
 
 

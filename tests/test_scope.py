@@ -17,10 +17,12 @@ from flow.compile import Accelerator, compile_network
 from flow.divergence import localise
 from flow.errors import UserError
 from flow.golden import GoldenModel
+from flow.measurement import propagate_mismatches
 from flow.models import Network
 from flow.noise import Noise
 from flow.points import Place, Setting
-from flow.scope import Hardware, borne_out
+from flow.scope import Design
+from flow.side import Side
 from flow.simulate import RtlPoint
 from flow.store import FULL, SITE, Point, Store
 from flow.tap_settings import TapSettings
@@ -101,18 +103,18 @@ def case(request, built, inputs) -> Case:
     return Case(request.param, network, accelerator, images)
 
 
-def part_of(accelerator: Accelerator, golden: GoldenModel, site: str, built: Path) -> Hardware:
+def part_of(accelerator: Accelerator, golden: GoldenModel, site: str, built: Path) -> Design:
     """Return what is simulated for a site, with a simulator that is built quickly."""
     entry = golden.narrowest(site) if site else golden.entry
-    return quickly_built(Hardware(accelerator, golden, entry, built / "sim"))
+    return quickly_built(Design(accelerator, golden, entry, built / "sim"))
 
 
-def quickly_built(hardware: Hardware) -> Hardware:
+def quickly_built(hardware: Design) -> Design:
     hardware.simulation = simulate.build(hardware.accelerator, root=hardware.root, optimise=False)
     return hardware
 
 
-def run(hardware: Hardware, stream: Tensor, points, workdir, **options) -> list[RtlPoint]:
+def run(hardware: Design, stream: Tensor, points, workdir, **options) -> list[RtlPoint]:
     results, _ = simulate.simulate(
         hardware.accelerator,
         hardware.simulation,
@@ -128,7 +130,7 @@ def test_a_part_begins_where_all_its_noise_passes(case, built):
     golden, whole = case.golden, case.accelerator
     stream = whole.quantise(case.inputs[:3])
     for site, entry in ENTRIES[case.name].items():
-        part = Hardware(whole, golden, golden.narrowest(site), built / "sim")
+        part = Design(whole, golden, golden.narrowest(site), built / "sim")
         assert part.begins == entry, site
         if part.scope == FULL:
             assert part.accelerator is whole and part.golden is golden
@@ -176,7 +178,7 @@ def test_rtl_of_a_part_gives_what_the_whole_gives(case, built, tmp_path):
 def test_noise_in_front_of_a_part_is_refused(case, built, tmp_path):
     site = list(case.accelerator.sites)[-1]
     golden = case.golden
-    part = Hardware(case.accelerator, golden, golden.narrowest(site), built / "sim")
+    part = Design(case.accelerator, golden, golden.narrowest(site), built / "sim")
     stream = part.feed(case.accelerator.quantise(case.inputs[:1]))
     first = next(iter(case.accelerator.sites))
     with pytest.raises(ValueError, match=f"no such site in what is simulated: {first}"):
@@ -201,12 +203,12 @@ def rtl(site: str, mismatches: int | None, scope: str) -> Point:
 def test_what_the_whole_network_shows_counts_for_every_part():
     parts = [rtl("a", 0, SITE), rtl("b", 3, SITE), rtl("c", 9, SITE), rtl("d", 0, FULL)]
     for clean, expected in ((0, [0, 0, 3, 9, 0]), (2, [2, 2, 5, 10, 0])):
-        found = borne_out([rtl("", clean, FULL), *parts])
+        found = propagate_mismatches([rtl("", clean, FULL), *parts])
         assert [point.bit_mismatches for point in found] == expected
-    assert borne_out(parts[3:]) == parts[3:]
+    assert propagate_mismatches(parts[3:]) == parts[3:]
     for without in (parts, [rtl("", None, FULL), *parts]):
         with pytest.raises(ValueError, match="simulate it as well"):
-            borne_out(without)
+            propagate_mismatches(without)
 
 
 def test_a_walk_simulates_parts_and_keeps_them_apart(
@@ -226,12 +228,12 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
     part = replace(full, scope=SITE)
     for walk in (full, part):
         for site in ("", *sites):
-            quickly_built(walk.hardware(site))
+            quickly_built(walk.context.designs.at(site))
     places = [Place("", 0.0)]
-    places += [Place(s, x * full.sites[s].scale) for s in sites for x in (2.0, 5.0)]
+    places += [Place(s, x * full.context.sites[s].scale) for s in sites for x in (2.0, 5.0)]
     runs = {}
     for name, walk in (("full", full), ("site", part), ("again", part)):
-        found = walk.run(walk.wanted(["rtl"], places, 12))
+        found = walk.run(walk.wanted([Side.RTL], places, 12))
         assert found.speed.images == {"full": 7 * 12, "site": 4 * 12, "again": 0}[name]
         assert all(point.bit_mismatches == 0 for point in found.points)
         runs[name] = found.points
@@ -241,7 +243,7 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
         for ours, theirs in zip(points, runs["full"], strict=True):
             assert (ours.predictions == theirs.predictions).all()
     with pytest.raises(ValueError, match="simulate it as well"):
-        part.run(part.wanted(["rtl"], places[-1:], 12))
+        part.run(part.wanted([Side.RTL], places[-1:], 12))
 
 
 def test_an_error_in_a_part_is_found_and_its_layer_named(accelerator, inputs, built, tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from flow.errors import UserError
+from flow.side import Side
 from flow.store import Point, Store, curve_of, curve_table, write_curves, write_summary
 
 KEY = {"network": "abc", "site": "fc0.acc", "sigma": 0.5, "seed": 1}
@@ -175,12 +176,12 @@ def test_curve_of_takes_the_shared_prefix_and_pools_seeds() -> None:
 
     points = [point("", 0.0, 0, [5]), point("a", 2.0, 0, [0, 1]), point("a", 1.0, 0, [0]),
               point("a", 1.0, 1, [1], n=4)]  # fmt: skip
-    found = curve_of(points, labels, "a", "software")
+    found = curve_of(points, labels, "a", Side.SOFTWARE)
     assert found is not None and found.images == 4
     assert found.levels.tolist() == [1.0, 2.0] and found.seeds.tolist() == [2, 1]
     assert found.correct.tolist() == [[0.5, 0.5, 1, 1], [0, 0, 1, 1]]
     hwdraws = [Point(p.site, p.kind, p.sigma, p.seed, "software-hwdraws", p.predictions)
                for p in points[1:]]  # fmt: skip
-    again = curve_of(points + hwdraws, labels, "a", "software-hwdraws", images=3)
+    again = curve_of(points + hwdraws, labels, "a", Side.SOFTWARE_HARDWARE_RNG, images=3)
     assert again is not None and again.images == 3  # without noise, draws make no difference
-    assert curve_of(points, labels, "b", "software") is None
+    assert curve_of(points, labels, "b", Side.SOFTWARE) is None

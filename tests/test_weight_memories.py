@@ -19,6 +19,8 @@ from flow.models.blocks import Conv, Last
 from flow.models.quant import identity
 from flow.noise import Noise, NoiseTap
 from flow.points import Place, Setting
+from flow.side import Side
+from flow.sides.golden import accuracy_at
 from flow.store import Store
 from flow.tap_settings import TapSettings
 from flow.walk import SOFTWARE, Walk
@@ -199,13 +201,13 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
         store=Store(tmp_path / "points"),
         build=built,
     )
-    walk.hardware("").simulation = simulation
+    walk.context.designs.whole.simulation = simulation
     places = [Place(name, level * scale, draw) for draw in (0, 1) for level in (0.5, 2.0)]
     ours, theirs = (
         walk.run(walk.wanted(side, [Place("", 0.0), *places])).points
         for side in (["golden"], SOFTWARE)
     )
-    rtl = walk.run(walk.wanted(["rtl"], places[:2], RTL_IMAGES)).points
+    rtl = walk.run(walk.wanted([Side.RTL], places[:2], RTL_IMAGES)).points
     assert [point.bit_mismatches for point in rtl] == [0, 0]
     assert all(
         (p.predictions == q.predictions[:8]).all() for p, q in zip(rtl, ours[1:3], strict=True)
@@ -216,7 +218,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
         twin = golden_labels[p.site, p.sigma, p.seed]
         same[p.side].append(float((p.predictions == twin).mean()))
     assert np.mean(same["software-hwdraws"]) > 0.9 > np.mean(same["software"])
-    assert walk.golden_accuracy(name, 100)(1e3 * scale) < 0.5
+    assert accuracy_at(walk.context, name, 100)(1e3 * scale) < 0.5
 
 
 def test_a_site_the_network_lacks_is_named_with_its_nearest(case, built):

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,8 @@ from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.imported import ImportedNetwork
+from flow.numerics import code_digest
+from flow.tap_site import TapSite
 from flow.weight_noise import WeightSite
 
 if TYPE_CHECKING:
@@ -32,30 +34,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+KERNELS = (REPOSITORY / "hw" / "kernels", REPOSITORY / "hw" / "noise")
+"""Folders of the hardware written here."""
 FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
 CLOCK_NS = 1e9 / CLOCK_HZ
 MVUS = ("lut", "dsp")
-
-
-@dataclass(frozen=True)
-class Site:
-    """A tap of the accelerator."""
-
-    name: str
-    number: int
-    scale: float
-    """Units of the network per LSB: σ in LSB = σ / scale."""
-    scale_error: float
-    """Largest difference to the Brevitas network on the calibration images, relative."""
-    node: str
-    channels: int
-    pixels: int
-    in_bits: int
-    out_bits: int
-    fraction_bits: int
-    flipped: list[int]
-    """Channels whose sign FINN turned: there real = −scale · (integer + offset)."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +61,9 @@ class Accelerator:
         return cls(folder, json.loads((folder / "manifest.json").read_text()))
 
     @property
-    def sites(self) -> dict[str, Site]:
+    def sites(self) -> dict[str, TapSite]:
         """The taps by name, in the order of the data."""
-        return {site["name"]: Site(**site) for site in self.manifest["sites"]}
+        return {site["name"]: TapSite(**site) for site in self.manifest["sites"]}
 
     @property
     def weights(self) -> dict[str, WeightSite]:
@@ -202,7 +186,7 @@ def compile_network(
     """
     target = Target(cycles, fps, nodes)
     chosen = set(sites)
-    tapped = [s for s in network.all_sites if s.endswith(".acc") or s in chosen]
+    tapped = [s for s in network.all_sites if s.is_accumulator or s in chosen]
     for site in chosen:
         network.tap(site)
     if mvu not in MVUS:
@@ -230,7 +214,9 @@ def built_once(folder: Path, build: Callable[[Path], None]) -> Accelerator:
     return Accelerator.open(folder)
 
 
-def _key(network: Network, calibration: Tensor, tapped: list[str], target: Target, mvu: str) -> str:
+def _key(
+    network: Network, calibration: Tensor, tapped: Sequence[str], target: Target, mvu: str
+) -> str:
     """Hash everything the result depends on."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
@@ -239,17 +225,24 @@ def _key(network: Network, calibration: Tensor, tapped: list[str], target: Targe
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
     digest.update(json.dumps([network.name, tapped, asdict(target), mvu, tools]).encode())
-    python = ("flow/compile/*.py", "flow/golden*.py", "flow/weight_noise.py")
-    for pattern in (*python, "hw/kernels/*.sv", "hw/noise/*.sv"):
-        for path in sorted(REPOSITORY.glob(pattern)):
-            digest.update(path.name.encode() + path.read_bytes())
+    digest.update(code_digest(__name__).encode())
+    for path in kernel_sources():
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def kernel_sources() -> list[Path]:
+    """Return the SystemVerilog that an accelerator may be made of; never empty."""
+    found = [path for folder in KERNELS for path in sorted(folder.glob("*.sv"))]
+    if not found:
+        raise FileNotFoundError(f"no SystemVerilog in {', '.join(map(str, KERNELS))}")
+    return found
 
 
 def _compile(
     network: Network,
     calibration: Tensor,
-    tapped: list[str],
+    tapped: Sequence[str],
     target: Target,
     mvu: str,
     folder: Path,
@@ -302,9 +295,9 @@ def _compile(
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
-def _site(tap, scales) -> Site:
+def _site(tap, scales) -> TapSite:
     name = tap.get_nodeattr("SiteName")
-    return Site(
+    return TapSite(
         name=name,
         number=tap.get_nodeattr("Site"),
         scale=scales[name].magnitude,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flow.errors import UserError
 from flow.models import Network
+from flow.noise.site import Site
 
 if TYPE_CHECKING:
     from flow.golden import GoldenModel
@@ -77,7 +78,7 @@ def prove(
     from flow.golden import Record, computed
 
     real = real_streams(network, inputs, list(names))
-    activations = [site for site in names if site.endswith(".act")]
+    activations = [site for site in names if Site(site).is_activation]
     free = Record({names[site] for site in activations})
     golden.run(stream, record=free)
     given = {

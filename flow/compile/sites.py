@@ -1,6 +1,6 @@
 """Find a network's sites on the edges of its graph of hardware layers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.models import Network, trace
+from flow.noise.site import Site
 
 Fingerprint = npt.NDArray[np.int64]
 """[3, outputs]: what a turned sign and another order of inputs leave of a layer's weights."""
@@ -43,7 +44,7 @@ class Ancestry:
 class Marks:
     """By what a network's sites are known in another graph of it."""
 
-    sites: list[str]
+    sites: Sequence[str]
     """In the order of the data."""
     weights: dict[str, Fingerprint]
     """By layer, as ``conv0``."""
@@ -55,7 +56,7 @@ class Marks:
         """Return the marks of a network."""
         weights = {}
         for site in network.accumulator_sites:
-            layer = site.removesuffix(".acc")
+            layer = Site(site).layer
             matrix = network.integer_weights(layer)
             weights[layer] = _fingerprint(matrix.reshape(len(matrix), -1).T)
         return cls(network.sites, weights, _ancestries(network))
@@ -68,9 +69,9 @@ def _ancestries(network: Network) -> dict[str, Ancestry]:
     for node in trace(network).nodes:
         here = Ancestry.joined(known[one] for one in node.all_input_nodes)
         site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
-        if site.endswith(".acc"):
-            here = here.behind_layer(site.removesuffix(".acc"))
-        elif site.endswith(".act"):
+        if Site(site).is_accumulator:
+            here = here.behind_layer(Site(site).layer)
+        elif Site(site).is_activation:
             here = found[site] = here.quantised()
         known[node] = here
     return found
@@ -101,7 +102,7 @@ def find_sites(model: ModelWrapper, marks: Marks) -> dict[str, str]:
             layer = next((n for n, w in layers.items() if np.array_equal(w, weights)), None)
             assert layer is not None, f"node {node.name} has the weights of no layer"
             del layers[layer]
-            found[f"{layer}.acc"] = node.output[0]
+            found[Site.of(layer, "acc")] = node.output[0]
             here = here.behind_layer(layer)
         elif node.op_type == "Thresholding":
             here = here.quantised()

@@ -13,6 +13,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from flow.errors import UserError
+from flow.noise.site import Site
 
 FRACTION_BITS = 8
 """F of the widened accumulator, in bits; fewer where thresholds are wide."""
@@ -54,7 +55,7 @@ class InsertNoiseTaps(Transformation):
         for site, edge in self.edges.items():
             if site not in self.tapped:
                 continue
-            if site.endswith(".acc"):
+            if Site(site).is_accumulator:
                 self._insert_accumulator_tap(model, edge, site)
             else:
                 levels = self.input_levels if site == "input" else _levels(model, edge)

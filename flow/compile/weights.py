@@ -18,6 +18,7 @@ from torch import Tensor
 from flow.errors import UserError
 from flow.models import Network
 from flow.noise import WeightGrid, WeightTap
+from flow.noise.site import Site
 from flow.weight_noise import WeightSite
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def grids(network: Network, sites: Iterable[str]) -> dict[str, WeightGrid]:
 
 def accumulator(site: str) -> str:
     """Return the site of the accumulator behind weights."""
-    return site.removesuffix(".weight") + ".acc"
+    return Site(site).accumulator
 
 
 class HoldWeights(Transformation):

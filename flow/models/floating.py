@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from flow.errors import UserError
 from flow.models.network import Network, Recipe
 from flow.noise import NoiseTap
+from flow.noise.site import Site
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2023, 0.1994, 0.2010)
@@ -113,7 +114,7 @@ class FloatNetwork(Network):
         self.input = NoiseTap()
 
     @property
-    def walk_sites(self) -> list[str]:
+    def walk_sites(self) -> list[Site]:
         """Every site, in the order of the data."""
         return self.sites
 

@@ -18,6 +18,7 @@ from flow.models.qonnx_file import read, told
 from flow.models.qonnx_graph import Graph, open_graph
 from flow.models.qonnx_operators import Quant
 from flow.noise import NoiseTap, Tap
+from flow.noise.site import Site
 
 MOST_CLASSES = 256
 """Labels are stored in a byte."""
@@ -51,8 +52,8 @@ class ImportedNetwork(Network):
         """The network as QONNX."""
         return self.graph.definition
 
-    def _taps(self) -> dict[str, Tap]:
-        return dict(zip(self._sites, cast(Iterable[Tap], self.taps), strict=True))
+    def _taps(self) -> dict[Site, Tap]:
+        return dict(zip(map(Site, self._sites), cast(Iterable[Tap], self.taps), strict=True))
 
     def integer_weights(self, layer: str) -> npt.NDArray[np.float32]:
         """Return the weights of a layer as integers, [O, …].
@@ -60,7 +61,7 @@ class ImportedNetwork(Network):
         Raises:
             UserError: they are not quantised.
         """
-        step = self.graph.layer_of(f"{layer}.acc")
+        step = self.graph.layer_of(Site.of(layer, "acc"))
         if step.output not in self.graph.weights:
             raise UserError(
                 f"{told(step.node)} has weights that are not quantised: use Brevitas' QuantConv2d "
@@ -84,7 +85,7 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     """Return the tap of a site."""
     step = graph.giver(stream)
     assert step is not None
-    if not site.endswith(".acc"):
+    if not Site(site).is_accumulator:
         # behind a pooling, the quantiser is the one in front
         quant = step if isinstance(step.module, Quant) else graph.giver(step.inputs[0])
         assert quant is not None

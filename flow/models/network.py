@@ -12,7 +12,7 @@ from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from flow.errors import UserError, unknown
-from flow.noise import Noise, NoiseTap, Sampler, Tap, WeightTap
+from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
 
 @dataclass(frozen=True)
@@ -63,27 +63,27 @@ class Network(nn.Module):
         return (quantised.value / quantised.scale).detach().round().numpy()
 
     @property
-    def sites(self) -> list[str]:
+    def sites(self) -> list[Site]:
         """The names of the streams' taps, in the order of the data."""
         return [site for site, tap in self._taps().items() if isinstance(tap, NoiseTap)]
 
     @property
-    def weight_sites(self) -> list[str]:
+    def weight_sites(self) -> list[Site]:
         """The names of the taps of weights, as ``conv0.weight``, in the order of the data."""
         return [site for site, tap in self._taps().items() if isinstance(tap, WeightTap)]
 
     @property
-    def all_sites(self) -> list[str]:
+    def all_sites(self) -> list[Site]:
         """Both, the weights of a layer in front of its accumulator."""
         return list(self._taps())
 
     @property
-    def accumulator_sites(self) -> list[str]:
+    def accumulator_sites(self) -> list[Site]:
         """The sites of noisy computation."""
-        return [site for site in self.sites if site.endswith(".acc")]
+        return [site for site in self.sites if site.is_accumulator]
 
     @property
-    def walk_sites(self) -> list[str]:
+    def walk_sites(self) -> list[Site]:
         """The sites that a walk visits by default, in the order of the data."""
         return self.accumulator_sites
 
@@ -98,14 +98,14 @@ class Network(nn.Module):
         lsb = {isinstance(tap, NoiseTap) and tap.in_lsb for tap in taps}
         return "real or lsb" if len(lsb) > 1 else "lsb" if True in lsb else "real"
 
-    def _taps(self) -> dict[str, Tap]:
-        found: dict[str, Tap] = {}
+    def _taps(self) -> dict[Site, Tap]:
+        found: dict[Site, Tap] = {}
         for name, module in self.named_modules():
             if isinstance(module, WeightTap):
                 # of a block's layer, as conv0.conv.tap; the site is the block's
-                found[f"{name.rsplit('.', 2)[0]}.weight"] = module
+                found[Site.of(name.rsplit(".", 2)[0], "weight")] = module
             elif isinstance(module, NoiseTap):
-                found[name] = module
+                found[Site(name)] = module
         return found
 
     def entry(self, site: str) -> str:
@@ -116,10 +116,10 @@ class Network(nn.Module):
 
     def tap(self, site: str) -> Tap:
         """Return the tap of this name, or raise a UserError that names the nearest."""
-        taps = self._taps()
-        if site not in taps:
+        taps, name = self._taps(), Site(site)
+        if name not in taps:
             raise unknown("site", site, taps)
-        return taps[site]
+        return taps[name]
 
     def set_noise(
         self,

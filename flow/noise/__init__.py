@@ -1,6 +1,6 @@
 """Noise in software: kinds of noise, where their samples come from, and the taps they enter at."""
 
-from flow.noise.base import ORDERS, Noise
+from flow.noise.base import ORDERS, Noise, shared_by_images
 from flow.noise.kinds import (
     KINDS,
     Additive,
@@ -18,6 +18,7 @@ from flow.noise.samplers import (
     WeightSource,
     derive_seed,
 )
+from flow.noise.site import Site
 from flow.noise.tap import NoiseTap, Tap, WeightGrid, WeightTap
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Noise",
     "NoiseTap",
     "Sampler",
+    "Site",
     "Source",
     "Tap",
     "TorchSampler",
@@ -40,4 +42,5 @@ __all__ = [
     "WeightSource",
     "WeightTap",
     "derive_seed",
+    "shared_by_images",
 ]

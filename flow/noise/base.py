@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flow.errors import UserError, unknown
 from flow.noise.samplers import Source
+from flow.noise.site import Site
 
 Order = Literal["mul-add", "add-mul"]
 ORDERS: tuple[str, ...] = get_args(Order)
@@ -33,6 +34,8 @@ class Noise:
     """Whether the kind has σₐ."""
     multiplies: ClassVar[bool] = True
     """Whether the kind has σₘ."""
+    shared: ClassVar[bool] = False
+    """Whether all images of a noise draw have the same noise."""
 
     sigma_add: float = 0.0
     """σₐ, in the unit of the layer's output."""
@@ -173,6 +176,16 @@ class Noise:
     def once(self, y: Tensor, source: Source) -> Tensor:
         """Return y with the noise of one execution."""
         raise NotImplementedError
+
+
+def shared_by_images(site: str, kind: str) -> bool:
+    """Tell whether all images of a noise draw have the same noise, so that a draw is a device.
+
+    Args:
+        site: the tap, such as ``fc0.weight``.
+        kind: one of `flow.noise.KINDS`.
+    """
+    return Site(site).is_weight or _class_of(kind).shared
 
 
 def kinds() -> tuple[str, ...]:

@@ -82,6 +82,7 @@ class FixedPattern(Noise):
     """
 
     kind = "fixed-pattern"
+    shared = True
 
     device: int | None = None
     """The device's seed; None: the sampler's, so that each noise draw is a device of its own."""

@@ -20,7 +20,7 @@ def make(settings: Settings, tell: job.Report) -> dict[str, Any]:
     """
     firmware.require()
     opened = job.open_walk(settings, job.Clock(), tell)
-    accelerator = opened.walk.accelerator
+    accelerator = opened.walk.context.accelerator
     tell("build system", 0, 2)
     built = opened_system(accelerator, settings.build)
     system.gather(built)
@@ -28,7 +28,7 @@ def make(settings: Settings, tell: job.Report) -> dict[str, Any]:
     simulation = system.simulator(built, root=settings.build / "sim")
     tell("build system", 2, 2)
     return describe(built, simulation) | {
-        "model": opened.walk.network.name,
+        "model": opened.walk.context.network.name,
         "sites": list(accelerator.sites),
         "binary": str(simulation.binary),
     }

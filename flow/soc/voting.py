@@ -27,6 +27,7 @@ from flow.levels import parse_levels
 from flow.midpoint import wilson
 from flow.points import Place
 from flow.repeats import midpoint_of_site, parse_counts
+from flow.side import Side
 from flow.soc import cosim, firmware, voting_plot
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
@@ -126,8 +127,8 @@ def run(
     firmware.require()
     opened = job.open_walk(settings.walk, job.Clock(), tell, engine or Here())
     walk = opened.walk
-    check_sites(walk.taps, opened.sites)
-    images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.labels))
+    check_sites(walk.context.taps, opened.sites)
+    images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.context.labels))
     tell("build simulator", 0, 1)
     built, simulation = ready(walk)
     tell("build simulator", 1, 1)
@@ -136,7 +137,7 @@ def run(
         tell("golden", number, len(opened.sites))
         sigma = settings.sigma or midpoint_of_site(walk, site)
         draws = [Place(site, sigma, draw) for draw in range(settings.counts[-1])]
-        points = walk.run(walk.wanted(["golden"], draws)).points
+        points = walk.run(walk.wanted([Side.GOLDEN], draws)).points
         golden[site, sigma] = np.stack([point.predictions for point in points])
     tell("golden", len(opened.sites), len(opened.sites))
     ballots = [
@@ -153,14 +154,14 @@ def run(
         tell("system", len(rows), len(ballots), images)
     table = pd.DataFrame(rows)
     table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
-    (clean,) = walk.run(walk.wanted(["golden"], [Place("", 0.0)])).points
+    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
     folder = store.make_folder(settings.walk.build / "walk-soc" / opened.folder.name)
     result = {
-        "model": walk.network.name,
+        "model": walk.context.network.name,
         "dataset": settings.walk.dataset,
-        "noise": walk.setting.kind,
-        "images": {"golden": len(walk.labels), "rtl": images},
-        "clean": float(clean.correct(walk.labels).mean()),
+        "noise": walk.context.setting.kind,
+        "images": {"golden": len(walk.context.labels), "rtl": images},
+        "clean": float(clean.correct(walk.context.labels).mean()),
         "unlike_golden": int(table["unlike_golden"].sum()),
         "rows": table.to_dict("records"),
         "system": describe(built, simulation),
@@ -177,12 +178,14 @@ def run(
 def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
     """Have the firmware let images vote."""
     built, simulation = ready(walk)
-    workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=store.make_folder(walk.build / "runs")))
+    workdir = Path(
+        tempfile.mkdtemp(prefix="soc-", dir=store.make_folder(walk.context.build / "runs"))
+    )
     held = cosim.images_held(built)
     points = []
     for first in range(0, ballot.images, held):
-        stream = walk.stream[first : min(first + held, ballot.images)]
-        noise = walk.settings(Place(ballot.site, ballot.sigma), first)
+        stream = walk.context.stream[first : min(first + held, ballot.images)]
+        noise = walk.context.settings(Place(ballot.site, ballot.sigma), first)
         (point,), _ = cosim.simulate(
             built, simulation, stream, [noise], workdir, votes=ballot.votes
         )
@@ -193,7 +196,7 @@ def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
 
 def _row(walk: Walk, ballot: Ballot, golden: Labels, point: cosim.SocPoint) -> dict[str, Any]:
     """Return what a vote brings and costs on both sides."""
-    votes, classes = ballot.votes, walk.network.classes
+    votes, classes = ballot.votes, walk.context.network.classes
     labels, executions = vote(golden[: votes.executions], classes, votes.early)
     part = slice(0, ballot.images)
     unlike = (labels[part] != point.labels) | (executions[part] != point.executions)
@@ -216,7 +219,7 @@ def _row(walk: Walk, ballot: Ballot, golden: Labels, point: cosim.SocPoint) -> d
 
 def _accuracy(labels: Labels, walk: Walk) -> list[float]:
     """Return an accuracy with its 95 % interval (Wilson)."""
-    correct = int((labels == walk.labels[: len(labels)]).sum())
+    correct = int((labels == walk.context.labels[: len(labels)]).sum())
     low, high = wilson(correct, len(labels))
     return [correct / len(labels), float(low), float(high)]
 

@@ -24,17 +24,17 @@ from flow.errors import UserError
 from flow.golden import Record
 from flow.levels import parse_levels
 from flow.midpoint import midpoint
-from flow.points import Place, code_digest
+from flow.numerics import code_digest
+from flow.points import Place, PointRequest
+from flow.side import Side
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.store import FULL, Point, curve_of
-from flow.walk import Walk, Wanted
+from flow.walk import Walk
 from flow.walk_settings import Effort, Settings
 from sim import runner
 
 log = logging.getLogger(__name__)
-
-_CODE = ("soc/cosim.py", "soc/walk.py")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _ready(folder: Path, build: Path) -> tuple[System, runner.Simulation]:
 
 def ready(walk: Walk) -> tuple[System, runner.Simulation]:
     """Return a walk's system and its simulator, built once in a process."""
-    return _ready(walk.accelerator.folder, walk.build)
+    return _ready(walk.context.accelerator.folder, walk.context.build)
 
 
 def run(
@@ -111,12 +111,12 @@ def run(
     engine = engine or Here()
     opened = job.open_walk(settings, job.Clock(), tell, engine)
     walk, sites = opened.walk, opened.sites
-    check_sites(walk.taps, sites)
-    images = Effort.of(settings, walk.accelerator, len(walk.labels)).hw_images
+    check_sites(walk.context.taps, sites)
+    images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
     tell("build simulators", 0, 2)
     built, simulation = ready(walk)
     tell("build simulators", 1, 2)
-    _ = walk.hardware("").simulation
+    _ = walk.context.designs.whole.simulation
     tell("build simulators", 2, 2)
     places = [Place("", 0.0)]
     for number, site in enumerate(sites):
@@ -134,7 +134,7 @@ def run(
     folder = store.make_folder(settings.build / "walk-soc" / opened.folder.name)
     result["folder"] = str(folder)
     points = [_as_point(walk, one) for one in seen]
-    store.write_curves(folder / "curves.parquet", store.curve_table(points, walk.labels))
+    store.write_curves(folder / "curves.parquet", store.curve_table(points, walk.context.labels))
     store.write_summary(folder / "summary.json", result)
     return result
 
@@ -180,19 +180,19 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
     held = cosim.images_held(built, len(places))
     labels = np.zeros((len(places), images), dtype=np.uint8)
     mismatches, clocks = np.zeros(len(places), dtype=np.int64), np.zeros((len(places), 2))
-    root = store.make_folder(walk.build / "runs")
+    root = store.make_folder(walk.context.build / "runs")
     workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=root))
     for first in range(0, images, held):
         part = slice(first, min(first + held, images))
-        stream = walk.stream[part]
-        noise = [walk.settings(place, first) for place in places]
+        stream = walk.context.stream[part]
+        noise = [walk.context.settings(place, first) for place in places]
         points, _ = cosim.simulate(built, simulation, stream, noise, workdir)
         for i, (point, setting) in enumerate(zip(points, noise, strict=True)):
             labels[i, part] = point.labels
             clocks[i] += point.device_clocks, point.firmware_clocks
-            record = Record([walk.golden.scores])
-            wanted = walk.golden.run(stream, setting, record=record).numpy()
-            scores = record.streams[walk.golden.scores].numpy()
+            record = Record([walk.context.golden.scores])
+            wanted = walk.context.golden.run(stream, setting, record=record).numpy()
+            scores = record.streams[walk.context.golden.scores].numpy()
             differs = (point.labels != wanted) | (point.scores != scores).any(1)
             mismatches[i] += int(differs.sum())
             if differs.any():
@@ -219,10 +219,10 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
 def _path(walk: Walk, place: Place, images: int) -> Path:
     """Return where a place's measurement lies: under the name of all that it depends on."""
     built, simulation = ready(walk)
-    key = walk.key(Wanted("golden", place, images)) | {
+    key = walk.key(PointRequest(Side.GOLDEN, place, images)) | {
         "side": "soc",
         "system": [built.folder.name, simulation.design],
-        "soc code": code_digest(*_CODE),
+        "soc code": code_digest(__name__),
     }
     return walk.store.path(key).with_suffix(".json")
 
@@ -240,7 +240,7 @@ def _stored(walk: Walk, place: Place, images: int) -> Seen | None:
 
 def _as_point(walk: Walk, one: Seen) -> Point:
     labels = np.array(one.labels, dtype=np.uint8)
-    return walk.point("rtl", Place(one.site, one.sigma), labels, one.bit_mismatches)
+    return walk.context.point(Side.RTL, Place(one.site, one.sigma), labels, one.bit_mismatches)
 
 
 def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: job.Report) -> list[Point]:
@@ -252,7 +252,7 @@ def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: job.Report)
         done += points
         tell("walk-hw", done, len(places), more)
 
-    found = walk.run(walk.wanted(["rtl"], places, images), told)
+    found = walk.run(walk.wanted([Side.RTL], places, images), told)
     for failure in found.failures:
         raise failure.error
     return found.points
@@ -272,24 +272,24 @@ def _summary(
         (p.site, p.sigma): int((p.predictions != at[p.site, p.sigma].predictions).sum())
         for p in points
     }
-    guess = 1 / walk.network.classes
+    guess = 1 / walk.context.network.classes
 
     def level(side: Sequence[Point], site: str) -> list[float] | dict[str, str | float]:
-        curve = curve_of(side, walk.labels, site, "rtl")
+        curve = curve_of(side, walk.context.labels, site, Side.RTL)
         assert curve is not None
         return midpoint(curve, guess).to_json()
 
     clean = seen[0]
     return {
-        "model": walk.network.name,
+        "model": walk.context.network.name,
         "dataset": settings.dataset,
-        "noise": walk.setting.kind,
+        "noise": walk.context.setting.kind,
         "seed": settings.seed,
         "images": images,
         "points": len(points),
         "bit_mismatches": sum(one.bit_mismatches for one in seen),
         "unlike_walk_hw": sum(unlike.values()),
-        "accuracy": float(points[0].correct(walk.labels).mean()),
+        "accuracy": float(points[0].correct(walk.context.labels).mean()),
         "device_clocks_per_image": clean.device_clocks / images,
         "firmware_clocks_per_image": clean.firmware_clocks / images,
         "sites": {

@@ -1,0 +1,51 @@
+"""Names of the places where noise enters a network."""
+
+from typing import Self
+
+INPUT = "input"
+
+
+class Site(str):
+    """Name of a place where noise enters, such as ``conv0.acc``: a layer and what of it is noisy.
+
+    Kinds of the quantised networks: ``acc``, the accumulator stream of a layer; ``act``, the stream
+    behind its activation and pooling; ``weight``, its weights; and ``input``, the quantised images,
+    which has no layer.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, layer: str, kind: str) -> Self:
+        """Return the site of a layer and a kind."""
+        return cls(f"{layer}.{kind}")
+
+    @property
+    def layer(self) -> str:
+        """Path of the layer; empty for ``input``."""
+        return self.rpartition(".")[0]
+
+    @property
+    def kind(self) -> str:
+        """What of the layer is noisy: ``acc``, ``act``, ``weight``; or ``input``."""
+        return self.rpartition(".")[2]
+
+    @property
+    def is_accumulator(self) -> bool:
+        """Whether the noise is on a layer's accumulators: the noisy computation itself."""
+        return bool(self.layer) and self.kind == "acc"
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether the noise is on a layer's activations."""
+        return bool(self.layer) and self.kind == "act"
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether the noise is on a layer's weights."""
+        return bool(self.layer) and self.kind == "weight"
+
+    @property
+    def accumulator(self) -> Self:
+        """The accumulator of the same layer."""
+        return type(self).of(self.layer, "acc")

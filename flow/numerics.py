@@ -1,0 +1,155 @@
+"""The code that a stored figure depends on, read from the code itself.
+
+Whatever computes figures names its modules, as objects. All modules of this project that these
+import count with them, down to the leaves, apart from those of `INERT`. So a file that is moved,
+split or renamed is never left out. What is hashed is the parsed code: comments, docstrings and
+layout do not count, every digit does.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from flow import errors, hush, provenance
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Folder of the packages."""
+PACKAGES = ("flow", "sim")
+"""Packages whose code counts; the versions of libraries are the caller's to name."""
+INERT = frozenset(module.__name__ for module in (errors, hush, provenance))
+"""Modules that no figure depends on, although everything imports them."""
+
+
+def code_digest(*modules: ModuleType | str, root: Path = ROOT) -> str:
+    """Hash modules and all that they import.
+
+    Args:
+        modules: the modules, or their full names.
+        root: the folder that holds the packages.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        ValueError: no module was given, or one is not of this project.
+    """
+    names = [one if isinstance(one, str) else one.__name__ for one in modules]
+    return _digest({name: _code(_path(name, root)) for name in closure(names, root)})
+
+
+def _digest(codes: Mapping[str, str]) -> str:
+    """Hash the code of modules, by name."""
+    text = "\n".join(f"{name}\n{code}" for name, code in sorted(codes.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def package_digest(root: Path = ROOT) -> str:
+    """Hash every module of this project: two processes that agree run the same code."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _closure(names: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in INERT:
+            found.add(name)
+            waiting += imports(name, root)
+    return tuple(sorted(found))
+
+
+def closure(names: Iterable[str], root: Path = ROOT) -> tuple[str, ...]:
+    """Return the names of modules and of all that they import, sorted, without `INERT`.
+
+    Raises:
+        ValueError: no name was given, or one is not of a module of this project.
+    """
+    wanted = tuple(sorted(set(names)))
+    if not wanted:
+        raise ValueError("figures that depend on no code")
+    return _closure(wanted, root)
+
+
+@cache
+def imports(name: str, root: Path = ROOT) -> frozenset[str]:
+    """Return the modules of this project that a module imports, wherever in its code.
+
+    What it imports for the type checker alone does not count. A name that a package's face gives
+    stands for all that the face imports.
+    """
+    path = _path(name, root)
+    found: set[str] = set()
+    for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.level:
+                raise ValueError(f"{path}: name modules in full, not relative to their package")
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if _exists(inner, root) else node.module)
+    return frozenset(one for one in found if _exists(one, root))
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a tree, without what stands under ``if TYPE_CHECKING:``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from (inner for other in node.orelse for inner in (other, *_running(other)))
+        else:
+            yield node
+            yield from _running(node)
+
+
+@cache
+def _path(name: str, root: Path) -> Path:
+    """Return the file of a module of this project; ValueError where there is none."""
+    first, *rest = name.split(".")
+    base = root.joinpath(first, *rest)
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if first in PACKAGES and path.is_file():
+            return path
+    raise ValueError(f"{name} is no module of {', '.join(PACKAGES)}")
+
+
+def _exists(name: str, root: Path) -> bool:
+    try:
+        _path(name, root)
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _code(path: Path) -> str:
+    return code_of(path.read_text(encoding="utf-8"))
+
+
+def code_of(text: str) -> str:
+    """Return what counts of a module's text: its code, without comments, docstrings and layout."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # a text that stands alone documents what is above it
+            kept = [one for one in body if not _is_text(one)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,23 @@
+"""Points of the compiled graph with noise in floating point, which ablation needs."""
+
+from collections.abc import Iterator, Sequence
+
+from flow.float_tap import classify
+from flow.measurement import Measured
+from flow.points import PointRequest
+from flow.sides.software import sampler_of
+from flow.store import Point
+from flow.walk_context import WalkContext
+
+
+def measure(
+    context: WalkContext, requests: Sequence[PointRequest], found: Measured
+) -> Iterator[Point]:
+    """Measure points of one side, tap and draw; levels share their samples."""
+    side, place = requests[0].side, requests[0].place
+    levels = [context.noise(one.place.sigma) for one in requests]
+    sampler = sampler_of(context, side, place.draw)
+    part, tap = context.clean.at(place.site), context.taps[place.site]
+    rows = classify(context.golden, part, tap, levels, sampler, context.batch)
+    for one, labels in zip(requests, rows, strict=True):
+        yield context.point(side, one.place, labels)

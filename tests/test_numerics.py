@@ -1,0 +1,151 @@
+"""What stored figures depend on: sets of modules that are found, and keys that follow the code."""
+
+import ast
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import flow.compile
+from flow import numerics
+from flow.measurement import Measured
+from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
+from flow.points import Place, PointRequest, Setting
+from flow.side import INTEGER, Side
+from flow.sides import MEASUREMENTS
+from flow.store import Store
+from flow.walk import Walk
+
+SETS = {str(side): MEASUREMENTS[side].numerics.__name__ for side in Side} | {
+    "compiler": "flow.compile",
+    "walk in software": "flow.models",
+    "system": "flow.soc.walk",
+}
+
+
+@pytest.mark.parametrize("who", SETS)
+def test_a_set_is_not_empty_and_closed_under_imports(who):
+    found = closure([SETS[who]])
+    assert len(found) > 10
+    assert {inner for name in found for inner in imports(name)} - INERT <= set(found)
+
+
+def test_every_side_is_measured_and_has_what_it_computes_with():
+    assert set(MEASUREMENTS) == set(Side)
+    for side, expected in {
+        Side.SOFTWARE: {"flow.models.sweep", "flow.parallel", "flow.noise.kinds"},
+        Side.SOFTWARE_HARDWARE_RNG: {"flow.fixed_point", "flow.philox", "flow.gaussian"},
+        Side.INTEGER: {"flow.float_tap", "flow.golden_layers"},
+        Side.GOLDEN: {"flow.golden", "flow.golden_reader", "flow.fixed_point", "flow.parallel"},
+        Side.RTL: {"flow.simulate", "flow.checks", "flow.golden", "sim.runner"},
+    }.items():
+        assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side
+    assert "flow.models.qonnx_file" in closure(["flow.compile"])
+    assert "flow.simulate" not in closure([MEASUREMENTS[Side.SOFTWARE].numerics.__name__])
+
+
+def _with_another_digit(text: str) -> str:
+    """Change one digit of the code; add a line with one where there is none."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            lines = text.splitlines(keepends=True)
+            line, at = lines[node.end_lineno - 1].encode(), node.end_col_offset - 1
+            digit = line[at : at + 1]
+            if digit.isdigit():
+                other = str((int(digit) + 1) % 10 or 1).encode()
+                lines[node.end_lineno - 1] = (line[:at] + other + line[at + 1 :]).decode()
+                changed = "".join(lines)
+                if ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text)):
+                    return changed
+    return text + "\nONE_MORE = 1\n"
+
+
+@pytest.mark.parametrize("who", SETS)
+def test_a_digit_of_any_module_changes_the_key_and_words_do_not(who):
+    texts = {name: numerics._path(name, ROOT).read_text() for name in closure([SETS[who]])}
+    codes = {name: code_of(text) for name, text in texts.items()}
+    before = numerics._digest(codes)
+    assert before == code_digest(SETS[who])
+    for name, text in texts.items():
+        other_words = f'"""Other words."""\n\n# and a comment\n{text}'
+        assert numerics._digest(codes | {name: code_of(other_words)}) == before, name
+        other_digit = code_of(_with_another_digit(text))
+        assert numerics._digest(codes | {name: other_digit}) != before, name
+
+
+def test_documentation_of_fields_and_functions_does_not_count():
+    first = code_of(
+        '"""A."""\nX = 1\n"""Words."""\n\n\ndef f():\n    """Words."""\n    return "text"\n'
+    )
+    assert code_of('X = 1\n"""Others."""\n\n\ndef f():\n    return "text"  # comment\n') == first
+    assert code_of('X = 1\n\n\ndef f():\n    return "other text"\n') != first
+
+
+def test_what_is_no_module_of_this_project_is_refused():
+    with pytest.raises(ValueError, match="depend on no code"):
+        code_digest()
+    for name in ("numpy", "flow.nothing"):
+        with pytest.raises(ValueError, match="is no module of flow, sim"):
+            code_digest(name)
+
+
+def test_imports_for_the_type_checker_do_not_count(tmp_path):
+    (tmp_path / "flow").mkdir()
+    for name in "bc":
+        (tmp_path / "flow" / f"{name}.py").write_text("")
+    (tmp_path / "flow" / "a.py").write_text(
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import flow.b\nelse:\n"
+        "    import flow.c\n"
+    )
+    assert imports("flow.a", tmp_path) == {"flow.c"}
+
+
+def test_the_hardware_of_an_accelerator_is_found():
+    names = {path.name for path in flow.compile.kernel_sources()}
+    assert {"noise_tap.sv", "lut_mvu.sv", "thresholds.sv"} <= names
+
+
+def modules_that_run(work) -> set[str]:
+    """Return the modules of this project whose functions run while something is done."""
+    files: set[str] = set()
+
+    def seen(frame, event, _):
+        if event == "call":
+            files.add(frame.f_code.co_filename)
+
+    sys.setprofile(seen)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    names = set()
+    for file in files:
+        path = Path(file)
+        if path.is_relative_to(ROOT) and path.parts[len(ROOT.parts)] in numerics.PACKAGES:
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            names.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+def test_every_module_that_computes_a_point_is_in_its_key(
+    network, accelerator, inputs, digits, tmp_path
+):
+    """Runs each side under a profiler: imports alone would not show what is called by an object."""
+    walk = Walk(
+        network=network,
+        accelerator=accelerator,
+        inputs=inputs[:8],
+        labels=digits.labels[:8],
+        setting=Setting("additive"),
+        store=Store(tmp_path),
+        build=tmp_path,
+    )
+    for side in set(Side) - {Side.RTL}:
+        for site in ("fc1.acc", "fc1.weight") if side not in INTEGER else ("fc1.acc",):
+            request = PointRequest(side, Place(site, 4.0), 8)
+            used = modules_that_run(
+                partial(list, MEASUREMENTS[side].measure(walk.context, [request], Measured()))
+            )
+            known = set(closure([MEASUREMENTS[side].numerics.__name__])) | INERT
+            assert len(used) > 5 and used <= known, (side, used - known)
