@@ -193,12 +193,12 @@ def compile_network(
         raise unknown("matrix-vector unit", mvu, MVUS)
     key = _key(network, calibration, tapped, target, mvu)
     folder = root / f"{network.name}-{key}"
-    return built_once(
+    return open_or_build(
         folder, lambda scratch: _compile(network, calibration, tapped, target, mvu, scratch)
     )
 
 
-def built_once(folder: Path, build: Callable[[Path], None]) -> Accelerator:
+def open_or_build(folder: Path, build: Callable[[Path], None]) -> Accelerator:
     """Open a folder of an accelerator, or have it built beside and renamed into place.
 
     Args:

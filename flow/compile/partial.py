@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from flow.compile import Accelerator, built_once
+from flow.compile import Accelerator, open_or_build
 from flow.compile.finn_setup import initialise
 from flow.compile.folding_target import Target
 
@@ -26,7 +26,7 @@ def behind(accelerator: Accelerator, stream: str, weights: Collection[str]) -> A
         weights: those sites of weights that lie behind it.
     """
     folder = accelerator.folder / PARTS / stream
-    return built_once(folder, lambda scratch: _build(accelerator, stream, weights, scratch))
+    return open_or_build(folder, lambda scratch: _build(accelerator, stream, weights, scratch))
 
 
 def _build(accelerator: Accelerator, stream: str, weights: Collection[str], folder: Path) -> None:
