@@ -28,8 +28,8 @@ from flow.errors import UserError, unknown
 from flow.midpoint import wilson
 from flow.models import Network
 from flow.noise import KINDS, Noise
+from flow.paths import ZOO
 
-ZOO = Path(__file__).parent / "zoo"
 LOCAL = Path("build/checkpoints")
 
 _KEY = "noisewalk"

@@ -13,11 +13,11 @@ The table defines the distribution: another one gives another distribution
 (`flow.quantile_table`). ``python -m flow.gaussian`` writes the normal one for the RTL.
 """
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
+
+from flow.paths import HW
 
 FRACTION_BITS = 12
 """Fractional bits of a sample z."""
@@ -41,7 +41,7 @@ _HALF = 1 + (OCTAVES - 1) * SEGMENTS
 _SEGMENT_AT = 52 - SEGMENT_BITS
 _EXPONENT_OF_1 = 1023 << SEGMENT_BITS
 
-PACKAGE = Path(__file__).resolve().parents[1] / "hw" / "noise" / "gaussian_pkg.sv"
+PACKAGE = HW / "noise" / "gaussian_pkg.sv"
 
 
 def segment_edges() -> npt.NDArray[np.float64]:

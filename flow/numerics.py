@@ -13,13 +13,12 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from flow import errors, hush, provenance
+from flow import errors, hush, paths, provenance
+from flow.paths import REPOSITORY as ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-"""Folder of the packages."""
 PACKAGES = ("flow", "sim")
 """Packages whose code counts; the versions of libraries are the caller's to name."""
-INERT = frozenset(module.__name__ for module in (errors, hush, provenance))
+INERT = frozenset(module.__name__ for module in (errors, hush, paths, provenance))
 """Modules that no figure depends on, although everything imports them."""
 
 

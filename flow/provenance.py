@@ -4,10 +4,10 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
+from flow.paths import REPOSITORY
 
 
-def revision(project: Path = PROJECT) -> str:
+def revision(project: Path = REPOSITORY) -> str:
     """Return the commit of a checkout, or the package's version where there is none.
 
     Args:

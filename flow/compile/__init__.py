@@ -25,6 +25,7 @@ from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.imported import ImportedNetwork
 from flow.numerics import code_digest
+from flow.paths import HW
 from flow.tap_site import TapSite
 from flow.weight_noise import WeightSite
 
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-KERNELS = (REPOSITORY / "hw" / "kernels", REPOSITORY / "hw" / "noise")
+KERNELS = (HW / "kernels", HW / "noise")
 """Folders of the hardware written here."""
 FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 
-HW = Path(__file__).resolve().parents[2] / "hw"
+from flow.paths import HW
 
 
 def whole_bytes(bits: int) -> int:
