@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.crosscheck import CrossCheck
-from flow.midpoint import Curve, Midpoint, midpoint
 from flow.points import Done, Place
-from flow.ratio import LogRatio, log_ratio
 from flow.side import INTEGER, Side
+from flow.statistics.midpoint import Curve, Midpoint, midpoint
+from flow.statistics.ratio import LogRatio, log_ratio
+from flow.statistics.verdict import MARGIN
 from flow.store import Point, curve_of
-from flow.verdict import MARGIN
 from flow.walk import Walk
 
 STEPS = (

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from flow.curves import clean_accuracy, fit_of, midpoint_of, one_device, side_table, sigma_unit
-from flow.midpoint import logistic
 from flow.sentences import IN_PART
 from flow.side import SHOWN, Side
+from flow.statistics.midpoint import logistic
 from flow.store import SITE
 
 _FINE = 60

@@ -8,10 +8,10 @@ from rich.table import Table
 from flow import compile, data, models
 from flow.compile.fitness import Verdict, judge
 from flow.errors import UserError
-from flow.midpoint import wilson
 from flow.models import evaluate
 from flow.models.imported import ImportedNetwork
 from flow.models.qonnx_file import module_of
+from flow.statistics.midpoint import wilson
 from flow.trained import load_trained
 
 IMAGES = 500

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from flow import models
 from flow.errors import UserError, unknown
-from flow.midpoint import wilson
 from flow.models import Network
 from flow.noise import KINDS, Noise
 from flow.paths import ZOO
+from flow.statistics.midpoint import wilson
 
 LOCAL = Path("build/checkpoints")
 

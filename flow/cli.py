@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from flow.commands import accelerators, machine, soc, speed, studies, training, walks
 from flow.errors import UserError
-from flow.hush import hush
+from flow.quiet import hush
 from sim.runner import SimulationError
 
 errors = Console(stderr=True)

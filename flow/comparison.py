@@ -5,15 +5,15 @@ software on the RTL's images, each with the paired interval of Agresti and Min (
 Medicine 2005): the Wald interval after adding 1/2 to each of the four cells. Where a side has
 several noise draws, an image counts as their mean, and the same two images are added.
 
-**Per site**: the ratio μ_golden / μ_software (`flow.ratio`), on which the verdict rests; beside it
-the ratio of the simulated RTL alone, μ_RTL / μ_software on the RTL's images, which is wider; and
-the ratio of golden to software with the hardware's own draws (common random numbers), which
-chance hardly touches: what is left is what fixed-point arithmetic changes.
+**Per site**: the ratio μ_golden / μ_software (`flow.statistics.ratio`), on which the verdict rests;
+beside it the ratio of the simulated RTL alone, μ_RTL / μ_software on the RTL's images, which is
+wider; and the ratio of golden to software with the hardware's own draws (common random numbers),
+which chance hardly touches: what is left is what fixed-point arithmetic changes.
 
-**Noise that images share** (`flow.devices`): intervals hold what devices add, too. A side of one
-device, as RTL is, has no difference and no ratio to software then, for nothing is known of what
-another would show. With common random numbers both sides are of the same devices, so that their
-ratio needs images alone.
+**Noise that images share** (`flow.statistics.devices`): intervals hold what devices add, too. A
+side of one device, as RTL is, has no difference and no ratio to software then, for nothing is known
+of what another would show. With common random numbers both sides are of the same devices, so that
+their ratio needs images alone.
 
 **L1**: RTL images that differ from golden in any bit, noisy or clean.
 """
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.devices import FEWEST, jackknife, quantile, widened
-from flow.midpoint import Curve, Float, Midpoint, Ratio, midpoint
-from flow.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
 from flow.side import Side
+from flow.statistics.devices import FEWEST, jackknife, quantile, widened
+from flow.statistics.midpoint import Curve, Float, Midpoint, Ratio, midpoint
+from flow.statistics.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
 from flow.store import Point, curve_of
 
 _Z95 = quantile(0.975, float("inf"))

@@ -4,9 +4,9 @@
 points dear and few. A statement on the hardware rests on golden, and only at sites where RTL
 images were simulated and every one of them, noisy or clean, was bit-equal to golden (L1).
 
-`flow.comparison` gathers each site's figures, `flow.verdict` judges the sites together, at a
-family-wise error of 5 % over all sites and looks. A site whose RTL differs from golden disagrees
-whatever the statistics say, and one without RTL images is undecided.
+`flow.comparison` gathers each site's figures, `flow.statistics.verdict` judges the sites together,
+at a family-wise error of 5 % over all sites and looks. A site whose RTL differs from golden
+disagrees whatever the statistics say, and one without RTL images is undecided.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.comparison import SiteFigures, site_figures
-from flow.devices import FEWEST
-from flow.midpoint import RESAMPLES
-from flow.ratio import LogRatio
 from flow.side import SHOWN, SOFTWARE, Side
-from flow.store import Point
-from flow.verdict import (
+from flow.statistics.devices import FEWEST
+from flow.statistics.midpoint import RESAMPLES
+from flow.statistics.ratio import LogRatio
+from flow.statistics.verdict import (
     LEVEL,
     MARGIN,
     POWER,
@@ -34,6 +33,7 @@ from flow.verdict import (
     need,
     overall,
 )
+from flow.store import Point
 
 DETECTABLE = ("difference", "disagreement")
 """Names of `SiteCheck.detectable`."""
@@ -154,7 +154,7 @@ def cross_check(
         labels: int64 [images], same order as the predictions.
         classes: number of classes; guessing is right once in that many.
         margin: ratios within ± margin of 1 count as equal.
-        level: α of this look (`flow.verdict.look_levels`).
+        level: α of this look (`flow.statistics.verdict.look_levels`).
         following: α of the next look, for what would decide; that of this one if not given.
         earlier: the look before; its decided sites have no new points.
         resamples: bootstrap resamples.

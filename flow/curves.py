@@ -4,7 +4,7 @@ It is drawn from ``summary.json`` and the curve table alone, so an old run can b
 Software is a line with a band, golden squares with bars, and simulated RTL hollow diamonds with
 bars of their own, wider because RTL images are few. Below the axis of each panel lies a lane for
 each side with its midpoint and 95 % interval, or an arrow where there is only a bound. Where images
-share their noise (`flow.devices`), the midpoint of a side of one device has no interval.
+share their noise (`flow.statistics.devices`), the midpoint of a side of one device has no interval.
 
 It is as wide as a page of two columns, with letters of 7 points or more: it fits a paper.
 """
@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from flow.midpoint import logistic, wilson
 from flow.side import SHOWN, Side
+from flow.statistics.midpoint import logistic, wilson
 from flow.store import SITE, replacing
 
 _LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))

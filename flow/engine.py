@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from flow.errors import Fatal, UserError
-from flow.hush import hush
 from flow.numerics import package_digest
+from flow.quiet import hush
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -26,7 +26,6 @@ from torch import Tensor
 
 from flow.gaussian import FRACTION_BITS, gaussian
 from flow.noise.samplers import DRAWS
-from flow.parallel import share
 from flow.philox import noise_words
 from flow.quantile_table import QuantileTable
 from flow.tap_settings import (
@@ -36,6 +35,7 @@ from flow.tap_settings import (
     SIGMA_MUL_BITS,
     TapSettings,
 )
+from flow.threads import share
 
 WEIGHT_DRAW = 1 << 14
 """First draw of the errors of programmed weights, far from those of executions."""

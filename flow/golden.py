@@ -22,8 +22,8 @@ from flow.golden_layers import (
 )
 from flow.golden_reader import read_layers
 from flow.noise.site import Site
-from flow.parallel import share
 from flow.tap_settings import TapSettings
+from flow.threads import share
 from flow.weight_noise import WeightSite, program
 
 BATCH = 20

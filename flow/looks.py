@@ -6,13 +6,13 @@ go on, so points lie in the store as any others do: a run that is repeated takes
 
 Draws reduce what noise adds to the interval of a ratio, and not what the images add. Where the
 images alone leave a site undecided, it gets none: the report says how many images it needs. Where
-images share their noise (`flow.devices`), draws are all that helps, and a site whose devices are
-too few for an interval gets more in any case.
+images share their noise (`flow.statistics.devices`), draws are all that helps, and a site whose
+devices are too few for an interval gets more in any case.
 
-How the error stays at 5 % over all looks: `flow.verdict`. It needs looks whose sizes are fixed:
-only whether there is another may depend on the figures, so draws grow fourfold, and are never cut
-to what an estimate seems to need (Proschan and Hunsberger, Biometrics 1995, show what that costs).
-Time cuts a look short, whatever the figures are.
+How the error stays at 5 % over all looks: `flow.statistics.verdict`. It needs looks whose sizes are
+fixed: only whether there is another may depend on the figures, so draws grow fourfold, and are
+never cut to what an estimate seems to need (Proschan and Hunsberger, Biometrics 1995, show what
+that costs). Time cuts a look short, whatever the figures are.
 """
 
 import logging
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from flow.crosscheck import CrossCheck, SiteCheck, cross_check
 from flow.points import Place
+from flow.statistics.verdict import LEVEL, LOOKS, detectable_margin, look_levels, noise_left
 from flow.store import Point
-from flow.verdict import LEVEL, LOOKS, detectable_margin, look_levels, noise_left
 
 log = logging.getLogger(__name__)
 

@@ -27,13 +27,13 @@ from torch import Tensor
 from flow import checkpoint, data, execution_plots, executions, models, software_job, store
 from flow.errors import UserError
 from flow.executions import Floats, Ints, Prediction
-from flow.midpoint import Float, resample_weights
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
 from flow.points import Labels, Setting, take_or_measure
 from flow.side import Side
 from flow.software_walk import GLOBAL, batch_of
+from flow.statistics.midpoint import Float, resample_weights
 from flow.store import Point, Store
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 

@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from flow import errors, hush, paths, provenance
+from flow import errors, paths, quiet, version
 from flow.paths import REPOSITORY as ROOT
 
 PACKAGES = ("flow", "sim")
 """Packages whose code counts; the versions of libraries are the caller's to name."""
-INERT = frozenset(module.__name__ for module in (errors, hush, paths, provenance))
+INERT = frozenset(module.__name__ for module in (errors, quiet, paths, version))
 """Modules that no figure depends on, although everything imports them."""
 
 

@@ -17,10 +17,10 @@ from flow import job, repeat_plots, results, store
 from flow.engine import Engine
 from flow.errors import UserError
 from flow.levels import parse_levels
-from flow.midpoint import midpoint, wilson
 from flow.noise.base import MOST_EXECUTIONS
 from flow.points import Place
 from flow.side import Side
+from flow.statistics.midpoint import midpoint, wilson
 from flow.store import FULL, Point, curve_of
 from flow.throughput import cycles_per_image
 from flow.walk import Walk

@@ -28,8 +28,8 @@ from flow.sentences import (
     verdict_sentence,
 )
 from flow.side import SHOWN, Side
+from flow.statistics.verdict import LEVEL, MARGIN
 from flow.store import FULL, SITE, replacing
-from flow.verdict import LEVEL, MARGIN
 
 
 def write_report(

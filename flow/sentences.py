@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES
 from flow.store import FULL, SITE
-from flow.verdict import LEVEL, MARGIN, MOST_TIMES
 
 IN_PART = ", from the site on"
 """What follows the name of RTL where only a part of the network was simulated."""
 
 
 def definition(margin: float = MARGIN, level: float = LEVEL) -> str:
-    """Say what the three verdicts mean (`flow.verdict`)."""
+    """Say what the three verdicts mean (`flow.statistics.verdict`)."""
     m, alpha = f"± {margin * 100:g} %", f"{level * 100:g} %"
     return (
         f"Agree: μ of golden is shown to lie within {m} of μ of software; disagree: it is shown to "

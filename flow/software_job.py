@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from flow import checkpoint, data, models, software_walk, store, walk_plots
-from flow.adaptive import Search
 from flow.checkpoint import Metadata
 from flow.errors import UserError
 from flow.levels import parse_levels
-from flow.midpoint import wilson
 from flow.models import Network, site_scales
 from flow.points import NoiseChoice, Setting
 from flow.retrain import Retrained
 from flow.software_walk import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
+from flow.statistics.level_search import Search
+from flow.statistics.midpoint import wilson
 from flow.store import Point, Store
 from flow.trained import chosen_sites, find_checkpoint, load_trained
 
@@ -39,7 +39,7 @@ class Settings(NoiseChoice):
     sites: str = ""
     """Names with commas between; the network's own choice when empty."""
     levels: str = "auto"
-    """σ with commas between, or ``auto``: searched for, as `flow.adaptive` says."""
+    """σ with commas between, or ``auto``: searched for, as `flow.statistics.level_search` says."""
     seeds: int = 4
     """Noise draws of a point: so many with given levels, at most so many with ``auto``."""
     precision: float = 0.03

@@ -17,14 +17,14 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow import models
-from flow.adaptive import Search, Wanted
-from flow.devices import by_device
-from flow.midpoint import Curve
 from flow.models import Levels, Network, evaluate_groups
 from flow.noise import Noise, TorchSampler, shared_by_images
 from flow.numerics import code_digest
 from flow.points import Labels, Place, Setting, take_or_measure
 from flow.side import Side
+from flow.statistics.devices import by_device
+from flow.statistics.level_search import Search, Wanted
+from flow.statistics.midpoint import Curve
 from flow.store import Point, Store
 
 GLOBAL = "global"

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flow.devices import by_device
 from flow.errors import Fatal, UserError
-from flow.midpoint import Curve, wilson
 from flow.noise import KINDS, shared_by_images
 from flow.side import Side
+from flow.statistics.devices import by_device
+from flow.statistics.midpoint import Curve, wilson
 
 log = logging.getLogger(__name__)
 

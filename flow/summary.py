@@ -8,11 +8,11 @@ from typing import Any
 from flow.checks import FinnCheck, LabelCheck
 from flow.crosscheck import CrossCheck
 from flow.looks import Spent
-from flow.midpoint import wilson
-from flow.provenance import revision
 from flow.side import SHOWN, Side
+from flow.statistics.midpoint import wilson
+from flow.statistics.verdict import Verdict, overall
 from flow.store import Point
-from flow.verdict import Verdict, overall
+from flow.version import revision
 from flow.walk import Measured, Walk
 
 _NODE = (

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flow.curves import log_axis, side_table
-from flow.midpoint import logistic
 from flow.software_walk import GLOBAL
+from flow.statistics.midpoint import logistic
 from flow.store import replacing
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

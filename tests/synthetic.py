@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from flow.midpoint import Curve, logistic
+from flow.statistics.midpoint import Curve, logistic
 from flow.store import Point
 
 CLEAN, CLASSES = 0.88, 10

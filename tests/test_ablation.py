@@ -18,11 +18,11 @@ from flow.compile import Accelerator, compile_network
 from flow.float_tap import classify
 from flow.golden_layers import Thresholds
 from flow.hardware_sampler import HardwareSampler
-from flow.midpoint import Midpoint
 from flow.models import Network, evaluate
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.points import Place, Setting
-from flow.ratio import LogRatio
+from flow.statistics.midpoint import Midpoint
+from flow.statistics.ratio import LogRatio
 from flow.store import Store
 from flow.tap_settings import TapSettings
 from flow.walk import Walk

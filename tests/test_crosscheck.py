@@ -9,10 +9,10 @@ from synthetic import walk
 
 from flow.comparison import paired_difference
 from flow.crosscheck import CrossCheck, cross_check
-from flow.ratio import log_ratio, noise_share
 from flow.side import Side
+from flow.statistics.ratio import log_ratio, noise_share
+from flow.statistics.verdict import LEVEL
 from flow.store import Point, curve_of
-from flow.verdict import LEVEL
 
 SITES = {"conv0.acc": (0.7, 2.0), "fc0.acc": (20.0, 3.0)}
 

@@ -9,14 +9,14 @@ from synthetic import GUESS, device_walk, walk
 
 from flow.comparison import paired_difference
 from flow.crosscheck import cross_check
-from flow.devices import FEWEST, by_device, jackknife, widened
-from flow.midpoint import midpoint
 from flow.noise import KINDS, shared_by_images
-from flow.ratio import LogRatio, log_ratio
 from flow.sentences import need_sentence
 from flow.side import Side
+from flow.statistics.devices import FEWEST, by_device, jackknife, widened
+from flow.statistics.midpoint import midpoint
+from flow.statistics.ratio import LogRatio, log_ratio
+from flow.statistics.verdict import LEVEL, need
 from flow.store import curve_of
-from flow.verdict import LEVEL, need
 
 Z95 = 1.959964
 

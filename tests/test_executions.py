@@ -9,7 +9,7 @@ import pytest
 from flow import executions
 from flow.errors import UserError
 from flow.executions import SCALINGS, Prediction
-from flow.midpoint import logistic
+from flow.statistics.midpoint import logistic
 
 
 @pytest.mark.parametrize("name", SCALINGS)

@@ -5,7 +5,7 @@ import pytest
 
 from flow.errors import UserError
 from flow.levels import choose_levels, parse_levels
-from flow.midpoint import logistic
+from flow.statistics.midpoint import logistic
 
 
 def test_levels_are_read_and_sorted() -> None:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from synthetic import CLASSES, CLEAN, GUESS
 
 from flow import looks
-from flow.midpoint import logistic
 from flow.points import Place
+from flow.statistics.midpoint import logistic
+from flow.statistics.verdict import LEVEL, look_levels
 from flow.store import Point
-from flow.verdict import LEVEL, look_levels
 
 LEVELS = [0.25, 0.5, 1.0, 2.0, 4.0]
 

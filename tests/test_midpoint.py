@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from synthetic import CLEAN, GUESS, curve, levels_around, right
 
-from flow.midpoint import Curve, logistic, midpoint, wilson
-from flow.ratio import midpoint_ratio
+from flow.statistics.midpoint import Curve, logistic, midpoint, wilson
+from flow.statistics.ratio import midpoint_ratio
 
 
 @pytest.mark.parametrize(("mu", "k"), [(0.02, 1.2), (1.0, 3.0), (900.0, 6.0)])

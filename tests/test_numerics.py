@@ -34,10 +34,10 @@ def test_a_set_is_not_empty_and_closed_under_imports(who):
 def test_every_side_is_measured_and_has_what_it_computes_with():
     assert set(MEASUREMENTS) == set(Side)
     for side, expected in {
-        Side.SOFTWARE: {"flow.models.sweep", "flow.parallel", "flow.noise.kinds"},
+        Side.SOFTWARE: {"flow.models.sweep", "flow.threads", "flow.noise.kinds"},
         Side.SOFTWARE_HARDWARE_RNG: {"flow.fixed_point", "flow.philox", "flow.gaussian"},
         Side.INTEGER: {"flow.float_tap", "flow.golden_layers"},
-        Side.GOLDEN: {"flow.golden", "flow.golden_reader", "flow.fixed_point", "flow.parallel"},
+        Side.GOLDEN: {"flow.golden", "flow.golden_reader", "flow.fixed_point", "flow.threads"},
         Side.RTL: {"flow.simulate", "flow.checks", "flow.golden", "sim.runner"},
     }.items():
         assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flow.parallel import share
+from flow.threads import share
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -14,10 +14,10 @@ from flow.crosscheck import cross_check
 from flow.curves import midpoint_text, plot_curves, write_curves
 from flow.divergence import Divergence, Localisation
 from flow.errors import UserError
-from flow.midpoint import logistic, wilson
 from flow.report import write_report
 from flow.sentences import definition, need_sentence, verdict_sentence
 from flow.side import Side
+from flow.statistics.midpoint import logistic, wilson
 from flow.store import curve_table
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}

@@ -16,8 +16,8 @@ from flow.chart_data import walk_charts
 from flow.cli import cli
 from flow.curves import plot_curves
 from flow.errors import UserError
-from flow.provenance import revision
 from flow.results import Finished, write, write_report
+from flow.version import revision
 
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],

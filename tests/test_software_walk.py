@@ -16,13 +16,13 @@ from synthetic import CLASSES, CLEAN, GUESS
 from torch import Tensor, nn
 
 from flow import checkpoint, retrain, software_job, software_walk
-from flow.adaptive import Search
 from flow.errors import UserError
-from flow.midpoint import logistic
 from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
 from flow.points import Setting
 from flow.software_walk import GLOBAL, Budget, SoftwareWalk
+from flow.statistics.level_search import Search
+from flow.statistics.midpoint import logistic
 from flow.store import Store
 
 SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision": 0.1}

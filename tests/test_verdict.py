@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from flow.ratio import LogRatio
-from flow.verdict import (
+from flow.statistics.ratio import LogRatio
+from flow.statistics.verdict import (
     LEVEL,
     Judgement,
     decide,

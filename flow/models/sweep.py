@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from flow.models.network import Network, channels_last
 from flow.models.quant import fix_for_inference
 from flow.noise import DRAWS, Noise, NoiseTap, Sampler, WeightTap
-from flow.parallel import share
+from flow.threads import share
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from flow import job, store
 from flow.engine import Call, Engine, Here
 from flow.errors import UserError
 from flow.levels import parse_levels
-from flow.midpoint import wilson
 from flow.points import Place
 from flow.repeats import midpoint_of_site, parse_counts
 from flow.side import Side
 from flow.soc import cosim, firmware, voting_plot
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
+from flow.statistics.midpoint import wilson
 from flow.store import FULL
 from flow.walk import Walk
 from flow.walk_settings import Settings as WalkSettings

@@ -23,12 +23,12 @@ from flow.engine import Call, Engine, Here
 from flow.errors import UserError
 from flow.golden import Record
 from flow.levels import parse_levels
-from flow.midpoint import midpoint
 from flow.numerics import code_digest
 from flow.points import Place, PointRequest
 from flow.side import Side
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
+from flow.statistics.midpoint import midpoint
 from flow.store import FULL, Point, curve_of
 from flow.walk import Walk
 from flow.walk_settings import Effort, Settings

@@ -9,7 +9,8 @@ counts are correlated and intervals from the binomial information are wrong: too
 wide, depending on the correlation. Images are the independent unit. So the interval is a
 percentile bootstrap over images: resample image indices, recount every point *and* A₀, refit.
 Whatever is shared between the points of one image stays together. Where all images share their
-noise, devices are a unit too, and the interval is widened by what they add (`flow.devices`).
+noise, devices are a unit too, and the interval is widened by what they add
+(`flow.statistics.devices`).
 
 **When μ is a number.** μ is a number if the whole 95 % interval lies within the tested levels
 [σ_min, σ_max]. Otherwise the data carry a bound, and the bound is what the other end of the
@@ -35,8 +36,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
-from flow.devices import Spread, jackknife, widened
-from flow.fit import fit
+from flow.statistics.devices import Spread, jackknife, widened
+from flow.statistics.logistic import fit
 
 RESAMPLES = 1000
 """Bootstrap resamples: the error of a 2.5 % point from 1,000 is about 0.08 standard errors."""
@@ -62,7 +63,8 @@ class Curve:
     seeds: NDArray[np.int64]
     """[L]: how many seeds each point was measured with."""
     devices: Float | None = None
-    """[D, L]: accuracy of each device, if images share their noise (`flow.devices`); else None."""
+    """[D, L]: accuracy of each device, if images share their noise (`flow.statistics.devices`);
+    else None."""
 
     @property
     def images(self) -> int:

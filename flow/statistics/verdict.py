@@ -6,8 +6,8 @@
 - *disagree*: a difference beyond the margin is shown, r < 1 − m or r > 1 + m.
 - *undecided*: neither; `need` says how many more images would decide.
 
-**What is controlled.** Each site has a p-value for either claim (`flow.ratio`). Over all sites and
-all looks of a walk, at the level α = 5 %:
+**What is controlled.** Each site has a p-value for either claim (`flow.statistics.ratio`). Over all
+sites and all looks of a walk, at the level α = 5 %:
 
 - The chance that any site whose true r lies within the margin is said to disagree is at most α:
   the sites' p-values are adjusted by Holm (Scand. J. Statist. 1979). The walk disagrees if a site
@@ -34,8 +34,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from flow.devices import quantile
-from flow.ratio import LogRatio
+from flow.statistics.devices import quantile
+from flow.statistics.ratio import LogRatio
 
 Verdict = Literal["agree", "disagree", "undecided"]
 

@@ -17,9 +17,9 @@ and noise draws, and is told the counts:
    first since a new image narrows all of the variance, a new draw on an old image only the part
    that is the noise's: w² = a + b / draws for the interval's width w. Where two widths show that
    a alone is too wide, draws end. Where all images of a draw have the same noise
-   (`flow.devices`), draws come first, for then they are what the interval lacks, and with few of
-   them none is taken for precise. (To stop at the first interval that is narrow enough costs some
-   coverage where devices are few: 92 to 95 % of such intervals hold μ.)
+   (`flow.statistics.devices`), draws come first, for then they are what the interval lacks, and
+   with few of them none is taken for precise. (To stop at the first interval that is narrow enough
+   costs some coverage where devices are few: 92 to 95 % of such intervals hold μ.)
 
 So images that the interval does not need are never computed. A curve ends as ``precise``; as
 ``bound``, where the data give no midpoint; as ``exhausted``, where all images are used and
@@ -35,8 +35,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit, logit
 
-from flow.devices import FEWEST
-from flow.midpoint import Curve, Midpoint, estimate, logistic, midpoint
+from flow.statistics.devices import FEWEST
+from flow.statistics.midpoint import Curve, Midpoint, estimate, logistic, midpoint
 
 State = Literal["running", "precise", "bound", "exhausted", "given", "budget"]
 

@@ -1,7 +1,7 @@
 """The ratio of two midpoints on the same images, and what a margin has to say about it.
 
-**Interval.** Both sides are refitted on the same resampled images (`flow.midpoint`), and the
-interval of log r, r = μ_hardware / μ_software, is the percentile interval of the differences of
+**Interval.** Both sides are refitted on the same resampled images (`flow.statistics.midpoint`), and
+the interval of log r, r = μ_hardware / μ_software, is the percentile interval of the differences of
 log μ. An image is resampled with all its noise draws, so that the interval holds what images and
 what draws contribute; sides with noise of their own have an independent part, sides with common
 random numbers hardly any.
@@ -19,9 +19,9 @@ U = log(1 + m):
   rejected wrongly: the chance of an estimate so far out on this side, or as far on the other.
 
 **Without a number.** Where a side has a bound in place of μ, or its fall lies between two levels
-(`flow.midpoint`), its μ counts as anything between the tested levels around it, in the estimate
-and in every resample. The ratio is a range then, and each test takes the end that speaks least
-for its claim.
+(`flow.statistics.midpoint`), its μ counts as anything between the tested levels around it, in the
+estimate and in every resample. The ratio is a range then, and each test takes the end that speaks
+least for its claim.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr
 
-from flow.devices import FEWEST, quantile, widened
-from flow.midpoint import (
+from flow.statistics.devices import FEWEST, quantile, widened
+from flow.statistics.midpoint import (
     RESAMPLES,
     Curve,
     Fits,

@@ -1,0 +1,1 @@
+"""Estimates and tests on NumPy arrays; knows no network."""
