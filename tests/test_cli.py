@@ -227,7 +227,7 @@ def test_data_that_cannot_be_found(tmp_path, run, monkeypatch):
     shipped = checkpoint.zoo_path("tfc-w2a2", "mnist")
     assert shipped is not None
     shutil.copy(shipped, path)
-    monkeypatch.setattr("flow.data.places.on_hub", lambda *arguments: None)
+    monkeypatch.setattr("flow.data.sources.on_hub", lambda *arguments: None)
     found = run(
         "walk-hw", "--model", "tfc-w2a2", "--dataset", "mnist", "--checkpoint", str(path),
         DATA_DIR="",

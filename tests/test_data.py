@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from flow import data
-from flow.data import parquet, places
+from flow.data import parquet, sources
 from flow.errors import UserError
 
 SHIPPED_SHA256 = "a9a3fef60943d6c23d218c668ff2a8e2537003dbf7a653b962a95bcf38a209bb"
@@ -28,8 +28,8 @@ DIGITS_SHA256 = "84539241878a2cdf33ec31bdea4d81fb02855e4ffe4ca2417652d476c94140c
 def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """No set is anywhere but in the package."""
     monkeypatch.delenv("DATA_DIR", raising=False)
-    monkeypatch.setattr(places, "IDX_FOLDERS", ())
-    monkeypatch.setattr(places, "on_hub", lambda hub_set, split: None)
+    monkeypatch.setattr(sources, "IDX_FOLDERS", ())
+    monkeypatch.setattr(sources, "on_hub", lambda hub_set, split: None)
 
 
 def some_images(
@@ -60,12 +60,12 @@ def test_shipped_images_are_balanced_and_those_we_know() -> None:
 
 
 def test_shipped_file_is_small_and_credited() -> None:
-    assert places.SHIPPED.stat().st_size < 1.2e6
-    assert "Zalando" in (places.SHIPPED.parent / "ATTRIBUTION").read_text()
+    assert sources.SHIPPED.stat().st_size < 1.2e6
+    assert "Zalando" in (sources.SHIPPED.parent / "ATTRIBUTION").read_text()
 
 
 @pytest.mark.skipif(
-    not any((folder / "t10k-images-idx3-ubyte.gz").exists() for folder in places.IDX_FOLDERS),
+    not any((folder / "t10k-images-idx3-ubyte.gz").exists() for folder in sources.IDX_FOLDERS),
     reason="the full Fashion-MNIST is not on this machine (make data)",
 )
 def test_shipped_images_begin_the_full_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_idx_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     label_file = tmp_path / "train-labels-idx1-ubyte.gz"
     whole = gzip.compress(header + labels.astype(np.uint8).tobytes())
     label_file.write_bytes(whole)
-    monkeypatch.setattr(places, "IDX_FOLDERS", (tmp_path / "absent", tmp_path))
+    monkeypatch.setattr(sources, "IDX_FOLDERS", (tmp_path / "absent", tmp_path))
     found = data.load("fashion-mnist", "train")
     np.testing.assert_array_equal(found.images, images)
     np.testing.assert_array_equal(found.labels, labels)
@@ -138,12 +138,12 @@ PLACES = ["in_folder", "on_machine", "in_package", "on_hub"]
 def test_places_are_asked_in_order_until_one_serves(
     name: str, limit: int | None, order: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(place: str) -> places.Found | None:
+    def ask(place: str) -> sources.Found | None:
         asked.append(place)
         return (*some_images(20, (28, 28, 1)), place) if place == serving else None
 
     for place in PLACES:
-        monkeypatch.setattr(places, place, lambda *args, place=place: ask(place))
+        monkeypatch.setattr(sources, place, lambda *args, place=place: ask(place))
     for number, serving in enumerate(order, 1):
         asked: list[str] = []
         assert data.load(name, "test", limit, data_dir="anywhere").source == serving
@@ -331,13 +331,13 @@ class _HubHandler(BaseHTTPRequestHandler):
         pass
 
 
-REAL_ON_HUB = places.on_hub
+REAL_ON_HUB = sources.on_hub
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server = Hub(tmp_path / "hub")
-    monkeypatch.setattr(places, "on_hub", REAL_ON_HUB)
+    monkeypatch.setattr(sources, "on_hub", REAL_ON_HUB)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,8 +1,8 @@
-"""Make the shipped images: ``python -m flow.data.ship`` on a machine that has Fashion-MNIST."""
+"""Make the shipped images: ``python -m flow.data.bundle`` on a machine that has Fashion-MNIST."""
 
 import numpy as np
 
-from flow.data import SHIPPED_IMAGES, load, parquet, places
+from flow.data import SHIPPED_IMAGES, load, parquet, sources
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     if len(full) <= SHIPPED_IMAGES:
         raise SystemExit(f"{full.source} holds {len(full)} images: the full test set is needed")
     images = np.asarray(full.images[:SHIPPED_IMAGES], np.uint8)
-    parquet.write(places.SHIPPED, images, full.labels[:SHIPPED_IMAGES])
+    parquet.write(sources.SHIPPED, images, full.labels[:SHIPPED_IMAGES])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,267 @@
+"""Images and labels, one loader for every set.
+
+A split is looked for in a folder in the hub's layout (``DATA_DIR``), on the machine, in the package
+and on the hub, in this order. Whichever serves it, the test split comes in one fixed order, in
+which every prefix is balanced over the classes. A set may also be the user's own
+(`flow.data.custom`).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flow.data import custom, sources
+from flow.data.custom import OwnImages
+from flow.data.parquet import Images, Labels
+from flow.data.sources import Found, HubSet
+from flow.errors import UserError, unknown
+
+SHIPPED_IMAGES = 2000
+"""How many test images of Fashion-MNIST the package holds."""
+
+_DIGITS_TEST = 500
+_DIGITS_SEED = 0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a set before it is loaded."""
+
+    name: str
+    image_shape: tuple[int, int, int]
+    """(H, W, C)."""
+    train_images: int
+    hub: HubSet | None
+    classes: int = 10
+    augment: bool = False
+    """Whether training takes random crops and mirror images by default: natural images."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A split of a set, in memory."""
+
+    name: str
+    split: str
+    images: OwnImages
+    """uint8 [N, H, W, C]; floats of a user's own are what the network takes."""
+    labels: Labels
+    """int64 [N], from 0."""
+    source: str
+    """Where it was found, for people."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+SETS = {
+    item.name: item
+    for item in (
+        Dataset(
+            "fashion-mnist",
+            (28, 28, 1),
+            60_000,
+            HubSet("zalando-datasets/fashion_mnist", "fashion_mnist"),
+        ),
+        Dataset("mnist", (28, 28, 1), 60_000, HubSet("ylecun/mnist", "mnist")),
+        Dataset(
+            "cifar10", (32, 32, 3), 50_000, HubSet("uoft-cs/cifar10", "plain_text"), augment=True
+        ),
+        Dataset(
+            "svhn",
+            (32, 32, 3),
+            73_257,
+            HubSet("ufldl-stanford/svhn", "cropped_digits"),
+            augment=True,
+        ),
+        Dataset("digits", (8, 8, 1), 1797 - _DIGITS_TEST, None),
+    )
+}
+
+
+def dataset(name: str) -> Dataset:
+    """Return what is known of a set.
+
+    Args:
+        name: one of `SETS`, or the place of a user's own, which is then called by its last part.
+
+    Raises:
+        UserError: there is none; the message names the nearest. Or an own set cannot be read.
+    """
+    if name in SETS:
+        return SETS[name]
+    if not custom.is_own(name):
+        raise unknown("dataset", name, SETS)
+    images, _, classes = custom.read(name)
+    _, height, width, channels = images.shape
+    return Dataset(Path(name).resolve().stem, (height, width, channels), 0, None, len(classes))
+
+
+def load(
+    name: str,
+    split: str = "test",
+    limit: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> ImageSet:
+    """Load a split.
+
+    The test split is interleaved: its image i is of class i mod 10, each class in the order of the
+    set's own files, as long as every class lasts; the rest follows in file order. The training
+    split is in file order.
+
+    Args:
+        name: one of `SETS`, or the place of a user's own, all of which is the test split.
+        split: ``train`` or ``test``.
+        limit: at most this many images, from the beginning; all by default.
+        data_dir: a folder in the hub's layout; by default the environment's ``DATA_DIR``.
+
+    Raises:
+        UserError: the name is unknown, the limit is not positive, or the split cannot be found or
+            read.
+    """
+    item = dataset(name)
+    if split not in ("train", "test"):
+        raise unknown("split", split, ("train", "test"))
+    if limit is not None and limit < 1:
+        raise UserError(f"{limit} images of {name} were asked for: ask for 1 or more")
+    if name not in SETS:
+        return _own(name, item, split, limit)
+    images, labels, source = _find(item, split, limit, data_dir)
+    _check(item, split, images, labels, source)
+    if split == "test":
+        order = interleave(labels, item.classes)
+        images, labels = images[order], labels[order]
+    return ImageSet(name, split, images[:limit], labels[:limit], source)
+
+
+def _own(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet:
+    if split != "test":
+        raise UserError(f"all images of {name} are test images: train your network on others")
+    images, labels, _ = custom.read(name)
+    order = interleave(labels, item.classes)[:limit]
+    return ImageSet(item.name, split, images[order], labels[order], name)
+
+
+def _find(
+    item: Dataset, split: str, limit: int | None, data_dir: str | os.PathLike[str] | None
+) -> Found:
+    if item.hub is None:
+        return _digits(split)
+    hub_set = item.hub
+    folder = data_dir or os.environ.get("DATA_DIR")
+    fashion = item.name == "fashion-mnist"
+    attempts: list[Callable[[], Found | None]] = []
+    if folder:
+        attempts.append(lambda: sources.in_folder(hub_set, split, Path(folder)))
+    if fashion:
+        attempts.append(lambda: sources.on_machine(split))
+    if fashion and split == "test" and limit is not None and limit <= SHIPPED_IMAGES:
+        attempts.append(sources.in_package)
+    attempts.append(lambda: sources.on_hub(hub_set, split))
+    for attempt in attempts:
+        found = attempt()
+        if found is not None:
+            return found
+    raise _not_found(item, hub_set, split)
+
+
+def _not_found(item: Dataset, hub_set: HubSet, split: str) -> UserError:
+    ways = [
+        f"set DATA_DIR to a folder that holds {hub_set.repo}/{hub_set.pattern(split)}",
+        "go on line, so that it can be fetched from the Hugging Face hub",
+    ]
+    if item.name == "fashion-mnist":
+        ways.insert(1, "install Debian's package dataset-fashion-mnist, or `make data`")
+        if split == "test":
+            ways.append(f"ask for no more than the {SHIPPED_IMAGES} test images in the package")
+    else:
+        ways.insert(1, "take a set that is on this machine, fashion-mnist or digits")
+    listed = "".join(f"\n  - {way}" for way in ways)
+    return UserError(f"the {split} images of {item.name} cannot be found; either{listed}")
+
+
+def _check(item: Dataset, split: str, images: Images, labels: Labels, source: str) -> None:
+    if images.shape[1:] != item.image_shape:
+        raise UserError(
+            f"the {split} images of {item.name} in {source} have the shape {images.shape[1:]},"
+            f" not {item.image_shape}: another set lies there"
+        )
+    if len(images) != len(labels) or len(labels) == 0:
+        raise UserError(
+            f"{source} has {len(images)} images and {len(labels)} labels of {item.name}"
+        )
+    if labels.min() < 0 or labels.max() >= item.classes:
+        raise UserError(
+            f"{source} has labels outside 0..{item.classes - 1} for {item.name}:"
+            " another set lies there"
+        )
+
+
+def interleave(labels: Labels, classes: int) -> Labels:
+    """Return the order in which entry i is of class i mod classes, as long as each class lasts."""
+    members = [np.flatnonzero(labels == c) for c in range(classes)]
+    turns = min(len(m) for m in members)
+    balanced = np.stack([m[:turns] for m in members], axis=1).ravel()
+    rest = np.sort(np.concatenate([m[turns:] for m in members]))
+    return np.concatenate([balanced, rest])
+
+
+def _digits(split: str) -> Found:
+    """Return scikit-learn's digits: 8×8, 0..16 scaled to 0..255, 1,297 to train and 500 to test."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+    order = np.random.RandomState(_DIGITS_SEED).permutation(len(images))
+    chosen = order[:_DIGITS_TEST] if split == "test" else order[_DIGITS_TEST:]
+    return images[chosen], bunch.target[chosen].astype(np.int64), "scikit-learn"
+
+
+def to_input(images: OwnImages, shape: tuple[int, int, int] | None = None) -> Tensor:
+    """Turn images into what a network takes: x / 255 · 2 − 1.
+
+    This is the normalisation by 0.5, 0.5 of MNIST and Fashion-MNIST, and the range of the Brevitas
+    networks for every set.
+
+    Args:
+        images: uint8 [N, H, W, C]; floats are taken as they are, and must be of the shape.
+        shape: (H, W, C) of the network's input; smaller images get a black border, and a
+            single channel is repeated. The images' own by default.
+
+    Returns:
+        float32 [N, C, H, W] in −1..1.
+
+    Raises:
+        UserError: the images are larger than ``shape``, or have another number of channels.
+    """
+    if images.dtype != np.uint8 and shape not in (None, images.shape[1:]):
+        raise _unfit(images.shape[1:], shape)
+    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    if images.dtype != np.uint8:
+        return pixels
+    if shape is not None:
+        pixels = _fitted(pixels, *shape)
+    return pixels.to(torch.float32) / 255 * 2 - 1
+
+
+def _fitted(pixels: Tensor, height: int, width: int, channels: int) -> Tensor:
+    """Centre uint8 [N, c, h, w] in [N, channels, height, width]."""
+    _, c, h, w = pixels.shape
+    if h > height or w > width or c not in (1, channels):
+        raise _unfit((h, w, c), (height, width, channels))
+    top, left = (height - h) // 2, (width - w) // 2
+    border = (left, width - w - left, top, height - h - top)
+    return torch.nn.functional.pad(pixels, border).expand(-1, channels, -1, -1).contiguous()
+
+
+def _unfit(images: Sequence[int], network: Sequence[int]) -> UserError:
+    have, wants = ("×".join(str(size) for size in shape) for shape in (images, network))
+    return UserError(
+        f"images of {have} (height × width × channels) do not fit a network that takes {wants}: "
+        "take another data set or network"
+    )
