@@ -20,10 +20,10 @@ from flow.compile import MVUS, Accelerator, compile_network
 from flow.compile_command import CALIBRATION_IMAGES
 from flow.models import Network, evaluate
 from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings
 from flow.points import Place, Setting
 from flow.side import Side
 from flow.store import Store
-from flow.tap_settings import TapSettings
 from flow.trained import find_checkpoint, load_trained
 from flow.walk import Walk
 from flow.walk_context import images_at_a_time

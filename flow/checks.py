@@ -13,8 +13,8 @@ from torch import Tensor
 from flow.compile import Accelerator
 from flow.golden import GoldenModel, Record
 from flow.golden_layers import LabelSelect
+from flow.noise.hardware.registers import TapSettings
 from flow.simulate import RtlPoint
-from flow.tap_settings import TapSettings
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from flow.compile import Accelerator
 from flow.compile.stitch import TOP
 from flow.golden import GoldenModel, Record
 from flow.golden_layers import Tap
+from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
 from flow.rtl_nodes import matching_nodes, place
 from flow.simulate import RtlPoint
 from flow.store import SITE
-from flow.tap_settings import TapSettings
 from flow.walk import Walk
 from sim import runner
 from sim.accelerator_bench import CLOCK_NS

@@ -25,8 +25,8 @@ from flow.golden import GoldenModel, Part
 from flow.golden_layers import Layer, Tap, Thresholds
 from flow.models import Once
 from flow.noise import Noise, Sampler, Source
+from flow.noise.hardware.sites import TapSite
 from flow.points import Labels
-from flow.tap_site import TapSite
 
 
 def float_tap(acc: Tensor, tap: Tap, site: TapSite, noise: Noise, sampler: Sampler) -> Tensor:

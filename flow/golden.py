@@ -11,7 +11,6 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor
 
-from flow import fixed_point
 from flow.golden_layers import (
     ByteConvolution,
     Convolution,
@@ -21,10 +20,11 @@ from flow.golden_layers import (
     Thresholds,
 )
 from flow.golden_reader import read_layers
+from flow.noise.hardware import fixed_point
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.weights import WeightSite, program
 from flow.noise.site import Site
-from flow.tap_settings import TapSettings
 from flow.threads import share
-from flow.weight_noise import WeightSite, program
 
 BATCH = 20
 """Images worked on at a time: few enough for the processor's caches."""

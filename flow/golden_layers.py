@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flow import fixed_point
-from flow.fixed_point import TapFormat, TapSettings
+from flow.noise.hardware import fixed_point
+from flow.noise.hardware.fixed_point import TapFormat, TapSettings
 
 EXACT_IN_FLOAT32 = 1 << 24
 

@@ -7,7 +7,6 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.compile.operators import pool_shift
-from flow.fixed_point import TapFormat
 from flow.golden_layers import (
     EXACT_IN_FLOAT32,
     Addition,
@@ -23,6 +22,7 @@ from flow.golden_layers import (
     Window,
     filters_of,
 )
+from flow.noise.hardware.fixed_point import TapFormat
 
 WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
 """Nodes whose outputs are their input."""

@@ -11,10 +11,10 @@ from torch import Tensor
 from flow import simulate
 from flow.bench import Figure
 from flow.job import Clock, nobody, open_walk
+from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
 from flow.scope import Design
 from flow.store import SITE
-from flow.tap_settings import TapSettings
 from flow.walk_settings import Settings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64

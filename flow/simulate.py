@@ -15,9 +15,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compile import Accelerator
-from flow.quantile_table import QuantileTable
-from flow.tap_settings import TapSettings
-from flow.weight_noise import program
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.weights import program
+from flow.noise.quantile_table import QuantileTable
 from sim import runner
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings, largest_factor
+from flow.noise.hardware.sites import TapSite
+from flow.noise.hardware.weights import WeightSite, settings_of
 from flow.points import Place, Setting
 from flow.side import Side
 from flow.store import Point
-from flow.tap_settings import TapSettings, largest_factor
-from flow.tap_site import TapSite
-from flow.weight_noise import WeightSite, settings_of
 
 if TYPE_CHECKING:
     # a side's figures depend on those of these that it imports itself

@@ -12,9 +12,9 @@ from flow.compile.folding_target import Target, read
 from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.noise import shared_by_images
+from flow.noise.hardware.registers import TapSettings
 from flow.points import NoiseChoice, Setting
 from flow.store import FULL
-from flow.tap_settings import TapSettings
 
 SMALL = 4096
 """Cycles per image up to which a network is small."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from flow.compile.tap_operator import NoiseTap_rtl
-from flow.gaussian import FRACTION_BITS
-from flow.tap_settings import SIGMA_FRACTION_BITS, TapSettings
+from flow.noise.gaussian import FRACTION_BITS
+from flow.noise.hardware.registers import SIGMA_FRACTION_BITS, TapSettings
 from sim import runner
 
 CHANNELS, PE, PIXELS = 64, 16, 25

@@ -17,14 +17,14 @@ from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.compile import Accelerator, compile_network
 from flow.float_tap import classify
 from flow.golden_layers import Thresholds
-from flow.hardware_sampler import HardwareSampler
 from flow.models import Network, evaluate
 from flow.noise import Noise, Sampler, TorchSampler
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.sampler import HardwareSampler
 from flow.points import Place, Setting
 from flow.statistics.midpoint import Midpoint
 from flow.statistics.ratio import LogRatio
 from flow.store import Store
-from flow.tap_settings import TapSettings
 from flow.walk import Walk
 
 SITES = ["input", "fc0.acc", "fc1.act", "fc2.acc", "fc3.acc"]

@@ -10,8 +10,8 @@ from flow import simulate
 from flow.checks import differing_images, first_divergence
 from flow.compile import compile_network
 from flow.noise import Noise
-from flow.quantile_table import QuantileTable
-from flow.tap_settings import TapSettings
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.quantile_table import QuantileTable
 
 IMAGES = 24
 

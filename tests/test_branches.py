@@ -15,8 +15,8 @@ from flow.models.blocks import Conv, Last
 from flow.models.network import Network
 from flow.models.quant import identity, input_identity, stepped
 from flow.noise import Noise, NoiseTap
+from flow.noise.hardware.registers import TapSettings
 from flow.rtl_nodes import matching_nodes
-from flow.tap_settings import TapSettings
 
 SHAPE = (8, 8, 2)
 

@@ -13,7 +13,7 @@ from flow.models import Network, evaluate
 from flow.models.conv import CNV, LeNet5
 from flow.models.residual import ResNet8
 from flow.noise import Noise
-from flow.tap_settings import TapSettings
+from flow.noise.hardware.registers import TapSettings
 
 SHAPE = (16, 16, 1)
 NETWORKS = {

@@ -21,10 +21,10 @@ from flow.models.blocks import Conv, Dense, Last
 from flow.models.network import Network
 from flow.models.quant import input_identity
 from flow.noise import Noise, NoiseTap
+from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
 from flow.simulate import RtlPoint
 from flow.store import FULL
-from flow.tap_settings import TapSettings
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation
 

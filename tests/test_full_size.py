@@ -6,7 +6,7 @@ import pytest
 from flow import checkpoint, checks, data, simulate
 from flow.compile import compile_network
 from flow.noise import Noise
-from flow.tap_settings import TapSettings
+from flow.noise.hardware.registers import TapSettings
 
 IMAGES = 6
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flow import gaussian
-from flow.philox import noise_words
-from flow.quantile_table import QuantileTable
+from flow.noise import gaussian
+from flow.noise.philox import noise_words
+from flow.noise.quantile_table import QuantileTable
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from flow.compile import calibrate
 from flow.errors import UserError
 from flow.golden import GoldenModel, Record
 from flow.golden_layers import MatrixVector, Thresholds
-from flow.hardware_sampler import HardwareSampler
 from flow.models import evaluate
 from flow.noise import Noise
-from flow.tap_settings import TapSettings
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.sampler import HardwareSampler
 
 
 @pytest.mark.parametrize("name", ["accelerator", "bipolar_accelerator"])

@@ -6,10 +6,10 @@ import torch
 from onnx import TensorProto, helper
 
 from flow.compile.finn_setup import initialise
-from flow.fixed_point import TapFormat, TapSettings
 from flow.golden import GoldenModel, Record
 from flow.golden_layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
 from flow.noise import Noise
+from flow.noise.hardware.fixed_point import TapFormat, TapSettings
 
 WIDTH, IMAGES = 6, 120
 

@@ -10,10 +10,17 @@ import torch
 
 from flow.compile.tap_operator import NoiseTap_rtl
 from flow.errors import UserError
-from flow.fixed_point import PATTERN_DRAW, TapFormat, apply_tap, digest, draw_samples, round_shift
 from flow.noise import Noise
-from flow.quantile_table import QuantileTable
-from flow.tap_settings import TapSettings, largest_factor
+from flow.noise.hardware.fixed_point import (
+    PATTERN_DRAW,
+    TapFormat,
+    apply_tap,
+    digest,
+    draw_samples,
+    round_shift,
+)
+from flow.noise.hardware.registers import TapSettings, largest_factor
+from flow.noise.quantile_table import QuantileTable
 from sim.runner import REPOSITORY, run_sim
 
 SOURCES = [REPOSITORY / "hw" / name for name in NoiseTap_rtl.sources]

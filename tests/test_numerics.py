@@ -35,9 +35,18 @@ def test_every_side_is_measured_and_has_what_it_computes_with():
     assert set(MEASUREMENTS) == set(Side)
     for side, expected in {
         Side.SOFTWARE: {"flow.models.sweep", "flow.threads", "flow.noise.kinds"},
-        Side.SOFTWARE_HARDWARE_RNG: {"flow.fixed_point", "flow.philox", "flow.gaussian"},
+        Side.SOFTWARE_HARDWARE_RNG: {
+            "flow.noise.hardware.fixed_point",
+            "flow.noise.philox",
+            "flow.noise.gaussian",
+        },
         Side.INTEGER: {"flow.float_tap", "flow.golden_layers"},
-        Side.GOLDEN: {"flow.golden", "flow.golden_reader", "flow.fixed_point", "flow.threads"},
+        Side.GOLDEN: {
+            "flow.golden",
+            "flow.golden_reader",
+            "flow.noise.hardware.fixed_point",
+            "flow.threads",
+        },
         Side.RTL: {"flow.simulate", "flow.checks", "flow.golden", "sim.runner"},
     }.items():
         assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from flow.philox import noise_words, philox4x32
+from flow.noise.philox import noise_words, philox4x32
 from sim.runner import REPOSITORY, run_sim
 
 ONES = 0xFFFFFFFF

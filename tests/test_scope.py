@@ -20,14 +20,14 @@ from flow.golden import GoldenModel
 from flow.measurement import propagate_mismatches
 from flow.models import Network
 from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.weights import settings_of
 from flow.points import Place, Setting
 from flow.scope import Design
 from flow.side import Side
 from flow.simulate import RtlPoint
 from flow.store import FULL, SITE, Point, Store
-from flow.tap_settings import TapSettings
 from flow.walk import Walk
-from flow.weight_noise import settings_of
 
 IMAGES = 6
 SIMULATED = {

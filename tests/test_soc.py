@@ -11,11 +11,11 @@ from flow.compile import Accelerator
 from flow.errors import UserError
 from flow.golden import Record
 from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings
 from flow.points import Place, Setting
 from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
 from flow.store import Store
-from flow.tap_settings import TapSettings
 from flow.walk import Walk
 from flow.walk_settings import Settings as WalkSettings
 from sim.runner import SimulationError

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flow.hardware_sampler import HardwareSampler
 from flow.models import build, evaluate, evaluate_levels, sweep
 from flow.models.blocks import Dense, Last
 from flow.models.conv import CNV
@@ -13,6 +12,7 @@ from flow.models.network import Network
 from flow.models.quant import identity, linear
 from flow.models.sweep import Once
 from flow.noise import Noise, NoiseTap, TorchSampler
+from flow.noise.hardware.sampler import HardwareSampler
 
 IMAGES, BATCH = 25, 10
 LEVELS = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flow.fixed_point import draw_samples
-from flow.gaussian import FRACTION_BITS
+from flow.noise.gaussian import FRACTION_BITS
+from flow.noise.hardware.fixed_point import draw_samples
 from sim import tap_samples
 
 IMAGES = 625

@@ -13,18 +13,18 @@ from flow.compile import Accelerator, compile_network
 from flow.compile.weights import clean_weights, specialised, write_memories
 from flow.errors import UserError
 from flow.golden import Record
-from flow.hardware_sampler import HardwareSampler
 from flow.models import Network, evaluate
 from flow.models.blocks import Conv, Last
 from flow.models.quant import identity
 from flow.noise import Noise, NoiseTap
+from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.sampler import HardwareSampler
+from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, program, settings_of
 from flow.points import Place, Setting
 from flow.side import Side
 from flow.sides.golden import accuracy_at
 from flow.store import Store
-from flow.tap_settings import TapSettings
 from flow.walk import SOFTWARE, Walk
-from flow.weight_noise import KINDS, WeightSampler, WeightSite, program, settings_of
 
 BITS = {"tfc-w2a2": 2, "tfc-w1a1": 1, "convolutional": 4}
 """Of the weights of each network."""

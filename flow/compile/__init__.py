@@ -24,10 +24,10 @@ from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.imported import ImportedNetwork
+from flow.noise.hardware.sites import TapSite
+from flow.noise.hardware.weights import WeightSite
 from flow.numerics import code_digest
 from flow.paths import HW
-from flow.tap_site import TapSite
-from flow.weight_noise import WeightSite
 
 if TYPE_CHECKING:
     from flow.golden import GoldenModel

@@ -22,7 +22,7 @@ from flow.compile.stitch import stitch
 from flow.compile.units import ChooseUnits
 from flow.compile.weights import SPECIALISED, StoreBits, unit_of
 from flow.errors import UserError
-from flow.weight_noise import WeightSite
+from flow.noise.hardware.weights import WeightSite
 
 
 def realise(

@@ -18,8 +18,8 @@ from torch import Tensor
 from flow.errors import UserError
 from flow.models import Network
 from flow.noise import WeightGrid, WeightTap
+from flow.noise.hardware.weights import WeightSite
 from flow.noise.site import Site
-from flow.weight_noise import WeightSite
 
 if TYPE_CHECKING:
     from flow.compile import Accelerator

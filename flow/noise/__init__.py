@@ -19,7 +19,7 @@ from flow.noise.samplers import (
     derive_seed,
 )
 from flow.noise.site import Site
-from flow.noise.tap import NoiseTap, Tap, WeightGrid, WeightTap
+from flow.noise.taps import NoiseTap, Tap, WeightGrid, WeightTap
 
 __all__ = [
     "DRAWS",

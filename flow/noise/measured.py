@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flow.errors import UserError
-from flow.quantile_table import QuantileTable
+from flow.noise.quantile_table import QuantileTable
 
 
 def read_samples(path: Path) -> tuple[Tensor, str]:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from flow.fixed_point import draw_samples
 from flow.golden import Draws, GoldenModel
 from flow.measurement import Measured
+from flow.noise.hardware.fixed_point import draw_samples
+from flow.noise.hardware.weights import draw_errors
 from flow.points import Place, PointRequest
 from flow.store import Point
 from flow.walk_context import WalkContext
-from flow.weight_noise import draw_errors
 
 
 def measure(

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from flow.hardware_sampler import HardwareSampler
 from flow.measurement import Measured
 from flow.models import Levels, evaluate, evaluate_groups
 from flow.noise import Sampler, TorchSampler
+from flow.noise.hardware.sampler import HardwareSampler
+from flow.noise.hardware.weights import WeightSampler
 from flow.points import Labels, PointRequest
 from flow.side import Side
 from flow.store import Point
 from flow.walk_context import WalkContext
-from flow.weight_noise import WeightSampler
 
 
 def sampler_of(context: WalkContext, side: Side, draw: int) -> Sampler:

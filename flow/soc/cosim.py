@@ -13,9 +13,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.errors import UserError
+from flow.noise.hardware.registers import TapSettings
 from flow.soc import firmware
 from flow.soc.system import MEMORY_BYTES, System
-from flow.tap_settings import TapSettings
 from sim import runner
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from flow.errors import UserError
 from flow.noise import Drift, Empirical, FixedPattern, Mixed, Noise
 from flow.noise.base import MOST_EXECUTIONS
 from flow.noise.measured import read_table
+from flow.noise.quantile_table import QuantileTable
 from flow.noise.samplers import DRAWS
-from flow.quantile_table import QuantileTable
 
 SIGMA_FRACTION_BITS = 16
 SIGMA_ADD_BITS = 32

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from flow.fixed_point import PATTERN_DRAW, draw_samples
-from flow.gaussian import FRACTION_BITS
-from flow.tap_site import TapSite
+from flow.noise.gaussian import FRACTION_BITS
+from flow.noise.hardware.fixed_point import PATTERN_DRAW, draw_samples
+from flow.noise.hardware.sites import TapSite
 
 
 class HardwareSampler:

@@ -1,9 +1,9 @@
 """The quantile function of any distribution, as the table that a tap loads in place of the normal.
 
-The table has the segments of `flow.gaussian`, once for the upper half of the distribution and once
-for the lower, so that it need not be symmetric. With m the tail probability, m / 2^32, the upper
-half holds z and the lower −z; both fall as m grows. Within a segment the quantile function is the
-line between its ends.
+The table has the segments of `flow.noise.gaussian`, once for the upper half of the distribution and
+once for the lower, so that it need not be symmetric. With m the tail probability, m / 2^32, the
+upper half holds z and the lower −z; both fall as m grows. Within a segment the quantile function is
+the line between its ends.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flow.errors import UserError
-from flow.gaussian import (
+from flow.noise.gaussian import (
     FALL_BITS,
     FRACTION_BITS,
     GUARD,

@@ -1,10 +1,11 @@
 """Noise on programmed weights in fixed point: what the accelerator's weight memories then hold.
 
 A weight w, an integer of its memory's grid, is programmed as w' = clip(round(w + error)): the error
-is that of a tap (``flow.fixed_point``) on a stream that is rounded, in LSB of the weight, and w' is
-clipped to the range of the layer's weight quantiser. A run has one w' for all its images, and each
-seed is one programming of the array. The samples are those of the site of the layer's accumulator,
-image 0, draws `WEIGHT_DRAW` and the next; elements count row by row in FINN's matrix [MW, MH].
+is that of a tap (``flow.noise.hardware.fixed_point``) on a stream that is rounded, in LSB of the
+weight, and w' is clipped to the range of the layer's weight quantiser. A run has one w' for all its
+images, and each seed is one programming of the array. The samples are those of the site of the
+layer's accumulator, image 0, draws `WEIGHT_DRAW` and the next; elements count row by row in FINN's
+matrix [MW, MH].
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,10 @@ import torch
 from torch import Tensor
 
 from flow.errors import UserError
-from flow.fixed_point import WEIGHT_DRAW, TapFormat, apply_tap, draw_samples
-from flow.gaussian import FRACTION_BITS as Z_FRACTION_BITS
 from flow.noise import Noise, Sampler
-from flow.tap_settings import TapSettings
+from flow.noise.gaussian import FRACTION_BITS as Z_FRACTION_BITS
+from flow.noise.hardware.fixed_point import WEIGHT_DRAW, TapFormat, apply_tap, draw_samples
+from flow.noise.hardware.registers import TapSettings
 
 KINDS = ("additive", "multiplicative", "mixed")
 """Kinds of noise that weights can have: each is fixed by the programming."""

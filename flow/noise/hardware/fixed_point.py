@@ -24,17 +24,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flow.gaussian import FRACTION_BITS, gaussian
-from flow.noise.samplers import DRAWS
-from flow.philox import noise_words
-from flow.quantile_table import QuantileTable
-from flow.tap_settings import (
+from flow.noise.gaussian import FRACTION_BITS, gaussian
+from flow.noise.hardware.registers import (
     RATE_FRACTION_BITS,
     SIGMA_ADD_BITS,
     SIGMA_FRACTION_BITS,
     SIGMA_MUL_BITS,
     TapSettings,
 )
+from flow.noise.philox import noise_words
+from flow.noise.quantile_table import QuantileTable
+from flow.noise.samplers import DRAWS
 from flow.threads import share
 
 WEIGHT_DRAW = 1 << 14

@@ -1,0 +1,1 @@
+"""Noise as the hardware computes it, bit for bit."""
