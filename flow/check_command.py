@@ -9,8 +9,8 @@ from flow import compile, data, models
 from flow.compile.fitness import Verdict, judge
 from flow.errors import UserError
 from flow.models import evaluate
-from flow.models.imported import ImportedNetwork
-from flow.models.qonnx_file import module_of
+from flow.models.qonnx.file import module_of
+from flow.models.qonnx.network import ImportedNetwork
 from flow.statistics.midpoint import wilson
 from flow.trained import load_trained
 

@@ -43,7 +43,7 @@ from flow import walk_settings as walk_hw
 from flow.engine import Engine
 from flow.errors import Fatal, UserError, unknown
 from flow.job import Report
-from flow.models import factory
+from flow.models.qonnx import python_factory
 
 _KEYS = ("title", "minutes", "runs")
 _LISTS = ("sites", "levels")
@@ -218,7 +218,7 @@ def _runs_of(block: Any, folder: Path, build: Path) -> Iterator[Run]:
         values = dict(zip(given, combination, strict=True))
         label = _label(name, values, varied, command)
         network = {key: str(values.get(key, _default(command, key))) for key in _NETWORK}
-        if factory.is_factory(network["model"]):
+        if python_factory.is_factory(network["model"]):
             values["model"] = _exported(**network, build=build)
         try:
             settings = command.make(values, folder / label, build)
@@ -232,7 +232,7 @@ def _runs_of(block: Any, folder: Path, build: Path) -> Iterator[Run]:
 @cache
 def _exported(model: str, dataset: str, build: Path) -> str:
     """Run the user's code once, for all runs of the network it makes."""
-    return factory.filed({"model": model, "dataset": dataset}, build)["model"]
+    return python_factory.filed({"model": model, "dataset": dataset}, build)["model"]
 
 
 def _listed(key: str, value: Any) -> list[Any]:

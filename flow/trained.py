@@ -7,7 +7,7 @@ from flow import checkpoint, data, models
 from flow.checkpoint import Metadata
 from flow.errors import UserError
 from flow.models import Network
-from flow.models.imported import open_network
+from flow.models.qonnx.network import open_network
 
 
 def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") -> Path:

@@ -13,7 +13,7 @@ from flow.compile.finn_setup import initialise
 from flow.errors import UserError
 from flow.models.blocks import Conv, Last
 from flow.models.network import Network
-from flow.models.quant import identity, input_identity, stepped
+from flow.models.quantisers import identity, input_identity, stepped
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl_nodes import matching_nodes

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from flow import checkpoint, cli, models
+from flow import checkpoint, cli
+from flow.models import registry
 from flow.models.fc import FullyConnected
 from sim.runner import REPOSITORY
 
@@ -181,7 +182,7 @@ class WithSigmoid(FullyConnected):
 
 def test_a_network_without_rtl_is_not_trained_first(run, tmp_path, monkeypatch):
     factory = partial(WithSigmoid, width=8, weight_bits=2, act_bits=2)
-    monkeypatch.setitem(models._FACTORIES, "with-sigmoid", factory)
+    monkeypatch.setitem(registry._FACTORIES, "with-sigmoid", factory)
     found = run("walk-hw", "--model", "with-sigmoid", "--dataset", "digits")
     assert found.status == 2
     assert "node Sigmoid_0 is a Sigmoid" in found.err

@@ -10,7 +10,7 @@ from torch import Tensor
 from flow import checks, data, simulate
 from flow.compile import Accelerator, compile_network
 from flow.models import Network, evaluate
-from flow.models.conv import CNV, LeNet5
+from flow.models.quantised import CNV, LeNet5
 from flow.models.residual import ResNet8
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings

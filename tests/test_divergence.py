@@ -19,7 +19,7 @@ from flow.golden import GoldenModel, Record
 from flow.golden_layers import Layer, MatrixVector, Tap, Thresholds
 from flow.models.blocks import Conv, Dense, Last
 from flow.models.network import Network
-from flow.models.quant import input_identity
+from flow.models.quantisers import input_identity
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place

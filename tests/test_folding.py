@@ -18,7 +18,7 @@ from flow.compile.folding import (
 from flow.compile.folding_target import Target, read
 from flow.compile.units import ChooseUnits
 from flow.errors import UserError
-from flow.models.conv import LeNet5
+from flow.models.quantised import LeNet5
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from flow import models
 from flow.errors import UserError
+from flow.models import registry
 from flow.models.network import evaluate
-from flow.models.quant import TensorNorm
+from flow.models.quantisers import TensorNorm
 from flow.models.residual import STEP
 from flow.noise import Noise, NoiseTap, TorchSampler
 
@@ -166,8 +167,8 @@ def test_other_image_shapes() -> None:
 def test_a_network_of_another_module_is_built_by_the_same_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(models, "_FACTORIES", dict(models._FACTORIES))
-    monkeypatch.setattr(models, "_ALIASES", dict(models._ALIASES))
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    monkeypatch.setattr(registry, "_ALIASES", dict(registry._ALIASES))
     models.register("other-w2a2", models.Network, alias="other")
     assert models.build("other").name == "other-w2a2"
 

@@ -7,7 +7,7 @@ import pytest
 
 from flow import multi_execution, software_job
 from flow.errors import UserError
-from flow.models import sweep
+from flow.models import evaluation
 from flow.multi_execution import TAILORED, UNIFORM, Settings
 
 WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision": 0.1, "seeds": 2}
@@ -43,7 +43,7 @@ def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkey
         raise AssertionError("measured again")
 
     monkeypatch.setattr(multi_execution, "evaluate_groups", never)
-    monkeypatch.setattr(sweep, "evaluate_groups", never)
+    monkeypatch.setattr(evaluation, "evaluate_groups", never)
     again = multi_execution.run(settings(tmp_path), lambda *a: None)
     assert again["rows"] == found["rows"]
 

@@ -34,7 +34,7 @@ def test_a_set_is_not_empty_and_closed_under_imports(who):
 def test_every_side_is_measured_and_has_what_it_computes_with():
     assert set(MEASUREMENTS) == set(Side)
     for side, expected in {
-        Side.SOFTWARE: {"flow.models.sweep", "flow.threads", "flow.noise.kinds"},
+        Side.SOFTWARE: {"flow.models.evaluation", "flow.threads", "flow.noise.kinds"},
         Side.SOFTWARE_HARDWARE_RNG: {
             "flow.noise.hardware.fixed_point",
             "flow.noise.philox",
@@ -50,7 +50,7 @@ def test_every_side_is_measured_and_has_what_it_computes_with():
         Side.RTL: {"flow.simulate", "flow.checks", "flow.golden", "sim.runner"},
     }.items():
         assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side
-    assert "flow.models.qonnx_file" in closure(["flow.compile"])
+    assert "flow.models.qonnx.file" in closure(["flow.compile"])
     assert "flow.simulate" not in closure([MEASUREMENTS[Side.SOFTWARE].numerics.__name__])
 
 

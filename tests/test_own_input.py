@@ -13,9 +13,9 @@ from PIL import Image
 from flow import data, models
 from flow.compile.fitness import judge, reject_unfit
 from flow.errors import UserError
-from flow.models.factory import exported
-from flow.models.imported import open_network
-from flow.models.qonnx_file import export_qonnx
+from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.network import open_network
+from flow.models.qonnx.python_factory import exported
 from flow.trained import find_checkpoint, load_trained
 
 SHAPE = (8, 8, 1)

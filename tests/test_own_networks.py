@@ -13,8 +13,8 @@ from qonnx.util.cleanup import cleanup_model
 from flow import checks, job, simulate
 from flow.compile import compile_network
 from flow.models import evaluate, evaluate_levels
-from flow.models.imported import ImportedNetwork, open_network
-from flow.models.qonnx_file import export_qonnx
+from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.noise import Noise, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler

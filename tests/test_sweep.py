@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flow.models import build, evaluate, evaluate_levels, sweep
+from flow.models import build, evaluate, evaluate_levels, evaluation
 from flow.models.blocks import Dense, Last
-from flow.models.conv import CNV
+from flow.models.evaluation import Once
 from flow.models.network import Network
-from flow.models.quant import identity, linear
-from flow.models.sweep import Once
+from flow.models.quantised import CNV
+from flow.models.quantisers import identity, linear
 from flow.noise import Noise, NoiseTap, TorchSampler
 from flow.noise.hardware.sampler import HardwareSampler
 
@@ -189,7 +189,7 @@ def test_pooling_by_pairs_gives_the_same_bits(side):
     images[0, 0, 0] = float("nan")
     network = nn.Sequential(nn.MaxPool2d(2), nn.Sequential(nn.MaxPool2d(2, stride=1)))
     pooled = network(images)
-    sweep._pool_by_pairs(network)
-    assert isinstance(network[0], sweep._Pairs) and isinstance(network[1][0], nn.MaxPool2d)
+    evaluation._pool_by_pairs(network)
+    assert isinstance(network[0], evaluation._Pairs) and isinstance(network[1][0], nn.MaxPool2d)
     assert torch.equal(torch.nan_to_num(network(images)), torch.nan_to_num(pooled))
     assert torch.equal(network(images).isnan(), pooled.isnan())

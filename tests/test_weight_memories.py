@@ -15,7 +15,7 @@ from flow.errors import UserError
 from flow.golden import Record
 from flow.models import Network, evaluate
 from flow.models.blocks import Conv, Last
-from flow.models.quant import identity
+from flow.models.quantisers import identity
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler

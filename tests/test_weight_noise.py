@@ -6,7 +6,7 @@ import torch
 
 from flow.errors import UserError
 from flow.models import build, evaluate, evaluate_levels
-from flow.models.conv import CNV, LeNet5
+from flow.models.quantised import CNV, LeNet5
 from flow.noise import Noise, TorchSampler, WeightTap
 
 SHAPE = (16, 16, 1)

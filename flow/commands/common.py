@@ -108,6 +108,6 @@ def say(text: str) -> None:
 
 def filed(given: dict[str, Any]) -> dict[str, Any]:
     """Return options with a network in Python exported to a file, which runs the user's code."""
-    from flow.models import factory
+    from flow.models.qonnx import python_factory
 
-    return factory.filed(given, BUILD)
+    return python_factory.filed(given, BUILD)

@@ -23,7 +23,7 @@ from flow.compile.fitness import reject_unfit
 from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError, unknown
 from flow.models import Network
-from flow.models.imported import ImportedNetwork
+from flow.models.qonnx.network import ImportedNetwork
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite
 from flow.numerics import code_digest

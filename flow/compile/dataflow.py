@@ -55,7 +55,7 @@ from flow.compile.passes import (
 from flow.compile.taps import grid
 from flow.errors import UserError
 from flow.models import Network
-from flow.models.qonnx_file import export_qonnx
+from flow.models.qonnx.file import export_qonnx
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from flow.errors import UserError
-from flow.models.qonnx_file import told
-from flow.models.qonnx_graph import PASSING, Graph, Step, Weights, chain_before
-from flow.models.qonnx_operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
+from flow.models.qonnx.file import told
+from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
+from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
 
 MOST_BITS = 8
 """Of an operand: what the matrix-vector unit of LUTs and FINN's thresholds take."""

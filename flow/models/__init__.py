@@ -1,20 +1,15 @@
-"""The networks, by name.
+"""Networks with taps, and their evaluation under noise."""
 
-``build("tfc-w2a2")`` makes one; a module of this package adds its own to the register with
-`register`, and callers need not change. A user's own is named by its file (`flow.models.imported`).
-"""
-
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-
-from flow.errors import UserError, unknown
-from flow.models.conv import CNV, LeNet5
-from flow.models.fc import FullyConnected
-from flow.models.floating import FloatLeNet5, FloatMLP, FloatVGG11
+from flow.models.evaluation import (
+    Levels,
+    Once,
+    evaluate_groups,
+    evaluate_levels,
+    site_scales,
+    trace,
+)
 from flow.models.network import Network, Recipe, evaluate
-from flow.models.residual import ResNet8
-from flow.models.sweep import Levels, Once, evaluate_groups, evaluate_levels, site_scales, trace
+from flow.models.registry import build, is_own, names, recipe, register, resolve
 
 __all__ = [
     "Levels",
@@ -33,107 +28,3 @@ __all__ = [
     "site_scales",
     "trace",
 ]
-
-Factory = Callable[[str, tuple[int, int, int], int], Network]
-
-_FACTORIES: dict[str, Factory] = {}
-_ALIASES: dict[str, str] = {}
-
-
-def register(name: str, factory: Factory, *, alias: str | None = None) -> None:
-    """Make a network known.
-
-    Args:
-        name: its full name, e.g. ``tfc-w2a2``.
-        factory: takes (name, (H, W, C) of an image, number of classes).
-        alias: a short name that means this one.
-    """
-    _FACTORIES[name] = factory
-    if alias is not None:
-        _ALIASES[alias] = name
-
-
-def names() -> list[str]:
-    """Return every full name."""
-    return list(_FACTORIES)
-
-
-def is_own(name: str) -> bool:
-    """Whether a network is a user's own, named by its QONNX file."""
-    return name.endswith(".onnx")
-
-
-def resolve(name: str) -> str:
-    """Return the full name of a full or short one, or raise a UserError naming the nearest.
-
-    A user's own network is called as its file is.
-    """
-    if is_own(name):
-        if not Path(name).is_file():
-            raise UserError(f"there is no network file {name}: correct the name")
-        return Path(name).stem
-    full = _ALIASES.get(name, name)
-    if full not in _FACTORIES:
-        raise unknown("model", name, [*_FACTORIES, *_ALIASES])
-    return full
-
-
-def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10) -> Network:
-    """Make a network with weights drawn from torch's global generator.
-
-    Args:
-        name: a full or short name; ``tfc`` means ``tfc-w2a2``.
-        image_shape: (H, W, C) of the images.
-        classes: how many classes.
-
-    Raises:
-        UserError: there is no such network.
-    """
-    return _factory(name)(resolve(name), image_shape, classes)
-
-
-def _factory(name: str) -> Factory:
-    if is_own(name):
-        raise UserError(f"{name} is trained already: only networks of this program are trained")
-    return _FACTORIES[resolve(name)]
-
-
-def recipe(name: str) -> Recipe:
-    """Return how the network of a full or short name is trained by default."""
-    factory = _factory(name)
-    made = factory.func if isinstance(factory, partial) else factory
-    return getattr(made, "recipe", Network.recipe)
-
-
-for _prefix, _width in (("tfc", 64), ("sfc", 256), ("lfc", 1024)):
-    for _weight, _act in ((1, 1), (1, 2), (2, 2)):
-        register(
-            f"{_prefix}-w{_weight}a{_act}",
-            partial(FullyConnected, width=_width, weight_bits=_weight, act_bits=_act),
-            alias=_prefix if (_weight, _act) == (2, 2) else None,
-        )
-
-for _weight, _act in ((1, 1), (1, 2), (2, 2)):
-    register(
-        f"cnv-w{_weight}a{_act}",
-        partial(CNV, weight_bits=_weight, act_bits=_act),
-        alias="cnv" if (_weight, _act) == (2, 2) else None,
-    )
-
-for _bits in (2, 4):
-    register(
-        f"lenet5-w{_bits}a{_bits}",
-        partial(LeNet5, weight_bits=_bits, act_bits=_bits),
-        alias="lenet5" if _bits == 4 else None,
-    )
-
-register(
-    "resnet8-w4a4",
-    partial(ResNet8, weight_bits=4, act_bits=4),
-    alias="resnet8",
-)
-
-for _suffix, _batch_norm in (("", False), ("-bn", True)):
-    register(f"float-mlp{_suffix}", partial(FloatMLP, batch_norm=_batch_norm))
-    register(f"float-lenet5{_suffix}", partial(FloatLeNet5, batch_norm=_batch_norm))
-register("float-vgg11", FloatVGG11)

@@ -3,7 +3,7 @@
 from brevitas.nn import QuantIdentity
 from torch import Tensor, nn
 
-from flow.models.quant import TensorNorm, convolution, identity, linear
+from flow.models.quantisers import TensorNorm, convolution, identity, linear
 from flow.noise import NoiseTap
 
 

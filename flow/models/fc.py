@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from flow.models.blocks import Dense, Last
 from flow.models.network import Network
-from flow.models.quant import identity
+from flow.models.quantisers import identity
 from flow.noise import NoiseTap
 
 DROPOUT = 0.2

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from flow.errors import UserError
 from flow.models.blocks import Conv, Last
 from flow.models.network import Network
-from flow.models.quant import identity, input_identity, stepped
+from flow.models.quantisers import identity, input_identity, stepped
 from flow.noise import NoiseTap
 
 STEP = 0.25

@@ -11,8 +11,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor, nn
 
 from flow.errors import UserError
-from flow.models.qonnx_file import module_of, told
-from flow.models.qonnx_operators import (
+from flow.models.qonnx.file import module_of, told
+from flow.models.qonnx.operators import (
     Convolution,
     Dense,
     Elementwise,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from flow.models.network import Network, channels_last
-from flow.models.quant import fix_for_inference
+from flow.models.quantisers import fix_for_inference
 from flow.noise import DRAWS, Noise, NoiseTap, Sampler, WeightTap
 from flow.threads import share
 

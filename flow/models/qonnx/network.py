@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.models.network import Network
-from flow.models.qonnx_file import read, told
-from flow.models.qonnx_graph import Graph, open_graph
-from flow.models.qonnx_operators import Quant
+from flow.models.qonnx.file import read, told
+from flow.models.qonnx.graph import Graph, open_graph
+from flow.models.qonnx.operators import Quant
 from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 

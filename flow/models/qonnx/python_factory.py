@@ -19,7 +19,7 @@ from torch import nn
 
 from flow import data
 from flow.errors import UserError, unknown
-from flow.models.qonnx_file import export_qonnx
+from flow.models.qonnx.file import export_qonnx
 from flow.store import replacing
 
 KEPT = "pkg.torch.onnx.name_scopes"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flow.errors import UserError
-from flow.models.qonnx_file import told
+from flow.models.qonnx.file import told
 
 Constants = Sequence[Tensor | None]
 """Of a node's inputs: the value of each that is constant."""

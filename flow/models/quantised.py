@@ -5,7 +5,7 @@ from torch import Tensor
 from flow.errors import UserError
 from flow.models.blocks import Conv, Dense, Last
 from flow.models.network import Network
-from flow.models.quant import input_identity
+from flow.models.quantisers import input_identity
 from flow.noise import NoiseTap
 
 

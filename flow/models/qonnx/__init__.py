@@ -1,0 +1,1 @@
+"""Networks of users: QONNX files and Python factories."""
