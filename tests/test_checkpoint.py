@@ -11,7 +11,7 @@ import torch
 from flow import checkpoint, data, models
 from flow.checkpoint import Metadata
 from flow.errors import UserError
-from flow.models.network import evaluate
+from flow.models.evaluation import evaluate
 from flow.noise import Mixed, Noise
 
 METADATA = Metadata("tfc-w2a2", "digits", None, 3, 0, 0.9, 500)

@@ -13,7 +13,7 @@ import torch
 
 from flow import checkpoint, cli
 from flow.models import registry
-from flow.models.fc import FullyConnected
+from flow.models.quantised import FullyConnected
 from sim.runner import REPOSITORY
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flow import models
 from flow.errors import UserError
 from flow.models import registry
-from flow.models.network import evaluate
+from flow.models.evaluation import evaluate
 from flow.models.quantisers import TensorNorm
 from flow.models.residual import STEP
 from flow.noise import Noise, NoiseTap, TorchSampler

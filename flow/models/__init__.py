@@ -3,12 +3,13 @@
 from flow.models.evaluation import (
     Levels,
     Once,
+    evaluate,
     evaluate_groups,
     evaluate_levels,
     site_scales,
     trace,
 )
-from flow.models.network import Network, Recipe, evaluate
+from flow.models.network import Network, Recipe
 from flow.models.registry import build, is_own, names, recipe, register, resolve
 
 __all__ = [

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx, nn
 
+from flow.errors import UserError
 from flow.models.network import Network, channels_last
 from flow.models.quantisers import fix_for_inference
 from flow.noise import DRAWS, Noise, NoiseTap, Sampler, WeightTap
@@ -265,3 +266,47 @@ def _reached(graph: fx.Graph, entries: set[str]) -> set[fx.Node]:
         if enters or node.op == "output" or not reached.isdisjoint(node.all_input_nodes):
             reached.add(node)
     return reached
+
+
+def evaluate(
+    network: Network,
+    inputs: Tensor,
+    *,
+    noise: Mapping[str, Noise] | None = None,
+    sampler: Sampler | None = None,
+    batch: int = 1000,
+) -> npt.NDArray[np.uint8]:
+    """Classify images in evaluation mode.
+
+    Args:
+        network: what to evaluate; its mode is put back, its taps are left clear.
+        inputs: float32 [N, C, H, W] in −1..1, as ``flow.data.to_input`` makes them.
+        noise: the noise of each site; none by default.
+        sampler: where the samples come from; needed when there is noise.
+        batch: images at a time; TorchSampler's samples depend on it.
+
+    Returns:
+        The predicted labels, uint8 [N]; the lowest index among equals.
+    """
+    if noise and sampler is None:
+        raise ValueError("noise without a sampler")
+    if batch < 1:
+        raise UserError(f"the batch is {batch} images: give 1 or more")
+    was_training = network.training
+    network.eval()
+    labels = np.empty(len(inputs), dtype=np.uint8)
+    try:
+        if noise and sampler is not None:
+            network.set_noise(noise, sampler)
+        else:
+            network.clear_noise()
+        with torch.inference_mode():
+            for first in range(0, len(inputs), batch):
+                if sampler is not None:
+                    sampler.start_batch(first)
+                logits = network(channels_last(inputs[first : first + batch]))
+                labels[first : first + batch] = logits.argmax(1).numpy()
+    finally:
+        network.clear_noise()
+        network.train(was_training)
+    return labels

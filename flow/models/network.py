@@ -11,7 +11,7 @@ import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
-from flow.errors import UserError, unknown
+from flow.errors import unknown
 from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
 
@@ -172,47 +172,3 @@ class Network(nn.Module):
 def channels_last(images: Tensor) -> Tensor:
     """Return images, float [N, C, H, W], in the memory layout in which layers are fastest."""
     return images.contiguous(memory_format=torch.channels_last)
-
-
-def evaluate(
-    network: Network,
-    inputs: Tensor,
-    *,
-    noise: Mapping[str, Noise] | None = None,
-    sampler: Sampler | None = None,
-    batch: int = 1000,
-) -> npt.NDArray[np.uint8]:
-    """Classify images in evaluation mode.
-
-    Args:
-        network: what to evaluate; its mode is put back, its taps are left clear.
-        inputs: float32 [N, C, H, W] in −1..1, as ``flow.data.to_input`` makes them.
-        noise: the noise of each site; none by default.
-        sampler: where the samples come from; needed when there is noise.
-        batch: images at a time; TorchSampler's samples depend on it.
-
-    Returns:
-        The predicted labels, uint8 [N]; the lowest index among equals.
-    """
-    if noise and sampler is None:
-        raise ValueError("noise without a sampler")
-    if batch < 1:
-        raise UserError(f"the batch is {batch} images: give 1 or more")
-    was_training = network.training
-    network.eval()
-    labels = np.empty(len(inputs), dtype=np.uint8)
-    try:
-        if noise and sampler is not None:
-            network.set_noise(noise, sampler)
-        else:
-            network.clear_noise()
-        with torch.inference_mode():
-            for first in range(0, len(inputs), batch):
-                if sampler is not None:
-                    sampler.start_batch(first)
-                logits = network(channels_last(inputs[first : first + batch]))
-                labels[first : first + batch] = logits.argmax(1).numpy()
-    finally:
-        network.clear_noise()
-        network.train(was_training)
-    return labels

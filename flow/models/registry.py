@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from flow.errors import UserError, unknown
-from flow.models.fc import FullyConnected
 from flow.models.floating import FloatLeNet5, FloatMLP, FloatVGG11
 from flow.models.network import Network, Recipe
-from flow.models.quantised import CNV, LeNet5
+from flow.models.quantised import CNV, FullyConnected, LeNet5
 from flow.models.residual import ResNet8
 
 Factory = Callable[[str, tuple[int, int, int], int], Network]
