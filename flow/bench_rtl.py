@@ -24,7 +24,7 @@ from flow.noise.hardware.registers import TapSettings
 from flow.points import Place, Setting
 from flow.side import Side
 from flow.store import Store
-from flow.trained import find_checkpoint, load_trained
+from flow.training.zoo import find_checkpoint, load_trained
 from flow.walk import Walk
 from flow.walk_context import images_at_a_time
 from flow.walk_settings import Settings

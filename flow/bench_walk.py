@@ -24,7 +24,7 @@ from flow.noise import Noise, TorchSampler
 from flow.points import Place, Setting
 from flow.software_job import Settings
 from flow.software_walk import BLOCK, GLOBAL, Inference, batch_of
-from flow.trained import find_checkpoint, load_trained
+from flow.training.zoo import find_checkpoint, load_trained
 
 LEVELS = 20
 STRIDE = 5

@@ -11,13 +11,13 @@ from rich.table import Table
 from torch import Tensor
 
 from flow import data
-from flow.checkpoint import Metadata
 from flow.compile import Accelerator, compile_network
 from flow.data import ImageSet
 from flow.errors import UserError
 from flow.models import Network
 from flow.noise.site import Site
-from flow.trained import chosen_sites, find_checkpoint, load_trained
+from flow.training.checkpoint import Metadata
+from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
 from flow.walk_settings import Settings
 
 IMAGES = 2000

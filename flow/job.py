@@ -11,17 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from flow import (
-    ablation,
-    checkpoint,
-    checks,
-    divergence,
-    looks,
-    results,
-    store,
-    summary,
-)
-from flow.checkpoint import Metadata
+from flow import ablation, checks, divergence, looks, results, store, summary
 from flow.compile_command import Loaded
 from flow.crosscheck import CrossCheck
 from flow.engine import Call, Engine, Here
@@ -34,6 +24,8 @@ from flow.side import SOFTWARE, Side
 from flow.sides.golden import accuracy_at
 from flow.store import Point, Store
 from flow.study_status import PLAN
+from flow.training import checkpoint
+from flow.training.checkpoint import Metadata
 from flow.walk import Walk
 from flow.walk_settings import Effort, Settings
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from flow import checkpoint, data, learning_plots, models, store
-from flow.dynamics import layer_statistics
+from flow import data, learning_plots, models, store
 from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.noise import Noise
 from flow.points import Setting
 from flow.retrain import train_once
+from flow.training import checkpoint
+from flow.training.layer_statistics import layer_statistics
 
 IMAGES = 1000
 """Test images behind the statistics of a layer."""

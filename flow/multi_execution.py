@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import checkpoint, data, execution_plots, executions, models, software_job, store
+from flow import data, execution_plots, executions, models, software_job, store
 from flow.errors import UserError
 from flow.executions import Floats, Ints, Prediction
 from flow.models import Levels, Network, evaluate_groups, site_scales
@@ -35,7 +35,8 @@ from flow.side import Side
 from flow.software_walk import GLOBAL, batch_of
 from flow.statistics.midpoint import Float, resample_weights
 from flow.store import Point, Store
-from flow.trained import chosen_sites, find_checkpoint, load_trained
+from flow.training import checkpoint
+from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)

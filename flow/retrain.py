@@ -13,12 +13,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flow import checkpoint
 from flow.noise import Noise
 from flow.points import Labels, Place, Setting
 from flow.software_walk import Inference
 from flow.store import canonical
-from flow.train import train
+from flow.training import checkpoint
+from flow.training.trainer import train
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flow import checkpoint, job, store
+from flow import job, store
 from flow.engine import Engine
 from flow.errors import UserError
 from flow.noise import KINDS
+from flow.training import checkpoint
 from flow.walk_settings import Settings
 
 CLEAN = "clean"

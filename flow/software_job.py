@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flow import checkpoint, data, models, software_walk, store, walk_plots
-from flow.checkpoint import Metadata
+from flow import data, models, software_walk, store, walk_plots
 from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.models import Network, site_scales
@@ -19,7 +18,9 @@ from flow.software_walk import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 from flow.statistics.level_search import Search
 from flow.statistics.midpoint import wilson
 from flow.store import Point, Store
-from flow.trained import chosen_sites, find_checkpoint, load_trained
+from flow.training import checkpoint
+from flow.training.checkpoint import Metadata
+from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
 
 Report = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""

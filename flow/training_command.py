@@ -7,10 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from flow import checkpoint, compile, data, models, train
+from flow import compile, data, models
 from flow.errors import UserError
 from flow.noise import Noise
-from flow.training_settings import fast_precisions
+from flow.training import checkpoint, trainer
+from flow.training.settings import fast_precisions
 from flow.walk_settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def run(
         options: further arguments of `train.train`.
     """
     settings = _noise(model, noise, sigma, sites)
-    seconds = train.estimated_seconds(
+    seconds = trainer.estimated_seconds(
         model, dataset, epochs, noise=settings, batch=batch, precision=precision
     )
     if precision not in fast_precisions():
@@ -60,14 +61,14 @@ def run(
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("training", total=epochs)
 
-        def tell(progress: train.Progress) -> None:
+        def tell(progress: trainer.Progress) -> None:
             bars.update(
                 task,
                 completed=progress.epoch,
                 description=f"loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}",
             )
 
-        path = train.train(
+        path = trainer.train(
             model,
             dataset,
             noise=settings,

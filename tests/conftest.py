@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from flow import checkpoint, data
+from flow import data
 from flow.compile import Accelerator, compile_network
 from flow.models import Network
+from flow.training import checkpoint
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from flow import checkpoint, data, models
-from flow.checkpoint import Metadata
+from flow import data, models
 from flow.errors import UserError
 from flow.models.evaluation import evaluate
 from flow.noise import Mixed, Noise
+from flow.training import checkpoint
+from flow.training.checkpoint import Metadata
 
 METADATA = Metadata("tfc-w2a2", "digits", None, 3, 0, 0.9, 500)
 
@@ -165,7 +166,7 @@ def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     before = path.read_bytes()
-    monkeypatch.setattr("flow.checkpoint.os.replace", full)
+    monkeypatch.setattr("flow.training.checkpoint.os.replace", full)
     with pytest.raises(UserError, match="No space left"):
         checkpoint.save(models.build("tfc"), path, METADATA)
     assert path.read_bytes() == before

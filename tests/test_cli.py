@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from flow import checkpoint, cli
+from flow import cli
 from flow.models import registry
 from flow.models.quantised import FullyConnected
+from flow.training import checkpoint
 from sim.runner import REPOSITORY
 
 

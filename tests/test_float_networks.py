@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from flow import checkpoint, compile, data, models, train
+from flow import compile, data, models
 from flow.errors import UserError
 from flow.models.floating import MEAN, STD
 from flow.noise import Noise, NoiseTap, TorchSampler
+from flow.training import checkpoint, trainer
 
 CIFAR, MNIST = (32, 32, 3), (28, 28, 1)
 
@@ -90,7 +91,7 @@ def test_the_recipe_is_the_paper_s_and_weights_are_clamped_when_asked(tmp_path, 
     assert models.recipe("tfc") == models.Recipe(0.02, 100, True, 8.0)
     largest = {}
     for clamp in (False, True):
-        path = train.train(
+        path = trainer.train(
             "float-mlp", "digits", epochs=2, lr=1.0, clamp=clamp, out=tmp_path / f"{clamp}"
         )
         network, metadata = checkpoint.load(path, "float-mlp")
@@ -100,7 +101,7 @@ def test_the_recipe_is_the_paper_s_and_weights_are_clamped_when_asked(tmp_path, 
 
 
 def test_training_learns_and_its_checkpoint_gives_the_same_labels(tmp_path):
-    path = train.train("float-mlp-bn", "digits", epochs=12, out=tmp_path / "n.safetensors")
+    path = trainer.train("float-mlp-bn", "digits", epochs=12, out=tmp_path / "n.safetensors")
     network, metadata = checkpoint.load(path)
     assert metadata.accuracy > 0.9
     test = data.load("digits", "test")
@@ -120,19 +121,19 @@ def test_noise_at_some_sites_and_a_changing_level_in_training(tmp_path, monkeypa
     monkeypatch.setattr(models.Network, "set_noise", spy)
     noise = {"fc0.acc": Noise.at("additive", 2), "fc1.act": Noise.at("additive", 1)}
     settings = {"noise": noise, "epochs": 2, "spread": 0.5}
-    path = train.train("float-mlp", "digits", out=tmp_path / "a", **settings)
+    path = trainer.train("float-mlp", "digits", out=tmp_path / "a", **settings)
     steps = [seen for seen in levels if seen != {"fc0.acc": 2, "fc1.act": 1}]
     assert len({seen["fc0.acc"] for seen in steps}) == len(steps) == 2 * 11
     assert all(seen["fc0.acc"] == 2 * seen["fc1.act"] for seen in steps)
     metadata = checkpoint.load(path)[1]
     assert metadata.noise is None and metadata.spread == 0.5
     assert metadata.noise_by_site == {site: one.to_json() for site, one in noise.items()}
-    again = train.train("float-mlp", "digits", out=tmp_path / "b", **settings)
+    again = trainer.train("float-mlp", "digits", out=tmp_path / "b", **settings)
     assert again.read_bytes() == path.read_bytes()
     with pytest.raises(UserError, match=r"unknown site 'fc9.acc'"):
-        train.train("float-mlp", "digits", noise={"fc9.acc": Noise.at("additive", 1)}, epochs=1)
+        trainer.train("float-mlp", "digits", noise={"fc9.acc": Noise.at("additive", 1)}, epochs=1)
     with pytest.raises(UserError, match="spread of σ was given without noise"):
-        train.train("float-mlp", "digits", epochs=1, spread=0.5)
+        trainer.train("float-mlp", "digits", epochs=1, spread=0.5)
 
 
 def test_taps_hold_nothing_of_the_network():

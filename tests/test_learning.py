@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from flow import learning, models, retrain
-from flow.dynamics import binarisation, layer_statistics
 from flow.errors import UserError
 from flow.noise import Noise
+from flow.training.layer_statistics import binarisation, layer_statistics
 
 
 def test_binarisation_is_0_for_normal_values_and_1_for_two():

@@ -16,7 +16,7 @@ from flow.errors import UserError
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import open_network
 from flow.models.qonnx.python_factory import exported
-from flow.trained import find_checkpoint, load_trained
+from flow.training.zoo import find_checkpoint, load_trained
 
 SHAPE = (8, 8, 1)
 

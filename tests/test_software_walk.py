@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from synthetic import CLASSES, CLEAN, GUESS
 from torch import Tensor, nn
 
-from flow import checkpoint, retrain, software_job, software_walk
+from flow import retrain, software_job, software_walk
 from flow.errors import UserError
 from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
@@ -24,6 +24,7 @@ from flow.software_walk import GLOBAL, Budget, SoftwareWalk
 from flow.statistics.level_search import Search
 from flow.statistics.midpoint import logistic
 from flow.store import Store
+from flow.training import checkpoint
 
 SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision": 0.1}
 

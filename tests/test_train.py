@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flow import checkpoint, models, train
+from flow import models
 from flow.data.augment import augmented
 from flow.errors import UserError
 from flow.noise import Additive, Noise, Source
-from flow.train import Progress
+from flow.training import checkpoint, trainer
+from flow.training.trainer import Progress
 
 NOISE = Noise.at("additive", 2)
 
@@ -22,7 +23,7 @@ def run(
     out: Path, *, progress: Callable[[Progress], None] | None = None, **changes: object
 ) -> Path:
     settings: dict = {"epochs": 3, "seed": 1, "noise": NOISE} | changes
-    return train.train("tfc-w2a2", "digits", out=out, progress=progress, **settings)
+    return trainer.train("tfc-w2a2", "digits", out=out, progress=progress, **settings)
 
 
 def test_it_learns(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_training_leaves_the_random_state_alone(tmp_path: Path) -> None:
 def test_every_epoch_has_its_own_order_and_every_step_its_own_noise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Spy(train.TorchSampler):
+    class Spy(trainer.TorchSampler):
         def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
             sample = super().__call__(site, draw, shape)
             samples.append((site, sample.flatten()[0].item()))
@@ -70,7 +71,7 @@ def test_every_epoch_has_its_own_order_and_every_step_its_own_noise(
     samples: list[tuple[str, float]] = []
     orders: list[Tensor] = []
     real_randperm = torch.randperm
-    monkeypatch.setattr(train, "TorchSampler", Spy)
+    monkeypatch.setattr(trainer, "TorchSampler", Spy)
     monkeypatch.setattr(torch, "randperm", spy_randperm)
     measured: list[int] = []
     run(tmp_path / "n.safetensors", epochs=2, progress=lambda p: measured.append(len(samples)))
@@ -111,10 +112,10 @@ def test_a_killed_run_with_a_changing_level_at_some_sites_goes_on_to_the_same_bi
 ) -> None:
     noise = {"fc0.acc": Noise.at("additive", 1), "fc1.act": Noise.at("multiplicative", 0.5)}
     settings: dict = {"epochs": 2, "noise": noise, "spread": 0.5}
-    whole = train.train("float-mlp-bn", "digits", out=tmp_path / "whole", **settings)
+    whole = trainer.train("float-mlp-bn", "digits", out=tmp_path / "whole", **settings)
     out = tmp_path / "killed"
     with pytest.raises(Killed):
-        train.train("float-mlp-bn", "digits", out=out, progress=killed_after(1), **settings)
+        trainer.train("float-mlp-bn", "digits", out=out, progress=killed_after(1), **settings)
     for other in (
         {"spread": 0.4},
         {"noise": noise | {"input": NOISE}},
@@ -122,8 +123,8 @@ def test_a_killed_run_with_a_changing_level_at_some_sites_goes_on_to_the_same_bi
         {"augment": True},
     ):
         with pytest.raises(UserError, match="other settings"):
-            train.train("float-mlp-bn", "digits", out=out, **(settings | other))
-    train.train("float-mlp-bn", "digits", out=out, **settings)
+            trainer.train("float-mlp-bn", "digits", out=out, **(settings | other))
+    trainer.train("float-mlp-bn", "digits", out=out, **settings)
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -138,7 +139,7 @@ def test_the_level_of_a_step_is_spread_around_the_one_given(
     levels: list[float] = []
     settings: dict = {"noise": {"fc0.acc": Spy(2.0)}, "spread": 0.6, "epochs": 5, "batch": 8}
     steps = 5 * 162 + 5
-    train.train("float-mlp", "digits", out=tmp_path / "n", **settings)
+    trainer.train("float-mlp", "digits", out=tmp_path / "n", **settings)
     factors = torch.tensor(levels[:steps]) / 2
     assert len(factors.unique()) > 0.99 * steps
     # |1 + 0.6 z| is folded normal: its second moment is 1 + 0.6², its mean a little over 1
@@ -177,10 +178,10 @@ def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
     clean = checkpoint.load(run(tmp_path / "c.safetensors", epochs=25, noise=None))
     assert noisy[1].noise == strong.to_json()
     everywhere = dict.fromkeys(clean[0].accumulator_sites, strong)
-    test = train._samples("digits", "test", (8, 8, 1))
+    test = trainer._samples("digits", "test", (8, 8, 1))
 
     def correct(network: models.Network) -> int:
-        sampler = train.TorchSampler(0)
+        sampler = trainer.TorchSampler(0)
         predicted = models.evaluate(network, test[0], noise=everywhere, sampler=sampler)
         return int((predicted == test[1].numpy()).sum())
 
@@ -193,7 +194,7 @@ def test_the_default_place_is_where_it_is_looked_for(
 ) -> None:
     monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "build")
     monkeypatch.setattr(checkpoint, "ZOO", tmp_path / "zoo")
-    path = train.train("tfc", "digits", epochs=1)
+    path = trainer.train("tfc", "digits", epochs=1)
     assert checkpoint.zoo_path("tfc", "digits") == path
 
 
@@ -214,15 +215,15 @@ def test_bad_numbers(changes: dict[str, Any], message: str, tmp_path: Path) -> N
 
 def test_bad_names(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown model 'tcf'.*tfc"):
-        train.train("tcf", "digits", out=tmp_path / "n")
+        trainer.train("tcf", "digits", out=tmp_path / "n")
     with pytest.raises(UserError, match=r"unknown dataset 'digit'.*digits"):
-        train.train("tfc", "digit", out=tmp_path / "n")
+        trainer.train("tfc", "digit", out=tmp_path / "n")
 
 
 def test_the_estimate_grows_with_the_work() -> None:
-    short = train.estimated_seconds("tfc", "digits", 1)
+    short = trainer.estimated_seconds("tfc", "digits", 1)
     assert 0 < short < 10
-    assert train.estimated_seconds("tfc", "fashion-mnist", 10) > 20 * short
+    assert trainer.estimated_seconds("tfc", "fashion-mnist", 10) > 20 * short
 
 
 def test_augmented_images_are_shifted_mirrored_or_not() -> None:
@@ -245,14 +246,14 @@ def test_images_are_augmented_where_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool | None, found: bool
 ) -> None:
     seen = []
-    monkeypatch.setattr(train, "augmented", lambda images: seen.append(images) or images)
-    train.train("tfc", "digits", epochs=1, augment=asked, out=tmp_path / "one.safetensors")
+    monkeypatch.setattr(trainer, "augmented", lambda images: seen.append(images) or images)
+    trainer.train("tfc", "digits", epochs=1, augment=asked, out=tmp_path / "one.safetensors")
     assert bool(seen) == found
 
 
 def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:
-    first = train.train("tfc-w2a2", "digits", epochs=5, out=tmp_path / "first.safetensors")
-    tuned = train.train(
+    first = trainer.train("tfc-w2a2", "digits", epochs=5, out=tmp_path / "first.safetensors")
+    tuned = trainer.train(
         "tfc-w2a2", "digits", epochs=1, lr=1e-9, start=first, out=tmp_path / "tuned.safetensors"
     )
     (before, _), (after, metadata) = checkpoint.load(first), checkpoint.load(tuned)
@@ -261,7 +262,7 @@ def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:
 
 
 def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
-    path = train.train(
+    path = trainer.train(
         "tfc-w2a2", "digits", epochs=30, precision="bfloat16", out=tmp_path / "n.safetensors"
     )
     assert checkpoint.load(path)[1].accuracy > 0.8
@@ -269,10 +270,10 @@ def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
 
 def test_training_may_begin_with_the_weights_of_other_bits(tmp_path: Path) -> None:
     """What has two bits has a head start for one."""
-    first = train.train("tfc-w2a2", "digits", epochs=20, out=tmp_path / "first.safetensors")
+    first = trainer.train("tfc-w2a2", "digits", epochs=20, out=tmp_path / "first.safetensors")
     told: dict[str, float] = {}
     for name, start in (("with", first), ("without", None)):
-        train.train(
+        trainer.train(
             "tfc-w1a1", "digits", epochs=1, start=start, out=tmp_path / f"{name}.safetensors",
             progress=lambda report, name=name: told.update({name: report.accuracy}),
         )  # fmt: skip
@@ -281,8 +282,8 @@ def test_training_may_begin_with_the_weights_of_other_bits(tmp_path: Path) -> No
 
 
 def test_training_cannot_begin_with_another_network(tmp_path: Path) -> None:
-    first = train.train("sfc-w2a2", "digits", epochs=1, out=tmp_path / "first.safetensors")
+    first = trainer.train("sfc-w2a2", "digits", epochs=1, out=tmp_path / "first.safetensors")
     with pytest.raises(UserError, match="does not fit tfc-w2a2"):
-        train.train("tfc-w2a2", "digits", epochs=1, start=first, out=tmp_path / "t.safetensors")
+        trainer.train("tfc-w2a2", "digits", epochs=1, start=first, out=tmp_path / "t.safetensors")
     with pytest.raises(UserError, match="no checkpoint"):
-        train.train("tfc-w2a2", "digits", epochs=1, start=tmp_path / "none", out=tmp_path / "t")
+        trainer.train("tfc-w2a2", "digits", epochs=1, start=tmp_path / "none", out=tmp_path / "t")

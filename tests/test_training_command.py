@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flow import checkpoint, training_command
+from flow import training_command
 from flow.errors import UserError
 from flow.noise import Noise
+from flow.training import checkpoint
 
 
 def run(out: Path, **options: object) -> tuple[checkpoint.Metadata, str]:

@@ -20,12 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flow import checkpoint, data, models
+from flow import data, models
 from flow.data.augment import augmented
 from flow.errors import UserError
 from flow.models import Network, evaluate
 from flow.noise import Noise, TorchSampler, derive_seed
-from flow.training_settings import PRECISIONS, Settings
+from flow.training import checkpoint
+from flow.training.settings import PRECISIONS, Settings
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def train(
         lr: Adam's step size at the start.
         clamp: whether to hold weights in −1..1.
         augment: whether to shift and mirror images at random; by default as the set says.
-        spread: s, by which σ changes from step to step, as `flow.training_settings` says.
+        spread: s, by which σ changes from step to step, as `flow.training.settings` says.
         start: a checkpoint to begin with, of this network or of one that differs in its bits
             alone; random weights by default.
         precision: of matrix products, one of `PRECISIONS`.

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flow import checkpoint, data, models
-from flow.checkpoint import Metadata
+from flow import data, models
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.network import open_network
+from flow.training import checkpoint
+from flow.training.checkpoint import Metadata
 
 
 def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") -> Path:

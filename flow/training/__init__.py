@@ -1,0 +1,1 @@
+"""Training with noise, checkpoints, and those that ship."""
