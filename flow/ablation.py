@@ -3,7 +3,8 @@
 Each step changes one thing, and what is the same on both sides cancels, for they are paired by
 image:
 
-- **graph**: the Brevitas network → the integer graph, with the same float noise (`flow.float_tap`);
+- **graph**: the Brevitas network → the integer graph, with the same float noise
+(`flow.golden.float_noise`);
 - **random numbers**: torch's samples → the hardware's, in the integer graph, both float noise. The
   two are independent draws of one distribution: what moves here is chance;
 - **fixed point**: float noise → golden's fixed-point noise, with the hardware's samples;

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compile import Accelerator
-from flow.golden import GoldenModel, Record
-from flow.golden_layers import LabelSelect
+from flow.golden.layers import LabelSelect
+from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings
 from flow.simulate import RtlPoint
 

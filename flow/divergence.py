@@ -22,8 +22,8 @@ from flow import simulate
 from flow.checks import differing_images
 from flow.compile import Accelerator
 from flow.compile.stitch import TOP
-from flow.golden import GoldenModel, Record
-from flow.golden_layers import Tap
+from flow.golden.layers import Tap
+from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
 from flow.rtl_nodes import matching_nodes, place

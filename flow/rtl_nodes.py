@@ -6,8 +6,8 @@ from typing import Any
 
 from flow.compile import Accelerator
 from flow.compile.folding_cost import kind
-from flow.golden import GoldenModel
-from flow.golden_layers import Layer, Tap
+from flow.golden.layers import Layer, Tap
+from flow.golden.model import GoldenModel
 
 _NOTHING: frozenset[str] = frozenset()
 

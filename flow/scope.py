@@ -1,8 +1,8 @@
 """How much of the network is simulated in RTL at a noisy site: all of it, or what noise can reach.
 
 With the scope ``site`` the simulated part begins at the last stream by which all that noise at the
-site can reach is decided (`flow.golden.GoldenModel.narrowest`), and is fed with golden's clean
-stream there. It has the layers of the whole accelerator, folded anew for speed
+site can reach is decided (`flow.golden.model.GoldenModel.narrowest`), and is fed with golden's
+clean stream there. It has the layers of the whole accelerator, folded anew for speed
 (`flow.compile.partial`). That bears golden out as a simulation of the whole does if the RTL in
 front of it equals golden: so the point without noise is always simulated whole, on the same images
 and with the digests of every tap compared, and an image that differs there counts at every site.
@@ -17,7 +17,7 @@ from torch import Tensor
 from flow import simulate
 from flow.compile import Accelerator, partial
 from flow.errors import unknown
-from flow.golden import GoldenModel, reached_from
+from flow.golden.model import GoldenModel, reached_from
 from flow.rtl_nodes import place
 from flow.store import FULL, SCOPES, SITE
 from sim.runner import Simulation

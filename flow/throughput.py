@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flow.compile import Accelerator
-from flow.golden_reader import WIRES
+from flow.golden.reader import WIRES
 
 _WIRES = tuple(name for name in WIRES if name != "DuplicateStreams")
 

@@ -15,8 +15,8 @@ from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 from flow import data, sides
 from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.compile import Accelerator, compile_network
-from flow.float_tap import classify
-from flow.golden_layers import Thresholds
+from flow.golden.float_noise import classify
+from flow.golden.layers import Thresholds
 from flow.models import Network, evaluate
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.noise.hardware.registers import TapSettings

@@ -77,7 +77,7 @@ def test_batches_do_not_change_golden(case, monkeypatch):
     stream = case.accelerator.quantise(case.inputs[:5])
     noise = noise_at(*case.network.sites[2:4])
     whole = golden.run(stream, noise)
-    monkeypatch.setattr("flow.golden.BATCH", 2)
+    monkeypatch.setattr("flow.golden.model.BATCH", 2)
     assert torch.equal(golden.run(stream, noise), whole)
 
 

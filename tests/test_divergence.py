@@ -15,8 +15,8 @@ from torch import Tensor
 from flow import divergence, simulate
 from flow.compile import Accelerator, compile_network
 from flow.divergence import Localisation, build_recorder, localise, localise_point
-from flow.golden import GoldenModel, Record
-from flow.golden_layers import Layer, MatrixVector, Tap, Thresholds
+from flow.golden.layers import Layer, MatrixVector, Tap, Thresholds
+from flow.golden.model import GoldenModel, Record
 from flow.models.blocks import Conv, Dense, Last
 from flow.models.network import Network
 from flow.models.quantisers import input_identity

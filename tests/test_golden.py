@@ -10,8 +10,8 @@ import torch
 from flow import checks
 from flow.compile import calibrate
 from flow.errors import UserError
-from flow.golden import GoldenModel, Record
-from flow.golden_layers import MatrixVector, Thresholds
+from flow.golden.layers import MatrixVector, Thresholds
+from flow.golden.model import GoldenModel, Record
 from flow.models import evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
@@ -150,7 +150,7 @@ def test_unlike_scales_and_a_wrong_graph_are_refused():
 
 
 def test_a_product_beyond_float32_is_refused(accelerator):
-    from flow.golden import GoldenModel
+    from flow.golden.model import GoldenModel
 
     initialised = accelerator.golden_model()
     assert initialised.layers

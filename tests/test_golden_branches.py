@@ -6,8 +6,8 @@ import torch
 from onnx import TensorProto, helper
 
 from flow.compile.finn_setup import initialise
-from flow.golden import GoldenModel, Record
-from flow.golden_layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
+from flow.golden.layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
+from flow.golden.model import GoldenModel, Record
 from flow.noise import Noise
 from flow.noise.hardware.fixed_point import TapFormat, TapSettings
 

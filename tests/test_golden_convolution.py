@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
-from flow.golden_layers import ByteConvolution, Convolution, Window
+from flow.golden.layers import ByteConvolution, Convolution, Window
 
 
 def integers(a: np.ndarray, weights: np.ndarray, window: Window) -> np.ndarray:

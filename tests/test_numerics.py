@@ -40,14 +40,14 @@ def test_every_side_is_measured_and_has_what_it_computes_with():
             "flow.noise.philox",
             "flow.noise.gaussian",
         },
-        Side.INTEGER: {"flow.float_tap", "flow.golden_layers"},
+        Side.INTEGER: {"flow.golden.float_noise", "flow.golden.layers"},
         Side.GOLDEN: {
-            "flow.golden",
-            "flow.golden_reader",
+            "flow.golden.model",
+            "flow.golden.reader",
             "flow.noise.hardware.fixed_point",
             "flow.threads",
         },
-        Side.RTL: {"flow.simulate", "flow.checks", "flow.golden", "sim.runner"},
+        Side.RTL: {"flow.simulate", "flow.checks", "flow.golden.model", "sim.runner"},
     }.items():
         assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side
     assert "flow.models.qonnx.file" in closure(["flow.compile"])

@@ -16,7 +16,7 @@ from flow.checks import differing_images
 from flow.compile import Accelerator, compile_network
 from flow.divergence import localise
 from flow.errors import UserError
-from flow.golden import GoldenModel
+from flow.golden.model import GoldenModel
 from flow.measurement import propagate_mismatches
 from flow.models import Network
 from flow.noise import Noise

@@ -9,7 +9,7 @@ import pytest
 
 from flow.compile import Accelerator
 from flow.errors import UserError
-from flow.golden import Record
+from flow.golden.model import Record
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place, Setting

@@ -12,7 +12,7 @@ from flow.checks import differing_images
 from flow.compile import Accelerator, compile_network
 from flow.compile.weights import clean_weights, specialised, write_memories
 from flow.errors import UserError
-from flow.golden import Record
+from flow.golden.model import Record
 from flow.models import Network, evaluate
 from flow.models.blocks import Conv, Last
 from flow.models.quantisers import identity

@@ -30,7 +30,7 @@ from flow.numerics import code_digest
 from flow.paths import HW
 
 if TYPE_CHECKING:
-    from flow.golden import GoldenModel
+    from flow.golden.model import GoldenModel
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Accelerator:
         initialise(self.folder / "finn")
         from qonnx.core.modelwrapper import ModelWrapper
 
-        from flow.golden import GoldenModel
+        from flow.golden.model import GoldenModel
 
         return GoldenModel.of(ModelWrapper(str(self.hardware_graph)), self.weights)
 
@@ -254,7 +254,7 @@ def _compile(
     from flow.compile.rtl import realise
     from flow.compile.sites import Marks, find_sites
     from flow.compile.taps import InsertNoiseTaps
-    from flow.golden import GoldenModel
+    from flow.golden.model import GoldenModel
 
     marks = Marks.of(network)
     edges = find_sites(model, marks)

@@ -20,7 +20,7 @@ from flow.models import Network
 from flow.noise.site import Site
 
 if TYPE_CHECKING:
-    from flow.golden import GoldenModel
+    from flow.golden.model import GoldenModel
 
 TOLERANCE = 1e-4
 """Largest accepted difference, relative to the largest value at the site: float32 rounding."""
@@ -75,7 +75,7 @@ def prove(
         UserError: a site's channels have unlike scales, which one σ a tap cannot serve.
         AssertionError: the compiled graph does not compute what the network does.
     """
-    from flow.golden import Record, computed
+    from flow.golden.model import Record, computed
 
     real = real_streams(network, inputs, list(names))
     activations = [site for site in names if Site(site).is_activation]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from flow.golden import Draws, GoldenModel
+from flow.golden.model import Draws, GoldenModel
 from flow.measurement import Measured
 from flow.noise.hardware.fixed_point import draw_samples
 from flow.noise.hardware.weights import draw_errors

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from flow.float_tap import classify
+from flow.golden.float_noise import classify
 from flow.measurement import Measured
 from flow.points import PointRequest
 from flow.sides.software import sampler_of

@@ -21,7 +21,7 @@ from flow import job, store
 from flow.compile import Accelerator
 from flow.engine import Call, Engine, Here
 from flow.errors import UserError
-from flow.golden import Record
+from flow.golden.model import Record
 from flow.levels import parse_levels
 from flow.numerics import code_digest
 from flow.points import Place, PointRequest

@@ -11,15 +11,8 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor
 
-from flow.golden_layers import (
-    ByteConvolution,
-    Convolution,
-    Layer,
-    MatrixVector,
-    Tap,
-    Thresholds,
-)
-from flow.golden_reader import read_layers
+from flow.golden.layers import ByteConvolution, Convolution, Layer, MatrixVector, Tap, Thresholds
+from flow.golden.reader import read_layers
 from flow.noise.hardware import fixed_point
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import WeightSite, program

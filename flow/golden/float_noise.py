@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.golden import GoldenModel, Part
-from flow.golden_layers import Layer, Tap, Thresholds
+from flow.golden.layers import Layer, Tap, Thresholds
+from flow.golden.model import GoldenModel, Part
 from flow.models import Once
 from flow.noise import Noise, Sampler, Source
 from flow.noise.hardware.sites import TapSite

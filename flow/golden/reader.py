@@ -7,7 +7,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.compile.operators import pool_shift
-from flow.golden_layers import (
+from flow.golden.layers import (
     EXACT_IN_FLOAT32,
     Addition,
     ByteConvolution,
