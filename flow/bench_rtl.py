@@ -16,8 +16,8 @@ from torch import Tensor
 
 from flow import data, simulate
 from flow.bench import Figure, in_turn
-from flow.compile import MVUS, Accelerator, compile_network
 from flow.compile_command import CALIBRATION_IMAGES
+from flow.compiler.pipeline import MVUS, Accelerator, compile_network
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings

@@ -5,8 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from flow import compile, data, models
-from flow.compile.fitness import Verdict, judge
+from flow import data, models
+from flow.compiler import pipeline
+from flow.compiler.graph.compatibility import Verdict, judge
 from flow.errors import UserError
 from flow.models import evaluate
 from flow.models.qonnx.file import module_of
@@ -30,7 +31,7 @@ def run(console: Console, model: str, dataset: str) -> None:
     """
     known = data.dataset(dataset)
     if not models.is_own(model):
-        compile.check(models.build(model, known.image_shape, known.classes))
+        pipeline.check(models.build(model, known.image_shape, known.classes))
         console.print(f"{models.resolve(model)} fits: walk and walk-hw take it", highlight=False)
         return
     network, _ = load_trained(Path(model), model, dataset)
@@ -43,7 +44,7 @@ def run(console: Console, model: str, dataset: str) -> None:
             f"{unfit} nodes of {network.name} do not fit the hardware; each has in the table what "
             "to change. `noisewalk walk` takes the network as it is, in software"
         )
-    compile.check(network)
+    pipeline.check(network)
     console.print(
         f"{network.name} fits: walk and walk-hw take it; its sites are {', '.join(network.sites)}",
         highlight=False,

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from flow import data
-from flow.compile import Accelerator, compile_network
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.data import ImageSet
 from flow.errors import UserError
 from flow.models import Network

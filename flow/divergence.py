@@ -20,8 +20,8 @@ from torch import Tensor
 
 from flow import simulate
 from flow.checks import differing_images
-from flow.compile import Accelerator
-from flow.compile.stitch import TOP
+from flow.compiler.pipeline import Accelerator
+from flow.compiler.stitch import TOP
 from flow.golden.layers import Tap
 from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings

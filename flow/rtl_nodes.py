@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flow.compile import Accelerator
-from flow.compile.folding_cost import kind
+from flow.compiler.folding.cost import kind
+from flow.compiler.pipeline import Accelerator
 from flow.golden.layers import Layer, Tap
 from flow.golden.model import GoldenModel
 

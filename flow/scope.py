@@ -3,7 +3,7 @@
 With the scope ``site`` the simulated part begins at the last stream by which all that noise at the
 site can reach is decided (`flow.golden.model.GoldenModel.narrowest`), and is fed with golden's
 clean stream there. It has the layers of the whole accelerator, folded anew for speed
-(`flow.compile.partial`). That bears golden out as a simulation of the whole does if the RTL in
+(`flow.compiler.subgraph`). That bears golden out as a simulation of the whole does if the RTL in
 front of it equals golden: so the point without noise is always simulated whole, on the same images
 and with the digests of every tap compared, and an image that differs there counts at every site.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 from torch import Tensor
 
 from flow import simulate
-from flow.compile import Accelerator, partial
+from flow.compiler import subgraph
+from flow.compiler.pipeline import Accelerator
 from flow.errors import unknown
 from flow.golden.model import GoldenModel, reached_from
 from flow.rtl_nodes import place
@@ -57,7 +58,7 @@ class Design:
             return self.network
         layers = reached_from(self.entry, self.whole.layers)
         weights = [s for s in self.network.weights if self.whole.layer_of(s) in layers]
-        return partial.behind(self.network, self.entry, weights)
+        return subgraph.behind(self.network, self.entry, weights)
 
     @cached_property
     def golden(self) -> GoldenModel:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow.compile import Accelerator
+from flow.compiler.pipeline import Accelerator
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import program
 from flow.noise.quantile_table import QuantileTable
@@ -157,7 +157,7 @@ def programmed(
     data: Path | None = None,
 ) -> Path:
     """Write the memory files of weights with noise, beside all others, to a folder of their own."""
-    from flow.compile import weights as memories
+    from flow.compiler import weights as memories
 
     graph, sites = memories.specialised(accelerator), accelerator.weights
     folder = memories.copy_of(data or accelerator.folder / DATA, workdir / "programmed")

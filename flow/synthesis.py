@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from flow import store
-from flow.compile import Accelerator
-from flow.compile.stitch import DATA, TOP
+from flow.compiler.pipeline import Accelerator
+from flow.compiler.stitch import DATA, TOP
 from flow.errors import UserError, unknown
 
 log = logging.getLogger(__name__)
 
 FAMILY = "xcup"
-"""Yosys' name of the family of `flow.compile.FPGA_PART`."""
+"""Yosys' name of the family of `flow.compiler.pipeline.FPGA_PART`."""
 LIMIT = 600.0
 """Seconds of a synthesis."""
 FILE = "synthesis.json"

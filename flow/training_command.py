@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from flow import compile, data, models
+from flow import data, models
+from flow.compiler import pipeline
 from flow.errors import UserError
 from flow.noise import Noise
 from flow.training import checkpoint, trainer
@@ -149,5 +150,5 @@ def ensure_checkpoint(settings: Settings, console: Console) -> None:
         return
     if checkpoint.zoo_path(settings.model, settings.dataset, noise or None) is None:
         known = data.dataset(settings.dataset)
-        compile.check(models.build(settings.model, known.image_shape, known.classes))
+        pipeline.check(models.build(settings.model, known.image_shape, known.classes))
         run(console, model=settings.model, dataset=settings.dataset, noise=noise)

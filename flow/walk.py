@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow.compile import Accelerator
+from flow.compiler.pipeline import Accelerator
 from flow.engine import Call, Engine, Here
 from flow.measurement import Batch, Measured, propagate_mismatches
 from flow.models import Network

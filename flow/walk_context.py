@@ -21,7 +21,7 @@ from flow.store import Point
 
 if TYPE_CHECKING:
     # a side's figures depend on those of these that it imports itself
-    from flow.compile import Accelerator
+    from flow.compiler.pipeline import Accelerator
     from flow.golden.model import GoldenModel, Part
     from flow.models import Network
     from flow.scope import Designs

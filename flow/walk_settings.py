@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flow import data, models, scope
-from flow.compile import Accelerator
-from flow.compile.folding_target import Target, read
+from flow import data, models
+from flow.compiler.folding.target import Target, read
+from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.noise import shared_by_images
 from flow.noise.hardware.registers import TapSettings
 from flow.points import NoiseChoice, Setting
+from flow.scope import check as check_scope
 from flow.store import FULL
 
 SMALL = 4096
@@ -64,7 +65,7 @@ class Settings(NoiseChoice):
     build: Path = field(default_factory=lambda: Path("build"))
 
     def __post_init__(self) -> None:
-        scope.check(self.scope)
+        check_scope(self.scope)
         models.resolve(self.model)
         data.dataset(self.dataset)
         # rates, tables and seeds that no register holds, whatever the site

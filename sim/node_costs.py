@@ -2,7 +2,7 @@
 
 ``python -m sim.node_costs FOLDER [NODE …]`` puts the nodes of an accelerator's folder into one
 model, each alone between a source and a sink, runs them one after another in a bare C++ loop, and
-prints nanoseconds a clock and the coefficients of ``flow.compile.folding_cost``.
+prints nanoseconds a clock and the coefficients of ``flow.compiler.folding.cost``.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.compile import folding_cost
+from flow.compiler.folding import cost
 from sim import runner
 
 
@@ -95,10 +95,10 @@ def main() -> None:
     by_kind: dict[str, list[tuple[float, float]]] = {}
     for name, spent in zip(names, busy, strict=True):
         entry = entries[name]
-        work = folding_cost.work(entry)
-        by_kind.setdefault(folding_cost.kind(entry), []).append((work, spent))
+        work = cost.work(entry)
+        by_kind.setdefault(cost.kind(entry), []).append((work, spent))
         print(f"{name:40} {work:8.1f} {spent:8.1f} ns")
-    each = (idle - folding_cost.CLOCK_NS) / len(names)
+    each = (idle - cost.CLOCK_NS) / len(names)
     print(f"idle: {idle:.1f} ns, {each:.1f} ns a node")
     for kind, points in by_kind.items():
         work, spent = np.array(points).T

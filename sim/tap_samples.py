@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from flow.compile.tap_operator import NoiseTap_rtl
+from flow.compiler.operators.noise_tap import NoiseTap_rtl
 from flow.noise.gaussian import FRACTION_BITS
 from flow.noise.hardware.registers import SIGMA_FRACTION_BITS, TapSettings
 from sim import runner

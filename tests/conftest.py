@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flow import data
-from flow.compile import Accelerator, compile_network
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.models import Network
 from flow.training import checkpoint
 

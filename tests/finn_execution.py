@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
-from flow.compile.finn_setup import initialise
+from flow.compiler.finn import initialise
 
 
 def operator(

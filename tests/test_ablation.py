@@ -14,7 +14,7 @@ from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
 from flow import data, sides
 from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
-from flow.compile import Accelerator, compile_network
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.golden.float_noise import classify
 from flow.golden.layers import Thresholds
 from flow.models import Network, evaluate

@@ -8,7 +8,7 @@ import pytest
 
 from flow import simulate
 from flow.checks import differing_images, first_divergence
-from flow.compile import compile_network
+from flow.compiler.pipeline import compile_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.quantile_table import QuantileTable

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from flow import checks, simulate
-from flow.compile import Accelerator, compile_network
-from flow.compile.finn_setup import initialise
+from flow.compiler.finn import initialise
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.errors import UserError
 from flow.models.blocks import Conv, Last
 from flow.models.network import Network
@@ -91,7 +91,7 @@ def test_what_no_hardware_does_is_refused_by_name(options, message, tmp_path):
     network, _ = settled(Block(**options))
     (tmp_path / "finn").mkdir()
     initialise(tmp_path / "finn")
-    from flow.compile import dataflow
+    from flow.compiler.graph import dataflow
 
     exported = dataflow.export(network, tmp_path / "network.onnx")
     with pytest.raises(UserError, match=message):
@@ -164,8 +164,8 @@ def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
     network, _ = settled(Block())
     (tmp_path / "finn").mkdir()
     initialise(tmp_path / "finn")
-    from flow.compile import dataflow
-    from flow.compile.sites import Marks, find_sites
+    from flow.compiler.graph import dataflow
+    from flow.compiler.graph.sites import Marks, find_sites
 
     exported = dataflow.export(network, tmp_path / "network.onnx")
     model, _ = dataflow.to_hardware_layers(exported, "lut")

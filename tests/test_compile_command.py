@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from flow import cli, compile_command
-from flow.compile import Accelerator
+from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
 from flow.walk_settings import Settings
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flow import checks, data, simulate
-from flow.compile import Accelerator, compile_network
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.models import Network, evaluate
 from flow.models.quantised import CNV, LeNet5
 from flow.models.residual import ResNet8

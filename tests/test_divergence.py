@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flow import divergence, simulate
-from flow.compile import Accelerator, compile_network
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.divergence import Localisation, build_recorder, localise, localise_point
 from flow.golden.layers import Layer, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record

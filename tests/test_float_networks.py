@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from flow import compile, data, models
+from flow import data, models
+from flow.compiler import pipeline
 from flow.errors import UserError
 from flow.models.floating import MEAN, STD
 from flow.noise import Noise, NoiseTap, TorchSampler
@@ -77,7 +78,7 @@ def test_weights_start_as_pytorch_starts_them():
 
 def test_a_network_of_float_weights_has_no_hardware():
     with pytest.raises(UserError, match=r"float-mlp cannot be compiled: the weights of fc0.linear"):
-        compile.check(models.build("float-mlp", (8, 8, 1)))
+        pipeline.check(models.build("float-mlp", (8, 8, 1)))
 
 
 def test_images_that_are_too_small_are_refused():

@@ -7,16 +7,17 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile import FPGA_PART, _to_hardware_layers, folding_cost
-from flow.compile.folding import (
+from flow.compiler.folding import cost
+from flow.compiler.folding.fold import (
     MULTIPLIERS,
     FoldChain,
     check_reached,
     default_cycles,
     fewest_cycles,
 )
-from flow.compile.folding_target import Target, read
-from flow.compile.units import ChooseUnits
+from flow.compiler.folding.matrix_units import ChooseUnits
+from flow.compiler.folding.target import Target, read
+from flow.compiler.pipeline import FPGA_PART, _to_hardware_layers
 from flow.errors import UserError
 from flow.models.quantised import LeNet5
 
@@ -204,7 +205,7 @@ def test_a_file_is_read_as_finn_reads_it(tmp_path):
 
 
 def modelled(model: ModelWrapper) -> float:
-    return folding_cost.nanoseconds(folding_cost.describe(getCustomOp(n)) for n in model.graph.node)
+    return cost.nanoseconds(cost.describe(getCustomOp(n)) for n in model.graph.node)
 
 
 def test_the_default_is_the_cheapest_of_many_targets(convolutions):
@@ -217,10 +218,10 @@ def test_the_default_is_the_cheapest_of_many_targets(convolutions):
 @pytest.mark.parametrize(("clock", "cheapest"), [(0.0, max), (1e6, min)])
 def test_the_search_weighs_clocks_against_work(convolutions, monkeypatch, clock, cheapest):
     """Where a clock costs nothing, narrow nodes win; where it costs much, few clocks do."""
-    monkeypatch.setattr(folding_cost, "CLOCK_NS", clock)
-    monkeypatch.setattr(folding_cost, "IDLE_NS", 0.0)
+    monkeypatch.setattr(cost, "CLOCK_NS", clock)
+    monkeypatch.setattr(cost, "IDLE_NS", 0.0)
     # of a beat's width, more than in proportion
-    monkeypatch.setattr(folding_cost, "work", lambda entry: entry["folded_output"][-1] ** 3)
+    monkeypatch.setattr(cost, "work", lambda entry: entry["folded_output"][-1] ** 3)
     found = default_cycles(convolutions)
     assert cheapest(found, 5000) == found
 
@@ -231,9 +232,9 @@ def test_work_of_a_unit():
         "output_type": "INT11", "folded_input": [9, 64], "folded_output": [4, 16], "cycles": 36,
     }  # fmt: skip
     # 2 · 2 counts of 64 bits a row, its sum, and 2048 bits of weights
-    assert folding_cost.work(unit) == 16 * 5 + 32
-    assert folding_cost.work(unit | {"SIMD": 3, "input_type": "INT8"}) == 16 * 3 + 1.5
-    assert folding_cost.clocks_at_work(unit) == 36
+    assert cost.work(unit) == 16 * 5 + 32
+    assert cost.work(unit | {"SIMD": 3, "input_type": "INT8"}) == 16 * 3 + 1.5
+    assert cost.clocks_at_work(unit) == 36
     # a unit of DSP slices costs something in every clock
-    dsp = folding_cost.nanoseconds([unit | {"resType": "dsp"}])
-    assert dsp == 36 * (folding_cost.CLOCK_NS + folding_cost.IDLE_NS + folding_cost.DSP_NS * 1024)
+    dsp = cost.nanoseconds([unit | {"resType": "dsp"}])
+    assert dsp == 36 * (cost.CLOCK_NS + cost.IDLE_NS + cost.DSP_NS * 1024)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flow import checks, data, simulate
-from flow.compile import compile_network
+from flow.compiler.pipeline import compile_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.training import checkpoint

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flow import checks
-from flow.compile import calibrate
+from flow.compiler import calibration
 from flow.errors import UserError
 from flow.golden.layers import MatrixVector, Thresholds
 from flow.golden.model import GoldenModel, Record
@@ -132,7 +132,7 @@ def test_a_scale_an_offset_and_a_turned_sign_are_found():
     integer = rng.integers(-50, 50, (400, 6)).astype(np.float64)
     sign, offset = np.array([1, -1, 1, 1, -1, 1]), np.array([0, 3, -2.5, 0, 0.5, 1])
     real = 0.25 * sign * (integer + offset)
-    found = calibrate.find_scales({"a.acc": real}, {"a.acc": integer})["a.acc"]
+    found = calibration.find_scales({"a.acc": real}, {"a.acc": integer})["a.acc"]
     assert found.magnitude == pytest.approx(0.25)
     assert (np.sign(found.scale) == sign).all()
     assert found.offset.tolist() == offset.tolist()
@@ -142,11 +142,11 @@ def test_unlike_scales_and_a_wrong_graph_are_refused():
     rng = np.random.default_rng(0)
     integer = rng.integers(-50, 50, (400, 2)).astype(np.float64)
     with pytest.raises(UserError, match=r"a\.acc.*unlike scales"):
-        calibrate.find_scales({"a.acc": integer * [1.0, 2.0]}, {"a.acc": integer})
+        calibration.find_scales({"a.acc": integer * [1.0, 2.0]}, {"a.acc": integer})
     wrong = integer.copy()
     wrong[7, 1] += 1
     with pytest.raises((AssertionError, UserError), match=r"a\.acc"):
-        calibrate.find_scales({"a.acc": wrong}, {"a.acc": integer})
+        calibration.find_scales({"a.acc": wrong}, {"a.acc": integer})
 
 
 def test_a_product_beyond_float32_is_refused(accelerator):
@@ -175,7 +175,7 @@ def _proof(network, accelerator, golden, images):
         behind = next(layer for layer in golden.layers if tap.output in layer.inputs)
         if isinstance(behind, Thresholds):
             names[site.replace(".acc", ".act")] = behind.output
-    return calibrate.prove(network, golden, images, accelerator.quantise(images), names)
+    return calibration.prove(network, golden, images, accelerator.quantise(images), names)
 
 
 def _with_first_thresholds(golden, change):
@@ -209,7 +209,7 @@ def test_an_activation_on_a_threshold_does_not_spoil_the_proof_behind_it(
 
     proof = _proof(network, accelerator, _with_first_thresholds(golden, nudge), inputs)
     shares = list(proof.on_thresholds.values())
-    assert 0 < shares[0] <= calibrate.ON_THRESHOLDS and not any(shares[1:])
+    assert 0 < shares[0] <= calibration.ON_THRESHOLDS and not any(shares[1:])
 
 
 def test_thresholds_that_are_not_the_network_s_are_refused(accelerator, network, inputs):

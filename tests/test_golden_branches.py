@@ -5,7 +5,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from flow.compile.finn_setup import initialise
+from flow.compiler.finn import initialise
 from flow.golden.layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.noise import Noise

@@ -246,7 +246,7 @@ def test_further_draws_are_spent_once(build, summary, monkeypatch):
 
 
 def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inputs, digits):
-    from flow.compile import compile_network
+    from flow.compiler.pipeline import compile_network
     from flow.training import checkpoint
 
     path = checkpoint.zoo_path("tfc-w2a2", "digits")

@@ -11,8 +11,8 @@ from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile.finn_setup import initialise
-from flow.compile.mvau import FinnMVAU_rtl, by_planes, hex_words
+from flow.compiler.finn import initialise
+from flow.compiler.operators.mvau import FinnMVAU_rtl, by_planes, hex_words
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 

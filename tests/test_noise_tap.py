@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow.compile.tap_operator import NoiseTap_rtl
+from flow.compiler.operators.noise_tap import NoiseTap_rtl
 from flow.errors import UserError
 from flow.noise import Noise
 from flow.noise.hardware.fixed_point import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import flow.compile
+import flow.compiler.pipeline
 from flow import numerics
 from flow.measurement import Measured
 from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
@@ -18,7 +18,7 @@ from flow.store import Store
 from flow.walk import Walk
 
 SETS = {str(side): MEASUREMENTS[side].numerics.__name__ for side in Side} | {
-    "compiler": "flow.compile",
+    "compiler": "flow.compiler.pipeline",
     "walk in software": "flow.models",
     "system": "flow.soc.walk",
 }
@@ -50,7 +50,7 @@ def test_every_side_is_measured_and_has_what_it_computes_with():
         Side.RTL: {"flow.simulate", "flow.checks", "flow.golden.model", "sim.runner"},
     }.items():
         assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side
-    assert "flow.models.qonnx.file" in closure(["flow.compile"])
+    assert "flow.models.qonnx.file" in closure(["flow.compiler.pipeline"])
     assert "flow.simulate" not in closure([MEASUREMENTS[Side.SOFTWARE].numerics.__name__])
 
 
@@ -111,7 +111,7 @@ def test_imports_for_the_type_checker_do_not_count(tmp_path):
 
 
 def test_the_hardware_of_an_accelerator_is_found():
-    names = {path.name for path in flow.compile.kernel_sources()}
+    names = {path.name for path in flow.compiler.pipeline.kernel_sources()}
     assert {"noise_tap.sv", "lut_mvu.sv", "thresholds.sv"} <= names
 
 

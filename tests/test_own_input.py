@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from flow import data, models
-from flow.compile.fitness import judge, reject_unfit
+from flow.compiler.graph.compatibility import judge, reject_unfit
 from flow.errors import UserError
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import open_network

@@ -11,7 +11,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 
 from flow import checks, job, simulate
-from flow.compile import compile_network
+from flow.compiler.pipeline import compile_network
 from flow.models import evaluate, evaluate_levels
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import ImportedNetwork, open_network

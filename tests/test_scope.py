@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flow import scope, simulate
 from flow.checks import differing_images
-from flow.compile import Accelerator, compile_network
+from flow.compiler.pipeline import Accelerator, compile_network
 from flow.divergence import localise
 from flow.errors import UserError
 from flow.golden.model import GoldenModel

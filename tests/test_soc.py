@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flow.compile import Accelerator
+from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
 from flow.golden.model import Record
 from flow.noise import Noise

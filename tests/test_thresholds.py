@@ -7,7 +7,7 @@ import pytest
 from finn_execution import execute
 from qonnx.core.datatype import DataType
 
-from flow.compile.finn_setup import initialise
+from flow.compiler.finn import initialise
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 
@@ -63,7 +63,7 @@ def test_equals_finn(seed, tmp_path):
     )
 
     initialise(folder)
-    from flow.compile.thresholding import memory_text
+    from flow.compiler.operators.thresholding import memory_text
 
     (tmp_path / "thresholds.dat").write_text(memory_text(thresholds, pe, threshold_type.bitwidth()))
     for idle, stall in ((0.0, 0.0), (0.4, 0.6)):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from flow import simulate
 from flow.checks import differing_images
-from flow.compile import Accelerator, compile_network
-from flow.compile.weights import clean_weights, specialised, write_memories
+from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.weights import clean_weights, specialised, write_memories
 from flow.errors import UserError
 from flow.golden.model import Record
 from flow.models import Network, evaluate

@@ -6,7 +6,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile.operators import pool_shift
+from flow.compiler.operators.streams import pool_shift
 from flow.golden.layers import (
     EXACT_IN_FLOAT32,
     Addition,

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flow.compile import Accelerator
+from flow.compiler.pipeline import Accelerator
 from flow.soc import firmware, registers
 from flow.soc.firmware import Firmware
 from flow.store import built_once

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from flow import job, store
-from flow.compile import Accelerator
+from flow.compiler.pipeline import Accelerator
 from flow.engine import Call, Engine, Here
 from flow.errors import UserError
 from flow.golden.model import Record

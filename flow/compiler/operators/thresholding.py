@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from finn.custom_op.fpgadataflow.thresholding import Thresholding
 
-from flow.compile.kernel import Kernel
+from flow.compiler.operators.kernel import Kernel
 
 
 class Thresholding_rtl(Kernel, Thresholding):

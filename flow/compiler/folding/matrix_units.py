@@ -4,7 +4,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
-from flow.compile.folding_target import Nodes, wanted
+from flow.compiler.folding.target import Nodes, wanted
 from flow.errors import UserError
 
 LUT_BITS = 8

@@ -38,7 +38,7 @@ from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
-from flow.compile.passes import (
+from flow.compiler.graph.passes import (
     BipolarToBit,
     BipolarToInt2,
     BipolarWeightsToInt2,
@@ -52,7 +52,7 @@ from flow.compile.passes import (
     UngroupConvolutions,
     begin_at,
 )
-from flow.compile.taps import grid
+from flow.compiler.graph.taps import grid
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.file import export_qonnx

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl as FinnMVAU_rtl
 from qonnx.core.datatype import DataType
 
-from flow.compile.kernel import whole_bytes
+from flow.compiler.operators.kernel import whole_bytes
 
 
 class MVAU_rtl(FinnMVAU_rtl):

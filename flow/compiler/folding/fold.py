@@ -7,9 +7,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
-from flow.compile import folding_file
-from flow.compile.folding_cost import describe, nanoseconds
-from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
+from flow.compiler.folding import file
+from flow.compiler.folding.cost import describe, nanoseconds
+from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
 from flow.errors import UserError
 
 FEWEST_CYCLES = 16
@@ -122,7 +122,7 @@ class FoldChain(Transformation):
         """Apply to the whole graph at once."""
         _fold(model, default_cycles(model) if self.cycles is None else self.cycles)
         if self.nodes is not None:
-            folding_file.apply(model, self.nodes)
+            file.apply(model, self.nodes)
         return model.transform(InsertDWC()), False
 
 

@@ -18,8 +18,9 @@ def initialise(build_dir: Path) -> None:
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
 
-    from flow.compile.mvau import MVAU_rtl
-    from flow.compile.operators import (
+    from flow.compiler.operators.mvau import MVAU_rtl
+    from flow.compiler.operators.noise_tap import NoiseTap, NoiseTap_rtl
+    from flow.compiler.operators.streams import (
         AddStreams,
         AddStreams_rtl,
         DuplicateStreams_rtl,
@@ -28,8 +29,7 @@ def initialise(build_dir: Path) -> None:
         Pool_rtl,
         StreamingFIFO_rtl,
     )
-    from flow.compile.tap_operator import NoiseTap, NoiseTap_rtl
-    from flow.compile.thresholding import Thresholding_rtl
+    from flow.compiler.operators.thresholding import Thresholding_rtl
 
     for operator in (NoiseTap, AddStreams, LabelSelect):
         hardware_layers.custom_op[operator.__name__] = operator

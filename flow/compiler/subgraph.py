@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from flow.compile import Accelerator, open_or_build
-from flow.compile.finn_setup import initialise
-from flow.compile.folding_target import Target
+from flow.compiler.finn import initialise
+from flow.compiler.folding.target import Target
+from flow.compiler.pipeline import Accelerator, open_or_build
 
 PARTS = "parts"
 """The folder of an accelerator's parts, in its own."""
@@ -37,8 +37,8 @@ def _build(accelerator: Accelerator, stream: str, weights: Collection[str], fold
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.general import RemoveUnusedTensors
 
-    from flow.compile.passes import begin_at
-    from flow.compile.rtl import realise
+    from flow.compiler.generate import realise
+    from flow.compiler.graph.passes import begin_at
 
     model = ModelWrapper(str(accelerator.hardware_graph))
     reached, front = {stream}, []

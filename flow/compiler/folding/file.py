@@ -8,7 +8,7 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile.folding_target import DEFAULTS, Nodes, wanted
+from flow.compiler.folding.target import DEFAULTS, Nodes, wanted
 from flow.errors import UserError, unknown
 
 _GENERATOR = "ConvolutionInputGenerator"

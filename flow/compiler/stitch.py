@@ -8,7 +8,7 @@ from finn.util.settings import get_settings
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compile.kernel import whole_bytes
+from flow.compiler.operators.kernel import whole_bytes
 from flow.paths import HW
 
 TOP = "accelerator"

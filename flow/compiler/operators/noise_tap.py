@@ -6,7 +6,7 @@ import numpy as np
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from qonnx.core.datatype import DataType
 
-from flow.compile.kernel import Kernel, whole_bytes
+from flow.compiler.operators.kernel import Kernel, whole_bytes
 
 
 class NoiseTap(HWCustomOp):

@@ -13,7 +13,7 @@ from finn.custom_op.fpgadataflow.pool import Pool
 from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from qonnx.core.datatype import DataType
 
-from flow.compile.kernel import Kernel
+from flow.compiler.operators.kernel import Kernel
 from flow.errors import UserError
 
 

@@ -22,7 +22,7 @@ from flow.noise.hardware.weights import WeightSite
 from flow.noise.site import Site
 
 if TYPE_CHECKING:
-    from flow.compile import Accelerator
+    from flow.compiler.pipeline import Accelerator
 
 SPECIALISED = "specialised.onnx"
 """FINN's graph as it was built, whose nodes know how their memories are laid out."""
@@ -174,7 +174,7 @@ def clean_weights(model: ModelWrapper, site: WeightSite) -> Tensor:
 
 def specialised(accelerator: "Accelerator") -> ModelWrapper:
     """Return FINN's graph as it was built."""
-    from flow.compile.finn_setup import initialise
+    from flow.compiler.finn import initialise
 
     initialise(accelerator.folder / "finn")
     return ModelWrapper(str(accelerator.folder / SPECIALISED))

@@ -18,9 +18,9 @@ from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from flow import store
-from flow.compile.finn_setup import initialise
-from flow.compile.fitness import reject_unfit
-from flow.compile.folding_target import CLOCK_HZ, Nodes, Target
+from flow.compiler.finn import initialise
+from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
+from flow.compiler.graph.compatibility import reject_unfit
 from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.qonnx.network import ImportedNetwork
@@ -49,7 +49,7 @@ class Accelerator:
     The folder holds ``manifest.json``, ``hardware.onnx`` (FINN's graph with taps, before
     specialisation), ``rtl/`` and ``data/``; where weights may have noise also
     ``specialised.onnx``, by which their memories are written; and where parts of it were asked for
-    ``parts/`` (`flow.compile.partial`).
+    ``parts/`` (`flow.compiler.subgraph`).
     """
 
     folder: Path
@@ -108,7 +108,7 @@ class Accelerator:
         Returns:
             int32 [N, elements], in the order of the accelerator's input stream.
         """
-        from flow.compile.dataflow import HostQuantiser
+        from flow.compiler.graph.dataflow import HostQuantiser
 
         quantiser = dict(self.manifest["host_quantiser"])
         thresholds = np.array(quantiser.pop("thresholds"), dtype=np.float32)
@@ -141,7 +141,7 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     (folder / "finn").mkdir()
     initialise(folder / "finn")
     # FINN registers operators when imported, so only after it has its settings
-    from flow.compile import dataflow
+    from flow.compiler.graph import dataflow
 
     exported = dataflow.export(network.eval(), folder / "network.onnx")
     try:
@@ -250,10 +250,10 @@ def _compile(
     model, quantiser = _to_hardware_layers(network, folder, mvu)
     from qonnx.custom_op.registry import getCustomOp
 
-    from flow.compile import calibrate, weights
-    from flow.compile.rtl import realise
-    from flow.compile.sites import Marks, find_sites
-    from flow.compile.taps import InsertNoiseTaps
+    from flow.compiler import calibration, weights
+    from flow.compiler.generate import realise
+    from flow.compiler.graph.sites import Marks, find_sites
+    from flow.compiler.graph.taps import InsertNoiseTaps
     from flow.golden.model import GoldenModel
 
     marks = Marks.of(network)
@@ -264,7 +264,7 @@ def _compile(
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
     stream = torch.from_numpy(quantiser(calibration.numpy()))
-    proof = calibrate.prove(network, golden, calibration, stream, streams)
+    proof = calibration.prove(network, golden, calibration, stream, streams)
     scales = proof.scales
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)

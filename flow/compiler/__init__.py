@@ -1,0 +1,1 @@
+"""From a Brevitas network to RTL with noise taps."""

@@ -1,0 +1,1 @@
+"""Folding: how parallel each node is."""

@@ -1,0 +1,1 @@
+"""The dataflow graph: conversion, passes, sites and taps."""

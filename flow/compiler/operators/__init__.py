@@ -1,0 +1,1 @@
+"""FINN operators with a module of ``hw/`` behind them."""
