@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flow import data, simulate
+from flow import data
 from flow.bench import Figure, in_turn
 from flow.compile_command import CALIBRATION_IMAGES
 from flow.compiler.pipeline import MVUS, Accelerator, compile_network
@@ -22,6 +22,7 @@ from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place, Setting
+from flow.rtl import simulate
 from flow.side import Side
 from flow.store import Store
 from flow.training.zoo import find_checkpoint, load_trained

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from flow import ablation, checks, divergence, looks, results, store, summary
+from flow import ablation, looks, results, store, summary
 from flow.compile_command import Loaded
 from flow.crosscheck import CrossCheck
 from flow.engine import Call, Engine, Here
@@ -20,6 +20,7 @@ from flow.levels import SEARCH_REACH, choose_levels, parse_levels
 from flow.measurement import Measured
 from flow.models import evaluate
 from flow.points import Place
+from flow.rtl import divergence, equivalence
 from flow.side import SOFTWARE, Side
 from flow.sides.golden import accuracy_at
 from flow.store import Point, Store
@@ -230,12 +231,12 @@ def _prepare(
 
 def _level_zero(walk: Walk, images: int) -> summary.LevelZero:
     """Hold the golden model against FINN's execution, and against Brevitas."""
-    finn = checks.against_finn(
+    finn = equivalence.against_finn(
         walk.context.accelerator, walk.context.golden, walk.context.stream[:images]
     )
     clean = evaluate(walk.context.network, walk.context.inputs, batch=walk.context.batch)
     return summary.LevelZero(
-        finn, checks.against_brevitas(walk.context.golden, walk.context.stream, clean)
+        finn, equivalence.against_brevitas(walk.context.golden, walk.context.stream, clean)
     )
 
 

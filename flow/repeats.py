@@ -3,7 +3,7 @@
 At each site noise of twice its midpoint is put on, and its tap repeats an execution k times and
 gives the mean, in the golden model and in the simulated RTL, which are held against each other bit
 for bit. The cycles of an image are those of a design that executes the layer k times
-(`flow.throughput`).
+(`flow.rtl.throughput`).
 """
 
 import time
@@ -19,10 +19,10 @@ from flow.errors import UserError
 from flow.levels import parse_levels
 from flow.noise.base import MOST_EXECUTIONS
 from flow.points import Place
+from flow.rtl.throughput import cycles_per_image
 from flow.side import Side
 from flow.statistics.midpoint import midpoint, wilson
 from flow.store import FULL, Point, curve_of
-from flow.throughput import cycles_per_image
 from flow.walk import Walk
 from flow.walk_settings import Effort
 from flow.walk_settings import Settings as WalkSettings

@@ -48,7 +48,7 @@ def write_report(
         curves: `flow.store.curve_table`.
         image: PNG of `flow.curves.write_curves`; its content goes into the file.
         repeats: what ``repeats.json`` of `flow.repeats` holds, if the walk has one.
-        resources: what `flow.synthesis.measure` returns, if that was done.
+        resources: what `flow.rtl.synthesis.measure` returns, if that was done.
 
     Raises:
         UserError: the picture cannot be read, or the file not written.

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from flow import curves, report, store, synthesis
+from flow import curves, report, store
 from flow.errors import UserError
+from flow.rtl import synthesis
 
 
 @dataclass(frozen=True)

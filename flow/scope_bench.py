@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flow import simulate
 from flow.bench import Figure
 from flow.job import Clock, nobody, open_walk
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
-from flow.scope import Design
+from flow.rtl import simulate
+from flow.rtl.design import Design
 from flow.store import SITE
 from flow.walk_settings import Settings
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from flow.checks import FinnCheck, LabelCheck
 from flow.crosscheck import CrossCheck
 from flow.looks import Spent
+from flow.rtl.equivalence import FinnCheck, LabelCheck
 from flow.side import SHOWN, Side
 from flow.statistics.midpoint import wilson
 from flow.statistics.verdict import Verdict, overall

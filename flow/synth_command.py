@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow import synthesis
 from flow.compile_command import Loaded, Tell
+from flow.rtl import synthesis
 from flow.walk_settings import Settings
 
 _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
@@ -24,7 +24,7 @@ def run(settings: Settings, nodes: str, limit: float, tell: Tell) -> dict[str, A
         tell: told about progress.
 
     Returns:
-        `flow.synthesis.measure`.
+        `flow.rtl.synthesis.measure`.
 
     Raises:
         UserError: the network cannot be compiled, or a node is not in it.

@@ -17,7 +17,7 @@ from flow.measurement import Batch, Measured, propagate_mismatches
 from flow.models import Network
 from flow.numerics import code_digest
 from flow.points import Place, PointRequest, Setting
-from flow.scope import Designs
+from flow.rtl.design import Designs
 from flow.side import SOFTWARE, Side
 from flow.sides import MEASUREMENTS
 from flow.store import FULL, Point, Store
@@ -45,7 +45,7 @@ class Walk:
         store: the points measured before.
         build: folder of simulators and of what they write while they run.
         identity: what the points depend on and the walk does not see: checkpoint and data set.
-        scope: how much RTL simulates at a noisy site; see `flow.scope`.
+        scope: how much RTL simulates at a noisy site; see `flow.rtl.design`.
         engine: does the work; this process if not given.
         opening: how another process opens the same walk; its ``repr`` tells all that it depends on.
     """

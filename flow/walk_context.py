@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flow.compiler.pipeline import Accelerator
     from flow.golden.model import GoldenModel, Part
     from flow.models import Network
-    from flow.scope import Designs
+    from flow.rtl.design import Designs
 
 
 class CleanPrefix:

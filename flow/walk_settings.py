@@ -14,7 +14,7 @@ from flow.levels import parse_levels
 from flow.noise import shared_by_images
 from flow.noise.hardware.registers import TapSettings
 from flow.points import NoiseChoice, Setting
-from flow.scope import check as check_scope
+from flow.rtl.design import check as check_scope
 from flow.store import FULL
 
 SMALL = 4096

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flow import simulate
-from flow.checks import differing_images, first_divergence
 from flow.compiler.pipeline import compile_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.quantile_table import QuantileTable
+from flow.rtl import simulate
+from flow.rtl.equivalence import differing_images, first_divergence
 
 IMAGES = 24
 

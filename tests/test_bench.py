@@ -5,10 +5,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from flow import bench_all, bench_rtl, bench_walk, scope_bench, simulate
+from flow import bench_all, bench_rtl, bench_walk, scope_bench
 from flow.bench import Bench, Figure, in_turn
 from flow.cli import cli
 from flow.errors import UserError
+from flow.rtl import simulate
 from flow.walk_settings import Settings
 
 IMAGES = 3

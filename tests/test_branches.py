@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flow import checks, simulate
 from flow.compiler.finn import initialise
 from flow.compiler.pipeline import Accelerator, compile_network
 from flow.errors import UserError
@@ -16,7 +15,8 @@ from flow.models.network import Network
 from flow.models.quantisers import identity, input_identity, stepped
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
-from flow.rtl_nodes import matching_nodes
+from flow.rtl import equivalence, simulate
+from flow.rtl.nodes import matching_nodes
 
 SHAPE = (8, 8, 2)
 
@@ -146,7 +146,7 @@ def test_branches_run_under_stalls_and_lock_up_with_a_shallower_fifo(built, tmp_
             accelerator, simulation, stream, points, tmp_path / "run", stall=stall
         )
         for noise, result in zip(points, results, strict=True):
-            assert not checks.differing_images(golden, stream, noise, result).any()
+            assert not equivalence.differing_images(golden, stream, noise, result).any()
 
     shallow = tmp_path / "shallow"
     shutil.copytree(accelerator.folder, shallow)

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from flow import checks, data, simulate
+from flow import data
 from flow.compiler.pipeline import Accelerator, compile_network
 from flow.models import Network, evaluate
 from flow.models.quantised import CNV, LeNet5
 from flow.models.residual import ResNet8
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
+from flow.rtl import equivalence, simulate
 
 SHAPE = (16, 16, 1)
 NETWORKS = {
@@ -59,7 +60,7 @@ def noise_at(*sites: str) -> dict[str, TapSettings]:
 def test_golden_equals_finn_on_every_tensor(case):
     golden = case.accelerator.golden_model()
     stream = case.accelerator.quantise(case.inputs[:2])
-    found = checks.against_finn(case.accelerator, golden, stream)
+    found = equivalence.against_finn(case.accelerator, golden, stream)
     assert found.tensors == len(golden.layers) >= 20
     assert found.differing == []
 
@@ -67,7 +68,7 @@ def test_golden_equals_finn_on_every_tensor(case):
 def test_labels_equal_brevitas(case):
     stream = case.accelerator.quantise(case.inputs)
     labels = evaluate(case.network, case.inputs)
-    found = checks.against_brevitas(case.accelerator.golden_model(), stream, labels)
+    found = equivalence.against_brevitas(case.accelerator.golden_model(), stream, labels)
     # float32 sums may part at a tie, whose margin is then nothing
     assert all(one["margin"] == 0 for one in found.differing)
 
@@ -133,7 +134,7 @@ def test_rtl_equals_golden_clean_and_noisy_at_every_site(case, built, tmp_path):
         some = points if not stall else points[-1:]
         results, _ = simulate.simulate(accelerator, simulation, stream, some, tmp_path, stall=stall)
         for noise, result in zip(some, results, strict=True):
-            divergence = checks.first_divergence(golden, stream, noise, result)
-            assert not checks.differing_images(golden, stream, noise, result).any(), divergence
+            divergence = equivalence.first_divergence(golden, stream, noise, result)
+            assert not equivalence.differing_images(golden, stream, noise, result).any(), divergence
             for site in noise:
                 assert (result.digests[site] != results[0].digests[site]).any() or stall, site

@@ -12,9 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flow import divergence, simulate
 from flow.compiler.pipeline import Accelerator, compile_network
-from flow.divergence import Localisation, build_recorder, localise, localise_point
 from flow.golden.layers import Layer, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.models.blocks import Conv, Dense, Last
@@ -23,7 +21,9 @@ from flow.models.quantisers import input_identity
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
-from flow.simulate import RtlPoint
+from flow.rtl import divergence, simulate
+from flow.rtl.divergence import Localisation, build_recorder, localise, localise_point
+from flow.rtl.simulate import RtlPoint
 from flow.store import FULL
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flow import job, simulate
+from flow import job
 from flow.engine import SLURM, Call, Cluster, Here
 from flow.errors import Fatal, UserError
 from flow.points import Place
+from flow.rtl import simulate
 from flow.side import Side
 from flow.walk import Walk
 from flow.walk_settings import Settings

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from flow import checks, data, simulate
+from flow import data
 from flow.compiler.pipeline import compile_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
+from flow.rtl import equivalence, simulate
 from flow.training import checkpoint
 
 IMAGES = 6
@@ -37,8 +38,8 @@ def test_rtl_of_cnv_equals_golden_clean_and_noisy(built, tmp_path):
     points = [{}, noise("additive", 8.0), noise("mixed", 1.0)]
     results, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path)
     for settings, result in zip(points, results, strict=True):
-        differing = checks.differing_images(golden, stream, settings, result)
-        assert not differing.any(), checks.first_divergence(golden, stream, settings, result)
+        differing = equivalence.differing_images(golden, stream, settings, result)
+        assert not differing.any(), equivalence.first_divergence(golden, stream, settings, result)
     assert np.mean(results[0].labels == found.labels[:IMAGES]) > 0.6
     for site in sites:
         for noisy in results[1:]:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from flow import checks
 from flow.compiler import calibration
 from flow.errors import UserError
 from flow.golden.layers import MatrixVector, Thresholds
@@ -16,13 +15,14 @@ from flow.models import evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
+from flow.rtl import equivalence
 
 
 @pytest.mark.parametrize("name", ["accelerator", "bipolar_accelerator"])
 def test_equals_finn_on_every_intermediate_tensor(name, request, inputs):
     accelerator = request.getfixturevalue(name)
     golden = accelerator.golden_model()
-    found = checks.against_finn(accelerator, golden, accelerator.quantise(inputs[:6]))
+    found = equivalence.against_finn(accelerator, golden, accelerator.quantise(inputs[:6]))
     assert found.tensors == len(golden.layers) >= 15
     assert found.differing == []
 
@@ -32,7 +32,7 @@ def test_a_changed_weight_is_seen_by_the_check_against_finn(accelerator, inputs)
     unit = golden.layers[1]
     assert isinstance(unit, MatrixVector)
     unit.weights[5, 7] += 1
-    found = checks.against_finn(accelerator, golden, accelerator.quantise(inputs[:6]))
+    found = equivalence.against_finn(accelerator, golden, accelerator.quantise(inputs[:6]))
     assert unit.name in found.differing
 
 
@@ -42,7 +42,7 @@ def test_a_changed_weight_is_seen_by_the_check_against_finn(accelerator, inputs)
 )
 def test_labels_equal_brevitas(net, name, request, inputs):
     network, accelerator = request.getfixturevalue(net), request.getfixturevalue(name)
-    found = checks.against_brevitas(
+    found = equivalence.against_brevitas(
         accelerator.golden_model(), accelerator.quantise(inputs), evaluate(network, inputs)
     )
     assert found.images == 500

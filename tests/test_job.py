@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flow import job, simulate, store
+from flow import job, store
 from flow.compile_command import CALIBRATION_IMAGES
-from flow.divergence import Localisation
 from flow.engine import Here
 from flow.errors import UserError
 from flow.points import Place, Setting
+from flow.rtl import simulate
+from flow.rtl.divergence import Localisation
 from flow.side import Side
 from flow.walk import Walk
 from flow.walk_settings import Effort, Settings
@@ -122,7 +123,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr("flow.sides.software.evaluate", never)
-    monkeypatch.setattr("flow.simulate.simulate", never)
+    monkeypatch.setattr("flow.rtl.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
     again = job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
     drop = ("seconds", "rtl")
@@ -143,7 +144,7 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr("flow.simulate.simulate", stopping)
+    monkeypatch.setattr("flow.rtl.simulate.simulate", stopping)
     with pytest.raises(KeyboardInterrupt):
         job.walk_hw(settings, silent)
     points = tmp_path / "points"
@@ -151,7 +152,7 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     assert kept
     calls.clear()
     monkeypatch.setattr(
-        "flow.simulate.simulate", lambda *a, **o: (calls.append(len(a[3])), real(*a, **o))[1]
+        "flow.rtl.simulate.simulate", lambda *a, **o: (calls.append(len(a[3])), real(*a, **o))[1]
     )
     finished = job.walk_hw(settings, silent)
     assert sum(calls) < 4 * 3 + 1
@@ -191,8 +192,8 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
     def located(walk, place, images, workdir, **options):
         return Localisation(f"{images} images of {place.site}", None, "a point")
 
-    monkeypatch.setattr("flow.simulate.simulate", wrong)
-    monkeypatch.setattr("flow.divergence.localise_point", located)
+    monkeypatch.setattr("flow.rtl.simulate.simulate", wrong)
+    monkeypatch.setattr("flow.rtl.divergence.localise_point", located)
     found = job.walk_hw(Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
     assert found["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["verdict"] == "disagree"

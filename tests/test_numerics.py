@@ -47,11 +47,11 @@ def test_every_side_is_measured_and_has_what_it_computes_with():
             "flow.noise.hardware.fixed_point",
             "flow.threads",
         },
-        Side.RTL: {"flow.simulate", "flow.checks", "flow.golden.model", "sim.runner"},
+        Side.RTL: {"flow.rtl.simulate", "flow.rtl.equivalence", "flow.golden.model", "sim.runner"},
     }.items():
         assert expected <= set(closure([MEASUREMENTS[side].numerics.__name__])), side
     assert "flow.models.qonnx.file" in closure(["flow.compiler.pipeline"])
-    assert "flow.simulate" not in closure([MEASUREMENTS[Side.SOFTWARE].numerics.__name__])
+    assert "flow.rtl.simulate" not in closure([MEASUREMENTS[Side.SOFTWARE].numerics.__name__])
 
 
 def _with_another_digit(text: str) -> str:

@@ -10,7 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 
-from flow import checks, job, simulate
+from flow import job
 from flow.compiler.pipeline import compile_network
 from flow.models import evaluate, evaluate_levels
 from flow.models.qonnx.file import export_qonnx
@@ -18,6 +18,7 @@ from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.noise import Noise, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
+from flow.rtl import equivalence, simulate
 from flow.walk_settings import Settings
 
 SITES = {
@@ -89,11 +90,11 @@ def test_levels_are_evaluated_as_one_by_one(own):
 def test_golden_is_brevitas_and_every_node_is_finns(own):
     accelerator = own.compiled()
     golden, stream = accelerator.golden_model(), accelerator.quantise(own.inputs[:300])
-    labels = checks.against_brevitas(golden, stream, evaluate(own.network, own.inputs[:300]))
+    labels = equivalence.against_brevitas(golden, stream, evaluate(own.network, own.inputs[:300]))
     # a value on a threshold may round either way, and so may scores that tie as whole numbers
     assert sum(one["margin"] != 0 for one in labels.differing) <= 1
     assert len(labels.differing) <= 6
-    assert not checks.against_finn(accelerator, golden, stream[:1]).differing
+    assert not equivalence.against_finn(accelerator, golden, stream[:1]).differing
     for name, site in accelerator.sites.items():
         tap = own.network.tap(name)
         if tap.in_lsb:
@@ -109,7 +110,7 @@ def test_rtl_is_golden_with_noise_at_every_site(own, tmp_path):
     simulation = simulate.build(accelerator, root=own.root / "sim", optimise=False)
     results, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path)
     for settings, result in zip(points, results, strict=True):
-        assert not checks.differing_images(golden, stream, settings, result).any(), settings
+        assert not equivalence.differing_images(golden, stream, settings, result).any(), settings
 
 
 @pytest.mark.parametrize("own", ["per_channel"], indirect=True)

@@ -7,7 +7,7 @@ from test_results import finished
 
 from flow import repeats
 from flow.errors import UserError
-from flow.throughput import cycles_per_image, executed_nodes
+from flow.rtl.throughput import cycles_per_image, executed_nodes
 from flow.walk_settings import Settings
 
 

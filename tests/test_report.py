@@ -12,9 +12,9 @@ from synthetic import device_walk, walk
 
 from flow.crosscheck import cross_check
 from flow.curves import midpoint_text, plot_curves, write_curves
-from flow.divergence import Divergence, Localisation
 from flow.errors import UserError
 from flow.report import write_report
+from flow.rtl.divergence import Divergence, Localisation
 from flow.sentences import definition, need_sentence, verdict_sentence
 from flow.side import Side
 from flow.statistics.midpoint import logistic, wilson

@@ -11,10 +11,7 @@ from test_branches import Block, settled
 from test_weight_memories import convolutional
 from torch import Tensor
 
-from flow import scope, simulate
-from flow.checks import differing_images
 from flow.compiler.pipeline import Accelerator, compile_network
-from flow.divergence import localise
 from flow.errors import UserError
 from flow.golden.model import GoldenModel
 from flow.measurement import propagate_mismatches
@@ -23,9 +20,12 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import settings_of
 from flow.points import Place, Setting
-from flow.scope import Design
+from flow.rtl import design, simulate
+from flow.rtl.design import Design
+from flow.rtl.divergence import localise
+from flow.rtl.equivalence import differing_images
+from flow.rtl.simulate import RtlPoint
 from flow.side import Side
-from flow.simulate import RtlPoint
 from flow.store import FULL, SITE, Point, Store
 from flow.walk import Walk
 
@@ -197,7 +197,7 @@ def test_a_stream_that_fills_the_bench_goes_in_several_runs(case, monkeypatch):
 
 def rtl(site: str, mismatches: int | None, scope: str) -> Point:
     labels = np.zeros(10, dtype=np.uint8)
-    return Point(site, "additive", float(bool(site)), 0, "rtl", labels, mismatches, scope)
+    return Point(site, "additive", float(bool(site)), 0, "rtl", labels, mismatches, design)
 
 
 def test_what_the_whole_network_shows_counts_for_every_part():
@@ -277,4 +277,4 @@ def test_an_error_in_a_part_is_found_and_its_layer_named(accelerator, inputs, bu
 
 def test_an_unknown_scope_is_named_with_those_there_are():
     with pytest.raises(UserError, match="unknown scope 'part': known: full, site"):
-        scope.check("part")
+        design.check("part")

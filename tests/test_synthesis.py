@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from flow import synthesis
 from flow.errors import UserError
-from flow.synthesis import Design, NotSynthesised, Resources, designs, measure, synthesise
+from flow.rtl import synthesis
+from flow.rtl.synthesis import Design, NotSynthesised, Resources, designs, measure, synthesise
 
 KNOWN = """module known (
     input  logic clk, input logic [7:0] a, b, input logic [11:0] c, d, input logic [4:0] w, r,

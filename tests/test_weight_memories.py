@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from flow import simulate
-from flow.checks import differing_images
 from flow.compiler.pipeline import Accelerator, compile_network
 from flow.compiler.weights import clean_weights, specialised, write_memories
 from flow.errors import UserError
@@ -21,6 +19,8 @@ from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, program, settings_of
 from flow.points import Place, Setting
+from flow.rtl import simulate
+from flow.rtl.equivalence import differing_images
 from flow.side import Side
 from flow.sides.golden import accuracy_at
 from flow.store import Store

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flow import simulate
-from flow.checks import differing_images, first_divergence
 from flow.errors import Fatal
 from flow.measurement import Failure, Measured, RtlSpeed
 from flow.points import Place, PointRequest
-from flow.scope import Design
+from flow.rtl import simulate
+from flow.rtl.design import Design
+from flow.rtl.equivalence import differing_images, first_divergence
 from flow.side import Side
 from flow.store import Point
 from flow.walk_context import WalkContext

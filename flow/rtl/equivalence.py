@@ -14,7 +14,7 @@ from flow.compiler.pipeline import Accelerator
 from flow.golden.layers import LabelSelect
 from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings
-from flow.simulate import RtlPoint
+from flow.rtl.simulate import RtlPoint
 
 
 @dataclass(frozen=True)

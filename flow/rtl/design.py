@@ -14,12 +14,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flow import simulate
 from flow.compiler import subgraph
 from flow.compiler.pipeline import Accelerator
 from flow.errors import unknown
 from flow.golden.model import GoldenModel, reached_from
-from flow.rtl_nodes import place
+from flow.rtl import simulate
+from flow.rtl.nodes import place
 from flow.store import FULL, SCOPES, SITE
 from sim.runner import Simulation
 

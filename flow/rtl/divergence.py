@@ -18,16 +18,16 @@ import numpy.typing as npt
 from qonnx.core.datatype import DataType
 from torch import Tensor
 
-from flow import simulate
-from flow.checks import differing_images
 from flow.compiler.pipeline import Accelerator
 from flow.compiler.stitch import TOP
 from flow.golden.layers import Tap
 from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings
 from flow.points import Place
-from flow.rtl_nodes import matching_nodes, place
-from flow.simulate import RtlPoint
+from flow.rtl import simulate
+from flow.rtl.equivalence import differing_images
+from flow.rtl.nodes import matching_nodes, place
+from flow.rtl.simulate import RtlPoint
 from flow.store import SITE
 from flow.walk import Walk
 from sim import runner

@@ -1,0 +1,1 @@
+"""Simulating, checking and synthesising an accelerator."""
