@@ -197,7 +197,7 @@ def test_a_stream_that_fills_the_bench_goes_in_several_runs(case, monkeypatch):
 
 def rtl(site: str, mismatches: int | None, scope: str) -> Point:
     labels = np.zeros(10, dtype=np.uint8)
-    return Point(site, "additive", float(bool(site)), 0, "rtl", labels, mismatches, design)
+    return Point(site, "additive", float(bool(site)), 0, "rtl", labels, mismatches, scope)
 
 
 def test_what_the_whole_network_shows_counts_for_every_part():

@@ -250,7 +250,8 @@ def _compile(
     model, quantiser = _to_hardware_layers(network, folder, mvu)
     from qonnx.custom_op.registry import getCustomOp
 
-    from flow.compiler import calibration, weights
+    from flow.compiler import weights
+    from flow.compiler.calibration import prove
     from flow.compiler.generate import realise
     from flow.compiler.graph.sites import Marks, find_sites
     from flow.compiler.graph.taps import InsertNoiseTaps
@@ -264,7 +265,7 @@ def _compile(
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
     stream = torch.from_numpy(quantiser(calibration.numpy()))
-    proof = calibration.prove(network, golden, calibration, stream, streams)
+    proof = prove(network, golden, calibration, stream, streams)
     scales = proof.scales
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)
