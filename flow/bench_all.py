@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flow import bench_rtl, bench_walk, scope_bench, software_job
 from flow.bench import Bench, Figure
 from flow.errors import UserError
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 
 def run(settings: Settings, walk: software_job.Settings, rounds: int = 5) -> Bench:

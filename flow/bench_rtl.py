@@ -21,14 +21,14 @@ from flow.compiler.pipeline import MVUS, Accelerator, compile_network
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
-from flow.points import Place, Setting
 from flow.rtl import simulate
-from flow.side import Side
-from flow.store import Store
 from flow.training.zoo import find_checkpoint, load_trained
-from flow.walk import Walk
-from flow.walk_context import images_at_a_time
-from flow.walk_settings import Settings
+from flow.walk.context import images_at_a_time
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.side import Side
+from flow.walk.points.store import Store
+from flow.walk.settings import Settings
+from flow.walk.walk import Walk
 from sim import runner
 
 MODEL_IMAGES = 2000

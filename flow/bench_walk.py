@@ -21,10 +21,10 @@ from flow import data, software_job
 from flow.bench import Figure
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
-from flow.points import Place, Setting
 from flow.software_job import Settings
-from flow.software_walk import BLOCK, GLOBAL, Inference, batch_of
 from flow.training.zoo import find_checkpoint, load_trained
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
 
 LEVELS = 20
 STRIDE = 5

@@ -18,9 +18,9 @@ import pandas as pd
 
 from flow.curves import clean_accuracy, fit_of, midpoint_of, one_device, side_table, sigma_unit
 from flow.sentences import IN_PART
-from flow.side import SHOWN, Side
 from flow.statistics.midpoint import logistic
-from flow.store import SITE
+from flow.walk.points.side import SHOWN, Side
+from flow.walk.points.store import SITE
 
 _FINE = 60
 """Points of a fitted line."""
@@ -32,7 +32,7 @@ def walk_charts(
     """Return the charts of accuracy over noise level: a panel a site and unit.
 
     Args:
-        runs: name, summary and `flow.store.curve_table` of each walk.
+        runs: name, summary and `flow.walk.points.store.curve_table` of each walk.
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     for number, (run, summary, curves) in enumerate(runs):

@@ -11,8 +11,8 @@ from flow.page import environment
 from flow.report import site_row
 from flow.results import Finished
 from flow.sentences import definition, scope_sentence, verdict_sentence
-from flow.side import Side
-from flow.store import replacing
+from flow.walk.points.side import Side
+from flow.walk.points.store import replacing
 
 
 def write(path: Path, walks: Sequence[Finished]) -> None:

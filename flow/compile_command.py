@@ -18,7 +18,7 @@ from flow.models import Network
 from flow.noise.site import Site
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 IMAGES = 2000
 CALIBRATION_IMAGES = 200

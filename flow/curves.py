@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from flow.side import SHOWN, Side
 from flow.statistics.midpoint import logistic, wilson
-from flow.store import SITE, replacing
+from flow.walk.points.side import SHOWN, Side
+from flow.walk.points.store import SITE, replacing
 
 _LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))
 """Height of each side's midpoint in the lane below the axis."""
@@ -84,8 +84,8 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
 
     Args:
         summary: what ``summary.json`` holds.
-        curves: `flow.store.curve_table`; seeds of a point are averaged, and its interval is that
-            of one seed's images, since seeds share them.
+        curves: `flow.walk.points.store.curve_table`; seeds of a point are averaged, and its
+            interval is that of one seed's images, since seeds share them.
 
     Returns:
         A figure with a panel for each site of the summary, in its order.

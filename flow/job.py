@@ -11,24 +11,26 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from flow import ablation, looks, results, store, summary
+from flow import results
 from flow.compile_command import Loaded
-from flow.crosscheck import CrossCheck
-from flow.engine import Call, Engine, Here
 from flow.errors import UserError
-from flow.levels import SEARCH_REACH, choose_levels, parse_levels
-from flow.measurement import Measured
 from flow.models import evaluate
-from flow.points import Place
 from flow.rtl import divergence, equivalence
-from flow.side import SOFTWARE, Side
-from flow.sides.golden import accuracy_at
-from flow.store import Point, Store
 from flow.study_status import PLAN
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
-from flow.walk import Walk
-from flow.walk_settings import Effort, Settings
+from flow.walk.crosscheck import ablation, further_draws, summary
+from flow.walk.crosscheck.check import CrossCheck
+from flow.walk.engine.engine import Call, Engine, Here
+from flow.walk.levels import SEARCH_REACH, choose_levels, parse_levels
+from flow.walk.points import store
+from flow.walk.points.measurement import Measured
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.side import SOFTWARE, Side
+from flow.walk.points.store import Point, Store
+from flow.walk.settings import Effort, Settings
+from flow.walk.sides.golden import accuracy_at
+from flow.walk.walk import Walk
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +181,7 @@ def walk_hw(
     located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
     with clock.stage("further"):
         stages = _staged("further draws", tell)
-        measured, checked, spent = looks.look_on(
+        measured, checked, spent = further_draws.look_on(
             walk, measured, network.classes, settings.budget, stages
         )
     with clock.stage("ablation"):

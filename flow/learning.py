@@ -8,14 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from flow import data, learning_plots, models, store
+from flow import data, learning_plots, models
 from flow.errors import UserError
-from flow.levels import parse_levels
 from flow.noise import Noise
-from flow.points import Setting
-from flow.retrain import train_once
 from flow.training import checkpoint
 from flow.training.layer_statistics import layer_statistics
+from flow.walk.levels import parse_levels
+from flow.walk.points import store
+from flow.walk.points.noise_setting import Setting
+from flow.walk.retraining import train_once
 
 IMAGES = 1000
 """Test images behind the statistics of a layer."""

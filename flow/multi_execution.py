@@ -24,19 +24,20 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import data, execution_plots, executions, models, software_job, store
+from flow import data, execution_plots, executions, models, software_job
 from flow.errors import UserError
 from flow.executions import Floats, Ints, Prediction
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
-from flow.points import Labels, Setting, take_or_measure
-from flow.side import Side
-from flow.software_walk import GLOBAL, batch_of
 from flow.statistics.midpoint import Float, resample_weights
-from flow.store import Point, Store
 from flow.training import checkpoint
 from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
+from flow.walk.points import store
+from flow.walk.points.noise_setting import Labels, Setting, take_or_measure
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point, Store
+from flow.walk.software import GLOBAL, batch_of
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)

@@ -15,7 +15,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from flow.curves import midpoint_of, midpoint_text
-from flow.side import Side
+from flow.walk.points.side import Side
 
 _WORDS = {
     "MVAU": "matrix × vector",

@@ -13,19 +13,20 @@ from typing import Any
 
 import pandas as pd
 
-from flow import job, repeat_plots, results, store
-from flow.engine import Engine
+from flow import job, repeat_plots, results
 from flow.errors import UserError
-from flow.levels import parse_levels
 from flow.noise.base import MOST_EXECUTIONS
-from flow.points import Place
 from flow.rtl.throughput import cycles_per_image
-from flow.side import Side
 from flow.statistics.midpoint import midpoint, wilson
-from flow.store import FULL, Point, curve_of
-from flow.walk import Walk
-from flow.walk_settings import Effort
-from flow.walk_settings import Settings as WalkSettings
+from flow.walk.engine.engine import Engine
+from flow.walk.levels import parse_levels
+from flow.walk.points import store
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.side import Side
+from flow.walk.points.store import FULL, Point, curve_of
+from flow.walk.settings import Effort
+from flow.walk.settings import Settings as WalkSettings
+from flow.walk.walk import Walk
 
 FACTOR = 2.0
 """σ over the site's midpoint, when no σ is given."""

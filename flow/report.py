@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from flow.ablation import STEPS
 from flow.chart_data import repeat_charts, walk_charts
 from flow.curves import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.errors import UserError
@@ -27,9 +26,10 @@ from flow.sentences import (
     scope_sentence,
     verdict_sentence,
 )
-from flow.side import SHOWN, Side
 from flow.statistics.verdict import LEVEL, MARGIN
-from flow.store import FULL, SITE, replacing
+from flow.walk.crosscheck.ablation import STEPS
+from flow.walk.points.side import SHOWN, Side
+from flow.walk.points.store import FULL, SITE, replacing
 
 
 def write_report(
@@ -45,7 +45,7 @@ def write_report(
     Args:
         path: where to.
         summary: what ``summary.json`` holds.
-        curves: `flow.store.curve_table`.
+        curves: `flow.walk.points.store.curve_table`.
         image: PNG of `flow.curves.write_curves`; its content goes into the file.
         repeats: what ``repeats.json`` of `flow.repeats` holds, if the walk has one.
         resources: what `flow.rtl.synthesis.measure` returns, if that was done.
@@ -154,7 +154,7 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every step of `flow.ablation`, by site."""
+    """Every step of `flow.walk.crosscheck.ablation`, by site."""
     sides = {name: (before.label, after.label) for name, before, after in STEPS}
     margin = f"{summary.get('margin', MARGIN) * 100:g} %"
     rows = []

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from flow import curves, report, store
+from flow import curves, report
 from flow.errors import UserError
 from flow.rtl import synthesis
+from flow.walk.points import store
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Finished:
     folder: Path
     summary: dict[str, Any]
     table: pd.DataFrame
-    """`flow.store.curve_table`."""
+    """`flow.walk.points.store.curve_table`."""
 
     @classmethod
     def read(cls, folder: Path) -> "Finished":
@@ -51,8 +52,8 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
 
     Args:
         folder: where to.
-        summary: `flow.summary.summarise`, and what the job adds.
-        table: `flow.store.curve_table`.
+        summary: `flow.walk.crosscheck.summary.summarise`, and what the job adds.
+        table: `flow.walk.points.store.curve_table`.
 
     Raises:
         UserError: a file cannot be written.

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flow import job, store
-from flow.engine import Engine
+from flow import job
 from flow.errors import UserError
 from flow.noise import KINDS
 from flow.training import checkpoint
-from flow.walk_settings import Settings
+from flow.walk.engine.engine import Engine
+from flow.walk.points import store
+from flow.walk.settings import Settings
 
 CLEAN = "clean"
 SIDES = {"software": "mu_sw", "hardware": "mu_hw"}

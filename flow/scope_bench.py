@@ -11,11 +11,11 @@ from torch import Tensor
 from flow.bench import Figure
 from flow.job import Clock, nobody, open_walk
 from flow.noise.hardware.registers import TapSettings
-from flow.points import Place
 from flow.rtl import simulate
 from flow.rtl.design import Design
-from flow.store import SITE
-from flow.walk_settings import Settings
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.store import SITE
+from flow.walk.settings import Settings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64
 """That a simulator has in its memory."""

@@ -8,19 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flow import data, models, software_walk, store, walk_plots
+from flow import data, models, walk_plots
 from flow.errors import UserError
-from flow.levels import parse_levels
 from flow.models import Network, site_scales
-from flow.points import NoiseChoice, Setting
-from flow.retrain import Retrained
-from flow.software_walk import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 from flow.statistics.level_search import Search
 from flow.statistics.midpoint import wilson
-from flow.store import Point, Store
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
+from flow.walk import software
+from flow.walk.levels import parse_levels
+from flow.walk.points import store
+from flow.walk.points.noise_setting import NoiseChoice, Setting
+from flow.walk.points.store import Point, Store
+from flow.walk.retraining import Retrained
+from flow.walk.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 
 Report = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
@@ -237,7 +239,7 @@ def _searches(
     settings: Settings, setting: Setting, deviations: dict[str, float], images: int, classes: int
 ) -> dict[str, Search]:
     """Return the search of each site and of all at once."""
-    stages = [*range(software_walk.BLOCK, images, software_walk.BLOCK), images]
+    stages = [*range(software.BLOCK, images, software.BLOCK), images]
     given = tuple(parse_levels(settings.levels) or ())
     hints = {site: _hint(setting, deviation) for site, deviation in deviations.items()}
     hints[GLOBAL] = min(hints.values())

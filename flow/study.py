@@ -29,21 +29,13 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from flow import (
-    job,
-    learning,
-    multi_execution,
-    repeats,
-    robustness,
-    software_job,
-    store,
-    study_status,
-)
-from flow import walk_settings as walk_hw
-from flow.engine import Engine
+from flow import job, learning, multi_execution, repeats, robustness, software_job, study_status
 from flow.errors import Fatal, UserError, unknown
 from flow.job import Report
 from flow.models.qonnx import python_factory
+from flow.walk import settings as walk_hw
+from flow.walk.engine.engine import Engine
+from flow.walk.points import store
 
 _KEYS = ("title", "minutes", "runs")
 _LISTS = ("sites", "levels")

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from flow.page import environment
-from flow.store import replacing
 from flow.study import Study
 from flow.study_status import status
+from flow.walk.points.store import replacing
 
 SAME = ("command", "model", "dataset", "noise", "training_noise", "site")
 """What rows have in common that are put together."""

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from flow.compile_command import Loaded, Tell
 from flow.rtl import synthesis
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
 _REST = (("ff", "FF"), ("lutram", "LUT as memory"), ("srl", "as shift register"))

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.sentences import further_sentence, power_sentence, scope_sentence
-from flow.store import SITE
 from flow.study import Run
+from flow.walk.points.store import SITE
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:

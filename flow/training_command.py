@@ -13,7 +13,7 @@ from flow.errors import UserError
 from flow.noise import Noise
 from flow.training import checkpoint, trainer
 from flow.training.settings import fast_precisions
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flow.curves import log_axis, side_table
-from flow.software_walk import GLOBAL
 from flow.statistics.midpoint import logistic
-from flow.store import replacing
+from flow.walk.points.store import replacing
+from flow.walk.software import GLOBAL
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Of Okabe and Ito, a kind each; markers tell kinds apart without them."""
@@ -38,7 +38,7 @@ def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> Non
     Args:
         folder: where to.
         summary: what ``summary.json`` holds.
-        curves: `flow.store.curve_table`.
+        curves: `flow.walk.points.store.curve_table`.
 
     Raises:
         UserError: a file cannot be written.

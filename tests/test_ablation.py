@@ -12,8 +12,7 @@ import torch
 from synthetic import walk
 from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
-from flow import data, sides
-from flow.ablation import Step, ablate, chosen_sites, sentence, steps_of
+from flow import data
 from flow.compiler.pipeline import Accelerator, compile_network
 from flow.golden.float_noise import classify
 from flow.golden.layers import Thresholds
@@ -21,11 +20,13 @@ from flow.models import Network, evaluate
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
-from flow.points import Place, Setting
 from flow.statistics.midpoint import Midpoint
 from flow.statistics.ratio import LogRatio
-from flow.store import Store
-from flow.walk import Walk
+from flow.walk.crosscheck.ablation import Step, ablate, chosen_sites, sentence, steps_of
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.store import Store
+from flow.walk.sides import measurements
+from flow.walk.walk import Walk
 
 SITES = ["input", "fc0.acc", "fc1.act", "fc2.acc", "fc3.acc"]
 
@@ -210,7 +211,7 @@ def test_points_are_kept_and_taken_again(dense, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(sides, "classify", never)
+    monkeypatch.setattr(measurements, "classify", never)
     assert steps_at(dense, "fc2.acc", (6.0, 24.0)) == first
 
 

@@ -10,7 +10,7 @@ from flow.bench import Bench, Figure, in_turn
 from flow.cli import cli
 from flow.errors import UserError
 from flow.rtl import simulate
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 IMAGES = 3
 

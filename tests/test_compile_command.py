@@ -9,7 +9,7 @@ from rich.console import Console
 from flow import cli, compile_command
 from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 from scipy.stats import t
 from synthetic import GUESS, device_walk, walk
 
-from flow.comparison import paired_difference
-from flow.crosscheck import cross_check
 from flow.noise import KINDS, shared_by_images
 from flow.sentences import need_sentence
-from flow.side import Side
 from flow.statistics.devices import FEWEST, by_device, jackknife, widened
 from flow.statistics.midpoint import midpoint
 from flow.statistics.ratio import LogRatio, log_ratio
 from flow.statistics.verdict import LEVEL, need
-from flow.store import curve_of
+from flow.walk.crosscheck.check import cross_check
+from flow.walk.crosscheck.figures import paired_difference
+from flow.walk.points.side import Side
+from flow.walk.points.store import curve_of
 
 Z95 = 1.959964
 

@@ -20,11 +20,11 @@ from flow.models.network import Network
 from flow.models.quantisers import input_identity
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
-from flow.points import Place
 from flow.rtl import divergence, simulate
 from flow.rtl.divergence import Localisation, build_recorder, localise, localise_point
 from flow.rtl.simulate import RtlPoint
-from flow.store import FULL
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.store import FULL
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation
 

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from flow import job
-from flow.engine import SLURM, Call, Cluster, Here
 from flow.errors import Fatal, UserError
-from flow.points import Place
 from flow.rtl import simulate
-from flow.side import Side
-from flow.walk import Walk
-from flow.walk_settings import Settings
+from flow.walk.engine.engine import SLURM, Call, Cluster, Here
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.side import Side
+from flow.walk.settings import Settings
+from flow.walk.walk import Walk
 from sim.runner import SimulationError
 
 OPTIONS = {"model": "tfc-w2a2", "dataset": "digits", "images": 300, "hw_images": 12,
@@ -311,7 +311,7 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
 def test_a_walk_with_a_failed_point_does_not_agree_there(fresh, undisturbed, tmp_path, monkeypatch):
     build = fresh(tmp_path)
     monkeypatch.setattr(
-        "flow.sides.rtl.simulate.simulate", failing_at(simulate.simulate, "fc1.acc")
+        "flow.walk.sides.rtl.simulate.simulate", failing_at(simulate.simulate, "fc1.acc")
     )
     found = job.walk_hw(settings(build), silent)
     assert {failure["site"] for failure in found["failures"]} == {"fc1.acc"}
@@ -335,7 +335,7 @@ def test_nothing_to_simulate_without_noise_is_an_error(fresh, tmp_path, monkeypa
     def fail(*arguments, **options):
         raise SimulationError("it fell over", "sh again.sh")
 
-    monkeypatch.setattr("flow.sides.rtl.simulate.simulate", fail)
+    monkeypatch.setattr("flow.walk.sides.rtl.simulate.simulate", fail)
     with pytest.raises(SimulationError, match=r"fell over\nagain: sh again\.sh"):
         job.walk_hw(settings(fresh(tmp_path)), silent)
 

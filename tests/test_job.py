@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flow import job, store
+from flow import job
 from flow.compile_command import CALIBRATION_IMAGES
-from flow.engine import Here
 from flow.errors import UserError
-from flow.points import Place, Setting
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
-from flow.side import Side
-from flow.walk import Walk
-from flow.walk_settings import Effort, Settings
+from flow.walk.engine.engine import Here
+from flow.walk.points import store
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.side import Side
+from flow.walk.settings import Effort, Settings
+from flow.walk.walk import Walk
 
 SETTINGS = {
     "model": "tfc-w2a2",
@@ -122,7 +123,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("flow.sides.software.evaluate", never)
+    monkeypatch.setattr("flow.walk.sides.software.evaluate", never)
     monkeypatch.setattr("flow.rtl.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
     again = job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from flow import learning, models, retrain
+from flow import learning, models
 from flow.errors import UserError
 from flow.noise import Noise
 from flow.training.layer_statistics import binarisation, layer_statistics
+from flow.walk import retraining
 
 
 def test_binarisation_is_0_for_normal_values_and_1_for_two():
@@ -58,9 +59,9 @@ def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monk
         out=tmp_path,
     )  # fmt: skip
     trained: list[object] = []
-    train = retrain.train
+    train = retraining.train
     monkeypatch.setattr(
-        retrain, "train", lambda *a, **k: trained.append(k["noise"]) or train(*a, **k)
+        retraining, "train", lambda *a, **k: trained.append(k["noise"]) or train(*a, **k)
     )
     found = learning.run(settings, lambda *a: None)
     # the network without noise serves both kinds

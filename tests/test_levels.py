@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from flow.errors import UserError
-from flow.levels import choose_levels, parse_levels
 from flow.statistics.midpoint import logistic
+from flow.walk.levels import choose_levels, parse_levels
 
 
 def test_levels_are_read_and_sorted() -> None:

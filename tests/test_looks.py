@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from synthetic import CLASSES, CLEAN, GUESS
 
-from flow import looks
-from flow.points import Place
 from flow.statistics.midpoint import logistic
 from flow.statistics.verdict import LEVEL, look_levels
-from flow.store import Point
+from flow.walk.crosscheck import further_draws
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.store import Point
 
 LEVELS = [0.25, 0.5, 1.0, 2.0, 4.0]
 
@@ -72,7 +72,7 @@ class Made:
         return self._side("golden", places) + self._side("software", places)
 
     def look(self, budget: float = 10.0):
-        return looks.look_on(self, self.points, CLASSES, budget)
+        return further_draws.look_on(self, self.points, CLASSES, budget)
 
 
 def test_draws_decide_what_they_can() -> None:
@@ -108,7 +108,7 @@ def test_no_budget_no_draws_and_all_of_the_level() -> None:
 def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which each reading takes 20 s: the first chunks fit, the others do not."""
     clock = count(step=20)
-    monkeypatch.setattr(looks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(further_draws.time, "monotonic", lambda: next(clock))
     made = Made({"easy": 1.0, "other": 1.0}, images=300)
     _, check, spent = made.look(1.0)
     assert sum(spent.draws.values()) == 2 and spent.ended == "the budget was spent"

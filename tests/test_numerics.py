@@ -9,13 +9,13 @@ import pytest
 
 import flow.compiler.pipeline
 from flow import numerics
-from flow.measurement import Measured
 from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
-from flow.points import Place, PointRequest, Setting
-from flow.side import INTEGER, Side
-from flow.sides import MEASUREMENTS
-from flow.store import Store
-from flow.walk import Walk
+from flow.walk.points.measurement import Measured
+from flow.walk.points.noise_setting import Place, PointRequest, Setting
+from flow.walk.points.side import INTEGER, Side
+from flow.walk.points.store import Store
+from flow.walk.sides.measurements import MEASUREMENTS
+from flow.walk.walk import Walk
 
 SETS = {str(side): MEASUREMENTS[side].numerics.__name__ for side in Side} | {
     "compiler": "flow.compiler.pipeline",

@@ -19,7 +19,7 @@ from flow.noise import Noise, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import equivalence, simulate
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 SITES = {
     "depthwise": ["input", "conv0.acc", "conv0.act", "conv1.acc", "conv1.act", "fc0.acc"],

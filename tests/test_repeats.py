@@ -8,7 +8,7 @@ from test_results import finished
 from flow import repeats
 from flow.errors import UserError
 from flow.rtl.throughput import cycles_per_image, executed_nodes
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 
 def test_a_layer_is_its_unit_its_windows_and_its_tap(accelerator):

@@ -10,15 +10,15 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from synthetic import device_walk, walk
 
-from flow.crosscheck import cross_check
 from flow.curves import midpoint_text, plot_curves, write_curves
 from flow.errors import UserError
 from flow.report import write_report
 from flow.rtl.divergence import Divergence, Localisation
 from flow.sentences import definition, need_sentence, verdict_sentence
-from flow.side import Side
 from flow.statistics.midpoint import logistic, wilson
-from flow.store import curve_table
+from flow.walk.crosscheck.check import cross_check
+from flow.walk.points.side import Side
+from flow.walk.points.store import curve_table
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
 CLEAN = 0.86

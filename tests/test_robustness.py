@@ -4,7 +4,7 @@ import pytest
 
 from flow import robustness
 from flow.errors import UserError
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 
 def entry(software, hardware, verdict="agree"):

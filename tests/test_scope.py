@@ -14,20 +14,20 @@ from torch import Tensor
 from flow.compiler.pipeline import Accelerator, compile_network
 from flow.errors import UserError
 from flow.golden.model import GoldenModel
-from flow.measurement import propagate_mismatches
 from flow.models import Network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import settings_of
-from flow.points import Place, Setting
 from flow.rtl import design, simulate
 from flow.rtl.design import Design
 from flow.rtl.divergence import localise
 from flow.rtl.equivalence import differing_images
 from flow.rtl.simulate import RtlPoint
-from flow.side import Side
-from flow.store import FULL, SITE, Point, Store
-from flow.walk import Walk
+from flow.walk.points.measurement import propagate_mismatches
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.side import Side
+from flow.walk.points.store import FULL, SITE, Point, Store
+from flow.walk.walk import Walk
 
 IMAGES = 6
 SIMULATED = {

@@ -12,12 +12,12 @@ from flow.errors import UserError
 from flow.golden.model import Record
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
-from flow.points import Place, Setting
 from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
-from flow.store import Store
-from flow.walk import Walk
-from flow.walk_settings import Settings as WalkSettings
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.store import Store
+from flow.walk.settings import Settings as WalkSettings
+from flow.walk.walk import Walk
 from sim.runner import SimulationError
 
 IMAGES = 6

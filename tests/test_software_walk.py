@@ -15,16 +15,17 @@ from scipy.special import ndtri
 from synthetic import CLASSES, CLEAN, GUESS
 from torch import Tensor, nn
 
-from flow import retrain, software_job, software_walk
+from flow import software_job
 from flow.errors import UserError
 from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
-from flow.points import Setting
-from flow.software_walk import GLOBAL, Budget, SoftwareWalk
 from flow.statistics.level_search import Search
 from flow.statistics.midpoint import logistic
-from flow.store import Store
 from flow.training import checkpoint
+from flow.walk import retraining, software
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.store import Store
+from flow.walk.software import GLOBAL, Budget, SoftwareWalk
 
 SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision": 0.1}
 
@@ -90,7 +91,7 @@ class Classifier:
         self.difficulty = np.random.default_rng(seed).standard_normal(len(labels))
 
     def __call__(self, block, noises):
-        rows = slice(block * software_walk.BLOCK, (block + 1) * software_walk.BLOCK)
+        rows = slice(block * software.BLOCK, (block + 1) * software.BLOCK)
         labels, difficulty = self.labels[rows], self.difficulty[rows]
         self.calls += [(block, place) for place in noises]
         found = {}
@@ -210,7 +211,7 @@ def comparable(summary):
 
 
 def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
-    monkeypatch.setattr(software_walk, "BLOCK", 250)
+    monkeypatch.setattr(software, "BLOCK", 250)
     settings = software_job.Settings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path / "killed")
     process = multiprocessing.get_context("fork").Process(target=killed, args=(settings, 15))
     process.start()
@@ -219,13 +220,13 @@ def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch)
     points = settings.out / "points"
     kept = {path.name: path.stat().st_mtime_ns for path in points.rglob("*.npz")}
     assert len(kept) == 15 and not (settings.out / "summary.json").exists()
-    measured, real = [], software_walk.Inference.__call__
+    measured, real = [], software.Inference.__call__
 
     def counting(self, block, noises):
         measured.extend((block, place) for place in noises)
         return real(self, block, noises)
 
-    monkeypatch.setattr(software_walk.Inference, "__call__", counting)
+    monkeypatch.setattr(software.Inference, "__call__", counting)
     resumed = software_job.walk(settings, lambda *a: None)
     now = {path.name: path.stat().st_mtime_ns for path in points.rglob("*.npz")}
     assert kept.items() < now.items(), "a point that was there was written again"
@@ -288,7 +289,7 @@ def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, 
             list(network.parameters())[-1].add_(len(calls))
         return checkpoint.save(network, out, metadata)
 
-    monkeypatch.setattr(retrain, "train", train)
+    monkeypatch.setattr(retraining, "train", train)
     settings = software_job.Settings(
         **SETTINGS, levels="5,50", sites="fc1.acc", images=50, retrain=3, out=tmp_path
     )

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from flow.errors import UserError
-from flow.side import Side
-from flow.store import Point, Store, curve_of, curve_table, write_curves, write_summary
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point, Store, curve_of, curve_table, write_curves, write_summary
 
 KEY = {"network": "abc", "site": "fc0.acc", "sigma": 0.5, "seed": 1}
 POINT = Point("fc0.acc", "additive", 0.5, 1, "rtl", np.arange(200, dtype=np.uint8), 0)
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_absent_and_rewritten(
 def test_every_flipped_byte_is_noticed_or_harmless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flow.store.log.warning", lambda *_: None)  # 600 of them
+    monkeypatch.setattr("flow.walk.points.store.log.warning", lambda *_: None)  # 600 of them
     store = Store(tmp_path)
     store.put(KEY, POINT)
     good = store.path(KEY).read_bytes()

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from flow import study, study_report, study_status
-from flow.engine import Here
 from flow.errors import Fatal, UserError
+from flow.walk.engine.engine import Here
 
 SMALL = """
 title: a small study

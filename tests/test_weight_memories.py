@@ -18,13 +18,13 @@ from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, program, settings_of
-from flow.points import Place, Setting
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
-from flow.side import Side
-from flow.sides.golden import accuracy_at
-from flow.store import Store
-from flow.walk import SOFTWARE, Walk
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.side import Side
+from flow.walk.points.store import Store
+from flow.walk.sides.golden import accuracy_at
+from flow.walk.walk import SOFTWARE, Walk
 
 BITS = {"tfc-w2a2": 2, "tfc-w1a1": 1, "convolutional": 4}
 """Of the weights of each network."""

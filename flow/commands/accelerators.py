@@ -38,7 +38,7 @@ def compile_(**options: Any) -> None:
     Example: noisewalk compile --model tfc --fps 100000
     """
     from flow import compile_command, training_command
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     training_command.ensure_checkpoint(settings, console)
@@ -58,7 +58,7 @@ def synth(nodes: str, limit: float, **options: Any) -> None:
     Example: noisewalk synth --model tfc
     """
     from flow import synth_command, training_command
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     training_command.ensure_checkpoint(settings, console)

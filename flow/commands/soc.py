@@ -20,7 +20,7 @@ from flow.commands.common import (
 from flow.progress import Bars
 
 if TYPE_CHECKING:
-    from flow.engine import Engine
+    from flow.walk.engine.engine import Engine
 
 _MODEL = click.option("--model", default="tfc", show_default=True, help="Network, or its file.")
 _DATASET = click.option("--dataset", default="fashion-mnist", show_default=True)
@@ -43,7 +43,7 @@ def soc(**options: Any) -> None:
     """
     from flow import training_command
     from flow.soc import command
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     training_command.ensure_checkpoint(settings, console)
@@ -74,7 +74,7 @@ def walk_soc(engine: "Engine", **options: Any) -> None:
     """
     from flow import training_command
     from flow.soc import command, walk
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     training_command.ensure_checkpoint(settings, console)
@@ -106,7 +106,7 @@ def vote_soc(engine: "Engine", votes: str, sigma: float | None, **options: Any) 
     """
     from flow import training_command
     from flow.soc import command, voting
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = voting.Settings(Settings(**filed(options)), votes, sigma)
     training_command.ensure_checkpoint(settings.walk, console)

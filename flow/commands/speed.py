@@ -32,7 +32,7 @@ def bench(
     Example: noisewalk bench --model tfc
     """
     from flow import bench_all, software_job
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     walk = software_job.Settings(walk_model, walk_dataset, images=walk_images, seeds=1)

@@ -22,8 +22,8 @@ from flow.errors import UserError
 from flow.progress import Bars
 
 if TYPE_CHECKING:
-    from flow.engine import Engine
     from flow.study_status import Status
+    from flow.walk.engine.engine import Engine
 
 
 @click.group("study")

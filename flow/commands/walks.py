@@ -21,7 +21,7 @@ from flow.commands.common import (
 from flow.progress import Bars
 
 if TYPE_CHECKING:
-    from flow.engine import Engine
+    from flow.walk.engine.engine import Engine
 
 
 @click.command("check")
@@ -75,7 +75,7 @@ def walk_hw(engine: "Engine", **options: Any) -> None:
     """
     # torch, brevitas and FINN take seconds to import, --help should not
     from flow import job, tables, training_command
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     training_command.ensure_checkpoint(settings, console)
@@ -176,7 +176,7 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
     """
     from flow import repeats as repetition
     from flow import tables, training_command
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     chosen = repetition.Settings(settings, repeats, sigma)
@@ -205,7 +205,7 @@ def robustness(engine: "Engine", **options: Any) -> None:
     """
     from flow import robustness as comparison
     from flow import tables
-    from flow.walk_settings import Settings
+    from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     with Bars(console) as tell:

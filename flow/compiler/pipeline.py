@@ -17,7 +17,6 @@ import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
-from flow import store
 from flow.compiler.finn import initialise
 from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
@@ -28,6 +27,7 @@ from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite
 from flow.numerics import code_digest
 from flow.paths import HW
+from flow.walk.points import store
 
 if TYPE_CHECKING:
     from flow.golden.model import GoldenModel

@@ -26,7 +26,7 @@ from flow.golden.model import GoldenModel, Part
 from flow.models import Once
 from flow.noise import Noise, Sampler, Source
 from flow.noise.hardware.sites import TapSite
-from flow.points import Labels
+from flow.walk.points.noise_setting import Labels
 
 
 def float_tap(acc: Tensor, tap: Tap, site: TapSite, noise: Noise, sampler: Sampler) -> Tensor:

@@ -20,7 +20,7 @@ from flow.errors import unknown
 from flow.golden.model import GoldenModel, reached_from
 from flow.rtl import simulate
 from flow.rtl.nodes import place
-from flow.store import FULL, SCOPES, SITE
+from flow.walk.points.store import FULL, SCOPES, SITE
 from sim.runner import Simulation
 
 

@@ -23,13 +23,13 @@ from flow.compiler.stitch import TOP
 from flow.golden.layers import Tap
 from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings
-from flow.points import Place
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
 from flow.rtl.nodes import matching_nodes, place
 from flow.rtl.simulate import RtlPoint
-from flow.store import SITE
-from flow.walk import Walk
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.store import SITE
+from flow.walk.walk import Walk
 from sim import runner
 from sim.accelerator_bench import CLOCK_NS
 from sim.streams import unpack

@@ -19,10 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from flow import store
 from flow.compiler.pipeline import Accelerator
 from flow.compiler.stitch import DATA, TOP
 from flow.errors import UserError, unknown
+from flow.walk.points import store
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from flow import job
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
 from flow.tables import interval
-from flow.walk_settings import Settings
+from flow.walk.settings import Settings
 
 
 def make(settings: Settings, tell: job.Report) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from flow.compiler.pipeline import Accelerator
 from flow.soc import firmware, registers
 from flow.soc.firmware import Firmware
-from flow.store import built_once
+from flow.walk.points.store import built_once
 from sim import runner
 from sim.runner import REPOSITORY
 

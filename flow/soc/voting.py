@@ -20,20 +20,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flow import job, store
-from flow.engine import Call, Engine, Here
+from flow import job
 from flow.errors import UserError
-from flow.levels import parse_levels
-from flow.points import Place
 from flow.repeats import midpoint_of_site, parse_counts
-from flow.side import Side
 from flow.soc import cosim, firmware, voting_plot
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
 from flow.statistics.midpoint import wilson
-from flow.store import FULL
-from flow.walk import Walk
-from flow.walk_settings import Settings as WalkSettings
+from flow.walk.engine.engine import Call, Engine, Here
+from flow.walk.levels import parse_levels
+from flow.walk.points import store
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.side import Side
+from flow.walk.points.store import FULL
+from flow.walk.settings import Settings as WalkSettings
+from flow.walk.walk import Walk
 
 log = logging.getLogger(__name__)
 

@@ -17,21 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from flow import job, store
+from flow import job
 from flow.compiler.pipeline import Accelerator
-from flow.engine import Call, Engine, Here
 from flow.errors import UserError
 from flow.golden.model import Record
-from flow.levels import parse_levels
 from flow.numerics import code_digest
-from flow.points import Place, PointRequest
-from flow.side import Side
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.midpoint import midpoint
-from flow.store import FULL, Point, curve_of
-from flow.walk import Walk
-from flow.walk_settings import Effort, Settings
+from flow.walk.engine.engine import Call, Engine, Here
+from flow.walk.levels import parse_levels
+from flow.walk.points import store
+from flow.walk.points.noise_setting import Place, PointRequest
+from flow.walk.points.side import Side
+from flow.walk.points.store import FULL, Point, curve_of
+from flow.walk.settings import Effort, Settings
+from flow.walk.walk import Walk
 from sim import runner
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from torch import nn
 from flow import data
 from flow.errors import UserError, unknown
 from flow.models.qonnx.file import export_qonnx
-from flow.store import replacing
+from flow.walk.points.store import replacing
 
 KEPT = "pkg.torch.onnx.name_scopes"
 """Of what the exporter notes of a node: the names of modules. The rest holds the user's paths."""

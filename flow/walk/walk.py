@@ -12,16 +12,16 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compiler.pipeline import Accelerator
-from flow.engine import Call, Engine, Here
-from flow.measurement import Batch, Measured, propagate_mismatches
 from flow.models import Network
 from flow.numerics import code_digest
-from flow.points import Place, PointRequest, Setting
 from flow.rtl.design import Designs
-from flow.side import SOFTWARE, Side
-from flow.sides import MEASUREMENTS
-from flow.store import FULL, Point, Store
-from flow.walk_context import WalkContext
+from flow.walk.context import WalkContext
+from flow.walk.engine.engine import Call, Engine, Here
+from flow.walk.points.measurement import Batch, Measured, propagate_mismatches
+from flow.walk.points.noise_setting import Place, PointRequest, Setting
+from flow.walk.points.side import SOFTWARE, Side
+from flow.walk.points.store import FULL, Point, Store
+from flow.walk.sides.measurements import MEASUREMENTS
 
 log = logging.getLogger(__name__)
 

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from flow.crosscheck import CrossCheck
-from flow.looks import Spent
 from flow.rtl.equivalence import FinnCheck, LabelCheck
-from flow.side import SHOWN, Side
 from flow.statistics.midpoint import wilson
 from flow.statistics.verdict import Verdict, overall
-from flow.store import Point
 from flow.version import revision
-from flow.walk import Measured, Walk
+from flow.walk.crosscheck.check import CrossCheck
+from flow.walk.crosscheck.further_draws import Spent
+from flow.walk.points.side import SHOWN, Side
+from flow.walk.points.store import Point
+from flow.walk.walk import Measured, Walk
 
 _NODE = (
     "name", "operator", "PE", "SIMD", "resType", "depth", "weight_type", "inputs", "outputs",

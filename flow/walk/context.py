@@ -15,9 +15,9 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings, largest_factor
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite, settings_of
-from flow.points import Place, Setting
-from flow.side import Side
-from flow.store import Point
+from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point
 
 if TYPE_CHECKING:
     # a side's figures depend on those of these that it imports itself

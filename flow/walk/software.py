@@ -20,12 +20,12 @@ from flow import models
 from flow.models import Levels, Network, evaluate_groups
 from flow.noise import Noise, TorchSampler, shared_by_images
 from flow.numerics import code_digest
-from flow.points import Labels, Place, Setting, take_or_measure
-from flow.side import Side
 from flow.statistics.devices import by_device
 from flow.statistics.level_search import Search, Wanted
 from flow.statistics.midpoint import Curve
-from flow.store import Point, Store
+from flow.walk.points.noise_setting import Labels, Place, Setting, take_or_measure
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point, Store
 
 GLOBAL = "global"
 """Stands where a site's name does for noise at every site of the walk."""

@@ -25,10 +25,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.crosscheck import CrossCheck, SiteCheck, cross_check
-from flow.points import Place
 from flow.statistics.verdict import LEVEL, LOOKS, detectable_margin, look_levels, noise_left
-from flow.store import Point
+from flow.walk.crosscheck.check import CrossCheck, SiteCheck, cross_check
+from flow.walk.points.noise_setting import Place
+from flow.walk.points.store import Point
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ MOST_DEVICES = 256
 
 
 class Measuring(Protocol):
-    """What a look needs of `flow.walk.Walk`."""
+    """What a look needs of `flow.walk.walk.Walk`."""
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from flow.golden.float_noise import classify
-from flow.measurement import Measured
-from flow.points import PointRequest
-from flow.sides.software import sampler_of
-from flow.store import Point
-from flow.walk_context import WalkContext
+from flow.walk.context import WalkContext
+from flow.walk.points.measurement import Measured
+from flow.walk.points.noise_setting import PointRequest
+from flow.walk.points.store import Point
+from flow.walk.sides.software import sampler_of
 
 
 def measure(

@@ -14,11 +14,11 @@ from pathlib import Path
 from torch import Tensor
 
 from flow.noise import Noise
-from flow.points import Labels, Place, Setting
-from flow.software_walk import Inference
-from flow.store import canonical
 from flow.training import checkpoint
 from flow.training.trainer import train
+from flow.walk.points.noise_setting import Labels, Place, Setting
+from flow.walk.points.store import canonical
+from flow.walk.software import Inference
 
 log = logging.getLogger(__name__)
 

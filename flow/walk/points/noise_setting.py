@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from flow.errors import UserError
 from flow.noise import Noise
-from flow.side import Side
-from flow.store import Point, Store
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point, Store
 
 Done = Callable[[int], None]
 """Called with the number of points finished since the last call."""

@@ -26,7 +26,7 @@ from flow.quiet import hush
 if TYPE_CHECKING:
     from distributed import Client
 
-    from flow.walk import Walk
+    from flow.walk.walk import Walk
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _DASHBOARD = "127.0.0.1:8787"
 _ENVIRONMENT = ("DATA_DIR",)
 """Variables that a worker needs as the client has them."""
 _WORKERS = {
-    "distributed.worker.preload": ["flow.local_worker"],
+    "distributed.worker.preload": ["flow.walk.engine.worker"],
     "distributed.nanny.pre-spawn-environ": {
         "DASK_LOGGING__DISTRIBUTED": "critical",
         "PYTHONWARNINGS": "ignore",

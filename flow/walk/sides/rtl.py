@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import Fatal
-from flow.measurement import Failure, Measured, RtlSpeed
-from flow.points import Place, PointRequest
 from flow.rtl import simulate
 from flow.rtl.design import Design
 from flow.rtl.equivalence import differing_images, first_divergence
-from flow.side import Side
-from flow.store import Point
-from flow.walk_context import WalkContext
+from flow.walk.context import WalkContext
+from flow.walk.points.measurement import Failure, Measured, RtlSpeed
+from flow.walk.points.noise_setting import Place, PointRequest
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point
 from sim.runner import SimulationError
 
 log = logging.getLogger(__name__)

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.crosscheck import CrossCheck
-from flow.points import Done, Place
-from flow.side import INTEGER, Side
 from flow.statistics.midpoint import Curve, Midpoint, midpoint
 from flow.statistics.ratio import LogRatio, log_ratio
 from flow.statistics.verdict import MARGIN
-from flow.store import Point, curve_of
-from flow.walk import Walk
+from flow.walk.crosscheck.check import CrossCheck
+from flow.walk.points.noise_setting import Done, Place
+from flow.walk.points.side import INTEGER, Side
+from flow.walk.points.store import Point, curve_of
+from flow.walk.walk import Walk
 
 STEPS = (
     ("graph", Side.SOFTWARE, Side.INTEGER),

@@ -5,12 +5,12 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from flow.measurement import Measured
-from flow.points import PointRequest
-from flow.side import Side
-from flow.sides import golden, integer, rtl, software
-from flow.store import Point
-from flow.walk_context import WalkContext
+from flow.walk.context import WalkContext
+from flow.walk.points.measurement import Measured
+from flow.walk.points.noise_setting import PointRequest
+from flow.walk.points.side import Side
+from flow.walk.points.store import Point
+from flow.walk.sides import golden, integer, rtl, software
 
 Measure = Callable[[WalkContext, Sequence[PointRequest], Measured], Iterator[Point]]
 """Measures points that share work; failures and the simulator's speed go into `Measured`."""

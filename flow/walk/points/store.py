@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from flow.errors import Fatal, UserError
 from flow.noise import KINDS, shared_by_images
-from flow.side import Side
 from flow.statistics.devices import by_device
 from flow.statistics.midpoint import Curve, wilson
+from flow.walk.points.side import Side
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from flow.points import PointRequest
-from flow.side import Side
-from flow.store import FULL, SITE, Point
+from flow.walk.points.noise_setting import PointRequest
+from flow.walk.points.side import Side
+from flow.walk.points.store import FULL, SITE, Point
 from sim.runner import SimulationError
 
 

@@ -1,12 +1,12 @@
 """The cross-check (L2): software curve against hardware curve, and what is said about hardware.
 
-**Three sides** (see `flow.store.Point`), paired by image. Golden points are cheap and many, RTL
-points dear and few. A statement on the hardware rests on golden, and only at sites where RTL
-images were simulated and every one of them, noisy or clean, was bit-equal to golden (L1).
+**Three sides** (see `flow.walk.points.store.Point`), paired by image. Golden points are cheap and
+many, RTL points dear and few. A statement on the hardware rests on golden, and only at sites where
+RTL images were simulated and every one of them, noisy or clean, was bit-equal to golden (L1).
 
-`flow.comparison` gathers each site's figures, `flow.statistics.verdict` judges the sites together,
-at a family-wise error of 5 % over all sites and looks. A site whose RTL differs from golden
-disagrees whatever the statistics say, and one without RTL images is undecided.
+`flow.walk.crosscheck.figures` gathers each site's figures, `flow.statistics.verdict` judges the
+sites together, at a family-wise error of 5 % over all sites and looks. A site whose RTL differs
+from golden disagrees whatever the statistics say, and one without RTL images is undecided.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.comparison import SiteFigures, site_figures
-from flow.side import SHOWN, SOFTWARE, Side
 from flow.statistics.devices import FEWEST
 from flow.statistics.midpoint import RESAMPLES
 from flow.statistics.ratio import LogRatio
@@ -33,7 +31,9 @@ from flow.statistics.verdict import (
     need,
     overall,
 )
-from flow.store import Point
+from flow.walk.crosscheck.figures import SiteFigures, site_figures
+from flow.walk.points.side import SHOWN, SOFTWARE, Side
+from flow.walk.points.store import Point
 
 DETECTABLE = ("difference", "disagreement")
 """Names of `SiteCheck.detectable`."""

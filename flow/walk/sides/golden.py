@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from flow.golden.model import Draws, GoldenModel
-from flow.measurement import Measured
 from flow.noise.hardware.fixed_point import draw_samples
 from flow.noise.hardware.weights import draw_errors
-from flow.points import Place, PointRequest
-from flow.store import Point
-from flow.walk_context import WalkContext
+from flow.walk.context import WalkContext
+from flow.walk.points.measurement import Measured
+from flow.walk.points.noise_setting import Place, PointRequest
+from flow.walk.points.store import Point
 
 
 def measure(

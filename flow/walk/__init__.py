@@ -1,0 +1,1 @@
+"""Measuring the points of a noise walk on every side."""

@@ -1,0 +1,1 @@
+"""Sides compared: figures, verdicts, further draws, ablation, summary."""

@@ -1,0 +1,1 @@
+"""Who does the work of a walk: this process, or Dask workers."""

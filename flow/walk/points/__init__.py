@@ -1,0 +1,1 @@
+"""A point of a walk, its key and its store."""

@@ -1,0 +1,1 @@
+"""How each side of a walk is measured."""
