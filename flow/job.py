@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from flow import results
 from flow.compile_command import Loaded
 from flow.errors import UserError
 from flow.models import evaluate
+from flow.report import files
 from flow.rtl import divergence, equivalence
 from flow.study_status import PLAN
 from flow.training import checkpoint
@@ -198,7 +198,7 @@ def walk_hw(
         "divergence": located.to_json() if located else None,
     }
     table = store.curve_table(measured, walk.context.labels)
-    results.write(folder, result, table)
+    files.write(folder, result, table)
     return result
 
 

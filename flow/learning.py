@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from flow import data, learning_plots, models
+from flow import data, models
 from flow.errors import UserError
 from flow.noise import Noise
+from flow.report.plots import dynamics
 from flow.training import checkpoint
 from flow.training.layer_statistics import layer_statistics
 from flow.walk.levels import parse_levels
@@ -116,5 +117,5 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     with store.replacing(folder / "dynamics.csv") as temporary:
         table.to_csv(temporary, index=False)
     store.write_summary(folder / "dynamics.json", result)
-    learning_plots.write(folder, result, table)
+    dynamics.write(folder, result, table)
     return result

@@ -24,12 +24,13 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import data, execution_plots, executions, models, software_job
+from flow import data, executions, models, software_job
 from flow.errors import UserError
 from flow.executions import Floats, Ints, Prediction
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
+from flow.report.plots import executions
 from flow.statistics.midpoint import Float, resample_weights
 from flow.training import checkpoint
 from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
@@ -241,7 +242,7 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     }
     store.write_curves(folder / "executions.parquet", table)
     store.write_summary(folder / "executions.json", result)
-    execution_plots.write(folder, result, table)
+    executions.write(folder, result, table)
     return result
 
 

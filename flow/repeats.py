@@ -13,9 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from flow import job, repeat_plots, results
+from flow import job
 from flow.errors import UserError
 from flow.noise.base import MOST_EXECUTIONS
+from flow.report import files
+from flow.report.plots import repeats
 from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint, wilson
 from flow.walk.engine.engine import Engine
@@ -133,10 +135,10 @@ def run(
     }
     store.write_curves(folder / "repeats.parquet", table)
     store.write_summary(folder / "repeats.json", result)
-    repeat_plots.write(folder / "repeats.png", result, table)
+    repeats.write(folder / "repeats.png", result, table)
     if (folder / "summary.json").exists():
         # a walk's page shows them
-        results.write_report(results.Finished.read(folder))
+        files.write_report(files.Finished.read(folder))
     return result
 
 

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flow import data, models, walk_plots
+from flow import data, models
 from flow.errors import UserError
 from flow.models import Network, site_scales
+from flow.report.plots import software_walk
 from flow.statistics.level_search import Search
 from flow.statistics.midpoint import wilson
 from flow.training import checkpoint
@@ -197,7 +198,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     table = store.curve_table(points, found.labels)
     store.write_curves(folder / "curves.parquet", table)
     store.write_summary(folder / "summary.json", result)
-    walk_plots.write(folder, result, table)
+    software_walk.write(folder, result, table)
     return result
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from flow.page import environment
+from flow.report.html import environment
 from flow.study import Study
 from flow.study_status import status
 from flow.walk.points.store import replacing

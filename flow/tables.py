@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.sentences import further_sentence, power_sentence, scope_sentence
+from flow.report.wording import further_sentence, power_sentence, scope_sentence
 from flow.study import Run
 from flow.walk.points.store import SITE
 

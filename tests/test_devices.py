@@ -8,7 +8,7 @@ from scipy.stats import t
 from synthetic import GUESS, device_walk, walk
 
 from flow.noise import KINDS, shared_by_images
-from flow.sentences import need_sentence
+from flow.report.wording import need_sentence
 from flow.statistics.devices import FEWEST, by_device, jackknife, widened
 from flow.statistics.midpoint import midpoint
 from flow.statistics.ratio import LogRatio, log_ratio

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flow.network_picture import Box, Picture, operator, picture
-from flow.page import environment
+from flow.report.html import environment
+from flow.report.network_diagram import Box, Picture, operator, picture
 
 
 def node(name: str, inputs: list[str], outputs: list[str], **more: Any) -> dict[str, Any]:

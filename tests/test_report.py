@@ -10,11 +10,11 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from synthetic import device_walk, walk
 
-from flow.curves import midpoint_text, plot_curves, write_curves
 from flow.errors import UserError
-from flow.report import write_report
+from flow.report.plots.walk_hw import midpoint_text, plot_curves, write_curves
+from flow.report.walk_page import write_report
+from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
-from flow.sentences import definition, need_sentence, verdict_sentence
 from flow.statistics.midpoint import logistic, wilson
 from flow.walk.crosscheck.check import cross_check
 from flow.walk.points.side import Side

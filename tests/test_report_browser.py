@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from test_results import finished
 
-from flow import comparison_page
-from flow.results import Finished
+from flow.report import comparison_page
+from flow.report.files import Finished
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the driver playwright is missing")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -11,12 +11,12 @@ from matplotlib.text import Text
 from test_network_picture import summary as drawn
 from test_report import results
 
-from flow import comparison_page
-from flow.chart_data import walk_charts
 from flow.cli import cli
-from flow.curves import plot_curves
 from flow.errors import UserError
-from flow.results import Finished, write, write_report
+from flow.report import comparison_page
+from flow.report.charts import walk_charts
+from flow.report.files import Finished, write, write_report
+from flow.report.plots.walk_hw import plot_curves
 from flow.version import revision
 
 REPEATS = {

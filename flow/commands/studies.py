@@ -109,13 +109,13 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 
     Example: noisewalk report build/walk-hw/tfc-w2a2-fashion-mnist
     """
-    from flow import comparison_page, results
+    from flow.report import comparison_page, files
 
-    walks = [results.Finished.read(folder) for folder in folders]
+    walks = [files.Finished.read(folder) for folder in folders]
     if len(walks) == 1:
         if out is not None:
             raise UserError("--out is for the page of several walks: give more folders")
-        say(f"report: {results.write_report(walks[0])}")
+        say(f"report: {files.write_report(walks[0])}")
         return
     page = out or BUILD / "comparison.html"
     comparison_page.write(page, walks)

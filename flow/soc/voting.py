@@ -23,7 +23,8 @@ import pandas as pd
 from flow import job
 from flow.errors import UserError
 from flow.repeats import midpoint_of_site, parse_counts
-from flow.soc import cosim, firmware, voting_plot
+from flow.report.plots import votes
+from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
 from flow.statistics.midpoint import wilson
@@ -172,7 +173,7 @@ def run(
     }
     store.write_curves(folder / "votes.parquet", table)
     store.write_summary(folder / "votes.json", result)
-    voting_plot.write(folder / "votes.png", result, table)
+    votes.write(folder / "votes.png", result, table)
     return result
 
 

@@ -1,4 +1,4 @@
-// Draws what flow.chart_data says there is, and lets the reader point, zoom and choose.
+// Draws what flow.report.charts says there is, and lets the reader point, zoom and choose.
 "use strict";
 
 const WIDTH = 380, TOP = 12, LEFT = 42, RIGHT = 362, BOTTOM = 232, LANE = 12;

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flow.curves import log_axis, side_table
+from flow.report.plots.walk_hw import log_axis, side_table
 from flow.statistics.midpoint import logistic
 from flow.walk.points.store import replacing
 from flow.walk.software import GLOBAL

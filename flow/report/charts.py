@@ -16,8 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flow.curves import clean_accuracy, fit_of, midpoint_of, one_device, side_table, sigma_unit
-from flow.sentences import IN_PART
+from flow.report.plots.walk_hw import (
+    clean_accuracy,
+    fit_of,
+    midpoint_of,
+    one_device,
+    side_table,
+    sigma_unit,
+)
+from flow.report.wording import IN_PART
 from flow.statistics.midpoint import logistic
 from flow.walk.points.side import SHOWN, Side
 from flow.walk.points.store import SITE

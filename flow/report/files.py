@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from flow import curves, report
 from flow.errors import UserError
+from flow.report import walk_page
+from flow.report.plots import walk_hw
 from flow.rtl import synthesis
 from flow.walk.points import store
 
@@ -75,8 +76,8 @@ def write_report(walk: Finished) -> Path:
     with store.replacing(walk.folder / "curves.csv") as temporary:
         walk.table.to_csv(temporary, index=False)
     picture, page = walk.folder / "curves.png", walk.folder / "report.html"
-    curves.write_curves(picture, walk.summary, walk.table)
-    report.write_report(
+    walk_hw.write_curves(picture, walk.summary, walk.table)
+    walk_page.write_report(
         page, walk.summary, walk.table, picture, _repeats(walk.folder), _synthesised(walk.summary)
     )
     return page

@@ -2,7 +2,8 @@
 
 The verdict comes first, then the network as it became hardware and the curves, then tables that
 hold every figure of the pictures, for a screen reader and for print. The curves are drawn in the
-reader's browser (`flow.chart_data` says why so); without scripts there is a picture in their place.
+reader's browser (`flow.report.charts` says why so); without scripts there is a picture in their
+place.
 """
 
 import base64
@@ -12,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from flow.chart_data import repeat_charts, walk_charts
-from flow.curves import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.errors import UserError
-from flow.network_picture import operator, picture
-from flow.page import environment
-from flow.sentences import (
+from flow.report.charts import repeat_charts, walk_charts
+from flow.report.html import environment
+from flow.report.network_diagram import operator, picture
+from flow.report.plots.walk_hw import midpoint_of, midpoint_text, one_device, sigma_unit
+from flow.report.wording import (
     IN_PART,
     definition,
     further_sentence,
@@ -46,7 +47,7 @@ def write_report(
         path: where to.
         summary: what ``summary.json`` holds.
         curves: `flow.walk.points.store.curve_table`.
-        image: PNG of `flow.curves.write_curves`; its content goes into the file.
+        image: PNG of `flow.report.plots.walk_hw.write_curves`; its content goes into the file.
         repeats: what ``repeats.json`` of `flow.repeats` holds, if the walk has one.
         resources: what `flow.rtl.synthesis.measure` returns, if that was done.
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flow.chart_data import walk_charts
-from flow.curves import sigma_unit
 from flow.errors import UserError
-from flow.network_picture import picture
-from flow.page import environment
-from flow.report import site_row
-from flow.results import Finished
-from flow.sentences import definition, scope_sentence, verdict_sentence
+from flow.report.charts import walk_charts
+from flow.report.files import Finished
+from flow.report.html import environment
+from flow.report.network_diagram import picture
+from flow.report.plots.walk_hw import sigma_unit
+from flow.report.walk_page import site_row
+from flow.report.wording import definition, scope_sentence, verdict_sentence
 from flow.walk.points.side import Side
 from flow.walk.points.store import replacing
 

@@ -1,0 +1,1 @@
+"""Finished walks as HTML, text and pictures."""

@@ -1,0 +1,1 @@
+"""Matplotlib pictures, one module an experiment."""
