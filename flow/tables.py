@@ -5,8 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flow.experiments.studies.study import Run
 from flow.report.wording import further_sentence, power_sentence, scope_sentence
-from flow.study import Run
 from flow.walk.points.store import SITE
 
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from flow import bench_all, bench_rtl, bench_walk, scope_bench
-from flow.bench import Bench, Figure, in_turn
 from flow.cli import cli
 from flow.errors import UserError
+from flow.experiments.benchmarks import rtl, software_walk, subgraph, suite
+from flow.experiments.benchmarks.measure import Bench, Figure, in_turn
 from flow.rtl import simulate
 from flow.walk.settings import Settings
 
@@ -38,7 +38,7 @@ def test_python_at_every_clock_gives_the_labels_of_golden(accelerator, inputs, b
     """Else it would be held against a design that does something else."""
     pytest.importorskip("cocotbext.axi", reason="cocotbext-axi is not installed")
     stream = accelerator.quantise(inputs[:IMAGES])
-    simulation = bench_rtl.build_driven(accelerator, built / "sim", optimise=False)
+    simulation = rtl.build_driven(accelerator, built / "sim", optimise=False)
     simulate.start_job(accelerator, stream, [{}], tmp_path)
     simulation.run("sim.driven_bench", workdir=tmp_path)
     labels = json.loads((tmp_path / "labels.json").read_text())
@@ -48,17 +48,17 @@ def test_python_at_every_clock_gives_the_labels_of_golden(accelerator, inputs, b
 
 def test_two_workers_and_one_run_all_their_images(accelerator, inputs, built):
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
-    rtl = bench_rtl.Rtl(accelerator, simulation, accelerator.quantise(inputs[:IMAGES]))
+    rtl = rtl.Rtl(accelerator, simulation, accelerator.quantise(inputs[:IMAGES]))
     assert rtl.rate({}, passes=2) > 0
     assert rtl.pair({}) > 0
 
 
 def test_what_cannot_be_measured_has_its_reason(monkeypatch):
-    monkeypatch.setattr(bench_rtl, "find_spec", lambda name: None)
-    monkeypatch.setattr(bench_rtl.os, "sched_getaffinity", lambda pid: {0})
-    assert bench_rtl.missing() == {
-        bench_rtl.DRIVEN: "the Python package cocotbext-axi is not installed",
-        bench_rtl.PAIR: "there is only one core",
+    monkeypatch.setattr(rtl, "find_spec", lambda name: None)
+    monkeypatch.setattr(rtl.os, "sched_getaffinity", lambda pid: {0})
+    assert rtl.missing() == {
+        rtl.DRIVEN: "the Python package cocotbext-axi is not installed",
+        rtl.PAIR: "there is only one core",
     }
 
 
@@ -69,10 +69,10 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
         raise UserError(f"there is no {settings.dataset} here")
 
     rows = [Figure("one way", "images/s", 20.0, 10.0, 1234.5), Figure("a : b", "ratio", 2, 1, 3)]
-    monkeypatch.setattr(bench_rtl, "run", lambda settings, rounds: rows)
-    monkeypatch.setattr(scope_bench, "run", lambda settings, rounds: [])
-    monkeypatch.setattr(bench_rtl, "missing", lambda: {"two workers": "there is only one core"})
-    monkeypatch.setattr(bench_walk, "run", no_data)
+    monkeypatch.setattr(rtl, "run", lambda settings, rounds: rows)
+    monkeypatch.setattr(subgraph, "run", lambda settings, rounds: [])
+    monkeypatch.setattr(rtl, "missing", lambda: {"two workers": "there is only one core"})
+    monkeypatch.setattr(software_walk, "run", no_data)
     monkeypatch.chdir(tmp_path)
     arguments = ["bench", "--model", "tfc-w2a2", "--dataset", "digits", "--rounds", "2"]
     found = CliRunner().invoke(cli, arguments, env={"COLUMNS": "120"}, catch_exceptions=False)
@@ -91,32 +91,32 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_a_part_is_measured_beside_the_whole(monkeypatch, results_folder, tmp_path):
-    monkeypatch.setattr(scope_bench, "LAYERS", 1)
-    monkeypatch.setattr(scope_bench, "WHOLE_IMAGES", 4)
+    monkeypatch.setattr(subgraph, "LAYERS", 1)
+    monkeypatch.setattr(subgraph, "WHOLE_IMAGES", 4)
     build = results_folder(tmp_path)
     settings = Settings(model="tfc-w2a2", dataset="digits", cycles=256, build=build)
-    figures = {figure.name: figure for figure in scope_bench.run(settings, 1)}
+    figures = {figure.name: figure for figure in subgraph.run(settings, 1)}
     part, whole = figures["RTL from fc3.acc on"], figures["RTL, whole network, noise at fc3.acc"]
     ratio = figures["whole network : from fc3.acc on"]
     assert ratio.median == pytest.approx(whole.median / part.median) and ratio.median > 1
 
 
 def test_a_walk_that_is_faster_has_a_ratio_above_one():
-    walk = bench_walk.Found(
+    walk = software_walk.Found(
         points=20, images=10, straightforward=8.0, timed=4, grid=2.0, searched=1.0,
         searched_images=5, widest=0.1, differing=0, largest=0.0, memory=1.0,
     )  # fmt: skip
-    settings = bench_walk.Settings("float-mlp", "digits")
-    figures = bench_walk.figures([walk], settings)
+    settings = software_walk.Settings("float-mlp", "digits")
+    figures = software_walk.figures([walk], settings)
     assert [f.median for f in figures if f.unit == "ratio"] == [4.0, 8.0]
     assert [f.median for f in figures if f.unit == "s"] == [8.0, 2.0, 1.0]
 
 
 def test_no_part_is_lost_when_another_fails(monkeypatch):
-    monkeypatch.setattr(bench_rtl, "run", lambda settings, rounds: _fail())
-    monkeypatch.setattr(scope_bench, "run", lambda settings, rounds: _fail())
-    monkeypatch.setattr(bench_walk, "run", lambda settings: _fail())
-    found = bench_all.run(None, bench_walk.Settings("float-mlp", "digits"), 1)
+    monkeypatch.setattr(rtl, "run", lambda settings, rounds: _fail())
+    monkeypatch.setattr(subgraph, "run", lambda settings, rounds: _fail())
+    monkeypatch.setattr(software_walk, "run", lambda settings: _fail())
+    found = suite.run(None, software_walk.Settings("float-mlp", "digits"), 1)
     assert isinstance(found, Bench) and not found.figures
     assert list(found.unmeasured.values())[-3:] == ["it fails"] * 3
 

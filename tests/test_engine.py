@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flow import job
 from flow.errors import Fatal, UserError
+from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.walk.engine.engine import SLURM, Call, Cluster, Here
 from flow.walk.points.noise_setting import Place
@@ -38,7 +38,9 @@ def silent(stage: str, done: int, total: int, images: int = 0) -> None:
 def fresh(tmp_path_factory, results_folder) -> Callable[[Path], Path]:
     """Makes a folder for results; the network and its simulator are compiled."""
     build = results_folder(tmp_path_factory.mktemp("compiled") / "build")
-    walk = job.open_walk(Settings(**OPTIONS, draws=2, build=build), job.Clock(), silent).walk
+    walk = hardware_walk.open_walk(
+        Settings(**OPTIONS, draws=2, build=build), hardware_walk.Clock(), silent
+    ).walk
     _ = walk.context.designs.whole.simulation
     return lambda folder: results_folder(folder / "build")
 
@@ -68,7 +70,7 @@ def same(one: dict, other: dict) -> bool:
 def undisturbed(fresh, tmp_path_factory) -> tuple[dict, dict[str, bytes]]:
     """What one process finds that nothing disturbs."""
     build = fresh(tmp_path_factory.mktemp("undisturbed"))
-    summary = job.walk_hw(settings(build), silent)
+    summary = hardware_walk.walk_hw(settings(build), silent)
     points = points_of(build)
     assert len(points) == POINTS and summary["rtl"]["bit_mismatches"] == 0
     return summary, points
@@ -89,7 +91,7 @@ def test_workers_find_what_one_process_finds(fresh, undisturbed, tmp_path):
         folder.mkdir()
         build = fresh(folder)
         with Cluster(workers, folder=build) as engine:
-            summary = job.walk_hw(settings(build), silent, engine=engine)
+            summary = hardware_walk.walk_hw(settings(build), silent, engine=engine)
         assert points_of(build) == undisturbed[1]
         assert same(summary, undisturbed[0])
         assert not list((build / "runs").iterdir())
@@ -104,7 +106,7 @@ class Backwards(Here):
 
 def test_order_does_not_matter(fresh, undisturbed, tmp_path):
     build = fresh(tmp_path)
-    assert same(job.walk_hw(settings(build), silent, engine=Backwards()), undisturbed[0])
+    assert same(hardware_walk.walk_hw(settings(build), silent, engine=Backwards()), undisturbed[0])
     assert points_of(build) == undisturbed[1]
 
 
@@ -122,7 +124,7 @@ def test_a_killed_workers_work_goes_to_another(fresh, undisturbed, tmp_path):
     with Cluster(2, folder=build) as engine:
         killer = threading.Thread(target=kill_one, args=[engine])
         killer.start()
-        summary = job.walk_hw(settings(build), silent, engine=engine)
+        summary = hardware_walk.walk_hw(settings(build), silent, engine=engine)
         killer.join()
         assert killed[0] not in engine.client.run(os.getpid).values()
     assert points_of(build) == undisturbed[1] and same(summary, undisturbed[0])
@@ -162,7 +164,7 @@ def test_a_killed_client_loses_no_point_and_repeats_none(fresh, undisturbed, tmp
     until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers), 60)
     left = {path: path.stat().st_mtime_ns for path in (build / "points").rglob("*.npz")}
     assert 10 <= len(left) < POINTS
-    summary = job.walk_hw(settings(build), silent)
+    summary = hardware_walk.walk_hw(settings(build), silent)
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
     assert points_of(build) == undisturbed[1] and same(summary, undisturbed[0])
 
@@ -178,7 +180,7 @@ def test_an_interrupted_client_says_how_to_go_on(fresh, undisturbed, tmp_path):
     said = (tmp_path / "client.log").read_text()
     assert "the same command goes on where it was" in said and "Traceback" not in said, said
     assert 10 <= len(points_of(build)) < POINTS
-    assert same(job.walk_hw(settings(build), silent), undisturbed[0])
+    assert same(hardware_walk.walk_hw(settings(build), silent), undisturbed[0])
 
 
 @pytest.mark.slow
@@ -231,11 +233,11 @@ def test_a_killed_scheduler_loses_no_point(fresh, undisturbed, tmp_path, running
         pytest.raises(Fatal, match="run the same command again"),
         Cluster(1, address, folder=build) as engine,
     ):
-        job.walk_hw(settings(build), silent, engine=engine)
+        hardware_walk.walk_hw(settings(build), silent, engine=engine)
     killer.join()
     left = set(points_of(build))
     assert 10 <= len(left) < POINTS
-    assert same(job.walk_hw(settings(build), silent), undisturbed[0])
+    assert same(hardware_walk.walk_hw(settings(build), silent), undisturbed[0])
     assert points_of(build) == undisturbed[1]
 
 
@@ -256,7 +258,7 @@ def test_slurm_jobs_are_workers(fresh, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     with Cluster(1, SLURM, folder=build) as engine:
-        summary = job.walk_hw(settings(build), silent, engine=engine)
+        summary = hardware_walk.walk_hw(settings(build), silent, engine=engine)
     assert "#SBATCH --mem=4G" in (tmp_path / "job.sh").read_text()
     assert points_of(build) == undisturbed[1] and same(summary, undisturbed[0])
 
@@ -289,7 +291,7 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     """One point of four fails, and its neighbours in the same process get through."""
     monkeypatch.setattr(simulate, "START_SECONDS", 6.0)
     monkeypatch.setattr(simulate, "CYCLE_SECONDS", 0.0)
-    walk = job.open_walk(settings(fresh(tmp_path)), job.Clock(), silent).walk
+    walk = hardware_walk.open_walk(settings(fresh(tmp_path)), hardware_walk.Clock(), silent).walk
     hardware = walk.context.designs.at("fc1.acc")
     sound = hardware.simulation
     places = [Place("", 0.0), *(Place("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]
@@ -313,7 +315,7 @@ def test_a_walk_with_a_failed_point_does_not_agree_there(fresh, undisturbed, tmp
     monkeypatch.setattr(
         "flow.walk.sides.rtl.simulate.simulate", failing_at(simulate.simulate, "fc1.acc")
     )
-    found = job.walk_hw(settings(build), silent)
+    found = hardware_walk.walk_hw(settings(build), silent)
     assert {failure["site"] for failure in found["failures"]} == {"fc1.acc"}
     assert found["sites"]["fc1.acc"]["verdict"] == "undecided"
     assert "could not be simulated" in found["sites"]["fc1.acc"]["reason"]
@@ -337,7 +339,7 @@ def test_nothing_to_simulate_without_noise_is_an_error(fresh, tmp_path, monkeypa
 
     monkeypatch.setattr("flow.walk.sides.rtl.simulate.simulate", fail)
     with pytest.raises(SimulationError, match=r"fell over\nagain: sh again\.sh"):
-        job.walk_hw(settings(fresh(tmp_path)), silent)
+        hardware_walk.walk_hw(settings(fresh(tmp_path)), silent)
 
 
 def test_a_full_disk_stops_cleanly(fresh, tmp_path):
@@ -352,7 +354,7 @@ def test_a_full_disk_stops_cleanly(fresh, tmp_path):
     try:
         build = fresh(small)
         with pytest.raises(Fatal, match="what was finished"):
-            job.walk_hw(settings(build), silent)
+            hardware_walk.walk_hw(settings(build), silent)
         assert not [path for path in build.rglob("*.tmp")]
         kept = points_of(build)
         assert 0 < len(kept) < POINTS
@@ -360,7 +362,7 @@ def test_a_full_disk_stops_cleanly(fresh, tmp_path):
         roomy.mkdir()
         again = fresh(roomy)
         shutil.copytree(build / "points", again / "points")
-        job.walk_hw(settings(again), silent)
+        hardware_walk.walk_hw(settings(again), silent)
         assert kept.items() <= points_of(again).items()
     finally:
         subprocess.run(["umount", "-l", small], check=True)

@@ -6,31 +6,31 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flow import executions
 from flow.errors import UserError
-from flow.executions import SCALINGS, Prediction
+from flow.experiments import execution_plans
+from flow.experiments.execution_plans import SCALINGS, Prediction
 from flow.statistics.midpoint import logistic
 
 
 @pytest.mark.parametrize("name", SCALINGS)
 @pytest.mark.parametrize("total", [5, 6, 10, 23, 100])
 def test_a_budget_is_spent_whole_and_every_site_runs(name, total):
-    chosen = executions.scaled(name, [0.3, 4.0, 1.0, 80.0, 2.0], total)
+    chosen = execution_plans.scaled(name, [0.3, 4.0, 1.0, 80.0, 2.0], total)
     assert chosen.sum() == total and chosen.min() >= 1
 
 
 def test_robust_sites_get_more_by_scalings_and_less_by_their_inverses():
     mu = [1.0, 2.0, 4.0, 8.0]
     for name in ("linear", "log10", "sqrt", "square"):
-        assert (np.diff(executions.scaled(name, mu, 100)) > 0).all(), name
-        assert (np.diff(executions.scaled(f"inverse {name}", mu, 100)) < 0).all(), name
-    assert executions.scaled("rank", mu, 100).tolist() == [40, 30, 20, 10]
-    assert executions.scaled("inverse linear", [1.0, 2.0, 4.0], 70).tolist() == [40, 20, 10]
+        assert (np.diff(execution_plans.scaled(name, mu, 100)) > 0).all(), name
+        assert (np.diff(execution_plans.scaled(f"inverse {name}", mu, 100)) < 0).all(), name
+    assert execution_plans.scaled("rank", mu, 100).tolist() == [40, 30, 20, 10]
+    assert execution_plans.scaled("inverse linear", [1.0, 2.0, 4.0], 70).tolist() == [40, 20, 10]
 
 
 def test_an_even_budget_is_spent_evenly_and_its_rest_first():
-    assert executions.uniform(4, 12).tolist() == [3, 3, 3, 3]
-    assert executions.uniform(4, 14).tolist() == [4, 4, 3, 3]
+    assert execution_plans.uniform(4, 12).tolist() == [3, 3, 3, 3]
+    assert execution_plans.uniform(4, 14).tolist() == [4, 4, 3, 3]
 
 
 def test_the_optimum_is_that_of_all_choices():
@@ -39,8 +39,8 @@ def test_the_optimum_is_that_of_all_choices():
         weights, total = rng.lognormal(0, 1.5, 4), int(rng.integers(4, 14))
         choices = itertools.product(range(1, total), repeat=4)
         best = min((weights / c).sum() for c in choices if sum(c) <= total)
-        losses = weights[:, None] / np.arange(1, executions.most_of_one(4, total) + 1)
-        chosen = executions.optimum(losses, total)
+        losses = weights[:, None] / np.arange(1, execution_plans.most_of_one(4, total) + 1)
+        chosen = execution_plans.optimum(losses, total)
         assert chosen.sum() <= total and chosen.min() >= 1
         assert (weights / chosen).sum() == pytest.approx(best, rel=1e-6)
 
@@ -49,10 +49,10 @@ def test_the_optimum_predicts_at_least_what_every_rule_does():
     mu = np.random.default_rng(6).lognormal(0, 1.2, 16)
     prediction = Prediction.from_midpoints(mu, 2.0, 0.9, 0.1)
     for mean in (1, 2, 3, 5, 7, 10, 20):
-        losses = prediction.losses(executions.most_of_one(16, 16 * mean))
-        ours = prediction.accuracy(executions.optimum(losses, 16 * mean))
+        losses = prediction.losses(execution_plans.most_of_one(16, 16 * mean))
+        ours = prediction.accuracy(execution_plans.optimum(losses, 16 * mean))
         for name in SCALINGS:
-            assert ours >= prediction.accuracy(executions.scaled(name, mu, 16 * mean)) - 1e-6
+            assert ours >= prediction.accuracy(execution_plans.scaled(name, mu, 16 * mean)) - 1e-6
 
 
 def test_a_prediction_of_one_noisy_site_is_its_logistic():
@@ -67,25 +67,25 @@ def test_the_fit_finds_what_sites_weigh_in_company():
     mu = np.array([0.5, 1.0, 2.0, 0.8, 4.0, 1.5])
     alone = Prediction.from_midpoints(mu, 1.0, 0.9, 0.1)
     true = replace(alone, weights=alone.weights * rng.uniform(0.5, 2, 6), steepness=1.3)
-    plans = [executions.scaled(n, mu, 6 * mean) for n in SCALINGS for mean in (1, 2, 3, 5, 10)]
-    plans += [executions.uniform(6, 6 * mean) for mean in (2, 4, 7)]
+    plans = [execution_plans.scaled(n, mu, 6 * mean) for n in SCALINGS for mean in (1, 2, 3, 5, 10)]
+    plans += [execution_plans.uniform(6, 6 * mean) for mean in (2, 4, 7)]
     chosen = np.stack(plans)
     measured = true.accuracy(chosen) + rng.normal(0, 0.003, len(chosen))
     fitted = alone.fitted(chosen, measured)
     assert fitted.steepness == pytest.approx(1.3, rel=0.1)
     for total in (12, 18, 30):
         ours, rule = (
-            true.accuracy(executions.optimum(p.losses(total), total)) for p in (fitted, alone)
+            true.accuracy(execution_plans.optimum(p.losses(total), total)) for p in (fitted, alone)
         )
-        best = true.accuracy(executions.optimum(true.losses(total), total))
+        best = true.accuracy(execution_plans.optimum(true.losses(total), total))
         assert ours > best - 0.004 and ours >= rule - 0.001
 
 
 def test_a_budget_below_one_execution_a_site_is_refused():
     for spend in (
-        lambda: executions.uniform(3, 2),
-        lambda: executions.scaled("sqrt", [1.0, 2.0, 3.0], 2),
-        lambda: executions.optimum(np.ones((3, 4)), 2),
+        lambda: execution_plans.uniform(3, 2),
+        lambda: execution_plans.scaled("sqrt", [1.0, 2.0, 3.0], 2),
+        lambda: execution_plans.optimum(np.ones((3, 4)), 2),
     ):
         with pytest.raises(UserError, match="2 executions is below one for each of the 3 sites"):
             spend()
@@ -94,12 +94,12 @@ def test_a_budget_below_one_execution_a_site_is_refused():
 def test_a_step_stays_near():
     losses = np.array([8.0, 1.0, 1.0, 0.1])[:, None] / np.arange(1, 31)
     near = np.array([3, 9, 9, 9])
-    chosen = executions.optimum(losses, 30, near=near)
-    assert (np.abs(chosen - near) <= executions.reach(near)).all()
+    chosen = execution_plans.optimum(losses, 30, near=near)
+    assert (np.abs(chosen - near) <= execution_plans.reach(near)).all()
     assert chosen[0] == 4 and chosen[3] == 6
 
 
 def test_losses_alone_are_those_of_the_logistic():
-    losses = executions.losses_alone(np.array([2.0]), np.array([3.0]), 3.0, 4)
+    losses = execution_plans.losses_alone(np.array([2.0]), np.array([3.0]), 3.0, 4)
     share = (logistic(3.0 / np.sqrt([1, 2, 3, 4]), 2.0, 3.0, 0.9, 0.1) - 0.1) / 0.8
     assert np.allclose(np.exp(-losses[0]), share)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flow import job
 from flow.compile_command import CALIBRATION_IMAGES
 from flow.errors import UserError
+from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
 from flow.walk.engine.engine import Here
@@ -44,7 +44,7 @@ def build(tmp_path_factory, results_folder):
 
 @pytest.fixture(scope="module")
 def summary(build):
-    return job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
+    return hardware_walk.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_summary_has_what_the_design_lists(summary, folder):
 def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, folder, tmp_path):
     """The scope ``site``: the same labels, told apart in every file; no full point is taken."""
     shutil.copytree(build, tmp_path, dirs_exist_ok=True, symlinks=True)
-    found = job.walk_hw(Settings(**SETTINGS, build=tmp_path, scope="site"), silent)
+    found = hardware_walk.walk_hw(Settings(**SETTINGS, build=tmp_path, scope="site"), silent)
     own = tmp_path / "walk-hw" / folder.name
     text = (own / "report.html").read_text()
     whole, table = (pd.read_parquet(f / "curves.parquet") for f in (folder, own))
@@ -126,7 +126,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     monkeypatch.setattr("flow.walk.sides.software.evaluate", never)
     monkeypatch.setattr("flow.rtl.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
-    again = job.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
+    again = hardware_walk.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
     drop = ("seconds", "rtl")
     assert {k: v for k, v in again.items() if k not in drop} == {
         k: v for k, v in summary.items() if k not in drop
@@ -147,7 +147,7 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", stopping)
     with pytest.raises(KeyboardInterrupt):
-        job.walk_hw(settings, silent)
+        hardware_walk.walk_hw(settings, silent)
     points = tmp_path / "points"
     kept = set(points.rglob("*.npz"))
     assert kept
@@ -155,7 +155,7 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(
         "flow.rtl.simulate.simulate", lambda *a, **o: (calls.append(len(a[3])), real(*a, **o))[1]
     )
-    finished = job.walk_hw(settings, silent)
+    finished = hardware_walk.walk_hw(settings, silent)
     assert sum(calls) < 4 * 3 + 1
     assert finished["rtl"]["images"] == 20 * (4 * 3 + 1)
     assert kept < set(points.rglob("*.npz"))
@@ -174,7 +174,7 @@ def test_a_full_disk_stops_with_a_message_and_keeps_what_was_done(build, summary
     points = build / "points"
     before = set(points.rglob("*.*"))
     with pytest.raises(UserError, match="No space left"):
-        job.walk_hw(Settings(**{**SETTINGS, "seed": 6}, build=build), silent)
+        hardware_walk.walk_hw(Settings(**{**SETTINGS, "seed": 6}, build=build), silent)
     after = set(points.rglob("*.*"))
     assert len(after - before) == 3 and before < after
     assert not [path for path in after if path.suffix != ".npz"]
@@ -195,7 +195,7 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", wrong)
     monkeypatch.setattr("flow.rtl.divergence.localise_point", located)
-    found = job.walk_hw(Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
+    found = hardware_walk.walk_hw(Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
     assert found["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["mu_hw"] is None
@@ -221,7 +221,7 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
 
     monkeypatch.setattr(Walk, "settings", biased)
     wanted = {"sites": "fc1.acc", "levels": "12,20,30,45,80", "draws": 48, "hw_images": 8}
-    found = job.walk_hw(Settings(**{**SETTINGS, **wanted}, build=tmp_path), silent)
+    found = hardware_walk.walk_hw(Settings(**{**SETTINGS, **wanted}, build=tmp_path), silent)
     entry = found["sites"]["fc1.acc"]
     assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
     assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
@@ -233,7 +233,7 @@ def test_further_draws_are_spent_once(build, summary, monkeypatch):
     """Undecided with two draws; the budget adds some, and a second run takes them as they are."""
     settings = Settings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
     assert summary["sites"]["fc2.acc"]["draws"] == 2
-    found = job.walk_hw(settings, silent, "a test")
+    found = hardware_walk.walk_hw(settings, silent, "a test")
     entry, further = found["sites"]["fc2.acc"], found["further"]
     assert further["draws"]["fc2.acc"] >= 6 and further["looks"] >= 2
     assert entry["draws"] == 2 + further["draws"]["fc2.acc"] == found["draws"]["golden"]
@@ -243,7 +243,7 @@ def test_further_draws_are_spent_once(build, summary, monkeypatch):
     report = (build / "walk-hw" / "tfc-w2a2-digits" / "report.html").read_text()
     assert f"{further['draws']['fc2.acc']} more at fc2.acc" in report
     monkeypatch.setattr(store.Store, "put", lambda *_: pytest.fail("measured again"))
-    again = job.walk_hw(settings, silent, "a test")
+    again = hardware_walk.walk_hw(settings, silent, "a test")
     assert again["further"] == further and again["sites"] == found["sites"]
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from flow import learning, models
+from flow import models
 from flow.errors import UserError
+from flow.experiments import dynamics
 from flow.noise import Noise
 from flow.training.layer_statistics import binarisation, layer_statistics
 from flow.walk import retraining
@@ -54,7 +55,7 @@ def test_statistics_of_a_layer():
 
 
 def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monkeypatch):
-    settings = learning.Settings(
+    settings = dynamics.Settings(
         "float-mlp", "digits", noise="additive,multiplicative", levels="0.5,2", epochs=2,
         out=tmp_path,
     )  # fmt: skip
@@ -63,23 +64,23 @@ def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monk
     monkeypatch.setattr(
         retraining, "train", lambda *a, **k: trained.append(k["noise"]) or train(*a, **k)
     )
-    found = learning.run(settings, lambda *a: None)
+    found = dynamics.run(settings, lambda *a: None)
     # the network without noise serves both kinds
     assert len(trained) == 5
     assert len(found["rows"]) == 2 * 3 * 8
     for name in ("dynamics.csv", "dynamics-additive.png", "dynamics-multiplicative.png"):
         assert (tmp_path / name).stat().st_size > 500
     assert json.loads((tmp_path / "dynamics.json").read_text())["rows"] == found["rows"]
-    learning.run(settings, lambda *a: None)
+    dynamics.run(settings, lambda *a: None)
     assert len(trained) == 5
 
 
 def test_bad_settings():
     with pytest.raises(UserError, match="each level is a training: list them"):
-        learning.Settings("float-mlp", levels="auto")
+        dynamics.Settings("float-mlp", levels="auto")
     with pytest.raises(UserError, match="occurs twice"):
-        learning.Settings("float-mlp", levels="1,1")
+        dynamics.Settings("float-mlp", levels="1,1")
     with pytest.raises(UserError, match="epochs is 0"):
-        learning.Settings("float-mlp", epochs=0)
+        dynamics.Settings("float-mlp", epochs=0)
     with pytest.raises(UserError, match="unknown noise 'aditive'"):
-        learning.Settings("float-mlp", noise="aditive")
+        dynamics.Settings("float-mlp", noise="aditive")

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from flow import multi_execution, software_job
 from flow.errors import UserError
+from flow.experiments import multi_execution, software_walk
+from flow.experiments.multi_execution import TAILORED, UNIFORM, Settings
 from flow.models import evaluation
-from flow.multi_execution import TAILORED, UNIFORM, Settings
 
 WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision": 0.1, "seeds": 2}
 
 
 def settings(tmp_path, **changes):
-    walk = software_job.Settings(**WALK, out=tmp_path)
+    walk = software_walk.Settings(**WALK, out=tmp_path)
     return Settings(walk, **({"budgets": "1,2,6", "draws": 2} | changes))
 
 
@@ -64,11 +64,11 @@ def test_bad_settings(changes, message, tmp_path):
 
 
 def test_noise_whose_mean_is_not_that_of_a_smaller_sigma_is_refused(tmp_path):
-    walk = software_job.Settings(**WALK, noise="mixed", order="add-mul")
+    walk = software_walk.Settings(**WALK, noise="mixed", order="add-mul")
     with pytest.raises(UserError, match="add-mul"):
         Settings(walk)
     with pytest.raises(UserError, match="give one kind"):
-        Settings(software_job.Settings(**WALK, noise="additive,multiplicative"))
+        Settings(software_walk.Settings(**WALK, noise="additive,multiplicative"))
 
 
 def test_a_walk_that_measured_too_little_is_told():

@@ -10,8 +10,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 
-from flow import job
 from flow.compiler.pipeline import compile_network
+from flow.experiments import hardware_walk
 from flow.models import evaluate, evaluate_levels
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import ImportedNetwork, open_network
@@ -135,7 +135,7 @@ def test_the_job_gets_to_a_report_that_tells_the_unit(own, results_folder, tmp_p
         model=str(own.file), dataset="digits", images=200, draws=1, hw_images=8, cycles=512,
         budget=0, build=results_folder(tmp_path), sites="conv0.acc,fc0.acc",
     )  # fmt: skip
-    summary = job.walk_hw(settings, lambda *_: None)
+    summary = hardware_walk.walk_hw(settings, lambda *_: None)
     assert summary["model"] == "per_channel"
     assert summary["rtl"]["bit_mismatches"] == 0 and summary["verdict"] != "disagree"
     assert summary["sites"]["conv0.acc"]["unit"] == "lsb"

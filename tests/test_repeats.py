@@ -5,8 +5,8 @@ import json
 import pytest
 from test_results import finished
 
-from flow import repeats
 from flow.errors import UserError
+from flow.experiments import repeats
 from flow.rtl.throughput import cycles_per_image, executed_nodes
 from flow.walk.settings import Settings
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flow import robustness
 from flow.errors import UserError
+from flow.experiments.studies import robustness
 from flow.walk.settings import Settings
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flow import study, study_report, study_status
 from flow.errors import Fatal, UserError
+from flow.experiments.studies import page, status, study
 from flow.walk.engine.engine import Here
 
 SMALL = """
@@ -144,7 +144,7 @@ def finished(tmp_path_factory, results_folder) -> tuple[study.Study, Path]:
 
 def test_one_failed_run_does_not_stop_the_others(finished):
     found, folder = finished
-    states = study_status.status(found.index, found.folder, folder / "build" / "points")
+    states = status.status(found.index, found.folder, folder / "build" / "points")
     assert [state.ended for state in states] == ["done"] * 4 + ["failed"]
     planned = {"golden": (7, 7), "software": (14, 14), "rtl": (7, 7)}
     assert all(dict(state.points) == planned for state in states[:4])
@@ -184,11 +184,11 @@ def test_time_that_is_up_begins_no_run(finished, monkeypatch, tmp_path):
 
 def test_table_picture_and_page(finished):
     found, folder = finished
-    page = study_report.write(found, folder / "build" / "points")
+    page = page.write(found, folder / "build" / "points")
     rows = pd.read_csv(found.folder / "table.csv")
     assert len(rows) == 4 * 2 and set(rows["seed"]) == {0, 1}
     assert (rows["bit_mismatches"] == 0).all() and (rows["rtl_images"] == 3 * 8).all()
-    together = study_report.over_seeds(study_report.table(found))
+    together = page.over_seeds(page.table(found))
     assert len(together) == 2 * 2 and (together["seeds"] == 2).all()
     one = together.iloc[0]
     both = rows[(rows["noise"] == one["noise"]) & (rows["site"] == one["site"])]["mu_sw"]
@@ -218,7 +218,7 @@ def test_status_of_many_points_takes_no_time(tmp_path):
         run.write_state(ended=None)
         mine = names[number * share : (number + 1) * share]
         plan = {"golden": [f"{name}.npz" for name in mine] + ["ff.npz"]}
-        (run.folder / study_status.PLAN).write_text(json.dumps(plan))
+        (run.folder / status.PLAN).write_text(json.dumps(plan))
     took = []
     for _ in range(3):
         started = time.process_time_ns(), os.times().children_user
@@ -256,14 +256,14 @@ def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
     os.kill(client.pid, signal.SIGKILL)
     client.communicate()
     left = {path: path.stat().st_mtime_ns for path in (build / "points").rglob("*.npz")}
-    states = study_status.status(study.read(file, build).index, build / "studies" / "small",
+    states = status.status(study.read(file, build).index, build / "studies" / "small",
                                  build / "points")  # fmt: skip
     assert [state.ended for state in states] == ["done", "begun"]
     out, _ = subprocess.Popen(command, **options).communicate()
     assert "2 of 2" in (build / "studies" / "small" / "report.html").read_text(), out
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
-    again = study_report.table(study.read(file, build))
-    before = study_report.table(found)
+    again = page.table(study.read(file, build))
+    before = page.table(found)
     before = before[before["seed"] == 1].reset_index(drop=True)
     # a run is named by what tells it from the others
     pd.testing.assert_frame_equal(again.drop(columns="run"), before.drop(columns="run"))

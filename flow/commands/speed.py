@@ -31,12 +31,13 @@ def bench(
 
     Example: noisewalk bench --model tfc
     """
-    from flow import bench_all, software_job
+    from flow.experiments import software_walk
+    from flow.experiments.benchmarks import suite
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
-    walk = software_job.Settings(walk_model, walk_dataset, images=walk_images, seeds=1)
-    found = bench_all.run(settings, walk, rounds)
+    walk = software_walk.Settings(walk_model, walk_dataset, images=walk_images, seeds=1)
+    found = suite.run(settings, walk, rounds)
     table = Table(title=f"{options['model']}, medians of {rounds} rounds")
     for name in ("what", "median", "smallest", "largest", "unit"):
         table.add_column(name, justify="left" if name in ("what", "unit") else "right")
@@ -66,9 +67,9 @@ def bench_walk(**options: Any) -> None:
 
     Example: noisewalk bench-walk --model float-lenet5-bn --dataset cifar10
     """
-    from flow import bench_walk as benchmark
     from flow import tables
-    from flow.software_job import Settings
+    from flow.experiments.benchmarks import software_walk as benchmark
+    from flow.experiments.software_walk import Settings
 
     found = benchmark.run(Settings(**options))
     tables.print_bench_walk(console, options["model"], found)

@@ -22,7 +22,7 @@ from flow.errors import UserError
 from flow.progress import Bars
 
 if TYPE_CHECKING:
-    from flow.study_status import Status
+    from flow.experiments.studies.status import Status
     from flow.walk.engine.engine import Engine
 
 
@@ -42,13 +42,14 @@ def study_run(engine: "Engine", file: Path) -> None:
 
     Example: noisewalk study run studies/digits.yaml
     """
-    from flow import study as studies
-    from flow import study_report, tables
+    from flow import tables
+    from flow.experiments.studies import page
+    from flow.experiments.studies import study as studies
 
     found = studies.read(file, BUILD)
     with Bars(console) as tell:
         failed = studies.run_study(found, tell, engine, lambda run: say(tables.line_of_run(run)))
-    say(f"report: {study_report.write(found, BUILD / 'points')}")
+    say(f"report: {page.write(found, BUILD / 'points')}")
     if failed:
         sys.exit(1)
 
@@ -61,16 +62,16 @@ def study_status_(file: Path) -> None:
 
     Example: noisewalk study status studies/digits.yaml
     """
-    from flow import study_status
+    from flow.experiments.studies import status
 
     folder = BUILD / "studies" / file.stem
-    runs = study_status.index_of(file, folder)
+    runs = status.index_of(file, folder)
     if runs is None:
         # new or changed: this needs to know what every command takes
-        from flow import study as studies
+        from flow.experiments.studies import study as studies
 
         runs = studies.read(file, BUILD).index
-    states = study_status.status(runs, folder, BUILD / "points")
+    states = status.status(runs, folder, BUILD / "points")
     show([asdict(state) for state in states], lambda *_: _print_status(states))
 
 
@@ -93,10 +94,10 @@ def study_report_(file: Path) -> None:
 
     Example: noisewalk study report studies/digits.yaml
     """
-    from flow import study as studies
-    from flow import study_report
+    from flow.experiments.studies import page
+    from flow.experiments.studies import study as studies
 
-    say(f"report: {study_report.write(studies.read(file, BUILD), BUILD / 'points')}")
+    say(f"report: {page.write(studies.read(file, BUILD), BUILD / 'points')}")
 
 
 @click.command("report")

@@ -31,11 +31,12 @@ def dynamics(**options: Any) -> None:
 
     Example: noisewalk dynamics --model float-mlp --dataset mnist
     """
-    from flow import learning, tables
+    from flow import tables
+    from flow.experiments import dynamics
 
-    settings = learning.Settings(**options)
+    settings = dynamics.Settings(**options)
     with Bars(console) as tell:
-        found = learning.run(settings, tell, typed())
+        found = dynamics.run(settings, tell, typed())
     show(found, tables.print_dynamics)
 
 

@@ -74,13 +74,14 @@ def walk_hw(engine: "Engine", **options: Any) -> None:
     Example: noisewalk walk-hw --model tfc --noise additive
     """
     # torch, brevitas and FINN take seconds to import, --help should not
-    from flow import job, tables, training_command
+    from flow import tables, training_command
+    from flow.experiments import hardware_walk
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     training_command.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
-        summary = job.walk_hw(settings, tell, typed(), engine)
+        summary = hardware_walk.walk_hw(settings, tell, typed(), engine)
     show(summary, tables.print_summary)
     if summary["failures"]:
         sys.exit(1)
@@ -118,11 +119,12 @@ def walk(**options: Any) -> None:
 
     Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
     """
-    from flow import software_job, tables
+    from flow import tables
+    from flow.experiments import software_walk
 
-    settings = software_job.Settings(**filed(options))
+    settings = software_walk.Settings(**filed(options))
     with Bars(console) as tell:
-        found = software_job.walk(settings, tell, typed())
+        found = software_walk.walk(settings, tell, typed())
     show(found, tables.print_walk)
 
 
@@ -147,9 +149,10 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
 
     Example: noisewalk multi-exec --model float-lenet5-bn --dataset cifar10
     """
-    from flow import multi_execution, software_job, tables
+    from flow import tables
+    from flow.experiments import multi_execution, software_walk
 
-    walk_settings = software_job.Settings(**filed(options))
+    walk_settings = software_walk.Settings(**filed(options))
     settings = multi_execution.Settings(walk_settings, budgets, sigma, draws)
     with Bars(console) as tell:
         found = multi_execution.run(settings, tell, typed())
@@ -174,8 +177,8 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
 
     Example: noisewalk multi-exec-hw --model tfc --repeats 1,4,16
     """
-    from flow import repeats as repetition
     from flow import tables, training_command
+    from flow.experiments import repeats as repetition
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
@@ -203,8 +206,8 @@ def robustness(engine: "Engine", **options: Any) -> None:
 
     Example: noisewalk robustness --model tfc --noise additive
     """
-    from flow import robustness as comparison
     from flow import tables
+    from flow.experiments.studies import robustness as comparison
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))

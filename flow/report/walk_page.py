@@ -48,7 +48,7 @@ def write_report(
         summary: what ``summary.json`` holds.
         curves: `flow.walk.points.store.curve_table`.
         image: PNG of `flow.report.plots.walk_hw.write_curves`; its content goes into the file.
-        repeats: what ``repeats.json`` of `flow.repeats` holds, if the walk has one.
+        repeats: what ``repeats.json`` of `flow.experiments.repeats` holds, if the walk has one.
         resources: what `flow.rtl.synthesis.measure` returns, if that was done.
 
     Raises:

@@ -5,21 +5,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow import job
+from flow.experiments import hardware_walk
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
 from flow.tables import interval
 from flow.walk.settings import Settings
 
 
-def make(settings: Settings, tell: job.Report) -> dict[str, Any]:
+def make(settings: Settings, tell: hardware_walk.Report) -> dict[str, Any]:
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:
-        UserError: the cross compiler is missing, or as for `flow.job.open_walk`.
+        UserError: the cross compiler is missing, or as for
+        `flow.experiments.hardware_walk.open_walk`.
     """
     firmware.require()
-    opened = job.open_walk(settings, job.Clock(), tell)
+    opened = hardware_walk.open_walk(settings, hardware_walk.Clock(), tell)
     accelerator = opened.walk.context.accelerator
     tell("build system", 0, 2)
     built = opened_system(accelerator, settings.build)

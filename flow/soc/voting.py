@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flow import job
 from flow.errors import UserError
-from flow.repeats import midpoint_of_site, parse_counts
+from flow.experiments import hardware_walk
+from flow.experiments.repeats import midpoint_of_site, parse_counts
 from flow.report.plots import votes
 from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
@@ -108,7 +108,7 @@ def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray
 
 
 def run(
-    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Let images vote on both sides, and compare what it brings with what it costs.
 
@@ -127,7 +127,7 @@ def run(
     """
     started = time.monotonic()
     firmware.require()
-    opened = job.open_walk(settings.walk, job.Clock(), tell, engine or Here())
+    opened = hardware_walk.open_walk(settings.walk, hardware_walk.Clock(), tell, engine or Here())
     walk = opened.walk
     check_sites(walk.context.taps, opened.sites)
     images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.context.labels))

@@ -1,4 +1,5 @@
-"""The walk of `flow.job` on the whole system: firmware sets the noise, and prints what it found.
+"""The walk of `flow.experiments.hardware_walk` on the whole system: firmware sets the noise, and
+prints what it found.
 
 The places are those of ``walk-hw``, the images its RTL images. Each image is held against the
 golden model, label and logits, and against what ``walk-hw`` found in the accelerator alone.
@@ -17,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from flow import job
 from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
+from flow.experiments import hardware_walk
 from flow.golden.model import Record
 from flow.numerics import code_digest
 from flow.soc import cosim, firmware, system
@@ -88,7 +89,7 @@ def ready(walk: Walk) -> tuple[System, runner.Simulation]:
 
 
 def run(
-    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Do the job.
 
@@ -102,7 +103,8 @@ def run(
         what ``summary.json`` holds.
 
     Raises:
-        UserError: as for `flow.job.walk_hw`, the cross compiler is missing, or a site has no tap.
+        UserError: as for `flow.experiments.hardware_walk.walk_hw`, the cross compiler is missing,
+        or a site has no tap.
         SimulationError: the simulator failed, or the firmware met an error.
     """
     started = time.monotonic()
@@ -110,7 +112,7 @@ def run(
         raise UserError("a system has the whole network: leave the scope out")
     firmware.require()
     engine = engine or Here()
-    opened = job.open_walk(settings, job.Clock(), tell, engine)
+    opened = hardware_walk.open_walk(settings, hardware_walk.Clock(), tell, engine)
     walk, sites = opened.walk, opened.sites
     check_sites(walk.context.taps, sites)
     images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
@@ -122,7 +124,7 @@ def run(
     places = [Place("", 0.0)]
     for number, site in enumerate(sites):
         tell("find levels", number, len(sites))
-        levels = parse_levels(settings.levels) or job.found_levels(walk, site)
+        levels = parse_levels(settings.levels) or hardware_walk.found_levels(walk, site)
         places += [Place(site, sigma) for sigma in levels]
     tell("find levels", len(sites), len(sites))
     seen = measure_all(walk, places, images, tell)
@@ -154,7 +156,9 @@ def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
     }
 
 
-def measure_all(walk: Walk, places: Sequence[Place], images: int, tell: job.Report) -> list[Seen]:
+def measure_all(
+    walk: Walk, places: Sequence[Place], images: int, tell: hardware_walk.Report
+) -> list[Seen]:
     """Take places that are stored, and have the system measure the others."""
     built, _ = ready(walk)
     found = {place: _stored(walk, place, images) for place in places}
@@ -244,7 +248,9 @@ def _as_point(walk: Walk, one: Seen) -> Point:
     return walk.context.point(Side.RTL, Place(one.site, one.sigma), labels, one.bit_mismatches)
 
 
-def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: job.Report) -> list[Point]:
+def _walk_hw(
+    walk: Walk, places: Sequence[Place], images: int, tell: hardware_walk.Report
+) -> list[Point]:
     """Return the points of ``walk-hw``: those it has stored, the others measured now."""
     done = 0
 

@@ -1,10 +1,10 @@
 """How long a folded graph takes to simulate, modelled: nanoseconds of a clock and of an image.
 
 A clock costs something for each node, at work or not; a node at work costs more by what it works
-on. ``python -m sim.node_costs`` measures the nodes of a compiled accelerator, each alone, and fits
-``COSTS`` anew; the ones here are of CNV-w2a2. A whole network takes longer, as its nodes share the
-caches, but alike at every folding: a CNV of width 16 took 2.9, 2.4 and 2.4 times the model's time
-at 8,192, 14,400 and 28,800 cycles an image.
+on. ``python -m flow.experiments.benchmarks.node_costs`` measures the nodes of a compiled
+accelerator, each alone, and fits ``COSTS`` anew; the ones here are of CNV-w2a2. A whole network
+takes longer, as its nodes share the caches, but alike at every folding: a CNV of width 16 took 2.9,
+2.4 and 2.4 times the model's time at 8,192, 14,400 and 28,800 cycles an image.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""The pictures of `flow.learning`: a figure for each kind of noise, a line for each site."""
+"""The pictures of `flow.experiments.dynamics`: a figure for each kind of noise, a line for each
+site.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""The picture of `flow.multi_execution`: accuracy over executions, a line for each way."""
+"""The picture of `flow.experiments.multi_execution`: accuracy over executions, a line for each
+way.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +23,7 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
     Args:
         folder: where to.
         summary: what ``executions.json`` holds.
-        table: from `flow.multi_execution.compare`.
+        table: from `flow.experiments.multi_execution.compare`.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,4 +1,6 @@
-"""The picture of `flow.repeats`: accuracy over cycles per image, a line for each site."""
+"""The picture of `flow.experiments.repeats`: accuracy over cycles per image, a line for each
+site.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

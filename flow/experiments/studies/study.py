@@ -29,9 +29,10 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from flow import job, learning, multi_execution, repeats, robustness, software_job, study_status
 from flow.errors import Fatal, UserError, unknown
-from flow.job import Report
+from flow.experiments import dynamics, hardware_walk, multi_execution, repeats, software_walk
+from flow.experiments.hardware_walk import Report
+from flow.experiments.studies import robustness, status
 from flow.models.qonnx import python_factory
 from flow.walk import settings as walk_hw
 from flow.walk.engine.engine import Engine
@@ -85,12 +86,12 @@ class Command:
 
 
 COMMANDS = {
-    "walk-hw": Command(walk_hw.Settings, job.walk_hw, "summary.json", spread=True),
+    "walk-hw": Command(walk_hw.Settings, hardware_walk.walk_hw, "summary.json", spread=True),
     "multi-exec-hw": Command(repeats.Settings, repeats.run, "repeats.json", spread=True),
     "robustness": Command(walk_hw.Settings, robustness.run, "robustness.json", spread=True),
-    "walk": Command(software_job.Settings, software_job.walk, "summary.json"),
+    "walk": Command(software_walk.Settings, software_walk.walk, "summary.json"),
     "multi-exec": Command(multi_execution.Settings, multi_execution.run, "executions.json"),
-    "dynamics": Command(learning.Settings, learning.run, "dynamics.json"),
+    "dynamics": Command(dynamics.Settings, dynamics.run, "dynamics.json"),
 }
 
 
@@ -119,18 +120,18 @@ class Run:
     @property
     def state(self) -> dict[str, Any]:
         """What was left by the last time it ran with these settings; empty if it never did."""
-        return study_status.state_of(self.folder, self.stamp)
+        return status.state_of(self.folder, self.stamp)
 
     @property
     def summary(self) -> dict[str, Any] | None:
         """What it found, once it has."""
         if self.state.get("ended") != "done":
             return None
-        return study_status.read_json(self.folder / COMMANDS[self.command].summary)
+        return status.read_json(self.folder / COMMANDS[self.command].summary)
 
     def write_state(self, **more: Any) -> None:
         """Say how it stands."""
-        store.write_summary(self.folder / study_status.STATE, self.stamp | more)
+        store.write_summary(self.folder / status.STATE, self.stamp | more)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Study:
 
     @property
     def index(self) -> list[dict[str, Any]]:
-        """The runs, as `flow.study_status` needs them."""
+        """The runs, as `flow.experiments.studies.status` needs them."""
         return [{"name": run.name, "stamp": run.stamp} for run in self.runs]
 
 
@@ -185,8 +186,8 @@ def read(path: Path, build: Path = Path("build")) -> Study:
     title = str(content.get("title") or path.stem)
     study = Study(path.stem, title, minutes, (*runs.values(),), folder)
     store.make_folder(folder)
-    index = {"file": study_status.digest_of(path), "runs": study.index}
-    store.write_summary(folder / study_status.INDEX, index)
+    index = {"file": status.digest_of(path), "runs": study.index}
+    store.write_summary(folder / status.INDEX, index)
     return study
 
 
@@ -285,7 +286,7 @@ def run_study(
         started = time.monotonic()
         try:
             found = command.run(
-                run.settings, partial(job.told_of, tell, run.name), typed, **options
+                run.settings, partial(hardware_walk.told_of, tell, run.name), typed, **options
             )
         except Fatal:
             raise

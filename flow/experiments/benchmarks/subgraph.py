@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flow.bench import Figure
-from flow.job import Clock, nobody, open_walk
+from flow.experiments.benchmarks.measure import Figure
+from flow.experiments.hardware_walk import Clock, nobody, open_walk
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
 from flow.rtl.design import Design

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from flow import bench_rtl, bench_walk, scope_bench, software_job
-from flow.bench import Bench, Figure
 from flow.errors import UserError
+from flow.experiments import software_walk
+from flow.experiments.benchmarks import rtl, software_walk, subgraph
+from flow.experiments.benchmarks.measure import Bench, Figure
 from flow.walk.settings import Settings
 
 
-def run(settings: Settings, walk: software_job.Settings, rounds: int = 5) -> Bench:
+def run(settings: Settings, walk: software_walk.Settings, rounds: int = 5) -> Bench:
     """Measure everything; what this machine cannot measure is told with its reason.
 
     Args:
@@ -17,13 +18,13 @@ def run(settings: Settings, walk: software_job.Settings, rounds: int = 5) -> Ben
         rounds: how often everything is measured.
     """
     parts: dict[str, Callable[[], list[Figure]]] = {
-        "simulation and models": lambda: bench_rtl.run(settings, rounds),
-        "scope of the simulation": lambda: scope_bench.run(settings, rounds),
-        f"walk in software, {walk.model} on {walk.dataset}": lambda: bench_walk.figures(
-            [bench_walk.run(walk) for _ in range(rounds)], walk
+        "simulation and models": lambda: rtl.run(settings, rounds),
+        "scope of the simulation": lambda: subgraph.run(settings, rounds),
+        f"walk in software, {walk.model} on {walk.dataset}": lambda: software_walk.figures(
+            [software_walk.run(walk) for _ in range(rounds)], walk
         ),
     }
-    found = Bench(unmeasured=bench_rtl.missing())
+    found = Bench(unmeasured=rtl.missing())
     for name, part in parts.items():
         try:
             found.figures += part()

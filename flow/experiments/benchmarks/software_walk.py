@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from flow import data, software_job
-from flow.bench import Figure
+from flow import data
+from flow.experiments import software_walk
+from flow.experiments.benchmarks.measure import Figure
+from flow.experiments.software_walk import Settings
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
-from flow.software_job import Settings
 from flow.training.zoo import find_checkpoint, load_trained
 from flow.walk.points.noise_setting import Place, Setting
 from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
@@ -68,7 +69,7 @@ def run(settings: Settings) -> Found:
     images = data.load(settings.dataset, "test", settings.images)
     inputs = data.to_input(images.images, network.image_shape)
     with tempfile.TemporaryDirectory() as folder:
-        walked = software_job.walk(replace(settings, out=Path(folder) / "walk"), _silent)
+        walked = software_walk.walk(replace(settings, out=Path(folder) / "walk"), _silent)
     (setting,) = settings.kinds
     (kind,) = walked["kinds"].values()
     grid = {

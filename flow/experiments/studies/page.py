@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
+from flow.experiments.studies.status import status
+from flow.experiments.studies.study import Study
 from flow.report.html import environment
-from flow.study import Study
-from flow.study_status import status
 from flow.walk.points.store import replacing
 
 SAME = ("command", "model", "dataset", "noise", "training_noise", "site")

@@ -24,13 +24,13 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import data, executions, models, software_job
+from flow import data, models
 from flow.errors import UserError
-from flow.executions import Floats, Ints, Prediction
+from flow.experiments import execution_plans, software_walk
+from flow.experiments.execution_plans import Floats, Ints, Prediction
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
-from flow.report.plots import executions
 from flow.statistics.midpoint import Float, resample_weights
 from flow.training import checkpoint
 from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
 class Settings:
     """What the user may choose."""
 
-    walk: software_job.Settings
+    walk: software_walk.Settings
     """The walk that finds each site's midpoint; its noise is of one kind."""
     budgets: str = "1,2,3,5,7,10,20"
     """Executions a site, in the mean."""
@@ -191,7 +191,7 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         UserError: something the user can mend; what was measured is kept.
     """
     started = time.monotonic()
-    walked = software_job.walk(settings.walk, tell, command)
+    walked = software_walk.walk(settings.walk, tell, command)
     (entries,) = (kind["sites"] for kind in walked["kinds"].values())
     folder = Path(walked["folder"])
     path = find_checkpoint(
@@ -242,7 +242,7 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     }
     store.write_curves(folder / "executions.parquet", table)
     store.write_summary(folder / "executions.json", result)
-    executions.write(folder, result, table)
+    execution_plans.write(folder, result, table)
     return result
 
 
@@ -263,7 +263,7 @@ def tailored(comparison: _Comparison, mean: float, others: Sequence[Ints], start
     """Spend a budget as well as measuring tells (module docstring): executions, [sites]."""
     sites = len(start.mu)
     total = math.floor(mean * sites + 1e-9)
-    most = executions.most_of_one(sites, total)
+    most = execution_plans.most_of_one(sites, total)
     alone = Prediction.from_midpoints(start.mu, start.sigma, start.clean, start.guess)
     seen: dict[tuple[int, ...], float] = {}
 
@@ -272,19 +272,23 @@ def tailored(comparison: _Comparison, mean: float, others: Sequence[Ints], start
         right = comparison.measure(named, TAILORING_DRAWS, _silent)
         seen.update({tuple(named[plan]): float(rows.mean()) for plan, rows in right.items()})
 
-    own = executions.losses_alone(start.mu, start.k, start.sigma, most)
+    own = execution_plans.losses_alone(start.mu, start.k, start.sigma, most)
     measure(
-        [*others, executions.optimum(own, total), executions.optimum(alone.losses(most), total)]
+        [
+            *others,
+            execution_plans.optimum(own, total),
+            execution_plans.optimum(alone.losses(most), total),
+        ]
     )
     best = np.array(max(seen, key=lambda plan: seen[plan]))
     if total == sites:
         return best
     for _ in range(STEPS):
-        step = executions.reach(best)
+        step = execution_plans.reach(best)
         around = [best + sign * np.eye(sites, dtype=np.int64) * step for sign in (1, -1)]
         measure([plan for plan in np.concatenate(around) if plan.min() >= 1])
         prediction = alone.fitted(np.array(list(seen)), np.array(list(seen.values())))
-        found = executions.optimum(prediction.losses(most), total, near=best)
+        found = execution_plans.optimum(prediction.losses(most), total, near=best)
         measure([found])
         if seen[tuple(found)] <= seen[tuple(best)]:
             break
@@ -322,9 +326,9 @@ def rules(mu: Floats, means: Sequence[float]) -> dict[Plan, Ints]:
     found: dict[Plan, Ints] = {}
     for mean in means:
         total = math.floor(mean * len(mu) + 1e-9)
-        found[Plan(UNIFORM, mean)] = executions.uniform(len(mu), total)
-        for name in executions.SCALINGS:
-            found[Plan(name, mean)] = executions.scaled(name, mu.tolist(), total)
+        found[Plan(UNIFORM, mean)] = execution_plans.uniform(len(mu), total)
+        for name in execution_plans.SCALINGS:
+            found[Plan(name, mean)] = execution_plans.scaled(name, mu.tolist(), total)
     return found
 
 

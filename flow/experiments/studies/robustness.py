@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flow import job
 from flow.errors import UserError
+from flow.experiments import hardware_walk
 from flow.noise import KINDS
 from flow.training import checkpoint
 from flow.walk.engine.engine import Engine
@@ -44,7 +44,7 @@ def trainings(model: str, dataset: str) -> list[str]:
 
 
 def run(
-    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Walk every checkpoint, and compare.
 
@@ -58,7 +58,7 @@ def run(
         what ``robustness.json`` holds.
 
     Raises:
-        UserError: as for `trainings` and `flow.job.walk_hw`.
+        UserError: as for `trainings` and `flow.experiments.hardware_walk.walk_hw`.
     """
     if settings.training_noise or settings.checkpoint:
         raise UserError("robustness compares every checkpoint of a network: name none")
@@ -67,8 +67,8 @@ def run(
         out = settings.out and settings.out / name
         own = replace(settings, training_noise="" if name == CLEAN else name, out=out)
 
-        tell_of = partial(job.told_of, tell, name)
-        summaries[name] = job.walk_hw(own, tell_of, command, engine)
+        tell_of = partial(hardware_walk.told_of, tell, name)
+        summaries[name] = hardware_walk.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
     folder = settings.out or Path(summaries[CLEAN]["report"]).parent
     result = {

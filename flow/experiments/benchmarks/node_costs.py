@@ -1,8 +1,9 @@
 """Measure what the nodes of a compiled accelerator cost in simulation, and fit the folding's model.
 
-``python -m sim.node_costs FOLDER [NODE …]`` puts the nodes of an accelerator's folder into one
-model, each alone between a source and a sink, runs them one after another in a bare C++ loop, and
-prints nanoseconds a clock and the coefficients of ``flow.compiler.folding.cost``.
+``python -m flow.experiments.benchmarks.node_costs FOLDER [NODE …]`` puts the nodes of an
+accelerator's folder into one model, each alone between a source and a sink, runs them one after
+another in a bare C++ loop, and prints nanoseconds a clock and the coefficients of
+``flow.compiler.folding.cost``.
 """
 
 import json

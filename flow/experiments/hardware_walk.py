@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from flow.compile_command import Loaded
 from flow.errors import UserError
+from flow.experiments.studies.status import PLAN
 from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
-from flow.study_status import PLAN
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
 from flow.walk.crosscheck import ablation, further_draws, summary

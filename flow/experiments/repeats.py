@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from flow import job
 from flow.errors import UserError
+from flow.experiments import hardware_walk
 from flow.noise.base import MOST_EXECUTIONS
 from flow.report import files
 from flow.report.plots import repeats
@@ -73,7 +73,7 @@ def parse_counts(option: str, text: str, most: int) -> list[int]:
 
 
 def run(
-    settings: Settings, tell: job.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Repeat in hardware, and compare what it brings with what it costs.
 
@@ -87,10 +87,10 @@ def run(
         what ``repeats.json`` holds; a page of a walk that is in the folder is written anew.
 
     Raises:
-        UserError: as for `flow.job.walk_hw`.
+        UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
     started = time.monotonic()
-    opened = job.open_walk(settings.walk, job.Clock(), tell, engine)
+    opened = hardware_walk.open_walk(settings.walk, hardware_walk.Clock(), tell, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.context.taps]
     if unknown:
@@ -169,7 +169,7 @@ def measure(walk: Walk, place: Place, k: int, images: int) -> tuple[Point, Point
 
 def midpoint_of_site(walk: Walk, site: str) -> float:
     """Return a site's midpoint in the golden model, or half the last level if it has none."""
-    levels = job.found_levels(walk, site)
+    levels = hardware_walk.found_levels(walk, site)
     places = [Place("", 0.0), *(Place(site, sigma) for sigma in levels)]
     points: Sequence[Point] = walk.run(walk.wanted([Side.GOLDEN], places)).points
     curve = curve_of(points, walk.context.labels, site, Side.GOLDEN)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from flow import data
-from flow.bench import Figure, in_turn
 from flow.compile_command import CALIBRATION_IMAGES
 from flow.compiler.pipeline import MVUS, Accelerator, compile_network
+from flow.experiments.benchmarks.measure import Figure, in_turn
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings

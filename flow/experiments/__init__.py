@@ -1,0 +1,1 @@
+"""One experiment a module, from settings to a results folder."""
