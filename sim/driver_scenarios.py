@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from flow.soc.driver import Driver, Library, Status
-from flow.soc.noise_registers import NoiseRegisters
-from flow.soc.register_model import RegisterModel
+from flow.soc.registers.generated import NoiseRegisters
+from flow.soc.registers.model import RegisterModel
 
 TIME_LIMIT = 2000
 IMAGES, RESULTS = 0x4000, 0x6000

@@ -13,8 +13,8 @@ from cocotb.triggers import ClockCycles, FallingEdge, First, ReadOnly, RisingEdg
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from flow.soc.driver import Driver, Library
-from flow.soc.noise_registers import NoiseRegisters, TapRegisters
-from flow.soc.register_model import RESET, START, RegisterModel
+from flow.soc.registers.generated import NoiseRegisters, TapRegisters
+from flow.soc.registers.model import RESET, START, RegisterModel
 from sim.driver_scenarios import SCENARIOS
 
 CLOCK_NS = 2

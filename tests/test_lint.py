@@ -53,13 +53,14 @@ endmodule
 @cache
 def around_the_system() -> list[Path]:
     """What the system's modules need beside them: the register file, the core, an accelerator."""
-    from flow.soc import registers, system
+    from flow.soc import system
+    from flow.soc.registers import description
 
     folder = Path(tempfile.mkdtemp(prefix="lint-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     accelerator = folder / "accelerator.sv"
     accelerator.write_text(ACCELERATOR)
-    return [*registers.write_verilog(folder, 1, 1, 10), system.core_source(), accelerator]
+    return [*description.write_verilog(folder, 1, 1, 10), system.core_source(), accelerator]
 
 
 def sources(module: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flow.soc import driver, firmware, voting
-from flow.soc.register_model import RegisterModel
+from flow.soc.registers.model import RegisterModel
 from sim.driver_scenarios import BREAKDOWNS, SCENARIOS
 from sim.runner import REPOSITORY
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from flow.soc import driver, registers
+from flow.soc import driver
+from flow.soc.registers import description
 from sim import port_bench, runner, soc_streams_bench
 from sim.runner import REPOSITORY
 
@@ -12,7 +13,7 @@ HW = REPOSITORY / "hw" / "soc"
 @pytest.mark.slow
 def test_registers_are_those_of_the_model_and_serve_the_driver(built, tmp_path):
     """Every register and hole, random accesses under stalls, interrupts, and the driver in C."""
-    rtl = registers.write_verilog(tmp_path, port_bench.TAPS, 1, port_bench.CLASSES)
+    rtl = description.write_verilog(tmp_path, port_bench.TAPS, 1, port_bench.CLASSES)
     names = ("image_reader", "result_writer", "tap_bus", "accelerator_port")
     packed = sum(site << 8 * tap for tap, site in enumerate(port_bench.SITES))
     result = runner.run_sim(
@@ -33,8 +34,8 @@ def test_registers_are_those_of_the_model_and_serve_the_driver(built, tmp_path):
 
 
 def test_what_is_generated_is_up_to_date():
-    assert registers.CLASS.read_text() == registers.class_text()
-    assert registers.PAGE.read_text() == registers.page_text()
+    assert description.CLASS.read_text() == description.class_text()
+    assert description.PAGE.read_text() == description.page_text()
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from cffi import FFI
 
-from flow.soc import firmware, registers
+from flow.soc import firmware
+from flow.soc.registers import description
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 _HEADERS = ("noisewalk.h", "vote.h", "host/host_bus.h")
@@ -57,7 +58,7 @@ def build(folder: Path, options: Sequence[str] = ("-O2",)) -> Path:
         the library.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    registers.write_header(folder)
+    description.write_header(folder)
     library = folder / "libnoisewalk.so"
     places = [f"-I{folder}", f"-I{firmware.SOURCES}"]
     sources = [str(firmware.SOURCES / name) for name in _SOURCES]

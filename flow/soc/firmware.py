@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flow.errors import UserError
-from flow.soc import registers
+from flow.soc.registers import description
 from sim.runner import REPOSITORY
 
 SOURCES = REPOSITORY / "hw" / "soc" / "firmware"
@@ -82,7 +82,7 @@ def build(folder: Path, room: int = ROOM) -> Firmware:
     """
     require()
     folder.mkdir(parents=True, exist_ok=True)
-    registers.write_header(folder)
+    description.write_header(folder)
     compiler = [f"{_TRIPLE}-gcc", *_TARGET]
     objects = []
     for unit in UNITS:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from flow.compiler.pipeline import Accelerator
-from flow.soc import firmware, registers
+from flow.soc import firmware
 from flow.soc.firmware import Firmware
+from flow.soc.registers import description
 from flow.walk.points.store import built_once
 from sim import runner
 from sim.runner import REPOSITORY
@@ -99,7 +100,7 @@ class System:
         return [*self._sources()]
 
     def _sources(self) -> Iterator[Path]:
-        yield from (self.folder / "rtl" / f"{registers.MODULE}{end}.sv" for end in ("_pkg", ""))
+        yield from (self.folder / "rtl" / f"{description.MODULE}{end}.sv" for end in ("_pkg", ""))
         yield from self.accelerator.sources
         yield core_source()
         yield from (HW / f"{name}.sv" for name in MODULES)
@@ -118,10 +119,10 @@ def build(accelerator: Accelerator, root: Path = Path("build/soc")) -> System:
     digest = hashlib.sha256(f"{accelerator.folder.name} {version('peakrdl-regblock')}".encode())
     sources = [
         Path(firmware.__file__),
-        Path(registers.__file__),
+        Path(description.__file__),
         *sorted(firmware.SOURCES.glob("*.*")),
     ]
-    for path in (registers.DESCRIPTION, *sources):
+    for path in (description.DESCRIPTION, *sources):
         digest.update(path.name.encode() + path.read_bytes())
     folder = root / f"{accelerator.folder.name}-{digest.hexdigest()[:8]}"
 
@@ -129,7 +130,7 @@ def build(accelerator: Accelerator, root: Path = Path("build/soc")) -> System:
         (scratch / "rtl").mkdir()
         made = System(accelerator, scratch, firmware.build(scratch / "firmware"))
         taps = len(accelerator.manifest["sites"])
-        registers.write_verilog(scratch / "rtl", taps, made.image_words, made.classes)
+        description.write_verilog(scratch / "rtl", taps, made.image_words, made.classes)
 
     built_once(folder, fill)
     return System(accelerator, folder, firmware.read(folder / "firmware"))

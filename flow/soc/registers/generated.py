@@ -1,6 +1,6 @@
-"""Generated from hw/soc/registers.rdl by `python -m flow.soc.registers`."""
+"""Generated from hw/soc/registers.rdl by `python -m flow.soc.registers.description`."""
 
-from flow.soc.access import Block, Field, Register
+from flow.soc.registers.access import Block, Field, Register
 
 
 class TapRegisters(Block):

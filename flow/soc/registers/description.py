@@ -1,7 +1,8 @@
 """The registers of the accelerator's port: everything that is made of their one description.
 
-``python -m flow.soc.registers`` writes anew what lies in the repository: the class for Python and
-the table of the docs. The register file and the C header are written where a system is built.
+``python -m flow.soc.registers.description`` writes anew what lies in the repository: the class for
+Python and the table of the docs. The register file and the C header are written where a system is
+built.
 """
 
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flow.soc.access import Field, Register
+from flow.soc.registers.access import Field, Register
 from sim.runner import REPOSITORY
 
 DESCRIPTION = REPOSITORY / "hw" / "soc" / "registers.rdl"
@@ -134,9 +135,9 @@ def class_text() -> str:
 def _class_lines() -> Iterator[str]:
     registers = described()
     first, stride = tap_block()
-    yield '"""Generated from hw/soc/registers.rdl by `python -m flow.soc.registers`."""'
+    yield '"""Generated from hw/soc/registers.rdl by `python -m flow.soc.registers.description`."""'
     yield ""
-    yield "from flow.soc.access import Block, Field, Register"
+    yield "from flow.soc.registers.access import Block, Field, Register"
     for name, tap in (("TapRegisters", True), ("NoiseRegisters", False)):
         whose = "one noise tap" if tap else "an accelerator with noise taps"
         yield from ("", "", f"class {name}(Block):", f'    """Registers of {whose}."""', "")

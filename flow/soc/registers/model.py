@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from flow.soc.access import Block, Register
-from flow.soc.noise_registers import NoiseRegisters
+from flow.soc.registers.access import Block, Register
+from flow.soc.registers.generated import NoiseRegisters
 
 WORD = 0xFFFFFFFF
 BUSY, NO_IMAGES, IMAGES_OUTSIDE, RESULTS_OUTSIDE = range(1, 5)

@@ -1,4 +1,4 @@
-"""What the generated class of registers (`flow.soc.noise_registers`) is made of."""
+"""What the generated class of registers (`flow.soc.registers.generated`) is made of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

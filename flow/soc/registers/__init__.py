@@ -1,0 +1,1 @@
+"""The register map: description, generated class, model."""
