@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from flow.cli import cli
+from flow.cli.main import cli
 from flow.errors import UserError
 from flow.experiments.benchmarks import rtl, software_walk, subgraph, suite
 from flow.experiments.benchmarks.measure import Bench, Figure, in_turn

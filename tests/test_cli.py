@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow import cli
+from flow.cli import main
 from flow.models import registry
 from flow.models.quantised import FullyConnected
 from flow.training import checkpoint
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch, capsys):
             monkeypatch.setenv(name, value)
         status = 0
         try:
-            cli.main()
+            main.main()
         except SystemExit as ended:
             status = int(ended.code or 0)
         out, err = capsys.readouterr()

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from flow import cli, compile_command
+from flow.cli import main
+from flow.cli.printing import compile
 from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
 from flow.walk.settings import Settings
@@ -24,7 +25,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 def test_it_is_the_accelerator_of_the_walk(settings, accelerator, network):
-    found = compile_command.run(settings, silent)
+    found = compile.run(settings, silent)
     assert found["folder"] == str(accelerator.folder)
     assert found["cycles_per_image"] == accelerator.manifest["cycles_per_image"] == 256
     nodes = [{k: v for k, v in node.items() if k != "sites"} for node in found["nodes"]]
@@ -37,7 +38,7 @@ def test_it_is_the_accelerator_of_the_walk(settings, accelerator, network):
         accelerator.sources[-1].read_text()
     )
     console = Console(width=200, record=True)
-    compile_command.show(console, found)
+    compile.show(console, found)
     said = console.export_text()
     lines = {words[0]: words[1:] for line in said.splitlines() if (words := line.split())}
     for node in found["nodes"]:
@@ -52,7 +53,7 @@ def test_the_command_prints_json(settings, accelerator, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").symlink_to(settings.build)
     arguments = ["compile", "--model", "tfc", "--dataset", "digits", "--cycles", "256", "--json"]
-    done = CliRunner().invoke(cli.cli, [*arguments, "--sites", settings.sites])
+    done = CliRunner().invoke(main.cli, [*arguments, "--sites", settings.sites])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert Accelerator.open(tmp_path / found["folder"]).manifest == accelerator.manifest
@@ -62,4 +63,4 @@ def test_bad_input():
     with pytest.raises(UserError, match="cycles and fps are given"):
         Settings("tfc-w2a2", "digits", cycles=256, fps=1.0)
     with pytest.raises(UserError, match="did you mean lut"):
-        compile_command.run(Settings("tfc-w2a2", "digits", mvu="luts"), silent)
+        compile.run(Settings("tfc-w2a2", "digits", mvu="luts"), silent)

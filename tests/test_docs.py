@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from flow import cli
+from flow.cli import main
 from sim.runner import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -45,7 +45,7 @@ def as_tool(command: str) -> list[list[str]]:
 
 def parse(arguments: list[str]) -> None:
     """Let the command line read arguments, and go no further."""
-    command: click.Command = cli.cli
+    command: click.Command = main.cli
     while isinstance(command, click.Group):
         name, arguments = arguments[0], arguments[1:]
         found = command.get_command(click.Context(command), name)
@@ -95,7 +95,7 @@ def test_the_tutorial_runs(tmp_path, results_folder):
         if "MODEL=cnv" in command:
             continue
         for arguments in as_tool(command):
-            entry = [sys.executable, "-c", "from flow.cli import main; main()", *arguments]
+            entry = [sys.executable, "-c", "from flow.cli.main import main; main()", *arguments]
             ended = subprocess.run(
                 entry, cwd=tmp_path, env=environment, capture_output=True, text=True
             )

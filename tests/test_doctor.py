@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flow import doctor
+from flow.cli.printing import doctor
 
 
 def test_everything_needed_is_here():
@@ -21,7 +21,7 @@ def test_a_missing_tool_is_named_with_its_remedy(tmp_path):
     for name in ("make", "perl"):
         (tmp_path / name).symlink_to(shutil.which(name))
     ended = subprocess.run(
-        [sys.executable, "-c", "from flow.cli import main; main()", "doctor"],
+        [sys.executable, "-c", "from flow.cli.main import main; main()", "doctor"],
         env=os.environ | {"PATH": str(tmp_path), "COLUMNS": "200",
                           "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True, text=True,
@@ -33,7 +33,7 @@ def test_a_missing_tool_is_named_with_its_remedy(tmp_path):
 def test_shells_are_told_how_to_complete():
     for shell in ("bash", "zsh", "fish"):
         ended = subprocess.run(
-            [sys.executable, "-c", "from flow.cli import main; main()", "completion", shell],
+            [sys.executable, "-c", "from flow.cli.main import main; main()", "completion", shell],
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
             capture_output=True, text=True, check=True,
         )  # fmt: skip

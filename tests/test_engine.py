@@ -132,7 +132,7 @@ def test_a_killed_workers_work_goes_to_another(fresh, undisturbed, tmp_path):
 
 def command_line(build: Path, *more: str) -> list[str]:
     options = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
-    entry = "from flow.cli import main; main()"
+    entry = "from flow.cli.main import main; main()"
     return [sys.executable, "-c", entry, "walk-hw", *options, "--draws=2", *more]
 
 

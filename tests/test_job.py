@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flow.compile_command import CALIBRATION_IMAGES
+from flow.cli.printing.compile import CALIBRATION_IMAGES
 from flow.errors import UserError
 from flow.experiments import hardware_walk
 from flow.rtl import simulate

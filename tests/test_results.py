@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from test_network_picture import summary as drawn
 from test_report import results
 
-from flow.cli import cli
+from flow.cli.main import cli
 from flow.errors import UserError
 from flow.report import comparison_page
 from flow.report.charts import walk_charts

@@ -223,7 +223,7 @@ def test_status_of_many_points_takes_no_time(tmp_path):
     for _ in range(3):
         started = time.process_time_ns(), os.times().children_user
         out = subprocess.run(
-            [sys.executable, "-c", "from flow.cli import main; main()", "study", "status", file],
+            [sys.executable, "-c", "from flow.cli.main import main; main()", "study", "status", file],
             cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
@@ -239,7 +239,7 @@ def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
     found, _ = finished
     build = results_folder(tmp_path / "build")
     file = written(tmp_path, SMALL.replace("[0, 1]", "[1]"))
-    entry = "from flow.cli import main; main()"
+    entry = "from flow.cli.main import main; main()"
     command = [sys.executable, "-c", entry, "study", "run", str(file), "--jobs=2"]
     options = {
         "cwd": tmp_path,

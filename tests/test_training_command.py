@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flow import training_command
+from flow.cli.printing import training
 from flow.errors import UserError
 from flow.noise import Noise
 from flow.training import checkpoint
@@ -17,7 +17,7 @@ def run(out: Path, **options: object) -> tuple[checkpoint.Metadata, str]:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
     settings: dict = {"model": "float-mlp", "dataset": "digits", "epochs": 1} | options
-    return checkpoint.load(training_command.run(console, out=out, **settings))[1], shown.getvalue()
+    return checkpoint.load(training.run(console, out=out, **settings))[1], shown.getvalue()
 
 
 def test_the_bar_shows_the_accuracy_and_the_end_its_interval(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_sites_have_levels_of_their_own_or_the_common_one(tmp_path: Path) -> Non
     noise = {site: Noise.at("multiplicative", level) for site, level in levels.items()}
     assert metadata.noise_by_site == {site: one.to_json() for site, one in noise.items()}
     assert metadata.noise is None
-    assert training_command.noise_by_site("input=2,fc1.act=0.5", "multiplicative", None) == noise
+    assert training.noise_by_site("input=2,fc1.act=0.5", "multiplicative", None) == noise
 
 
 def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from flow.compile_command import Loaded
+from flow.cli.printing.compile import Loaded
 from flow.errors import UserError
 from flow.experiments.studies.status import PLAN
 from flow.models import evaluate

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from flow import data
-from flow.compile_command import CALIBRATION_IMAGES
+from flow.cli.printing.compile import CALIBRATION_IMAGES
 from flow.compiler.pipeline import MVUS, Accelerator, compile_network
 from flow.experiments.benchmarks.measure import Figure, in_turn
 from flow.models import Network, evaluate

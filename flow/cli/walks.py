@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flow.commands.common import (
+from flow.cli.options import (
     PATH,
     checkpoint_options,
     console,
@@ -18,7 +18,7 @@ from flow.commands.common import (
     show,
     typed,
 )
-from flow.progress import Bars
+from flow.cli.printing.progress_bars import Bars
 
 if TYPE_CHECKING:
     from flow.walk.engine.engine import Engine
@@ -32,9 +32,9 @@ def check(**options: Any) -> None:
 
     Example: noisewalk check --model mynet.onnx --dataset myset.npz
     """
-    from flow import check_command
+    from flow.cli.printing import check
 
-    check_command.run(console, **filed(options))
+    check.run(console, **filed(options))
 
 
 @click.command("walk-hw")
@@ -74,15 +74,15 @@ def walk_hw(engine: "Engine", **options: Any) -> None:
     Example: noisewalk walk-hw --model tfc --noise additive
     """
     # torch, brevitas and FINN take seconds to import, --help should not
-    from flow import tables, training_command
+    from flow.cli.printing import training, walk_tables
     from flow.experiments import hardware_walk
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
-    training_command.ensure_checkpoint(settings, console)
+    training.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
         summary = hardware_walk.walk_hw(settings, tell, typed(), engine)
-    show(summary, tables.print_summary)
+    show(summary, walk_tables.print_summary)
     if summary["failures"]:
         sys.exit(1)
 
@@ -119,13 +119,13 @@ def walk(**options: Any) -> None:
 
     Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
     """
-    from flow import tables
+    from flow.cli.printing import walk_tables
     from flow.experiments import software_walk
 
     settings = software_walk.Settings(**filed(options))
     with Bars(console) as tell:
         found = software_walk.walk(settings, tell, typed())
-    show(found, tables.print_walk)
+    show(found, walk_tables.print_walk)
 
 
 @click.command("multi-exec")
@@ -149,14 +149,14 @@ def multi_exec(sigma: float | None, budgets: str, draws: int, **options: Any) ->
 
     Example: noisewalk multi-exec --model float-lenet5-bn --dataset cifar10
     """
-    from flow import tables
+    from flow.cli.printing import walk_tables
     from flow.experiments import multi_execution, software_walk
 
     walk_settings = software_walk.Settings(**filed(options))
     settings = multi_execution.Settings(walk_settings, budgets, sigma, draws)
     with Bars(console) as tell:
         found = multi_execution.run(settings, tell, typed())
-    show(found, tables.print_executions)
+    show(found, walk_tables.print_executions)
 
 
 @click.command("multi-exec-hw")
@@ -177,16 +177,16 @@ def multi_exec_hw(engine: "Engine", repeats: str, sigma: float | None, **options
 
     Example: noisewalk multi-exec-hw --model tfc --repeats 1,4,16
     """
-    from flow import tables, training_command
+    from flow.cli.printing import training, walk_tables
     from flow.experiments import repeats as repetition
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     chosen = repetition.Settings(settings, repeats, sigma)
-    training_command.ensure_checkpoint(settings, console)
+    training.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
         found = repetition.run(chosen, tell, typed(), engine)
-    show(found, tables.print_repeats)
+    show(found, walk_tables.print_repeats)
 
 
 @click.command("robustness")
@@ -206,11 +206,11 @@ def robustness(engine: "Engine", **options: Any) -> None:
 
     Example: noisewalk robustness --model tfc --noise additive
     """
-    from flow import tables
+    from flow.cli.printing import walk_tables
     from flow.experiments.studies import robustness as comparison
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
     with Bars(console) as tell:
         found = comparison.run(settings, tell, typed(), engine)
-    show(found, tables.print_robustness)
+    show(found, walk_tables.print_robustness)

@@ -5,10 +5,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flow.cli.printing.walk_tables import interval
 from flow.experiments import hardware_walk
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
-from flow.tables import interval
 from flow.walk.settings import Settings
 
 

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from flow.commands import accelerators, machine, soc, speed, studies, training, walks
+from flow.cli import hardware, machine, soc, speed, studies, training, walks
 from flow.errors import UserError
 from flow.quiet import hush
 from sim.runner import SimulationError
@@ -32,8 +32,8 @@ for command in (
     walks.robustness,
     training.train,
     training.dynamics,
-    accelerators.compile_,
-    accelerators.synth,
+    hardware.compile_,
+    hardware.synth,
     soc.soc,
     soc.walk_soc,
     soc.vote_soc,

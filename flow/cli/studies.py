@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from flow.commands.common import (
-    BUILD,
-    PATH,
-    console,
-    engine_options,
-    json_option,
-    say,
-    show,
-)
+from flow.cli.options import BUILD, PATH, console, engine_options, json_option, say, show
+from flow.cli.printing.progress_bars import Bars
 from flow.errors import UserError
-from flow.progress import Bars
 
 if TYPE_CHECKING:
     from flow.experiments.studies.status import Status
@@ -42,13 +34,15 @@ def study_run(engine: "Engine", file: Path) -> None:
 
     Example: noisewalk study run studies/digits.yaml
     """
-    from flow import tables
+    from flow.cli.printing import walk_tables
     from flow.experiments.studies import page
     from flow.experiments.studies import study as studies
 
     found = studies.read(file, BUILD)
     with Bars(console) as tell:
-        failed = studies.run_study(found, tell, engine, lambda run: say(tables.line_of_run(run)))
+        failed = studies.run_study(
+            found, tell, engine, lambda run: say(walk_tables.line_of_run(run))
+        )
     say(f"report: {page.write(found, BUILD / 'points')}")
     if failed:
         sys.exit(1)

@@ -5,12 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from flow.commands.common import (
-    console,
-    filed,
-    folding_options,
-    say,
-)
+from flow.cli.options import console, filed, folding_options, say
 
 if TYPE_CHECKING:
     pass
@@ -67,9 +62,9 @@ def bench_walk(**options: Any) -> None:
 
     Example: noisewalk bench-walk --model float-lenet5-bn --dataset cifar10
     """
-    from flow import tables
+    from flow.cli.printing import walk_tables
     from flow.experiments.benchmarks import software_walk as benchmark
     from flow.experiments.software_walk import Settings
 
     found = benchmark.run(Settings(**options))
-    tables.print_bench_walk(console, options["model"], found)
+    walk_tables.print_bench_walk(console, options["model"], found)

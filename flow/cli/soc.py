@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flow.commands.common import (
+from flow.cli.options import (
     checkpoint_options,
     console,
     engine_options,
@@ -17,7 +17,7 @@ from flow.commands.common import (
     show,
     typed,
 )
-from flow.progress import Bars
+from flow.cli.printing.progress_bars import Bars
 
 if TYPE_CHECKING:
     from flow.walk.engine.engine import Engine
@@ -41,15 +41,14 @@ def soc(**options: Any) -> None:
 
     Example: noisewalk soc --model tfc
     """
-    from flow import training_command
-    from flow.soc import command
+    from flow.cli.printing import soc, training
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
-    training_command.ensure_checkpoint(settings, console)
+    training.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
-        found = command.make(settings, tell)
-    show(found, command.print_system)
+        found = soc.make(settings, tell)
+    show(found, soc.print_system)
 
 
 @click.command("walk-soc")
@@ -72,15 +71,15 @@ def walk_soc(engine: "Engine", **options: Any) -> None:
 
     Example: noisewalk walk-soc --model tfc
     """
-    from flow import training_command
-    from flow.soc import command, walk
+    from flow.cli.printing import soc, training
+    from flow.soc import walk
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
-    training_command.ensure_checkpoint(settings, console)
+    training.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
         found = walk.run(settings, tell, typed(), engine)
-    show(found, command.print_walk)
+    show(found, soc.print_walk)
     if found["bit_mismatches"] or found["unlike_walk_hw"]:
         sys.exit(1)
 
@@ -104,14 +103,14 @@ def vote_soc(engine: "Engine", votes: str, sigma: float | None, **options: Any) 
 
     Example: noisewalk vote-soc --model tfc --votes 1,5,17
     """
-    from flow import training_command
-    from flow.soc import command, voting
+    from flow.cli.printing import soc, training
+    from flow.soc import voting
     from flow.walk.settings import Settings
 
     settings = voting.Settings(Settings(**filed(options)), votes, sigma)
-    training_command.ensure_checkpoint(settings.walk, console)
+    training.ensure_checkpoint(settings.walk, console)
     with Bars(console) as tell:
         found = voting.run(settings, tell, typed(), engine)
-    show(found, command.print_votes)
+    show(found, soc.print_votes)
     if found["unlike_golden"]:
         sys.exit(1)

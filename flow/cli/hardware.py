@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from flow.commands.common import (
+from flow.cli.options import (
     checkpoint_options,
     console,
     filed,
@@ -14,7 +14,7 @@ from flow.commands.common import (
     options,
     show,
 )
-from flow.progress import Bars
+from flow.cli.printing.progress_bars import Bars
 
 accelerator_options = options(
     click.option(
@@ -37,14 +37,14 @@ def compile_(**options: Any) -> None:
 
     Example: noisewalk compile --model tfc --fps 100000
     """
-    from flow import compile_command, training_command
+    from flow.cli.printing import compile, training
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
-    training_command.ensure_checkpoint(settings, console)
+    training.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
-        found = compile_command.run(settings, tell)
-    show(found, compile_command.show)
+        found = compile.run(settings, tell)
+    show(found, compile.show)
 
 
 @click.command("synth")
@@ -57,11 +57,11 @@ def synth(nodes: str, limit: float, **options: Any) -> None:
 
     Example: noisewalk synth --model tfc
     """
-    from flow import synth_command, training_command
+    from flow.cli.printing import synth, training
     from flow.walk.settings import Settings
 
     settings = Settings(**filed(options))
-    training_command.ensure_checkpoint(settings, console)
+    training.ensure_checkpoint(settings, console)
     with Bars(console) as tell:
-        found = synth_command.run(settings, nodes, limit, tell)
-    show(found, synth_command.show)
+        found = synth.run(settings, nodes, limit, tell)
+    show(found, synth.show)

@@ -4,14 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flow.commands.common import (
-    PATH,
-    console,
-    json_option,
-    show,
-    typed,
-)
-from flow.progress import Bars
+from flow.cli.options import PATH, console, json_option, show, typed
+from flow.cli.printing.progress_bars import Bars
 
 if TYPE_CHECKING:
     pass
@@ -31,13 +25,13 @@ def dynamics(**options: Any) -> None:
 
     Example: noisewalk dynamics --model float-mlp --dataset mnist
     """
-    from flow import tables
+    from flow.cli.printing import walk_tables
     from flow.experiments import dynamics
 
     settings = dynamics.Settings(**options)
     with Bars(console) as tell:
         found = dynamics.run(settings, tell, typed())
-    show(found, tables.print_dynamics)
+    show(found, walk_tables.print_dynamics)
 
 
 @click.command("train")
@@ -65,6 +59,6 @@ def train(**options: Any) -> None:
 
     Example: noisewalk train --model tfc-w2a2 --noise additive --sigma 8
     """
-    from flow import training_command
+    from flow.cli.printing import training
 
-    training_command.run(console, **options)
+    training.run(console, **options)

@@ -9,15 +9,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from flow.commands.common import (
-    console,
-    json_option,
-    say,
-    show,
-)
+from flow.cli.options import console, json_option, say, show
 
 if TYPE_CHECKING:
-    from flow.doctor import Finding
+    from flow.cli.printing.doctor import Finding
 
 
 @click.command("doctor")
@@ -27,7 +22,7 @@ def doctor() -> None:
 
     Example: noisewalk doctor
     """
-    from flow import doctor as examination
+    from flow.cli.printing import doctor as examination
 
     findings = list(examination.examine())
     lacking = [one.name for one in findings if one.needed and one.missing]

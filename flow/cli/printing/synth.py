@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.compile_command import Loaded, Tell
+from flow.cli.printing.compile import Loaded, Tell
 from flow.rtl import synthesis
 from flow.walk.settings import Settings
 
