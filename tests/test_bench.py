@@ -48,9 +48,9 @@ def test_python_at_every_clock_gives_the_labels_of_golden(accelerator, inputs, b
 
 def test_two_workers_and_one_run_all_their_images(accelerator, inputs, built):
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
-    rtl = rtl.Rtl(accelerator, simulation, accelerator.quantise(inputs[:IMAGES]))
-    assert rtl.rate({}, passes=2) > 0
-    assert rtl.pair({}) > 0
+    simulated = rtl.Rtl(accelerator, simulation, accelerator.quantise(inputs[:IMAGES]))
+    assert simulated.rate({}, passes=2) > 0
+    assert simulated.pair({}) > 0
 
 
 def test_what_cannot_be_measured_has_its_reason(monkeypatch):

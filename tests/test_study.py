@@ -184,7 +184,7 @@ def test_time_that_is_up_begins_no_run(finished, monkeypatch, tmp_path):
 
 def test_table_picture_and_page(finished):
     found, folder = finished
-    page = page.write(found, folder / "build" / "points")
+    written_page = page.write(found, folder / "build" / "points")
     rows = pd.read_csv(found.folder / "table.csv")
     assert len(rows) == 4 * 2 and set(rows["seed"]) == {0, 1}
     assert (rows["bit_mismatches"] == 0).all() and (rows["rtl_images"] == 3 * 8).all()
@@ -194,7 +194,7 @@ def test_table_picture_and_page(finished):
     both = rows[(rows["noise"] == one["noise"]) & (rows["site"] == one["site"])]["mu_sw"]
     assert one["mu_sw_least"] == pytest.approx(both.min())
     assert one["mu_sw"] == pytest.approx(both.median())
-    text = page.read_text()
+    text = written_page.read_text()
     assert "4 of 5 runs are done" in text and "no checkpoint" in text
     assert text.count('report.html"') == 4
     assert (found.folder / "midpoints.png").stat().st_size > 10_000
@@ -223,7 +223,8 @@ def test_status_of_many_points_takes_no_time(tmp_path):
     for _ in range(3):
         started = time.process_time_ns(), os.times().children_user
         out = subprocess.run(
-            [sys.executable, "-c", "from flow.cli.main import main; main()", "study", "status", file],
+            [sys.executable, "-c", "from flow.cli.main import main; main()",
+             "study", "status", file],
             cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
             capture_output=True, text=True, check=True,
         )  # fmt: skip

@@ -31,6 +31,7 @@ from flow.experiments.execution_plans import Floats, Ints, Prediction
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
+from flow.report.plots.executions import write as write_picture
 from flow.statistics.midpoint import Float, resample_weights
 from flow.training import checkpoint
 from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
@@ -242,7 +243,7 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     }
     store.write_curves(folder / "executions.parquet", table)
     store.write_summary(folder / "executions.json", result)
-    execution_plans.write(folder, result, table)
+    write_picture(folder, result, table)
     return result
 
 

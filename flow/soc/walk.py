@@ -1,5 +1,4 @@
-"""The walk of `flow.experiments.hardware_walk` on the whole system: firmware sets the noise, and
-prints what it found.
+"""A walk on the whole system: firmware sets the noise, and prints what it found.
 
 The places are those of ``walk-hw``, the images its RTL images. Each image is held against the
 golden model, label and logits, and against what ``walk-hw`` found in the accelerator alone.

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from flow.errors import UserError
-from flow.experiments import software_walk
 from flow.experiments.benchmarks import rtl, software_walk, subgraph
 from flow.experiments.benchmarks.measure import Bench, Figure
+from flow.experiments.software_walk import Settings as WalkSettings
 from flow.walk.settings import Settings
 
 
-def run(settings: Settings, walk: software_walk.Settings, rounds: int = 5) -> Bench:
+def run(settings: Settings, walk: WalkSettings, rounds: int = 5) -> Bench:
     """Measure everything; what this machine cannot measure is told with its reason.
 
     Args:

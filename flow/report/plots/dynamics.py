@@ -1,6 +1,4 @@
-"""The pictures of `flow.experiments.dynamics`: a figure for each kind of noise, a line for each
-site.
-"""
+"""Training under noise: a figure for each kind of noise, a line for each site."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""The picture of `flow.experiments.multi_execution`: accuracy over executions, a line for each
-way.
-"""
+"""Multiple executions: accuracy over executions, a line for each strategy."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""The picture of `flow.experiments.repeats`: accuracy over cycles per image, a line for each
-site.
-"""
+"""Repeats in hardware: accuracy over cycles per image, a line for each site."""
 
 from collections.abc import Mapping
 from pathlib import Path
