@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from flow import errors, paths, quiet, version
+from flow import callbacks, errors, files, paths, quiet, version
 from flow.paths import REPOSITORY as ROOT
 
 PACKAGES = ("flow", "sim")

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from flow import data
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.models import Network
 from flow.training import checkpoint
+from flow.training.zoo import zoo_path
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
@@ -61,7 +63,7 @@ def inputs(digits) -> Tensor:
 
 
 def _network(model: str) -> Network:
-    path = checkpoint.zoo_path(model, "digits")
+    path = zoo_path(model, "digits")
     assert path is not None
     return checkpoint.load(path, model)[0]
 

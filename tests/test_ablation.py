@@ -13,7 +13,8 @@ from synthetic import walk
 from test_conv_networks import NETWORKS, SHAPE, SLOWEST
 
 from flow import data
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.golden.float_noise import classify
 from flow.golden.layers import Thresholds
 from flow.models import Network, evaluate
@@ -23,7 +24,8 @@ from flow.noise.hardware.sampler import HardwareSampler
 from flow.statistics.midpoint import Midpoint
 from flow.statistics.ratio import LogRatio
 from flow.walk.crosscheck.ablation import Step, ablate, chosen_sites, sentence, steps_of
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.points.store import Store
 from flow.walk.sides import measurements
 from flow.walk.walk import Walk

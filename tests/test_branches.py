@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from flow.compiler.accelerator import Accelerator
 from flow.compiler.finn import initialise
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.pipeline import compile_network
 from flow.errors import UserError
 from flow.models.blocks import Conv, Last
 from flow.models.network import Network

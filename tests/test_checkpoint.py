@@ -14,6 +14,7 @@ from flow.models.evaluation import evaluate
 from flow.noise import Mixed, Noise
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
+from flow.training.zoo import file_name, finished, noise_name, write_index, zoo_path
 
 METADATA = Metadata("tfc-w2a2", "digits", None, 3, 0, 0.9, 500)
 
@@ -174,13 +175,13 @@ def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.Monk
 
 
 def test_names_of_noise() -> None:
-    assert checkpoint.noise_name(None) == "clean"
-    assert checkpoint.noise_name(Noise.at("additive", 2.5)) == "additive-2.5"
-    assert checkpoint.noise_name(Mixed(1, 2, order="add-mul")) == "mixed-1-2-add-mul"
+    assert noise_name(None) == "clean"
+    assert noise_name(Noise.at("additive", 2.5)) == "additive-2.5"
+    assert noise_name(Mixed(1, 2, order="add-mul")) == "mixed-1-2-add-mul"
     by_site = {"conv0.acc": Noise.at("additive", 2), "fc0.acc": Noise.at("additive", 8)}
-    assert checkpoint.noise_name(by_site) == "additive-2@conv0.acc+additive-8@fc0.acc"
+    assert noise_name(by_site) == "additive-2@conv0.acc+additive-8@fc0.acc"
     many = {f"conv{number}.acc": Noise.at("additive", 1.25) for number in range(20)}
-    names = {checkpoint.noise_name(many), checkpoint.noise_name(many | by_site)}
+    names = {noise_name(many), noise_name(many | by_site)}
     assert len(names) == 2 and all(len(name) < 130 for name in names)
 
 
@@ -191,14 +192,14 @@ def test_a_kind_alone_means_the_same_noise_at_every_site_and_step(
     monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "none")
     noise = Noise.at("additive", 8)
     for name in (
-        checkpoint.file_name("tfc", "digits", {"fc0.acc": noise}),
-        checkpoint.file_name("tfc", "digits", noise, spread=0.5),
+        file_name("tfc", "digits", {"fc0.acc": noise}),
+        file_name("tfc", "digits", noise, spread=0.5),
     ):
         (tmp_path / name).touch()
-        assert checkpoint.zoo_path("tfc", "digits", "additive") is None, name
-    plain = tmp_path / checkpoint.file_name("tfc", "digits", noise)
+        assert zoo_path("tfc", "digits", "additive") is None, name
+    plain = tmp_path / file_name("tfc", "digits", noise)
     plain.touch()
-    assert checkpoint.zoo_path("tfc", "digits", "additive") == plain
+    assert zoo_path("tfc", "digits", "additive") == plain
 
 
 def test_the_zoo_comes_before_what_was_trained_here(
@@ -208,18 +209,18 @@ def test_the_zoo_comes_before_what_was_trained_here(
     monkeypatch.setattr(checkpoint, "ZOO", zoo)
     monkeypatch.setattr(checkpoint, "LOCAL", local)
     noise = Noise.at("additive", 8)
-    assert checkpoint.zoo_path("tfc", "mnist") is None
+    assert zoo_path("tfc", "mnist") is None
     for folder in (local, zoo):
         folder.mkdir()
         for trained in (None, noise):
-            path = folder / checkpoint.file_name("tfc", "mnist", trained)
+            path = folder / file_name("tfc", "mnist", trained)
             path.touch()
-            assert checkpoint.zoo_path("tfc", "mnist", trained) == path
-    assert checkpoint.zoo_path("tfc", "mnist", "additive") == zoo / path.name
-    assert checkpoint.zoo_path("tfc", "mnist", "multiplicative") is None
-    assert checkpoint.zoo_path("tfc", "mnist", Noise.at("additive", 4)) is None
+            assert zoo_path("tfc", "mnist", trained) == path
+    assert zoo_path("tfc", "mnist", "additive") == zoo / path.name
+    assert zoo_path("tfc", "mnist", "multiplicative") is None
+    assert zoo_path("tfc", "mnist", Noise.at("additive", 4)) is None
     with pytest.raises(UserError, match="unknown noise 'addtive'"):
-        checkpoint.zoo_path("tfc", "mnist", "addtive")
+        zoo_path("tfc", "mnist", "addtive")
 
 
 def test_a_run_that_is_not_finished_is_no_checkpoint(
@@ -228,17 +229,17 @@ def test_a_run_that_is_not_finished_is_no_checkpoint(
     monkeypatch.setattr(checkpoint, "ZOO", tmp_path)
     monkeypatch.setattr(checkpoint, "LOCAL", tmp_path)
     (tmp_path / "tfc-w2a2_mnist_additive-8.state.safetensors").touch()
-    assert checkpoint.zoo_path("tfc", "mnist", "additive") is None
-    assert json.loads(checkpoint.write_index(tmp_path).read_text()) == []
+    assert zoo_path("tfc", "mnist", "additive") is None
+    assert json.loads(write_index(tmp_path).read_text()) == []
 
 
-SHIPPED = checkpoint.finished(checkpoint.ZOO)
+SHIPPED = finished(checkpoint.ZOO)
 
 
 def test_the_index_says_what_the_shipped_files_say(tmp_path: Path) -> None:
     for path in SHIPPED:
         (tmp_path / path.name).symlink_to(path)
-    fresh = checkpoint.write_index(tmp_path).read_text()
+    fresh = write_index(tmp_path).read_text()
     assert fresh == (checkpoint.ZOO / "index.json").read_text()
     entries = json.loads(fresh)
     for entry in entries:

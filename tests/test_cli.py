@@ -14,7 +14,7 @@ import torch
 from flow.cli import main
 from flow.models import registry
 from flow.models.quantised import FullyConnected
-from flow.training import checkpoint
+from flow.training.zoo import zoo_path
 from sim.runner import REPOSITORY
 
 
@@ -192,7 +192,7 @@ def test_a_network_without_rtl_is_not_trained_first(run, tmp_path, monkeypatch):
 
 
 def digits_checkpoint() -> Path:
-    path = checkpoint.zoo_path("tfc-w2a2", "digits")
+    path = zoo_path("tfc-w2a2", "digits")
     assert path is not None
     return path
 
@@ -226,7 +226,7 @@ def test_results_folder_that_cannot_be_written(tmp_path, run):
 
 def test_data_that_cannot_be_found(tmp_path, run, monkeypatch):
     path = tmp_path / "network.safetensors"
-    shipped = checkpoint.zoo_path("tfc-w2a2", "mnist")
+    shipped = zoo_path("tfc-w2a2", "mnist")
     assert shipped is not None
     shutil.copy(shipped, path)
     monkeypatch.setattr("flow.data.sources.on_hub", lambda *arguments: None)

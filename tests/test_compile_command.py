@@ -8,7 +8,7 @@ from rich.console import Console
 
 from flow.cli import main
 from flow.cli.printing import compile
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.errors import UserError
 from flow.walk.settings import Settings
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from flow import data
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.models import Network, evaluate
 from flow.models.quantised import CNV, LeNet5
 from flow.models.residual import ResNet8

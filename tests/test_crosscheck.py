@@ -11,8 +11,9 @@ from flow.statistics.ratio import log_ratio, noise_share
 from flow.statistics.verdict import LEVEL
 from flow.walk.crosscheck.check import CrossCheck, cross_check
 from flow.walk.crosscheck.figures import paired_difference
+from flow.walk.points.curves import curve_of
+from flow.walk.points.point import Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point, curve_of
 
 SITES = {"conv0.acc": (0.7, 2.0), "fc0.acc": (20.0, 3.0)}
 

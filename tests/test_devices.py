@@ -15,8 +15,8 @@ from flow.statistics.ratio import LogRatio, log_ratio
 from flow.statistics.verdict import LEVEL, need
 from flow.walk.crosscheck.check import cross_check
 from flow.walk.crosscheck.figures import paired_difference
+from flow.walk.points.curves import curve_of
 from flow.walk.points.side import Side
-from flow.walk.points.store import curve_of
 
 Z95 = 1.959964
 

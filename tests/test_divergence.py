@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.golden.layers import Layer, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.models.blocks import Conv, Dense, Last
@@ -21,10 +22,11 @@ from flow.models.quantisers import input_identity
 from flow.noise import Noise, NoiseTap
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import divergence, simulate
-from flow.rtl.divergence import Localisation, build_recorder, localise, localise_point
+from flow.rtl.divergence import Localisation, build_recorder, localise
+from flow.rtl.scope import FULL
 from flow.rtl.simulate import RtlPoint
-from flow.walk.points.noise_setting import Place
-from flow.walk.points.store import FULL
+from flow.walk.crosscheck.localise import localise_point
+from flow.walk.points.point import Place
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation
 

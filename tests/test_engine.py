@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flow.callbacks import Clock
 from flow.errors import Fatal, UserError
 from flow.experiments import hardware_walk
 from flow.rtl import simulate
-from flow.walk.engine.engine import SLURM, Call, Cluster, Here
-from flow.walk.points.noise_setting import Place
+from flow.walk.engine.dask import SLURM, Cluster
+from flow.walk.engine.engine import Call, Here
+from flow.walk.loading import open_walk
+from flow.walk.points.point import Place
 from flow.walk.points.side import Side
 from flow.walk.settings import Settings
 from flow.walk.walk import Walk
@@ -38,9 +41,7 @@ def silent(stage: str, done: int, total: int, images: int = 0) -> None:
 def fresh(tmp_path_factory, results_folder) -> Callable[[Path], Path]:
     """Makes a folder for results; the network and its simulator are compiled."""
     build = results_folder(tmp_path_factory.mktemp("compiled") / "build")
-    walk = hardware_walk.open_walk(
-        Settings(**OPTIONS, draws=2, build=build), hardware_walk.Clock(), silent
-    ).walk
+    walk = open_walk(Settings(**OPTIONS, draws=2, build=build), Clock(), silent).walk
     _ = walk.context.designs.whole.simulation
     return lambda folder: results_folder(folder / "build")
 
@@ -291,7 +292,7 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     """One point of four fails, and its neighbours in the same process get through."""
     monkeypatch.setattr(simulate, "START_SECONDS", 6.0)
     monkeypatch.setattr(simulate, "CYCLE_SECONDS", 0.0)
-    walk = hardware_walk.open_walk(settings(fresh(tmp_path)), hardware_walk.Clock(), silent).walk
+    walk = open_walk(settings(fresh(tmp_path)), Clock(), silent).walk
     hardware = walk.context.designs.at("fc1.acc")
     sound = hardware.simulation
     places = [Place("", 0.0), *(Place("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]

@@ -7,6 +7,7 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from flow.compiler.accelerator import FPGA_PART
 from flow.compiler.folding import cost
 from flow.compiler.folding.fold import (
     MULTIPLIERS,
@@ -17,7 +18,7 @@ from flow.compiler.folding.fold import (
 )
 from flow.compiler.folding.matrix_units import ChooseUnits
 from flow.compiler.folding.target import Target, read
-from flow.compiler.pipeline import FPGA_PART, _to_hardware_layers
+from flow.compiler.pipeline import _to_hardware_layers
 from flow.errors import UserError
 from flow.models.quantised import LeNet5
 

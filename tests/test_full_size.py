@@ -9,13 +9,14 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
 from flow.training import checkpoint
+from flow.training.zoo import zoo_path
 
 IMAGES = 6
 
 
 @pytest.mark.slow
 def test_rtl_of_cnv_equals_golden_clean_and_noisy(built, tmp_path):
-    path = checkpoint.zoo_path("cnv", "fashion-mnist")
+    path = zoo_path("cnv", "fashion-mnist")
     assert path is not None
     network = checkpoint.load(path, "cnv")[0]
     found = data.load("fashion-mnist", "test", 100)

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flow.cli.printing.compile import CALIBRATION_IMAGES
 from flow.errors import UserError
 from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
+from flow.training.zoo import zoo_path
 from flow.walk.engine.engine import Here
+from flow.walk.loading import CALIBRATION_IMAGES
 from flow.walk.points import store
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.points.side import Side
 from flow.walk.settings import Effort, Settings
 from flow.walk.walk import Walk
@@ -194,7 +196,7 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
         return Localisation(f"{images} images of {place.site}", None, "a point")
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", wrong)
-    monkeypatch.setattr("flow.rtl.divergence.localise_point", located)
+    monkeypatch.setattr("flow.walk.crosscheck.localise.localise_point", located)
     found = hardware_walk.walk_hw(Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
     assert found["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
@@ -251,7 +253,7 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
     from flow.compiler.pipeline import compile_network
     from flow.training import checkpoint
 
-    path = checkpoint.zoo_path("tfc-w2a2", "digits")
+    path = zoo_path("tfc-w2a2", "digits")
     network, _ = checkpoint.load(path)
     accelerator = compile_network(
         network, inputs[:CALIBRATION_IMAGES], cycles=256, root=build / "accelerators"

@@ -70,7 +70,7 @@ def selecting(labels, bits, signed, tmp_path, **offsets):
         "LabelSelect", ["in"], tmp_path / "finn", Labels=labels, PE=1, K=1,
         inputDataType=f"{'INT' if signed else 'UINT'}{bits}", numInputVectors=[40], **offsets,
     )  # fmt: skip
-    from flow.compiler.operators.streams import LabelSelect_rtl
+    from flow.compiler.operators.label_select import LabelSelect_rtl
 
     return LabelSelect_rtl(node.onnx_node)
 

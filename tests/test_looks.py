@@ -11,8 +11,7 @@ from synthetic import CLASSES, CLEAN, GUESS
 from flow.statistics.midpoint import logistic
 from flow.statistics.verdict import LEVEL, look_levels
 from flow.walk.crosscheck import further_draws
-from flow.walk.points.noise_setting import Place
-from flow.walk.points.store import Point
+from flow.walk.points.point import Place, Point
 
 LEVELS = [0.25, 0.5, 1.0, 2.0, 4.0]
 

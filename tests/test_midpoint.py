@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from synthetic import CLEAN, GUESS, curve, levels_around, right
 
-from flow.statistics.midpoint import Curve, logistic, midpoint, wilson
+from flow.statistics.intervals import wilson
+from flow.statistics.midpoint import Curve, logistic, midpoint
 from flow.statistics.ratio import midpoint_ratio
 
 

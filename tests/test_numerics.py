@@ -11,7 +11,8 @@ import flow.compiler.pipeline
 from flow import numerics
 from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import Place, PointRequest, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place, PointRequest
 from flow.walk.points.side import INTEGER, Side
 from flow.walk.points.store import Store
 from flow.walk.sides.measurements import MEASUREMENTS

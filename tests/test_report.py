@@ -11,14 +11,16 @@ from matplotlib.container import ErrorbarContainer
 from synthetic import device_walk, walk
 
 from flow.errors import UserError
-from flow.report.plots.walk_hw import midpoint_text, plot_curves, write_curves
+from flow.report.plots.walk_hw import plot_curves, write_curves
 from flow.report.walk_page import write_report
 from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
-from flow.statistics.midpoint import logistic, wilson
+from flow.statistics.intervals import wilson
+from flow.statistics.midpoint import logistic
 from flow.walk.crosscheck.check import cross_check
+from flow.walk.crosscheck.summary_values import midpoint_text
+from flow.walk.points.curves import curve_table
 from flow.walk.points.side import Side
-from flow.walk.points.store import curve_table
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
 CLEAN = 0.86

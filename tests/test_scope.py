@@ -11,22 +11,25 @@ from test_branches import Block, settled
 from test_weight_memories import convolutional
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.errors import UserError
 from flow.golden.model import GoldenModel
 from flow.models import Network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import settings_of
-from flow.rtl import design, simulate
+from flow.rtl import simulate
 from flow.rtl.design import Design
 from flow.rtl.divergence import localise
 from flow.rtl.equivalence import differing_images
+from flow.rtl.scope import FULL, SITE, check
 from flow.rtl.simulate import RtlPoint
 from flow.walk.points.measurement import propagate_mismatches
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place, Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import FULL, SITE, Point, Store
+from flow.walk.points.store import Store
 from flow.walk.walk import Walk
 
 IMAGES = 6
@@ -277,4 +280,4 @@ def test_an_error_in_a_part_is_found_and_its_layer_named(accelerator, inputs, bu
 
 def test_an_unknown_scope_is_named_with_those_there_are():
     with pytest.raises(UserError, match="unknown scope 'part': known: full, site"):
-        design.check("part")
+        check("part")

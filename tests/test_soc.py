@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.errors import UserError
 from flow.golden.model import Record
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.points.store import Store
 from flow.walk.settings import Settings as WalkSettings
 from flow.walk.walk import Walk

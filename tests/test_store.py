@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 from flow.errors import UserError
+from flow.files import write_summary
+from flow.walk.points.curves import curve_of, curve_table, write_curves
+from flow.walk.points.point import Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point, Store, curve_of, curve_table, write_curves, write_summary
+from flow.walk.points.store import Store
 
 KEY = {"network": "abc", "site": "fc0.acc", "sigma": 0.5, "seed": 1}
 POINT = Point("fc0.acc", "additive", 0.5, 1, "rtl", np.arange(200, dtype=np.uint8), 0)

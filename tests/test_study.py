@@ -13,6 +13,7 @@ import pytest
 
 from flow.errors import Fatal, UserError
 from flow.experiments.studies import page, status, study
+from flow.files import PLAN
 from flow.walk.engine.engine import Here
 
 SMALL = """
@@ -218,7 +219,7 @@ def test_status_of_many_points_takes_no_time(tmp_path):
         run.write_state(ended=None)
         mine = names[number * share : (number + 1) * share]
         plan = {"golden": [f"{name}.npz" for name in mine] + ["ff.npz"]}
-        (run.folder / status.PLAN).write_text(json.dumps(plan))
+        (run.folder / PLAN).write_text(json.dumps(plan))
     took = []
     for _ in range(3):
         started = time.process_time_ns(), os.times().children_user

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from flow.models import build, evaluate, evaluate_levels, evaluation
 from flow.models.blocks import Dense, Last
-from flow.models.evaluation import Once
 from flow.models.network import Network
 from flow.models.quantised import CNV
 from flow.models.quantisers import identity, linear
 from flow.noise import Noise, NoiseTap, TorchSampler
 from flow.noise.hardware.sampler import HardwareSampler
+from flow.noise.samplers import Once
 
 IMAGES, BATCH = 25, 10
 LEVELS = {

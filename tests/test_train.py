@@ -15,6 +15,7 @@ from flow.errors import UserError
 from flow.noise import Additive, Noise, Source
 from flow.training import checkpoint, trainer
 from flow.training.trainer import Progress
+from flow.training.zoo import zoo_path
 
 NOISE = Noise.at("additive", 2)
 
@@ -195,7 +196,7 @@ def test_the_default_place_is_where_it_is_looked_for(
     monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "build")
     monkeypatch.setattr(checkpoint, "ZOO", tmp_path / "zoo")
     path = trainer.train("tfc", "digits", epochs=1)
-    assert checkpoint.zoo_path("tfc", "digits") == path
+    assert zoo_path("tfc", "digits") == path
 
 
 @pytest.mark.parametrize(

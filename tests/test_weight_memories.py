@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.compiler.weights import clean_weights, specialised, write_memories
 from flow.errors import UserError
 from flow.golden.model import Record
@@ -20,7 +21,8 @@ from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, program, settings_of
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
 from flow.walk.sides.golden import accuracy_at

@@ -66,7 +66,7 @@ def engine_options(command: Callable) -> Callable:
     @click.option("--scheduler", default="", help="Of a Dask cluster: tcp://…, or slurm.")
     @functools.wraps(command)
     def with_engine(*, jobs: int | None, scheduler: str, **options: Any) -> None:
-        from flow.walk.engine.engine import Cluster
+        from flow.walk.engine.dask import Cluster
 
         workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
         with Cluster(workers, scheduler, tell=say) as engine:

@@ -18,15 +18,14 @@ def initialise(build_dir: Path) -> None:
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
 
+    from flow.compiler.operators.label_select import LabelSelect, LabelSelect_rtl
     from flow.compiler.operators.mvau import MVAU_rtl
     from flow.compiler.operators.noise_tap import NoiseTap, NoiseTap_rtl
+    from flow.compiler.operators.pool import Pool_rtl
     from flow.compiler.operators.streams import (
         AddStreams,
         AddStreams_rtl,
         DuplicateStreams_rtl,
-        LabelSelect,
-        LabelSelect_rtl,
-        Pool_rtl,
         StreamingFIFO_rtl,
     )
     from flow.compiler.operators.thresholding import Thresholding_rtl

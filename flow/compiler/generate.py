@@ -13,12 +13,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
+from flow.compiler.accelerator import CLOCK_NS, FPGA_PART
 from flow.compiler.folding.cost import describe
 from flow.compiler.folding.fifos import BufferBranches
 from flow.compiler.folding.fold import FoldChain, check_reached
 from flow.compiler.folding.matrix_units import ChooseUnits
 from flow.compiler.folding.target import Target
-from flow.compiler.pipeline import CLOCK_NS, FPGA_PART
 from flow.compiler.stitch import stitch
 from flow.compiler.weights import SPECIALISED, StoreBits, unit_of
 from flow.errors import UserError

@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
+from flow.compiler.accelerator import Accelerator, open_or_build
 from flow.compiler.finn import initialise
 from flow.compiler.folding.target import Target
-from flow.compiler.pipeline import Accelerator, open_or_build
 
 PARTS = "parts"
 """The folder of an accelerator's parts, in its own."""

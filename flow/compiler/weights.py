@@ -22,7 +22,7 @@ from flow.noise.hardware.weights import WeightSite
 from flow.noise.site import Site
 
 if TYPE_CHECKING:
-    from flow.compiler.pipeline import Accelerator
+    from flow.compiler.accelerator import Accelerator
 
 SPECIALISED = "specialised.onnx"
 """FINN's graph as it was built, whose nodes know how their memories are laid out."""

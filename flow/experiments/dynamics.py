@@ -10,14 +10,14 @@ import pandas as pd
 
 from flow import data, models
 from flow.errors import UserError
+from flow.files import replacing, write_summary
 from flow.noise import Noise
 from flow.report.plots import dynamics
 from flow.training import checkpoint
 from flow.training.layer_statistics import layer_statistics
+from flow.training.trainer import train_once
 from flow.walk.levels import parse_levels
-from flow.walk.points import store
 from flow.walk.points.noise_setting import Setting
-from flow.walk.retraining import train_once
 
 IMAGES = 1000
 """Test images behind the statistics of a layer."""
@@ -114,8 +114,8 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         "folder": str(folder),
         "seconds": round(time.monotonic() - started, 2),
     }
-    with store.replacing(folder / "dynamics.csv") as temporary:
+    with replacing(folder / "dynamics.csv") as temporary:
         table.to_csv(temporary, index=False)
-    store.write_summary(folder / "dynamics.json", result)
+    write_summary(folder / "dynamics.json", result)
     dynamics.write(folder, result, table)
     return result

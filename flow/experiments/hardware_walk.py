@@ -3,31 +3,25 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from flow.cli.printing.compile import Loaded
-from flow.errors import UserError
-from flow.experiments.studies.status import PLAN
+from flow.callbacks import Clock, Report, _counted, _staged
+from flow.files import PLAN, write_summary
 from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
-from flow.training import checkpoint
-from flow.training.checkpoint import Metadata
 from flow.walk.crosscheck import ablation, further_draws, summary
 from flow.walk.crosscheck.check import CrossCheck
-from flow.walk.engine.engine import Call, Engine, Here
+from flow.walk.crosscheck.localise import localise_point
+from flow.walk.engine.engine import Call, Engine
 from flow.walk.levels import SEARCH_REACH, choose_levels, parse_levels
-from flow.walk.points import store
+from flow.walk.loading import open_walk
+from flow.walk.points.curves import curve_table
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import Place
+from flow.walk.points.point import Place, Point
 from flow.walk.points.side import SOFTWARE, Side
-from flow.walk.points.store import Point, Store
 from flow.walk.settings import Effort, Settings
 from flow.walk.sides.golden import accuracy_at
 from flow.walk.walk import Walk
@@ -38,108 +32,6 @@ LEVEL_IMAGES = 1000
 """Images behind each step of the search for levels."""
 FINN_IMAGES = 4
 """Images of the L0 check against FINN's execution."""
-
-
-class Report(Protocol):
-    """Told about progress."""
-
-    def __call__(self, stage: str, done: int, total: int, images: int = 0) -> None:
-        """Take a stage's name, the steps done and in all, and images measured by now."""
-
-
-class Clock:
-    """Seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - started, 2)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How another process opens a walk."""
-
-    settings: Settings
-    identity: tuple[tuple[str, str], ...]
-    """Of the walk: what lies under a name may change."""
-
-    def __call__(self) -> Walk:
-        """Open it, or take what was opened before."""
-        return _reopened(self)
-
-
-@lru_cache(maxsize=4)
-def _reopened(opening: Opening) -> Walk:
-    return open_walk(opening.settings, Clock(), nobody).walk
-
-
-def nobody(stage: str, done: int, total: int, images: int = 0) -> None:
-    """Be told about progress, and tell no one."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A network with its data, compiled, ready to be measured."""
-
-    walk: Walk
-    sites: list[str]
-    """Those asked for."""
-    checkpoint: Path
-    metadata: Metadata
-    folder: Path
-    """For results."""
-
-
-def open_walk(
-    settings: Settings, clock: Clock, tell: Report, engine: Engine | None = None
-) -> Opened:
-    """Load a trained network and its images, and compile it.
-
-    Args:
-        settings: the user's choice.
-        clock: gets the seconds of loading and of compiling.
-        tell: told about progress.
-        engine: does the walk's work; this process if not given.
-
-    Raises:
-        UserError: what is asked for does not exist, or the network cannot be compiled.
-    """
-    with clock.stage("load"):
-        loaded = Loaded.of(settings)
-        network, metadata, found = loaded.network, loaded.metadata, loaded.images
-        if (settings.hw_images or 0) > len(found):
-            raise UserError(
-                f"hw_images is {settings.hw_images}, more than the {len(found)} images: RTL points "
-                "are compared with golden ones on the same images"
-            )
-        name = f"{network.name}-{found.name}"
-        if metadata.noise:
-            name += f"-trained-{metadata.noise['kind']}"
-        if settings.noise != Settings.noise:
-            name += f"-{settings.noise}"
-        folder = store.make_folder(settings.out or settings.build / "walk-hw" / name)
-    with clock.stage("compile"):
-        accelerator = loaded.compiled(settings, tell)
-    identity = {"dataset": found.name, "checkpoint": checkpoint.digest_of(loaded.checkpoint)}
-    walk = Walk(
-        network=network,
-        accelerator=accelerator,
-        inputs=loaded.inputs,
-        labels=found.labels,
-        setting=settings.setting,
-        store=Store(settings.build / "points"),
-        build=settings.build,
-        identity=identity,
-        scope=settings.scope,
-        engine=engine or Here(),
-        opening=Opening(settings, tuple(identity.items())),
-    )
-    return Opened(walk, loaded.sites, loaded.checkpoint, metadata, folder)
 
 
 def walk_hw(
@@ -197,7 +89,7 @@ def walk_hw(
         "report": str(folder / "report.html"),
         "divergence": located.to_json() if located else None,
     }
-    table = store.curve_table(measured, walk.context.labels)
+    table = curve_table(measured, walk.context.labels)
     files.write(folder, result, table)
     return result
 
@@ -263,7 +155,7 @@ def _measure(
     plan: dict[str, list[str]] = {}
     for one in wanted:
         plan.setdefault(one.side.without_noise, []).append(walk.file_name(one))
-    store.write_summary(folder / PLAN, plan)
+    write_summary(folder / PLAN, plan)
     totals = {name: len(files) for name, files in plan.items()}
     done, images = dict.fromkeys(totals, 0), dict.fromkeys(totals, 0)
 
@@ -306,24 +198,6 @@ def _ablation(
     return ablation.ablate(walk, sites, places, measured, done)
 
 
-def told_of(tell: Report, name: str, stage: str, done: int, total: int, images: int = 0) -> None:
-    """Tell of one of several walks by its name."""
-    tell(f"{name}: {stage}", done, total, images)
-
-
-def _staged(stage: str, tell: Report) -> Callable[[str], None]:
-    """Tell of steps whose number is not known, each as it begins."""
-    count = 0
-
-    def begin(step: str) -> None:
-        nonlocal count
-        log.info("%s: %s", stage, step)
-        tell(stage, count, count + 1)
-        count += 1
-
-    return begin
-
-
 def _first_divergence(
     images: int, walk: Walk, points: list[Point], folder: Path, settings: Settings
 ) -> divergence.Localisation | None:
@@ -336,22 +210,10 @@ def _first_divergence(
         return None
     place = Place(wrong.site, wrong.sigma)
     try:
-        found = divergence.localise_point(walk, place, images, workdir, root=settings.build / "sim")
+        found = localise_point(walk, place, images, workdir, root=settings.build / "sim")
     except RuntimeError:
         # the run's results are worth more than knowing the place
         log.exception("the first divergence could not be localised")
         return None
     log.error("first divergence: %s%s", found, f"\nopen: {found.command}" if found.command else "")
     return found
-
-
-def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:
-    count = 0
-    tell(stage, 0, total)
-
-    def done(more: int) -> None:
-        nonlocal count
-        count += more
-        tell(stage, count, total)
-
-    return done

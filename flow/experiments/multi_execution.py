@@ -28,17 +28,23 @@ from flow import data, models
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
+from flow.files import write_summary
 from flow.models import Levels, Network, evaluate_groups, site_scales
+from flow.models.evaluation import Labels
+from flow.models.network import chosen_sites
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
 from flow.report.plots.executions import write as write_picture
-from flow.statistics.midpoint import Float, resample_weights
+from flow.statistics.intervals import Float
+from flow.statistics.midpoint import resample_weights
 from flow.training import checkpoint
-from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
-from flow.walk.points import store
-from flow.walk.points.noise_setting import Labels, Setting, take_or_measure
+from flow.training.zoo import find_checkpoint, load_trained
+from flow.walk.points.curves import write_curves
+from flow.walk.points.measurement import take_or_measure
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point, Store
+from flow.walk.points.store import Store
 from flow.walk.software import GLOBAL, batch_of
 
 UNIFORM, TAILORED = "uniform", "tailored"
@@ -241,8 +247,8 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         "folder": str(folder),
         "seconds": round(time.monotonic() - started, 2),
     }
-    store.write_curves(folder / "executions.parquet", table)
-    store.write_summary(folder / "executions.json", result)
+    write_curves(folder / "executions.parquet", table)
+    write_summary(folder / "executions.json", result)
     write_picture(folder, result, table)
     return result
 

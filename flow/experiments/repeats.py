@@ -13,19 +13,23 @@ from typing import Any
 
 import pandas as pd
 
+from flow.callbacks import Clock, Report
 from flow.errors import UserError
 from flow.experiments import hardware_walk
+from flow.files import write_summary
 from flow.noise.base import MOST_EXECUTIONS
 from flow.report import files
 from flow.report.plots import repeats
+from flow.rtl.scope import FULL
 from flow.rtl.throughput import cycles_per_image
-from flow.statistics.midpoint import midpoint, wilson
+from flow.statistics.intervals import wilson
+from flow.statistics.midpoint import midpoint
 from flow.walk.engine.engine import Engine
 from flow.walk.levels import parse_levels
-from flow.walk.points import store
-from flow.walk.points.noise_setting import Place
+from flow.walk.loading import open_walk
+from flow.walk.points.curves import curve_of, write_curves
+from flow.walk.points.point import Place, Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import FULL, Point, curve_of
 from flow.walk.settings import Effort
 from flow.walk.settings import Settings as WalkSettings
 from flow.walk.walk import Walk
@@ -73,7 +77,7 @@ def parse_counts(option: str, text: str, most: int) -> list[int]:
 
 
 def run(
-    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Repeat in hardware, and compare what it brings with what it costs.
 
@@ -90,7 +94,7 @@ def run(
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
     started = time.monotonic()
-    opened = hardware_walk.open_walk(settings.walk, hardware_walk.Clock(), tell, engine)
+    opened = open_walk(settings.walk, Clock(), tell, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.context.taps]
     if unknown:
@@ -133,8 +137,8 @@ def run(
         "folder": str(folder),
         "seconds": round(time.monotonic() - started, 2),
     }
-    store.write_curves(folder / "repeats.parquet", table)
-    store.write_summary(folder / "repeats.json", result)
+    write_curves(folder / "repeats.parquet", table)
+    write_summary(folder / "repeats.json", result)
     repeats.write(folder / "repeats.png", result, table)
     if (folder / "summary.json").exists():
         # a walk's page shows them

@@ -10,18 +10,21 @@ from typing import Any
 
 from flow import data, models
 from flow.errors import UserError
+from flow.files import canonical, replacing, write_summary
 from flow.models import Network, site_scales
+from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
+from flow.statistics.intervals import wilson
 from flow.statistics.level_search import Search
-from flow.statistics.midpoint import wilson
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
-from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
+from flow.training.zoo import find_checkpoint, load_trained
 from flow.walk import software
 from flow.walk.levels import parse_levels
-from flow.walk.points import store
+from flow.walk.points.curves import curve_table, write_curves
 from flow.walk.points.noise_setting import NoiseChoice, Setting
-from flow.walk.points.store import Point, Store
+from flow.walk.points.point import Point
+from flow.walk.points.store import Store
 from flow.walk.retraining import Retrained
 from flow.walk.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 
@@ -195,9 +198,9 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
             "total": round(time.monotonic() - started, 2),
         },
     }
-    table = store.curve_table(points, found.labels)
-    store.write_curves(folder / "curves.parquet", table)
-    store.write_summary(folder / "summary.json", result)
+    table = curve_table(points, found.labels)
+    write_curves(folder / "curves.parquet", table)
+    write_summary(folder / "summary.json", result)
     software_walk.write(folder, result, table)
     return result
 
@@ -222,18 +225,18 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     mark = folder / "network.json"
     if mark.is_file():
         text = mark.read_text(encoding="utf-8")
-        if text.strip() != store.canonical(identity):
+        if text.strip() != canonical(identity):
             raise UserError(
                 f"{folder} holds the results of another network ({text.strip()}), not of "
-                f"{store.canonical(identity)}: give another folder with --out, or remove this one"
+                f"{canonical(identity)}: give another folder with --out, or remove this one"
             )
         return
     if (folder.is_dir() and any(folder.iterdir())) or folder.is_file():
         raise UserError(
             f"{folder} is something else than a walk's results: give another folder with --out"
         )
-    with store.replacing(mark) as temporary:
-        temporary.write_text(store.canonical(identity) + "\n", encoding="utf-8")
+    with replacing(mark) as temporary:
+        temporary.write_text(canonical(identity) + "\n", encoding="utf-8")
 
 
 def _searches(

@@ -24,9 +24,9 @@ from torch import Tensor
 from flow.golden.layers import Layer, Tap, Thresholds
 from flow.golden.model import GoldenModel, Part
 from flow.models import Once
+from flow.models.evaluation import Labels
 from flow.noise import Noise, Sampler, Source
 from flow.noise.hardware.sites import TapSite
-from flow.walk.points.noise_setting import Labels
 
 
 def float_tap(acc: Tensor, tap: Tap, site: TapSite, noise: Noise, sampler: Sampler) -> Tensor:

@@ -269,3 +269,17 @@ class Tap(Layer):
             flat = flat.long()
         out = fixed_point.apply_tap(flat, self.offsets, self.format, settings, self.number, drawn)
         return out.view(v.shape)
+
+
+def pool_shift(function: str, places: int, in_bits: int, out_bits: int) -> int:
+    """Return by how many bits a pool shifts its sum: FINN's QuantAvgPool does, the others do not.
+
+    Args:
+        function: FINN's name of what it computes.
+        places: values that are pooled.
+        in_bits: bits of an input value.
+        out_bits: bits of an output value.
+    """
+    if function != "QuantAvgPool":
+        return 0
+    return max(0, ((2**in_bits - 1) * places).bit_length() - out_bits)

@@ -1,12 +1,13 @@
 """Read the golden model's layers from FINN's graph of hardware layers."""
 
+import math
+
 import numpy as np
 import torch
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compiler.operators.streams import pool_shift
 from flow.golden.layers import (
     EXACT_IN_FLOAT32,
     Addition,
@@ -21,6 +22,7 @@ from flow.golden.layers import (
     Thresholds,
     Window,
     filters_of,
+    pool_shift,
 )
 from flow.noise.hardware.fixed_point import TapFormat
 
@@ -85,7 +87,12 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         function = operator.get_nodeattr("Function")
         if function == "AvgPool":
             raise NotImplementedError(f"node {node.name}: no golden model of a mean")
-        shift = None if function == "MaxPool" else pool_shift(operator)
+        widths = (
+            operator.get_input_datatype().bitwidth(),
+            operator.get_output_datatype().bitwidth(),
+        )
+        places = math.prod(operator.get_nodeattr("KernelSize"))
+        shift = None if function == "MaxPool" else pool_shift(function, places, *widths)
         return Pool(*place, window, shift)
     if kind == "Thresholding":
         thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")

@@ -2,7 +2,6 @@
 
 from flow.models.evaluation import (
     Levels,
-    Once,
     evaluate,
     evaluate_groups,
     evaluate_levels,
@@ -11,6 +10,7 @@ from flow.models.evaluation import (
 )
 from flow.models.network import Network, Recipe
 from flow.models.registry import build, is_own, names, recipe, register, resolve
+from flow.noise.samplers import Once
 
 __all__ = [
     "Levels",

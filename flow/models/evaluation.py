@@ -19,7 +19,8 @@ from torch import Tensor, fx, nn
 from flow.errors import UserError
 from flow.models.network import Network, channels_last
 from flow.models.quantisers import fix_for_inference
-from flow.noise import DRAWS, Noise, NoiseTap, Sampler, WeightTap
+from flow.noise import Noise, NoiseTap, Sampler, WeightTap
+from flow.noise.samplers import Once
 from flow.threads import share
 
 
@@ -71,49 +72,6 @@ def _pool_by_pairs(network: nn.Module) -> None:
             plain = sizes and all(size in (2, (2, 2)) for size in sizes)
             if plain and (m.padding, m.dilation, m.ceil_mode, m.return_indices) == (0, 1, 0, 0):
                 setattr(parent, name, _Pairs())
-
-
-class Once:
-    """A ``Sampler`` that draws what another does, and gives it again and again in a batch.
-
-    The samples of a first execution are kept; those of further ones, of which there may be many,
-    are drawn again, so that memory does not grow with the executions.
-    """
-
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
-        self._samples: dict[tuple[str, int], Tensor] = {}
-        self._patterns: dict[tuple[str, int, int, int | None], Tensor] = {}
-
-    def start_batch(self, first_image: int) -> None:
-        """Take the samples from this image on."""
-        self._sampler.start_batch(first_image)
-        self._samples.clear()
-
-    def forget(self) -> None:
-        """Give back the memory of the batch's samples."""
-        self._samples.clear()
-
-    @property
-    def first_image(self) -> int:
-        """Number of the first image of the batch."""
-        return self._sampler.first_image
-
-    def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
-        """Return a device's samples, which no batch changes."""
-        key = (site, draw, channels, device)
-        if key not in self._patterns:
-            self._patterns[key] = self._sampler.pattern(*key)
-        return self._patterns[key]
-
-    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
-        """Return the batch's samples of this site and draw."""
-        if draw >= DRAWS:
-            self._sampler.start_batch(self._sampler.first_image)
-            return self._sampler(site, draw, shape)
-        if (site, draw) not in self._samples:
-            self._samples[site, draw] = self._sampler(site, draw, shape)
-        return self._samples[site, draw]
 
 
 class _Own:
@@ -310,3 +268,6 @@ def evaluate(
         network.clear_noise()
         network.train(was_training)
     return labels
+
+
+Labels = npt.NDArray[np.uint8]

@@ -1,6 +1,6 @@
 """What every network here is: named sites on the way of the data, and noise on them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
-from flow.errors import unknown
+from flow.errors import UserError, unknown
 from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
 
@@ -172,3 +172,22 @@ class Network(nn.Module):
 def channels_last(images: Tensor) -> Tensor:
     """Return images, float [N, C, H, W], in the memory layout in which layers are fastest."""
     return images.contiguous(memory_format=torch.channels_last)
+
+
+def chosen_sites(asked: str, network: Network, default: Sequence[str]) -> list[str]:
+    """Return the sites to walk, in the order of the data.
+
+    Args:
+        asked: names with commas between.
+        network: whose sites they are.
+        default: what is walked if none is asked for.
+
+    Raises:
+        UserError: a name is no site, or occurs twice.
+    """
+    names = [site.strip() for site in asked.split(",") if site.strip()]
+    for site in names:
+        network.tap(site)
+        if names.count(site) > 1:
+            raise UserError(f"site {site} is named twice: each is walked once")
+    return [site for site in network.all_sites if site in names] if names else [*default]

@@ -159,3 +159,46 @@ def derive_seed(*parts: object) -> int:
     """Return 63 bits that depend on every part, the same on every machine and in every process."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+class Once:
+    """A ``Sampler`` that draws what another does, and gives it again and again in a batch.
+
+    The samples of a first execution are kept; those of further ones, of which there may be many,
+    are drawn again, so that memory does not grow with the executions.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._samples: dict[tuple[str, int], Tensor] = {}
+        self._patterns: dict[tuple[str, int, int, int | None], Tensor] = {}
+
+    def start_batch(self, first_image: int) -> None:
+        """Take the samples from this image on."""
+        self._sampler.start_batch(first_image)
+        self._samples.clear()
+
+    def forget(self) -> None:
+        """Give back the memory of the batch's samples."""
+        self._samples.clear()
+
+    @property
+    def first_image(self) -> int:
+        """Number of the first image of the batch."""
+        return self._sampler.first_image
+
+    def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
+        """Return a device's samples, which no batch changes."""
+        key = (site, draw, channels, device)
+        if key not in self._patterns:
+            self._patterns[key] = self._sampler.pattern(*key)
+        return self._patterns[key]
+
+    def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
+        """Return the batch's samples of this site and draw."""
+        if draw >= DRAWS:
+            self._sampler.start_batch(self._sampler.first_image)
+            return self._sampler(site, draw, shape)
+        if (site, draw) not in self._samples:
+            self._samples[site, draw] = self._sampler(site, draw, shape)
+        return self._samples[site, draw]

@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flow.report.plots.walk_hw import (
+from flow.report.wording import IN_PART
+from flow.rtl.scope import SITE
+from flow.statistics.midpoint import logistic
+from flow.walk.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
     midpoint_of,
     one_device,
-    side_table,
     sigma_unit,
 )
-from flow.report.wording import IN_PART
-from flow.statistics.midpoint import logistic
+from flow.walk.points.curves import side_table
 from flow.walk.points.side import SHOWN, Side
-from flow.walk.points.store import SITE
 
 _FINE = 60
 """Points of a fitted line."""
@@ -39,7 +39,7 @@ def walk_charts(
     """Return the charts of accuracy over noise level: a panel a site and unit.
 
     Args:
-        runs: name, summary and `flow.walk.points.store.curve_table` of each walk.
+        runs: name, summary and `flow.walk.points.curves.curve_table` of each walk.
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     for number, (run, summary, curves) in enumerate(runs):

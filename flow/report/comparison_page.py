@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flow.errors import UserError
+from flow.files import replacing
 from flow.report.charts import walk_charts
 from flow.report.files import Finished
 from flow.report.html import environment
 from flow.report.network_diagram import picture
-from flow.report.plots.walk_hw import sigma_unit
 from flow.report.walk_page import site_row
 from flow.report.wording import definition, scope_sentence, verdict_sentence
+from flow.walk.crosscheck.summary_values import sigma_unit
 from flow.walk.points.side import Side
-from flow.walk.points.store import replacing
 
 
 def write(path: Path, walks: Sequence[Finished]) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from flow.errors import UserError
+from flow.files import replacing, write_summary
 from flow.report import walk_page
 from flow.report.plots import walk_hw
 from flow.rtl import synthesis
-from flow.walk.points import store
+from flow.rtl.scope import FULL
+from flow.walk.points.curves import write_curves
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Finished:
     folder: Path
     summary: dict[str, Any]
     table: pd.DataFrame
-    """`flow.walk.points.store.curve_table`."""
+    """`flow.walk.points.curves.curve_table`."""
 
     @classmethod
     def read(cls, folder: Path) -> "Finished":
@@ -44,7 +46,7 @@ class Finished:
                 f"{folder} has the results of another command than walk-hw: give a folder of "
                 "walk-hw"
             )
-        summary["rtl"].setdefault("scope", store.FULL)  # of walks that knew no other
+        summary["rtl"].setdefault("scope", FULL)  # of walks that knew no other
         return cls(folder, summary, table)
 
 
@@ -54,13 +56,13 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
     Args:
         folder: where to.
         summary: `flow.walk.crosscheck.summary.summarise`, and what the job adds.
-        table: `flow.walk.points.store.curve_table`.
+        table: `flow.walk.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.
     """
-    store.write_curves(folder / "curves.parquet", table)
-    store.write_summary(folder / "summary.json", summary)
+    write_curves(folder / "curves.parquet", table)
+    write_summary(folder / "summary.json", summary)
     write_report(Finished(folder, dict(summary), table))
 
 
@@ -73,7 +75,7 @@ def write_report(walk: Finished) -> Path:
     Raises:
         UserError: a file cannot be read or written.
     """
-    with store.replacing(walk.folder / "curves.csv") as temporary:
+    with replacing(walk.folder / "curves.csv") as temporary:
         walk.table.to_csv(temporary, index=False)
     picture, page = walk.folder / "curves.png", walk.folder / "report.html"
     walk_hw.write_curves(picture, walk.summary, walk.table)

@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from flow.report.plots.walk_hw import midpoint_of, midpoint_text
+from flow.walk.crosscheck.summary_values import midpoint_of, midpoint_text
 from flow.walk.points.side import Side
 
 _WORDS = {

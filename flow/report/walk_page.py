@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 from flow.errors import UserError
+from flow.files import replacing
 from flow.report.charts import repeat_charts, walk_charts
 from flow.report.html import environment
 from flow.report.network_diagram import operator, picture
-from flow.report.plots.walk_hw import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.report.wording import (
     IN_PART,
     definition,
@@ -27,10 +27,11 @@ from flow.report.wording import (
     scope_sentence,
     verdict_sentence,
 )
+from flow.rtl.scope import FULL, SITE
 from flow.statistics.verdict import LEVEL, MARGIN
 from flow.walk.crosscheck.ablation import STEPS
+from flow.walk.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.walk.points.side import SHOWN, Side
-from flow.walk.points.store import FULL, SITE, replacing
 
 
 def write_report(
@@ -46,7 +47,7 @@ def write_report(
     Args:
         path: where to.
         summary: what ``summary.json`` holds.
-        curves: `flow.walk.points.store.curve_table`.
+        curves: `flow.walk.points.curves.curve_table`.
         image: PNG of `flow.report.plots.walk_hw.write_curves`; its content goes into the file.
         repeats: what ``repeats.json`` of `flow.experiments.repeats` holds, if the walk has one.
         resources: what `flow.rtl.synthesis.measure` returns, if that was done.

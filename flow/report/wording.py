@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flow.rtl.scope import FULL, SITE
 from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES
-from flow.walk.points.store import FULL, SITE
 
 IN_PART = ", from the site on"
 """What follows the name of RTL where only a part of the network was simulated."""

@@ -15,19 +15,12 @@ from pathlib import Path
 from torch import Tensor
 
 from flow.compiler import subgraph
-from flow.compiler.pipeline import Accelerator
-from flow.errors import unknown
+from flow.compiler.accelerator import Accelerator
 from flow.golden.model import GoldenModel, reached_from
 from flow.rtl import simulate
 from flow.rtl.nodes import place
-from flow.walk.points.store import FULL, SCOPES, SITE
+from flow.rtl.scope import FULL, SITE
 from sim.runner import Simulation
-
-
-def check(scope: str) -> None:
-    """Raise a UserError if there is no such scope."""
-    if scope not in SCOPES:
-        raise unknown("scope", scope, SCOPES)
 
 
 @dataclass

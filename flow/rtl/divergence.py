@@ -18,7 +18,7 @@ import numpy.typing as npt
 from qonnx.core.datatype import DataType
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import TOP
 from flow.golden.layers import Tap
 from flow.golden.model import GoldenModel, Record
@@ -27,9 +27,6 @@ from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
 from flow.rtl.nodes import matching_nodes, place
 from flow.rtl.simulate import RtlPoint
-from flow.walk.points.noise_setting import Place
-from flow.walk.points.store import SITE
-from flow.walk.walk import Walk
 from sim import runner
 from sim.accelerator_bench import CLOCK_NS
 from sim.streams import unpack
@@ -179,41 +176,6 @@ def localise(
                 found = replace(found, waveform=workdir / WAVEFORM)
             return Localisation(rerun, replace(found, image=number))
     return Localisation(rerun, None)
-
-
-def localise_point(
-    walk: Walk, place: Place, images: int, workdir: Path, **options: Any
-) -> Localisation:
-    """Simulate a point of a walk again, all by itself, and find its first difference.
-
-    Args:
-        walk: the walk, with its simulator.
-        place: the point.
-        images: the first so many images.
-        workdir: takes the simulator's files, and ``WAVEFORM``.
-        options: as for ``localise``.
-
-    Raises:
-        RuntimeError: the simulator failed.
-    """
-    point = "without noise"
-    if place.site:
-        point = f"{walk.context.setting.kind} noise of σ {place.sigma:.4g} at {place.site}"
-    hardware = walk.context.designs.at(place.site)
-    accelerator, golden = hardware.accelerator, hardware.golden
-    if hardware.scope == SITE:
-        point += f", simulated from behind {hardware.begins} on"
-    held = simulate.images_held(accelerator)
-    for first in range(0, images, held):
-        stream = hardware.feed(walk.context.stream[first : min(first + held, images)])
-        noise = walk.context.settings(place, first)
-        (rtl,), _ = simulate.simulate(accelerator, hardware.simulation, stream, [noise], workdir)
-        found = localise(
-            accelerator, golden, stream, noise, rtl, workdir, first_image=first, **options
-        )
-        if found is not None:
-            return replace(found, point=point)
-    return Localisation(f"the point's {images:,} images without the points before it", None, point)
 
 
 def _later(noise: Mapping[str, TapSettings], images: int) -> dict[str, TapSettings]:

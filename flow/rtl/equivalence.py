@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.golden.layers import LabelSelect
 from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flow.compiler.accelerator import Accelerator
 from flow.compiler.folding.cost import kind
-from flow.compiler.pipeline import Accelerator
 from flow.golden.layers import Layer, Tap
 from flow.golden.model import GoldenModel
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import program
 from flow.noise.quantile_table import QuantileTable

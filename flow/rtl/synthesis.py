@@ -19,15 +19,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import DATA, TOP
 from flow.errors import UserError, unknown
-from flow.walk.points import store
+from flow.files import write_summary
 
 log = logging.getLogger(__name__)
 
 FAMILY = "xcup"
-"""Yosys' name of the family of `flow.compiler.pipeline.FPGA_PART`."""
+"""Yosys' name of the family of `flow.compiler.accelerator.FPGA_PART`."""
 LIMIT = 600.0
 """Seconds of a synthesis."""
 FILE = "synthesis.json"
@@ -164,7 +164,7 @@ def synthesise(design: Design, root: Path, limit: float = LIMIT) -> Resources:
             raise NotSynthesised(f"not done within {limit:g} s") from None
         except NotSynthesised as error:
             found = {"reason": str(error)}
-        store.write_summary(path, found)
+        write_summary(path, found)
     if "reason" in found:
         raise NotSynthesised(found["reason"])
     return Resources(**found)
@@ -282,7 +282,7 @@ def measure(
         "yosys": tool_version(),
         "rows": rows,
     }
-    store.write_summary(accelerator.folder / FILE, table)
+    write_summary(accelerator.folder / FILE, table)
     return table
 
 

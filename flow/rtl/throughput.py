@@ -8,7 +8,7 @@ each image; the slowest node sets the rate, as ever.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.golden.reader import WIRES
 
 _WIRES = tuple(name for name in WIRES if name != "DuplicateStreams")

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
+from flow.files import built_once
 from flow.soc import firmware
 from flow.soc.firmware import Firmware
 from flow.soc.registers import description
-from flow.walk.points.store import built_once
 from sim import runner
 from sim.runner import REPOSITORY
 

@@ -20,20 +20,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from flow.callbacks import Clock, Report
 from flow.errors import UserError
-from flow.experiments import hardware_walk
 from flow.experiments.repeats import midpoint_of_site, parse_counts
+from flow.files import make_folder, write_summary
 from flow.report.plots import votes
+from flow.rtl.scope import FULL
 from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
-from flow.statistics.midpoint import wilson
+from flow.statistics.intervals import wilson
 from flow.walk.engine.engine import Call, Engine, Here
 from flow.walk.levels import parse_levels
-from flow.walk.points import store
-from flow.walk.points.noise_setting import Place
+from flow.walk.loading import open_walk
+from flow.walk.points.curves import write_curves
+from flow.walk.points.point import Place
 from flow.walk.points.side import Side
-from flow.walk.points.store import FULL
 from flow.walk.settings import Settings as WalkSettings
 from flow.walk.walk import Walk
 
@@ -108,7 +110,7 @@ def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray
 
 
 def run(
-    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Let images vote on both sides, and compare what it brings with what it costs.
 
@@ -127,7 +129,7 @@ def run(
     """
     started = time.monotonic()
     firmware.require()
-    opened = hardware_walk.open_walk(settings.walk, hardware_walk.Clock(), tell, engine or Here())
+    opened = open_walk(settings.walk, Clock(), tell, engine or Here())
     walk = opened.walk
     check_sites(walk.context.taps, opened.sites)
     images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.context.labels))
@@ -157,7 +159,7 @@ def run(
     table = pd.DataFrame(rows)
     table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
     (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
-    folder = store.make_folder(settings.walk.build / "walk-soc" / opened.folder.name)
+    folder = make_folder(settings.walk.build / "walk-soc" / opened.folder.name)
     result = {
         "model": walk.context.network.name,
         "dataset": settings.walk.dataset,
@@ -171,8 +173,8 @@ def run(
         "folder": str(folder),
         "seconds": round(time.monotonic() - started, 2),
     }
-    store.write_curves(folder / "votes.parquet", table)
-    store.write_summary(folder / "votes.json", result)
+    write_curves(folder / "votes.parquet", table)
+    write_summary(folder / "votes.json", result)
     votes.write(folder / "votes.png", result, table)
     return result
 
@@ -180,9 +182,7 @@ def run(
 def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
     """Have the firmware let images vote."""
     built, simulation = ready(walk)
-    workdir = Path(
-        tempfile.mkdtemp(prefix="soc-", dir=store.make_folder(walk.context.build / "runs"))
-    )
+    workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=make_folder(walk.context.build / "runs")))
     held = cosim.images_held(built)
     points = []
     for first in range(0, ballot.images, held):

@@ -17,20 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from flow.compiler.pipeline import Accelerator
+from flow.callbacks import Clock, Report
+from flow.compiler.accelerator import Accelerator
 from flow.errors import UserError
 from flow.experiments import hardware_walk
+from flow.files import make_folder, write_summary
 from flow.golden.model import Record
 from flow.numerics import code_digest
+from flow.rtl.scope import FULL
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.midpoint import midpoint
 from flow.walk.engine.engine import Call, Engine, Here
 from flow.walk.levels import parse_levels
-from flow.walk.points import store
-from flow.walk.points.noise_setting import Place, PointRequest
+from flow.walk.loading import open_walk
+from flow.walk.points.curves import curve_of, curve_table, write_curves
+from flow.walk.points.point import Place, Point, PointRequest
 from flow.walk.points.side import Side
-from flow.walk.points.store import FULL, Point, curve_of
 from flow.walk.settings import Effort, Settings
 from flow.walk.walk import Walk
 from sim import runner
@@ -88,7 +91,7 @@ def ready(walk: Walk) -> tuple[System, runner.Simulation]:
 
 
 def run(
-    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Do the job.
 
@@ -111,7 +114,7 @@ def run(
         raise UserError("a system has the whole network: leave the scope out")
     firmware.require()
     engine = engine or Here()
-    opened = hardware_walk.open_walk(settings, hardware_walk.Clock(), tell, engine)
+    opened = open_walk(settings, Clock(), tell, engine)
     walk, sites = opened.walk, opened.sites
     check_sites(walk.context.taps, sites)
     images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
@@ -133,11 +136,11 @@ def run(
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
     }
-    folder = store.make_folder(settings.build / "walk-soc" / opened.folder.name)
+    folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
     result["folder"] = str(folder)
     points = [_as_point(walk, one) for one in seen]
-    store.write_curves(folder / "curves.parquet", store.curve_table(points, walk.context.labels))
-    store.write_summary(folder / "summary.json", result)
+    write_curves(folder / "curves.parquet", curve_table(points, walk.context.labels))
+    write_summary(folder / "summary.json", result)
     return result
 
 
@@ -155,9 +158,7 @@ def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
     }
 
 
-def measure_all(
-    walk: Walk, places: Sequence[Place], images: int, tell: hardware_walk.Report
-) -> list[Seen]:
+def measure_all(walk: Walk, places: Sequence[Place], images: int, tell: Report) -> list[Seen]:
     """Take places that are stored, and have the system measure the others."""
     built, _ = ready(walk)
     found = {place: _stored(walk, place, images) for place in places}
@@ -184,7 +185,7 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
     held = cosim.images_held(built, len(places))
     labels = np.zeros((len(places), images), dtype=np.uint8)
     mismatches, clocks = np.zeros(len(places), dtype=np.int64), np.zeros((len(places), 2))
-    root = store.make_folder(walk.context.build / "runs")
+    root = make_folder(walk.context.build / "runs")
     workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=root))
     for first in range(0, images, held):
         part = slice(first, min(first + held, images))
@@ -216,7 +217,7 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
         for i, place in enumerate(places)
     ]
     for place, one in zip(places, found, strict=True):
-        store.write_summary(_path(walk, place, images), asdict(one))
+        write_summary(_path(walk, place, images), asdict(one))
     return found
 
 
@@ -247,9 +248,7 @@ def _as_point(walk: Walk, one: Seen) -> Point:
     return walk.context.point(Side.RTL, Place(one.site, one.sigma), labels, one.bit_mismatches)
 
 
-def _walk_hw(
-    walk: Walk, places: Sequence[Place], images: int, tell: hardware_walk.Report
-) -> list[Point]:
+def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: Report) -> list[Point]:
     """Return the points of ``walk-hw``: those it has stored, the others measured now."""
     done = 0
 

@@ -34,20 +34,18 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, ndtri
+from scipy.special import expit
 
 from flow.statistics.devices import Spread, jackknife, widened
+from flow.statistics.intervals import Float, percentile_ends, wilson
 from flow.statistics.logistic import fit
 
 RESAMPLES = 1000
 """Bootstrap resamples: the error of a 2.5 % point from 1,000 is about 0.08 standard errors."""
 
-_Z95 = float(ndtri(0.975))
 
 Ratio = tuple[float, float, float]
 """An estimate with the ends of its 95 % interval."""
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -119,24 +117,6 @@ class Midpoint:
         return f"{self.mu:.3g} [{self.lo:.3g}, {self.hi:.3g}]"
 
 
-def wilson(correct: ArrayLike, images: ArrayLike) -> tuple[Float, Float]:
-    """95 % score interval of a proportion (Wilson, JASA 1927).
-
-    Args:
-        correct: successes, any shape.
-        images: trials, same shape, > 0.
-
-    Returns:
-        Lower and upper ends, of the same shape.
-    """
-    n = np.asarray(images, dtype=np.float64)
-    p = np.asarray(correct, dtype=np.float64) / n
-    z2 = _Z95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
-
-
 def logistic(sigma: ArrayLike, mu: float, k: float, clean: float, guess: float) -> Float:
     """A(σ) of the module docstring; σ ≥ 0, any shape."""
     with np.errstate(divide="ignore"):
@@ -191,12 +171,6 @@ def _best(curve: Curve, guess: float) -> Float:
     )
     best: Float = fits[np.argmax(likelihood)]
     return best
-
-
-def percentile_ends(resampled: Float) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % points, at ranks of (B + 1), which cover whatever B is."""
-    lo, hi = np.quantile(resampled, (0.025, 0.975), method="weibull")
-    return float(lo), float(hi)
 
 
 class Fits(NamedTuple):

@@ -30,15 +30,14 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr
 
 from flow.statistics.devices import FEWEST, quantile, widened
+from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import (
     RESAMPLES,
     Curve,
     Fits,
-    Float,
     Ratio,
     bootstrap,
     midpoint_of,
-    percentile_ends,
     resample_weights,
 )
 

@@ -24,13 +24,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flow import models
-from flow.errors import UserError, unknown
+from flow.errors import UserError
 from flow.models import Network
-from flow.noise import KINDS, Noise
-from flow.paths import ZOO
-from flow.statistics.midpoint import wilson
-
-LOCAL = Path("build/checkpoints")
+from flow.statistics.intervals import wilson
 
 _KEY = "noisewalk"
 _FORMAT = 2
@@ -64,60 +60,6 @@ class Metadata:
         """Wilson's 95 % interval of the accuracy."""
         low, high = wilson(round(self.accuracy * self.n), self.n)
         return float(low), float(high)
-
-
-def file_name(
-    model: str, dataset: str, noise: Noise | Mapping[str, Noise] | None, spread: float = 0.0
-) -> str:
-    """Return the name of the checkpoint of this network, set and noise of training."""
-    spreading = f"-spread-{spread:g}" if spread else ""
-    return f"{models.resolve(model)}_{dataset}_{noise_name(noise)}{spreading}.safetensors"
-
-
-def noise_name(noise: Noise | Mapping[str, Noise] | None) -> str:
-    """Return a short name of a noise, for file names: ``clean``, ``additive-4@conv0.acc``."""
-    if noise is None:
-        return "clean"
-    if not isinstance(noise, Noise):
-        name = "+".join(f"{noise_name(one)}@{site}" for site, one in noise.items()) or "clean"
-        # what most file systems take, with room for the rest of the name
-        long = hashlib.sha256(name.encode()).hexdigest()[:16]
-        return name if len(name) <= 120 else f"{name[:100]}…{long}"
-    return noise.name
-
-
-def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path | None:
-    """Find a checkpoint, shipped or trained here.
-
-    Args:
-        model: a full or short name.
-        dataset: the set it was trained on.
-        noise: the noise of training; a kind alone means the level that ships, or the first there.
-
-    Returns:
-        The file, or None if there is none: then it has to be trained.
-    """
-    if isinstance(noise, str):
-        if noise not in KINDS:
-            raise unknown("noise", noise, KINDS)
-        pattern = f"{models.resolve(model)}_{dataset}_{noise}-*.safetensors"
-        names = [
-            [path for path in finished(folder, pattern) if not _special(path.name)]
-            for folder in (ZOO, LOCAL)
-        ]
-        return next((found[0] for found in names if found), None)
-    paths = [folder / file_name(model, dataset, noise) for folder in (ZOO, LOCAL)]
-    return next((path for path in paths if path.exists()), None)
-
-
-def _special(name: str) -> bool:
-    """Whether a file is of noise that is not the same at every site and step."""
-    return "@" in name or "-spread-" in name
-
-
-def finished(folder: Path, pattern: str = "*.safetensors") -> list[Path]:
-    """Return the checkpoints of a folder in order of their names, without states of runs."""
-    return sorted(path for path in folder.glob(pattern) if ".state." not in path.name)
 
 
 def _quantised(network: Network) -> dict[str, QuantWeightBiasInputOutputLayer]:
@@ -280,22 +222,3 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(
             f"{path} is corrupt or truncated ({error}): delete it and fetch or train it anew"
         ) from error
-
-
-def write_index(folder: Path = ZOO) -> Path:
-    """Write ``index.json``: what every checkpoint of a folder says about itself, and its interval.
-
-    Returns:
-        The index file.
-    """
-    entries = []
-    for path in finished(folder):
-        _, metadata = load(path)
-        low, high = metadata.interval
-        entry = {"file": path.name, **asdict(metadata), "interval": [round(low, 4), round(high, 4)]}
-        entries.append(entry)
-    index = folder / "index.json"
-    temporary = index.with_name(f".{index.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(entries, indent=1) + "\n")
-    os.replace(temporary, index)
-    return index

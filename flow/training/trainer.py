@@ -6,6 +6,7 @@ kill is bit-identical to one that was never stopped, on the same machine with th
 threads.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -23,10 +24,12 @@ from torch import Tensor
 from flow import data, models
 from flow.data.augment import augmented
 from flow.errors import UserError
+from flow.files import canonical
 from flow.models import Network, evaluate
 from flow.noise import Noise, TorchSampler, derive_seed
 from flow.training import checkpoint
 from flow.training.settings import PRECISIONS, Settings
+from flow.training.zoo import LOCAL, file_name
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +111,7 @@ def train(
         start=None if start is None else checkpoint.digest_of(start),
         precision=precision,
     )
-    out = out or checkpoint.LOCAL / checkpoint.file_name(model, dataset, noise, spread)
+    out = out or LOCAL / file_name(model, dataset, noise, spread)
     run = _Run(settings)
     if weights is not None:
         try:
@@ -314,3 +317,42 @@ def estimated_seconds(
         run._train_batches((inputs, labels), batches)
         seconds = time.perf_counter() - start
     return seconds / steps * math.ceil(known.train_images / batch) * epochs
+
+
+def train_once(
+    folder: Path,
+    model: str,
+    dataset: str,
+    noise: Mapping[str, Noise],
+    epochs: int,
+    *,
+    seed: int,
+    start: Path | None = None,
+) -> Path:
+    """Train a network, unless the folder holds one that was trained just so.
+
+    Args:
+        folder: where such networks are kept.
+        model: a full or short name.
+        dataset: one of the known sets.
+        noise: of training, by site; none for a clean training.
+        epochs: passes over the training images.
+        seed: of everything random.
+        start: the checkpoint to begin with; random weights by default.
+
+    Returns:
+        The checkpoint.
+    """
+    key = {
+        "model": model,
+        "dataset": dataset,
+        "start": None if start is None else checkpoint.digest_of(start),
+        "noise": {site: one.to_json() for site, one in noise.items()},
+        "epochs": epochs,
+        "seed": seed,
+    }
+    path = folder / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.safetensors"
+    if not path.is_file():
+        log.info("training %s with noise at %s", model, ", ".join(noise) or "no site")
+        train(model, dataset, noise=noise or None, epochs=epochs, seed=seed, start=start, out=path)
+    return path

@@ -1,14 +1,20 @@
 """The trained network and the sites that a walk's user asked for."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from flow import data, models
-from flow.errors import UserError
+from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.qonnx.network import open_network
+from flow.noise import KINDS, Noise
+from flow.paths import ZOO
 from flow.training import checkpoint
-from flow.training.checkpoint import Metadata
+from flow.training.checkpoint import Metadata, load
 
 
 def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") -> Path:
@@ -31,7 +37,7 @@ def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") 
         return Path(model)
     if given:
         return Path(given)
-    path = checkpoint.zoo_path(model, dataset, noise or None)
+    path = zoo_path(model, dataset, noise or None)
     if path is None:
         raise UserError(
             f"there is no checkpoint of {models.resolve(model)} on {dataset}"
@@ -67,20 +73,77 @@ def _load_own(path: Path, dataset: str) -> tuple[Network, Metadata]:
     return network, Metadata(network.name, dataset, None, 0, 0, 0.0, 0)
 
 
-def chosen_sites(asked: str, network: Network, default: Sequence[str]) -> list[str]:
-    """Return the sites to walk, in the order of the data.
+LOCAL = Path("build/checkpoints")
+
+
+def file_name(
+    model: str, dataset: str, noise: Noise | Mapping[str, Noise] | None, spread: float = 0.0
+) -> str:
+    """Return the name of the checkpoint of this network, set and noise of training."""
+    spreading = f"-spread-{spread:g}" if spread else ""
+    return f"{models.resolve(model)}_{dataset}_{noise_name(noise)}{spreading}.safetensors"
+
+
+def noise_name(noise: Noise | Mapping[str, Noise] | None) -> str:
+    """Return a short name of a noise, for file names: ``clean``, ``additive-4@conv0.acc``."""
+    if noise is None:
+        return "clean"
+    if not isinstance(noise, Noise):
+        name = "+".join(f"{noise_name(one)}@{site}" for site, one in noise.items()) or "clean"
+        # what most file systems take, with room for the rest of the name
+        long = hashlib.sha256(name.encode()).hexdigest()[:16]
+        return name if len(name) <= 120 else f"{name[:100]}…{long}"
+    return noise.name
+
+
+def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path | None:
+    """Find a checkpoint, shipped or trained here.
 
     Args:
-        asked: names with commas between.
-        network: whose sites they are.
-        default: what is walked if none is asked for.
+        model: a full or short name.
+        dataset: the set it was trained on.
+        noise: the noise of training; a kind alone means the level that ships, or the first there.
 
-    Raises:
-        UserError: a name is no site, or occurs twice.
+    Returns:
+        The file, or None if there is none: then it has to be trained.
     """
-    names = [site.strip() for site in asked.split(",") if site.strip()]
-    for site in names:
-        network.tap(site)
-        if names.count(site) > 1:
-            raise UserError(f"site {site} is named twice: each is walked once")
-    return [site for site in network.all_sites if site in names] if names else [*default]
+    if isinstance(noise, str):
+        if noise not in KINDS:
+            raise unknown("noise", noise, KINDS)
+        pattern = f"{models.resolve(model)}_{dataset}_{noise}-*.safetensors"
+        names = [
+            [path for path in finished(folder, pattern) if not _special(path.name)]
+            for folder in (ZOO, LOCAL)
+        ]
+        return next((found[0] for found in names if found), None)
+    paths = [folder / file_name(model, dataset, noise) for folder in (ZOO, LOCAL)]
+    return next((path for path in paths if path.exists()), None)
+
+
+def _special(name: str) -> bool:
+    """Whether a file is of noise that is not the same at every site and step."""
+    return "@" in name or "-spread-" in name
+
+
+def finished(folder: Path, pattern: str = "*.safetensors") -> list[Path]:
+    """Return the checkpoints of a folder in order of their names, without states of runs."""
+    return sorted(path for path in folder.glob(pattern) if ".state." not in path.name)
+
+
+def write_index(folder: Path = ZOO) -> Path:
+    """Write ``index.json``: what every checkpoint of a folder says about itself, and its interval.
+
+    Returns:
+        The index file.
+    """
+    entries = []
+    for path in finished(folder):
+        _, metadata = load(path)
+        low, high = metadata.interval
+        entry = {"file": path.name, **asdict(metadata), "interval": [round(low, 4), round(high, 4)]}
+        entries.append(entry)
+    index = folder / "index.json"
+    temporary = index.with_name(f".{index.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(entries, indent=1) + "\n")
+    os.replace(temporary, index)
+    return index

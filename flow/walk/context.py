@@ -15,13 +15,13 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings, largest_factor
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite, settings_of
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place, Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point
 
 if TYPE_CHECKING:
     # a side's figures depend on those of these that it imports itself
-    from flow.compiler.pipeline import Accelerator
+    from flow.compiler.accelerator import Accelerator
     from flow.golden.model import GoldenModel, Part
     from flow.models import Network
     from flow.rtl.design import Designs

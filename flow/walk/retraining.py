@@ -5,7 +5,6 @@ site (the clean point likewise, without noise), and is then measured with that n
 is kept, so a walk that was stopped trains nothing twice, and `train` resumes within a training.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from flow.models.evaluation import Labels
 from flow.noise import Noise
 from flow.training import checkpoint
-from flow.training.trainer import train
-from flow.walk.points.noise_setting import Labels, Place, Setting
-from flow.walk.points.store import canonical
+from flow.training.trainer import train_once
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.software import Inference
 
 log = logging.getLogger(__name__)
@@ -55,42 +55,3 @@ class Retrained:
         return train_once(
             self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start
         )
-
-
-def train_once(
-    folder: Path,
-    model: str,
-    dataset: str,
-    noise: Mapping[str, Noise],
-    epochs: int,
-    *,
-    seed: int,
-    start: Path | None = None,
-) -> Path:
-    """Train a network, unless the folder holds one that was trained just so.
-
-    Args:
-        folder: where such networks are kept.
-        model: a full or short name.
-        dataset: one of the known sets.
-        noise: of training, by site; none for a clean training.
-        epochs: passes over the training images.
-        seed: of everything random.
-        start: the checkpoint to begin with; random weights by default.
-
-    Returns:
-        The checkpoint.
-    """
-    key = {
-        "model": model,
-        "dataset": dataset,
-        "start": None if start is None else checkpoint.digest_of(start),
-        "noise": {site: one.to_json() for site, one in noise.items()},
-        "epochs": epochs,
-        "seed": seed,
-    }
-    path = folder / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.safetensors"
-    if not path.is_file():
-        log.info("training %s with noise at %s", model, ", ".join(noise) or "no site")
-        train(model, dataset, noise=noise or None, epochs=epochs, seed=seed, start=start, out=path)
-    return path

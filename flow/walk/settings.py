@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from flow import data, models
+from flow.compiler.accelerator import Accelerator
 from flow.compiler.folding.target import Target, read
-from flow.compiler.pipeline import Accelerator
 from flow.errors import UserError
 from flow.noise import shared_by_images
 from flow.noise.hardware.registers import TapSettings
-from flow.rtl.design import check as check_scope
+from flow.rtl.scope import FULL
+from flow.rtl.scope import check as check_scope
 from flow.walk.levels import parse_levels
 from flow.walk.points.noise_setting import NoiseChoice, Setting
-from flow.walk.points.store import FULL
 
 SMALL = 4096
 """Cycles per image up to which a network is small."""

@@ -18,14 +18,17 @@ from torch import Tensor
 
 from flow import models
 from flow.models import Levels, Network, evaluate_groups
+from flow.models.evaluation import Labels
 from flow.noise import Noise, TorchSampler, shared_by_images
 from flow.numerics import code_digest
 from flow.statistics.devices import by_device
 from flow.statistics.level_search import Search, Wanted
 from flow.statistics.midpoint import Curve
-from flow.walk.points.noise_setting import Labels, Place, Setting, take_or_measure
+from flow.walk.points.measurement import take_or_measure
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place, Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point, Store
+from flow.walk.points.store import Store
 
 GLOBAL = "global"
 """Stands where a site's name does for noise at every site of the walk."""

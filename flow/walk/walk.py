@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flow.compiler.pipeline import Accelerator
+from flow.compiler.accelerator import Accelerator
 from flow.models import Network
 from flow.numerics import code_digest
 from flow.rtl.design import Designs
+from flow.rtl.scope import FULL
 from flow.walk.context import WalkContext
 from flow.walk.engine.engine import Call, Engine, Here
 from flow.walk.points.measurement import Batch, Measured, propagate_mismatches
-from flow.walk.points.noise_setting import Place, PointRequest, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place, Point, PointRequest
 from flow.walk.points.side import SOFTWARE, Side
-from flow.walk.points.store import FULL, Point, Store
+from flow.walk.points.store import Store
 from flow.walk.sides.measurements import MEASUREMENTS
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,11 @@ class Walk:
         self.scope = scope
         self.engine = engine or Here()
         self.opening = opening
+
+    @property
+    def setting(self) -> Setting:
+        """Noise of the walk, all but its level."""
+        return self.context.setting
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from flow.errors import UserError
 from flow.models import evaluate
 from flow.models.qonnx.file import module_of
 from flow.models.qonnx.network import ImportedNetwork
-from flow.statistics.midpoint import wilson
+from flow.statistics.intervals import wilson
 from flow.training.zoo import load_trained
 
 IMAGES = 500

@@ -1,82 +1,15 @@
 """The ``compile`` command, and what it shares with the walk: from settings to an accelerator."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-from flow import data
-from flow.compiler.pipeline import Accelerator, compile_network
-from flow.data import ImageSet
-from flow.errors import UserError
-from flow.models import Network
-from flow.noise.site import Site
-from flow.training.checkpoint import Metadata
-from flow.training.zoo import chosen_sites, find_checkpoint, load_trained
+from flow.callbacks import Tell
+from flow.walk.loading import Loaded
 from flow.walk.settings import Settings
-
-IMAGES = 2000
-CALIBRATION_IMAGES = 200
-
-Tell = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A trained network with its images."""
-
-    checkpoint: Path
-    network: Network
-    metadata: Metadata
-    images: ImageSet
-    inputs: Tensor
-    """float32 [N, C, H, W], the images as the network takes them."""
-    sites: list[str]
-    """Those asked for."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Loaded":
-        """Load what the user chose.
-
-        Raises:
-            UserError: it does not exist, or the set has fewer images.
-        """
-        path = find_checkpoint(
-            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
-        )
-        network, metadata = load_trained(path, settings.model, settings.dataset)
-        found = data.load(settings.dataset, "test", settings.images or IMAGES)
-        if settings.images is not None and len(found) < settings.images:
-            raise UserError(
-                f"{settings.images} images were asked for, {found.source} has {len(found)}: ask "
-                "for fewer"
-            )
-        inputs = data.to_input(found.images, network.image_shape)
-        sites = chosen_sites(settings.sites, network, network.accumulator_sites)
-        return cls(path, network, metadata, found, inputs, sites)
-
-    def compiled(self, settings: Settings, tell: Tell) -> Accelerator:
-        """Compile the network, or open what was compiled from the same things.
-
-        Raises:
-            UserError: it cannot be compiled, or not folded so.
-        """
-        tell("compile", 0, 1)
-        accelerator = compile_network(
-            self.network,
-            self.inputs[:CALIBRATION_IMAGES],
-            sites=[s for s in self.sites if not Site(s).is_accumulator],
-            **settings.target,
-            mvu=settings.mvu,
-            root=settings.build / "accelerators",
-        )
-        tell("compile", 1, 1)
-        return accelerator
 
 
 def run(settings: Settings, tell: Tell) -> dict[str, Any]:

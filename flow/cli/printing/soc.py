@@ -5,22 +5,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flow.callbacks import Clock, Report
 from flow.cli.printing.walk_tables import interval
-from flow.experiments import hardware_walk
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
+from flow.walk.loading import open_walk
 from flow.walk.settings import Settings
 
 
-def make(settings: Settings, tell: hardware_walk.Report) -> dict[str, Any]:
+def make(settings: Settings, tell: Report) -> dict[str, Any]:
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:
         UserError: the cross compiler is missing, or as for
-        `flow.experiments.hardware_walk.open_walk`.
+        `flow.walk.loading.open_walk`.
     """
     firmware.require()
-    opened = hardware_walk.open_walk(settings, hardware_walk.Clock(), tell)
+    opened = open_walk(settings, Clock(), tell)
     accelerator = opened.walk.context.accelerator
     tell("build system", 0, 2)
     built = opened_system(accelerator, settings.build)

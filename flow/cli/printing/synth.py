@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.cli.printing.compile import Loaded, Tell
+from flow.callbacks import Tell
 from flow.rtl import synthesis
+from flow.walk.loading import Loaded
 from flow.walk.settings import Settings
 
 _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))

@@ -13,6 +13,7 @@ from flow.errors import UserError
 from flow.noise import Noise
 from flow.training import checkpoint, trainer
 from flow.training.settings import fast_precisions
+from flow.training.zoo import zoo_path
 from flow.walk.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def ensure_checkpoint(settings: Settings, console: Console) -> None:
     noise = settings.training_noise
     if settings.checkpoint or models.is_own(settings.model):
         return
-    if checkpoint.zoo_path(settings.model, settings.dataset, noise or None) is None:
+    if zoo_path(settings.model, settings.dataset, noise or None) is None:
         known = data.dataset(settings.dataset)
         pipeline.check(models.build(settings.model, known.image_shape, known.classes))
         run(console, model=settings.model, dataset=settings.dataset, noise=noise)

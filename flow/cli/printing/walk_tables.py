@@ -7,7 +7,7 @@ from rich.table import Table
 
 from flow.experiments.studies.study import Run
 from flow.report.wording import further_sentence, power_sentence, scope_sentence
-from flow.walk.points.store import SITE
+from flow.rtl.scope import SITE
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from flow import data
-from flow.cli.printing.compile import CALIBRATION_IMAGES
-from flow.compiler.pipeline import MVUS, Accelerator, compile_network
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import MVUS, compile_network
 from flow.experiments.benchmarks.measure import Figure, in_turn
 from flow.models import Network, evaluate
 from flow.noise import Noise
@@ -24,7 +24,9 @@ from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
 from flow.training.zoo import find_checkpoint, load_trained
 from flow.walk.context import images_at_a_time
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.loading import CALIBRATION_IMAGES
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
 from flow.walk.settings import Settings

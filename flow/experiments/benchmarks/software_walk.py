@@ -24,7 +24,8 @@ from flow.experiments.software_walk import Settings
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.training.zoo import find_checkpoint, load_trained
-from flow.walk.points.noise_setting import Place, Setting
+from flow.walk.points.noise_setting import Setting
+from flow.walk.points.point import Place
 from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
 
 LEVELS = 20

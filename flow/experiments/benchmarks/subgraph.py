@@ -8,13 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from flow.callbacks import Clock, nobody
 from flow.experiments.benchmarks.measure import Figure
-from flow.experiments.hardware_walk import Clock, nobody, open_walk
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
 from flow.rtl.design import Design
-from flow.walk.points.noise_setting import Place
-from flow.walk.points.store import SITE
+from flow.rtl.scope import SITE
+from flow.walk.loading import open_walk
+from flow.walk.points.point import Place
 from flow.walk.settings import Settings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64

@@ -16,8 +16,8 @@ from matplotlib.ticker import StrMethodFormatter
 
 from flow.experiments.studies.status import status
 from flow.experiments.studies.study import Study
+from flow.files import replacing
 from flow.report.html import environment
-from flow.walk.points.store import replacing
 
 SAME = ("command", "model", "dataset", "noise", "training_noise", "site")
 """What rows have in common that are put together."""

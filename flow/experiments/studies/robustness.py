@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flow.callbacks import Report, told_of
 from flow.errors import UserError
 from flow.experiments import hardware_walk
+from flow.files import write_summary
 from flow.noise import KINDS
-from flow.training import checkpoint
+from flow.training.zoo import zoo_path
 from flow.walk.engine.engine import Engine
-from flow.walk.points import store
 from flow.walk.settings import Settings
 
 CLEAN = "clean"
@@ -34,8 +35,8 @@ def trainings(model: str, dataset: str) -> list[str]:
     Raises:
         UserError: there is no clean checkpoint, or none trained with noise.
     """
-    found = [kind for kind in KINDS if checkpoint.zoo_path(model, dataset, kind) is not None]
-    if not found or checkpoint.zoo_path(model, dataset) is None:
+    found = [kind for kind in KINDS if zoo_path(model, dataset, kind) is not None]
+    if not found or zoo_path(model, dataset) is None:
         raise UserError(
             f"{model} on {dataset} needs a clean checkpoint and one trained with noise: train them "
             "with `noisewalk train`"
@@ -44,7 +45,7 @@ def trainings(model: str, dataset: str) -> list[str]:
 
 
 def run(
-    settings: Settings, tell: hardware_walk.Report, command: str = "", engine: Engine | None = None
+    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Walk every checkpoint, and compare.
 
@@ -67,7 +68,7 @@ def run(
         out = settings.out and settings.out / name
         own = replace(settings, training_noise="" if name == CLEAN else name, out=out)
 
-        tell_of = partial(hardware_walk.told_of, tell, name)
+        tell_of = partial(told_of, tell, name)
         summaries[name] = hardware_walk.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
     folder = settings.out or Path(summaries[CLEAN]["report"]).parent
@@ -85,7 +86,7 @@ def run(
         "command": command,
         "folder": str(folder),
     }
-    store.write_summary(folder / "robustness.json", result)
+    write_summary(folder / "robustness.json", result)
     return result
 
 

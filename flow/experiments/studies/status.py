@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flow.files import PLAN
+
 INDEX = "index.json"
 """In the study's folder: digest of the file, and its runs."""
 STATE = "run.json"
 """In a run's folder: what it was begun with, and how it ended."""
-PLAN = "plan.json"
-"""In a run's folder: names of a walk's first points in the store, by side."""
 
 
 @dataclass(frozen=True)

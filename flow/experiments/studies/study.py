@@ -29,14 +29,14 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from flow.callbacks import Report, told_of
 from flow.errors import Fatal, UserError, unknown
 from flow.experiments import dynamics, hardware_walk, multi_execution, repeats, software_walk
-from flow.experiments.hardware_walk import Report
 from flow.experiments.studies import robustness, status
+from flow.files import make_folder, write_summary
 from flow.models.qonnx import python_factory
 from flow.walk import settings as walk_hw
 from flow.walk.engine.engine import Engine
-from flow.walk.points import store
 
 _KEYS = ("title", "minutes", "runs")
 _LISTS = ("sites", "levels")
@@ -131,7 +131,7 @@ class Run:
 
     def write_state(self, **more: Any) -> None:
         """Say how it stands."""
-        store.write_summary(self.folder / status.STATE, self.stamp | more)
+        write_summary(self.folder / status.STATE, self.stamp | more)
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ def read(path: Path, build: Path = Path("build")) -> Study:
         raise UserError(f"the study {path} has no run")
     title = str(content.get("title") or path.stem)
     study = Study(path.stem, title, minutes, (*runs.values(),), folder)
-    store.make_folder(folder)
+    make_folder(folder)
     index = {"file": status.digest_of(path), "runs": study.index}
-    store.write_summary(folder / status.INDEX, index)
+    write_summary(folder / status.INDEX, index)
     return study
 
 
@@ -279,15 +279,13 @@ def run_study(
         if time.monotonic() >= end:
             break
         command = COMMANDS[run.command]
-        store.make_folder(run.folder)
+        make_folder(run.folder)
         run.write_state(ended=None)
         typed = f"noisewalk study run (its run {run.name})"
         options = {"engine": engine} if command.spread else {}
         started = time.monotonic()
         try:
-            found = command.run(
-                run.settings, partial(hardware_walk.told_of, tell, run.name), typed, **options
-            )
+            found = command.run(run.settings, partial(told_of, tell, run.name), typed, **options)
         except Fatal:
             raise
         except (UserError, RuntimeError) as error:

@@ -19,8 +19,8 @@ from torch import nn
 
 from flow import data
 from flow.errors import UserError, unknown
+from flow.files import replacing
 from flow.models.qonnx.file import export_qonnx
-from flow.walk.points.store import replacing
 
 KEPT = "pkg.torch.onnx.name_scopes"
 """Of what the exporter notes of a node: the names of modules. The rest holds the user's paths."""

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flow.walk.points.store import replacing
+from flow.files import replacing
 
 PANELS = {
     "weight_magnitude": "mean |w|",

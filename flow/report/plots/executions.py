@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from flow.walk.points.store import replacing
+from flow.files import replacing
 
 _OURS = {"tailored": ("#D55E00", "o", "-"), "uniform": ("#000000", "s", "-")}
 _MARKERS = "^vD<>Phd*"

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from flow.walk.points.store import replacing
+from flow.files import replacing
 
 
 def write(path: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:

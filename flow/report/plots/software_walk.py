@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flow.report.plots.walk_hw import log_axis, side_table
+from flow.files import replacing
+from flow.report.plots.walk_hw import log_axis
 from flow.statistics.midpoint import logistic
-from flow.walk.points.store import replacing
+from flow.walk.points.curves import side_table
 from flow.walk.software import GLOBAL
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -38,7 +39,7 @@ def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> Non
     Args:
         folder: where to.
         summary: what ``summary.json`` holds.
-        curves: `flow.walk.points.store.curve_table`.
+        curves: `flow.walk.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.

@@ -22,9 +22,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from flow.statistics.midpoint import logistic, wilson
+from flow.files import replacing
+from flow.rtl.scope import SITE
+from flow.statistics.midpoint import logistic
+from flow.walk.crosscheck.summary_values import (
+    clean_accuracy,
+    fit_of,
+    midpoint_of,
+    midpoint_text,
+    one_device,
+    sigma_unit,
+)
+from flow.walk.points.curves import side_table
 from flow.walk.points.side import SHOWN, Side
-from flow.walk.points.store import SITE, replacing
 
 _LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))
 """Height of each side's midpoint in the lane below the axis."""
@@ -32,51 +42,7 @@ _PAGE = 7.16
 """Width of a page's two columns, inches."""
 _VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
 _GREY = "#767676"
-_UNITS = {
-    "real": "real, unit of the layer's output",
-    "none": "relative, no unit",
-    "lsb": "LSB of the layer's integer accumulator",
-    "real or lsb": "real, unit of the layer's output; where that has a scale for each channel, LSB "
-    "of its integer accumulator",
-}
 _PLAIN: dict[str, Any] = {"parse_math": False}  # names come from outside: a $ in them is no formula
-
-
-def sigma_unit(summary: Mapping[str, Any], site: str | None = None) -> str:
-    """Return the unit of σ in words, at one site or at all of them."""
-    everywhere = summary["unit"]
-    unit = everywhere if site is None else summary["sites"][site].get("unit", everywhere)
-    return _UNITS.get(unit, str(unit))
-
-
-def midpoint_text(mu: Any) -> str:
-    """Write a midpoint of the summary: ``2.31 [2.2, 2.43]``, ``> 10``, or ``–`` for none."""
-    if mu is None:
-        return "–"
-    if isinstance(mu, Mapping):
-        return f"{'>' if mu['bound'] == 'above' else '<'} {mu['level']:.3g}"
-    return f"{mu[0]:.3g} [{mu[1]:.3g}, {mu[2]:.3g}]"
-
-
-def midpoint_of(entry: Mapping[str, Any], side: Side) -> Any:
-    """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
-    return entry.get(f"mu_{side.short}")
-
-
-def fit_of(entry: Mapping[str, Any], side: Side) -> tuple[float, float] | None:
-    """Return μ and k of a side's fitted curve; None where μ is a bound, or there is no fit."""
-    mu, k = midpoint_of(entry, side), entry.get(f"k_{side.short}")
-    return (mu[0], k) if k is not None and mu is not None and not isinstance(mu, Mapping) else None
-
-
-def clean_accuracy(summary: Mapping[str, Any], side: Side) -> float:
-    """Return a side's accuracy without noise."""
-    return float(summary["accuracy"][side.accuracy_key][0])
-
-
-def one_device(entry: Mapping[str, Any], side: Side) -> bool:
-    """Whether a side's μ is that of one device, so that its interval says nothing of others."""
-    return (entry.get("devices") or {}).get(side.short) == 1
 
 
 def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
@@ -84,7 +50,7 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
 
     Args:
         summary: what ``summary.json`` holds.
-        curves: `flow.walk.points.store.curve_table`; seeds of a point are averaged, and its
+        curves: `flow.walk.points.curves.curve_table`; seeds of a point are averaged, and its
             interval is that of one seed's images, since seeds share them.
 
     Returns:
@@ -144,17 +110,6 @@ def log_axis(panel: Axes, reach: tuple[float, float]) -> None:
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
-
-
-def side_table(curves: pd.DataFrame, site: str, side: str, kind: str) -> pd.DataFrame:
-    """One side of one site, seeds pooled: sigma, accuracy, lo, hi."""
-    rows = curves[(curves["site"] == site) & (curves["side"] == side) & (curves["kind"] == kind)]
-    pooled = rows.groupby("sigma", as_index=False).agg(
-        correct=("correct", "sum"), trials=("images", "sum"), images=("images", "min")
-    )
-    pooled["accuracy"] = pooled["correct"] / pooled["trials"]
-    pooled["lo"], pooled["hi"] = wilson(pooled["accuracy"] * pooled["images"], pooled["images"])
-    return pooled
 
 
 def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:

@@ -27,9 +27,10 @@ from flow.statistics.midpoint import Curve, Midpoint, midpoint
 from flow.statistics.ratio import LogRatio, log_ratio
 from flow.statistics.verdict import MARGIN
 from flow.walk.crosscheck.check import CrossCheck
-from flow.walk.points.noise_setting import Done, Place
+from flow.walk.points.curves import curve_of
+from flow.walk.points.measurement import Done
+from flow.walk.points.point import Place, Point
 from flow.walk.points.side import INTEGER, Side
-from flow.walk.points.store import Point, curve_of
 from flow.walk.walk import Walk
 
 STEPS = (

@@ -1,6 +1,6 @@
 """The cross-check (L2): software curve against hardware curve, and what is said about hardware.
 
-**Three sides** (see `flow.walk.points.store.Point`), paired by image. Golden points are cheap and
+**Three sides** (see `flow.walk.points.point.Point`), paired by image. Golden points are cheap and
 many, RTL points dear and few. A statement on the hardware rests on golden, and only at sites where
 RTL images were simulated and every one of them, noisy or clean, was bit-equal to golden (L1).
 
@@ -32,8 +32,8 @@ from flow.statistics.verdict import (
     overall,
 )
 from flow.walk.crosscheck.figures import SiteFigures, site_figures
+from flow.walk.points.point import Point
 from flow.walk.points.side import SHOWN, SOFTWARE, Side
-from flow.walk.points.store import Point
 
 DETECTABLE = ("difference", "disagreement")
 """Names of `SiteCheck.detectable`."""

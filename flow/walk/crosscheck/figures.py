@@ -26,10 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.statistics.devices import FEWEST, jackknife, quantile, widened
-from flow.statistics.midpoint import Curve, Float, Midpoint, Ratio, midpoint
+from flow.statistics.intervals import Float
+from flow.statistics.midpoint import Curve, Midpoint, Ratio, midpoint
 from flow.statistics.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
+from flow.walk.points.curves import curve_of
+from flow.walk.points.point import Point
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point, curve_of
 
 _Z95 = quantile(0.975, float("inf"))
 

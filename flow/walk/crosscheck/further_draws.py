@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 
 from flow.statistics.verdict import LEVEL, LOOKS, detectable_margin, look_levels, noise_left
 from flow.walk.crosscheck.check import CrossCheck, SiteCheck, cross_check
-from flow.walk.points.noise_setting import Place
-from flow.walk.points.store import Point
+from flow.walk.points.point import Place, Point
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from importlib.metadata import version
 from typing import Any
 
 from flow.rtl.equivalence import FinnCheck, LabelCheck
-from flow.statistics.midpoint import wilson
+from flow.statistics.intervals import wilson
 from flow.statistics.verdict import Verdict, overall
 from flow.version import revision
 from flow.walk.crosscheck.check import CrossCheck
 from flow.walk.crosscheck.further_draws import Spent
+from flow.walk.points.point import Point
 from flow.walk.points.side import SHOWN, Side
-from flow.walk.points.store import Point
 from flow.walk.walk import Measured, Walk
 
 _NODE = (

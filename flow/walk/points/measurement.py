@@ -1,11 +1,13 @@
 """What is asked of a side, and what measuring it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from flow.walk.points.noise_setting import PointRequest
+from flow.rtl.scope import FULL, SITE
+from flow.walk.points.point import Point, PointRequest
 from flow.walk.points.side import Side
-from flow.walk.points.store import FULL, SITE, Point
+from flow.walk.points.store import Store
 from sim.runner import SimulationError
 
 
@@ -92,3 +94,46 @@ def propagate_mismatches(points: Sequence[Point]) -> list[Point]:
         else p
         for p in points
     ]
+
+
+Done = Callable[[int], None]
+"""Called with the number of points finished since the last call."""
+
+
+Where = TypeVar("Where", bound=Hashable)
+
+
+Group = TypeVar("Group", bound=Hashable)
+
+
+def take_or_measure(
+    store: Store,
+    keys: Mapping[Where, dict],
+    group: Callable[[Where], Group],
+    measure: Callable[[Group, Sequence[Where]], Iterable[Point]],
+    done: Done,
+) -> list[Point]:
+    """Take stored points, and measure the others, those of a group together.
+
+    Args:
+        store: where they lie.
+        keys: what each point depends on.
+        group: tells which group a point is measured in.
+        measure: given a group and its points that are missing: those points, in that order.
+        done: told about progress.
+
+    Returns:
+        The points, in the order of the keys.
+    """
+    found = {where: store.get(key) for where, key in keys.items()}
+    missing: dict[Group, list[Where]] = {}
+    for where, point in found.items():
+        if point is None:
+            missing.setdefault(group(where), []).append(where)
+    done(sum(point is not None for point in found.values()))
+    for shared, wanted in missing.items():
+        for where, point in zip(wanted, measure(shared, wanted), strict=True):
+            found[where] = point
+            store.put(keys[where], point)
+            done(1)
+    return [point for point in found.values() if point is not None]

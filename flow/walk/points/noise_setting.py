@@ -4,47 +4,16 @@ A point that is stored is taken; the others are measured together where they sha
 is stored as soon as it is there.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from flow.errors import UserError
 from flow.noise import Noise
-from flow.walk.points.side import Side
-from flow.walk.points.store import Point, Store
-
-Done = Callable[[int], None]
-"""Called with the number of points finished since the last call."""
-
-Labels = npt.NDArray[np.uint8]
 
 SEEDS = 1 << 64
 """Seeds are below this."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """One point to measure."""
-
-    site: str
-    """Empty for the clean network."""
-    sigma: float
-    draw: int = 0
-    """Which of several noise draws; each has a seed of its own."""
-
-
-@dataclass(frozen=True)
-class PointRequest:
-    """A point of one side that is to be measured."""
-
-    side: Side
-    place: Place
-    images: int
-    """Number of images; the first ones are taken."""
 
 
 @dataclass(frozen=True)
@@ -124,40 +93,3 @@ class NoiseChoice:
             )
             for kind in kinds
         ]
-
-
-Where = TypeVar("Where", bound=Hashable)
-Group = TypeVar("Group", bound=Hashable)
-
-
-def take_or_measure(
-    store: Store,
-    keys: Mapping[Where, dict],
-    group: Callable[[Where], Group],
-    measure: Callable[[Group, Sequence[Where]], Iterable[Point]],
-    done: Done,
-) -> list[Point]:
-    """Take stored points, and measure the others, those of a group together.
-
-    Args:
-        store: where they lie.
-        keys: what each point depends on.
-        group: tells which group a point is measured in.
-        measure: given a group and its points that are missing: those points, in that order.
-        done: told about progress.
-
-    Returns:
-        The points, in the order of the keys.
-    """
-    found = {where: store.get(key) for where, key in keys.items()}
-    missing: dict[Group, list[Where]] = {}
-    for where, point in found.items():
-        if point is None:
-            missing.setdefault(group(where), []).append(where)
-    done(sum(point is not None for point in found.values()))
-    for shared, wanted in missing.items():
-        for where, point in zip(wanted, measure(shared, wanted), strict=True):
-            found[where] = point
-            store.put(keys[where], point)
-            done(1)
-    return [point for point in found.values() if point is not None]

@@ -9,8 +9,7 @@ from flow.noise.hardware.fixed_point import draw_samples
 from flow.noise.hardware.weights import draw_errors
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import Place, PointRequest
-from flow.walk.points.store import Point
+from flow.walk.points.point import Place, Point, PointRequest
 
 
 def measure(

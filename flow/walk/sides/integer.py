@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from flow.golden.float_noise import classify
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import PointRequest
-from flow.walk.points.store import Point
+from flow.walk.points.point import Point, PointRequest
 from flow.walk.sides.software import sampler_of
 
 

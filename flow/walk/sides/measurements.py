@@ -7,9 +7,8 @@ from types import ModuleType
 
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import PointRequest
+from flow.walk.points.point import Point, PointRequest
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point
 from flow.walk.sides import golden, integer, rtl, software
 
 Measure = Callable[[WalkContext, Sequence[PointRequest], Measured], Iterator[Point]]

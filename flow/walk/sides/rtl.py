@@ -14,9 +14,8 @@ from flow.rtl.design import Design
 from flow.rtl.equivalence import differing_images, first_divergence
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Failure, Measured, RtlSpeed
-from flow.walk.points.noise_setting import Place, PointRequest
+from flow.walk.points.point import Place, Point, PointRequest
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point
 from sim.runner import SimulationError
 
 log = logging.getLogger(__name__)

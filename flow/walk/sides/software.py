@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from flow.models import Levels, evaluate, evaluate_groups
+from flow.models.evaluation import Labels
 from flow.noise import Sampler, TorchSampler
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.hardware.weights import WeightSampler
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import Labels, PointRequest
+from flow.walk.points.point import Point, PointRequest
 from flow.walk.points.side import Side
-from flow.walk.points.store import Point
 
 
 def sampler_of(context: WalkContext, side: Side, draw: int) -> Sampler:

@@ -1,0 +1,69 @@
+"""Label select: the arg-max of the last layer."""
+
+import numpy as np
+from finn.custom_op.fpgadataflow.labelselect import LabelSelect as PlainLabelSelect
+
+from flow.compiler.operators.kernel import Kernel
+
+
+class LabelSelect(PlainLabelSelect):
+    """FINN's label select, which here adds each class's offset before it compares.
+
+    The attribute ``Offsets`` has one for each class in units of the values, or none.
+    """
+
+    def get_nodeattr_types(self):
+        """Return FINN's attributes and the offsets."""
+        return super().get_nodeattr_types() | {"Offsets": ("floats", False, [])}
+
+    def comparison(self) -> tuple[int, list[int]]:
+        """Return whole numbers by which values compare as they do with the offsets, exactly.
+
+        Of two sums of a whole number and an offset the larger has the larger whole part, or else
+        the larger fraction; and of fractions there are no more than classes, so that their rank
+        tells all.
+
+        Returns:
+            s, and c of each class: what is compared is value · 2^s + c.
+        """
+        # to what float32 holds of values in the hundreds: a bias quantised to whole LSB is whole
+        offsets = np.round(np.array(self.get_nodeattr("Offsets"), np.float64), 4)
+        whole = np.floor(offsets)
+        fractions, rank = np.unique(offsets - whole, return_inverse=True)
+        shift = max(len(fractions) - 1, 0).bit_length()
+        return shift, (whole.astype(np.int64) * (1 << shift) + rank).tolist()
+
+    def execute_node(self, context, graph):
+        """Run FINN's execution on numbers that compare alike and that float32 holds."""
+        name, (shift, offsets) = self.onnx_node.input[0], self.comparison()
+        given = context[name]
+        if offsets:
+            compared = given.astype(np.int64) * (1 << shift) + offsets
+            _, rank = np.unique(compared, return_inverse=True)
+            context[name] = rank.reshape(given.shape).astype(np.float32)
+        super().execute_node(context, graph)
+        context[name] = given
+
+
+class LabelSelect_rtl(Kernel, LabelSelect):
+    """``hw/kernels/label_select.sv``."""
+
+    sources = ("kernels/label_select.sv",)
+
+    def parameters(self):
+        """Return the module's parameters."""
+        idt, (shift, offsets) = self.get_input_datatype(), self.comparison()
+        # of a class each in two's complement, that of class 0 in the lowest bits
+        width = max(max(c, -c - 1).bit_length() + 1 for c in offsets or [0])
+        packed = sum((c & (1 << width) - 1) << width * label for label, c in enumerate(offsets))
+        return {
+            "LABELS": self.get_nodeattr("Labels"),
+            "SHIFT": shift,
+            "OFFSET_WIDTH": width,
+            "OFFSETS": f"{width * self.get_nodeattr('Labels')}'h{packed:x}",
+            "PE": self.get_nodeattr("PE"),
+            "K": self.get_nodeattr("K"),
+            "IN_WIDTH": idt.bitwidth(),
+            "IN_SIGNED": int(idt.signed()),
+            "OUT_WIDTH": self.get_output_datatype().bitwidth(),
+        }

@@ -1,0 +1,106 @@
+"""Files and folders that are written whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flow.errors import Fatal, UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder, renamed to `path` at the end, or removed.
+
+    Raises:
+        Fatal: the folder cannot be written (missing, read-only, full).
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        os.close(handle)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise Fatal(
+            f"cannot write {path}: {error.strerror or error}; free some space, or choose a results "
+            "folder that can be written (what was finished before is kept)"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def canonical(key: Mapping[str, Any]) -> str:
+    """JSON that is the same for equal keys; ValueError for NaN, TypeError for other objects."""
+    return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def built_once(folder: Path, build: Callable[[Path], None]) -> None:
+    """Have a folder built beside and renamed into place, unless it is there.
+
+    Args:
+        folder: where it is to lie, whichever process builds it first.
+        build: fills a folder with it.
+    """
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)).resolve()
+    try:
+        build(scratch)
+        scratch.chmod(0o755)
+        try:
+            scratch.rename(folder)
+        except OSError:
+            # another process built the same first
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder for results, if it is not there; UserError if that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot use {path} for results: {error.strerror or error}; choose a folder that can "
+            "be written"
+        ) from error
+    return path
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the summary as JSON, whole or not at all; UserError if it cannot be written.
+
+    NumPy numbers are accepted; NaN and infinity are not JSON, and raise ValueError.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
+        if isinstance(value, Path):
+            return str(value)
+        raise TypeError(f"{type(value).__name__} does not go into JSON")
+
+    text = json.dumps(summary, indent=1, allow_nan=False, default=plain, ensure_ascii=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+PLAN = "plan.json"
+"""In a run's folder: names of a walk's first points in the store, by side."""

@@ -1,0 +1,34 @@
+"""Confidence intervals of shares, and percentile intervals."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+_Z95 = float(ndtri(0.975))
+
+
+Float = NDArray[np.float64]
+
+
+def wilson(correct: ArrayLike, images: ArrayLike) -> tuple[Float, Float]:
+    """95 % score interval of a proportion (Wilson, JASA 1927).
+
+    Args:
+        correct: successes, any shape.
+        images: trials, same shape, > 0.
+
+    Returns:
+        Lower and upper ends, of the same shape.
+    """
+    n = np.asarray(images, dtype=np.float64)
+    p = np.asarray(correct, dtype=np.float64) / n
+    z2 = _Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+
+
+def percentile_ends(resampled: Float) -> tuple[float, float]:
+    """Return the 2.5 % and 97.5 % points, at ranks of (B + 1), which cover whatever B is."""
+    lo, hi = np.quantile(resampled, (0.025, 0.975), method="weibull")
+    return float(lo), float(hi)
