@@ -126,6 +126,7 @@ lint: $(READY) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 build/data/usr/share/datasets/fashion-mnist: ## fetch the full Fashion-MNIST from Debian's package
 	mkdir -p build/data

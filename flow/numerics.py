@@ -18,7 +18,7 @@ from flow.paths import REPOSITORY as ROOT
 
 PACKAGES = ("flow", "sim")
 """Packages whose code counts; the versions of libraries are the caller's to name."""
-INERT = frozenset(module.__name__ for module in (errors, quiet, paths, version))
+INERT = frozenset(module.__name__ for module in (callbacks, errors, files, paths, quiet, version))
 """Modules that no figure depends on, although everything imports them."""
 
 

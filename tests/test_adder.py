@@ -61,7 +61,7 @@ def test_equals_finn(left, right, tmp_path):
         run_sim(
             "adder",
             [SOURCE],
-            "sim.adder_bench",
+            "tests.benches.adder_bench",
             workdir=tmp_path,
             parameters={
                 "PE": pe,

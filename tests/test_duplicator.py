@@ -41,7 +41,7 @@ def test_equals_finn(outputs, bits, signed, tmp_path):
         run_sim(
             "duplicator",
             [SOURCE],
-            "sim.duplicator_bench",
+            "tests.benches.duplicator_bench",
             workdir=tmp_path,
             parameters={"OUTPUTS": outputs, "WIDTH": pe * bits},
         )

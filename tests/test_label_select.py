@@ -40,7 +40,7 @@ def rtl_labels(values, pe, k, bits, signed, tmp_path, idle=0.0, stall=0.0, **par
     run_sim(
         "label_select",
         [SOURCE],
-        "sim.stream_bench",
+        "tests.benches.stream_bench",
         workdir=tmp_path,
         parameters=shape | parameters,
     )

@@ -16,7 +16,7 @@ from flow.compiler.operators.mvau import FinnMVAU_rtl, by_planes, hex_words
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 
-SOURCES = [REPOSITORY / "hw/kernels/lut_mvu.sv", REPOSITORY / "sim/file_streams.sv"]
+SOURCES = [REPOSITORY / "hw/kernels/lut_mvu.sv", REPOSITORY / "tests/benches/file_streams.sv"]
 VECTORS = 7
 SIGNED = [f"INT{bits}" for bits in range(2, 9)]
 UNSIGNED = ["BINARY", *(f"UINT{bits}" for bits in range(2, 9))]
@@ -151,7 +151,7 @@ def test_equals_finn(units, tmp_path):
         body += instance(unit, operator, products, tmp_path)
     top = tmp_path / "top.sv"
     top.write_text("\n".join([*wrappers, top_text(body, len(expected))]))
-    run_sim("units", [*SOURCES, top], "sim.file_streams_bench", workdir=tmp_path)
+    run_sim("units", [*SOURCES, top], "tests.benches.file_streams_bench", workdir=tmp_path)
     for name, (products, bits, pe) in expected.items():
         runs = (tmp_path / f"{name}.out").read_text().split("reset\n")
         *_, interrupted, free, stalled = [run.split() for run in runs if run]

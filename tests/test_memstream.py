@@ -44,7 +44,7 @@ def test_words_come_in_order_and_the_port_has_them(depth, width, stall, tmp_path
     run_sim(
         "memstream_axi",
         [SOURCE],
-        "sim.memstream_bench",
+        "tests.benches.memstream_bench",
         workdir=tmp_path,
         parameters={"DEPTH": depth, "WIDTH": width, "INIT_FILE": '"words.dat"'},
     )

@@ -167,7 +167,7 @@ def run_rtl(shape, values, workdir: Path, points, *, idle=0.0, stall=0.0, interr
     run_sim(
         "noise_tap",
         SOURCES,
-        "sim.noise_tap_bench",
+        "tests.benches.noise_tap_bench",
         workdir=workdir,
         parameters={
             "CHANNELS": shape.channels,

@@ -33,7 +33,7 @@ def test_known_answers_in_rtl(tmp_path):
     cases = [{"counter": counter, "key": key} for counter, key, _ in KNOWN]
     (tmp_path / "in.json").write_text(json.dumps(cases))
     source = REPOSITORY / "hw" / "noise" / "philox4x32.sv"
-    run_sim("philox4x32", [source], "sim.philox_bench", workdir=tmp_path)
+    run_sim("philox4x32", [source], "tests.benches.philox_bench", workdir=tmp_path)
     assert json.loads((tmp_path / "out.json").read_text()) == [words for _, _, words in KNOWN]
 
 

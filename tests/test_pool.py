@@ -69,7 +69,7 @@ def test_equals_finn(function, seed, tmp_path):
         run_sim(
             "pool",
             [SOURCE],
-            "sim.stream_bench",
+            "tests.benches.stream_bench",
             workdir=tmp_path,
             parameters={
                 "PE": pe,

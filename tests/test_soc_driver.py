@@ -9,8 +9,8 @@ import pytest
 
 from flow.soc import driver, firmware, voting
 from flow.soc.registers.model import RegisterModel
-from sim.driver_scenarios import BREAKDOWNS, SCENARIOS
 from sim.runner import REPOSITORY
+from tests.benches.driver_scenarios import BREAKDOWNS, SCENARIOS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def sanitized(library, *arguments):
         for n in names
     ]
     return subprocess.run(
-        [sys.executable, "-m", "sim.driver_scenarios", str(library), *arguments],
+        [sys.executable, "-m", "tests.benches.driver_scenarios", str(library), *arguments],
         cwd=REPOSITORY,
         env=os.environ | {
             "LD_PRELOAD": " ".join(path.strip() for path in found),

@@ -4,8 +4,9 @@ import pytest
 
 from flow.soc import driver
 from flow.soc.registers import description
-from sim import port_bench, runner, soc_streams_bench
+from sim import runner
 from sim.runner import REPOSITORY
+from tests.benches import port_bench, soc_streams_bench
 
 HW = REPOSITORY / "hw" / "soc"
 
@@ -19,7 +20,7 @@ def test_registers_are_those_of_the_model_and_serve_the_driver(built, tmp_path):
     result = runner.run_sim(
         "accelerator_port",
         [*rtl, *(HW / f"{name}.sv" for name in names)],
-        "sim.port_bench",
+        "tests.benches.port_bench",
         workdir=tmp_path,
         parameters={
             "TAPS": port_bench.TAPS,
@@ -44,7 +45,7 @@ def test_images_are_read_from_memory(size, beats, tmp_path):
     runner.run_sim(
         "image_reader",
         [HW / "image_reader.sv"],
-        "sim.soc_streams_bench",
+        "tests.benches.soc_streams_bench",
         workdir=tmp_path,
         parameters={"BEAT_BITS": 8 * size, "BEATS": beats},
         env={"BEATS": str(beats), "BEAT_BYTES": str(size)},
@@ -58,7 +59,7 @@ def test_results_are_written_to_memory(lanes, tmp_path):
     runner.run_sim(
         "result_writer",
         [HW / "result_writer.sv"],
-        "sim.soc_streams_bench",
+        "tests.benches.soc_streams_bench",
         workdir=tmp_path,
         parameters={"CLASSES": soc_streams_bench.CLASSES, "PE": lanes, "SCORE_WIDTH": bits},
         env={"PE": str(lanes)},

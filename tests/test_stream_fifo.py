@@ -25,7 +25,7 @@ def test_beats_come_out_in_order(depth, width, tmp_path):
         run_sim(
             "stream_fifo",
             [SOURCE],
-            "sim.stream_bench,sim.stream_fifo_bench",
+            "tests.benches.stream_bench,tests.benches.stream_fifo_bench",
             workdir=tmp_path,
             parameters={"DEPTH": depth, "WIDTH": width},
         )

@@ -78,7 +78,7 @@ def test_equals_finn(seed, tmp_path):
         run_sim(
             "thresholds",
             [SOURCE],
-            "sim.stream_bench",
+            "tests.benches.stream_bench",
             workdir=tmp_path,
             parameters={
                 "CHANNELS": pe * folds,

@@ -30,7 +30,7 @@ def test_bits_stay_in_order(in_bits, out_bits, tmp_path):
         run_sim(
             "dwc_axi",
             [SOURCE],
-            "sim.stream_bench",
+            "tests.benches.stream_bench",
             workdir=tmp_path,
             parameters={"IBITS": in_bits, "OBITS": out_bits},
         )

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
-
+from flow.report.plots.colours import colour_of
 from flow.walk.crosscheck.summary_values import midpoint_of, midpoint_text
 from flow.walk.points.side import Side
 
@@ -74,7 +72,7 @@ class Picture:
     height: float
     ends: tuple[str, str] | None
     """The smallest and the largest μ, as text; None without any."""
-    colours: list[str] = field(default_factory=lambda: [_colour(i / 8) for i in range(9)])
+    colours: list[str] = field(default_factory=lambda: [colour_of(i / 8) for i in range(9)])
     """Of the scale from the smallest to the largest μ."""
 
 
@@ -123,7 +121,7 @@ class _Scale:
         if not level:
             return Strip(text, "", "")
         reach = math.log(self.high / self.low)
-        fill = _colour(math.log(level / self.low) / reach if reach else 0.5)
+        fill = colour_of(math.log(level / self.low) / reach if reach else 0.5)
         return Strip(text, fill, "#000000" if _luminance(fill) > 0.18 else "#ffffff")
 
 
@@ -132,10 +130,6 @@ def _level(mu: Any) -> float:
     if mu is None:
         return 0.0
     return float(mu["level"] if isinstance(mu, Mapping) else mu[0])
-
-
-def _colour(share: float) -> str:
-    return to_hex(colormaps["cividis"](share))
 
 
 def _luminance(colour: str) -> float:

@@ -66,7 +66,7 @@ def measure(folder: Path, names: Sequence[str]) -> tuple[float, list[float]]:
     """Return the nanoseconds of a clock with every node idle, and of each above that at work."""
     manifest = json.loads((folder / "manifest.json").read_text())
     rtl = folder / "rtl"
-    main = Path(__file__).with_name("node_costs_main.cpp")
+    main = Path(runner.__file__).with_name("node_costs_main.cpp")
     with tempfile.TemporaryDirectory() as scratch:
         top = Path(scratch) / "nodes.sv"
         top.write_text(alone((rtl / "accelerator.sv").read_text(), names))

@@ -54,7 +54,7 @@ def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
     Returns:
         z, [2 sites, images, ELEMENTS], pixels · channels, channels last.
     """
-    bench = Path(__file__).with_name("tap_samples.sv")
+    bench = Path(runner.__file__).with_name("tap_samples.sv")
     simulation = runner.build(
         "tap_samples",
         [*(_HW / name for name in NoiseTap_rtl.sources), bench],

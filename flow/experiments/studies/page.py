@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
 
 from flow.experiments.studies.status import status
 from flow.experiments.studies.study import Study
 from flow.files import replacing
 from flow.report.html import environment
+from flow.report.plots.study import plot
 
 SAME = ("command", "model", "dataset", "noise", "training_noise", "site")
 """What rows have in common that are put together."""
-_COLOURS = {"mu_sw": "#0072B2", "mu_hw": "#D55E00"}
-_LABELS = {"mu_sw": "software", "mu_hw": "hardware (golden, RTL-checked)"}
 
 
 def table(study: Study) -> pd.DataFrame:
@@ -86,41 +83,6 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
         row["bit_mismatches"] = int(group["bit_mismatches"].fillna(0).sum())
         found.append(row)
     return pd.DataFrame(found)
-
-
-def plot(together: pd.DataFrame) -> Figure:
-    """Draw μ over the sites, a panel a network and kind of noise."""
-    panels = list(together.groupby(list(SAME[:-1]), sort=False))
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure((4.2 * columns + 0.4, 3.0 * rows + 0.8), dpi=130, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
-    for axes, (same, group) in zip(grid.flat, panels, strict=False):
-        _, model, dataset, noise, training = same
-        where = np.arange(len(group))
-        for number, (key, colour) in enumerate(_COLOURS.items()):
-            middle = group[key].to_numpy(dtype=float)
-            if np.isnan(middle).all():
-                continue
-            low, high = (group[f"{key}_{end}"].to_numpy(dtype=float) for end in ("least", "most"))
-            shift = where + 0.16 * (number - 0.5)
-            error = [middle - low, high - middle]
-            style = {"fmt": "so"[number], "ms": 5, "capsize": 3, "color": colour}
-            axes.errorbar(shift, middle, yerr=error, label=_LABELS[key], **style)
-        axes.set_yscale("log")
-        for axis in ("major", "minor"):
-            getattr(axes.yaxis, f"set_{axis}_formatter")(StrMethodFormatter("{x:g}"))
-        axes.set_xticks(where, group["site"], rotation=45, ha="right", fontsize=8)
-        trained = f", trained with {training} noise" if training else ""
-        axes.set_title(f"{model}, {dataset}\n{noise} noise{trained}", fontsize=9)
-        axes.grid(axis="y", alpha=0.3)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("midpoint μ")
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    return figure
 
 
 def write(study: Study, points: Path) -> Path:

@@ -3,9 +3,9 @@
 Each scenario takes a driver of a device that was just reset, and the device. Scenarios of
 ``BREAKDOWNS`` need a device that can break down in ways in which RTL does not.
 
-``python -m sim.driver_scenarios LIBRARY`` runs them all on the model, with a library that may have
-been compiled with sanitizers; with ``overrun`` behind it, a call that such a library must not let
-pass.
+``python -m tests.benches.driver_scenarios LIBRARY`` runs them all on the model, with a library that
+may have been compiled with sanitizers; with ``overrun`` behind it, a call that such a library must
+not let pass.
 """
 
 import random

@@ -15,7 +15,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 from flow.soc.driver import Driver, Library
 from flow.soc.registers.generated import NoiseRegisters, TapRegisters
 from flow.soc.registers.model import RESET, START, RegisterModel
-from sim.driver_scenarios import SCENARIOS
+from tests.benches.driver_scenarios import SCENARIOS
 
 CLOCK_NS = 2
 TAPS, CLASSES, BEATS, MEMORY_BYTES = 2, 10, 4, 1 << 16
