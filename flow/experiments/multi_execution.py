@@ -35,7 +35,7 @@ from flow.models.network import chosen_sites
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
 from flow.report.plots.executions import write as write_picture
-from flow.statistics.intervals import Float
+from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import resample_weights
 from flow.training import checkpoint
 from flow.training.zoo import find_checkpoint, load_trained
@@ -353,8 +353,7 @@ def compare(
 
     def interval(values: npt.NDArray[np.float32]) -> tuple[float, float, float]:
         resampled: Float = (weights @ values).astype(np.float64) / images
-        lo, hi = np.quantile(resampled, (0.025, 0.975))
-        return float(values.mean(dtype=np.float64)), float(lo), float(hi)
+        return float(values.mean(dtype=np.float64)), *percentile_ends(resampled)
 
     rows = []
     for plan, values in right.items():

@@ -22,7 +22,6 @@ from flow.report import files
 from flow.report.plots import repeats
 from flow.rtl.scope import FULL
 from flow.rtl.throughput import cycles_per_image
-from flow.statistics.intervals import wilson
 from flow.statistics.midpoint import midpoint
 from flow.walk.engine.engine import Engine
 from flow.walk.levels import parse_levels
@@ -116,8 +115,8 @@ def run(
                     "sigma": sigma,
                     "executions": k,
                     "cycles_per_image": cycles,
-                    **_accuracy("golden", golden, walk),
-                    **_accuracy("rtl", rtl, walk),
+                    "golden": golden.accuracy(walk.labels),
+                    "rtl": rtl.accuracy(walk.labels),
                     "rtl_images": rtl.images,
                     "bit_mismatches": rtl.bit_mismatches,
                 }
@@ -130,7 +129,7 @@ def run(
         "dataset": settings.walk.dataset,
         "noise": walk.context.setting.kind,
         "images": {"golden": len(walk.context.labels), "rtl": effort.hw_images},
-        "clean": _accuracy("golden", clean, walk)["golden"],
+        "clean": clean.accuracy(walk.labels),
         "bit_mismatches": int(table["bit_mismatches"].sum()),
         "rows": rows,
         "command": command,
@@ -180,9 +179,3 @@ def midpoint_of_site(walk: Walk, site: str) -> float:
     assert curve is not None
     found = midpoint(curve, 1 / walk.context.network.classes)
     return found.mu or levels[-1] / FACTOR
-
-
-def _accuracy(side: str, point: Point, walk: Walk) -> dict[str, list[float]]:
-    correct = int(point.correct(walk.context.labels).sum())
-    low, high = wilson(correct, point.images)
-    return {side: [correct / point.images, float(low), float(high)]}

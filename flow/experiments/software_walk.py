@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from flow.files import canonical, replacing, write_summary
 from flow.models import Network, site_scales
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
-from flow.statistics.intervals import wilson
 from flow.statistics.level_search import Search
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
@@ -181,7 +180,7 @@ def walk(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         "seed": settings.seed,
         "classes": network.classes,
         "images": {"software": len(found)},
-        "accuracy": {"software": _accuracy(points, found.labels)},
+        "accuracy": {"software": _clean(points).accuracy(found.labels)},
         "precision": settings.precision,
         "budget": settings.budget or None,
         "images_evaluated": budget.used,
@@ -282,9 +281,6 @@ def _entry(search: Search) -> dict[str, Any]:
     }
 
 
-def _accuracy(points: list[Point], labels: Any) -> list[float]:
-    """Return the accuracy without noise on every image it was measured on, with its interval."""
-    clean = next(point for point in points if not point.site)
-    correct = int(clean.correct(labels).sum())
-    low, high = wilson(correct, clean.images)
-    return [correct / clean.images, float(low), float(high)]
+def _clean(points: Sequence[Point]) -> Point:
+    """Return the point without noise, on every image it was measured on."""
+    return next(point for point in points if not point.site)

@@ -29,7 +29,7 @@ from flow.rtl.scope import FULL
 from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
-from flow.statistics.intervals import wilson
+from flow.statistics.intervals import Z95, share
 from flow.walk.engine.engine import Call, Engine, Here
 from flow.walk.levels import parse_levels
 from flow.walk.loading import open_walk
@@ -45,7 +45,6 @@ RTL_IMAGES = 32
 """Images on the system, when not given."""
 MOST = 99
 """Most executions of an image."""
-_Z95 = 1.96
 
 Labels = npt.NDArray[np.uint8]
 
@@ -221,12 +220,10 @@ def _row(walk: Walk, ballot: Ballot, golden: Labels, point: cosim.SocPoint) -> d
 
 def _accuracy(labels: Labels, walk: Walk) -> list[float]:
     """Return an accuracy with its 95 % interval (Wilson)."""
-    correct = int((labels == walk.context.labels[: len(labels)]).sum())
-    low, high = wilson(correct, len(labels))
-    return [correct / len(labels), float(low), float(high)]
+    return share(int((labels == walk.labels[: len(labels)]).sum()), len(labels))
 
 
 def _mean(values: Sequence[int] | npt.NDArray[np.int64]) -> list[float]:
     """Return a mean with its 95 % interval, over the images."""
     mean, error = float(np.mean(values)), float(np.std(values) / np.sqrt(len(values)))
-    return [mean, mean - _Z95 * error, mean + _Z95 * error]
+    return [mean, mean - Z95 * error, mean + Z95 * error]

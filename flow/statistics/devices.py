@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from flow.statistics.intervals import Z95
+
 FEWEST = 4
 """Devices of each side that a statement takes: with fewer, small p-values come too often."""
 
-_Z95 = float(ndtri(0.975))
 
 Float = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -84,9 +85,7 @@ def widened(estimate: Ends, ends: Ends, spreads: Sequence[Spread]) -> Widened:
         ends: of the interval over images.
         spreads: of each side's devices, with one degree of freedom or more.
     """
-    below, above = (
-        max(half, 0.0) / _Z95 for half in (estimate[0] - ends[0], ends[1] - estimate[1])
-    )
+    below, above = (max(half, 0.0) / Z95 for half in (estimate[0] - ends[0], ends[1] - estimate[1]))
     images = ((below + above) / 2) ** 2
     devices = sum(spread.variance for spread in spreads)
     uncertain = sum(spread.variance**2 / spread.dof for spread in spreads)

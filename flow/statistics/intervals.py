@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-_Z95 = float(ndtri(0.975))
+Z95 = float(ndtri(0.975))
+"""Normal quantile of a 95 % interval."""
 
 
 Float = NDArray[np.float64]
@@ -22,10 +23,16 @@ def wilson(correct: ArrayLike, images: ArrayLike) -> tuple[Float, Float]:
     """
     n = np.asarray(images, dtype=np.float64)
     p = np.asarray(correct, dtype=np.float64) / n
-    z2 = _Z95**2
+    z2 = Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    half = Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+
+
+def share(correct: int, images: int) -> list[float]:
+    """Return a share and the ends of its 95 % interval (`wilson`)."""
+    low, high = wilson(correct, images)
+    return [correct / images, float(low), float(high)]
 
 
 def percentile_ends(resampled: Float) -> tuple[float, float]:

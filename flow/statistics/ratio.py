@@ -27,7 +27,7 @@ least for its claim.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr
+from scipy.special import ndtr, stdtr
 
 from flow.statistics.devices import FEWEST, quantile, widened
 from flow.statistics.intervals import Float, percentile_ends
@@ -41,7 +41,6 @@ from flow.statistics.midpoint import (
     resample_weights,
 )
 
-_Z95 = float(ndtri(0.975))
 _FAR = 50.0  # log of a ratio that has no end
 
 

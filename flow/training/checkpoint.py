@@ -26,7 +26,7 @@ from torch import Tensor
 from flow import models
 from flow.errors import UserError
 from flow.models import Network
-from flow.statistics.intervals import wilson
+from flow.statistics.intervals import share
 
 _KEY = "noisewalk"
 _FORMAT = 2
@@ -58,8 +58,8 @@ class Metadata:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy."""
-        low, high = wilson(round(self.accuracy * self.n), self.n)
-        return float(low), float(high)
+        _, low, high = share(round(self.accuracy * self.n), self.n)
+        return low, high
 
 
 def _quantised(network: Network) -> dict[str, QuantWeightBiasInputOutputLayer]:

@@ -12,7 +12,7 @@ from flow.errors import UserError
 from flow.models import evaluate
 from flow.models.qonnx.file import module_of
 from flow.models.qonnx.network import ImportedNetwork
-from flow.statistics.intervals import wilson
+from flow.statistics.intervals import share
 from flow.training.zoo import load_trained
 
 IMAGES = 500
@@ -77,9 +77,9 @@ def _print_accuracy(console: Console, network: ImportedNetwork, dataset: str) ->
     found = data.load(dataset, "test", IMAGES)
     inputs = data.to_input(found.images, network.image_shape)
     right = int((evaluate(network, inputs, batch=100) == found.labels).sum())
-    low, high = wilson(right, len(found))
+    accuracy, low, high = share(right, len(found))
     console.print(
-        f"accuracy {right / len(found):.4f} [{low:.4f}, {high:.4f}] on {len(found)} images of "
+        f"accuracy {accuracy:.4f} [{low:.4f}, {high:.4f}] on {len(found)} images of "
         f"{found.source}; guessing has {1 / network.classes:.4f}",
         highlight=False,
         soft_wrap=True,

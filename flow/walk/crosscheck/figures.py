@@ -25,15 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.statistics.devices import FEWEST, jackknife, quantile, widened
-from flow.statistics.intervals import Float
+from flow.statistics.devices import FEWEST, jackknife, widened
+from flow.statistics.intervals import Z95, Float
 from flow.statistics.midpoint import Curve, Midpoint, Ratio, midpoint
 from flow.statistics.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
 from flow.walk.points.curves import curve_of
 from flow.walk.points.point import Point
 from flow.walk.points.side import Side
-
-_Z95 = quantile(0.975, float("inf"))
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def paired_difference(
     d = np.asarray(hardware, dtype=np.float64) - np.asarray(software, dtype=np.float64)
     n = len(d) + 2
     centre = d.sum() / n
-    half = _Z95 * np.sqrt((((d**2).sum() + 1) / n - centre**2) / n)
+    half = Z95 * np.sqrt((((d**2).sum() + 1) / n - centre**2) / n)
     ends = float(centre - half), float(centre + half)
     if devices:
         # without each, the mean of the others moves by (mean − own) / (D − 1)

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from typing import Any
 
 from flow.rtl.equivalence import FinnCheck, LabelCheck
-from flow.statistics.intervals import wilson
 from flow.statistics.verdict import Verdict, overall
 from flow.version import revision
 from flow.walk.crosscheck.check import CrossCheck
@@ -84,7 +83,7 @@ def summarise(
         "verdict": _verdict(finn["mismatches"], [entry["verdict"] for entry in sites.values()]),
         "failures": [asdict(failure) for failure in measured.failures],
         "further": spent.to_json(),
-        "accuracy": {side.accuracy_key: _accuracy(clean[side], walk) for side in SHOWN},
+        "accuracy": {side.accuracy_key: clean[side].accuracy(walk.labels) for side in SHOWN},
         "images": {side: clean[side].images for side in SHOWN},
         "draws": {
             side: len({point.seed for point in points if point.side == side and point.site})
@@ -143,10 +142,3 @@ def _only(entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:
     """Of the walk; without a golden model that equals FINN's no site counts."""
     return "disagree" if differing else overall(sites)
-
-
-def _accuracy(point: Point, walk: Walk) -> list[float]:
-    """Return the accuracy and its Wilson 95 % interval."""
-    correct = int(point.correct(walk.context.labels).sum())
-    low, high = wilson(correct, point.images)
-    return [correct / point.images, float(low), float(high)]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from flow.noise import KINDS
 from flow.rtl.scope import SCOPES
+from flow.statistics.intervals import share
 from flow.walk.points.side import Side
 
 
@@ -56,6 +57,10 @@ class Point:
         if self.images > len(labels):
             raise ValueError(f"{self.images} predictions, {len(labels)} labels")
         return np.asarray(self.predictions == labels[: self.images])
+
+    def accuracy(self, labels: NDArray[np.int64]) -> list[float]:
+        """Return the accuracy and the ends of its 95 % interval; labels as for `correct`."""
+        return share(int(self.correct(labels).sum()), self.images)
 
 
 @dataclass(frozen=True)
