@@ -1,4 +1,4 @@
-"""A user's mistake, told in one message."""
+"""Errors: of the user, told in one message, and of this program."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,10 @@ class UserError(Exception):
 
 class Fatal(UserError):
     """A mistake that any further work would meet as well, such as a full disk."""
+
+
+class Defect(RuntimeError):
+    """A fault of this program, whatever the user asked for; it keeps its traceback."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

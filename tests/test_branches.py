@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.finn import initialise
 from flow.compiler.pipeline import compile_network
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.models.blocks import Conv, Last
 from flow.models.network import Network
 from flow.models.quantisers import identity, input_identity, stepped
@@ -181,6 +181,6 @@ def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
             ours = linear.quant_weight().int().flatten(1).abs().sort().values.T
             theirs = torch.from_numpy(weights.copy()).abs().sort(0).values
             assert torch.equal(ours.float(), theirs), site
-    with pytest.raises(AssertionError, match="has the weights of no layer"):
+    with pytest.raises(Defect, match="has the weights of no layer"):
         del marks.weights["short"]
         find_sites(model, marks)

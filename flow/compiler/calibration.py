@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.models import Network
 from flow.noise.site import Site
 
@@ -73,7 +73,7 @@ def prove(
 
     Raises:
         UserError: a site's channels have unlike scales, which one σ a tap cannot serve.
-        AssertionError: the compiled graph does not compute what the network does.
+        Defect: the compiled graph does not compute what the network does.
     """
     from flow.golden.model import Record, computed
 
@@ -106,12 +106,12 @@ def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:
 
 
 def _one_step_off(site: str, ours: Tensor, theirs: Tensor) -> float:
-    """Return the share of activations that differ, or raise an AssertionError if it is large."""
+    """Return the share of activations that differ, or raise an Defect if it is large."""
     share = float((ours != theirs).float().mean())
     levels = theirs.unique()
     step = float(levels.diff().min()) if len(levels) > 1 else 1.0
     if share > ON_THRESHOLDS or float((ours - theirs).abs().max()) > step:
-        raise AssertionError(
+        raise Defect(
             f"site {site}: {share:.2g} of the compiled graph's activations are not the network's"
         )
     return share
@@ -161,7 +161,7 @@ def find_scales(
 
     Raises:
         UserError: a site's channels have unlike scales, which one σ a tap cannot serve.
-        AssertionError: the compiled graph does not compute what the network does.
+        Defect: the compiled graph does not compute what the network does.
     """
     return {site: _fit(site, real[site], integer[site].astype(np.float64)) for site in real}
 
@@ -176,9 +176,7 @@ def _fit(site: str, real: npt.NDArray, integer: npt.NDArray) -> Scale:
         )
     error = np.abs(scale * (integer + offset) - real)[:, alive].max() / np.abs(real).max()
     if error > TOLERANCE:
-        raise AssertionError(
-            f"site {site}: the compiled graph is off by {error:.2g} of the largest value"
-        )
+        raise Defect(f"site {site}: the compiled graph is off by {error:.2g} of the largest value")
     return Scale(scale, offset, float(error))
 
 

@@ -20,7 +20,7 @@ from flow.compiler.accelerator import Accelerator, open_or_build
 from flow.compiler.finn import initialise
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
-from flow.errors import UserError, unknown
+from flow.errors import Defect, UserError, unknown
 from flow.models import Network
 from flow.models.qonnx.network import ImportedNetwork
 from flow.noise.hardware.sites import TapSite
@@ -67,7 +67,7 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     exported = dataflow.export(network.eval(), folder / "network.onnx")
     try:
         return dataflow.to_hardware_layers(exported, mvu)
-    except (AssertionError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (AssertionError, Defect, ValueError, RuntimeError, KeyError, TypeError) as error:
         if not isinstance(network, ImportedNetwork):
             raise
         # a graph that no rule here has foreseen

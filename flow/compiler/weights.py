@@ -15,7 +15,7 @@ from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from torch import Tensor
 
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.models import Network
 from flow.noise import WeightGrid, WeightTap
 from flow.noise.hardware.weights import WeightSite
@@ -103,12 +103,13 @@ def find_weights(
 
     Raises:
         UserError: a layer's weights have several scales, which one σ cannot serve.
-        AssertionError: the compiled graph has other weights than the network.
+        Defect: the compiled graph has other weights than the network.
     """
     found = {}
     for site, grid in weights.items():
         layer = network.get_submodule(network.entry(site))
-        assert isinstance(layer, QuantWeightBiasInputOutputLayer)
+        if not isinstance(layer, QuantWeightBiasInputOutputLayer):
+            raise Defect(f"site {site} is of no quantised layer")
         quantised = layer.quant_weight()
         if quantised.scale.numel() != 1:
             raise UserError(f"site {site}: quantise its weights per tensor, they have many scales")
@@ -118,7 +119,8 @@ def find_weights(
         channels, sign = _order(site, np.round(real / grid.scale), matrix)
         ours = grid.scale * sign * matrix
         error = np.abs(ours - _matrix(real, channels)).max() / np.abs(real).max()
-        assert error < 1e-5, f"site {site}: the compiled weights are off by {error:.2g}"
+        if error >= 1e-5:
+            raise Defect(f"site {site}: the compiled weights are off by {error:.2g}")
         found[site] = WeightSite(
             name=site,
             number=numbers[accumulator(site)],
@@ -147,7 +149,7 @@ def _order(site: str, whole: npt.NDArray, matrix: npt.NDArray) -> tuple[int, npt
         same = (ours == matrix).all(0)
         if (same | (ours == -matrix).all(0)).all():
             return channels, np.where(same, 1, -1)
-    raise AssertionError(f"site {site}: the compiled graph has other weights than the network")
+    raise Defect(f"site {site}: the compiled graph has other weights than the network")
 
 
 def _matrix(weights: npt.NDArray, channels: int) -> npt.NDArray:

@@ -11,6 +11,7 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor
 
+from flow.errors import Defect
 from flow.golden.layers import ByteConvolution, Convolution, Layer, MatrixVector, Tap, Thresholds
 from flow.golden.reader import read_layers
 from flow.noise.hardware import fixed_point
@@ -82,7 +83,7 @@ class GoldenModel:
             weights: by site, the weights that may have noise.
 
         Raises:
-            OverflowError: a matrix product could leave the range in which float32 is exact.
+            UserError: a matrix product could leave the range in which float32 is exact.
         """
         entry = model.graph.input[0].name
         return cls(read_layers(model), entry, tuple(model.get_tensor_shape(entry)[1:]), weights)
@@ -133,7 +134,7 @@ class GoldenModel:
             behind = reached_from(name, self.layers)
             if noisy in behind and crossing(behind) == {name}:
                 return name
-        raise AssertionError(f"site {site} is not behind the input")
+        raise Defect(f"site {site} is not behind the input")
 
     def clean_stream(self, name: str, images: Tensor) -> Tensor:
         """Return a stream without noise, integers [N, …], and compute no layer behind it.
@@ -197,7 +198,8 @@ class GoldenModel:
             name = self.layer_of(site).name
             for number, layer in enumerate(layers):
                 if layer.name == name:
-                    assert isinstance(layer, (MatrixVector, Convolution, ByteConvolution))
+                    if not isinstance(layer, (MatrixVector, Convolution, ByteConvolution)):
+                        raise Defect(f"{name} has no weights to program")
                     matrix = program(
                         layer.matrix, self.weights[site], noise[site], draws.get(site, {})
                     )

@@ -8,6 +8,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from flow.errors import UserError
 from flow.golden.layers import (
     EXACT_IN_FLOAT32,
     Addition,
@@ -34,7 +35,7 @@ def read_layers(model: ModelWrapper) -> list[Layer]:
     """Return what the nodes of FINN's graph compute, in their order.
 
     Raises:
-        OverflowError: a matrix product could leave the range in which float32 is exact.
+        UserError: a matrix product could leave the range in which float32 is exact.
         NotImplementedError: a node has no golden model.
     """
     layers: list[Layer] = []
@@ -86,7 +87,10 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind == "Pool" and window is not None:
         function = operator.get_nodeattr("Function")
         if function == "AvgPool":
-            raise NotImplementedError(f"node {node.name}: no golden model of a mean")
+            raise UserError(
+                f"node {node.name}: AvgPool gives fractions, which no integer stream holds: pool "
+                "with MaxPool, AccPool or QuantAvgPool"
+            )
         widths = (
             operator.get_input_datatype().bitwidth(),
             operator.get_output_datatype().bitwidth(),
@@ -121,7 +125,10 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
                 list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64
             ),
         )
-    raise NotImplementedError(f"node {node.name}: no golden model of {node.op_type}")
+    raise UserError(
+        f"node {node.name}: the operator {node.op_type} has no golden model; build the network of "
+        "layers that `noisewalk check` accepts"
+    )
 
 
 def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
@@ -135,7 +142,8 @@ def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
         absolute = np.maximum(absolute, -operator.get_input_datatype(1).min())
     bound = float(absolute.sum(axis=0).max()) * float(largest)
     if bound >= EXACT_IN_FLOAT32:
-        raise OverflowError(
-            f"node {node.name}: accumulators reach {bound:.0f}, beyond float32's exact 2^24"
+        raise UserError(
+            f"node {node.name}: accumulators reach {bound:.0f}, beyond 2^24, up to which float32 "
+            "is exact: use fewer bits, or fewer inputs of a layer"
         )
     return weights.astype(np.float32)

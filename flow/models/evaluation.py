@@ -8,7 +8,7 @@ samples on each thread, however many images there are.
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from flow.errors import UserError
 from flow.models.network import Network, channels_last
-from flow.models.quantisers import fix_for_inference
+from flow.models.quantisers import inference_values
 from flow.noise import Noise, NoiseTap, Sampler, WeightTap
 from flow.noise.samplers import Once
 from flow.threads import share
@@ -74,16 +74,66 @@ def _pool_by_pairs(network: nn.Module) -> None:
                 setattr(parent, name, _Pairs())
 
 
-class _Own:
+@dataclass(frozen=True)
+class _Plan:
+    """Which part of a network each group of levels leaves clean, and which it makes noisy."""
+
+    graph: fx.Graph
+    groups: Sequence[Levels]
+    noisy: Sequence[set[fx.Node]]
+    """What each group's noise reaches."""
+
+    @classmethod
+    def of(cls, network: Network, groups: Sequence[Levels]) -> "_Plan":
+        graph = trace(network)
+        noisy = [_reached(graph, {network.entry(site) for site in group.sites}) for group in groups]
+        return cls(graph, groups, noisy)
+
+    @property
+    def unused(self) -> set[fx.Node]:
+        """What all groups make noisy, so that nobody needs it clean."""
+        return set.intersection(*self.noisy) if self.noisy else set()
+
+    def start(self, number: int, clean: Mapping[fx.Node, object]) -> dict[fx.Node, object]:
+        """Return the values with which a group's noisy part begins; None for what it needs not."""
+        part = self.noisy[number]
+        edge = {node for inner in part for node in inner.all_input_nodes} - part
+        nodes = [node for node in self.graph.nodes if node not in part]
+        return {node: clean[node] if node in edge else None for node in nodes}
+
+
+class _Evaluator:
     """What a thread works with: a copy of the network, its taps of each group, and samplers."""
 
-    def __init__(self, network: Network, graph: fx.Graph, groups: Sequence[Levels]) -> None:
+    def __init__(self, network: Network, plan: _Plan) -> None:
         own = copy.deepcopy(network)
+        self.plan = plan
         # a value that stands there already is not computed; nobody reads those of None
-        self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=graph)
-        self.suffix = fx.Interpreter(own, graph=graph)
-        self.taps = [{site: own.tap(site) for site in sorted(group.sites)} for group in groups]
-        self.samplers = [Once(copy.deepcopy(group.sampler)) for group in groups]
+        self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=plan.graph)
+        self.suffix = fx.Interpreter(own, graph=plan.graph)
+        self.taps = [{s: own.tap(s) for s in sorted(group.sites)} for group in plan.groups]
+        self.samplers = [Once(copy.deepcopy(group.sampler)) for group in plan.groups]
+
+    def labels(self, images: Tensor, first_image: int) -> Iterator[Iterator[npt.NDArray]]:
+        """Give, for each group, the labels at each of its levels."""
+        self.clean.run(channels_last(images), initial_env=dict.fromkeys(self.plan.unused))
+        for number in range(len(self.plan.groups)):
+            yield self._levels(number, first_image)
+
+    def _levels(self, number: int, first_image: int) -> Iterator[npt.NDArray]:
+        start = self.plan.start(number, self.clean.env)
+        sampler, taps = self.samplers[number], self.taps[number]
+        sampler.start_batch(first_image)
+        for noises in self.plan.groups[number].levels:
+            for site, tap in taps.items():
+                if site in noises:
+                    tap.set(site, noises[site], sampler)
+                else:
+                    tap.clear()
+            yield self.suffix.run(initial_env=dict(start)).argmax(1).numpy()
+        sampler.forget()
+        for tap in taps.values():
+            tap.clear()
 
 
 def evaluate_levels(
@@ -141,46 +191,25 @@ def evaluate_groups(
     for group in groups:
         for site in group.sites:
             network.tap(site)
-    graph = trace(network)
-    behind = [_reached(graph, {network.entry(s) for s in group.sites}) for group in groups]
-    crossing = [{n for node in part for n in node.all_input_nodes} - part for part in behind]
-    unused = set.intersection(*behind) if behind else set()
+    plan = _Plan.of(network, groups)
     labels = [np.empty((len(group.levels), len(inputs)), dtype=np.uint8) for group in groups]
-    fixed = copy.deepcopy(network).eval()
-    fixed.clear_noise()
-    with torch.inference_mode():
-        fix_for_inference(fixed, inputs[:1])
-    _pool_by_pairs(fixed)
-
     local = threading.local()
 
     def work(rows: slice) -> None:
         # taps hold their noise and samplers their place, so threads need their own
-        if not hasattr(local, "own"):
-            local.own = _Own(fixed, graph, groups)
-        own: _Own = local.own
+        if not hasattr(local, "evaluator"):
+            local.evaluator = _Evaluator(fixed, plan)
         with torch.inference_mode():
-            own.clean.run(channels_last(inputs[rows]), initial_env=dict.fromkeys(unused))
-            for number, (part, edge) in enumerate(zip(behind, crossing, strict=True)):
-                start = {
-                    node: own.clean.env[node] if node in edge else None
-                    for node in graph.nodes
-                    if node not in part
-                }
-                once = own.samplers[number]
-                once.start_batch(first_image + rows.start)
-                for row, noises in zip(labels[number], groups[number].levels, strict=True):
-                    for site, tap in own.taps[number].items():
-                        if site in noises:
-                            tap.set(site, noises[site], once)
-                        else:
-                            tap.clear()
-                    row[rows] = own.suffix.run(initial_env=dict(start)).argmax(1).numpy()
-                once.forget()
-                for tap in own.taps[number].values():
-                    tap.clear()
+            found = local.evaluator.labels(inputs[rows], first_image + rows.start)
+            for array, levels in zip(labels, found, strict=True):
+                for row, values in zip(array, levels, strict=True):
+                    row[rows] = values
 
-    share(len(inputs), batch, work)
+    fixed = copy.deepcopy(network).eval()
+    fixed.clear_noise()
+    with torch.inference_mode(), inference_values(fixed, inputs[:1]):
+        _pool_by_pairs(fixed)
+        share(len(inputs), batch, work)
     return labels
 
 

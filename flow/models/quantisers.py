@@ -4,6 +4,8 @@ Scales are constants and the integer range is narrow, so that a 2-bit value is o
 a 1-bit value one of −1, 1: an accumulator is an integer in the very unit of the layer's output.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -144,8 +146,9 @@ def convolution(
     )
 
 
-def fix_for_inference(network: nn.Module, images: Tensor) -> None:
-    """Put a network into Brevitas' inference mode, for good: the same values in fewer steps.
+@contextmanager
+def inference_values(network: nn.Module, images: Tensor) -> Iterator[None]:
+    """Have a network compute the same values in fewer steps, in Brevitas' inference mode.
 
     Networks with one-bit quantisers, for which Brevitas has no such mode, stay as they are.
 
@@ -153,9 +156,12 @@ def fix_for_inference(network: nn.Module, images: Tensor) -> None:
         network: in evaluation mode.
         images: what it takes, one or more; they run once, so that scales are known.
     """
-    if not any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in network.modules()):
-        quant_inference_mode(network, cache_quant_weight=True).__enter__()
+    if any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in network.modules()):
+        yield
+        return
+    with quant_inference_mode(network, cache_quant_weight=True):
         network(images)
+        yield
 
 
 class TensorNorm(nn.Module):

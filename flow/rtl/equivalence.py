@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compiler.accelerator import Accelerator
+from flow.errors import Defect
 from flow.golden.layers import LabelSelect
 from flow.golden.model import GoldenModel, Record
 from flow.noise.hardware.registers import TapSettings
@@ -82,7 +83,8 @@ def against_brevitas(
     record = Record([golden.scores])
     labels = golden.run(stream, record=record).numpy()
     select = golden.layers[-1]
-    assert isinstance(select, LabelSelect)
+    if not isinstance(select, LabelSelect):
+        raise Defect("the last layer selects no label")
     scores = select.compared(record.streams[golden.scores])
     differing = []
     for image in np.flatnonzero(labels != brevitas):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.models.qonnx.file import told
 from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
 from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
@@ -197,7 +197,8 @@ def _gain(module: nn.Module) -> Tensor:
     """Return by what a module multiplies, sign and all; 1 where it adds."""
     if isinstance(module, BatchNorm):
         return module.gain
-    assert isinstance(module, Elementwise)
+    if not isinstance(module, Elementwise):
+        raise Defect(f"{type(module).__name__} neither multiplies nor adds")
     if module.operator in ("Mul", "Div"):
         return _constant(module)
     return torch.tensor(-1.0 if module.operator == "Sub" and module.left is not None else 1.0)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from flow.errors import Defect
 from flow.models import Network, trace
 from flow.noise.site import Site
 
@@ -89,7 +90,7 @@ def find_sites(model: ModelWrapper, marks: Marks) -> dict[str, str]:
         marks: of the network.
 
     Raises:
-        AssertionError: a unit has the weights of no layer, thresholds are of no site, or a site has
+        Defect: a unit has the weights of no layer, thresholds are of no site, or a site has
             no place in the graph.
     """
     found = {"input": model.graph.input[0].name}
@@ -100,19 +101,22 @@ def find_sites(model: ModelWrapper, marks: Marks) -> dict[str, str]:
         if node.op_type == "MVAU":
             weights = _fingerprint(model.get_initializer(node.input[1]))
             layer = next((n for n, w in layers.items() if np.array_equal(w, weights)), None)
-            assert layer is not None, f"node {node.name} has the weights of no layer"
+            if layer is None:
+                raise Defect(f"node {node.name} has the weights of no layer")
             del layers[layer]
             found[Site.of(layer, "acc")] = node.output[0]
             here = here.behind_layer(layer)
         elif node.op_type == "Thresholding":
             here = here.quantised()
             site = next((n for n, one in activations.items() if one == here), None)
-            assert site is not None, f"node {node.name} has the thresholds of no site"
+            if site is None:
+                raise Defect(f"node {node.name} has the thresholds of no site")
             del activations[site]
             found[site] = _behind_pooling(model, node.output[0])
         known |= dict.fromkeys(node.output, here)
     missing = [site for site in marks.sites if site not in found]
-    assert not missing, f"no place in the graph for {', '.join(missing)}"
+    if missing:
+        raise Defect(f"no place in the graph for {', '.join(missing)}")
     return {site: found[site] for site in marks.sites}
 
 
