@@ -119,9 +119,9 @@ def test_bad_files_are_one_message(tmp_path, text, said):
 
 def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
     file = Path(__file__).with_name("own_networks.py")
-    real, made = study.factory.exported, []
+    real, made = study.python_factory.exported, []
     monkeypatch.setattr(
-        study.factory, "exported", lambda *given: made.append(given) or real(*given)
+        study.python_factory, "exported", lambda *given: made.append(given) or real(*given)
     )
     text = SMALL.replace("tfc-w2a2", f"{file}:flat").replace("[fc0.acc, fc2.acc]", "[fc0.acc]")
     found = study.read(written(tmp_path, text), tmp_path / "build")
