@@ -1,7 +1,8 @@
 """Errors: of the user, told in one message, and of this program."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -25,6 +26,52 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         known: every accepted name.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = nearest(name, names)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return UserError(f"unknown {what} '{name}': {hint}")
+
+
+Spelling = Callable[[str], str]
+"""Turns an option's name in Python, ``hw_images``, into the name that the user knows."""
+
+
+class OptionError(UserError):
+    """A mistake in options, which the message names as the user wrote them.
+
+    Args:
+        options: name of the option, or several that are wrong together, as Python has them.
+        said: what is wrong, with the options as its subject; or ``: `` and a sentence.
+        meant: options that the user may have meant.
+    """
+
+    def __init__(self, options: str | Sequence[str], said: str, meant: Sequence[str] = ()) -> None:
+        super().__init__(options, said, meant)
+        self.options = (options,) if isinstance(options, str) else tuple(options)
+        self.said = said
+        self.meant = tuple(meant)
+
+    def written(self, spell: Spelling) -> str:
+        """Return the message with the options' names in a spelling."""
+        subject = " and ".join(map(spell, self.options))
+        hint = f": did you mean {' or '.join(map(spell, self.meant))}?" if self.meant else ""
+        return f"{subject}{'' if self.said.startswith(':') else ' '}{self.said}{hint}"
+
+    def __str__(self) -> str:
+        """Return the message with the options' names in Python."""
+        return self.written(str)
+
+
+@contextmanager
+def about(*options: str) -> Iterator[None]:
+    """Name options in front of a user's mistake that is found by code which knows of no options."""
+    try:
+        yield
+    except (OptionError, Fatal):
+        raise
+    except UserError as error:
+        raise OptionError(options, f": {error}") from error
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the known names that are like a name, the nearest first."""
+    return difflib.get_close_matches(name, sorted(known), n=count, cutoff=0.4)

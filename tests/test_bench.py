@@ -9,8 +9,9 @@ from flow.cli.main import cli
 from flow.errors import UserError
 from flow.experiments.benchmarks import rtl, software_walk, subgraph, suite
 from flow.experiments.benchmarks.measure import Bench, Figure, in_turn
+from flow.experiments.settings import BenchWalkSettings
 from flow.rtl import simulate
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 
 IMAGES = 3
 
@@ -94,7 +95,7 @@ def test_a_part_is_measured_beside_the_whole(monkeypatch, results_folder, tmp_pa
     monkeypatch.setattr(subgraph, "LAYERS", 1)
     monkeypatch.setattr(subgraph, "WHOLE_IMAGES", 4)
     build = results_folder(tmp_path)
-    settings = Settings(model="tfc-w2a2", dataset="digits", cycles=256, build=build)
+    settings = HardwareWalkSettings(model="tfc-w2a2", dataset="digits", cycles=256, build=build)
     figures = {figure.name: figure for figure in subgraph.run(settings, 1)}
     part, whole = figures["RTL from fc3.acc on"], figures["RTL, whole network, noise at fc3.acc"]
     ratio = figures["whole network : from fc3.acc on"]
@@ -106,7 +107,7 @@ def test_a_walk_that_is_faster_has_a_ratio_above_one():
         points=20, images=10, straightforward=8.0, timed=4, grid=2.0, searched=1.0,
         searched_images=5, widest=0.1, differing=0, largest=0.0, memory=1.0,
     )  # fmt: skip
-    settings = software_walk.Settings("float-mlp", "digits")
+    settings = BenchWalkSettings(model="float-mlp", dataset="digits")
     figures = software_walk.figures([walk], settings)
     assert [f.median for f in figures if f.unit == "ratio"] == [4.0, 8.0]
     assert [f.median for f in figures if f.unit == "s"] == [8.0, 2.0, 1.0]
@@ -116,7 +117,7 @@ def test_no_part_is_lost_when_another_fails(monkeypatch):
     monkeypatch.setattr(rtl, "run", lambda settings, rounds: _fail())
     monkeypatch.setattr(subgraph, "run", lambda settings, rounds: _fail())
     monkeypatch.setattr(software_walk, "run", lambda settings: _fail())
-    found = suite.run(None, software_walk.Settings("float-mlp", "digits"), 1)
+    found = suite.run(None, BenchWalkSettings(model="float-mlp", dataset="digits"), 1)
     assert isinstance(found, Bench) and not found.figures
     assert list(found.unmeasured.values())[-3:] == ["it fails"] * 3
 

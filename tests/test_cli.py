@@ -50,36 +50,45 @@ def run(tmp_path, monkeypatch, capsys):
 
 BAD = {
     "model": (["--model", "tfc-w2a3"], "unknown model 'tfc-w2a3': did you mean tfc-w2a2"),
-    "dataset": (["--dataset", "fashon-mnist"], "did you mean fashion-mnist"),
-    "noise": (["--noise", "aditive"], "did you mean additive"),
-    "drift without a rate": (["--noise", "drift"], "give the gain's or σ's rate"),
-    "rate of another kind": (["--gain-rate", "0.1"], "additive noise has no gain rate"),
+    "dataset": (["--dataset", "fashon-mnist"], "--dataset: unknown dataset"),
+    "noise": (["--noise", "aditive"], "--noise: unknown noise 'aditive': did you mean additive"),
+    "drift without a rate": (["--noise", "drift"], "--noise: drift without a rate is mixed noise"),
+    "rate of another kind": (["--gain-rate", "0.1"], "--gain-rate is no option of additive noise"),
     "rate beyond the register": (
         ["--noise", "drift", "--gain-rate", "1e6"],
-        "beyond the register: the largest is 500",
+        "--gain-rate: the gain drifts by 1e+06 over",
     ),
     "no samples": (["--noise", "empirical"], "give a file"),
-    "no execution": (["--executions", "0"], "give 1 to 64"),
-    "too many executions": (["--executions", "65"], "give 1 to 64"),
-    "order": (["--order", "add"], "did you mean"),
-    "ratio": (["--ratio", "1.5"], "from 0 to 1"),
-    "site": (["--sites", "fc0.ac"], "or fc0.acc"),
-    "negative level": (["--levels", "1,-2"], "negative"),
+    "no execution": (["--executions", "0"], "--executions is 0: give a whole number from 1 to 64"),
+    "too many executions": (["--executions", "65"], "--executions is 65"),
+    "order": (["--order", "add"], "--order is add: did you mean"),
+    "ratio": (["--ratio", "1.5"], "--ratio is 1.5: give a number from 0 to 1"),
+    "site": (["--sites", "fc0.ac"], "--sites: unknown site 'fc0.ac'"),
+    "negative level": (["--levels", "1,-2"], "--levels is 1,-2: a noise level cannot be neg"),
     "nan level": (["--levels", "nan"], "finite"),
     "unparsable levels": (["--levels", "1;2"], "not a number"),
     "double level": (["--levels", "2,2.0"], "twice"),
-    "level beyond the register": (["--levels", "1e6"], "the largest is"),
-    "no images": (["--images", "0"], "images is 0"),
-    "no rtl images": (["--hw-images", "0"], "hw_images is 0"),
-    "more rtl images": (["--images", "10", "--hw-images", "11"], "more than the 10 images"),
-    "too many images": (["--images", "501"], "ask for fewer"),
-    "seed": (["--seed", "-1"], "2^64"),
-    "negative budget": (["--budget", "-1"], "the budget is -1"),
-    "no number as budget": (["--budget", "nan"], "the budget is nan"),
-    "scope": (["--scope", "part"], "unknown scope 'part': known: full, site"),
-    "two targets": (["--fps", "1000"], "cycles and fps are given"),
-    "no such folding": (["--folding", "nowhere.json"], "cannot read the folding file nowhere.json"),
-    "no checkpoint": (["--checkpoint", "nowhere.safetensors"], "no checkpoint nowhere"),
+    "level beyond the register": (["--levels", "1e6"], "--levels: the additive noise level 1e+06"),
+    "no images": (["--images", "0"], "--images is 0"),
+    "no rtl images": (["--hw-images", "0"], "--hw-images is 0"),
+    "more rtl images": (
+        ["--images", "10", "--hw-images", "11"],
+        "--hw-images is 11, more than the 10 images",
+    ),
+    "too many images": (["--images", "501"], "--images is 501, "),
+    "seed": (["--seed", "-1"], "--seed is -1: give a whole number from 0 to 2^64"),
+    "negative budget": (["--budget", "-1"], "--budget is -1"),
+    "no number as budget": (["--budget", "nan"], "--budget is nan"),
+    "scope": (["--scope", "part"], "--scope is part: give full or site"),
+    "two targets": (["--fps", "1000"], "--cycles and --fps exclude each other"),
+    "a target and a folding": (
+        ["--folding", "nowhere.json"],
+        "--cycles and --folding exclude each other",
+    ),
+    "no checkpoint": (
+        ["--checkpoint", "nowhere.safetensors"],
+        "--checkpoint: there is no checkpoint nowhere",
+    ),
 }
 
 
@@ -117,20 +126,21 @@ BAD_WALK = {
         "no checkpoint",
     )
 } | {
-    "site twice": (["--sites", "fc0.acc,fc1.acc,fc0.acc"], "named twice"),
-    "kind twice": (["--noise", "additive,additive"], "name each kind once"),
-    "no seeds": (["--seeds", "0"], "seeds is 0"),
+    "site twice": (["--sites", "fc0.acc,fc1.acc,fc0.acc"], "--sites: site fc0.acc is named twice"),
+    "kind twice": (["--noise", "additive,additive"], "is additive,additive: name each once"),
+    "no seeds": (["--seeds", "0"], "--seeds is 0"),
     "no rate": (["--noise", "drift"], "drift without a rate"),
     "no samples": (["--noise", "empirical"], "give a file of them"),
-    "samples of additive noise": (["--samples", __file__], "has no file of samples"),
-    "not samples": (["--noise", "empirical", "--samples", __file__], "cannot read noise samples"),
-    "empty samples": (["--noise", "empirical", "--samples", "/dev/null"], "holds no noise samples"),
-    "no execution": (["--executions", "0"], "executed 0 times"),
-    "precision": (["--precision-of-mu", "nan"], "the precision is nan"),
-    "budget": (["--budget", "ten"], "the budget is 'ten'"),
-    "no budget": (["--budget", "0s"], "the budget is '0s'"),
-    "less than no retraining": (["--retrain", "-1"], "retrain is -1"),
-    "a file for a folder": (["--out", __file__], "give another"),
+    "samples of additive noise": (["--samples", __file__], "--samples is no option of"),
+    "not samples": (["--noise", "empirical", "--samples", __file__], "--samples: cannot read"),
+    "empty samples": (["--noise", "empirical", "--samples", "/dev/null"], "--samples: /dev/null"),
+    "no execution": (["--executions", "0"], "--executions is 0"),
+    "precision": (["--precision-of-mu", "nan"], "--precision-of-mu is nan"),
+    "old budget": (["--budget", "600s"], "did you mean --max-seconds or --max-noisy-images?"),
+    "budget": (["--max-seconds", "ten"], "--max-seconds is ten: give a number above 0"),
+    "no budget": (["--max-noisy-images", "0"], "--max-noisy-images is 0"),
+    "less than no retraining": (["--retrain", "-1"], "--retrain is -1"),
+    "a file for a folder": (["--out", __file__], "--out is "),
 }  # fmt: skip
 
 
@@ -249,7 +259,7 @@ def test_help_has_examples(run):
 def test_the_main_job_through_the_makefile(results_folder, tmp_path):
     """`make walk-hw` on `digits`, in a folder that has of the repository what the set-up needs."""
     folder = results_folder(tmp_path / "build")
-    for name in ("Makefile", "pyproject.toml", ".constraints.txt", "flow", ".venv"):
+    for name in ("Makefile", "variables.mk", "pyproject.toml", ".constraints.txt", "flow", ".venv"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     arguments = [
         "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=500", "HW_IMAGES=16",
@@ -261,4 +271,4 @@ def test_the_main_job_through_the_makefile(results_folder, tmp_path):
     assert "bit_mismatches: 0" in found.stdout
     assert "fc1.acc" in found.stdout and "fc2.acc" not in found.stdout
     report = folder / "walk-hw" / "tfc-w2a2-digits-mixed" / "report.html"
-    assert "mixed" in report.read_text() and "--budget 0.1" in report.read_text()
+    assert "mixed" in report.read_text() and "BUDGET=0.1" in report.read_text()

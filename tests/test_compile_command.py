@@ -10,14 +10,15 @@ from flow.cli import main
 from flow.cli.printing import compile
 from flow.compiler.accelerator import Accelerator
 from flow.errors import UserError
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 
 
 @pytest.fixture
-def settings(network, built) -> Settings:
+def settings(network, built) -> HardwareWalkSettings:
     """The accelerator of the other tests."""
-    sites = ",".join(network.all_sites)
-    return Settings("tfc-w2a2", "digits", sites=sites, cycles=256, build=built)
+    return HardwareWalkSettings(
+        model="tfc-w2a2", dataset="digits", sites=network.all_sites, cycles=256, build=built
+    )
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -53,14 +54,14 @@ def test_the_command_prints_json(settings, accelerator, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").symlink_to(settings.build)
     arguments = ["compile", "--model", "tfc", "--dataset", "digits", "--cycles", "256", "--json"]
-    done = CliRunner().invoke(main.cli, [*arguments, "--sites", settings.sites])
+    done = CliRunner().invoke(main.cli, [*arguments, "--sites", ",".join(settings.sites)])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert Accelerator.open(tmp_path / found["folder"]).manifest == accelerator.manifest
 
 
 def test_bad_input():
-    with pytest.raises(UserError, match="cycles and fps are given"):
-        Settings("tfc-w2a2", "digits", cycles=256, fps=1.0)
+    with pytest.raises(UserError, match="cycles and fps exclude each other"):
+        HardwareWalkSettings(model="tfc-w2a2", dataset="digits", cycles=256, fps=1.0)
     with pytest.raises(UserError, match="did you mean lut"):
-        compile.run(Settings("tfc-w2a2", "digits", mvu="luts"), silent)
+        HardwareWalkSettings(model="tfc-w2a2", dataset="digits", mvu="luts")

@@ -13,6 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 from flow.cli import main
+from flow.errors import UserError
 from sim.runner import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -65,13 +66,13 @@ def test_every_command_of_a_page_is_one(page):
         for arguments in as_tool(command):
             try:
                 parse(arguments)
-            except click.ClickException as error:
-                pytest.fail(f"{page.name}: {command}: {error.format_message()}")
+            except (click.ClickException, UserError) as error:
+                pytest.fail(f"{page.name}: {command}: {error}")
 
 
 def test_commands_are_found():
     assert sum(len(commands(page)) for page in PAGES) > 30
-    with pytest.raises(click.ClickException):
+    with pytest.raises(UserError, match="did you mean --model"):
         parse(["walk-hw", "--modle", "tfc"])
 
 

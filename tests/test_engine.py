@@ -23,7 +23,7 @@ from flow.walk.engine.engine import Call, Here
 from flow.walk.loading import open_walk
 from flow.walk.points.point import Place
 from flow.walk.points.side import Side
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 from flow.walk.walk import Walk
 from sim.runner import SimulationError
 
@@ -41,13 +41,13 @@ def silent(stage: str, done: int, total: int, images: int = 0) -> None:
 def fresh(tmp_path_factory, results_folder) -> Callable[[Path], Path]:
     """Makes a folder for results; the network and its simulator are compiled."""
     build = results_folder(tmp_path_factory.mktemp("compiled") / "build")
-    walk = open_walk(Settings(**OPTIONS, draws=2, build=build), Clock(), silent).walk
+    walk = open_walk(HardwareWalkSettings(**OPTIONS, draws=2, build=build), Clock(), silent).walk
     _ = walk.context.designs.whole.simulation
     return lambda folder: results_folder(folder / "build")
 
 
-def settings(build: Path) -> Settings:
-    return Settings(**OPTIONS, draws=2, build=build)
+def settings(build: Path) -> HardwareWalkSettings:
+    return HardwareWalkSettings(**OPTIONS, draws=2, build=build)
 
 
 def points_of(build: Path) -> dict[str, bytes]:

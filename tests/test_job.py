@@ -21,7 +21,7 @@ from flow.walk.points import store
 from flow.walk.points.noise_setting import Setting
 from flow.walk.points.point import Place
 from flow.walk.points.side import Side
-from flow.walk.settings import Effort, Settings
+from flow.walk.settings import Effort, HardwareWalkSettings
 from flow.walk.walk import Walk
 
 SETTINGS = {
@@ -46,7 +46,7 @@ def build(tmp_path_factory, results_folder):
 
 @pytest.fixture(scope="module")
 def summary(build):
-    return hardware_walk.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
+    return hardware_walk.walk_hw(HardwareWalkSettings(**SETTINGS, build=build), silent, "a test")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,9 @@ def test_summary_has_what_the_design_lists(summary, folder):
 def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, folder, tmp_path):
     """The scope ``site``: the same labels, told apart in every file; no full point is taken."""
     shutil.copytree(build, tmp_path, dirs_exist_ok=True, symlinks=True)
-    found = hardware_walk.walk_hw(Settings(**SETTINGS, build=tmp_path, scope="site"), silent)
+    found = hardware_walk.walk_hw(
+        HardwareWalkSettings(**SETTINGS, build=tmp_path, scope="site"), silent
+    )
     own = tmp_path / "walk-hw" / folder.name
     text = (own / "report.html").read_text()
     whole, table = (pd.read_parquet(f / "curves.parquet") for f in (folder, own))
@@ -128,7 +130,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     monkeypatch.setattr("flow.walk.sides.software.evaluate", never)
     monkeypatch.setattr("flow.rtl.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
-    again = hardware_walk.walk_hw(Settings(**SETTINGS, build=build), silent, "a test")
+    again = hardware_walk.walk_hw(HardwareWalkSettings(**SETTINGS, build=build), silent, "a test")
     drop = ("seconds", "rtl")
     assert {k: v for k, v in again.items() if k not in drop} == {
         k: v for k, v in summary.items() if k not in drop
@@ -138,7 +140,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
 def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     """Whatever the point at which it stops, what was finished is not computed again."""
     results_folder(tmp_path)
-    settings = Settings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
+    settings = HardwareWalkSettings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
     real, calls = simulate.simulate, []
 
     def stopping(*arguments, **options):
@@ -176,7 +178,7 @@ def test_a_full_disk_stops_with_a_message_and_keeps_what_was_done(build, summary
     points = build / "points"
     before = set(points.rglob("*.*"))
     with pytest.raises(UserError, match="No space left"):
-        hardware_walk.walk_hw(Settings(**{**SETTINGS, "seed": 6}, build=build), silent)
+        hardware_walk.walk_hw(HardwareWalkSettings(**{**SETTINGS, "seed": 6}, build=build), silent)
     after = set(points.rglob("*.*"))
     assert len(after - before) == 3 and before < after
     assert not [path for path in after if path.suffix != ".npz"]
@@ -197,7 +199,9 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", wrong)
     monkeypatch.setattr("flow.walk.crosscheck.localise.localise_point", located)
-    found = hardware_walk.walk_hw(Settings(**{**SETTINGS, "seed": 7}, build=build), silent)
+    found = hardware_walk.walk_hw(
+        HardwareWalkSettings(**{**SETTINGS, "seed": 7}, build=build), silent
+    )
     assert found["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
     assert found["sites"]["fc2.acc"]["mu_hw"] is None
@@ -223,7 +227,9 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
 
     monkeypatch.setattr(Walk, "settings", biased)
     wanted = {"sites": "fc1.acc", "levels": "12,20,30,45,80", "draws": 48, "hw_images": 8}
-    found = hardware_walk.walk_hw(Settings(**{**SETTINGS, **wanted}, build=tmp_path), silent)
+    found = hardware_walk.walk_hw(
+        HardwareWalkSettings(**{**SETTINGS, **wanted}, build=tmp_path), silent
+    )
     entry = found["sites"]["fc1.acc"]
     assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
     assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
@@ -233,7 +239,7 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
 
 def test_further_draws_are_spent_once(build, summary, monkeypatch):
     """Undecided with two draws; the budget adds some, and a second run takes them as they are."""
-    settings = Settings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
+    settings = HardwareWalkSettings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
     assert summary["sites"]["fc2.acc"]["draws"] == 2
     found = hardware_walk.walk_hw(settings, silent, "a test")
     entry, further = found["sites"]["fc2.acc"], found["further"]
@@ -287,13 +293,13 @@ def test_late_sites_of_a_large_network_get_more_draws():
     for cycles, draws in ((8000, [1, 8, 8, 8]), (1000, [4, 8, 8, 16])):
         manifest = {"cycles_per_image": cycles}
         accelerator = SimpleNamespace(manifest=manifest, sites=sites, weights=["fc0.weight"])
-        found = Effort.of(Settings(), accelerator, 2000).draws
+        found = Effort.of(HardwareWalkSettings(), accelerator, 2000).draws
         assert [found[site] for site in (*shapes, "fc0.weight")] == draws
         for device, devices in ((None, draws[-1]), (5, 1)):  # all images have the device's noise
-            chosen = Settings(noise="fixed-pattern", device=device)
+            chosen = HardwareWalkSettings(noise="fixed-pattern", device=device)
             of_device = Effort.of(chosen, accelerator, 2000).draws
             assert {of_device[site] for site in shapes} == {devices}
-        many = Effort.of(Settings(), accelerator, 10_000).draws
+        many = Effort.of(HardwareWalkSettings(), accelerator, 10_000).draws
         assert [many[site] for site in shapes] == [draws[0], *[max(draws[0], 2)] * 2]
-        given = Effort.of(Settings(draws=2), accelerator, 2000).draws
+        given = Effort.of(HardwareWalkSettings(draws=2), accelerator, 2000).draws
         assert set(given.values()) == {2}

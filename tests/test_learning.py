@@ -9,6 +9,7 @@ import torch
 from flow import models
 from flow.errors import UserError
 from flow.experiments import dynamics
+from flow.experiments.settings import DynamicsSettings
 from flow.noise import Noise
 from flow.training.layer_statistics import binarisation, layer_statistics
 from flow.walk import retraining
@@ -55,10 +56,14 @@ def test_statistics_of_a_layer():
 
 
 def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monkeypatch):
-    settings = dynamics.Settings(
-        "float-mlp", "digits", noise="additive,multiplicative", levels="0.5,2", epochs=2,
+    settings = DynamicsSettings(
+        model="float-mlp",
+        dataset="digits",
+        noise=["additive", "multiplicative"],
+        levels=[0.5, 2],
+        epochs=2,
         out=tmp_path,
-    )  # fmt: skip
+    )
     trained: list[object] = []
     train = retraining.train
     monkeypatch.setattr(
@@ -76,11 +81,11 @@ def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monk
 
 
 def test_bad_settings():
-    with pytest.raises(UserError, match="each level is a training: list them"):
-        dynamics.Settings("float-mlp", levels="auto")
+    with pytest.raises(UserError, match="levels is auto, but each level is a training"):
+        DynamicsSettings(model="float-mlp", levels="auto")
     with pytest.raises(UserError, match="occurs twice"):
-        dynamics.Settings("float-mlp", levels="1,1")
+        DynamicsSettings(model="float-mlp", levels="1,1")
     with pytest.raises(UserError, match="epochs is 0"):
-        dynamics.Settings("float-mlp", epochs=0)
-    with pytest.raises(UserError, match="unknown noise 'aditive'"):
-        dynamics.Settings("float-mlp", noise="aditive")
+        DynamicsSettings(model="float-mlp", epochs=0)
+    with pytest.raises(UserError, match="noise: unknown noise 'aditive'"):
+        DynamicsSettings(model="float-mlp", noise="aditive")

@@ -5,22 +5,34 @@ import pytest
 
 from flow.errors import UserError
 from flow.statistics.midpoint import logistic
-from flow.walk.levels import choose_levels, parse_levels
+from flow.walk.levels import choose_levels
+from flow.walk.settings import HardwareWalkSettings
+
+
+def levels_of(value: object) -> object:
+    """What the settings of a walk make of levels."""
+    return HardwareWalkSettings(dataset="digits", levels=value).levels
 
 
 def test_levels_are_read_and_sorted() -> None:
-    assert parse_levels(" 0.5,0.1, 2e1") == [0.1, 0.5, 20.0]
-    assert parse_levels("AUTO ") is None
+    assert levels_of(" 0.5,0.1, 2e1") == levels_of([0.5, 0.1, 20]) == (0.1, 0.5, 20.0)
+    assert levels_of(3) == (3.0,)
+    assert levels_of("AUTO ") == "auto"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("given", "says"),
     [
-        ("", "empty"),
-        ("  ", "empty"),
+        ("", "levels is empty"),
+        ("  ", "give noise levels"),
+        ([], "give noise levels"),
+        (None, "give noise levels"),
         ("0.1,,0.2", "not a number"),
         ("0.1 0.2", "not a number"),
         ("a", "'a' is not a number"),
+        (["a"], "'a' is not a number"),
+        ([True], "finite"),
+        ([[1]], "not a number"),
         ("-1,2", "negative"),
         ("-inf", "finite"),
         ("nan", "finite"),
@@ -29,9 +41,10 @@ def test_levels_are_read_and_sorted() -> None:
         ("1,2,1.0", "twice"),
     ],
 )
-def test_bad_levels_are_the_users_error(text: str, says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        parse_levels(text)
+def test_bad_levels_are_the_users_error(given: object, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        levels_of(given)
+    assert str(caught.value).startswith("levels is ")
 
 
 @pytest.mark.parametrize("mu", [1e-2, 0.5, 1.0, 30.0, 1000.0])

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from flow.errors import UserError
-from flow.experiments import multi_execution, software_walk
-from flow.experiments.multi_execution import TAILORED, UNIFORM, Settings
+from flow.experiments import multi_execution
+from flow.experiments.multi_execution import TAILORED, UNIFORM
+from flow.experiments.settings import MultiExecutionSettings
 from flow.models import evaluation
 
-WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision": 0.1, "seeds": 2}
+WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision_of_mu": 0.1, "seeds": 2}
 
 
 def settings(tmp_path, **changes):
-    walk = software_walk.Settings(**WALK, out=tmp_path)
-    return Settings(walk, **({"budgets": "1,2,6", "draws": 2} | changes))
+    chosen = {"budgets": [1, 2, 6], "draws": 2, "out": tmp_path}
+    return MultiExecutionSettings(**WALK | chosen | changes)
 
 
 def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkeypatch):
@@ -51,10 +52,10 @@ def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkey
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"budgets": "0.5,2"}, "each is of at least one execution a site"),
-        ({"budgets": "1,two"}, "write them as 1,2,5"),
-        ({"budgets": "nan"}, "each is of at least one"),
-        ({"sigma": 0.0}, "the noise level is 0.0"),
+        ({"budgets": "0.5,2"}, "budgets is 0.5,2: give numbers of at least 1"),
+        ({"budgets": "1,two"}, "budgets is 1,two: give numbers"),
+        ({"budgets": "nan"}, "budgets is nan"),
+        ({"sigma": 0.0}, "sigma is 0: give a number above 0"),
         ({"draws": 0}, "draws is 0"),
     ],
 )
@@ -64,11 +65,10 @@ def test_bad_settings(changes, message, tmp_path):
 
 
 def test_noise_whose_mean_is_not_that_of_a_smaller_sigma_is_refused(tmp_path):
-    walk = software_walk.Settings(**WALK, noise="mixed", order="add-mul")
-    with pytest.raises(UserError, match="add-mul"):
-        Settings(walk)
-    with pytest.raises(UserError, match="give one kind"):
-        Settings(software_walk.Settings(**WALK, noise="additive,multiplicative"))
+    with pytest.raises(UserError, match="noise is mixed in the order add-mul"):
+        settings(tmp_path, noise="mixed", order="add-mul")
+    with pytest.raises(UserError, match="noise is additive,multiplicative: give a name"):
+        settings(tmp_path, noise=["additive", "multiplicative"])
 
 
 def test_a_walk_that_measured_too_little_is_told():

@@ -165,7 +165,7 @@ def test_a_factory_becomes_a_file_of_the_same_content_each_time(tmp_path):
 
 def test_an_own_network_needs_no_checkpoint_and_suits_its_data_set(good, tmp_path):
     with pytest.raises(UserError, match="holds its own weights"):
-        find_checkpoint(str(good), "digits", given="other.safetensors")
+        find_checkpoint(str(good), "digits", given=Path("other.safetensors"))
     network, metadata = load_trained(find_checkpoint(str(good), "digits"), str(good), "digits")
     assert network.image_shape == SHAPE and metadata.noise is None
     with pytest.raises(UserError, match=r"images of 28×28×1 .* that takes 8×8×1"):

@@ -19,7 +19,7 @@ from flow.noise import Noise, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import equivalence, simulate
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 
 SITES = {
     "depthwise": ["input", "conv0.acc", "conv0.act", "conv1.acc", "conv1.act", "fc0.acc"],
@@ -131,7 +131,7 @@ def test_noise_of_one_lsb_is_the_scale_of_each_channel_in_real_units(own):
 @pytest.mark.slow
 @pytest.mark.parametrize("own", ["per_channel"], indirect=True)
 def test_the_job_gets_to_a_report_that_tells_the_unit(own, results_folder, tmp_path):
-    settings = Settings(
+    settings = HardwareWalkSettings(
         model=str(own.file), dataset="digits", images=200, draws=1, hw_images=8, cycles=512,
         budget=0, build=results_folder(tmp_path), sites="conv0.acc,fc0.acc",
     )  # fmt: skip

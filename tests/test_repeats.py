@@ -7,8 +7,8 @@ from test_results import finished
 
 from flow.errors import UserError
 from flow.experiments import repeats
+from flow.experiments.settings import RepeatSettings
 from flow.rtl.throughput import cycles_per_image, executed_nodes
-from flow.walk.settings import Settings
 
 
 def test_a_layer_is_its_unit_its_windows_and_its_tap(accelerator):
@@ -45,9 +45,11 @@ def test_repeats_bring_accuracy_back_and_cost_cycles(results_folder, tmp_path, m
     page = finished(folder) / "report.html"
     before = page.read_text()
     monkeypatch.chdir(tmp_path)
-    walk = Settings(model="tfc-w2a2", dataset="digits", cycles=256, sites="fc0.acc",
-                        images=400, hw_images=16)  # fmt: skip
-    found = repeats.run(repeats.Settings(walk, "16,1"), lambda *step: None)
+    settings = RepeatSettings(
+        model="tfc-w2a2", dataset="digits", cycles=256, sites=["fc0.acc"], images=400,
+        hw_images=16, repeats=[16, 1],
+    )  # fmt: skip
+    found = repeats.run(settings, lambda *step: None)
     one, many = found["rows"]
     assert (one["executions"], many["executions"]) == (1, 16)
     assert many["golden"][1] > one["golden"][2]
@@ -63,4 +65,4 @@ def test_repeats_bring_accuracy_back_and_cost_cycles(results_folder, tmp_path, m
 @pytest.mark.parametrize("given", ["0,1", "65", "1,two", ""])
 def test_bad_repeats(given):
     with pytest.raises(UserError, match="repeats is"):
-        repeats.Settings(Settings(), given)
+        RepeatSettings(repeats=given)

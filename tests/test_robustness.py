@@ -3,8 +3,8 @@
 import pytest
 
 from flow.errors import UserError
+from flow.experiments.settings import RobustnessSettings
 from flow.experiments.studies import robustness
-from flow.walk.settings import Settings
 
 
 def entry(software, hardware, verdict="agree"):
@@ -37,5 +37,5 @@ def test_checkpoints_of_a_network():
     assert found == ["clean", "additive", "multiplicative"]
     with pytest.raises(UserError, match="one trained with noise"):
         robustness.trainings("lenet5-w4a4", "cifar10")
-    with pytest.raises(UserError, match="name none"):
-        robustness.run(Settings(training_noise="additive"), lambda *step: None)
+    with pytest.raises(UserError, match=r"training_noise is no option here: .* name none"):
+        RobustnessSettings(training_noise="additive")

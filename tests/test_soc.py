@@ -9,6 +9,7 @@ import pytest
 
 from flow.compiler.accelerator import Accelerator
 from flow.errors import UserError
+from flow.experiments.settings import SocWalkSettings, VoteSettings
 from flow.golden.model import Record
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
@@ -17,7 +18,6 @@ from flow.soc import walk as soc_walk
 from flow.walk.points.noise_setting import Setting
 from flow.walk.points.point import Place
 from flow.walk.points.store import Store
-from flow.walk.settings import Settings as WalkSettings
 from flow.walk.walk import Walk
 from sim.runner import SimulationError
 
@@ -254,15 +254,16 @@ def test_votes_of_a_walk_are_golden_s(walk, accelerator):
 
 @pytest.mark.parametrize(
     "votes, match",
-    [("0,3", "give 1 to 99"), ("1,x", "whole numbers"), ("100", "give 1 to 99")],
+    [("0,3", "from 1 to 99"), ("1,x", "whole numbers"), ("100", "from 1 to 99"), ("", "votes is")],
 )
 def test_votes_that_cannot_be_are_refused(votes, match):
     with pytest.raises(UserError, match=match):
-        voting.Settings(WalkSettings(), votes)
+        VoteSettings(votes=votes)
 
 
 def test_a_scope_and_noise_on_weights_are_refused(accelerator):
-    with pytest.raises(UserError, match="leave the scope out"):
-        soc_walk.run(WalkSettings(dataset="digits", scope="site"), lambda *said: None)
+    for cls in (SocWalkSettings, VoteSettings):
+        with pytest.raises(UserError, match="scope is no option here: a system has the whole"):
+            cls(dataset="digits", scope="site")
     with pytest.raises(UserError, match=r"fc1\.weight has no tap"):
         soc_walk.check_sites(accelerator.sites, ["fc1.acc", "fc1.weight"])

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.experiments import software_walk
+from flow.experiments.settings import SoftwareWalkSettings
 from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
 from flow.statistics.level_search import Search
@@ -27,7 +27,7 @@ from flow.walk.points.noise_setting import Setting
 from flow.walk.points.store import Store
 from flow.walk.software import GLOBAL, Budget, SoftwareWalk
 
-SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision": 0.1}
+SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision_of_mu": 0.1}
 
 
 class LeNet(Network):
@@ -191,7 +191,7 @@ def test_budget_of_images_ends_a_walk_with_what_is_known(tmp_path):
     assert all(search.midpoint.mu is not None for search in found.values())
 
 
-def killed(settings: software_walk.Settings, after: int) -> None:
+def killed(settings: SoftwareWalkSettings, after: int) -> None:
     """A process that dies as `kill -9` has it, once so many points are stored."""
     torch.set_num_threads(1)
     real, count = Store.put, []
@@ -212,7 +212,7 @@ def comparable(summary):
 
 def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)
-    settings = software_walk.Settings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path / "killed")
+    settings = SoftwareWalkSettings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path / "killed")
     process = multiprocessing.get_context("fork").Process(target=killed, args=(settings, 15))
     process.start()
     process.join()
@@ -232,7 +232,7 @@ def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch)
     assert kept.items() < now.items(), "a point that was there was written again"
     assert len(set(measured)) == len(measured) == len(now) - 15
     measured.clear()
-    whole = software_walk.walk(replace(settings, out=tmp_path / "whole"), lambda *a: None)
+    whole = software_walk.walk(settings.changed(out=tmp_path / "whole"), lambda *a: None)
     assert comparable(whole) == comparable(resumed) and len(measured) == len(now)
     for name in ("curves.parquet", "curves.png", "midpoints.png"):
         one, two = (tmp_path / run / name for run in ("killed", "whole"))
@@ -240,7 +240,7 @@ def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch)
 
 
 def test_results_have_every_site_and_all_at_once(tmp_path):
-    settings = software_walk.Settings(
+    settings = SoftwareWalkSettings(
         **SETTINGS, noise="additive,multiplicative", levels="1,10,100", images=200, out=tmp_path
     )
     summary = software_walk.walk(settings, lambda *a: None)
@@ -265,18 +265,18 @@ def test_results_have_every_site_and_all_at_once(tmp_path):
 
 
 def test_a_folder_of_another_network_is_refused_and_kept(tmp_path):
-    settings = software_walk.Settings(**SETTINGS, levels="10", images=50, out=tmp_path / "r")
+    settings = SoftwareWalkSettings(**SETTINGS, levels="10", images=50, out=tmp_path / "r")
     software_walk.walk(settings, lambda *a: None)
     before = {path: path.read_bytes() for path in settings.out.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="another network"):
-        software_walk.walk(replace(settings, model="tfc-w1a1"), lambda *a: None)
+        software_walk.walk(settings.changed(model="tfc-w1a1"), lambda *a: None)
     with pytest.raises(UserError, match="another network"):
-        software_walk.walk(replace(settings, retrain=1), lambda *a: None)
+        software_walk.walk(settings.changed(retrain=1), lambda *a: None)
     assert before == {path: path.read_bytes() for path in settings.out.rglob("*") if path.is_file()}
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="something else"):
-        software_walk.walk(replace(settings, out=tmp_path / "other"), lambda *a: None)
+        software_walk.walk(settings.changed(out=tmp_path / "other"), lambda *a: None)
 
 
 def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, monkeypatch):
@@ -290,7 +290,7 @@ def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, 
         return checkpoint.save(network, out, metadata)
 
     monkeypatch.setattr(retraining, "train", train)
-    settings = software_walk.Settings(
+    settings = SoftwareWalkSettings(
         **SETTINGS, levels="5,50", sites="fc1.acc", images=50, retrain=3, out=tmp_path
     )
     software_walk.walk(settings, lambda *a: None)

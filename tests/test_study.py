@@ -51,7 +51,7 @@ def test_lists_are_crossed_and_named(tmp_path):
         f"tfc-w2a2-digits-{noise}-seed-{seed}" for noise in ("additive", "mixed") for seed in (0, 1)
     ]
     first = found.runs[0].settings
-    assert (first.levels, first.sites) == ("8,30,90", "fc0.acc,fc2.acc")
+    assert (first.levels, first.sites) == ((8, 30, 90), ("fc0.acc", "fc2.acc"))
     assert first.out == tmp_path / "build" / "studies" / "small" / found.runs[0].name
     # what a run depends on tells whether its results are those of another
     other = study.read(written(tmp_path, SMALL.replace("8, 30", "9, 30")), tmp_path / "build")
@@ -61,7 +61,7 @@ def test_lists_are_crossed_and_named(tmp_path):
 def test_every_command_with_options_of_its_own(tmp_path):
     text = """
 runs:
-  - walk: {model: float-mlp, dataset: mnist, noise: "additive,multiplicative", sites: [fc0.acc]}
+  - walk: {model: float-mlp, dataset: mnist, noise: [additive, multiplicative], sites: [fc0.acc]}
   - multi-exec: {model: float-mlp, dataset: mnist, budgets: "1,2", draws: 2}
   - multi-exec-hw: {model: tfc, repeats: "1,4", seed: 3}
   - robustness: {model: tfc}
@@ -69,11 +69,11 @@ runs:
 """
     runs = study.read(written(tmp_path, text), tmp_path / "build").runs
     by_command = {run.command: run.settings for run in runs}
-    assert by_command["multi-exec"].budgets == "1,2" and by_command["multi-exec"].draws == 2
-    assert by_command["multi-exec-hw"].counts == [1, 4]
-    assert by_command["multi-exec-hw"].walk.seed == 3
-    assert by_command["multi-exec-hw"].walk.out.parent == tmp_path / "build" / "studies" / "small"
-    assert by_command["dynamics"].levels == "0.5,1"
+    assert by_command["multi-exec"].budgets == (1, 2) and by_command["multi-exec"].draws == 2
+    assert by_command["multi-exec-hw"].repeats == (1, 4)
+    assert by_command["multi-exec-hw"].seed == 3
+    assert by_command["multi-exec-hw"].out.parent == tmp_path / "build" / "studies" / "small"
+    assert by_command["dynamics"].levels == (0.5, 1)
     assert len({run.name for run in runs}) == 5
 
 
@@ -95,10 +95,19 @@ def test_the_examples_are_studies(tmp_path):
         ("runs: [walk-hw]", "a command with its options"),
         ("runs: [{walk_hw: {}}]", "did you mean walk-hw"),
         ("runs: [{walk-hw: [1]}]", "give them by name"),
-        ("runs: [{walk-hw: {hw-image: 3}}]", "did you mean hw-images"),
-        ("runs: [{walk-hw: {out: x}}]", "unknown option of walk-hw 'out'"),
-        ("runs: [{walk-hw: {images: many}}]", "images is 'many'"),
-        ("runs: [{walk-hw: {model: tfq}}]", "did you mean tfc"),
+        (
+            "runs: [{walk-hw: {hw-image: 3}}]",
+            "walk-hw: hw-image is no option here: did you mean hw-images",
+        ),
+        ("runs: [{walk-hw: {out: x}}]", "walk-hw: out is no option here"),
+        (
+            "runs: [{walk-hw: {images: many}}]",
+            "walk-hw: images is many: give a whole number of at least 1",
+        ),
+        (
+            "runs: [{walk-hw: {model: tfq}}]",
+            "walk-hw: model: unknown model 'tfq': did you mean tfc",
+        ),
         ("runs: [{walk-hw: {images: 0}}]", "images is 0"),
         ("runs: [{walk-hw: {seed: 1}}, {walk-hw: {seed: 1}}]", "twice"),
     ],
@@ -110,9 +119,9 @@ def test_bad_files_are_one_message(tmp_path, text, said):
 
 def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
     file = Path(__file__).with_name("own_networks.py")
-    real, made = study.factory.exported, []
+    real, made = study.python_factory.exported, []
     monkeypatch.setattr(
-        study.factory, "exported", lambda *given: made.append(given) or real(*given)
+        study.python_factory, "exported", lambda *given: made.append(given) or real(*given)
     )
     text = SMALL.replace("tfc-w2a2", f"{file}:flat").replace("[fc0.acc, fc2.acc]", "[fc0.acc]")
     found = study.read(written(tmp_path, text), tmp_path / "build")

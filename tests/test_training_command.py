@@ -10,6 +10,7 @@ from flow.cli.printing import training
 from flow.errors import UserError
 from flow.noise import Noise
 from flow.training import checkpoint
+from flow.training.settings import TrainingOptions, parse_site_levels
 
 
 def run(out: Path, **options: object) -> tuple[checkpoint.Metadata, str]:
@@ -17,7 +18,8 @@ def run(out: Path, **options: object) -> tuple[checkpoint.Metadata, str]:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
     settings: dict = {"model": "float-mlp", "dataset": "digits", "epochs": 1} | options
-    return checkpoint.load(training.run(console, out=out, **settings))[1], shown.getvalue()
+    path = training.run(console, TrainingOptions(out=out, **settings))
+    return checkpoint.load(path)[1], shown.getvalue()
 
 
 def test_the_bar_shows_the_accuracy_and_the_end_its_interval(tmp_path: Path) -> None:
@@ -38,7 +40,8 @@ def test_sites_have_levels_of_their_own_or_the_common_one(tmp_path: Path) -> Non
     noise = {site: Noise.at("multiplicative", level) for site, level in levels.items()}
     assert metadata.noise_by_site == {site: one.to_json() for site, one in noise.items()}
     assert metadata.noise is None
-    assert training.noise_by_site("input=2,fc1.act=0.5", "multiplicative", None) == noise
+    assert parse_site_levels("input=2,fc1.act=0.5") == levels == parse_site_levels(levels)
+    assert parse_site_levels(["input=2", "fc1.act"]) == {"input": 2, "fc1.act": None}
 
 
 def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_path: Path) -> None:
@@ -52,19 +55,31 @@ def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sigma": 2.0}, "without its kind: add --noise"),
-        ({"sites": "fc0.acc"}, "without its kind: add --noise"),
-        ({"noise": "additive"}, "no level of the noise was given for float-mlp: add --sigma"),
-        ({"noise": "additive", "sites": "input=1,fc0.acc"}, "no level .* given for fc0.acc"),
-        ({"noise": "additive", "sites": "fc0.acc=two"}, "'fc0.acc=two': write a site and its"),
+        ({"sigma": 2.0}, "sigma given without a kind of noise: add one"),
+        ({"sites": "fc0.acc"}, "sites given without a kind of noise: add one"),
+        ({"noise": "additive"}, "sigma is not given, and float-mlp has no noise level"),
+        (
+            {"noise": "additive", "sites": "input=1,fc0.acc"},
+            "sigma is not given, and fc0.acc has no noise level",
+        ),
+        (
+            {"noise": "additive", "sites": "fc0.acc=two"},
+            "sites is fc0.acc=two: write a site and its",
+        ),
         ({"noise": "additive", "sites": "fc0.acc=1,fc0.acc=2"}, "fc0.acc is named twice"),
-        ({"noise": "additive", "sites": "fc0.acc=-1"}, "level is -1.0"),
+        (
+            {"noise": "additive", "sites": "fc0.acc=-1"},
+            "sites is fc0.acc=-1: the level of fc0.acc is -1",
+        ),
         ({"noise": "additive", "sites": " ,"}, "names no site"),
         ({"noise": "additive", "sites": "fc0.ac=1"}, "unknown site 'fc0.ac'.*fc0.acc"),
         ({"noise": "aditive", "sigma": 1.0}, "unknown noise 'aditive'.*additive"),
-        ({"spread": 0.5}, "a spread of σ was given without noise"),
-        ({"noise": "additive", "sigma": 1.0, "spread": -1.0}, "the spread of σ is -1"),
-        ({"batch": 1}, "batch is 1: give 2 or more"),
+        ({"spread": 0.5}, "spread given without a kind of noise"),
+        (
+            {"noise": "additive", "sigma": 1.0, "spread": -1.0},
+            "spread is -1: give a number of at least 0",
+        ),
+        ({"batch": 1}, "batch is 1: give a whole number of at least 2"),
     ],
 )
 def test_bad_requests_train_nothing(options: dict, message: str, tmp_path: Path) -> None:

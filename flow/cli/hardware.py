@@ -1,67 +1,37 @@
 """Commands that show the accelerator a network becomes."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-import click
+from flow.cli.options import bars, command, console, show
 
-from flow.cli.options import (
-    checkpoint_options,
-    console,
-    filed,
-    folding_options,
-    json_option,
-    mvu_option,
-    options,
-    show,
-)
-from flow.cli.printing.progress_bars import Bars
-
-accelerator_options = options(
-    click.option(
-        "--model", default="tfc", show_default=True, help="Network: tfc-w2a2, net.onnx, …"
-    ),
-    click.option("--dataset", default="fashion-mnist", show_default=True),
-    click.option("--sites", default="", help="Further taps, as fc1.act,fc1.weight."),
-    checkpoint_options,
-    folding_options,
-    mvu_option,
-)
-"""What decides which accelerator a network becomes."""
+if TYPE_CHECKING:
+    from flow.experiments.settings import SynthesisSettings
+    from flow.walk.settings import AcceleratorSettings
 
 
-@click.command("compile")
-@accelerator_options
-@json_option
-def compile_(**options: Any) -> None:
+@command("compile", "flow.walk.settings:AcceleratorSettings")
+def compile_(settings: "AcceleratorSettings") -> None:
     """Compile a network to an accelerator in RTL: its nodes, and where the RTL lies.
 
     Example: noisewalk compile --model tfc --fps 100000
     """
     from flow.cli.printing import compile, training
-    from flow.walk.settings import Settings
 
-    settings = Settings(**filed(options))
     training.ensure_checkpoint(settings, console)
-    with Bars(console) as tell:
+    with bars() as tell:
         found = compile.run(settings, tell)
     show(found, compile.show)
 
 
-@click.command("synth")
-@accelerator_options
-@click.option("--nodes", default="", help="Names with commas between; default: every node.")
-@click.option("--limit", default=600.0, show_default=True, help="Seconds of a synthesis.")
-@json_option
-def synth(nodes: str, limit: float, **options: Any) -> None:
+@command("synth", "flow.experiments.settings:SynthesisSettings")
+def synth(settings: "SynthesisSettings") -> None:
     """Count what each node takes on an FPGA: LUTs, flip-flops, DSPs, block RAMs; open synthesis.
 
     Example: noisewalk synth --model tfc
     """
     from flow.cli.printing import synth, training
-    from flow.walk.settings import Settings
 
-    settings = Settings(**filed(options))
     training.ensure_checkpoint(settings, console)
-    with Bars(console) as tell:
-        found = synth.run(settings, nodes, limit, tell)
+    with bars() as tell:
+        found = synth.run(settings, tell)
     show(found, synth.show)

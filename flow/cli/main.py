@@ -10,7 +10,6 @@ from rich.markup import escape
 from flow.cli import hardware, machine, soc, speed, studies, training, walks
 from flow.errors import UserError
 from flow.quiet import hush
-from sim.runner import SimulationError
 
 errors = Console(stderr=True)
 
@@ -54,12 +53,17 @@ def main() -> None:
     except UserError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except SimulationError as error:
-        errors.print(escape(str(error)), highlight=False, soft_wrap=True)
-        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except RuntimeError as error:
+        # its module takes long to import
+        from sim.runner import SimulationError
+
+        if not isinstance(error, SimulationError):
+            raise
+        errors.print(escape(str(error)), highlight=False, soft_wrap=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         errors.print(
             "interrupted: what was finished is kept; the same command goes on where it was"

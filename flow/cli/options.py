@@ -1,91 +1,227 @@
-"""What the commands share: options, and how results are shown."""
+"""What the commands share: options made of settings, and how results are shown.
 
-import functools
+An option is written ``--hw-images 8``, or in front of all others ``HW_IMAGES=8``, as make passes it
+on; messages name it as it was written.
+
+The options come from ``options.json``, which `flow.cli.reference` writes from the settings:
+pydantic takes longer to import than all else that ``--help`` needs.
+"""
+
 import json
 import os
+import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 from rich.console import Console
+
+from flow.errors import OptionError, Spelling, UserError, about
+
+if TYPE_CHECKING:
+    from flow.cli.printing.progress_bars import Bars
+    from flow.settings import Settings
+    from flow.walk.engine.dask import Cluster
 
 console = Console()
 
 PATH = click.Path(path_type=Path)
 BUILD = Path("build")
 """Folder for results."""
+OPTIONS = Path(__file__).with_name("options.json")
+"""The options of each command, generated."""
+_ENGINE = "flow.walk.settings:EngineSettings"
+_WORD = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
+_OPTIONS: dict[str, list[dict[str, Any]]] = json.loads(OPTIONS.read_text(encoding="utf-8"))
 
 
-def options(*several: Callable[[Callable], Callable]) -> Callable[[Callable], Callable]:
-    """Return several options as one decorator, in the order of the help."""
+def flag(option: str) -> str:
+    """Return an option's name on the command line, such as ``--hw-images``."""
+    return "--" + option.replace("_", "-")
 
-    def decorate(command: Callable) -> Callable:
-        for option in reversed(several):
-            command = option(command)
-        return command
+
+def variable(option: str) -> str:
+    """Return an option's name in make, such as ``HW_IMAGES``."""
+    return option.upper()
+
+
+class SettingsCommand(click.Command):
+    """A command whose options are those of settings.
+
+    Args:
+        name: of the command; of one in a group, behind the group's.
+        function: does the work; takes the settings in their order, then ``arguments`` by name.
+        settings: their classes, ``module:class``. In place of `EngineSettings` the function takes
+            the engine that they describe.
+        arguments: further ones of the command line.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., None],
+        settings: Sequence[str],
+        arguments: Sequence[click.Parameter],
+    ) -> None:
+        options = _OPTIONS.get(name, ())
+        super().__init__(
+            name.split()[-1],
+            help=function.__doc__,
+            callback=self._call,
+            params=[*arguments, *(_option(**one) for one in options)],
+        )
+        self.whole_name = name
+        self._function = function
+        self._settings = settings
+        self._names = {one["name"] for one in options}
+
+    @property
+    def settings(self) -> "list[type[Settings]]":
+        """The classes, each with its own options."""
+        return [resolve_name(name) for name in self._settings]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take options that are written as in make from the front, and let click read the rest."""
+        words: dict[str, str] = {}
+        while args and (word := _WORD.fullmatch(args[0])):
+            words[word[1].lower()] = word[2]
+            args = args[1:]
+        ctx.meta[__name__] = words
+        for name in words:
+            if name not in self._names:
+                raise self._unknown(name, variable)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name.removeprefix("--").replace("-", "_")
+            raise self._unknown(name, flag) from None
+
+    def _unknown(self, name: str, spell: Spelling) -> UserError:
+        from flow.settings import unknown_option
+
+        return UserError(unknown_option(name, *self.settings).written(spell))
+
+    def _call(self, **options: Any) -> None:
+        """Do the work with the settings that the user gave."""
+        context = click.get_current_context()
+        words: Mapping[str, str] = context.meta[__name__]
+        given: dict[str, Any] = {
+            name: options.pop(name)
+            for name in self._names
+            if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        }
+
+        def spell(name: str) -> str:
+            return variable(name) if words and name not in given else flag(name)
+
+        more = {name: value for name, value in options.items() if name not in self._names}
+        try:
+            # the engine's first: the others may take seconds to look things up
+            classes = reversed(self.settings)
+            chosen: list[Any] = [_made(cls, {**words, **given}) for cls in classes][::-1]
+            with ExitStack() as stack:
+                if _ENGINE in self._settings:
+                    chosen[-1] = stack.enter_context(_cluster(chosen[-1]))
+                self._function(*chosen, **more)
+        except OptionError as error:
+            raise UserError(error.written(spell)) from error
+
+
+def command(
+    name: str,
+    settings: str = "",
+    *,
+    engine: bool = False,
+    json: bool = True,
+    argument: click.Argument | None = None,
+) -> Callable[[Callable[..., None]], SettingsCommand]:
+    """Make a command of a function that takes settings.
+
+    Args:
+        name: of the command; of one in a group, behind the group's.
+        settings: their class, ``module:class``; the function takes none when empty.
+        engine: whether the function takes an engine too.
+        json: whether the result can be printed as JSON.
+        argument: a further one of the command line, which the function takes by name.
+    """
+    classes = [one for one in (settings, _ENGINE if engine else "") if one]
+
+    def decorate(function: Callable[..., None]) -> SettingsCommand:
+        found = SettingsCommand(name, function, classes, [argument] if argument else [])
+        if json:
+            found.params.append(click.Option(["--json"], **_JSON))
+        return found
 
     return decorate
 
 
-noise_options = options(
-    click.option("--order", default="mul-add", show_default=True, help="Of mixed noise."),
-    click.option("--ratio", default=0.5, show_default=True, help="Of it: additive share."),
-    click.option("--executions", type=int, help="Of a noisy layer; the mean goes on."),
-    click.option("--device", type=int, help="Of a fixed pattern; default: one a draw."),
-    click.option("--gain-rate", type=float, help="Of drift, over 1,000 images."),
-    click.option("--sigma-rate", type=float, help="Of drift: σ's, likewise, a share."),
-    click.option("--samples", type=PATH, help="Of empirical noise: a file of numbers."),
-)
-"""What may be said of the noise beyond its kind."""
+def _made(cls: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
+    """Return settings, with a network in Python exported to a file, which runs the user's code."""
+    own = {name: value for name, value in values.items() if name in cls.options()}
+    if ":" in own.get("model", ""):
+        from flow.models.qonnx import python_factory
 
-checkpoint_options = options(
-    click.option("--training-noise", default="", help="Kind the checkpoint was trained with."),
-    click.option("--checkpoint", default="", help="A checkpoint file in place of the zoo's."),
-)
-"""Which of a network's checkpoints."""
-
-folding_options = options(
-    click.option("--cycles", default=None, type=int, help="Cycles an image, for the folding."),
-    click.option("--fps", default=None, type=float, help="Images a second at 200 MHz, likewise."),
-    click.option("--folding", default="", help="FINN folding file, in place of such a target."),
-)
-"""How an accelerator is folded."""
-
-mvu_option = click.option(
-    "--mvu", default="lut", show_default=True, help="Matrix-vector unit: lut or dsp."
-)
+        network = {name: own.get(name, cls.default(name)) for name in ("model", "dataset")}
+        with about("model"):
+            own |= python_factory.filed(network, BUILD)
+    return cls(**own)
 
 
-def engine_options(command: Callable) -> Callable:
-    """Add what may be said of where the work is done; the command takes an engine."""
+def _cluster(settings: Any) -> "Cluster":
+    from flow.walk.engine.dask import Cluster
 
-    @click.option("--jobs", type=int, help="Worker processes; default: the cores.")
-    @click.option("--scheduler", default="", help="Of a Dask cluster: tcp://…, or slurm.")
-    @functools.wraps(command)
-    def with_engine(*, jobs: int | None, scheduler: str, **options: Any) -> None:
-        from flow.walk.engine.dask import Cluster
+    workers = settings.jobs or len(os.sched_getaffinity(0))
+    return Cluster(workers, settings.scheduler or "", tell=say)
 
-        workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
-        with Cluster(workers, scheduler, tell=say) as engine:
-            command(engine=engine, **options)
 
-    return with_engine
+def _option(
+    name: str, help: str, metavar: str, words: Sequence[str], default: str | None, **_: Any
+) -> click.Option:
+    """Return an option of the command line."""
+    if metavar == "FLAG":
+        both = default is None
+        declared = f"{flag(name)}/--no-{flag(name)[2:]}" if both else flag(name)
+        return click.Option([declared], is_flag=True, default=None if both else False, help=help)
+
+    def complete(*given: Any) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words if word.startswith(given[-1])]
+
+    return click.Option(
+        [flag(name)],
+        metavar=metavar,
+        type=click.Path() if metavar == "PATH" else click.STRING,
+        shell_complete=complete if words else None,
+        default=default,
+        show_default=default is not None,
+        help=help,
+    )
 
 
 def _to_stderr(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     console.stderr = wanted
 
 
-json_option = click.option(
-    "--json",
-    is_flag=True,
-    expose_value=False,
-    callback=_to_stderr,
-    help="Print the result as JSON, and all else to stderr.",
-)
+_JSON: dict[str, Any] = {
+    "is_flag": True,
+    "expose_value": False,
+    "callback": _to_stderr,
+    "help": "Print the result as JSON, and all else to stderr",
+}
+json_option = click.option("--json", **_JSON)
+
+
+def bars() -> "Bars":
+    """Return what shows the progress of stages."""
+    from flow.cli.printing.progress_bars import Bars
+
+    return Bars(console)
 
 
 def show(found: Any, printed: Callable[[Console, Any], None]) -> None:
@@ -104,10 +240,3 @@ def typed() -> str:
 def say(text: str) -> None:
     """Print a line, as it is."""
     console.print(text, highlight=False, soft_wrap=True)
-
-
-def filed(given: dict[str, Any]) -> dict[str, Any]:
-    """Return options with a network in Python exported to a file, which runs the user's code."""
-    from flow.models.qonnx import python_factory
-
-    return python_factory.filed(given, BUILD)

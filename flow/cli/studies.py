@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from flow.cli.options import BUILD, PATH, console, engine_options, json_option, say, show
-from flow.cli.printing.progress_bars import Bars
+from flow.cli.options import (
+    BUILD,
+    PATH,
+    bars,
+    command,
+    console,
+    json_option,
+    say,
+    show,
+)
 from flow.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,9 +34,7 @@ def study() -> None:
 _STUDY = click.argument("file", type=PATH)
 
 
-@study.command("run")
-@_STUDY
-@engine_options
+@command("study run", engine=True, json=False, argument=click.Argument(["file"], type=PATH))
 def study_run(engine: "Engine", file: Path) -> None:
     """Do the runs of a study that are not done; one that was stopped goes on where it was.
 
@@ -39,13 +45,16 @@ def study_run(engine: "Engine", file: Path) -> None:
     from flow.experiments.studies import study as studies
 
     found = studies.read(file, BUILD)
-    with Bars(console) as tell:
+    with bars() as tell:
         failed = studies.run_study(
             found, tell, engine, lambda run: say(walk_tables.line_of_run(run))
         )
     say(f"report: {page.write(found, BUILD / 'points')}")
     if failed:
         sys.exit(1)
+
+
+study.add_command(study_run)
 
 
 @study.command("status")

@@ -2,22 +2,19 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from flow import data, models
-from flow.errors import UserError
+from flow.experiments.settings import DynamicsSettings
 from flow.files import replacing, write_summary
 from flow.noise import Noise
 from flow.report.plots import dynamics
 from flow.training import checkpoint
 from flow.training.layer_statistics import layer_statistics
 from flow.training.trainer import train_once
-from flow.walk.levels import parse_levels
-from flow.walk.points.noise_setting import Setting
 
 IMAGES = 1000
 """Test images behind the statistics of a layer."""
@@ -26,38 +23,7 @@ Report = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the user may choose."""
-
-    model: str
-    dataset: str = "fashion-mnist"
-    noise: str = "additive,multiplicative"
-    """Kinds, with commas between."""
-    levels: str = "0.25,0.5,1,2,4"
-    """σ of training, at every site of a walk; 0 is always there."""
-    epochs: int = 10
-    seed: int = 0
-    out: Path | None = None
-    """Results folder; one below `build` named by network and set when not given."""
-    build: Path = field(default_factory=lambda: Path("build"))
-
-    def __post_init__(self) -> None:
-        models.resolve(self.model)
-        data.dataset(self.dataset)
-        if parse_levels(self.levels) is None:
-            raise UserError("each level is a training: list them, as in 0.5,1,2")
-        if self.epochs < 1:
-            raise UserError(f"epochs is {self.epochs}: give 1 or more")
-        _ = self.kinds
-
-    @property
-    def kinds(self) -> list[Setting]:
-        """The noise of each kind asked for."""
-        return [Setting(name.strip(), seed=self.seed) for name in self.noise.split(",")]
-
-
-def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+def run(settings: DynamicsSettings, tell: Report, command: str = "") -> dict[str, Any]:
     """Train, measure, and write ``dynamics.csv``, ``dynamics.json`` and a picture for each kind.
 
     Args:
@@ -77,7 +43,7 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
     known = data.dataset(settings.dataset)
     sites = models.build(model, known.image_shape, known.classes).walk_sites
     images = data.load(settings.dataset, "test", IMAGES)
-    levels = [0.0, *(parse_levels(settings.levels) or ())]
+    levels = [0.0, *(level for level in settings.levels if isinstance(level, float))]
     rows: list[dict[str, Any]] = []
     total = len(settings.kinds) * len(levels)
     for setting in settings.kinds:

@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from flow.callbacks import Clock, Report, _counted, _staged
+from flow.errors import about
 from flow.files import PLAN, write_summary
 from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
+from flow.settings import AUTO
 from flow.walk.crosscheck import ablation, further_draws, summary
 from flow.walk.crosscheck.check import CrossCheck
 from flow.walk.crosscheck.localise import localise_point
 from flow.walk.engine.engine import Call, Engine
-from flow.walk.levels import SEARCH_REACH, choose_levels, parse_levels
+from flow.walk.levels import SEARCH_REACH, choose_levels
 from flow.walk.loading import open_walk
 from flow.walk.points.curves import curve_table
 from flow.walk.points.measurement import Measured
 from flow.walk.points.point import Place, Point
 from flow.walk.points.side import SOFTWARE, Side
-from flow.walk.settings import Effort, Settings
+from flow.walk.settings import Effort, HardwareWalkSettings
 from flow.walk.sides.golden import accuracy_at
 from flow.walk.walk import Walk
 
@@ -35,7 +37,7 @@ FINN_IMAGES = 4
 
 
 def walk_hw(
-    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
+    settings: HardwareWalkSettings, tell: Report, command: str = "", engine: Engine | None = None
 ) -> dict[str, Any]:
     """Do the job.
 
@@ -101,10 +103,10 @@ def _build(walk: Walk) -> float:
 
 
 def _prepare(
-    walk: Walk, sites: list[str], settings: Settings, tell: Report
+    walk: Walk, sites: list[str], settings: HardwareWalkSettings, tell: Report
 ) -> tuple[summary.LevelZero, dict[str, list[float]]]:
     """Check the golden model, and find each site's levels where none were given."""
-    given = parse_levels(settings.levels)
+    given = None if settings.levels == AUTO else list(settings.levels)
     wanted = [] if given else sites
     calls = [Call(_level_zero, FINN_IMAGES), *(Call(found_levels, site) for site in wanted)]
     tell("L0: golden = FINN", 0, 1)
@@ -139,7 +141,8 @@ def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[
     places = [Place("", 0.0)]
     for site, found in levels.items():
         for level in found:
-            walk.context.settings(Place(site, level))
+            with about("levels"):
+                walk.context.settings(Place(site, level))
         for draw in range(effort.draws[site]):
             places += [Place(site, sigma, draw) for sigma in found]
     return places
@@ -185,7 +188,7 @@ def found_levels(walk: Walk, site: str) -> list[float]:
 
 
 def _ablation(
-    settings: Settings,
+    settings: HardwareWalkSettings,
     walk: Walk,
     places: list[Place],
     measured: list[Point],
@@ -199,7 +202,7 @@ def _ablation(
 
 
 def _first_divergence(
-    images: int, walk: Walk, points: list[Point], folder: Path, settings: Settings
+    images: int, walk: Walk, points: list[Point], folder: Path, settings: HardwareWalkSettings
 ) -> divergence.Localisation | None:
     """Find out where RTL and golden part, at the first point at which they do."""
     wrong = next((point for point in points if point.bit_mismatches), None)

@@ -28,6 +28,7 @@ from flow import data, models
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
+from flow.experiments.settings import MultiExecutionSettings
 from flow.files import write_summary
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.models.evaluation import Labels
@@ -38,7 +39,7 @@ from flow.report.plots.executions import write as write_picture
 from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import resample_weights
 from flow.training import checkpoint
-from flow.training.zoo import find_checkpoint, load_trained
+from flow.training.zoo import open_trained
 from flow.walk.points.curves import write_curves
 from flow.walk.points.measurement import take_or_measure
 from flow.walk.points.noise_setting import Setting
@@ -65,49 +66,6 @@ class Plan(NamedTuple):
     strategy: str
     mean: float
     """Executions a site, in the mean."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user may choose."""
-
-    walk: software_walk.Settings
-    """The walk that finds each site's midpoint; its noise is of one kind."""
-    budgets: str = "1,2,3,5,7,10,20"
-    """Executions a site, in the mean."""
-    sigma: float | None = None
-    """σ of one execution; `FACTOR` global midpoints when not given."""
-    draws: int = 3
-    """Noise draws of a point."""
-
-    def __post_init__(self) -> None:
-        if len(self.walk.kinds) > 1:
-            raise UserError(f"noise is {self.walk.noise}: give one kind")
-        (kind,) = self.walk.kinds
-        if not kind.noise(0.0).averages:
-            order = f" in the order {kind.order}" if kind.kind == "mixed" else ""
-            raise UserError(
-                f"the mean of k executions is not one of σ/√k for {kind.kind} noise{order}: give "
-                "additive, multiplicative or mixed noise in the order mul-add"
-            )
-        if self.sigma is not None and not (math.isfinite(self.sigma) and self.sigma > 0):
-            raise UserError(f"the noise level is {self.sigma}: give a finite number above 0")
-        if self.draws < 1:
-            raise UserError(f"draws is {self.draws}: give 1 or more")
-        _ = self.means
-
-    @property
-    def means(self) -> list[float]:
-        """The budgets, ascending."""
-        try:
-            found = sorted({float(item) for item in self.budgets.split(",")})
-        except ValueError:
-            raise UserError(f"budgets are '{self.budgets}': write them as 1,2,5") from None
-        if not all(math.isfinite(mean) and mean >= 1 for mean in found):
-            raise UserError(
-                f"budgets are '{self.budgets}': each is of at least one execution a site"
-            )
-        return found
 
 
 @dataclass
@@ -182,7 +140,7 @@ class _Comparison:
         )
 
 
-def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
+def run(settings: MultiExecutionSettings, tell: Report, command: str = "") -> dict[str, Any]:
     """Walk the network, spend every budget in every way, and compare.
 
     Args:
@@ -198,21 +156,15 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         UserError: something the user can mend; what was measured is kept.
     """
     started = time.monotonic()
-    walked = software_walk.walk(settings.walk, tell, command)
+    walked = software_walk.walk(settings, tell, command)
     (entries,) = (kind["sites"] for kind in walked["kinds"].values())
     folder = Path(walked["folder"])
-    path = find_checkpoint(
-        settings.walk.model,
-        settings.walk.dataset,
-        settings.walk.training_noise,
-        settings.walk.checkpoint,
-    )
-    network, _ = load_trained(path, settings.walk.model, settings.walk.dataset)
-    images = data.load(settings.walk.dataset, "test", settings.walk.images)
-    sites = chosen_sites(settings.walk.sites, network, network.walk_sites)
+    path, network, _ = open_trained(settings)
+    images = data.load(settings.dataset, "test", settings.images)
+    sites = chosen_sites(settings.sites, network, network.walk_sites)
     mu = np.array([midpoint_of(entries, site) for site in sites])
     sigma = settings.sigma or FACTOR * midpoint_of(entries, GLOBAL)
-    (setting,) = settings.walk.kinds
+    (setting,) = settings.kinds
     comparison = _Comparison(
         network=network,
         inputs=data.to_input(images.images, network.image_shape),
@@ -221,21 +173,21 @@ def run(settings: Settings, tell: Report, command: str = "") -> dict[str, Any]:
         sigma=sigma,
         sites=sites,
         store=Store(folder / "points"),
-        identity={"checkpoint": checkpoint.digest_of(path), "dataset": settings.walk.dataset},
+        identity={"checkpoint": checkpoint.digest_of(path), "dataset": settings.dataset},
     )
-    plans = rules(mu, settings.means)
+    plans = rules(mu, settings.budgets)
     clean = walked["accuracy"]["software"][0]
     start = Start(mu, steepness_of(entries, sites), sigma, clean, 1 / network.classes)
-    for number, mean in enumerate(settings.means):
-        tell("tailor", number, len(settings.means))
+    for number, mean in enumerate(settings.budgets):
+        tell("tailor", number, len(settings.budgets))
         others = [chosen for plan, chosen in plans.items() if plan.mean == mean]
         plans[Plan(TAILORED, mean)] = tailored(comparison, mean, others, start)
-    tell("tailor", len(settings.means), len(settings.means))
+    tell("tailor", len(settings.budgets), len(settings.budgets))
     right = comparison.measure(plans, range(settings.draws), partial(tell, "executions"))
     table = compare(plans, right)
     result = {
         "model": network.name,
-        "dataset": settings.walk.dataset,
+        "dataset": settings.dataset,
         "noise": setting.kind,
         "sigma": sigma,
         "clean": walked["accuracy"]["software"],

@@ -8,75 +8,37 @@ for bit. The cycles of an image are those of a design that executes the layer k 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from flow.callbacks import Clock, Report
-from flow.errors import UserError
+from flow.errors import OptionError
 from flow.experiments import hardware_walk
+from flow.experiments.settings import RepeatSettings
 from flow.files import write_summary
-from flow.noise.base import MOST_EXECUTIONS
 from flow.report import files
 from flow.report.plots import repeats
-from flow.rtl.scope import FULL
 from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint
 from flow.walk.engine.engine import Engine
-from flow.walk.levels import parse_levels
 from flow.walk.loading import open_walk
 from flow.walk.points.curves import curve_of, write_curves
 from flow.walk.points.point import Place, Point
 from flow.walk.points.side import Side
 from flow.walk.settings import Effort
-from flow.walk.settings import Settings as WalkSettings
 from flow.walk.walk import Walk
 
 FACTOR = 2.0
 """σ over the site's midpoint, when no σ is given."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the user may choose."""
-
-    walk: WalkSettings
-    repeats: str = "1,2,4,8,16,32,64"
-    """k, with commas between."""
-    sigma: float | None = None
-    """Of one execution, at every site; twice the site's midpoint when not given."""
-    counts: list[int] = field(init=False)
-    """k, ascending."""
-
-    def __post_init__(self) -> None:
-        if self.walk.scope != FULL:
-            raise UserError("repeated executions are simulated whole: leave the scope out")
-        if self.walk.executions is not None:
-            raise UserError("give the executions as repeats")
-        if self.sigma is not None:
-            parse_levels(str(self.sigma))
-        counts = parse_counts("repeats", self.repeats, MOST_EXECUTIONS)
-        object.__setattr__(self, "counts", counts)
-
-
-def parse_counts(option: str, text: str, most: int) -> list[int]:
-    """Read numbers of executions with commas between, and return them in ascending order.
-
-    Raises:
-        UserError: one is no whole number from 1 to ``most``; the message names the option.
-    """
-    try:
-        counts = sorted({int(part) for part in text.split(",")})
-    except ValueError as error:
-        raise UserError(f"{option} is {text}: give whole numbers with commas between") from error
-    if not 1 <= counts[0] <= counts[-1] <= most:
-        raise UserError(f"{option} is {text}: give 1 to {most}")
-    return counts
-
-
 def run(
-    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
+    settings: RepeatSettings,
+    tell: Report,
+    command: str = "",
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Repeat in hardware, and compare what it brings with what it costs.
 
@@ -93,12 +55,12 @@ def run(
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
     started = time.monotonic()
-    opened = open_walk(settings.walk, Clock(), tell, engine)
+    opened = open_walk(settings, Clock(), tell, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.context.taps]
     if unknown:
-        raise UserError(f"site {unknown[0]} has no tap that repeats: choose others")
-    effort = Effort.of(settings.walk, walk.context.accelerator, len(walk.context.labels))
+        raise OptionError("sites", f": {unknown[0]} has no tap that repeats: choose others")
+    effort = Effort.of(settings, walk.context.accelerator, len(walk.context.labels))
     tell("build simulator", 0, 1)
     _ = walk.context.designs.whole.simulation
     tell("build simulator", 1, 1)
@@ -106,7 +68,7 @@ def run(
     for number, site in enumerate(opened.sites):
         tell("repeats", number, len(opened.sites))
         sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
-        for k in settings.counts:
+        for k in settings.repeats:
             golden, rtl = measure(walk, Place(site, sigma), k, effort.hw_images)
             cycles = cycles_per_image(walk.context.accelerator, {site: k})
             rows.append(
@@ -126,7 +88,7 @@ def run(
     (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
     result = {
         "model": walk.context.network.name,
-        "dataset": settings.walk.dataset,
+        "dataset": settings.dataset,
         "noise": walk.context.setting.kind,
         "images": {"golden": len(walk.context.labels), "rtl": effort.hw_images},
         "clean": clean.accuracy(walk.labels),

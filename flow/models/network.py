@@ -11,7 +11,7 @@ import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
-from flow.errors import UserError, unknown
+from flow.errors import OptionError, about, unknown
 from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
 
@@ -174,20 +174,20 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def chosen_sites(asked: str, network: Network, default: Sequence[str]) -> list[str]:
+def chosen_sites(asked: Sequence[str], network: Network, default: Sequence[str]) -> list[str]:
     """Return the sites to walk, in the order of the data.
 
     Args:
-        asked: names with commas between.
+        asked: their names.
         network: whose sites they are.
         default: what is walked if none is asked for.
 
     Raises:
-        UserError: a name is no site, or occurs twice.
+        OptionError: a name is no site, or occurs twice.
     """
-    names = [site.strip() for site in asked.split(",") if site.strip()]
-    for site in names:
-        network.tap(site)
-        if names.count(site) > 1:
-            raise UserError(f"site {site} is named twice: each is walked once")
-    return [site for site in network.all_sites if site in names] if names else [*default]
+    for site in asked:
+        with about("sites"):
+            network.tap(site)
+        if asked.count(site) > 1:
+            raise OptionError("sites", f": site {site} is named twice: each is walked once")
+    return [site for site in network.all_sites if site in asked] if asked else [*default]

@@ -21,7 +21,7 @@ from typing import Any
 
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import DATA, TOP
-from flow.errors import UserError, unknown
+from flow.errors import UserError, about, unknown
 from flow.files import write_summary
 
 log = logging.getLogger(__name__)
@@ -266,7 +266,8 @@ def measure(
     names = [entry["name"] for entry in entries]
     for name in nodes:
         if name not in names:
-            raise unknown("node", name, names)
+            with about("nodes"):
+                raise unknown("node", name, names)
     if not limit > 0:
         raise UserError(f"the limit is {limit:g} s: give the seconds that a synthesis may take")
     rows = []

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,52 +21,27 @@ import numpy.typing as npt
 import pandas as pd
 
 from flow.callbacks import Clock, Report
-from flow.errors import UserError
-from flow.experiments.repeats import midpoint_of_site, parse_counts
+from flow.experiments.repeats import midpoint_of_site
+from flow.experiments.settings import VoteSettings
 from flow.files import make_folder, write_summary
 from flow.report.plots import votes
-from flow.rtl.scope import FULL
 from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
 from flow.statistics.intervals import Z95, share
 from flow.walk.engine.engine import Call, Engine, Here
-from flow.walk.levels import parse_levels
 from flow.walk.loading import open_walk
 from flow.walk.points.curves import write_curves
 from flow.walk.points.point import Place
 from flow.walk.points.side import Side
-from flow.walk.settings import Settings as WalkSettings
 from flow.walk.walk import Walk
 
 log = logging.getLogger(__name__)
 
 RTL_IMAGES = 32
 """Images on the system, when not given."""
-MOST = 99
-"""Most executions of an image."""
 
 Labels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user may choose."""
-
-    walk: WalkSettings
-    votes: str = "1,3,5,9,17"
-    """k, with commas between."""
-    sigma: float | None = None
-    """At every site; the site's midpoint when not given."""
-    counts: list[int] = field(init=False)
-    """k, ascending."""
-
-    def __post_init__(self) -> None:
-        if self.walk.scope != FULL:
-            raise UserError("a system has the whole network: leave the scope out")
-        if self.sigma is not None:
-            parse_levels(str(self.sigma))
-        object.__setattr__(self, "counts", parse_counts("votes", self.votes, MOST))
 
 
 @dataclass(frozen=True)
@@ -109,7 +84,10 @@ def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray
 
 
 def run(
-    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
+    settings: VoteSettings,
+    tell: Report,
+    command: str = "",
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Let images vote on both sides, and compare what it brings with what it costs.
 
@@ -128,10 +106,10 @@ def run(
     """
     started = time.monotonic()
     firmware.require()
-    opened = open_walk(settings.walk, Clock(), tell, engine or Here())
+    opened = open_walk(settings, Clock(), tell, engine or Here())
     walk = opened.walk
     check_sites(walk.context.taps, opened.sites)
-    images = settings.walk.hw_images or min(RTL_IMAGES, len(walk.context.labels))
+    images = settings.hw_images or min(RTL_IMAGES, len(walk.context.labels))
     tell("build simulator", 0, 1)
     built, simulation = ready(walk)
     tell("build simulator", 1, 1)
@@ -139,14 +117,14 @@ def run(
     for number, site in enumerate(opened.sites):
         tell("golden", number, len(opened.sites))
         sigma = settings.sigma or midpoint_of_site(walk, site)
-        draws = [Place(site, sigma, draw) for draw in range(settings.counts[-1])]
+        draws = [Place(site, sigma, draw) for draw in range(settings.votes[-1])]
         points = walk.run(walk.wanted([Side.GOLDEN], draws)).points
         golden[site, sigma] = np.stack([point.predictions for point in points])
     tell("golden", len(opened.sites), len(opened.sites))
     ballots = [
         Ballot(site, sigma, Votes(k, early), images)
         for site, sigma in golden
-        for k in settings.counts
+        for k in settings.votes
         # a single execution has nothing to end early
         for early in ((False, True) if k > 1 else (False,))
     ]
@@ -158,10 +136,10 @@ def run(
     table = pd.DataFrame(rows)
     table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
     (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
-    folder = make_folder(settings.walk.build / "walk-soc" / opened.folder.name)
+    folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
     result = {
         "model": walk.context.network.name,
-        "dataset": settings.walk.dataset,
+        "dataset": settings.dataset,
         "noise": walk.context.setting.kind,
         "images": {"golden": len(walk.context.labels), "rtl": images},
         "clean": float(clean.correct(walk.context.labels).mean()),

@@ -19,22 +19,22 @@ import numpy as np
 
 from flow.callbacks import Clock, Report
 from flow.compiler.accelerator import Accelerator
-from flow.errors import UserError
+from flow.errors import OptionError
 from flow.experiments import hardware_walk
+from flow.experiments.settings import SocWalkSettings
 from flow.files import make_folder, write_summary
 from flow.golden.model import Record
 from flow.numerics import code_digest
-from flow.rtl.scope import FULL
+from flow.settings import AUTO
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.midpoint import midpoint
 from flow.walk.engine.engine import Call, Engine, Here
-from flow.walk.levels import parse_levels
 from flow.walk.loading import open_walk
 from flow.walk.points.curves import curve_of, curve_table, write_curves
 from flow.walk.points.point import Place, Point, PointRequest
 from flow.walk.points.side import Side
-from flow.walk.settings import Effort, Settings
+from flow.walk.settings import Effort
 from flow.walk.walk import Walk
 from sim import runner
 
@@ -68,9 +68,10 @@ def check_sites(taps: Collection[str], sites: Sequence[str]) -> None:
     """Raise a UserError if noise at a site is none of a tap's."""
     for site in sites:
         if site not in taps:
-            raise UserError(
-                f"site {site} has no tap: its noise is in the weights, which firmware does not "
-                "program; choose others"
+            raise OptionError(
+                "sites",
+                f": site {site} has no tap: its noise is in the weights, which firmware does not "
+                "program; choose others",
             )
 
 
@@ -91,7 +92,10 @@ def ready(walk: Walk) -> tuple[System, runner.Simulation]:
 
 
 def run(
-    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
+    settings: SocWalkSettings,
+    tell: Report,
+    command: str = "",
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Do the job.
 
@@ -110,8 +114,6 @@ def run(
         SimulationError: the simulator failed, or the firmware met an error.
     """
     started = time.monotonic()
-    if settings.scope != FULL:
-        raise UserError("a system has the whole network: leave the scope out")
     firmware.require()
     engine = engine or Here()
     opened = open_walk(settings, Clock(), tell, engine)
@@ -126,7 +128,8 @@ def run(
     places = [Place("", 0.0)]
     for number, site in enumerate(sites):
         tell("find levels", number, len(sites))
-        levels = parse_levels(settings.levels) or hardware_walk.found_levels(walk, site)
+        given = settings.levels
+        levels = hardware_walk.found_levels(walk, site) if given == AUTO else given
         places += [Place(site, sigma) for sigma in levels]
     tell("find levels", len(sites), len(sites))
     seen = measure_all(walk, places, images, tell)
@@ -265,7 +268,7 @@ def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: Report) -> 
 
 def _summary(
     walk: Walk,
-    settings: Settings,
+    settings: SocWalkSettings,
     sites: Sequence[str],
     seen: Sequence[Seen],
     alone: Sequence[Point],

@@ -7,77 +7,190 @@ al., arXiv 2503.16183, whose noise schedules draw σ anew while training).
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import torch
+from pydantic import BeforeValidator, Field
 
-from flow import data, models
-from flow.errors import UserError, unknown
-from flow.noise import Noise
+from flow.errors import OptionError, about
+from flow.settings import Count, Positive, Seed, Settings
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+if TYPE_CHECKING:
+    from flow.noise import Noise
+
+Batch = Annotated[int, Field(ge=2)]
+"""Images per step: one image has no variance to normalise by."""
+Precision = Literal["float32", "bfloat16"]
 """``bfloat16`` halves the time of an epoch on processors that multiply it (AVX512-BF16, AMX)."""
+Spread = Annotated[float, Field(ge=0)]
 
 
 def fast_precisions() -> set[str]:
-    """Return those of `PRECISIONS` whose products this processor has; others are much slower."""
+    """Return the precisions whose products this processor has; others are much slower."""
+    import torch
+
     bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return {"float32", "bfloat16"} if bfloat16 else {"float32"}
 
 
-@dataclass(frozen=True)
-class Settings:
+def parse_site_levels(value: Any) -> dict[str, float | None]:
+    """Read sites with their noise levels: ``conv0.acc,fc0.acc=8``, or a mapping.
+
+    Returns:
+        The level of each site; None for one that is written without.
+
+    Raises:
+        ValueError: a site is named twice, or a level is no number; or a text names no site.
+    """
+    if isinstance(value, Mapping):
+        pairs = [(str(site), level) for site, level in value.items()]
+    else:
+        if not isinstance(value, str):
+            value = ",".join(map(str, value))
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        pairs = [(site, level if given else None) for site, given, level in
+                 (part.partition("=") for part in parts)]  # fmt: skip
+        if not pairs:
+            raise ValueError("it names no site: write sites as conv0.acc,fc0.acc=8")
+    found: dict[str, float | None] = {}
+    for site, level in pairs:
+        if site in found:
+            raise ValueError(f"site {site} is named twice: give it one level")
+        try:
+            found[site] = None if level is None else float(level)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"write a site and its level as {site}=2, not {site}={level}"
+            ) from None
+        if not (math.isfinite(found[site] or 0) and (found[site] or 0) >= 0):
+            raise ValueError(f"the level of {site} is {level}: give a finite number of 0 or more")
+    return found
+
+
+SiteLevels = Annotated[dict[str, float | None], BeforeValidator(parse_site_levels)]
+"""The noise level of each site; None for the common one."""
+
+
+class NetworkSettings(Settings):
+    """A network and its data set."""
+
+    model: str = "tfc"
+    """Network, such as tfc or cnv-w1a1, or a network of your own: net.onnx or file.py:factory"""
+    dataset: str = "fashion-mnist"
+    """Data set, such as digits or cifar10, or your own: a folder of images or an .npz file"""
+
+    def check(self) -> None:
+        """Look both up."""
+        from flow import data, models
+
+        super().check()
+        with about("model"):
+            models.resolve(self.model)
+        with about("dataset"):
+            data.dataset(self.dataset)
+
+
+class TrainedSettings(NetworkSettings):
+    """A trained network."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "training_noise"),)
+
+    training_noise: str | None = None
+    """Kind of noise that the checkpoint was trained with; none if not given"""
+    checkpoint: Path | None = None
+    """Checkpoint file in place of the shipped or locally trained one"""
+
+
+class TrainingOptions(NetworkSettings):
+    """What the user may choose of a training."""
+
+    noise: str | None = None
+    """Kind of noise in training, such as additive; none if not given"""
+    sigma: Annotated[float, Field(ge=0)] | None = None
+    """Noise level σ of sites without their own; if not given, 8 for quantised networks"""
+    sites: SiteLevels | None = None
+    """Noise sites, with levels or without: conv0.acc,fc0.acc=4; if not given, those of a walk"""
+    spread: Spread = 0.0
+    """Spread s of the noise level from step to step, as a share: σ · |1 + s · z|"""
+    epochs: Count = 60
+    """Passes over the training images"""
+    seed: Seed = 0
+    """Seed of the weights, the images' order and the noise"""
+    lr: Positive | None = None
+    """Step size of Adam at the start; by network if not given"""
+    batch: Batch | None = None
+    """Images per step; by network if not given"""
+    clamp: bool | None = None
+    """Limit of the weights to −1..1; by network if not given"""
+    augment: bool | None = None
+    """Random shifts and mirror images; by data set if not given"""
+    start: Path | None = None
+    """Checkpoint whose weights the training begins with, to fine-tune"""
+    precision: Precision = "float32"
+    """Precision of products in training; bfloat16 is faster on some processors"""
+    out: Path | None = None
+    """Checkpoint file to write; if not given, one that a walk finds"""
+
+    def check(self) -> None:
+        """See that there is noise where something is said of it."""
+        super().check()
+        said = {"sigma": self.sigma, "sites": self.sites, "spread": self.spread or None}
+        given = [name for name, value in said.items() if value is not None]
+        if given and self.noise is None:
+            raise OptionError(given, "given without a kind of noise: add one, such as additive")
+
+
+class TrainingSettings(Settings):
     """All that the outcome of a training run depends on, besides the images."""
 
     model: str
+    """Full name of the network"""
     dataset: str
-    noise: Noise | Mapping[str, Noise] | None
-    """In training only: at every site of a walk, or by site."""
-    epochs: int
+    """Data set"""
+    noise: Any
+    """Noise in training: one for every site of a walk, or a mapping by site; None for none"""
+    epochs: Count
+    """Passes over the training images"""
     seed: int
-    batch: int
-    """Images a step."""
-    lr: float
-    """Adam's step size at the start; it falls to 0 along a cosine."""
+    """Seed of the weights, the images' order and the noise"""
+    batch: Batch
+    """Images per step"""
+    lr: Positive
+    """Step size of Adam at the start; it falls to 0 along a cosine"""
     start: str | None = None
-    """Digest of the checkpoint file whose weights it begins with; None for random ones."""
-    precision: str = "float32"
-    """Of matrix products in training; measuring is always in float32."""
+    """Digest of the checkpoint whose weights the training begins with; None for random ones"""
+    precision: Precision = "float32"
+    """Precision of products in training; measuring is always in float32"""
     clamp: bool = True
-    """Whether weights are held in −1..1."""
+    """Limit of the weights to −1..1"""
     augment: bool = False
-    """Whether every image is shifted and mirrored at random, anew in each epoch."""
-    spread: float = 0.0
-    """s of the module docstring; 0 for the same σ in every step."""
+    """Random shifts and mirror images of every image, anew in each epoch"""
+    spread: Spread = 0.0
+    """Spread s of the noise level from step to step; 0 for the same σ in every step"""
 
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise unknown("precision", self.precision, PRECISIONS)
-        # One image has no variance to normalise by
-        for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 2)):
-            if number < least:
-                raise UserError(f"{name} is {number}: give {least} or more")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise UserError(f"the learning rate is {self.lr}: give a positive number")
-        if not (math.isfinite(self.spread) and self.spread >= 0):
-            raise UserError(f"the spread of σ is {self.spread}: give a finite number of 0 or more")
+    def check(self) -> None:
+        """See that there is noise where its level is spread."""
         if self.spread and not self.noise:
-            raise UserError("a spread of σ was given without noise: add --noise additive")
+            raise OptionError("spread", "given without a kind of noise: add one, such as additive")
 
     @classmethod
     def of(
         cls,
         model: str,
         dataset: str,
-        noise: Noise | Mapping[str, Noise] | None,
+        noise: "Noise | Mapping[str, Noise] | None",
         epochs: int,
         seed: int,
         **given: Any,
-    ) -> "Settings":
+    ) -> Self:
         """Fill in, for what is None, what the network's recipe and the images' set say."""
+        from flow import data, models
+
         recipe = models.recipe(model)
         usual = {"batch": recipe.batch, "lr": recipe.lr, "clamp": recipe.clamp}
         usual["augment"] = data.dataset(dataset).augment
         chosen = {name: value for name, value in given.items() if value is not None}
-        return cls(models.resolve(model), dataset, noise, epochs, seed, **(usual | chosen))
+        return cls(
+            model=models.resolve(model), dataset=dataset, noise=noise, epochs=epochs, seed=seed,
+            **(usual | chosen),
+        )  # fmt: skip

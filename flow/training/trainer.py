@@ -28,7 +28,7 @@ from flow.files import canonical
 from flow.models import Network, evaluate
 from flow.noise import Noise, TorchSampler, derive_seed
 from flow.training import checkpoint
-from flow.training.settings import PRECISIONS, Settings
+from flow.training.settings import TrainingSettings
 from flow.training.zoo import LOCAL, file_name
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def train(
         spread: s, by which σ changes from step to step, as `flow.training.settings` says.
         start: a checkpoint to begin with, of this network or of one that differs in its bits
             alone; random weights by default.
-        precision: of matrix products, one of `PRECISIONS`.
+        precision: of matrix products, ``float32`` or ``bfloat16``.
         out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
         resume: go on from where a run of the same settings stopped.
         progress: called after every epoch.
@@ -97,7 +97,7 @@ def train(
         UserError: a name or number is bad, the images cannot be found, or a file not be written.
     """
     weights = None if start is None else checkpoint.load(start)[0].state_dict()
-    settings = Settings.of(
+    settings = TrainingSettings.of(
         model,
         dataset,
         noise,
@@ -157,7 +157,7 @@ def _generator(*parts: object) -> torch.Generator:
 class _Run:
     """A training run between two epochs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TrainingSettings) -> None:
         known = data.dataset(settings.dataset)
         self.settings = settings
         self.epoch = 0
@@ -208,7 +208,7 @@ class _Run:
                 images = augmented(images)
             images = images.contiguous(memory_format=torch.channels_last)
             wanted = labels[chosen]
-            dtype = PRECISIONS[settings.precision]
+            dtype = getattr(torch, settings.precision)
             with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
                 logits = self.network(images)
             loss = F.cross_entropy(logits, wanted)
@@ -256,7 +256,7 @@ class _Run:
 
     def _fields(self) -> dict[str, str]:
         noise = {site: one.to_json() for site, one in self.noise.items()}
-        settings = asdict(self.settings) | {"noise": noise}
+        settings = dict(self.settings) | {"noise": noise}
         return {"settings": json.dumps(settings), "epoch": str(self.epoch)}
 
     def save(self, path: Path) -> None:
@@ -304,7 +304,7 @@ def estimated_seconds(
         precision: of matrix products.
     """
     known = data.dataset(dataset)
-    settings = Settings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
+    settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
     run, batch = _Run(settings), settings.batch
     height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10

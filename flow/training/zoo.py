@@ -4,40 +4,56 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 from flow import data, models
-from flow.errors import UserError, unknown
+from flow.errors import OptionError, UserError, about, unknown
 from flow.models import Network
 from flow.models.qonnx.network import open_network
 from flow.noise import KINDS, Noise
 from flow.paths import ZOO
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata, load
+from flow.training.settings import TrainedSettings
 
 
-def find_checkpoint(model: str, dataset: str, noise: str = "", given: str = "") -> Path:
+def open_trained(settings: TrainedSettings) -> tuple[Path, Network, Metadata]:
+    """Return the checkpoint that the user chose, and the network in it.
+
+    Raises:
+        UserError: there is none, or it is of another network or data set.
+    """
+    path = find_checkpoint(
+        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+    )
+    with about("checkpoint") if settings.checkpoint else nullcontext():
+        return path, *load_trained(path, settings.model, settings.dataset)
+
+
+def find_checkpoint(
+    model: str, dataset: str, noise: str | None = None, given: Path | None = None
+) -> Path:
     """Return the checkpoint of a network.
 
     Args:
         model: a full or short name; a user's own network is in the file that it names.
         dataset: what it was trained on.
-        noise: the kind of noise it was trained with; clean when empty.
+        noise: the kind of noise it was trained with; clean when not given.
         given: a file in place of what is shipped or was trained here.
 
     Raises:
         UserError: it has to be trained first.
     """
     if models.is_own(model):
-        if noise or given:
-            raise UserError(
-                f"{model} holds its own weights: leave out the checkpoint and the training noise"
-            )
+        for option, value in (("checkpoint", given), ("training_noise", noise)):
+            if value is not None:
+                raise OptionError(option, f"is {value}, but {model} holds its own weights")
         return Path(model)
-    if given:
-        return Path(given)
-    path = zoo_path(model, dataset, noise or None)
+    if given is not None:
+        return given
+    path = zoo_path(model, dataset, noise)
     if path is None:
         raise UserError(
             f"there is no checkpoint of {models.resolve(model)} on {dataset}"
@@ -53,9 +69,10 @@ def load_trained(path: Path, model: str, dataset: str) -> tuple[Network, Metadat
         return _load_own(path, dataset)
     network, metadata = checkpoint.load(path, model)
     if metadata.dataset != dataset:
-        raise UserError(
-            f"{path} was trained on {metadata.dataset}, not on {dataset}: give "
-            f"--dataset {metadata.dataset}, or another checkpoint"
+        raise OptionError(
+            "dataset",
+            f"is {dataset}, but {path} was trained on {metadata.dataset}: give that, or another "
+            "checkpoint",
         )
     return network, metadata
 

@@ -1,4 +1,4 @@
-"""Noise levels: read from the user, or found where the accuracy falls."""
+"""Noise levels, found where the accuracy falls."""
 
 import math
 from collections.abc import Callable
@@ -6,46 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from flow.errors import UserError
-
 _FACTOR = 4.0  # coarse search; each edge is then halved (in log σ) twice, to √2
 _REACH = 6  # coarse steps in each direction: a guess of the scale may be wrong by 4096
 _EDGE = 0.02
 
 SEARCH_REACH = _FACTOR**_REACH
 """How many times above, or below, the hint the search may go."""
-
-
-def parse_levels(text: str) -> list[float] | None:
-    """Read the LEVELS variable: numbers with commas between, or ``auto``.
-
-    Returns:
-        The levels in ascending order, or None for ``auto``.
-
-    Raises:
-        UserError: nothing there, not a number, not finite, not above zero, or twice the same.
-    """
-    if text.strip().lower() == "auto":
-        return None
-    how = "write LEVELS=0.1,0.2,0.5 or LEVELS=auto"
-    if not text.strip():
-        raise UserError(f"LEVELS is empty: {how}")
-    levels: list[float] = []
-    for item in text.split(","):
-        try:
-            level = float(item)
-        except ValueError:
-            raise UserError(f"LEVELS: '{item.strip()}' is not a number; {how}") from None
-        if not math.isfinite(level):
-            raise UserError(f"LEVELS: a noise level must be finite, not {item.strip()}")
-        if level < 0:
-            raise UserError(f"LEVELS: a noise level cannot be negative, as {item.strip()} is")
-        if level == 0:
-            raise UserError("LEVELS: leave 0 out, accuracy without noise is always measured")
-        if level in levels:
-            raise UserError(f"LEVELS: {item.strip()} occurs twice; each level is measured once")
-        levels.append(level)
-    return sorted(levels)
 
 
 def choose_levels(

@@ -11,17 +11,17 @@ from flow.callbacks import Clock, Report, Tell, nobody
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
 from flow.data import ImageSet
-from flow.errors import UserError
+from flow.errors import OptionError
 from flow.files import make_folder
 from flow.models import Network
 from flow.models.network import chosen_sites
 from flow.noise.site import Site
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
-from flow.training.zoo import find_checkpoint, load_trained
+from flow.training.zoo import open_trained
 from flow.walk.engine.engine import Engine, Here
 from flow.walk.points.store import Store
-from flow.walk.settings import Settings
+from flow.walk.settings import AcceleratorSettings, HardwareWalkSettings
 from flow.walk.walk import Walk
 
 
@@ -29,7 +29,7 @@ from flow.walk.walk import Walk
 class Opening:
     """How another process opens a walk."""
 
-    settings: Settings
+    settings: HardwareWalkSettings
     identity: tuple[tuple[str, str], ...]
     """Of the walk: what lies under a name may change."""
 
@@ -57,7 +57,7 @@ class Opened:
 
 
 def open_walk(
-    settings: Settings, clock: Clock, tell: Report, engine: Engine | None = None
+    settings: HardwareWalkSettings, clock: Clock, tell: Report, engine: Engine | None = None
 ) -> Opened:
     """Load a trained network and its images, and compile it.
 
@@ -71,17 +71,18 @@ def open_walk(
         UserError: what is asked for does not exist, or the network cannot be compiled.
     """
     with clock.stage("load"):
-        loaded = Loaded.of(settings)
+        loaded = Loaded.of(settings, settings.images)
         network, metadata, found = loaded.network, loaded.metadata, loaded.images
         if (settings.hw_images or 0) > len(found):
-            raise UserError(
-                f"hw_images is {settings.hw_images}, more than the {len(found)} images: RTL points "
-                "are compared with golden ones on the same images"
+            raise OptionError(
+                "hw_images",
+                f"is {settings.hw_images}, more than the {len(found)} images: RTL points are "
+                "compared with golden ones on the same images",
             )
         name = f"{network.name}-{found.name}"
         if metadata.noise:
             name += f"-trained-{metadata.noise['kind']}"
-        if settings.noise != Settings.noise:
+        if settings.noise != settings.default("noise"):
             name += f"-{settings.noise}"
         folder = make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
@@ -123,27 +124,27 @@ class Loaded:
     """Those asked for."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Loaded":
+    def of(cls, settings: AcceleratorSettings, images: int | None = None) -> "Loaded":
         """Load what the user chose.
+
+        Args:
+            settings: the choice.
+            images: how many of the set; 2,000, or all of a smaller one, if None.
 
         Raises:
             UserError: it does not exist, or the set has fewer images.
         """
-        path = find_checkpoint(
-            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
-        )
-        network, metadata = load_trained(path, settings.model, settings.dataset)
-        found = data.load(settings.dataset, "test", settings.images or IMAGES)
-        if settings.images is not None and len(found) < settings.images:
-            raise UserError(
-                f"{settings.images} images were asked for, {found.source} has {len(found)}: ask "
-                "for fewer"
+        path, network, metadata = open_trained(settings)
+        found = data.load(settings.dataset, "test", images or IMAGES)
+        if images is not None and len(found) < images:
+            raise OptionError(
+                "images", f"is {images}, {found.source} has {len(found)}: ask for fewer"
             )
         inputs = data.to_input(found.images, network.image_shape)
         sites = chosen_sites(settings.sites, network, network.accumulator_sites)
         return cls(path, network, metadata, found, inputs, sites)
 
-    def compiled(self, settings: Settings, tell: Tell) -> Accelerator:
+    def compiled(self, settings: AcceleratorSettings, tell: Tell) -> Accelerator:
         """Compile the network, or open what was compiled from the same things.
 
         Raises:

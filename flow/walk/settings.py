@@ -1,21 +1,20 @@
-"""What the user may choose of a walk in software and in RTL, and how much is measured for it."""
+"""What the user may choose of walks, and how much is measured for it."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from flow import data, models
-from flow.compiler.accelerator import Accelerator
-from flow.compiler.folding.target import Target, read
-from flow.errors import UserError
-from flow.noise import shared_by_images
-from flow.noise.hardware.registers import TapSettings
-from flow.rtl.scope import FULL
-from flow.rtl.scope import check as check_scope
-from flow.walk.levels import parse_levels
-from flow.walk.points.noise_setting import NoiseChoice, Setting
+from pydantic import Field
+
+from flow.errors import OptionError, about
+from flow.settings import AUTO, Count, Levels, Names, Seed, Settings
+from flow.training.settings import TrainedSettings
+
+if TYPE_CHECKING:
+    from flow.compiler.accelerator import Accelerator
+    from flow.walk.points.noise_setting import Setting
 
 SMALL = 4096
 """Cycles per image up to which a network is small."""
@@ -23,75 +22,145 @@ MOST_DRAWS = 8
 """Noise draws of a site with little behind it, and of devices; in a small network twice as many."""
 MOST_LABELS = 16_000
 """Labels of a point at a site with little behind it: the more images, the fewer draws of each."""
+_SAMPLES = "file"
+"""What a kind of noise calls its samples."""
 
 
-@dataclass(frozen=True)
-class Settings(NoiseChoice):
-    """What the user may choose."""
+class NoiseOptions(Settings):
+    """The noise beyond its kind and levels, whatever the command."""
 
-    model: str = "tfc"
-    dataset: str = "fashion-mnist"
-    noise: str = "additive"
-    levels: str = "auto"
-    images: int | None = None
-    """Test images of a point in software and in the golden model; when not given, 2,000, or all
-    where a set has fewer."""
-    draws: int | None = None
-    """Independent noise draws of a point in software and in the golden model; see `Effort`."""
-    hw_images: int | None = None
-    """Test images of a point in RTL; see `Effort`."""
-    sites: str = ""
-    """Names with commas between; every ``.acc`` site when empty."""
-    training_noise: str = ""
-    """Kind of noise the checkpoint was trained with; clean when empty."""
-    checkpoint: str = ""
-    """A checkpoint file in place of the zoo's."""
-    cycles: int | None = None
-    """Target of cycles per image for the folding; of this and the next two, at most one."""
-    fps: float | None = None
-    """Target of images a second at 200 MHz."""
-    folding: str = ""
-    """A FINN folding file; the folding's default when empty."""
-    budget: float = 10.0
-    """Minutes for further noise draws at sites that are undecided; 0: none."""
-    ablation: bool = False
-    """Whether to go from software to RTL step by step at every site; else where they differ."""
-    scope: str = FULL
-    """What of the network RTL simulates at a noisy site: ``full`` or, from there on, ``site``."""
-    mvu: str = "lut"
-    """Matrix-vector unit: ``lut`` (ours, for few bits) or ``dsp`` (FINN's)."""
-    out: Path | None = None
-    """Results folder; one below `build` named by network, set and noise when not given."""
-    build: Path = field(default_factory=lambda: Path("build"))
+    order: Literal["mul-add", "add-mul"] = "mul-add"
+    """Order of mixed noise: multiply then add, or add then multiply"""
+    ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Additive share r of mixed noise: σₐ = σ · r, σₘ = σ · (1 − r)"""
+    executions: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Executions of a noisy layer, whose mean goes on; 1 if not given"""
+    device: Seed | None = None
+    """Seed of the device, for fixed-pattern noise; if not given, each noise draw is a device"""
+    gain_rate: float | None = None
+    """Change of the gain over 1,000 images, for drift"""
+    sigma_rate: float | None = None
+    """Change of σ over 1,000 images as a share of σ, for drift"""
+    samples: Path | None = None
+    """File of measured samples, for empirical noise"""
+    seed: Seed = 0
+    """Seed of the noise"""
 
-    def __post_init__(self) -> None:
-        check_scope(self.scope)
-        models.resolve(self.model)
-        data.dataset(self.dataset)
-        # rates, tables and seeds that no register holds, whatever the site
-        TapSettings.of(self.setting.noise(0.0), 1.0, self.seed)
-        for name in ("images", "draws", "hw_images"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} is {value}: give 1 or more")
-        if not 0 <= self.budget < float("inf"):
-            raise UserError(
-                f"the budget is {self.budget:g}: give the minutes for further draws, or 0 for none"
-            )
-        parse_levels(self.levels)
+    def of_kinds(self, kinds: Sequence[str]) -> "list[Setting]":
+        """Return the noise of each kind, each with those options that it has.
+
+        Raises:
+            OptionError: a kind is unknown or lacks an option, or an option is none of any kind's.
+        """
+        from flow.noise import Noise
+        from flow.walk.points.noise_setting import Setting
+
+        names = ("executions", "device", "gain_rate", "sigma_rate", "samples")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if "samples" in given:
+            given[_SAMPLES] = str(given.pop("samples"))
+        with about("noise"):
+            known = {kind: Noise.options_of(kind) for kind in kinds}
+        for name in given:
+            if not any(name in options for options in known.values()):
+                option = "samples" if name == _SAMPLES else name
+                raise OptionError(option, f"is no option of {' or '.join(kinds)} noise")
+        found = []
+        for kind, options in known.items():
+            own = {name: value for name, value in given.items() if name in options}
+            with about(*(self._own(own) or ["noise"])):
+                found.append(Setting(kind, self.order, self.ratio, self.seed, own))
+        return found
+
+    @staticmethod
+    def _own(options: Mapping[str, Any]) -> list[str]:
+        """Return the options that a kind has for itself, as the user knows them."""
+        return ["samples" if n == _SAMPLES else n for n in options if n != "executions"]
+
+
+class AcceleratorSettings(TrainedSettings):
+    """What decides which accelerator a network becomes."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (
+        *TrainedSettings.exclusive,
+        ("cycles", "fps", "folding"),
+    )
+
+    sites: Names = ()
+    """Noise sites, such as fc0.acc,fc1.weight,fc1.act; every .acc site if none is given"""
+    cycles: Count | None = None
+    """Target of the folding: clock cycles per image"""
+    fps: Annotated[float, Field(gt=0, le=200e6)] | None = None
+    """Target of the folding: images per second at 200 MHz"""
+    folding: Path | None = None
+    """FINN folding file, in place of a target"""
+    mvu: Literal["lut", "dsp"] = "lut"
+    """Matrix-vector unit: this project's, of LUTs, or FINN's, of DSPs"""
+    build: Path = Path("build")
+    """Folder of everything that is built"""
+
+    def check(self) -> None:
+        """Read the folding file."""
+        super().check()
         _ = self.target
-
-    @property
-    def setting(self) -> Setting:
-        """The noise, all but its level."""
-        return self.of_kinds([self.noise])[0]
 
     @property
     def target(self) -> dict[str, Any]:
         """The folding's target, as ``compile_network`` takes it."""
-        nodes = read(Path(self.folding)) if self.folding else None
-        target = Target(self.cycles, self.fps, nodes)
-        return {"cycles": target.cycles, "fps": target.fps, "nodes": target.nodes}
+        from flow.compiler.folding import target as folding_target
+
+        nodes = None
+        if self.folding is not None:
+            with about("folding"):
+                nodes = folding_target.read(self.folding)
+        return {"cycles": self.cycles, "fps": self.fps, "nodes": nodes}
+
+
+class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
+    """A walk in software and in RTL."""
+
+    noise: str = "additive"
+    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
+    levels: Levels = AUTO
+    """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
+    images: Count | None = None
+    """Test images per point in software; if not given, 2,000, or all of a smaller set"""
+    draws: Count | None = None
+    """Noise draws per point in software; if not given, at least 4, in a large network 1"""
+    hw_images: Count | None = None
+    """Test images per point in RTL; if not given, 128, in a large network 64"""
+    budget: Annotated[float, Field(ge=0)] = 10.0
+    """Minutes for further noise draws at sites whose verdict is undecided; 0 for none"""
+    ablation: bool = False
+    """Comparison from software to RTL, step by step, at every site; else where they differ"""
+    scope: Literal["full", "site"] = "full"
+    """Part of the network that RTL simulates: all of it, or what noise at the site can reach"""
+    out: Path | None = None
+    """Results folder; if not given, one in build/ named by network, data set and noise"""
+
+    def check(self) -> None:
+        """See that the noise exists and fits the registers."""
+        from flow.noise.hardware.registers import TapSettings
+
+        super().check()
+        (setting,) = self.of_kinds([self.noise])
+        with about(*(self._own(setting.options) or ["noise"])):
+            # rates and tables that no register holds, whatever the site
+            TapSettings.of(setting.noise(0.0), 1.0, self.seed)
+
+    @property
+    def setting(self) -> "Setting":
+        """The noise, all but its level."""
+        return self.of_kinds([self.noise])[0]
+
+
+class EngineSettings(Settings):
+    """Where the work is done."""
+
+    jobs: Count | None = None
+    """Worker processes; one per core if not given"""
+    scheduler: str | None = None
+    """Address of a running Dask cluster, such as tcp://host:8786, or slurm"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +173,9 @@ class Effort:
     """Images in RTL."""
 
     @classmethod
-    def of(cls, settings: Settings, accelerator: Accelerator, images: int) -> "Effort":
+    def of(
+        cls, settings: HardwareWalkSettings, accelerator: "Accelerator", images: int
+    ) -> "Effort":
         """Return what the user asked for, and else what takes minutes.
 
         A small network gets more, and so does a site with little behind it, where a draw is cheap
@@ -117,6 +188,8 @@ class Effort:
             accelerator: the network in hardware.
             images: how many there are.
         """
+        from flow.noise import shared_by_images
+
         small = accelerator.manifest["cycles_per_image"] <= SMALL
         least, hw_images = (4, 128) if small else (1, 64)
         values = {name: site.pixels * site.channels for name, site in accelerator.sites.items()}

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from flow.callbacks import Tell
 from flow.walk.loading import Loaded
-from flow.walk.settings import Settings
+from flow.walk.settings import AcceleratorSettings
 
 
-def run(settings: Settings, tell: Tell) -> dict[str, Any]:
+def run(settings: AcceleratorSettings, tell: Tell) -> dict[str, Any]:
     """Compile a network.
 
     Args:

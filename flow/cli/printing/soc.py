@@ -5,24 +5,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.callbacks import Clock, Report
+from flow.callbacks import Report
 from flow.cli.printing.walk_tables import interval
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
-from flow.walk.loading import open_walk
-from flow.walk.settings import Settings
+from flow.walk.loading import Loaded
+from flow.walk.settings import AcceleratorSettings
 
 
-def make(settings: Settings, tell: Report) -> dict[str, Any]:
+def make(settings: AcceleratorSettings, tell: Report) -> dict[str, Any]:
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:
-        UserError: the cross compiler is missing, or as for
-        `flow.walk.loading.open_walk`.
+        UserError: the cross compiler is missing, or as for `Loaded`.
     """
     firmware.require()
-    opened = open_walk(settings, Clock(), tell)
-    accelerator = opened.walk.context.accelerator
+    loaded = Loaded.of(settings)
+    accelerator = loaded.compiled(settings, tell)
     tell("build system", 0, 2)
     built = opened_system(accelerator, settings.build)
     system.gather(built)
@@ -30,7 +29,7 @@ def make(settings: Settings, tell: Report) -> dict[str, Any]:
     simulation = system.simulator(built, root=settings.build / "sim")
     tell("build system", 2, 2)
     return describe(built, simulation) | {
-        "model": opened.walk.context.network.name,
+        "model": loaded.network.name,
         "sites": list(accelerator.sites),
         "binary": str(simulation.binary),
     }

@@ -7,21 +7,19 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.callbacks import Tell
+from flow.experiments.settings import SynthesisSettings
 from flow.rtl import synthesis
 from flow.walk.loading import Loaded
-from flow.walk.settings import Settings
 
 _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
 _REST = (("ff", "FF"), ("lutram", "LUT as memory"), ("srl", "as shift register"))
 
 
-def run(settings: Settings, nodes: str, limit: float, tell: Tell) -> dict[str, Any]:
+def run(settings: SynthesisSettings, tell: Tell) -> dict[str, Any]:
     """Compile a network and synthesise its nodes.
 
     Args:
         settings: the user's choice.
-        nodes: names with commas between; every node when empty.
-        limit: seconds of a synthesis.
         tell: told about progress.
 
     Returns:
@@ -31,8 +29,8 @@ def run(settings: Settings, nodes: str, limit: float, tell: Tell) -> dict[str, A
         UserError: the network cannot be compiled, or a node is not in it.
     """
     accelerator = Loaded.of(settings).compiled(settings, tell)
-    chosen = [name.strip() for name in nodes.split(",") if name.strip()]
-    return synthesis.measure(accelerator, settings.build / "synthesis", tell, chosen, limit)
+    folder = settings.build / "synthesis"
+    return synthesis.measure(accelerator, folder, tell, settings.nodes, settings.limit)
 
 
 def show(console: Console, found: Mapping[str, Any]) -> None:

@@ -2,55 +2,34 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from flow import data, models
 from flow.compiler import pipeline
-from flow.errors import UserError
+from flow.errors import OptionError, about
 from flow.noise import Noise
 from flow.training import checkpoint, trainer
-from flow.training.settings import fast_precisions
+from flow.training.settings import TrainedSettings, TrainingOptions, fast_precisions
 from flow.training.zoo import zoo_path
-from flow.walk.settings import Settings
 
 log = logging.getLogger(__name__)
 
-EPOCHS = 60
 
-
-def run(
-    console: Console,
-    *,
-    model: str,
-    dataset: str,
-    noise: str = "",
-    sigma: float | None = None,
-    sites: str = "",
-    epochs: int = EPOCHS,
-    batch: int | None = None,
-    precision: str = "float32",
-    **options: Any,
-) -> Path:
+def run(console: Console, options: TrainingOptions) -> Path:
     """Train a network and tell about it.
 
     Args:
         console: where to.
-        model: a full or short name.
-        dataset: one of the known sets.
-        noise: its kind; none when empty.
-        sigma: its level; the one of the network's recipe by default.
-        sites: as `noise_by_site` takes them; every site of a walk when empty.
-        epochs: passes over the training images.
-        batch: images a step; as the network's recipe says by default.
-        precision: of matrix products.
-        options: further arguments of `train.train`.
+        options: the user's choice.
     """
-    settings = _noise(model, noise, sigma, sites)
+    model, dataset, epochs, precision = (
+        options.model, options.dataset, options.epochs, options.precision,
+    )  # fmt: skip
+    noise = _noise(options)
     seconds = trainer.estimated_seconds(
-        model, dataset, epochs, noise=settings, batch=batch, precision=precision
+        model, dataset, epochs, noise=noise, batch=options.batch, precision=precision
     )
     if precision not in fast_precisions():
         console.print(f"this processor has no products of {precision}: float32 is faster")
@@ -70,16 +49,9 @@ def run(
                 description=f"loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}",
             )
 
-        path = trainer.train(
-            model,
-            dataset,
-            noise=settings,
-            epochs=epochs,
-            batch=batch,
-            precision=precision,
-            progress=tell,
-            **options,
-        )
+        own = {name: getattr(options, name) for name in TrainingOptions.options()}
+        del own["sigma"], own["sites"]
+        path = trainer.train(**own | {"noise": noise}, progress=tell)
     metadata = checkpoint.load(path)[1]
     low, high = metadata.interval
     console.print(
@@ -90,57 +62,27 @@ def run(
     return path
 
 
-def _noise(
-    model: str, kind: str, sigma: float | None, sites: str
-) -> Noise | dict[str, Noise] | None:
-    """Return the noise of training that the command line asks for."""
-    if not kind:
-        if sigma is not None or sites:
-            raise UserError(
-                "a noise level or site was given without its kind: add --noise additive"
-            )
+def _noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
+    """Return the noise of training that the user asks for."""
+    if options.noise is None:
         return None
-    level = models.recipe(model).sigma if sigma is None else sigma
-    if sites:
-        return noise_by_site(sites, kind, level)
-    if level is None:
-        raise _no_level(model)
-    return Noise.at(kind, level)
+    level = models.recipe(options.model).sigma if options.sigma is None else options.sigma
+    with about("noise"):
+        if options.sites is None:
+            return Noise.at(options.noise, _level(level, options.model))
+        return {
+            site: Noise.at(options.noise, _level(level if own is None else own, site))
+            for site, own in options.sites.items()
+        }
 
 
-def noise_by_site(text: str, kind: str, sigma: float | None) -> dict[str, Noise]:
-    """Read sites with their levels: ``conv0.acc,fc0.acc`` or ``conv0.acc=2,fc0.acc=8``.
-
-    Args:
-        text: what the user wrote.
-        kind: of noise.
-        sigma: the level of sites that have none of their own.
-
-    Raises:
-        UserError: no site is named, or one twice, or a level is no number or missing.
-    """
-    found: dict[str, Noise] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        site, given, level = item.partition("=")
-        try:
-            number = float(level) if given else sigma
-        except ValueError:
-            raise UserError(f"'{item}': write a site and its level as conv0.acc=2") from None
-        if site in found:
-            raise UserError(f"site {site} is named twice: give it one level")
-        if number is None:
-            raise _no_level(site)
-        found[site] = Noise.at(kind, number)
-    if not found:
-        raise UserError(f"'{text}' names no site: write sites as conv0.acc,fc0.acc=8")
-    return found
+def _level(given: float | None, where: str) -> float:
+    if given is None:
+        raise OptionError("sigma", f"is not given, and {where} has no noise level of its own")
+    return given
 
 
-def _no_level(where: str) -> UserError:
-    return UserError(f"no level of the noise was given for {where}: add --sigma, or --sites x=σ")
-
-
-def ensure_checkpoint(settings: Settings, console: Console) -> None:
+def ensure_checkpoint(settings: TrainedSettings, console: Console) -> None:
     """Train the network of a job, if no checkpoint of it is shipped or was trained before.
 
     Raises:
@@ -149,7 +91,7 @@ def ensure_checkpoint(settings: Settings, console: Console) -> None:
     noise = settings.training_noise
     if settings.checkpoint or models.is_own(settings.model):
         return
-    if zoo_path(settings.model, settings.dataset, noise or None) is None:
+    if zoo_path(settings.model, settings.dataset, noise) is None:
         known = data.dataset(settings.dataset)
         pipeline.check(models.build(settings.model, known.image_shape, known.classes))
-        run(console, model=settings.model, dataset=settings.dataset, noise=noise)
+        run(console, TrainingOptions(model=settings.model, dataset=settings.dataset, noise=noise))

@@ -22,14 +22,14 @@ from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
-from flow.training.zoo import find_checkpoint, load_trained
+from flow.training.zoo import open_trained
 from flow.walk.context import images_at_a_time
 from flow.walk.loading import CALIBRATION_IMAGES
 from flow.walk.points.noise_setting import Setting
 from flow.walk.points.point import Place
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 from flow.walk.walk import Walk
 from sim import runner
 
@@ -107,7 +107,7 @@ def missing() -> dict[str, str]:
     return found
 
 
-def run(settings: Settings, rounds: int = 5) -> list[Figure]:
+def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
     """Measure the speed of a network's simulation and of its models.
 
     Args:
@@ -117,10 +117,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
     Returns:
         the figures, without those of ``missing``; ratios are of the same round.
     """
-    path = find_checkpoint(
-        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
-    )
-    network, _ = load_trained(path, settings.model, settings.dataset)
+    _, network, _ = open_trained(settings)
     found = data.load(settings.dataset, "test", MODEL_IMAGES)
     inputs = data.to_input(found.images, network.image_shape)
     root = settings.build / "sim"

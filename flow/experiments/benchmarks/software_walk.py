@@ -11,7 +11,7 @@ compared.
 import resource
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from scipy.special import ndtri
 from flow import data
 from flow.experiments import software_walk
 from flow.experiments.benchmarks.measure import Figure
-from flow.experiments.software_walk import Settings
+from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
-from flow.training.zoo import find_checkpoint, load_trained
+from flow.training.zoo import open_trained
 from flow.walk.points.noise_setting import Setting
 from flow.walk.points.point import Place
 from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
@@ -57,20 +57,18 @@ class Found:
     """Largest resident memory of the whole run, GB."""
 
 
-def run(settings: Settings) -> Found:
+def run(settings: BenchWalkSettings) -> Found:
     """Measure.
 
     Args:
         settings: as of a walk; its noise must be of one kind, its levels ``auto``.
     """
-    path = find_checkpoint(
-        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
-    )
-    network, _ = load_trained(path, settings.model, settings.dataset)
+    _, network, _ = open_trained(settings)
     images = data.load(settings.dataset, "test", settings.images)
     inputs = data.to_input(images.images, network.image_shape)
     with tempfile.TemporaryDirectory() as folder:
-        walked = software_walk.walk(replace(settings, out=Path(folder) / "walk"), _silent)
+        own = SoftwareWalkSettings(**dict(settings) | {"out": Path(folder) / "walk"})
+        walked = software_walk.walk(own, _silent)
     (setting,) = settings.kinds
     (kind,) = walked["kinds"].values()
     grid = {
@@ -111,7 +109,7 @@ def run(settings: Settings) -> Found:
     )
 
 
-def figures(runs: list[Found], settings: Settings) -> list[Figure]:
+def figures(runs: list[Found], settings: BenchWalkSettings) -> list[Figure]:
     """Return the seconds of each way, and how many times faster ours are, of several runs."""
     name = (
         f"walk in software, {settings.model} on {settings.dataset}, {runs[0].points} points of "

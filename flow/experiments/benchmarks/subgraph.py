@@ -3,7 +3,6 @@
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -16,7 +15,7 @@ from flow.rtl.design import Design
 from flow.rtl.scope import SITE
 from flow.walk.loading import open_walk
 from flow.walk.points.point import Place
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64
 """That a simulator has in its memory."""
@@ -28,7 +27,7 @@ SIGMA = 2.0
 """Of the additive noise, in LSB."""
 
 
-def run(settings: Settings, rounds: int = 5) -> list[Figure]:
+def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
     """Measure the last layers of a network, each from its accumulator on, beside the whole.
 
     Args:
@@ -40,7 +39,7 @@ def run(settings: Settings, rounds: int = 5) -> list[Figure]:
         told otherwise, the time is that from the first clock to the last; "all included" adds
         what a part needs besides: golden's stream, the simulator's start, files.
     """
-    opened = open_walk(replace(settings, scope=SITE), Clock(), nobody)
+    opened = open_walk(settings.changed(scope=SITE), Clock(), nobody)
     walk = opened.walk
     sites = walk.context.network.accumulator_sites[-LAYERS:]
     whole = walk.context.designs.whole

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from flow.errors import UserError
 from flow.experiments.benchmarks import rtl, software_walk, subgraph
 from flow.experiments.benchmarks.measure import Bench, Figure
-from flow.experiments.software_walk import Settings as WalkSettings
-from flow.walk.settings import Settings
+from flow.experiments.settings import BenchWalkSettings
+from flow.walk.settings import HardwareWalkSettings
 
 
-def run(settings: Settings, walk: WalkSettings, rounds: int = 5) -> Bench:
+def run(settings: HardwareWalkSettings, walk: BenchWalkSettings, rounds: int = 5) -> Bench:
     """Measure everything; what this machine cannot measure is told with its reason.
 
     Args:

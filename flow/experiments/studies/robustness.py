@@ -7,7 +7,6 @@ from those of both μ, as if they were independent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ import pandas as pd
 from flow.callbacks import Report, told_of
 from flow.errors import UserError
 from flow.experiments import hardware_walk
+from flow.experiments.settings import RobustnessSettings
 from flow.files import write_summary
 from flow.noise import KINDS
 from flow.training.zoo import zoo_path
 from flow.walk.engine.engine import Engine
-from flow.walk.settings import Settings
+from flow.walk.settings import HardwareWalkSettings
 
 CLEAN = "clean"
 SIDES = {"software": "mu_sw", "hardware": "mu_hw"}
@@ -45,7 +45,10 @@ def trainings(model: str, dataset: str) -> list[str]:
 
 
 def run(
-    settings: Settings, tell: Report, command: str = "", engine: Engine | None = None
+    settings: RobustnessSettings,
+    tell: Report,
+    command: str = "",
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Walk every checkpoint, and compare.
 
@@ -61,13 +64,11 @@ def run(
     Raises:
         UserError: as for `trainings` and `flow.experiments.hardware_walk.walk_hw`.
     """
-    if settings.training_noise or settings.checkpoint:
-        raise UserError("robustness compares every checkpoint of a network: name none")
     summaries = {}
     for name in trainings(settings.model, settings.dataset):
         out = settings.out and settings.out / name
-        own = replace(settings, training_noise="" if name == CLEAN else name, out=out)
-
+        trained = {"training_noise": None if name == CLEAN else name, "out": out}
+        own = HardwareWalkSettings(**dict(settings) | trained)
         tell_of = partial(told_of, tell, name)
         summaries[name] = hardware_walk.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)

@@ -21,28 +21,33 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from flow.callbacks import Report, told_of
-from flow.errors import Fatal, UserError, unknown
+from flow.errors import Fatal, OptionError, Spelling, UserError, about, unknown
 from flow.experiments import dynamics, hardware_walk, multi_execution, repeats, software_walk
+from flow.experiments.settings import (
+    DynamicsSettings,
+    MultiExecutionSettings,
+    RepeatSettings,
+    RobustnessSettings,
+    SoftwareWalkSettings,
+)
 from flow.experiments.studies import robustness, status
 from flow.files import make_folder, write_summary
 from flow.models.qonnx import python_factory
-from flow.walk import settings as walk_hw
+from flow.settings import Settings, shown
 from flow.walk.engine.engine import Engine
+from flow.walk.settings import HardwareWalkSettings
 
 _KEYS = ("title", "minutes", "runs")
-_LISTS = ("sites", "levels")
-"""Options that are lists themselves."""
 _NETWORK = ("model", "dataset")
-_PLACES = ("out", "build")
+_PLACES = frozenset({"out", "build"})
 """Options that are the study's own."""
 
 
@@ -50,7 +55,7 @@ _PLACES = ("out", "build")
 class Command:
     """A command that a study may name."""
 
-    settings: type
+    settings: type[Settings]
     run: Callable[..., dict[str, Any]]
     """Takes settings, what is told about progress, and the command as the user would type it."""
     summary: str
@@ -59,44 +64,19 @@ class Command:
     """Whether it takes an engine."""
 
     @property
-    def options(self) -> dict[str, type]:
-        """The dataclass that each option belongs to, by name."""
-        found: dict[str, type] = {}
-        for one in fields(self.settings):
-            if not one.init:
-                continue
-            if is_dataclass(one.type) and isinstance(one.type, type):
-                found |= {inner.name: one.type for inner in fields(one.type) if inner.init}
-            else:
-                found[one.name] = self.settings
-        return {name: owner for name, owner in found.items() if name not in _PLACES}
-
-    def make(self, values: Mapping[str, Any], out: Path, build: Path) -> Any:
-        """Return the settings of a run."""
-        places = {"out": out, "build": build}
-        own: dict[str, Any] = {}
-        for one in fields(self.settings):
-            if is_dataclass(one.type) and isinstance(one.type, type):
-                names = {inner.name for inner in fields(one.type)}
-                inner = {name: value for name, value in values.items() if name in names}
-                own[one.name] = TypeAdapter(one.type).validate_python(inner | places)
-            elif one.name in values or one.name in places:
-                own[one.name] = (dict(values) | places)[one.name]
-        return TypeAdapter(self.settings).validate_python(own)
+    def options(self) -> set[str]:
+        """The options that a study may give."""
+        return set(self.settings.options()) - _PLACES
 
 
 COMMANDS = {
-    "walk-hw": Command(walk_hw.Settings, hardware_walk.walk_hw, "summary.json", spread=True),
-    "multi-exec-hw": Command(repeats.Settings, repeats.run, "repeats.json", spread=True),
-    "robustness": Command(walk_hw.Settings, robustness.run, "robustness.json", spread=True),
-    "walk": Command(software_walk.Settings, software_walk.walk, "summary.json"),
-    "multi-exec": Command(multi_execution.Settings, multi_execution.run, "executions.json"),
-    "dynamics": Command(dynamics.Settings, dynamics.run, "dynamics.json"),
+    "walk-hw": Command(HardwareWalkSettings, hardware_walk.walk_hw, "summary.json", spread=True),
+    "multi-exec-hw": Command(RepeatSettings, repeats.run, "repeats.json", spread=True),
+    "robustness": Command(RobustnessSettings, robustness.run, "robustness.json", spread=True),
+    "walk": Command(SoftwareWalkSettings, software_walk.walk, "summary.json"),
+    "multi-exec": Command(MultiExecutionSettings, multi_execution.run, "executions.json"),
+    "dynamics": Command(DynamicsSettings, dynamics.run, "dynamics.json"),
 }
-
-
-def _without_places(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in items if name not in _PLACES}
 
 
 @dataclass(frozen=True)
@@ -107,15 +87,21 @@ class Run:
     command: str
     values: Mapping[str, Any]
     """Options given."""
-    settings: Any
+    settings: Settings
     folder: Path
+    spell: Spelling
+    """Gives an option's name as the user wrote it."""
 
     @property
     def stamp(self) -> dict[str, Any]:
         """All that its results depend on, as JSON has it."""
         # folders may be moved
-        chosen = asdict(self.settings, dict_factory=_without_places)
-        return {"command": self.command, "settings": json.loads(json.dumps(chosen, default=str))}
+        chosen = self.settings.model_dump(mode="json", exclude=set(_PLACES))
+        return {"command": self.command, "settings": chosen}
+
+    def told(self, error: Exception) -> str:
+        """Return the message of an error, with options as the user wrote them."""
+        return error.written(self.spell) if isinstance(error, OptionError) else str(error)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -201,25 +187,48 @@ def _runs_of(block: Any, folder: Path, build: Path) -> Iterator[Run]:
     command, options = COMMANDS[name], options or {}
     if not isinstance(options, dict):
         raise UserError(f"the options of {name} are {options!r}: give them by name")
-    for key in options:
-        if str(key).replace("-", "_") not in command.options:
-            known = [option.replace("_", "-") for option in command.options]
-            raise unknown(f"option of {name}", str(key), known)
-    given = {key.replace("-", "_"): _listed(key, value) for key, value in options.items()}
-    varied = [key for key, values in given.items() if len(values) > 1]
+    written: dict[str, str] = {}
+    for key in map(str, options):
+        if written.setdefault(key.replace("-", "_"), key) != key:
+            raise UserError(f"{name}: {key} is given twice, with - and with _")
+    dashes = any("-" in key for key in written.values())
+
+    def spell(option: str) -> str:
+        return written.get(option, option.replace("_", "-") if dashes else option)
+
+    try:
+        for option in written:
+            if option in _PLACES:
+                raise OptionError(option, "is no option here: a study has folders of its own")
+            if option not in command.options:
+                raise command.settings.unknown(option)
+        values = dict(zip(written, options.values(), strict=True))
+        for label, chosen, settings in _crossed(name, command, values, folder, build):
+            yield Run(label, name, chosen, settings, folder / label, spell)
+    except OptionError as error:
+        raise UserError(f"{name}: {error.written(spell)}") from error
+
+
+def _crossed(
+    name: str, command: Command, options: Mapping[str, Any], folder: Path, build: Path
+) -> Iterator[tuple[str, Mapping[str, Any], Settings]]:
+    """Yield name, values and settings of every combination of the options that are lists."""
+    given = {
+        option: value
+        if isinstance(value, list) and not command.settings.is_list(option)
+        else [value]
+        for option, value in options.items()
+    }
+    varied = [option for option, values in given.items() if len(values) > 1]
     for combination in itertools.product(*given.values()):
         values = dict(zip(given, combination, strict=True))
         label = _label(name, values, varied, command)
-        network = {key: str(values.get(key, _default(command, key))) for key in _NETWORK}
+        network = {one: str(values.get(one, command.settings.default(one))) for one in _NETWORK}
         if python_factory.is_factory(network["model"]):
-            values["model"] = _exported(**network, build=build)
-        try:
-            settings = command.make(values, folder / label, build)
-        except ValidationError as error:
-            first = error.errors()[0]
-            what = ".".join(str(part) for part in first["loc"]) or name
-            raise UserError(f"{name}: {what} is {first['input']!r}: {first['msg']}") from error
-        yield Run(label, name, values, settings, folder / label)
+            with about("model"):
+                values["model"] = _exported(**network, build=build)
+        made = command.settings(**{**values, "out": folder / label, "build": build})
+        yield label, values, made
 
 
 @cache
@@ -228,29 +237,19 @@ def _exported(model: str, dataset: str, build: Path) -> str:
     return python_factory.filed({"model": model, "dataset": dataset}, build)["model"]
 
 
-def _listed(key: str, value: Any) -> list[Any]:
-    """Return the values that an option takes in turn."""
-    if key in _LISTS:
-        return [",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return value if isinstance(value, list) else [value]
-
-
 def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command: Command) -> str:
     """Name a run by network, data, noise and what varies, and by a digest of what was given."""
-    first = [name] * (name != "walk-hw") + [str(values.get("model", _default(command, "model")))]
-    first.append(str(values.get("dataset", _default(command, "dataset"))))
+    known = {one: values.get(one, command.settings.default(one)) for one in _NETWORK}
+    first = [name] * (name != "walk-hw") + [str(value) for value in known.values()]
     plain = (*_NETWORK, "noise")
     if "noise" in values:
-        first.append(str(values["noise"]))
+        first.append(shown(values["noise"]))
     first += [f"{key}-{values[key]}" for key in varied if key not in plain]
-    text = json.dumps(values, sort_keys=True, default=str)
+    # a list counts as the text that it is on the command line
+    lists = {key: shown(value) for key, value in values.items() if command.settings.is_list(key)}
+    text = json.dumps({**values, **lists}, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     return "-".join([*(part.replace("/", "_") for part in first), digest])
-
-
-def _default(command: Command, option: str) -> Any:
-    found = next(f for f in fields(command.options[option]) if f.name == option)
-    return "" if found.default is MISSING else found.default
 
 
 def run_study(
@@ -289,8 +288,8 @@ def run_study(
         except Fatal:
             raise
         except (UserError, RuntimeError) as error:
-            failed.append((run, str(error)))
-            run.write_state(ended="failed", message=str(error))
+            failed.append((run, run.told(error)))
+            run.write_state(ended="failed", message=run.told(error))
         else:
             seconds = round(time.monotonic() - started, 1)
             run.write_state(ended="done", seconds=seconds, failures=len(found.get("failures", ())))

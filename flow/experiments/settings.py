@@ -1,0 +1,253 @@
+"""What the user may choose of each experiment."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from flow.errors import OptionError, about
+from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed
+from flow.training.settings import NetworkSettings, TrainedSettings
+from flow.walk.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
+
+if TYPE_CHECKING:
+    from flow.walk.points.noise_setting import Setting
+
+
+class CheckSettings(NetworkSettings):
+    """A look whether a network fits the hardware."""
+
+
+class SynthesisSettings(AcceleratorSettings):
+    """A count of what an accelerator takes on an FPGA."""
+
+    nodes: Names = ()
+    """Names of nodes; every node if none is given"""
+    limit: Positive = 600.0
+    """Seconds that the synthesis of a node may take"""
+
+
+class SoftwareSettings(NoiseOptions, TrainedSettings):
+    """A walk in software alone, of one kind of noise or several."""
+
+    renamed: ClassVar = {
+        "budget": ("max_seconds", "max_noisy_images"),
+        "precision": ("precision_of_mu",),
+    }
+
+    sites: Names = ()
+    """Noise sites, such as conv0.acc,fc0.acc; the network's own choice if none is given"""
+    levels: Levels = AUTO
+    """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
+    seeds: Count = 4
+    """Noise draws per point; at most so many where levels are searched for"""
+    precision_of_mu: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    """Half width of the 95 % interval of μ that ends a search, as a share of μ"""
+    max_seconds: Positive | None = None
+    """Seconds after which the walk ends in any case; no limit if not given"""
+    max_noisy_images: Count | None = None
+    """Noisy images after which the walk ends in any case; no limit if not given"""
+    images: Count | None = None
+    """Test images per point; all of the set if not given"""
+    retrain: Annotated[int, Field(ge=0)] = 0
+    """Epochs of training with a point's noise before it is measured; 0 for none"""
+    out: Path | None = None
+    """Results folder; if not given, one in build/ named by network and data set"""
+    build: Path = Path("build")
+    """Folder of everything that is built"""
+
+    def check(self) -> None:
+        """See that the noise exists, and that a network to be retrained can be."""
+        from flow import models
+
+        super().check()
+        if self.retrain and models.is_own(self.model):
+            raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
+        _ = self.kinds
+
+    @property
+    @abstractmethod
+    def kinds(self) -> "list[Setting]":
+        """The noise of each kind asked for."""
+
+
+class SoftwareWalkSettings(SoftwareSettings):
+    """A walk in software alone."""
+
+    noise: Kinds = ("additive",)
+    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical"""
+
+    @property
+    def kinds(self) -> "list[Setting]":
+        """The noise of each kind asked for."""
+        return self.of_kinds(self.noise)
+
+
+class OneKindSettings(SoftwareSettings):
+    """A walk in software with one kind of noise."""
+
+    noise: str = "additive"
+    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
+
+    @property
+    def kinds(self) -> "list[Setting]":
+        """The noise, of its one kind."""
+        return self.of_kinds([self.noise])
+
+
+class MultiExecutionSettings(OneKindSettings):
+    """Executions of noisy layers, spent in every way, after a walk."""
+
+    budgets: Numbers[Annotated[float, Field(ge=1)]] = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
+    """Budgets: mean executions per site"""
+    sigma: Positive | None = None
+    """Noise level σ of one execution; twice the global midpoint if not given"""
+    draws: Count = 3
+    """Noise draws per point of the comparison"""
+
+    def check(self) -> None:
+        """See that the mean of executions is what the comparison takes it for."""
+        super().check()
+        (kind,) = self.kinds
+        if not kind.noise(0.0).averages:
+            order = f" in the order {kind.order}" if kind.kind == "mixed" else ""
+            raise OptionError(
+                "noise",
+                f"is {kind.kind}{order}, of which the mean of k executions is not one of σ/√k: "
+                "give additive, multiplicative or mixed noise in the order mul-add",
+            )
+
+
+_NO_WALK = {
+    "levels": "each site has noise of one level",
+    "draws": "each point has one noise draw",
+    "budget": "there is no verdict to decide",
+    "ablation": "software is not compared with RTL",
+    "scope": "the whole network is simulated",
+}
+"""Options of a walk that make no sense where points are not on a curve, and why."""
+
+
+class RepeatSettings(HardwareWalkSettings):
+    """Repeated executions in hardware."""
+
+    refused: ClassVar = _NO_WALK | {"executions": "the numbers of executions are the repeats"}
+
+    repeats: Numbers[Annotated[int, Field(ge=1, le=64)]] = (1, 2, 4, 8, 16, 32, 64)
+    """Numbers of executions of the noisy layer"""
+    sigma: Positive | None = None
+    """Noise level σ of one execution, at every site; twice the site's midpoint if not given"""
+
+
+class RobustnessSettings(HardwareWalkSettings):
+    """Walks of a network's clean and noise-trained checkpoints."""
+
+    refused: ClassVar = dict.fromkeys(
+        ("training_noise", "checkpoint"), "every checkpoint of the network is walked: name none"
+    )
+
+    budget: Annotated[float, Field(ge=0)] = 0.0
+    """Minutes for further noise draws at sites whose verdict is undecided; 0 for none"""
+
+
+class SocWalkSettings(HardwareWalkSettings):
+    """A walk by firmware on the whole system."""
+
+    refused: ClassVar = {
+        **{name: _NO_WALK[name] for name in ("draws", "budget", "ablation")},
+        "scope": "a system has the whole network",
+        "out": "the results lie in build/walk-soc",
+    }
+
+
+class VoteSettings(HardwareWalkSettings):
+    """Votes of images over noisy executions on the system."""
+
+    refused: ClassVar = _NO_WALK | {
+        "scope": "a system has the whole network",
+        "out": "the results lie in build/walk-soc",
+    }
+
+    votes: Numbers[Annotated[int, Field(ge=1, le=99)]] = (1, 3, 5, 9, 17)
+    """Most executions of an image"""
+    sigma: Positive | None = None
+    """Noise level σ at every site; the site's midpoint if not given"""
+
+
+class DynamicsSettings(NetworkSettings):
+    """Training at each noise level, and what that does to the layers."""
+
+    noise: Kinds = ("additive", "multiplicative")
+    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical"""
+    levels: Levels = (0.25, 0.5, 1.0, 2.0, 4.0)
+    """Noise levels σ of training, at every site; training without noise is always added"""
+    epochs: Count = 10
+    """Epochs of each training"""
+    seed: Seed = 0
+    """Seed of the weights, the images' order and the noise"""
+    out: Path | None = None
+    """Results folder; if not given, one in build/ named by network and data set"""
+    build: Path = Path("build")
+    """Folder of everything that is built"""
+
+    def check(self) -> None:
+        """See that the noise exists, and that there is a finite number of trainings."""
+        super().check()
+        if self.levels == AUTO:
+            raise OptionError("levels", "is auto, but each level is a training: list them")
+        with about("noise"):
+            _ = self.kinds
+
+    @property
+    def kinds(self) -> "list[Setting]":
+        """The noise of each kind asked for."""
+        from flow.walk.points.noise_setting import Setting
+
+        return [Setting(kind, seed=self.seed) for kind in self.noise]
+
+
+class BenchWalkSettings(OneKindSettings):
+    """A measurement of the speed of a walk in software."""
+
+    refused: ClassVar = {
+        **dict.fromkeys(("levels", "max_seconds", "max_noisy_images"), "the walk is timed whole"),
+        **dict.fromkeys(("retrain", "out"), "only the walk's speed is measured"),
+    }
+
+    model: str = "float-lenet5-bn"
+    """Network, such as float-lenet5-bn or tfc"""
+    dataset: str = "cifar10"
+    """Data set, such as cifar10 or digits"""
+    seeds: Count = 1
+    """Most noise draws per point"""
+
+
+class BenchSettings(AcceleratorSettings):
+    """A measurement of every speed."""
+
+    refused: ClassVar = {"sites": "the accumulators have taps", "mvu": "both units are measured"}
+
+    rounds: Count = 5
+    """Rounds of measurements, of which the medians are given"""
+    walk_model: str = BenchWalkSettings.default("model")
+    """Network of the walk in software"""
+    walk_dataset: str = BenchWalkSettings.default("dataset")
+    """Data set of the walk in software"""
+    walk_images: Count = 1000
+    """Test images per point of the walk in software"""
+
+    @property
+    def hardware(self) -> HardwareWalkSettings:
+        """Of the simulated network."""
+        own: dict[str, Any] = {
+            name: getattr(self, name) for name in AcceleratorSettings.model_fields
+        }
+        return HardwareWalkSettings(**own)
+
+    @property
+    def software(self) -> BenchWalkSettings:
+        """Of the walk in software."""
+        return BenchWalkSettings(
+            model=self.walk_model, dataset=self.walk_dataset, images=self.walk_images
+        )
