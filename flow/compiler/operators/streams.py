@@ -13,6 +13,7 @@ from finn.custom_op.fpgadataflow.pool import Pool
 from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from qonnx.core.datatype import DataType
 
+from flow import hdl
 from flow.compiler.operators.kernel import Kernel
 from flow.errors import UserError
 
@@ -64,14 +65,14 @@ class LabelSelect_rtl(Kernel, LabelSelect):
     def parameters(self):
         """Return the module's parameters."""
         idt, (shift, offsets) = self.get_input_datatype(), self.comparison()
-        # of a class each in two's complement, that of class 0 in the lowest bits
-        width = max(max(c, -c - 1).bit_length() + 1 for c in offsets or [0])
-        packed = sum((c & (1 << width) - 1) << width * label for label, c in enumerate(offsets))
+        labels = self.get_nodeattr("Labels")
+        offsets = offsets or [0] * labels
+        width = hdl.signed_width(offsets)
         return {
-            "LABELS": self.get_nodeattr("Labels"),
+            "LABELS": labels,
             "SHIFT": shift,
             "OFFSET_WIDTH": width,
-            "OFFSETS": f"{width * self.get_nodeattr('Labels')}'h{packed:x}",
+            "OFFSETS": hdl.packed(offsets, width),
             "PE": self.get_nodeattr("PE"),
             "K": self.get_nodeattr("K"),
             "IN_WIDTH": idt.bitwidth(),
@@ -147,15 +148,6 @@ class DuplicateStreams_rtl(Kernel, DuplicateStreams):
         """Return the module's parameters."""
         return {"OUTPUTS": self.get_num_output_streams(), "WIDTH": self.get_outstream_width()}
 
-    def connections(self):
-        """Return what is tied to the module's stream ports: its outputs are bits of one port."""
-        outputs = range(self.get_num_output_streams())
-        tied = {}
-        for signal in ("valid", "ready", "data"):
-            names = [f"out{i}_V_T{signal.upper()}" for i in reversed(outputs)]
-            tied[f"m_axis_t{signal}"] = f"{{{', '.join(names)}}}"
-        return super().connections() | tied
-
 
 class AddStreams(ElementwiseAdd):
     """FINN's addition of two streams of integers, under a name of its own.
@@ -170,7 +162,7 @@ class AddStreams(ElementwiseAdd):
         low, high = (int(sum(getattr(t, end)() for t in types)) for end in ("min", "max"))
         if low >= 0:
             return DataType[f"UINT{high.bit_length()}"]
-        return DataType[f"INT{max((-low - 1).bit_length(), high.bit_length()) + 1}"]
+        return DataType[f"INT{hdl.signed_width((low, high))}"]
 
 
 class AddStreams_rtl(Kernel, AddStreams):
