@@ -17,6 +17,7 @@ from qonnx.custom_op.registry import getCustomOp
 from flow import hdl
 from flow.compiler.finn import initialise
 from flow.errors import UserError
+from sim.runner import REPOSITORY
 
 REFERENCES = Path(__file__).with_name("references")
 WRAPPERS = {
@@ -177,3 +178,9 @@ def test_literals():
     assert hdl.packed([1, -1, 0], 4) == "12'hf1"
     assert [hdl.signed(v, 64) for v in (-5, 0, 7)] == ["-64'sd5", "64'sd0", "64'sd7"]
     assert [hdl.signed_width([v]) for v in (-9, -8, -1, 0, 7, 8)] == [5, 4, 1, 1, 4, 5]
+
+
+def test_no_module_stands_in_python():
+    python = [path for name in ("flow", "sim") for path in (REPOSITORY / name).rglob("*.py")]
+    assert python
+    assert not [path for path in python if "endmodule" in path.read_text()]
