@@ -3,7 +3,8 @@
 Whatever computes figures names its modules, as objects. All modules of this project that these
 import count with them, down to the leaves, apart from those of `INERT`. So a file that is moved,
 split or renamed is never left out. What is hashed is the parsed code: comments, docstrings and
-layout do not count, every digit does.
+layout do not count, every digit does. The templates of HDL that a module reads count with it, as
+they are.
 """
 
 import ast
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from flow import callbacks, errors, files, paths, quiet, version
+from flow import callbacks, errors, files, hdl, paths, quiet, version
 from flow.paths import REPOSITORY as ROOT
 
 PACKAGES = ("flow", "sim")
@@ -35,8 +36,19 @@ def code_digest(*modules: ModuleType | str, root: Path = ROOT) -> str:
     Raises:
         ValueError: no module was given, or one is not of this project.
     """
-    names = [one if isinstance(one, str) else one.__name__ for one in modules]
-    return _digest({name: _code(_path(name, root)) for name in closure(names, root)})
+    names = closure([one if isinstance(one, str) else one.__name__ for one in modules], root)
+    codes = {name: _code(_path(name, root)) for name in names}
+    return _digest(codes | templates(names, root))
+
+
+def templates(names: Iterable[str], root: Path = ROOT) -> dict[str, str]:
+    """Return the texts of the HDL templates that modules read, by their paths below ``root``."""
+    readers = {_path(name, root) for name in names if hdl.__name__ in imports(name, root)}
+    return {
+        path.relative_to(root).as_posix(): path.read_text()
+        for reader in readers
+        for path in hdl.templates(reader)
+    }
 
 
 def _digest(codes: Mapping[str, str]) -> str:
@@ -47,10 +59,10 @@ def _digest(codes: Mapping[str, str]) -> str:
 
 @cache
 def package_digest(root: Path = ROOT) -> str:
-    """Hash every module of this project: two processes that agree run the same code."""
+    """Hash every module and template of this project: processes that agree run the same code."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
+        for path in sorted(p for end in ("py", "j2") for p in (root / package).rglob(f"*.{end}")):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

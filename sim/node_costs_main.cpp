@@ -24,16 +24,16 @@ int main(int argc, char** argv) {
     Vtop top{&context};
     const auto clocks = [&](int count) {
         for (int i = 0; i < count; i++) {
-            top.clk = 1;
+            top.ap_clk = 1;
             top.eval();
-            top.clk = 0;
+            top.ap_clk = 0;
             top.eval();
         }
     };
-    top.rst_n = 0;
+    top.ap_rst_n = 0;
     top.at_work = -1;
     clocks(8);
-    top.rst_n = 1;
+    top.ap_rst_n = 1;
     const int nodes = std::atoi(argv[1]);
     for (int node = -1; node < nodes; node++) {
         top.at_work = node;

@@ -28,7 +28,7 @@ VERIBLE = ",".join(
 )
 FROM_FINN = {"add_multi": "mvu/mvu_pkg.sv"}
 SYSTEM = HW / "soc"
-# ports as flow/compiler/stitch.py gives them, for one tap
+# ports as flow/compiler/templates/accelerator.sv.j2 gives them, for one tap
 ACCELERATOR = """
 module accelerator (
     input  logic ap_clk, ap_rst_n, in0_V_TVALID, out0_V_TREADY, cfg_valid,

@@ -146,7 +146,7 @@ def test_equals_finn(units, tmp_path):
         products = unit.expected(tmp_path / "finn")
         bits = 1 + max(int(products.max()), -int(products.min()) - 1, 0).bit_length()
         operator = unit.operator(bits)
-        wrappers.append(operator._lut_wrapper())
+        wrappers.append(operator.lut_wrapper())
         expected[unit.name] = products, bits, unit.pe
         body += instance(unit, operator, products, tmp_path)
     top = tmp_path / "top.sv"

@@ -75,6 +75,7 @@ def _with_another_digit(text: str) -> str:
 def test_a_digit_of_any_module_changes_the_key_and_words_do_not(who):
     texts = {name: numerics._path(name, ROOT).read_text() for name in closure([SETS[who]])}
     codes = {name: code_of(text) for name, text in texts.items()}
+    codes |= numerics.templates(texts)
     before = numerics._digest(codes)
     assert before == code_digest(SETS[who])
     for name, text in texts.items():
@@ -109,6 +110,25 @@ def test_imports_for_the_type_checker_do_not_count(tmp_path):
         "    import flow.c\n"
     )
     assert imports("flow.a", tmp_path) == {"flow.c"}
+
+
+def test_a_template_counts_with_the_module_that_reads_it(tmp_path):
+    for name, text in {
+        "hdl.py": "",
+        "reader.py": "from flow import hdl\n",
+        "neighbour.py": "",
+        "templates/top.sv.j2": "module {{ name }};\n",
+    }.items():
+        (tmp_path / "flow" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "flow" / name).write_text(text)
+    names = ["flow.reader", "flow.neighbour"]
+    before = {name: code_digest(name, root=tmp_path) for name in names}
+    (tmp_path / "flow" / "templates" / "top.sv.j2").write_text("module {{ other }};\n")
+    after = {name: code_digest(name, root=tmp_path) for name in names}
+    assert [before[name] == after[name] for name in names] == [False, True]
+    found = numerics.templates(closure(["flow.compiler.pipeline"]))
+    names = {path.rpartition("/")[2] for path in found}
+    assert {"accelerator.sv.j2", "node.sv.j2", "kernel.sv.j2", "noise_tap.sv.j2"} <= names
 
 
 def test_the_hardware_of_an_accelerator_is_found():

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from qonnx.core.datatype import DataType
 from torch import Tensor
 
+from flow import hdl
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import TOP
 from flow.golden.layers import Tap
@@ -186,6 +187,26 @@ def _later(noise: Mapping[str, TapSettings], images: int) -> dict[str, TapSettin
     }
 
 
+@dataclass(frozen=True)
+class Recorder:
+    """What records one stream of the top."""
+
+    number: int
+    """Number of the layer that gives the stream."""
+    stream: str
+    beats: int
+    """Beats of an image."""
+
+
+@dataclass(frozen=True)
+class Observers:
+    """The values of ``observers.sv.j2``."""
+
+    top: str
+    """Name of the module that is observed."""
+    recorders: Sequence[Recorder]
+
+
 def build_recorder(
     accelerator: Accelerator, golden: GoldenModel, workdir: Path, **options: Any
 ) -> runner.Simulation:
@@ -198,18 +219,13 @@ def build_recorder(
         options: as ``sim.runner.build`` takes them.
     """
     nodes = matching_nodes(accelerator, golden)
-    lines = ["// Generated: observers of one accelerator."]
+    recorders = []
     for number, layer in enumerate(golden.layers):
         node = nodes[layer.name]
         (stream,), beats = node["outputs"], math.prod(node["folded_output"][:-1])
-        lines += [
-            f"bind {TOP} stream_recorder #(.NUMBER({number}), .BITS($bits({stream}_data)),",
-            f"    .BEATS({beats})) u_recorder_{number} (.clk(ap_clk), .rst_n(ap_rst_n),",
-            f"    .valid({stream}_valid), .ready({stream}_ready), .data({stream}_data));",
-        ]
-    lines += [f"bind {TOP} wave_window u_wave_window (.clk(ap_clk), .rst_n(ap_rst_n));", ""]
+        recorders.append(Recorder(number, stream, beats))
     observers = workdir / "observers.sv"
-    observers.write_text("\n".join(lines))
+    observers.write_text(hdl.render(__file__, "observers.sv.j2", Observers(TOP, recorders)))
     return simulate.build(accelerator, [*_OBSERVERS, observers], traced=[_INSTANCE], **options)
 
 

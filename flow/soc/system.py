@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from flow import hdl
 from flow.compiler.accelerator import Accelerator
 from flow.files import built_once
 from flow.soc import firmware
@@ -81,10 +82,9 @@ class System:
         manifest = self.accelerator.manifest
         last = manifest["nodes"][-1]
         numbers = [site["number"] for site in manifest["sites"]]
-        packed = sum(number << 8 * place for place, number in enumerate(numbers))
         return {
             "TAPS": len(numbers),
-            "SITES": f"{8 * len(numbers)}'h{packed:x}",
+            "SITES": hdl.packed(numbers, 8),
             "IN_BITS": self.beat_bits,
             "BEATS": manifest["input"]["beats"],
             "CLASSES": self.classes,

@@ -1,15 +1,44 @@
 """What every FINN operator with a module of ``hw/`` behind it has in common."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 
+from flow import hdl
 from flow.paths import HW
 
 
-def whole_bytes(bits: int) -> int:
-    """Round a stream's width up to whole bytes, in bits."""
-    return (bits + 7) // 8 * 8
+@dataclass(frozen=True)
+class Wrapper:
+    """The values of ``kernel.sv.j2``."""
+
+    name: str
+    """Name of the wrapper, which is the node's."""
+    kernel: str
+    """Name of the module in it."""
+    parameters: Mapping[str, int | str]
+    """Values of the module's parameters, as they are written."""
+    inputs: Mapping[str, int]
+    """Bits of a beat by the module's name of each input stream, in the order of FINN's."""
+    outputs: Sequence[int]
+    """Bits of a beat of each output stream."""
+
+
+def write_wrapper(operator, name: str, text: str) -> None:
+    """Write a node's wrapper into its folder, and tell FINN where it lies.
+
+    Args:
+        operator: the node's.
+        name: of the file.
+        text: of the wrapper, a module with the node's name.
+    """
+    folder = operator.get_nodeattr("code_gen_dir_ipgen")
+    Path(folder, name).write_text(text)
+    operator.set_nodeattr("gen_top_module", operator.onnx_node.name)
+    operator.set_nodeattr("ipgen_path", folder)
+    operator.set_nodeattr("ip_path", folder)
 
 
 class Kernel(RTLBackend):
@@ -36,47 +65,23 @@ class Kernel(RTLBackend):
         """Run the operator's Python execution."""
         super(RTLBackend, self).execute_node(context, graph)
 
-    def connections(self) -> dict[str, str]:
-        """Return what is tied to the module's stream ports, of one output stream."""
-        streams = {name: f"in{i}_V" for i, name in enumerate(self.inputs)} | {"m_axis": "out0_V"}
-        return {
-            f"{name}_t{signal}": f"{stream}_T{signal.upper()}"
-            for name, stream in streams.items()
-            for signal in ("valid", "ready", "data")
-        }
-
     def wrapper(self) -> str:
-        """Return the Verilog text of the wrapper: FINN's streams, tied to the module's."""
-        ports = ["input  logic ap_clk", "input  logic ap_rst_n"]
-        for i in range(len(self.inputs)):
-            width = whole_bytes(self.get_instream_width(i))
-            ports += [f"input  logic in{i}_V_TVALID", f"output logic in{i}_V_TREADY"]
-            ports += [f"input  logic [{width - 1}:0] in{i}_V_TDATA"]
-        for i in range(len(self.onnx_node.output)):
-            width = whole_bytes(self.get_outstream_width(i))
-            ports += [f"output logic out{i}_V_TVALID", f"input  logic out{i}_V_TREADY"]
-            ports += [f"output logic [{width - 1}:0] out{i}_V_TDATA"]
-        parameters = [f".{name}({value})" for name, value in self.parameters().items()]
-        tied = {"clk": "ap_clk", "rst_n": "ap_rst_n"} | self.connections()
-        join = ",\n    ".join
-        return f"""module {self.onnx_node.name} (
-    {join(ports)}
-);
-  {Path(self.sources[-1]).stem} #(
-    {join(parameters)}
-  ) u_kernel (
-    {join(f".{port}({signal})" for port, signal in tied.items())}
-  );
-endmodule
-"""
+        """Return the text of the wrapper: FINN's streams, tied to the module's.
+
+        Several output streams are one port of the module, the first in the lowest bits.
+        """
+        values = Wrapper(
+            name=self.onnx_node.name,
+            kernel=Path(self.sources[-1]).stem,
+            parameters=self.parameters(),
+            inputs={name: self.get_instream_width_padded(i) for i, name in enumerate(self.inputs)},
+            outputs=[self.get_outstream_width_padded(i) for i in range(len(self.onnx_node.output))],
+        )
+        return hdl.render(__file__, "kernel.sv.j2", values)
 
     def generate_hdl(self, model, fpgapart, clk):
         """Write the wrapper into the node's folder."""
-        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
-        self.set_nodeattr("gen_top_module", self.onnx_node.name)
-        (folder / f"{self.onnx_node.name}.sv").write_text(self.wrapper())
-        self.set_nodeattr("ipgen_path", str(folder))
-        self.set_nodeattr("ip_path", str(folder))
+        write_wrapper(self, f"{self.onnx_node.name}.sv", self.wrapper())
 
     def get_rtl_file_list(self, abspath=False):
         """Return the kernel's sources and the wrapper."""

@@ -3,6 +3,7 @@
 import numpy as np
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect as PlainLabelSelect
 
+from flow import hdl
 from flow.compiler.operators.kernel import Kernel
 
 
@@ -53,14 +54,14 @@ class LabelSelect_rtl(Kernel, LabelSelect):
     def parameters(self):
         """Return the module's parameters."""
         idt, (shift, offsets) = self.get_input_datatype(), self.comparison()
-        # of a class each in two's complement, that of class 0 in the lowest bits
-        width = max(max(c, -c - 1).bit_length() + 1 for c in offsets or [0])
-        packed = sum((c & (1 << width) - 1) << width * label for label, c in enumerate(offsets))
+        labels = self.get_nodeattr("Labels")
+        offsets = offsets or [0] * labels
+        width = hdl.signed_width(offsets)
         return {
-            "LABELS": self.get_nodeattr("Labels"),
+            "LABELS": labels,
             "SHIFT": shift,
             "OFFSET_WIDTH": width,
-            "OFFSETS": f"{width * self.get_nodeattr('Labels')}'h{packed:x}",
+            "OFFSETS": hdl.packed(offsets, width),
             "PE": self.get_nodeattr("PE"),
             "K": self.get_nodeattr("K"),
             "IN_WIDTH": idt.bitwidth(),

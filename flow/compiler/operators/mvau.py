@@ -1,5 +1,6 @@
 """FINN's matrix-vector unit, built of LUTs where its ``resType`` says so."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,46 @@ import numpy.typing as npt
 from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl as FinnMVAU_rtl
 from qonnx.core.datatype import DataType
 
-from flow.compiler.operators.kernel import whole_bytes
+from flow import hdl
+from flow.compiler.operators.kernel import write_wrapper
+
+
+@dataclass(frozen=True)
+class Operand:
+    """The type of a factor as ``lut_mvu`` takes it."""
+
+    width: int
+    signed: bool
+    """Whether it is in two's complement."""
+    bipolar: bool
+    """Whether its bit stands for −1 or 1."""
+
+    @classmethod
+    def of(cls, datatype) -> "Operand":
+        """Return that of one of FINN's types."""
+        bipolar = datatype == DataType["BIPOLAR"]
+        return cls(datatype.bitwidth(), datatype.signed() and not bipolar, bipolar)
+
+
+@dataclass(frozen=True)
+class LutWrapper:
+    """The values of ``lut_mvu_wrapper.v.j2``."""
+
+    name: str
+    """Name of the wrapper, which is the node's."""
+    mw: int
+    mh: int
+    pe: int
+    simd: int
+    weights: Operand
+    activations: Operand
+    accu_width: int
+    weight_bits: int
+    """Bits of a beat of weights, whole bytes."""
+    in_bits: int
+    """The same of the input stream."""
+    out_bits: int
+    """The same of the output stream."""
 
 
 class MVAU_rtl(FinnMVAU_rtl):
@@ -47,7 +87,7 @@ class MVAU_rtl(FinnMVAU_rtl):
         if self.uses_luts and (np.abs(weights) == 1).all():
             name = "BIPOLAR"
         else:
-            name = f"INT{max(2, 1 + max(high, -low - 1).bit_length())}"
+            name = f"INT{max(2, hdl.signed_width((low, high)))}"
         self.set_nodeattr("weightDataType", name)
         return DataType[name]
 
@@ -72,53 +112,26 @@ class MVAU_rtl(FinnMVAU_rtl):
         if not self.uses_luts:
             super().generate_hdl(model, fpgapart, clk)
             return
-        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
-        self.generate_params(model, str(folder))
-        self.set_nodeattr("gen_top_module", self.onnx_node.name)
-        (folder / f"{self.onnx_node.name}_wrapper.v").write_text(self._lut_wrapper())
+        self.generate_params(model, self.get_nodeattr("code_gen_dir_ipgen"))
+        write_wrapper(self, f"{self.onnx_node.name}_wrapper.v", self.lut_wrapper())
         self.generate_infra_hdl(fpgapart)
-        self.set_nodeattr("ipgen_path", str(folder))
-        self.set_nodeattr("ip_path", str(folder))
 
-    def _lut_wrapper(self) -> str:
-        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        idt, wdt = self.get_input_datatype(0), self.get_input_datatype(1)
-        odt = self.get_output_datatype()
-        bipolar = [dtype == DataType["BIPOLAR"] for dtype in (idt, wdt)]
-        return f"""module {self.onnx_node.name} (
-    input  ap_clk,
-    input  ap_clk2x,
-    input  ap_rst_n,
-    input  in1_V_TVALID,
-    output in1_V_TREADY,
-    input  [{whole_bytes(pe * simd * wdt.bitwidth()) - 1}:0] in1_V_TDATA,
-    input  in0_V_TVALID,
-    output in0_V_TREADY,
-    input  [{whole_bytes(simd * idt.bitwidth()) - 1}:0] in0_V_TDATA,
-    output out0_V_TVALID,
-    input  out0_V_TREADY,
-    output [{whole_bytes(pe * odt.bitwidth()) - 1}:0] out0_V_TDATA
-);
-  lut_mvu #(
-      .MW({self.get_nodeattr("MW")}),
-      .MH({self.get_nodeattr("MH")}),
-      .PE({pe}),
-      .SIMD({simd}),
-      .WEIGHT_WIDTH({wdt.bitwidth()}),
-      .SIGNED_WEIGHTS(1'b{int(wdt.signed() and not bipolar[1])}),
-      .BIPOLAR_WEIGHTS(1'b{int(bipolar[1])}),
-      .ACTIVATION_WIDTH({idt.bitwidth()}),
-      .SIGNED_ACTIVATIONS(1'b{int(idt.signed() and not bipolar[0])}),
-      .BIPOLAR_ACTIVATIONS(1'b{int(bipolar[0])}),
-      .ACCU_WIDTH({odt.bitwidth()})
-  ) u_mvu (
-      .clk(ap_clk), .rst_n(ap_rst_n),
-      .weights_tvalid(in1_V_TVALID), .weights_tready(in1_V_TREADY), .weights_tdata(in1_V_TDATA),
-      .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
-      .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA)
-  );
-endmodule
-"""
+    def lut_wrapper(self) -> str:
+        """Return the text of the wrapper: FINN's ports, tied to those of ``lut_mvu``."""
+        values = LutWrapper(
+            name=self.onnx_node.name,
+            mw=self.get_nodeattr("MW"),
+            mh=self.get_nodeattr("MH"),
+            pe=self.get_nodeattr("PE"),
+            simd=self.get_nodeattr("SIMD"),
+            weights=Operand.of(self.get_input_datatype(1)),
+            activations=Operand.of(self.get_input_datatype(0)),
+            accu_width=self.get_output_datatype().bitwidth(),
+            weight_bits=self.get_instream_width_padded(1),
+            in_bits=self.get_instream_width_padded(0),
+            out_bits=self.get_outstream_width_padded(),
+        )
+        return hdl.render(__file__, "lut_mvu_wrapper.v.j2", values)
 
 
 def by_planes(bits: npt.NDArray[np.int64], activation_bits: int) -> npt.NDArray[np.int64]:

@@ -1,12 +1,15 @@
 """The noise tap as a FINN operator: its streams and clean execution, and its RTL."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from qonnx.core.datatype import DataType
 
-from flow.compiler.operators.kernel import Kernel, whole_bytes
+from flow import hdl
+from flow.compiler.operators.kernel import Kernel
 
 
 class NoiseTap(HWCustomOp):
@@ -53,7 +56,8 @@ class NoiseTap(HWCustomOp):
     def get_folded_input_shape(self, ind=0):
         """Return (vectors..., channels / PE, PE)."""
         channels, pe = self.get_nodeattr("NumChannels"), self.get_nodeattr("PE")
-        assert channels % pe == 0, f"{self.onnx_node.name}: PE {pe} does not divide {channels}"
+        if channels % pe:
+            raise ValueError(f"{self.onnx_node.name}: PE {pe} does not divide {channels} channels")
         return (*self.get_nodeattr("numInputVectors"), channels // pe, pe)
 
     def get_folded_output_shape(self, ind=0):
@@ -98,6 +102,41 @@ class NoiseTap(HWCustomOp):
         context[self.onnx_node.output[0]] = clipped.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class TapWrapper:
+    """The values of ``noise_tap.sv.j2``."""
+
+    name: str
+    """Name of the wrapper, which is the node's."""
+    site_name: str
+    site: int
+    """The site's number."""
+    channels: int
+    pe: int
+    pixels: int
+    in_width: int
+    """Bits of an element of the input."""
+    in_signed: bool
+    in_bits: int
+    """Bits of a beat of the input, whole bytes."""
+    fraction_bits: int
+    rounds: bool
+    """Whether values are rounded back to integers."""
+    bipolar: bool
+    """Whether the streams hold −1 and 1, a bit each."""
+    out_width: int
+    """Bits of an element of the output."""
+    out_signed: bool
+    out_bits: int
+    """Bits of a beat of the output, whole bytes."""
+    out_min: int
+    out_max: int
+    offset_width: int
+    """Bits of an offset."""
+    offsets: Sequence[int]
+    """One for each channel."""
+
+
 class NoiseTap_rtl(Kernel, NoiseTap):
     """``hw/noise/noise_tap.sv``."""
 
@@ -112,58 +151,29 @@ class NoiseTap_rtl(Kernel, NoiseTap):
     )
 
     def wrapper(self):
-        """Return the wrapper: FINN's streams, the settings bus and the digest."""
-        name, pe = self.onnx_node.name, self.get_nodeattr("PE")
+        """Return the text of the wrapper: FINN's streams, the settings bus and the digest."""
         idt, odt = self.get_input_datatype(), self.get_output_datatype()
         channels = self.get_nodeattr("NumChannels")
         offsets = self.get_nodeattr("Offsets") or [0] * channels
-        width = 1 + max(max(o, -o - 1).bit_length() for o in offsets)
-        packed = sum((o % (1 << width)) << (c * width) for c, o in enumerate(offsets))
-        return f"""// One noise tap: {self.get_nodeattr("SiteName")}
-module {name} (
-    input  logic ap_clk,
-    input  logic ap_rst_n,
-    input  logic        cfg_valid,
-    input  logic [7:0]  cfg_site,
-    input  logic [3:0]  cfg_addr,
-    input  logic [31:0] cfg_data,
-    output logic        cfg_pending,
-    input  logic in0_V_TVALID,
-    output logic in0_V_TREADY,
-    input  logic [{whole_bytes(pe * idt.bitwidth()) - 1}:0] in0_V_TDATA,
-    output logic out0_V_TVALID,
-    input  logic out0_V_TREADY,
-    output logic [{whole_bytes(pe * odt.bitwidth()) - 1}:0] out0_V_TDATA,
-    output logic        digest_valid,
-    output logic [31:0] digest
-);
-  noise_tap #(
-      .CHANNELS({channels}),
-      .PE({pe}),
-      .PIXELS({math.prod(self.get_nodeattr("numInputVectors"))}),
-      .IN_WIDTH({idt.bitwidth()}),
-      .IN_SIGNED(1'b{int(idt.signed())}),
-      .FRAC({self.get_nodeattr("FracBits")}),
-      .ROUND(1'b{self.get_nodeattr("Rounds")}),
-      .BIPOLAR(1'b{self.get_nodeattr("Step") - 1}),
-      .OUT_WIDTH({odt.bitwidth()}),
-      .OUT_SIGNED(1'b{int(odt.signed())}),
-      .OUT_MIN({_signed64(self.get_nodeattr("OutMin"))}),
-      .OUT_MAX({_signed64(self.get_nodeattr("OutMax"))}),
-      .OFFSET_WIDTH({width}),
-      .OFFSETS({channels * width}'h{packed:x}),
-      .SITE({self.get_nodeattr("Site")})
-  ) u_tap (
-      .clk(ap_clk), .rst_n(ap_rst_n),
-      .cfg_valid, .cfg_site, .cfg_addr, .cfg_data, .cfg_pending,
-      .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
-      .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA),
-      .digest_valid, .digest
-  );
-endmodule
-"""
-
-
-def _signed64(value: int) -> str:
-    """Write a bound as a SystemVerilog literal."""
-    return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
+        values = TapWrapper(
+            name=self.onnx_node.name,
+            site_name=self.get_nodeattr("SiteName"),
+            site=self.get_nodeattr("Site"),
+            channels=channels,
+            pe=self.get_nodeattr("PE"),
+            pixels=math.prod(self.get_nodeattr("numInputVectors")),
+            in_width=idt.bitwidth(),
+            in_signed=idt.signed(),
+            in_bits=self.get_instream_width_padded(),
+            fraction_bits=self.get_nodeattr("FracBits"),
+            rounds=bool(self.get_nodeattr("Rounds")),
+            bipolar=self.get_nodeattr("Step") == 2,
+            out_width=odt.bitwidth(),
+            out_signed=odt.signed(),
+            out_bits=self.get_outstream_width_padded(),
+            out_min=self.get_nodeattr("OutMin"),
+            out_max=self.get_nodeattr("OutMax"),
+            offset_width=hdl.signed_width(offsets),
+            offsets=offsets,
+        )
+        return hdl.render(__file__, "noise_tap.sv.j2", values)

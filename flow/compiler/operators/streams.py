@@ -8,6 +8,7 @@ from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
 from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from qonnx.core.datatype import DataType
 
+from flow import hdl
 from flow.compiler.operators.kernel import Kernel
 from flow.errors import UserError
 
@@ -25,15 +26,6 @@ class DuplicateStreams_rtl(Kernel, DuplicateStreams):
         """Return the module's parameters."""
         return {"OUTPUTS": self.get_num_output_streams(), "WIDTH": self.get_outstream_width()}
 
-    def connections(self):
-        """Return what is tied to the module's stream ports: its outputs are bits of one port."""
-        outputs = range(self.get_num_output_streams())
-        tied = {}
-        for signal in ("valid", "ready", "data"):
-            names = [f"out{i}_V_T{signal.upper()}" for i in reversed(outputs)]
-            tied[f"m_axis_t{signal}"] = f"{{{', '.join(names)}}}"
-        return super().connections() | tied
-
 
 class AddStreams(ElementwiseAdd):
     """FINN's addition of two streams of integers, under a name of its own.
@@ -48,7 +40,7 @@ class AddStreams(ElementwiseAdd):
         low, high = (int(sum(getattr(t, end)() for t in types)) for end in ("min", "max"))
         if low >= 0:
             return DataType[f"UINT{high.bit_length()}"]
-        return DataType[f"INT{max((-low - 1).bit_length(), high.bit_length()) + 1}"]
+        return DataType[f"INT{hdl.signed_width((low, high))}"]
 
 
 class AddStreams_rtl(Kernel, AddStreams):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from finn.custom_op.fpgadataflow.thresholding import Thresholding
 
+from flow import hdl
 from flow.compiler.operators.kernel import Kernel
 
 
@@ -63,7 +64,6 @@ def memory_text(thresholds: npt.NDArray[np.int64], lanes: int, bits: int) -> str
         lanes: channels of a beat; the first lies lowest, and of a channel the first threshold.
         bits: of a threshold, in two's complement.
     """
-    rows = (thresholds & ((1 << bits) - 1)).reshape(len(thresholds) // lanes, -1)
+    rows = thresholds.reshape(len(thresholds) // lanes, -1)
     digits = -(-rows.shape[1] * bits // 4)
-    words = (sum(int(t) << (i * bits) for i, t in enumerate(row)) for row in rows)
-    return "".join(f"{word:0{digits}x}\n" for word in words)
+    return "".join(f"{hdl.pack(row, bits):0{digits}x}\n" for row in rows.tolist())

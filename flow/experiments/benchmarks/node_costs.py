@@ -6,81 +6,110 @@ another in a bare C++ loop, and prints nanoseconds a clock and the coefficients 
 ``flow.compiler.folding.cost``.
 """
 
-import json
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from qonnx.core.datatype import DataType
 
+from flow import hdl
+from flow.compiler.accelerator import Accelerator
 from flow.compiler.folding import cost
+from flow.compiler.folding.cost import Entry
+from flow.compiler.stitch import DATA, TOP, Node, Stream
+from flow.errors import UserError, unknown
 from sim import runner
 
 
-def alone(text: str, names: Sequence[str]) -> str:
-    """Turn the top of an accelerator into one in which these nodes stand alone.
+@dataclass(frozen=True)
+class Nodes:
+    """The values of ``nodes.sv.j2``."""
+
+    nodes: Sequence[Node]
+    """In the order of their numbers."""
+
+
+def top_text(entries: Sequence[Entry]) -> str:
+    """Return a top in which nodes stand alone; number n works while ``at_work`` is n.
 
     Args:
-        text: of ``accelerator.sv``.
-        names: nodes of one input and one output stream; number n works while ``at_work`` is n.
+        entries: of the manifest, those of nodes of one input and one output stream.
     """
-    widths = {n: w for w, n in re.findall(r"logic (\[\d+:0\]) (\w+)_data;", text)}
-    lines = [
-        "module nodes (input logic clk, rst_n, input int at_work);",
-        "  int at_work_q;",
-        "  always_ff @(posedge clk) at_work_q <= at_work;",
+    nodes = [_alone(number, entry) for number, entry in enumerate(entries)]
+    return hdl.render(__file__, "nodes.sv.j2", Nodes(nodes))
+
+
+def _alone(number: int, entry: Entry) -> Node:
+    """Return a node between two streams of its own."""
+    kind = cost.kind(entry)
+    taken = _beat_bits(entry["folded_input"][-1], entry["input_type"])
+    given = _beat_bits(entry["folded_output"][-1], entry["output_type"])
+    weights = 0
+    if kind == "MVAU":
+        weights = _beat_bits(entry["PE"] * entry["SIMD"], entry["weight_type"])
+    return Node(
+        name=entry["name"],
+        module=entry["name"],
+        kind=kind,
+        inputs=[Stream(f"source{number}", taken)],
+        outputs=[Stream(f"sink{number}", given)],
+        weight_bits=weights,
+        tap=number if kind == "NoiseTap" else None,
+    )
+
+
+def _beat_bits(elements: int, datatype: str) -> int:
+    """Return the bits of a beat, whole bytes."""
+    return 8 * -(-elements * DataType[datatype].bitwidth() // 8)
+
+
+def chosen(manifest: Mapping[str, Any], names: Sequence[str]) -> list[Entry]:
+    """Return the manifest's entries of some nodes, or of all that have one stream on each side.
+
+    Raises:
+        UserError: there is no such node, or it has more streams.
+    """
+    entries = {entry["name"]: entry for entry in manifest["nodes"]}
+    streams = {name for entry in entries.values() for name in entry["outputs"]}
+    streams.add(manifest["nodes"][0]["inputs"][0])
+    single = [
+        name
+        for name, entry in entries.items()
+        if len(entry["outputs"]) == len(streams.intersection(entry["inputs"])) == 1
     ]
-    for number, name in enumerate(names):
-        weights = re.search(rf"  \w+_memstream_wrapper u_{name}_weights \(.*?\);\n", text, re.S)
-        node = re.search(rf"  \w+ u_{name} \(.*?\n  \);\n", text, re.S)
-        if node is None:
-            raise SystemExit(f"there is no node {name} in the accelerator")
-        body = (weights[0] if weights else "") + node[0]
-        stream = re.search(r"\.in0_V_TDATA\((\w+)_data\)", body)
-        out = re.search(r"\.out0_V_TDATA\((\w+)_data\)", body)
-        assert stream and out
-        f, o = f"f{number}", f"o{number}"
-        body = re.sub(r"\.(in0_V_T\w+)\(\w+_(\w+)\)", rf".\1({f}_\2)", body)
-        body = re.sub(r"\.(out0_V_T\w+)\(\w+_(\w+)\)", rf".\1({o}_\2)", body)
-        body = re.sub(r"\.cfg_(valid|site|addr|data)\(\w+\)", r".cfg_\1('0)", body)
-        body = re.sub(r"\.(cfg_pending|digest_valid|digest)\(.*?\)(,?\n)", r".\1()\2", body)
-        body = re.sub(r"\bap_clk\)", "clk)", body).replace("(ap_rst_n)", "(rst_n)")
-        for port in set(re.findall(r"\((w\d+)_data\)", body)):
-            lines += [f"  logic {port}_valid, {port}_ready; logic {widths[port]} {port}_data;"]
-        lines += [
-            f"  logic {f}_valid, {f}_ready, {o}_valid, {o}_ready;",
-            f"  logic {widths[stream[1]]} {f}_data; logic {widths[out[1]]} {o}_data;",
-            f"  assign {f}_valid = at_work_q == {number};",
-            f"  assign {o}_ready = 1'b1;",
-            f"  always_ff @(posedge clk) if (!rst_n) {f}_data <= '0;",
-            f"    else if ({f}_valid && {f}_ready) {f}_data <= ~{f}_data;",
-            body,
-        ]
-    return "\n".join([*lines, "endmodule", ""])
+    for name in names:
+        if name not in entries:
+            raise unknown("node", name, entries)
+        if name not in single:
+            raise UserError(
+                f"node {name} has several streams: choose among those with one on each side, "
+                f"{', '.join(single)}"
+            )
+    return [entries[name] for name in names or single]
 
 
-def measure(folder: Path, names: Sequence[str]) -> tuple[float, list[float]]:
+def measure(accelerator: Accelerator, entries: Sequence[Entry]) -> tuple[float, list[float]]:
     """Return the nanoseconds of a clock with every node idle, and of each above that at work."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    rtl = folder / "rtl"
     main = Path(runner.__file__).with_name("node_costs_main.cpp")
     with tempfile.TemporaryDirectory() as scratch:
         top = Path(scratch) / "nodes.sv"
-        top.write_text(alone((rtl / "accelerator.sv").read_text(), names))
+        top.write_text(top_text(entries))
         simulation = runner.build(
             "nodes",
-            [*(rtl / n for n in manifest["sources"] if n != "accelerator.sv"), top],
+            [*(path for path in accelerator.sources if path.stem != TOP), top],
             defines={"FINN_SIMULATION": 1},
             # what nobody reads would be left out
-            public=[f"o{i}_data" for i in range(len(names))],
+            public=[f"sink{i}_data" for i in range(len(entries))],
             flags=["-Wno-lint", "-Wno-style"],
             main=main,
         )
-        (Path(scratch) / "data").symlink_to(folder.resolve() / "data")
-        command = [str(simulation.binary), str(len(names))]
+        (Path(scratch) / DATA).symlink_to(accelerator.folder.resolve() / DATA)
+        command = [str(simulation.binary), str(len(entries))]
         out = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True)
     idle, *busy = map(float, out.stdout.split())
     return idle, [b - idle for b in busy]
@@ -88,18 +117,15 @@ def measure(folder: Path, names: Sequence[str]) -> tuple[float, list[float]]:
 
 def main() -> None:
     """Measure, print and fit."""
-    folder, *names = Path(sys.argv[1]), *sys.argv[2:]
-    manifest = json.loads((folder / "manifest.json").read_text())
-    entries = {node["name"]: node for node in manifest["nodes"]}
-    names = names or list(entries)
-    idle, busy = measure(folder, names)
+    accelerator = Accelerator.open(Path(sys.argv[1]))
+    entries = chosen(accelerator.manifest, sys.argv[2:])
+    idle, busy = measure(accelerator, entries)
     by_kind: dict[str, list[tuple[float, float]]] = {}
-    for name, spent in zip(names, busy, strict=True):
-        entry = entries[name]
+    for entry, spent in zip(entries, busy, strict=True):
         work = cost.work(entry)
         by_kind.setdefault(cost.kind(entry), []).append((work, spent))
-        print(f"{name:40} {work:8.1f} {spent:8.1f} ns")
-    each = (idle - cost.CLOCK_NS) / len(names)
+        print(f"{entry['name']:40} {work:8.1f} {spent:8.1f} ns")
+    each = (idle - cost.CLOCK_NS) / len(entries)
     print(f"idle: {idle:.1f} ns, {each:.1f} ns a node")
     for kind, points in by_kind.items():
         work, spent = np.array(points).T
@@ -118,4 +144,8 @@ def _fit(work: np.ndarray, spent: np.ndarray) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,172 @@
+// Generated: the nodes of one accelerator, wired.
+module accelerator (
+    input  logic ap_clk,
+    input  logic ap_rst_n,
+    input  logic in0_V_TVALID,
+    output logic in0_V_TREADY,
+    input  logic [7:0] in0_V_TDATA,
+    output logic out0_V_TVALID,
+    input  logic out0_V_TREADY,
+    output logic [7:0] out0_V_TDATA,
+    input  logic        cfg_valid,
+    input  logic [7:0]  cfg_site,
+    input  logic [3:0]  cfg_addr,
+    input  logic [31:0] cfg_data,
+    output logic [1:0] cfg_pending,
+    output logic [1:0] digest_valid,
+    output logic [1:0][31:0] digest,
+    output logic scores_valid,
+    output logic [39:0] scores_data
+);
+  logic images_valid, images_ready;
+  logic [7:0] images_data;
+  logic padded_valid, padded_ready;
+  logic [7:0] padded_data;
+  logic short_valid, short_ready;
+  logic [7:0] short_data;
+  logic long_valid, long_ready;
+  logic [7:0] long_data;
+  logic product_valid, product_ready;
+  logic [15:0] product_data;
+  logic noisy_valid, noisy_ready;
+  logic [31:0] noisy_data;
+  logic term_valid, term_ready;
+  logic [7:0] term_data;
+  logic sum_valid, sum_ready;
+  logic [39:0] sum_data;
+  logic labels_valid, labels_ready;
+  logic [7:0] labels_data;
+
+  assign images_valid = in0_V_TVALID;
+  assign images_data = in0_V_TDATA;
+  assign in0_V_TREADY = images_ready;
+  assign out0_V_TVALID = labels_valid;
+  assign out0_V_TDATA = labels_data;
+  assign labels_ready = out0_V_TREADY;
+  assign scores_valid = sum_valid && sum_ready;
+  assign scores_data = sum_data;
+
+  FMPadding_rtl_0 u_FMPadding_rtl_0 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .s_axilite_AWVALID('0), .s_axilite_AWADDR('0),
+      .s_axilite_WVALID('0), .s_axilite_WDATA('0), .s_axilite_WSTRB('0),
+      .s_axilite_ARVALID('0), .s_axilite_ARADDR('0),
+      .s_axilite_BREADY(1'b1), .s_axilite_RREADY(1'b1),
+      .s_axilite_AWREADY(), .s_axilite_WREADY(), .s_axilite_BVALID(), .s_axilite_BRESP(),
+      .s_axilite_ARREADY(), .s_axilite_RVALID(), .s_axilite_RDATA(), .s_axilite_RRESP(),
+      .in0_V_TVALID(images_valid),
+      .in0_V_TREADY(images_ready),
+      .in0_V_TDATA(images_data),
+      .out0_V_TVALID(padded_valid),
+      .out0_V_TREADY(padded_ready),
+      .out0_V_TDATA(padded_data)
+  );
+
+  DuplicateStreams_rtl_0 u_DuplicateStreams_rtl_0 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .in0_V_TVALID(padded_valid),
+      .in0_V_TREADY(padded_ready),
+      .in0_V_TDATA(padded_data),
+      .out0_V_TVALID(long_valid),
+      .out0_V_TREADY(long_ready),
+      .out0_V_TDATA(long_data),
+      .out1_V_TVALID(short_valid),
+      .out1_V_TREADY(short_ready),
+      .out1_V_TDATA(short_data)
+  );
+
+  NoiseTap_rtl_0 u_NoiseTap_rtl_0 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .cfg_valid(cfg_valid),
+      .cfg_site(cfg_site),
+      .cfg_addr(cfg_addr),
+      .cfg_data(cfg_data),
+      .cfg_pending(cfg_pending[1]),
+      .digest_valid(digest_valid[1]),
+      .digest(digest[1]),
+      .in0_V_TVALID(short_valid),
+      .in0_V_TREADY(short_ready),
+      .in0_V_TDATA(short_data),
+      .out0_V_TVALID(term_valid),
+      .out0_V_TREADY(term_ready),
+      .out0_V_TDATA(term_data)
+  );
+
+  logic MVAU_rtl_0_weights_valid, MVAU_rtl_0_weights_ready;
+  logic [7:0] MVAU_rtl_0_weights_data;
+  MVAU_rtl_0_memstream_wrapper u_MVAU_rtl_0_weights (
+      .ap_clk(ap_clk), .ap_clk2x(ap_clk), .ap_rst_n(ap_rst_n),
+      .s_axilite_AWVALID('0), .s_axilite_AWADDR('0),
+      .s_axilite_WVALID('0), .s_axilite_WDATA('0), .s_axilite_WSTRB('0),
+      .s_axilite_ARVALID('0), .s_axilite_ARADDR('0),
+      .s_axilite_BREADY(1'b1), .s_axilite_RREADY(1'b1),
+      .s_axilite_AWREADY(), .s_axilite_WREADY(), .s_axilite_BVALID(), .s_axilite_BRESP(),
+      .s_axilite_ARREADY(), .s_axilite_RVALID(), .s_axilite_RDATA(), .s_axilite_RRESP(),
+      .s_axilite_AWPROT('0), .s_axilite_ARPROT('0),
+      .s_axis_0_tready(), .s_axis_0_tvalid(1'b0), .s_axis_0_tdata('0),
+      .m_axis_0_tready(MVAU_rtl_0_weights_ready),
+      .m_axis_0_tvalid(MVAU_rtl_0_weights_valid),
+      .m_axis_0_tdata(MVAU_rtl_0_weights_data)
+  );
+  MVAU_rtl_0 u_MVAU_rtl_0 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .ap_clk2x(ap_clk),
+      .in1_V_TVALID(MVAU_rtl_0_weights_valid),
+      .in1_V_TREADY(MVAU_rtl_0_weights_ready),
+      .in1_V_TDATA(MVAU_rtl_0_weights_data),
+      .in0_V_TVALID(long_valid),
+      .in0_V_TREADY(long_ready),
+      .in0_V_TDATA(long_data),
+      .out0_V_TVALID(product_valid),
+      .out0_V_TREADY(product_ready),
+      .out0_V_TDATA(product_data)
+  );
+
+  NoiseTap_rtl_1 u_NoiseTap_rtl_1 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .cfg_valid(cfg_valid),
+      .cfg_site(cfg_site),
+      .cfg_addr(cfg_addr),
+      .cfg_data(cfg_data),
+      .cfg_pending(cfg_pending[0]),
+      .digest_valid(digest_valid[0]),
+      .digest(digest[0]),
+      .in0_V_TVALID(product_valid),
+      .in0_V_TREADY(product_ready),
+      .in0_V_TDATA(product_data),
+      .out0_V_TVALID(noisy_valid),
+      .out0_V_TREADY(noisy_ready),
+      .out0_V_TDATA(noisy_data)
+  );
+
+  AddStreams_rtl_0 u_AddStreams_rtl_0 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .in0_V_TVALID(noisy_valid),
+      .in0_V_TREADY(noisy_ready),
+      .in0_V_TDATA(noisy_data),
+      .in1_V_TVALID(term_valid),
+      .in1_V_TREADY(term_ready),
+      .in1_V_TDATA(term_data),
+      .out0_V_TVALID(sum_valid),
+      .out0_V_TREADY(sum_ready),
+      .out0_V_TDATA(sum_data)
+  );
+
+  LabelSelect_rtl_0 u_LabelSelect_rtl_0 (
+      .ap_clk(ap_clk),
+      .ap_rst_n(ap_rst_n),
+      .in0_V_TVALID(sum_valid),
+      .in0_V_TREADY(sum_ready),
+      .in0_V_TDATA(sum_data),
+      .out0_V_TVALID(labels_valid),
+      .out0_V_TREADY(labels_ready),
+      .out0_V_TDATA(labels_data)
+  );
+
+endmodule
