@@ -11,6 +11,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 MODEL  ?= tfc
 STUDY  ?= studies/digits.yaml
+# files go to workers whole, in the order of tests/conftest.py
+PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # a variable that is not given leaves the command's own default
 option = $(if $($(1)),--$(2) '$($(1))')
@@ -117,10 +119,10 @@ dynamics: $(READY) ## train MODEL at each noise level, and see what that does to
 	  $(call option,SEED,seed)
 
 test: $(READY) ## run every test
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest $(PARALLEL)
 
 quick: $(READY) ## run the tests that take seconds
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest $(PARALLEL) -m 'not slow'
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .
