@@ -75,6 +75,7 @@ def test_commands_are_found():
         parse(["walk-hw", "--modle", "tfc"])
 
 
+@pytest.mark.slow
 def test_the_pages_build(tmp_path):
     """In strict mode a link or a name that is not there is an error."""
     subprocess.run(

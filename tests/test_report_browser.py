@@ -14,6 +14,7 @@ from test_results import finished
 from flow.report import comparison_page
 from flow.report.files import Finished
 
+pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000
 """For a machine that does much else."""
