@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 STUDY  ?= studies/digits.yaml
+# files go to workers whole, in the order of tests/conftest.py
+PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # VARIABLES_<target>: the names of its options
 include variables.mk
@@ -85,10 +87,10 @@ dynamics: $(READY) ## train MODEL at each noise level, and see what that does to
 	$(RUN)
 
 test: $(READY) ## run every test
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest $(PARALLEL)
 
 quick: $(READY) ## run the tests that take seconds
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest $(PARALLEL) -m 'not slow'
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

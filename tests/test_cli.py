@@ -160,6 +160,7 @@ def test_a_results_folder_of_another_network_is_refused(run):
     assert found.status == 2 and "holds the results of another network" in found.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folding", "message"),
     [
@@ -191,6 +192,7 @@ class WithSigmoid(FullyConnected):
         return torch.sigmoid(super().forward(x))
 
 
+@pytest.mark.slow
 def test_a_network_without_rtl_is_not_trained_first(run, tmp_path, monkeypatch):
     factory = partial(WithSigmoid, width=8, weight_bits=2, act_bits=2)
     monkeypatch.setitem(registry._FACTORIES, "with-sigmoid", factory)

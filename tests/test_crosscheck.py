@@ -50,6 +50,7 @@ def test_fifteen_percent_disagrees_with_enough_images() -> None:
         assert cross_check(points, labels, 10).verdict == "disagree"
 
 
+@pytest.mark.slow
 def test_family_wise_error_of_whole_walks() -> None:
     """Nine sites of which each lies at the margin: the worst case, from images to words.
 

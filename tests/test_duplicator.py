@@ -13,6 +13,7 @@ SOURCE = REPOSITORY / "hw" / "kernels" / "duplicator.sv"
 VECTORS = 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outputs", "bits", "signed"), [(2, 4, False), (3, 7, True), (1, 9, True)])
 def test_equals_finn(outputs, bits, signed, tmp_path):
     rng = np.random.default_rng(bits)

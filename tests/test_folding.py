@@ -80,6 +80,7 @@ def node(model: ModelWrapper, name: str):
     return getCustomOp(next(n for n in model.graph.node if n.name == name))
 
 
+@pytest.mark.slow
 def test_a_folding_file_goes_before_the_default(convolutions):
     defaults = convolutions.transform(FoldChain())
     asked = {

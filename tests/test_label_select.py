@@ -53,6 +53,7 @@ def few_bits(labels, bits, signed):
     return np.random.default_rng(4).integers(low, low + (1 << bits), (40, labels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "pe", "k", "bits", "signed"),
     [(10, 5, 1, 3, 1), (10, 2, 3, 4, 0), (12, 1, 12, 16, 1)],
@@ -83,6 +84,7 @@ OFFSETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offsets", OFFSETS.values(), ids=OFFSETS)
 @pytest.mark.parametrize("signed", [0, 1], ids=["unsigned", "signed"])
 def test_offsets_of_the_classes_count_exactly(offsets, signed, tmp_path):

@@ -55,6 +55,7 @@ def test_statistics_of_a_layer():
     assert all(network.tap(site).noise is None for site in network.sites)
 
 
+@pytest.mark.slow
 def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monkeypatch):
     settings = DynamicsSettings(
         model="float-mlp",

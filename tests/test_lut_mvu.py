@@ -137,6 +137,7 @@ def test_every_type_is_drawn():
     assert {u.weight_type for u in units} == {u.activation_type for u in units} == set(TYPES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [all_types, wide_beats], ids=lambda make: make.__name__)
 def test_equals_finn(units, tmp_path):
     """Bit for bit without stalls and with, after a reset in mid-stream."""

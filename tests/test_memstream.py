@@ -16,6 +16,7 @@ def address(word, part, parts):
     return ((word << (parts - 1).bit_length()) + part) * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width"), [(1, 8), (2, 1), (5, 13), (9, 300), (3, 64)])
 @pytest.mark.parametrize("stall", [0.0, 0.6])
 def test_words_come_in_order_and_the_port_has_them(depth, width, stall, tmp_path):

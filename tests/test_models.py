@@ -73,6 +73,7 @@ CONVOLUTIONAL = {
 """By family: convolutions, and (channels, side) of each one's activations on 28×28×1 images."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in models.names() if n.split("-")[0] in CONVOLUTIONAL])
 def test_every_convolutional_network_has_its_sites_grid_and_shapes(name: str) -> None:
     family, bits = name.split("-")
@@ -286,6 +287,7 @@ def _exported(network: nn.Module, path: Path) -> onnx.ModelProto:
     return onnx.load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tfc-w1a1", "tfc-w2a2"])
 def test_an_export_shows_no_trace_of_taps_and_dropout(name: str, tmp_path: Path) -> None:
     network = settled(name)

@@ -19,6 +19,7 @@ def settings(tmp_path, **changes):
     return MultiExecutionSettings(**WALK | chosen | changes)
 
 
+@pytest.mark.slow
 def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkeypatch):
     found = multi_execution.run(settings(tmp_path), lambda *a: None)
     rows = {(row["strategy"], row["mean"]): row for row in found["rows"]}

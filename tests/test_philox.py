@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from flow.noise.philox import noise_words, philox4x32
 from sim.runner import REPOSITORY, run_sim
@@ -29,6 +30,7 @@ def test_known_answers_in_python():
         assert encrypt(counter, key) == words
 
 
+@pytest.mark.slow
 def test_known_answers_in_rtl(tmp_path):
     cases = [{"counter": counter, "key": key} for counter, key, _ in KNOWN]
     (tmp_path / "in.json").write_text(json.dumps(cases))

@@ -35,6 +35,7 @@ def finn_pool(values, function, kernel, in_type, out_type, folder):
     return out.reshape(pixels, channels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["MaxPool", "AccPool", "QuantAvgPool"])
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_finn(function, seed, tmp_path):

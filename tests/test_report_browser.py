@@ -1,17 +1,20 @@
 """The report in a browser: what a reader sees, points at, chooses, and reaches by keys."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright import sync_api
 from test_results import finished
 
 from flow.report import comparison_page
 from flow.report.files import Finished
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the driver playwright is missing")
+pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000
 """For a machine that does much else."""
@@ -19,8 +22,10 @@ WAIT_MS = 60_000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    # with NEED_BROWSER, as in .ci/run, a browser that is missing is a failure
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian's package: chromium)")
+        missing = pytest.fail if os.environ.get("NEED_BROWSER") else pytest.skip
+        missing("Chromium is not installed (Debian's package: chromium)")
     with sync_api.sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, timeout=WAIT_MS)
         yield opened
@@ -143,10 +148,9 @@ def test_runs_are_compared_and_names_do_no_harm(visit) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(visit, name: str, scheme: str) -> None:
     """In the dark colours alone are other than in the light."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
     page = visit(name, color_scheme=scheme)
     rules = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}
-    found = axe.Axe().run(page, options=rules).response["violations"]
+    found = Axe().run(page, options=rules).response["violations"]
     assert [(one["id"], one["impact"], len(one["nodes"])) for one in found] == []
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sim import runner, verilated
 from sim.runner import REPOSITORY, build
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "pool.sv"
@@ -21,20 +22,67 @@ def kernel(root: Path, window: int, optimise: bool = False):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("builds")
+def root(tmp_path_factory):
+    """An empty store, whose library is compiled with the least work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "_LIBRARY_OPTIMISATION", "OPT_GLOBAL=-O0")
+        yield tmp_path_factory.mktemp("builds")
 
 
-def test_verilators_own_library_is_compiled_once_for_the_same_flags(root):
+@pytest.mark.slow
+def test_verilators_own_library_is_compiled_once(root):
     first, second = kernel(root, 2), kernel(root, 3)
     assert first.binary != second.binary
     assert compiled(first, "verilated_vpi")
     assert not compiled(second, "verilated_vpi")
-    assert compiled(kernel(root, 3, optimise=True), "verilated_vpi")
+    assert not compiled(kernel(root, 3, optimise=True), "verilated_vpi")
 
 
+@pytest.mark.slow
 def test_a_stored_build_is_returned_at_once(root):
     first = kernel(root, 2)
     written = first.binary.stat().st_mtime_ns
     assert kernel(root, 2) == first
     assert first.binary.stat().st_mtime_ns == written
+
+
+CLASSES = """
+VM_PARALLEL_BUILDS = 1
+VM_TRACE_FST = 0
+VM_CLASSES_FAST += \\
+  Vtop \\
+
+VM_GLOBAL_FAST += \\
+  verilated \\
+  verilated_vpi \\
+
+"""
+
+
+def test_the_library_of_other_settings_is_another(tmp_path):
+    """Whatever the design, and whether it is compiled in pieces."""
+
+    def digest(classes: str, *flags: str) -> str:
+        (tmp_path / "Vtop_classes.mk").write_text(classes)
+        (tmp_path / "Vtop.mk").write_text("VM_USER_CFLAGS = \\\n\n")
+        return verilated.library_digest(tmp_path, flags)
+
+    first = digest(CLASSES, "-O2")
+    assert digest(CLASSES.replace("BUILDS = 1", "BUILDS = 0").replace("Vtop", "Vtop_a"), "-O2") == (
+        first
+    )
+    assert len({first, digest(CLASSES, "-O0"), digest(CLASSES.replace("FST = 0", "FST = 1"))}) == 3
+
+
+def test_objects_that_are_stored_are_not_compiled(tmp_path):
+    stored, made = tmp_path / "stored", []
+    for number in range(2):
+        scratch = tmp_path / f"{number}"
+        scratch.mkdir()
+        (scratch / "Vtop_classes.mk").write_text(CLASSES)
+        with verilated.library(scratch, stored) as missing:
+            made.append(missing)
+            for name in missing:
+                (scratch / name).write_text(name)
+        assert (scratch / "verilated.o").read_text() == "verilated.o"
+    assert made == [["verilated.o", "verilated_vpi.o"], []]

@@ -218,7 +218,7 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
     network, accelerator, inputs, digits, built, tmp_path
 ):
     """The labels of both scopes are the same, and no point of one is taken for the other's."""
-    sites = ["input", "fc2.weight", "fc3.acc"]
+    sites = ["input", "fc1.weight", "fc3.acc"]
     full = Walk(
         network=network,
         accelerator=accelerator,
@@ -251,7 +251,7 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
 
 def test_an_error_in_a_part_is_found_and_its_layer_named(accelerator, inputs, built, tmp_path):
     golden = accelerator.golden_model()
-    part = part_of(accelerator, golden, "fc2.acc", built)
+    part = part_of(accelerator, golden, "fc2.act", built)
     data = tmp_path / "data"
     shutil.copytree(part.accelerator.folder / simulate.DATA, data)
     memory = data / "MVAU_rtl_0_memblock.dat"

@@ -10,6 +10,7 @@ from sim.runner import REPOSITORY, run_sim
 SOURCE = REPOSITORY / "hw" / "kernels" / "stream_fifo.sv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width"), [(1, 3), (3, 8), (37, 20)])
 def test_beats_come_out_in_order(depth, width, tmp_path):
     beats = np.random.default_rng(depth).integers(0, 1 << width, 4 * depth + 50)

@@ -210,6 +210,7 @@ def test_table_picture_and_page(finished):
     assert (found.folder / "midpoints.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_status_of_many_points_takes_no_time(tmp_path):
     """100,000 points of ten runs, from the command line, without networks or data."""
     build = tmp_path / "build"

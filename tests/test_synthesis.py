@@ -8,6 +8,8 @@ from flow.errors import UserError
 from flow.rtl import synthesis
 from flow.rtl.synthesis import Design, NotSynthesised, Resources, designs, measure, synthesise
 
+pytestmark = pytest.mark.usefixtures("yosys")
+
 KNOWN = """module known (
     input  logic clk, input logic [7:0] a, b, input logic [11:0] c, d, input logic [4:0] w, r,
     input  logic write, input logic late,

@@ -16,12 +16,14 @@ def drawn(tmp_path_factory) -> list[tap_statistics.Samples]:
     return tap_statistics.draws(IMAGES, tmp_path_factory.mktemp("tap"))
 
 
+@pytest.mark.slow
 def test_statistics(drawn):
     figures = list(tap_statistics.describe(*drawn))
     assert len(figures) == 15
     assert not [figure for figure in figures if not figure.holds]
 
 
+@pytest.mark.slow
 def test_they_are_the_twins(drawn):
     for draw, z in enumerate(drawn):
         for site in range(2):
@@ -30,6 +32,7 @@ def test_they_are_the_twins(drawn):
             assert np.array_equal(z[site] * (1 << FRACTION_BITS), twin)
 
 
+@pytest.mark.slow
 def test_a_worse_distribution_would_be_found(drawn):
     z1, z2 = drawn
     for worse in (z2 * 1.01, z2 + 0.01, np.sign(z2), np.repeat(z2[..., ::2], 2, -1)):

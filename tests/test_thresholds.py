@@ -41,6 +41,7 @@ def finn_thresholding(values, thresholds, in_type, out_type, threshold_type, bia
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_equals_finn(seed, tmp_path):
     rng = np.random.default_rng(seed)

@@ -27,6 +27,7 @@ def run(
     return trainer.train("tfc-w2a2", "digits", out=out, progress=progress, **settings)
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path: Path) -> None:
     seen: list[Progress] = []
     path = run(tmp_path / "n.safetensors", epochs=25, noise=None, progress=seen.append)
@@ -173,6 +174,7 @@ def test_the_state_of_a_run_may_be_corrupt(tmp_path: Path) -> None:
         run(tmp_path / "n.safetensors")
 
 
+@pytest.mark.slow
 def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
     strong = Noise.at("additive", 6)
     noisy = checkpoint.load(run(tmp_path / "n.safetensors", epochs=25, noise=strong))
@@ -262,6 +264,7 @@ def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:
     assert torch.equal(before.fc0.linear.weight, after.fc0.linear.weight)
 
 
+@pytest.mark.slow
 def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
     path = trainer.train(
         "tfc-w2a2", "digits", epochs=30, precision="bfloat16", out=tmp_path / "n.safetensors"
@@ -269,6 +272,7 @@ def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
     assert checkpoint.load(path)[1].accuracy > 0.8
 
 
+@pytest.mark.slow
 def test_training_may_begin_with_the_weights_of_other_bits(tmp_path: Path) -> None:
     """What has two bits has a head start for one."""
     first = trainer.train("tfc-w2a2", "digits", epochs=20, out=tmp_path / "first.safetensors")

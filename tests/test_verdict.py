@@ -120,6 +120,7 @@ def family_errors(log_r: list[float], spread: float, looks: tuple[float, ...]) -
     return {name: count / runs for name, count in counts.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("looks", [(LEVEL,), look_levels()], ids=["one look", "four looks"])
 @pytest.mark.parametrize(
     "log_r",

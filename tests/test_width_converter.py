@@ -11,6 +11,7 @@ from sim.runner import REPOSITORY, run_sim
 SOURCE = REPOSITORY / "hw" / "kernels" / "dwc_axi.sv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("in_bits", "out_bits"),
     [(1, 1), (24, 3), (3, 24), (10, 4), (6, 15), (416, 52), (8, 128), (7, 9)],

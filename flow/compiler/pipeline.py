@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from flow.compiler.accelerator import Accelerator, open_or_build
@@ -22,6 +21,7 @@ from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
 from flow.errors import Defect, UserError, unknown
 from flow.models import Network
+from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
 from flow.noise.hardware.sites import TapSite
 from flow.numerics import code_digest

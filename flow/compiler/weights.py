@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from flow.errors import Defect, UserError
 from flow.models import Network
+from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.noise import WeightGrid, WeightTap
 from flow.noise.hardware.weights import WeightSite
 from flow.noise.site import Site

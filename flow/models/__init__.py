@@ -1,5 +1,8 @@
 """Networks with taps, and their evaluation under noise."""
 
+import flow.models.quick_brevitas  # noqa: F401
+
+# isort: split
 from flow.models.evaluation import (
     Levels,
     evaluate,

@@ -14,7 +14,6 @@ from brevitas.core.quant import BinaryQuant, ClampedBinaryQuant, QuantType
 from brevitas.core.restrict_val import FloatToIntImplType, RestrictValueType
 from brevitas.core.scaling import ScalingImplType
 from brevitas.core.zero_point import ZeroZeroPoint
-from brevitas.export.inference import quant_inference_mode
 from brevitas.inject import ExtendedInjector
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
@@ -156,6 +155,9 @@ def inference_values(network: nn.Module, images: Tensor) -> Iterator[None]:
         network: in evaluation mode.
         images: what it takes, one or more; they run once, so that scales are known.
     """
+    # a second to import, and only walks in software need it
+    from brevitas.export.inference import quant_inference_mode
+
     if any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in network.modules()):
         yield
         return

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from flow import hdl
 from flow.paths import HW
@@ -75,7 +75,7 @@ def build_table() -> npt.NDArray[np.int64]:
     edges = segment_edges()
     t = (np.arange(64) + 0.5) / 64
     m = edges[:, :1] + (edges[:, 1:] - edges[:, :1]) * t
-    z = norm.isf(np.maximum(m, 0.5) / 2.0**32)
+    z = -ndtri(np.maximum(m, 0.5) / 2.0**32)
     lever = t - t.mean()
     fall = -(z @ lever) / (lever @ lever)
     base = z.mean(1) + fall * t.mean()

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,6 +25,7 @@ from torch import Tensor
 from flow import models
 from flow.errors import UserError
 from flow.models import Network
+from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.statistics.intervals import share
 
 _KEY = "noisewalk"

@@ -48,14 +48,21 @@ async def _feed(dut, job, rng: random.Random) -> None:
 
 @cocotb.test()
 async def run_points(dut) -> None:
-    """Run all points, from reset, and once more after a reset in mid-stream."""
+    """Run all points under one condition after another, each from reset."""
     job = json.loads(Path("in.json").read_text())
-    rng = random.Random(job["seed"])
     Clock(dut.clk, 2, unit="ns").start()
     dut.cfg_valid.value = 0
     digests: list[int] = []
     cocotb.start_soon(_watch_digests(dut, digests))
+    out = [await _run(dut, job | condition, digests) for condition in job["conditions"]]
+    Path("out.json").write_text(json.dumps(out))
+
+
+async def _run(dut, job, digests: list[int]) -> dict[str, list]:
+    """Run all points, and once more after a reset in mid-stream where there is one."""
+    rng = random.Random(job["seed"])
     await streams.reset(dut)
+    digests.clear()
     if job["interrupt"]:
         feeding = cocotb.start_soon(_feed(dut, job, rng))
         await with_timeout(streams.collect(dut, job["interrupt"], job["stall"], rng), 200_000, "ns")
@@ -70,7 +77,6 @@ async def run_points(dut) -> None:
     for _ in range(3):
         await RisingEdge(dut.clk)
     assert not dut.m_axis_tvalid.value, "more came out than went in"
-    out = [
-        streams.unpack(b, len(job["beats"][0]), job["out_bits"], job["out_signed"]) for b in beats
-    ]
-    Path("out.json").write_text(json.dumps({"values": out, "digests": digests}))
+    size, bits, signed = len(job["beats"][0]), job["out_bits"], job["out_signed"]
+    values = [streams.unpack(beat, size, bits, signed) for beat in beats]
+    return {"values": values, "digests": list(digests)}

@@ -1,0 +1,22 @@
+"""Imports Brevitas without torch's compiler, which takes as long to import as all of torch.
+
+Brevitas asks the compiler at its import for nothing but ``is_compiling``. Where it does compile, it
+imports the compiler then.
+"""
+
+import sys
+from types import ModuleType
+
+import torch
+
+_COMPILER = "torch._dynamo"
+
+if _COMPILER not in sys.modules:
+    _stand_in = ModuleType(_COMPILER)
+    _stand_in.is_compiling = torch.compiler.is_compiling  # type: ignore[attr-defined]
+    sys.modules[_COMPILER] = torch._dynamo = _stand_in  # type: ignore[assignment]
+    try:
+        import brevitas.export.inference
+        import brevitas.nn  # noqa: F401
+    finally:
+        del sys.modules[_COMPILER], torch._dynamo
