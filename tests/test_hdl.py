@@ -19,7 +19,7 @@ from flow.compiler.finn import initialise
 from flow.errors import UserError
 from sim.runner import REPOSITORY
 
-REFERENCES = Path(__file__).with_name("references")
+REFERENCES = REPOSITORY / "tests" / "references"
 WRAPPERS = {
     "AddStreams_rtl_0.sv": "wrapper",
     "DuplicateStreams_rtl_0.sv": "wrapper",

@@ -1,0 +1,1 @@
+"""Tests; they mirror the packages, and what tests share is in ``helpers`` and ``benches``."""

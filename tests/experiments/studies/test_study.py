@@ -1,0 +1,282 @@
+"""Studies: what a file says, how runs stand, and that a killed one goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flow.errors import Fatal, UserError
+from flow.experiments.studies import page, status, study
+from flow.files import PLAN
+from flow.paths import REPOSITORY
+from flow.walk.engine.engine import Here
+
+SMALL = """
+title: a small study
+runs:
+  - walk-hw:
+      model: tfc-w2a2
+      dataset: digits
+      noise: [additive, mixed]
+      seed: [0, 1]
+      images: 200
+      hw-images: 8
+      draws: 1
+      cycles: 256
+      levels: [8, 30, 90]
+      sites: [fc0.acc, fc2.acc]
+      budget: 0
+"""
+
+
+def silent(stage: str, done: int, total: int, images: int = 0) -> None:
+    pass
+
+
+def written(folder: Path, text: str, name: str = "small.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_lists_are_crossed_and_named(tmp_path):
+    found = study.read(written(tmp_path, SMALL), tmp_path / "build")
+    assert found.title == "a small study" and found.minutes is None
+    assert [run.name.rpartition("-")[0] for run in found.runs] == [
+        f"tfc-w2a2-digits-{noise}-seed-{seed}" for noise in ("additive", "mixed") for seed in (0, 1)
+    ]
+    first = found.runs[0].settings
+    assert (first.levels, first.sites) == ((8, 30, 90), ("fc0.acc", "fc2.acc"))
+    assert first.out == tmp_path / "build" / "studies" / "small" / found.runs[0].name
+    # what a run depends on tells whether its results are those of another
+    other = study.read(written(tmp_path, SMALL.replace("8, 30", "9, 30")), tmp_path / "build")
+    assert other.runs[0].stamp != found.runs[0].stamp
+
+
+def test_every_command_with_options_of_its_own(tmp_path):
+    text = """
+runs:
+  - walk: {model: float-mlp, dataset: mnist, noise: [additive, multiplicative], sites: [fc0.acc]}
+  - multi-exec: {model: float-mlp, dataset: mnist, budgets: "1,2", draws: 2}
+  - multi-exec-hw: {model: tfc, repeats: "1,4", seed: 3}
+  - robustness: {model: tfc}
+  - dynamics: {model: float-mlp, dataset: mnist, levels: [0.5, 1], epochs: 2}
+"""
+    runs = study.read(written(tmp_path, text), tmp_path / "build").runs
+    by_command = {run.command: run.settings for run in runs}
+    assert by_command["multi-exec"].budgets == (1, 2) and by_command["multi-exec"].draws == 2
+    assert by_command["multi-exec-hw"].repeats == (1, 4)
+    assert by_command["multi-exec-hw"].seed == 3
+    assert by_command["multi-exec-hw"].out.parent == tmp_path / "build" / "studies" / "small"
+    assert by_command["dynamics"].levels == (0.5, 1)
+    assert len({run.name for run in runs}) == 5
+
+
+def test_the_examples_are_studies(tmp_path):
+    examples = sorted((REPOSITORY / "studies").glob("*.yaml"))
+    assert len(examples) >= 4
+    for path in examples:
+        assert study.read(path, tmp_path / "build").runs, path
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("runs: [", "is not YAML"),
+        ("title: x", "no list of runs"),
+        ("runs: []", "has no run"),
+        ("runs: []\nminute: 3", "did you mean minutes"),
+        ("minutes: soon\nruns: []", "minutes is soon"),
+        ("runs: [walk-hw]", "a command with its options"),
+        ("runs: [{walk_hw: {}}]", "did you mean walk-hw"),
+        ("runs: [{walk-hw: [1]}]", "give them by name"),
+        (
+            "runs: [{walk-hw: {hw-image: 3}}]",
+            "walk-hw: hw-image is no option here: did you mean hw-images",
+        ),
+        ("runs: [{walk-hw: {out: x}}]", "walk-hw: out is no option here"),
+        (
+            "runs: [{walk-hw: {images: many}}]",
+            "walk-hw: images is many: give a whole number of at least 1",
+        ),
+        (
+            "runs: [{walk-hw: {model: tfq}}]",
+            "walk-hw: model: unknown model 'tfq': did you mean tfc",
+        ),
+        ("runs: [{walk-hw: {images: 0}}]", "images is 0"),
+        ("runs: [{walk-hw: {seed: 1}}, {walk-hw: {seed: 1}}]", "twice"),
+    ],
+)
+def test_bad_files_are_one_message(tmp_path, text, said):
+    with pytest.raises(UserError, match=said):
+        study.read(written(tmp_path, text), tmp_path / "build")
+
+
+def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
+    file = Path(__file__).with_name("custom_networks.py")
+    real, made = study.python_factory.exported, []
+    monkeypatch.setattr(
+        study.python_factory, "exported", lambda *given: made.append(given) or real(*given)
+    )
+    text = SMALL.replace("tfc-w2a2", f"{file}:flat").replace("[fc0.acc, fc2.acc]", "[fc0.acc]")
+    found = study.read(written(tmp_path, text), tmp_path / "build")
+    assert len(found.runs) == 4 and len(made) == 1
+    models = {run.settings.model for run in found.runs}
+    assert [Path(model).name for model in models] == ["custom_networks-flat.onnx"]
+    assert Path(models.pop()).is_file()
+    assert all("custom_networks.py:flat" in run.name for run in found.runs)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="cannot read the study"):
+        study.read(tmp_path / "none.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, results_folder) -> tuple[study.Study, Path]:
+    """The small study, done, but for a run that cannot be."""
+    folder = tmp_path_factory.mktemp("study")
+    results_folder(folder / "build")
+    text = SMALL + "  - walk-hw: {model: lenet5-w2a2, dataset: mnist}\n"
+    found = study.read(written(folder, text), folder / "build")
+    told: list[str] = []
+    failed = study.run_study(found, silent, Here(), lambda run: told.append(run.name))
+    assert told == [run.name for run in found.runs]
+    ((run, message),) = failed
+    assert run is found.runs[-1] and "no checkpoint" in message
+    return found, folder
+
+
+def test_one_failed_run_does_not_stop_the_others(finished):
+    found, folder = finished
+    states = status.status(found.index, found.folder, folder / "build" / "points")
+    assert [state.ended for state in states] == ["done"] * 4 + ["failed"]
+    planned = {"golden": (7, 7), "software": (14, 14), "rtl": (7, 7)}
+    assert all(dict(state.points) == planned for state in states[:4])
+    assert "no checkpoint" in states[4].message
+
+
+def test_a_study_that_is_done_does_nothing(finished, monkeypatch):
+    found, _ = finished
+    monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", lambda *a, **o: pytest.fail("ran"))
+    done = study.Study("x", "x", None, found.runs[:4], found.folder)
+    assert study.run_study(done, silent, Here(), lambda run: None) == []
+
+
+def test_a_full_disk_stops_the_study(finished, monkeypatch, tmp_path):
+    def full(*arguments, **options):
+        raise Fatal("the disk is full")
+
+    monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", full)
+    found = study.read(written(tmp_path, SMALL), tmp_path / "build")
+    with pytest.raises(Fatal, match="full"):
+        study.run_study(found, silent, Here(), lambda run: pytest.fail("went on"))
+
+
+def test_time_that_is_up_begins_no_run(finished, monkeypatch, tmp_path):
+    ran: list[str] = []
+
+    def slow(*arguments, **options):
+        ran.append("a run")
+        time.sleep(0.2)
+        return {}
+
+    monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", slow)
+    found = study.read(written(tmp_path, "minutes: 0.001\n" + SMALL), tmp_path / "build")
+    study.run_study(found, silent, Here(), lambda run: None)
+    assert ran == ["a run"]
+
+
+def test_table_picture_and_page(finished):
+    found, folder = finished
+    written_page = page.write(found, folder / "build" / "points")
+    rows = pd.read_csv(found.folder / "table.csv")
+    assert len(rows) == 4 * 2 and set(rows["seed"]) == {0, 1}
+    assert (rows["bit_mismatches"] == 0).all() and (rows["rtl_images"] == 3 * 8).all()
+    together = page.over_seeds(page.table(found))
+    assert len(together) == 2 * 2 and (together["seeds"] == 2).all()
+    one = together.iloc[0]
+    both = rows[(rows["noise"] == one["noise"]) & (rows["site"] == one["site"])]["mu_sw"]
+    assert one["mu_sw_least"] == pytest.approx(both.min())
+    assert one["mu_sw"] == pytest.approx(both.median())
+    text = written_page.read_text()
+    assert "4 of 5 runs are done" in text and "no checkpoint" in text
+    assert text.count('report.html"') == 4
+    assert (found.folder / "midpoints.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_status_of_many_points_takes_no_time(tmp_path):
+    """100,000 points of ten runs, from the command line, without networks or data."""
+    build = tmp_path / "build"
+    file = written(tmp_path, SMALL.replace("[0, 1]", "[0, 1, 2, 3, 4]"))
+    found = study.read(file, build)
+    points = build / "points"
+    names = [f"{number:02x}" * 8 + f"{index:048x}" for number in range(256) for index in range(391)]
+    for number in range(256):
+        (points / f"{number:02x}").mkdir(parents=True)
+    for name in names:
+        (points / name[:2] / f"{name}.npz").touch()
+    assert len(names) > 100_000
+    share = len(names) // len(found.runs)
+    for number, run in enumerate(found.runs):
+        run.folder.mkdir(parents=True)
+        run.write_state(ended=None)
+        mine = names[number * share : (number + 1) * share]
+        plan = {"golden": [f"{name}.npz" for name in mine] + ["ff.npz"]}
+        (run.folder / PLAN).write_text(json.dumps(plan))
+    took = []
+    for _ in range(3):
+        started = time.process_time_ns(), os.times().children_user
+        out = subprocess.run(
+            [sys.executable, "-c", "from flow.cli.main import main; main()",
+             "study", "status", file],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        took.append(os.times().children_user - started[1])
+    assert f"golden {share} / {share + 1}" in out.stdout.replace("\n", " ")
+    assert min(took) < 2.0, took
+    assert max(len(list(folder.iterdir())) for folder in points.iterdir()) <= 10_000
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
+    """Killed in the middle: what is there then is not measured again; the results are the same."""
+    found, _ = finished
+    build = results_folder(tmp_path / "build")
+    file = written(tmp_path, SMALL.replace("[0, 1]", "[1]"))
+    entry = "from flow.cli.main import main; main()"
+    command = [sys.executable, "-c", entry, "study", "run", str(file), "--jobs=2"]
+    options = {
+        "cwd": tmp_path,
+        "env": os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        "stdout": subprocess.PIPE,
+        "text": True,
+    }
+    client = subprocess.Popen(command, **options)
+    end = time.monotonic() + 180
+    # in the middle of the second run
+    while len(list((build / "points").rglob("*.npz"))) < 28 + 5:
+        assert time.monotonic() < end and client.poll() is None
+        time.sleep(0.02)
+    os.kill(client.pid, signal.SIGKILL)
+    client.communicate()
+    left = {path: path.stat().st_mtime_ns for path in (build / "points").rglob("*.npz")}
+    states = status.status(study.read(file, build).index, build / "studies" / "small",
+                                 build / "points")  # fmt: skip
+    assert [state.ended for state in states] == ["done", "begun"]
+    out, _ = subprocess.Popen(command, **options).communicate()
+    assert "2 of 2" in (build / "studies" / "small" / "report.html").read_text(), out
+    assert all(path.stat().st_mtime_ns == when for path, when in left.items())
+    again = page.table(study.read(file, build))
+    before = page.table(found)
+    before = before[before["seed"] == 1].reset_index(drop=True)
+    # a run is named by what tells it from the others
+    pd.testing.assert_frame_equal(again.drop(columns="run"), before.drop(columns="run"))

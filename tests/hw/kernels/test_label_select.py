@@ -1,0 +1,102 @@
+"""Label select in RTL against FINN's Python execution, ties included."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sim.runner import REPOSITORY, run_sim
+from tests.helpers.finn_execution import execute, operator
+
+SOURCE = REPOSITORY / "hw" / "kernels" / "label_select.sv"
+
+
+def finn_labels(values, k, tmp_path, **attributes):
+    out = execute(
+        "LabelSelect",
+        values,
+        (len(values), k),
+        tmp_path / "finn",
+        Labels=values.shape[1],
+        PE=1,
+        K=k,
+        inputDataType="INT16",
+        numInputVectors=[len(values)],
+        **attributes,
+    )
+    return out.ravel().tolist()
+
+
+def rtl_labels(values, pe, k, bits, signed, tmp_path, idle=0.0, stall=0.0, **parameters):
+    job = {
+        "beats": values.reshape(-1, pe).tolist(),
+        "count": len(values) * k,
+        "in_bits": bits,
+        "idle": idle,
+        "stall": stall,
+    }
+    (tmp_path / "in.json").write_text(json.dumps(job))
+    shape = {"LABELS": values.shape[1], "PE": pe, "K": k, "IN_WIDTH": bits, "IN_SIGNED": signed}
+    run_sim(
+        "label_select",
+        [SOURCE],
+        "tests.benches.stream_bench",
+        workdir=tmp_path,
+        parameters=shape | parameters,
+    )
+    return json.loads((tmp_path / "out.json").read_text())
+
+
+def few_bits(labels, bits, signed):
+    """Draw values, many of which tie."""
+    low = -(1 << bits - 1) if signed else 0
+    return np.random.default_rng(4).integers(low, low + (1 << bits), (40, labels))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("labels", "pe", "k", "bits", "signed"),
+    [(10, 5, 1, 3, 1), (10, 2, 3, 4, 0), (12, 1, 12, 16, 1)],
+)
+def test_equals_finn(labels, pe, k, bits, signed, tmp_path):
+    values = few_bits(labels, bits, signed)
+    expected = finn_labels(values, k, tmp_path)
+    for idle, stall in ((0.0, 0.0), (0.4, 0.6)):
+        found = rtl_labels(values, pe, k, bits, signed, tmp_path, idle, stall)
+        assert found == expected
+
+
+def selecting(labels, bits, signed, tmp_path, **offsets):
+    node = operator(
+        "LabelSelect", ["in"], tmp_path / "finn", Labels=labels, PE=1, K=1,
+        inputDataType=f"{'INT' if signed else 'UINT'}{bits}", numInputVectors=[40], **offsets,
+    )  # fmt: skip
+    from flow.compiler.operators.label_select import LabelSelect_rtl
+
+    return LabelSelect_rtl(node.onnx_node)
+
+
+OFFSETS = {
+    "fractions": [0.25, -3.5, 2.75, 0.25, -1.0, 1.125, -0.875, 3.5, 0.0, -2.625],
+    "whole": [1.0, -3.0, 2.0, 0.0, -1.0, 1.0, -8.0, 3.0, 0.0, -2.0],
+    "float32's rounding": [n + 3e-6 * (-1) ** n for n in range(-5, 5)],
+    "far beyond the values": [1000.5 * (n % 3) for n in range(10)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("offsets", OFFSETS.values(), ids=OFFSETS)
+@pytest.mark.parametrize("signed", [0, 1], ids=["unsigned", "signed"])
+def test_offsets_of_the_classes_count_exactly(offsets, signed, tmp_path):
+    """RTL and FINN's execution of ours give the label of value + offset, the lowest of equals."""
+    values = few_bits(10, 3, signed)
+    wanted = (values + np.round(offsets, 4)).argmax(1).tolist()
+    node = selecting(10, 3, signed, tmp_path, Offsets=offsets)
+    assert finn_labels(values, 1, tmp_path, Offsets=offsets) == wanted
+    names = ("SHIFT", "OFFSET_WIDTH", "OFFSETS")
+    parameters = {name: node.parameters()[name] for name in names}
+    assert rtl_labels(values, 5, 1, 3, signed, tmp_path, **parameters) == wanted
+
+
+def test_offsets_change_nothing_of_a_node_without_them(tmp_path):
+    assert selecting(10, 3, 1, tmp_path).comparison() == (0, [])

@@ -1,0 +1,145 @@
+"""The midpoint fit: right on average, intervals that cover, bounds where there is no midpoint."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from flow.statistics.intervals import wilson
+from flow.statistics.midpoint import Curve, logistic, midpoint
+from flow.statistics.ratio import midpoint_ratio
+from tests.helpers.synthetic import CLEAN, GUESS, curve, levels_around, right
+
+
+@pytest.mark.parametrize(("mu", "k"), [(0.02, 1.2), (1.0, 3.0), (900.0, 6.0)])
+def test_known_midpoint_is_recovered(mu: float, k: float) -> None:
+    rng = np.random.default_rng(0)
+    found = midpoint(curve(rng, mu, k, levels_around(mu, k), images=20_000), GUESS)
+    assert found.mu == pytest.approx(mu, rel=0.06 / k)
+    assert found.k == pytest.approx(k, rel=0.05)
+    assert found.lo < found.mu < found.hi and found.bound is None
+
+
+def test_exact_curve_gives_exact_midpoint() -> None:
+    """Accuracies without sampling error: the maximum of the likelihood is the truth."""
+    levels = levels_around(3.0, 2.0)
+    n = 10_000
+    accuracy = np.concatenate([[CLEAN], logistic(levels, 3.0, 2.0, CLEAN, GUESS)])
+    rows = (np.arange(n) < np.round(accuracy * n)[:, None]).astype(np.float32)
+    found = midpoint(Curve(levels, rows[1:], rows[0], np.ones(9, dtype=np.int64)), GUESS)
+    assert found.mu == pytest.approx(3.0, rel=1e-3) and found.k == pytest.approx(2.0, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("shared", "draws"), [(0.0, 1), (0.5, 1), (0.5, 3)], ids=["independent", "shared", "draws"]
+)
+def test_interval_covers_the_truth(shared: float, draws: int) -> None:
+    """95 % of 1,000 intervals hold μ, within 2 (2.9 binomial standard errors).
+
+    Independent binomial counts; images shared by the levels and by A₀, as in a walk; and several
+    noise draws a level, which share an image's difficulty. With 199 resamples the ranks of the
+    interval are whole numbers, and it covers as with more, at a fifth of the time.
+    """
+    rng = np.random.default_rng(1)
+    held, total = 0, 1000
+    for _ in range(total):
+        k = rng.uniform(1, 6)
+        levels = levels_around(rng.uniform(0.8, 1.25), k)
+        found = midpoint(
+            curve(rng, 1.0, k, levels, shared=shared, images=500, draws=draws),
+            GUESS,
+            resamples=199,
+        )
+        assert found.bound is None
+        held += found.lo <= 1.0 <= found.hi
+    assert 0.93 <= held / total <= 0.97
+
+
+def test_independent_counts_would_mislead() -> None:
+    """Where points share their images, μ varies more than independent counts would have it."""
+    rng = np.random.default_rng(2)
+    levels = levels_around(1.0, 2.0)
+    width = {
+        shared: np.mean(
+            [np.log(m.hi / m.lo) for m in (
+                midpoint(curve(rng, 1.0, 2.0, levels, shared=shared), GUESS) for _ in range(10)
+            )]
+        )
+        for shared in (0.0, 1.0)
+    }  # fmt: skip
+    assert width[1.0] > 1.1 * width[0.0]
+
+
+def test_curve_that_never_falls_is_a_bound() -> None:
+    rng = np.random.default_rng(3)
+    found = midpoint(curve(rng, 1e6, 3.0, np.geomspace(0.1, 10, 9)), GUESS)
+    assert found.bound == "above" and found.mu is None and found.k is None
+    assert found.to_json() == {"bound": "above", "level": 10.0} and str(found) == "> 10"
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_curve_fallen_at_the_first_level_is_a_bound() -> None:
+    rng = np.random.default_rng(4)
+    found = midpoint(curve(rng, 1e-3, 3.0, np.geomspace(0.1, 10, 9)), GUESS)
+    assert found.bound == "below" and found.to_json() == {"bound": "below", "level": 0.1}
+
+
+def test_bound_never_claims_more_than_the_data() -> None:
+    """μ just inside or outside the last level: a bound holds for the true μ."""
+    rng = np.random.default_rng(5)
+    for mu in np.linspace(9, 11, 80):
+        found = midpoint(curve(rng, mu, 3.0, np.geomspace(0.5, 10, 9), images=500), GUESS)
+        if found.bound:
+            assert found.bound == "above" and found.level is not None
+            assert found.level <= mu * 1.05
+
+
+def test_guessing_network_says_nothing() -> None:
+    rng = np.random.default_rng(6)
+    rows = right(rng, 2000, np.full(6, GUESS), 0.5).astype(np.float32)
+    found = midpoint(Curve(np.arange(1.0, 6), rows[1:], rows[0], np.ones(5, dtype=int)), GUESS)
+    assert found.to_json() == {"bound": "above", "level": 0.0}
+
+
+def test_fall_between_two_levels_is_as_wide_as_they_are() -> None:
+    rng = np.random.default_rng(7)
+    found = midpoint(curve(rng, 3.0, 50.0, np.array([0.5, 1.0, 2.0, 4.0, 8.0])), GUESS)
+    assert found.step and found.lo <= 2.0 and found.hi >= 4.0 and found.bound is None
+
+
+def test_seeds_of_a_point_are_pooled() -> None:
+    """Four seeds that share their images narrow the interval, but by less than half."""
+    rng = np.random.default_rng(8)
+    levels = levels_around(1.0, 2.0)
+    one = curve(rng, 1.0, 2.0, levels, shared=0.0)
+    more = [curve(rng, 1.0, 2.0, levels, shared=0.0).correct for _ in range(4)]
+    four = Curve(levels, np.mean(more, axis=0), one.clean, np.full(9, 4))
+    narrow, wide = (midpoint(c, GUESS) for c in (four, one))
+    assert np.log(narrow.hi / narrow.lo) < 0.8 * np.log(wide.hi / wide.lo)
+
+
+def test_ratio_is_paired_by_image() -> None:
+    """A curve against itself has ratio 1 exactly; different images are refused."""
+    rng = np.random.default_rng(9)
+    levels = levels_around(1.0, 2.0)
+    a = curve(rng, 1.0, 2.0, levels)
+    assert midpoint_ratio(a, a, GUESS) == pytest.approx((1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="same images"):
+        midpoint_ratio(a, curve(rng, 1.0, 2.0, levels, images=500), GUESS)
+
+
+def test_a_walk_is_fitted_in_seconds() -> None:
+    rng = np.random.default_rng(10)
+    curves = [curve(rng, 1.0, 2.0, levels_around(1.0, 2.0)) for _ in range(12)]
+    started = time.process_time()
+    for one in curves:
+        midpoint(one, GUESS)
+    assert time.process_time() - started < 10  # 0.2 s on an idle core
+
+
+def test_wilson() -> None:
+    """Against the closed form at the ends and a published value (Newcombe 1998: 81 of 263)."""
+    lo, hi = wilson([81, 0, 20], [263, 20, 20])
+    assert (lo[0], hi[0]) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert (lo[1], hi[2]) == (0.0, 1.0) and hi[1] == pytest.approx(0.1611, abs=5e-5)
