@@ -19,6 +19,7 @@ from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import equivalence, simulate
 from flow.walk.settings import HardwareWalkSettings
+from tests.helpers import custom_networks
 
 SITES = {
     "depthwise": ["input", "conv0.acc", "conv0.act", "conv1.acc", "conv1.act", "fc0.acc"],
