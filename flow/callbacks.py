@@ -9,14 +9,14 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 
-class Report(Protocol):
+class ProgressCallback(Protocol):
     """Told about progress."""
 
     def __call__(self, stage: str, done: int, total: int, images: int = 0) -> None:
         """Take a stage's name, the steps done and in all, and images measured by now."""
 
 
-class Clock:
+class StageClock:
     """Seconds of each stage."""
 
     def __init__(self) -> None:
@@ -29,16 +29,18 @@ class Clock:
         self.seconds[name] = round(time.monotonic() - started, 2)
 
 
-def nobody(stage: str, done: int, total: int, images: int = 0) -> None:
+def no_progress(stage: str, done: int, total: int, images: int = 0) -> None:
     """Be told about progress, and tell no one."""
 
 
-def told_of(tell: Report, name: str, stage: str, done: int, total: int, images: int = 0) -> None:
+def prefixed(
+    tell: ProgressCallback, name: str, stage: str, done: int, total: int, images: int = 0
+) -> None:
     """Tell of one of several walks by its name."""
     tell(f"{name}: {stage}", done, total, images)
 
 
-def _staged(stage: str, tell: Report) -> Callable[[str], None]:
+def unnumbered_steps(stage: str, tell: ProgressCallback) -> Callable[[str], None]:
     """Tell of steps whose number is not known, each as it begins."""
     count = 0
 
@@ -51,7 +53,7 @@ def _staged(stage: str, tell: Report) -> Callable[[str], None]:
     return begin
 
 
-def _counted(stage: str, total: int, tell: Report) -> Callable[[int], None]:
+def count_steps(stage: str, total: int, tell: ProgressCallback) -> Callable[[int], None]:
     count = 0
     tell(stage, 0, total)
 

@@ -84,7 +84,7 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+def write_json(path: Path, summary: Mapping[str, Any]) -> None:
     """Write the summary as JSON, whole or not at all; UserError if it cannot be written.
 
     NumPy numbers are accepted; NaN and infinity are not JSON, and raise ValueError.

@@ -4,7 +4,7 @@ import logging
 import warnings
 
 
-def hush() -> None:
+def silence_libraries() -> None:
     """Keep what FINN, Brevitas and torch's exporter tell of every step from the terminal."""
     warnings.filterwarnings("ignore")
     for name in ("finn", "finn_logger", "torch.onnx", "qonnx"):

@@ -11,8 +11,8 @@ import flow.compiler.pipeline
 from flow import numerics
 from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
 from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place, PointRequest
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint, PointRequest
 from flow.walk.points.side import INTEGER, Side
 from flow.walk.points.store import Store
 from flow.walk.sides.measurements import MEASUREMENTS
@@ -167,13 +167,13 @@ def test_every_module_that_computes_a_point_is_in_its_key(
         accelerator=accelerator,
         inputs=inputs[:8],
         labels=digits.labels[:8],
-        setting=Setting("additive"),
+        setting=NoiseSetting("additive"),
         store=Store(tmp_path),
         build=tmp_path,
     )
     for side in set(Side) - {Side.RTL}:
         for site in ("fc1.acc", "fc1.weight") if side not in INTEGER else ("fc1.acc",):
-            request = PointRequest(side, Place(site, 4.0), 8)
+            request = PointRequest(side, NoisePoint(site, 4.0), 8)
             used = modules_that_run(
                 partial(list, MEASUREMENTS[side].measure(walk.context, [request], Measured()))
             )

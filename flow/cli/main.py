@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from flow.cli import hardware, machine, soc, speed, studies, training, walks
 from flow.errors import UserError
-from flow.quiet import hush
+from flow.quiet import silence_libraries
 
 errors = Console(stderr=True)
 
@@ -19,7 +19,7 @@ errors = Console(stderr=True)
 def cli(verbose: bool) -> None:
     """Which layer of a quantised network breaks first under noise, in software and in RTL?"""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
-    hush()
+    silence_libraries()
 
 
 for command in (

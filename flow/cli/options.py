@@ -26,9 +26,9 @@ from rich.console import Console
 from flow.errors import OptionError, Spelling, UserError, about
 
 if TYPE_CHECKING:
-    from flow.cli.printing.progress_bars import Bars
+    from flow.cli.printing.progress_bars import ProgressBars
     from flow.settings import Settings
-    from flow.walk.engine.dask import Cluster
+    from flow.walk.engine.dask import DaskExecutor
 
 console = Console()
 
@@ -174,11 +174,11 @@ def _made(cls: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
     return cls(**own)
 
 
-def _cluster(settings: Any) -> "Cluster":
-    from flow.walk.engine.dask import Cluster
+def _cluster(settings: Any) -> "DaskExecutor":
+    from flow.walk.engine.dask import DaskExecutor
 
     workers = settings.jobs or len(os.sched_getaffinity(0))
-    return Cluster(workers, settings.scheduler or "", tell=say)
+    return DaskExecutor(workers, settings.scheduler or "", tell=say)
 
 
 def _option(
@@ -217,11 +217,11 @@ _JSON: dict[str, Any] = {
 json_option = click.option("--json", **_JSON)
 
 
-def bars() -> "Bars":
+def bars() -> "ProgressBars":
     """Return what shows the progress of stages."""
-    from flow.cli.printing.progress_bars import Bars
+    from flow.cli.printing.progress_bars import ProgressBars
 
-    return Bars(console)
+    return ProgressBars(console)
 
 
 def show(found: Any, printed: Callable[[Console, Any], None]) -> None:
@@ -232,7 +232,7 @@ def show(found: Any, printed: Callable[[Console, Any], None]) -> None:
         printed(console, found)
 
 
-def typed() -> str:
+def command_line() -> str:
     """Return what the user typed."""
     return shlex.join(["noisewalk", *sys.argv[1:]])
 

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from flow.cli.options import bars, command, console, show, typed
+from flow.cli.options import bars, command, command_line, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SocWalkSettings, VoteSettings
@@ -38,7 +38,7 @@ def walk_soc(settings: "SocWalkSettings", engine: "Engine") -> None:
 
     training.ensure_checkpoint(settings, console)
     with bars() as tell:
-        found = walk.run(settings, tell, typed(), engine)
+        found = walk.run(settings, tell, command_line(), engine)
     show(found, system.print_walk)
     if found["bit_mismatches"] or found["unlike_walk_hw"]:
         sys.exit(1)
@@ -56,7 +56,7 @@ def vote_soc(settings: "VoteSettings", engine: "Engine") -> None:
 
     training.ensure_checkpoint(settings, console)
     with bars() as tell:
-        found = voting.run(settings, tell, typed(), engine)
+        found = voting.run(settings, tell, command_line(), engine)
     show(found, system.print_votes)
     if found["unlike_golden"]:
         sys.exit(1)

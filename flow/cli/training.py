@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flow.cli.options import bars, command, console, show, typed
+from flow.cli.options import bars, command, command_line, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import DynamicsSettings
@@ -19,7 +19,7 @@ def dynamics(settings: "DynamicsSettings") -> None:
     from flow.experiments import dynamics as experiment
 
     with bars() as tell:
-        found = experiment.run(settings, tell, typed())
+        found = experiment.run(settings, tell, command_line())
     show(found, walk_tables.print_dynamics)
 
 

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from flow.cli.options import bars, command, console, show, typed
+from flow.cli.options import bars, command, command_line, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import (
@@ -40,7 +40,7 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
 
     training.ensure_checkpoint(settings, console)
     with bars() as tell:
-        summary = hardware_walk.walk_hw(settings, tell, typed(), engine)
+        summary = hardware_walk.walk_hw(settings, tell, command_line(), engine)
     show(summary, walk_tables.print_summary)
     if summary["failures"]:
         sys.exit(1)
@@ -56,7 +56,7 @@ def walk(settings: "SoftwareWalkSettings") -> None:
     from flow.experiments import software_walk
 
     with bars() as tell:
-        found = software_walk.walk(settings, tell, typed())
+        found = software_walk.walk(settings, tell, command_line())
     show(found, walk_tables.print_walk)
 
 
@@ -72,7 +72,7 @@ def multi_exec(settings: "MultiExecutionSettings") -> None:
     from flow.experiments import multi_execution
 
     with bars() as tell:
-        found = multi_execution.run(settings, tell, typed())
+        found = multi_execution.run(settings, tell, command_line())
     show(found, walk_tables.print_executions)
 
 
@@ -87,7 +87,7 @@ def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
 
     training.ensure_checkpoint(settings, console)
     with bars() as tell:
-        found = repeats.run(settings, tell, typed(), engine)
+        found = repeats.run(settings, tell, command_line(), engine)
     show(found, walk_tables.print_repeats)
 
 
@@ -101,5 +101,5 @@ def robustness(settings: "RobustnessSettings", engine: "Engine") -> None:
     from flow.experiments.studies import robustness as comparison
 
     with bars() as tell:
-        found = comparison.run(settings, tell, typed(), engine)
+        found = comparison.run(settings, tell, command_line(), engine)
     show(found, walk_tables.print_robustness)

@@ -56,7 +56,7 @@ class Accelerator:
         """The weights that may be programmed with an error, by name, in the order of the data."""
         return {
             site["name"]: WeightSite(
-                **site | {"shape": tuple(site["shape"]), "flipped": tuple(site["flipped"])}
+                **site | {"shape": tuple(site["shape"]), "negated": tuple(site["negated"])}
             )
             for site in self.manifest["weights"]
         }

@@ -46,7 +46,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Proof:
+class ScaleCheck:
     """That the compiled graph computes what the network does."""
 
     scales: dict[str, Scale]
@@ -55,13 +55,13 @@ class Proof:
     """By site of activations: the share of values that are one step off."""
 
 
-def prove(
+def verify_scales(
     network: Network,
     golden: "GoldenModel",
     inputs: Tensor,
     stream: Tensor,
     names: Mapping[str, str],
-) -> Proof:
+) -> ScaleCheck:
     """Find the scale of every site and prove it.
 
     Args:
@@ -96,7 +96,7 @@ def prove(
         site: record.streams[name].numpy().reshape(-1, real[site].shape[1])
         for site, name in names.items()
     }
-    return Proof(find_scales(real, integer), off)
+    return ScaleCheck(find_scales(real, integer), off)
 
 
 def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from flow.errors import UserError
 from flow.noise.hardware.weights import WeightSite
 
 
-def realise(
+def generate_rtl(
     model: ModelWrapper, target: Target, mvu: str, weights: Mapping[str, WeightSite], folder: Path
 ) -> tuple[dict[str, Any], ModelWrapper]:
     """Fold a graph and write its RTL and memories.

@@ -156,13 +156,13 @@ def _compile(
     from qonnx.custom_op.registry import getCustomOp
 
     from flow.compiler import weights
-    from flow.compiler.calibration import prove
-    from flow.compiler.generate import realise
-    from flow.compiler.graph.sites import Marks, find_sites
+    from flow.compiler.calibration import verify_scales
+    from flow.compiler.generate import generate_rtl
+    from flow.compiler.graph.sites import SiteFingerprints, find_sites
     from flow.compiler.graph.taps import InsertNoiseTaps
     from flow.golden.model import GoldenModel
 
-    marks = Marks.of(network)
+    marks = SiteFingerprints.of(network)
     edges = find_sites(model, marks)
     grids = weights.grids(network, tapped)
     model = model.transform(weights.HoldWeights(edges, grids))
@@ -170,7 +170,7 @@ def _compile(
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
     stream = torch.from_numpy(quantiser(calibration.numpy()))
-    proof = prove(network, golden, calibration, stream, streams)
+    proof = verify_scales(network, golden, calibration, stream, streams)
     scales = proof.scales
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)
@@ -181,7 +181,7 @@ def _compile(
     programmable = weights.find_weights(network, model, streams, grids, numbers)
     model.save(str(folder / "hardware.onnx"))
 
-    built, model = realise(model, target, mvu, programmable, folder)
+    built, model = generate_rtl(model, target, mvu, programmable, folder)
     manifest = {
         "network": network.name,
         "image_shape": network.image_shape,
@@ -214,5 +214,5 @@ def _site(tap, scales) -> TapSite:
         in_bits=tap.get_input_datatype().bitwidth(),
         out_bits=tap.get_output_datatype().bitwidth(),
         fraction_bits=tap.get_nodeattr("FracBits"),
-        flipped=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
+        negated=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
     )

@@ -37,7 +37,7 @@ def _build(accelerator: Accelerator, stream: str, weights: Collection[str], fold
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.general import RemoveUnusedTensors
 
-    from flow.compiler.generate import realise
+    from flow.compiler.generate import generate_rtl
     from flow.compiler.graph.passes import begin_at
 
     model = ModelWrapper(str(accelerator.hardware_graph))
@@ -52,7 +52,7 @@ def _build(accelerator: Accelerator, stream: str, weights: Collection[str], fold
     shape = model.get_tensor_shape(stream)[1:]
     whole = accelerator.manifest
     written = {site: accelerator.weights[site] for site in accelerator.weights if site in weights}
-    built, model = realise(model, Target(), whole["mvu"], written, folder)
+    built, model = generate_rtl(model, Target(), whole["mvu"], written, folder)
     taps = {
         getCustomOp(node).get_nodeattr("SiteName"): node.name
         for node in model.get_nodes_by_op_type("NoiseTap_rtl")

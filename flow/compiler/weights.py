@@ -131,7 +131,7 @@ def find_weights(
             step=grid.step,
             shape=matrix.shape,
             channels=channels,
-            flipped=tuple(int(c) for c in np.flatnonzero(sign < 0)),
+            negated=tuple(int(c) for c in np.flatnonzero(sign < 0)),
             node=node.name,
         )
     return found

@@ -16,16 +16,16 @@ from PIL import Image, UnidentifiedImageError
 from flow.data.parquet import Labels
 from flow.errors import UserError
 
-OwnImages = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+CustomImages = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 """[N, H, W, C]: bytes, or floats that are what the network takes."""
 
 
-def is_own(name: str) -> bool:
+def is_custom(name: str) -> bool:
     """Whether a data set is named by its place: an ``.npz`` file, or a folder."""
     return name.endswith(".npz") or os.sep in name or Path(name).is_dir()
 
 
-def read(name: str) -> tuple[OwnImages, Labels, list[str]]:
+def read(name: str) -> tuple[CustomImages, Labels, list[str]]:
     """Read a set of one's own.
 
     Args:
@@ -74,7 +74,7 @@ def _listing(folder: Path) -> Listing:
 
 
 @lru_cache(maxsize=2)
-def _read_folder(folder: Path, listing: Listing) -> tuple[OwnImages, Labels, list[str]]:
+def _read_folder(folder: Path, listing: Listing) -> tuple[CustomImages, Labels, list[str]]:
     files = [path for _, entries in listing for path, _, _ in entries]
     bad: list[str] = []
     images: list[Image.Image] = []
@@ -105,7 +105,7 @@ def _read_folder(folder: Path, listing: Listing) -> tuple[OwnImages, Labels, lis
 
 
 @lru_cache(maxsize=2)
-def _read_npz(path: Path, modified: int, size: int) -> tuple[OwnImages, Labels, list[str]]:
+def _read_npz(path: Path, modified: int, size: int) -> tuple[CustomImages, Labels, list[str]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if missing := {"x", "y"} - set(arrays.files):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from flow.data import custom, sources
-from flow.data.custom import OwnImages
+from flow.data.custom import CustomImages
 from flow.data.parquet import Images, Labels
 from flow.data.sources import Found, HubSet
 from flow.errors import UserError, unknown
@@ -48,7 +48,7 @@ class ImageSet:
 
     name: str
     split: str
-    images: OwnImages
+    images: CustomImages
     """uint8 [N, H, W, C]; floats of a user's own are what the network takes."""
     labels: Labels
     """int64 [N], from 0."""
@@ -95,7 +95,7 @@ def dataset(name: str) -> Dataset:
     """
     if name in SETS:
         return SETS[name]
-    if not custom.is_own(name):
+    if not custom.is_custom(name):
         raise unknown("dataset", name, SETS)
     images, _, classes = custom.read(name)
     _, height, width, channels = images.shape
@@ -222,7 +222,7 @@ def _digits(split: str) -> Found:
     return images[chosen], bunch.target[chosen].astype(np.int64), "scikit-learn"
 
 
-def to_input(images: OwnImages, shape: tuple[int, int, int] | None = None) -> Tensor:
+def to_input(images: CustomImages, shape: tuple[int, int, int] | None = None) -> Tensor:
     """Turn images into what a network takes: x / 255 · 2 − 1.
 
     This is the normalisation by 0.5, 0.5 of MNIST and Fashion-MNIST, and the range of the Brevitas

@@ -9,7 +9,7 @@ import pandas as pd
 
 from flow import data, models
 from flow.experiments.settings import DynamicsSettings
-from flow.files import replacing, write_summary
+from flow.files import replacing, write_json
 from flow.noise import Noise
 from flow.report.plots import dynamics
 from flow.training import checkpoint
@@ -19,11 +19,11 @@ from flow.training.trainer import train_once
 IMAGES = 1000
 """Test images behind the statistics of a layer."""
 
-Report = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
 
 
-def run(settings: DynamicsSettings, tell: Report, command: str = "") -> dict[str, Any]:
+def run(settings: DynamicsSettings, tell: ProgressCallback, command: str = "") -> dict[str, Any]:
     """Train, measure, and write ``dynamics.csv``, ``dynamics.json`` and a picture for each kind.
 
     Args:
@@ -82,6 +82,6 @@ def run(settings: DynamicsSettings, tell: Report, command: str = "") -> dict[str
     }
     with replacing(folder / "dynamics.csv") as temporary:
         table.to_csv(temporary, index=False)
-    write_summary(folder / "dynamics.json", result)
+    write_json(folder / "dynamics.json", result)
     dynamics.write(folder, result, table)
     return result

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flow.callbacks import Clock, Report, _counted, _staged
+from flow.callbacks import ProgressCallback, StageClock, count_steps, unnumbered_steps
 from flow.errors import about
-from flow.files import PLAN, write_summary
+from flow.files import PLAN, write_json
 from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
@@ -17,12 +17,12 @@ from flow.settings import AUTO
 from flow.walk.crosscheck import ablation, further_draws, summary
 from flow.walk.crosscheck.check import CrossCheck
 from flow.walk.crosscheck.localise import localise_point
-from flow.walk.engine.engine import Call, Engine
+from flow.walk.engine.engine import Engine, Task
 from flow.walk.levels import SEARCH_REACH, choose_levels
-from flow.walk.loading import open_walk
+from flow.walk.loading import prepare_walk
 from flow.walk.points.curves import curve_table
 from flow.walk.points.measurement import Measured
-from flow.walk.points.point import Place, Point
+from flow.walk.points.point import NoisePoint, Point
 from flow.walk.points.side import SOFTWARE, Side
 from flow.walk.settings import Effort, HardwareWalkSettings
 from flow.walk.sides.golden import accuracy_at
@@ -37,7 +37,10 @@ FINN_IMAGES = 4
 
 
 def walk_hw(
-    settings: HardwareWalkSettings, tell: Report, command: str = "", engine: Engine | None = None
+    settings: HardwareWalkSettings,
+    tell: ProgressCallback,
+    command: str = "",
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Do the job.
 
@@ -54,9 +57,9 @@ def walk_hw(
         UserError: something the user can mend; points already computed are kept.
         SimulationError: not even one image without noise could be simulated.
     """
-    clock = Clock()
+    clock = StageClock()
     started = time.monotonic()
-    opened = open_walk(settings, clock, tell, engine)
+    opened = prepare_walk(settings, clock, tell, engine)
     walk, sites, folder = opened.walk, opened.sites, opened.folder
     accelerator, network, metadata = walk.context.accelerator, walk.context.network, opened.metadata
     effort = Effort.of(settings, accelerator, len(walk.context.labels))
@@ -74,8 +77,8 @@ def walk_hw(
     measured = found.points
     located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
     with clock.stage("further"):
-        stages = _staged("further draws", tell)
-        measured, checked, spent = further_draws.look_on(
+        stages = unnumbered_steps("further draws", tell)
+        measured, checked, spent = further_draws.draw_further(
             walk, measured, network.classes, settings.budget, stages
         )
     with clock.stage("ablation"):
@@ -103,19 +106,19 @@ def _build(walk: Walk) -> float:
 
 
 def _prepare(
-    walk: Walk, sites: list[str], settings: HardwareWalkSettings, tell: Report
-) -> tuple[summary.LevelZero, dict[str, list[float]]]:
+    walk: Walk, sites: list[str], settings: HardwareWalkSettings, tell: ProgressCallback
+) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
     """Check the golden model, and find each site's levels where none were given."""
     given = None if settings.levels == AUTO else list(settings.levels)
     wanted = [] if given else sites
-    calls = [Call(_level_zero, FINN_IMAGES), *(Call(found_levels, site) for site in wanted)]
+    calls = [Task(reference_check, FINN_IMAGES), *(Task(found_levels, site) for site in wanted)]
     tell("L0: golden = FINN", 0, 1)
     if wanted:
         tell("find levels", 0, len(wanted))
     levels = dict.fromkeys(sites, given or [])
     done = 0
     for call, result in walk.engine.run(walk, calls):
-        if call.work is _level_zero:
+        if call.work is reference_check:
             level_zero = result
             tell("L0: golden = FINN", 1, 1)
         else:
@@ -125,31 +128,31 @@ def _prepare(
     return level_zero, levels
 
 
-def _level_zero(walk: Walk, images: int) -> summary.LevelZero:
+def reference_check(walk: Walk, images: int) -> summary.ReferenceCheck:
     """Hold the golden model against FINN's execution, and against Brevitas."""
     finn = equivalence.against_finn(
         walk.context.accelerator, walk.context.golden, walk.context.stream[:images]
     )
     clean = evaluate(walk.context.network, walk.context.inputs, batch=walk.context.batch)
-    return summary.LevelZero(
+    return summary.ReferenceCheck(
         finn, equivalence.against_brevitas(walk.context.golden, walk.context.stream, clean)
     )
 
 
-def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[Place]:
+def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[NoisePoint]:
     """List the points of the walk; a level beyond the registers is a UserError."""
-    places = [Place("", 0.0)]
+    places = [NoisePoint("", 0.0)]
     for site, found in levels.items():
         for level in found:
             with about("levels"):
-                walk.context.settings(Place(site, level))
+                walk.context.settings(NoisePoint(site, level))
         for draw in range(effort.draws[site]):
-            places += [Place(site, sigma, draw) for sigma in found]
+            places += [NoisePoint(site, sigma, draw) for sigma in found]
     return places
 
 
 def _measure(
-    walk: Walk, places: list[Place], hw_images: int, folder: Path, tell: Report
+    walk: Walk, places: list[NoisePoint], hw_images: int, folder: Path, tell: ProgressCallback
 ) -> Measured:
     """Measure the first points of every side; in RTL, of the first noise draw."""
     wanted = walk.wanted((Side.GOLDEN, *SOFTWARE), places)
@@ -158,7 +161,7 @@ def _measure(
     plan: dict[str, list[str]] = {}
     for one in wanted:
         plan.setdefault(one.side.without_noise, []).append(walk.file_name(one))
-    write_summary(folder / PLAN, plan)
+    write_json(folder / PLAN, plan)
     totals = {name: len(files) for name, files in plan.items()}
     done, images = dict.fromkeys(totals, 0), dict.fromkeys(totals, 0)
 
@@ -190,14 +193,14 @@ def found_levels(walk: Walk, site: str) -> list[float]:
 def _ablation(
     settings: HardwareWalkSettings,
     walk: Walk,
-    places: list[Place],
+    places: list[NoisePoint],
     measured: list[Point],
     checked: CrossCheck,
-    tell: Report,
+    tell: ProgressCallback,
 ) -> ablation.Ablation:
     sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
     count = sum(place.site in sites and place.site in walk.context.taps for place in places)
-    done = _counted("ablation", 2 * count, tell) if count else lambda _: None
+    done = count_steps("ablation", 2 * count, tell) if count else lambda _: None
     return ablation.ablate(walk, sites, places, measured, done)
 
 
@@ -211,7 +214,7 @@ def _first_divergence(
         # what an earlier run left says nothing about this one
         shutil.rmtree(workdir, ignore_errors=True)
         return None
-    place = Place(wrong.site, wrong.sigma)
+    place = NoisePoint(wrong.site, wrong.sigma)
     try:
         found = localise_point(walk, place, images, workdir, root=settings.build / "sim")
     except RuntimeError:

@@ -29,7 +29,7 @@ from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
 from flow.experiments.settings import MultiExecutionSettings
-from flow.files import write_summary
+from flow.files import write_json
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.models.evaluation import Labels
 from flow.models.network import chosen_sites
@@ -42,7 +42,7 @@ from flow.training import checkpoint
 from flow.training.zoo import open_trained
 from flow.walk.points.curves import write_curves
 from flow.walk.points.measurement import take_or_measure
-from flow.walk.points.noise_setting import Setting
+from flow.walk.points.noise_setting import NoiseSetting
 from flow.walk.points.point import Point
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
@@ -56,7 +56,7 @@ STEPS = 3
 FACTOR = 2.0
 """σ of one execution, in global midpoints, where the user gives none."""
 
-Report = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
 
 
@@ -75,7 +75,7 @@ class _Comparison:
     network: Network
     inputs: Tensor
     labels: npt.NDArray[np.int64]
-    setting: Setting
+    setting: NoiseSetting
     sigma: float
     sites: Sequence[str]
     store: Store
@@ -140,7 +140,9 @@ class _Comparison:
         )
 
 
-def run(settings: MultiExecutionSettings, tell: Report, command: str = "") -> dict[str, Any]:
+def run(
+    settings: MultiExecutionSettings, tell: ProgressCallback, command: str = ""
+) -> dict[str, Any]:
     """Walk the network, spend every budget in every way, and compare.
 
     Args:
@@ -200,7 +202,7 @@ def run(settings: MultiExecutionSettings, tell: Report, command: str = "") -> di
         "seconds": round(time.monotonic() - started, 2),
     }
     write_curves(folder / "executions.parquet", table)
-    write_summary(folder / "executions.json", result)
+    write_json(folder / "executions.json", result)
     write_picture(folder, result, table)
     return result
 

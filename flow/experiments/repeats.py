@@ -13,19 +13,19 @@ from typing import Any
 
 import pandas as pd
 
-from flow.callbacks import Clock, Report
+from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
 from flow.experiments import hardware_walk
 from flow.experiments.settings import RepeatSettings
-from flow.files import write_summary
+from flow.files import write_json
 from flow.report import files
 from flow.report.plots import repeats
 from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint
 from flow.walk.engine.engine import Engine
-from flow.walk.loading import open_walk
+from flow.walk.loading import prepare_walk
 from flow.walk.points.curves import curve_of, write_curves
-from flow.walk.points.point import Place, Point
+from flow.walk.points.point import NoisePoint, Point
 from flow.walk.points.side import Side
 from flow.walk.settings import Effort
 from flow.walk.walk import Walk
@@ -36,7 +36,7 @@ FACTOR = 2.0
 
 def run(
     settings: RepeatSettings,
-    tell: Report,
+    tell: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def run(
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
     started = time.monotonic()
-    opened = open_walk(settings, Clock(), tell, engine)
+    opened = prepare_walk(settings, StageClock(), tell, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.context.taps]
     if unknown:
@@ -69,7 +69,7 @@ def run(
         tell("repeats", number, len(opened.sites))
         sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
         for k in settings.repeats:
-            golden, rtl = measure(walk, Place(site, sigma), k, effort.hw_images)
+            golden, rtl = measure(walk, NoisePoint(site, sigma), k, effort.hw_images)
             cycles = cycles_per_image(walk.context.accelerator, {site: k})
             rows.append(
                 {
@@ -85,7 +85,7 @@ def run(
             )
     tell("repeats", len(opened.sites), len(opened.sites))
     table = pd.DataFrame(rows)
-    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
+    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points
     result = {
         "model": walk.context.network.name,
         "dataset": settings.dataset,
@@ -99,7 +99,7 @@ def run(
         "seconds": round(time.monotonic() - started, 2),
     }
     write_curves(folder / "repeats.parquet", table)
-    write_summary(folder / "repeats.json", result)
+    write_json(folder / "repeats.json", result)
     repeats.write(folder / "repeats.png", result, table)
     if (folder / "summary.json").exists():
         # a walk's page shows them
@@ -107,7 +107,7 @@ def run(
     return result
 
 
-def measure(walk: Walk, place: Place, k: int, images: int) -> tuple[Point, Point]:
+def measure(walk: Walk, place: NoisePoint, k: int, images: int) -> tuple[Point, Point]:
     """Return a point of k executions in the golden model and in RTL.
 
     Args:
@@ -135,7 +135,7 @@ def measure(walk: Walk, place: Place, k: int, images: int) -> tuple[Point, Point
 def midpoint_of_site(walk: Walk, site: str) -> float:
     """Return a site's midpoint in the golden model, or half the last level if it has none."""
     levels = hardware_walk.found_levels(walk, site)
-    places = [Place("", 0.0), *(Place(site, sigma) for sigma in levels)]
+    places = [NoisePoint("", 0.0), *(NoisePoint(site, sigma) for sigma in levels)]
     points: Sequence[Point] = walk.run(walk.wanted([Side.GOLDEN], places)).points
     curve = curve_of(points, walk.context.labels, site, Side.GOLDEN)
     assert curve is not None

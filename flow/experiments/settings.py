@@ -12,7 +12,7 @@ from flow.training.settings import NetworkSettings, TrainedSettings
 from flow.walk.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
 
 if TYPE_CHECKING:
-    from flow.walk.points.noise_setting import Setting
+    from flow.walk.points.noise_setting import NoiseSetting
 
 
 class CheckSettings(NetworkSettings):
@@ -62,13 +62,13 @@ class SoftwareSettings(NoiseOptions, TrainedSettings):
         from flow import models
 
         super().check()
-        if self.retrain and models.is_own(self.model):
+        if self.retrain and models.is_custom(self.model):
             raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
         _ = self.kinds
 
     @property
     @abstractmethod
-    def kinds(self) -> "list[Setting]":
+    def kinds(self) -> "list[NoiseSetting]":
         """The noise of each kind asked for."""
 
 
@@ -79,7 +79,7 @@ class SoftwareWalkSettings(SoftwareSettings):
     """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical"""
 
     @property
-    def kinds(self) -> "list[Setting]":
+    def kinds(self) -> "list[NoiseSetting]":
         """The noise of each kind asked for."""
         return self.of_kinds(self.noise)
 
@@ -91,7 +91,7 @@ class OneKindSettings(SoftwareSettings):
     """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
 
     @property
-    def kinds(self) -> "list[Setting]":
+    def kinds(self) -> "list[NoiseSetting]":
         """The noise, of its one kind."""
         return self.of_kinds([self.noise])
 
@@ -200,11 +200,11 @@ class DynamicsSettings(NetworkSettings):
             _ = self.kinds
 
     @property
-    def kinds(self) -> "list[Setting]":
+    def kinds(self) -> "list[NoiseSetting]":
         """The noise of each kind asked for."""
-        from flow.walk.points.noise_setting import Setting
+        from flow.walk.points.noise_setting import NoiseSetting
 
-        return [Setting(kind, seed=self.seed) for kind in self.noise]
+        return [NoiseSetting(kind, seed=self.seed) for kind in self.noise]
 
 
 class BenchWalkSettings(OneKindSettings):

@@ -10,7 +10,7 @@ from typing import Any
 from flow import data
 from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
-from flow.files import canonical, replacing, write_summary
+from flow.files import canonical, replacing, write_json
 from flow.models import Network, site_scales
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
@@ -21,20 +21,20 @@ from flow.training.checkpoint import Metadata
 from flow.training.zoo import open_trained
 from flow.walk import software
 from flow.walk.points.curves import curve_table, write_curves
-from flow.walk.points.noise_setting import Setting
+from flow.walk.points.noise_setting import NoiseSetting
 from flow.walk.points.point import Point
 from flow.walk.points.store import Store
 from flow.walk.retraining import Retrained
 from flow.walk.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 
-Report = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
 
 SCALE_IMAGES = 200
 """Images behind the standard deviation of a site, where the search for levels begins."""
 
 
-def walk(settings: SoftwareSettings, tell: Report, command: str = "") -> dict[str, Any]:
+def walk(settings: SoftwareSettings, tell: ProgressCallback, command: str = "") -> dict[str, Any]:
     """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
 
     Args:
@@ -126,12 +126,12 @@ def walk(settings: SoftwareSettings, tell: Report, command: str = "") -> dict[st
     }
     table = curve_table(points, found.labels)
     write_curves(folder / "curves.parquet", table)
-    write_summary(folder / "summary.json", result)
+    write_json(folder / "summary.json", result)
     software_walk.write(folder, result, table)
     return result
 
 
-def _told(tell: Report, kind: str, total: int, ended: int) -> None:
+def _told(tell: ProgressCallback, kind: str, total: int, ended: int) -> None:
     tell(kind, ended, total)
 
 
@@ -168,7 +168,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
 
 def _searches(
     settings: SoftwareSettings,
-    setting: Setting,
+    setting: NoiseSetting,
     deviations: dict[str, float],
     images: int,
     classes: int,
@@ -191,7 +191,7 @@ def _searches(
     }
 
 
-def _hint(setting: Setting, deviation: float) -> float:
+def _hint(setting: NoiseSetting, deviation: float) -> float:
     """Return the σ at which a site's noise is about as large as its values."""
     noise = setting.noise(1.0)
     share = math.hypot(noise.sigma_add / max(deviation, 1e-6), noise.sigma_mul)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from flow.golden.layers import Layer, Tap, Thresholds
 from flow.golden.model import GoldenModel, Part
-from flow.models import Once
+from flow.models import CachedSampler
 from flow.models.evaluation import Labels
 from flow.noise import Noise, Sampler, Source
 from flow.noise.hardware.sites import TapSite
@@ -44,7 +44,7 @@ def float_tap(acc: Tensor, tap: Tap, site: TapSite, noise: Noise, sampler: Sampl
         2^−F, or whole numbers in float32 behind a tap that rounds.
     """
     unit = torch.full((site.channels,), site.scale, dtype=torch.float64)
-    unit[site.flipped] *= -1
+    unit[site.negated] *= -1
     offset = tap.offsets.double() / (1 << tap.format.frac)
     real = (unit * (acc.double() + offset)).movedim(-1, 1)
     noisy = noise.apply(real, Source(sampler, site.name, real.shape))
@@ -79,7 +79,7 @@ def classify(
     Returns:
         labels, uint8 [levels, N].
     """
-    tap, once = golden.taps[site.name], Once(sampler)
+    tap, once = golden.taps[site.name], CachedSampler(sampler)
     behind = [_behind(layer, tap) for layer in part.layers if layer is not tap]
     images = len(part.streams[tap.inputs[0]])
     labels = np.empty((len(levels), images), dtype=np.uint8)

@@ -12,19 +12,19 @@ from flow.models.evaluation import (
     trace,
 )
 from flow.models.network import Network, Recipe
-from flow.models.registry import build, is_own, names, recipe, register, resolve
-from flow.noise.samplers import Once
+from flow.models.registry import build, is_custom, names, recipe, register, resolve
+from flow.noise.samplers import CachedSampler
 
 __all__ = [
+    "CachedSampler",
     "Levels",
     "Network",
-    "Once",
     "Recipe",
     "build",
     "evaluate",
     "evaluate_groups",
     "evaluate_levels",
-    "is_own",
+    "is_custom",
     "names",
     "recipe",
     "register",

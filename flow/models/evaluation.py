@@ -20,7 +20,7 @@ from flow.errors import UserError
 from flow.models.network import Network, channels_last
 from flow.models.quantisers import inference_values
 from flow.noise import Noise, NoiseTap, Sampler, WeightTap
-from flow.noise.samplers import Once
+from flow.noise.samplers import CachedSampler
 from flow.threads import share
 
 
@@ -112,7 +112,7 @@ class _Evaluator:
         self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=plan.graph)
         self.suffix = fx.Interpreter(own, graph=plan.graph)
         self.taps = [{s: own.tap(s) for s in sorted(group.sites)} for group in plan.groups]
-        self.samplers = [Once(copy.deepcopy(group.sampler)) for group in plan.groups]
+        self.samplers = [CachedSampler(copy.deepcopy(group.sampler)) for group in plan.groups]
 
     def labels(self, images: Tensor, first_image: int) -> Iterator[Iterator[npt.NDArray]]:
         """Give, for each group, the labels at each of its levels."""

@@ -39,7 +39,7 @@ def names() -> list[str]:
     return list(_FACTORIES)
 
 
-def is_own(name: str) -> bool:
+def is_custom(name: str) -> bool:
     """Whether a network is a user's own, named by its QONNX file."""
     return name.endswith(".onnx")
 
@@ -49,7 +49,7 @@ def resolve(name: str) -> str:
 
     A user's own network is called as its file is.
     """
-    if is_own(name):
+    if is_custom(name):
         if not Path(name).is_file():
             raise UserError(f"there is no network file {name}: correct the name")
         return Path(name).stem
@@ -74,7 +74,7 @@ def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: i
 
 
 def _factory(name: str) -> Factory:
-    if is_own(name):
+    if is_custom(name):
         raise UserError(f"{name} is trained already: only networks of this program are trained")
     return _FACTORIES[resolve(name)]
 

@@ -161,7 +161,7 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-class Once:
+class CachedSampler:
     """A ``Sampler`` that draws what another does, and gives it again and again in a batch.
 
     The samples of a first execution are kept; those of further ones, of which there may be many,

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from flow.errors import UserError
-from flow.files import replacing, write_summary
+from flow.files import replacing, write_json
 from flow.report import walk_page
 from flow.report.plots import walk_hw
 from flow.rtl import synthesis
@@ -62,7 +62,7 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
         UserError: a file cannot be written.
     """
     write_curves(folder / "curves.parquet", table)
-    write_summary(folder / "summary.json", summary)
+    write_json(folder / "summary.json", summary)
     write_report(Finished(folder, dict(summary), table))
 
 

@@ -94,10 +94,10 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
         else:  # no site does, so it was L0
             found = "the golden model differs from FINN's own execution"
         found += f"; {agree} of {len(sites)} sites agree"
-    return f"{verdict.capitalize()}: {found}, and {_level_one(summary)}."
+    return f"{verdict.capitalize()}: {found}, and {bit_exact_check(summary)}."
 
 
-def _level_one(summary: Mapping[str, Any]) -> str:
+def bit_exact_check(summary: Mapping[str, Any]) -> str:
     runs, images = summary["rtl"]["images"], summary["images"]["rtl"]
     wrong = summary["rtl"]["bit_mismatches"]
     if not runs:

@@ -70,8 +70,8 @@ class Design:
     def begins(self) -> str:
         """Behind what it begins, by the sites next to that: ``the input`` for a whole network."""
         layers = self.whole.layers
-        giver = next((layer for layer in layers if layer.output == self.entry), None)
-        return "the input" if giver is None else place(layers, giver)
+        producer = next((layer for layer in layers if layer.output == self.entry), None)
+        return "the input" if producer is None else place(layers, producer)
 
     def feed(self, images: Tensor) -> Tensor:
         """Return what goes into it, integers [N, …], of images, integers [N, elements]."""

@@ -22,7 +22,7 @@ from typing import Any
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import DATA, TOP
 from flow.errors import UserError, about, unknown
-from flow.files import write_summary
+from flow.files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def synthesise(design: Design, root: Path, limit: float = LIMIT) -> Resources:
             raise NotSynthesised(f"not done within {limit:g} s") from None
         except NotSynthesised as error:
             found = {"reason": str(error)}
-        write_summary(path, found)
+        write_json(path, found)
     if "reason" in found:
         raise NotSynthesised(found["reason"])
     return Resources(**found)
@@ -283,7 +283,7 @@ def measure(
         "yosys": tool_version(),
         "rows": rows,
     }
-    write_summary(accelerator.folder / FILE, table)
+    write_json(accelerator.folder / FILE, table)
     return table
 
 

@@ -20,19 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flow.callbacks import Clock, Report
+from flow.callbacks import ProgressCallback, StageClock
 from flow.experiments.repeats import midpoint_of_site
 from flow.experiments.settings import VoteSettings
-from flow.files import make_folder, write_summary
+from flow.files import make_folder, write_json
 from flow.report.plots import votes
 from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
 from flow.statistics.intervals import Z95, share
-from flow.walk.engine.engine import Call, Engine, Here
-from flow.walk.loading import open_walk
+from flow.walk.engine.engine import Engine, SerialExecutor, Task
+from flow.walk.loading import prepare_walk
 from flow.walk.points.curves import write_curves
-from flow.walk.points.point import Place
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.side import Side
 from flow.walk.walk import Walk
 
@@ -45,7 +45,7 @@ Labels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Ballot:
+class VoteRun:
     """A vote of every image on the system."""
 
     site: str
@@ -85,7 +85,7 @@ def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray
 
 def run(
     settings: VoteSettings,
-    tell: Report,
+    tell: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def run(
     """
     started = time.monotonic()
     firmware.require()
-    opened = open_walk(settings, Clock(), tell, engine or Here())
+    opened = prepare_walk(settings, StageClock(), tell, engine or SerialExecutor())
     walk = opened.walk
     check_sites(walk.context.taps, opened.sites)
     images = settings.hw_images or min(RTL_IMAGES, len(walk.context.labels))
@@ -117,12 +117,12 @@ def run(
     for number, site in enumerate(opened.sites):
         tell("golden", number, len(opened.sites))
         sigma = settings.sigma or midpoint_of_site(walk, site)
-        draws = [Place(site, sigma, draw) for draw in range(settings.votes[-1])]
+        draws = [NoisePoint(site, sigma, draw) for draw in range(settings.votes[-1])]
         points = walk.run(walk.wanted([Side.GOLDEN], draws)).points
         golden[site, sigma] = np.stack([point.predictions for point in points])
     tell("golden", len(opened.sites), len(opened.sites))
     ballots = [
-        Ballot(site, sigma, Votes(k, early), images)
+        VoteRun(site, sigma, Votes(k, early), images)
         for site, sigma in golden
         for k in settings.votes
         # a single execution has nothing to end early
@@ -130,12 +130,12 @@ def run(
     ]
     rows = []
     tell("system", 0, len(ballots))
-    for call, point in walk.engine.run(walk, [Call(cast, ballot) for ballot in ballots]):
+    for call, point in walk.engine.run(walk, [Task(cast, ballot) for ballot in ballots]):
         rows.append(_row(walk, call.item, golden[call.item.site, call.item.sigma], point))
         tell("system", len(rows), len(ballots), images)
     table = pd.DataFrame(rows)
     table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
-    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [Place("", 0.0)])).points
+    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points
     folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
     result = {
         "model": walk.context.network.name,
@@ -151,12 +151,12 @@ def run(
         "seconds": round(time.monotonic() - started, 2),
     }
     write_curves(folder / "votes.parquet", table)
-    write_summary(folder / "votes.json", result)
+    write_json(folder / "votes.json", result)
     votes.write(folder / "votes.png", result, table)
     return result
 
 
-def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
+def cast(walk: Walk, ballot: VoteRun) -> cosim.SocPoint:
     """Have the firmware let images vote."""
     built, simulation = ready(walk)
     workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=make_folder(walk.context.build / "runs")))
@@ -164,7 +164,7 @@ def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
     points = []
     for first in range(0, ballot.images, held):
         stream = walk.context.stream[first : min(first + held, ballot.images)]
-        noise = walk.context.settings(Place(ballot.site, ballot.sigma), first)
+        noise = walk.context.settings(NoisePoint(ballot.site, ballot.sigma), first)
         (point,), _ = cosim.simulate(
             built, simulation, stream, [noise], workdir, votes=ballot.votes
         )
@@ -173,7 +173,7 @@ def cast(walk: Walk, ballot: Ballot) -> cosim.SocPoint:
     return cosim.joined(points)
 
 
-def _row(walk: Walk, ballot: Ballot, golden: Labels, point: cosim.SocPoint) -> dict[str, Any]:
+def _row(walk: Walk, ballot: VoteRun, golden: Labels, point: cosim.SocPoint) -> dict[str, Any]:
     """Return what a vote brings and costs on both sides."""
     votes, classes = ballot.votes, walk.context.network.classes
     labels, executions = vote(golden[: votes.executions], classes, votes.early)

@@ -17,22 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from flow.callbacks import Clock, Report
+from flow.callbacks import ProgressCallback, StageClock
 from flow.compiler.accelerator import Accelerator
 from flow.errors import OptionError
 from flow.experiments import hardware_walk
 from flow.experiments.settings import SocWalkSettings
-from flow.files import make_folder, write_summary
+from flow.files import make_folder, write_json
 from flow.golden.model import Record
 from flow.numerics import code_digest
 from flow.settings import AUTO
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.midpoint import midpoint
-from flow.walk.engine.engine import Call, Engine, Here
-from flow.walk.loading import open_walk
+from flow.walk.engine.engine import Engine, SerialExecutor, Task
+from flow.walk.loading import prepare_walk
 from flow.walk.points.curves import curve_of, curve_table, write_curves
-from flow.walk.points.point import Place, Point, PointRequest
+from flow.walk.points.point import NoisePoint, Point, PointRequest
 from flow.walk.points.side import Side
 from flow.walk.settings import Effort
 from flow.walk.walk import Walk
@@ -58,7 +58,7 @@ class Seen:
 class Batch:
     """Places that one simulator process measures."""
 
-    places: tuple[Place, ...]
+    places: tuple[NoisePoint, ...]
     images: int
     system: str
     """Folder of the system's build."""
@@ -93,7 +93,7 @@ def ready(walk: Walk) -> tuple[System, runner.Simulation]:
 
 def run(
     settings: SocWalkSettings,
-    tell: Report,
+    tell: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def run(
     """
     started = time.monotonic()
     firmware.require()
-    engine = engine or Here()
-    opened = open_walk(settings, Clock(), tell, engine)
+    engine = engine or SerialExecutor()
+    opened = prepare_walk(settings, StageClock(), tell, engine)
     walk, sites = opened.walk, opened.sites
     check_sites(walk.context.taps, sites)
     images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
@@ -125,12 +125,12 @@ def run(
     tell("build simulators", 1, 2)
     _ = walk.context.designs.whole.simulation
     tell("build simulators", 2, 2)
-    places = [Place("", 0.0)]
+    places = [NoisePoint("", 0.0)]
     for number, site in enumerate(sites):
         tell("find levels", number, len(sites))
         given = settings.levels
         levels = hardware_walk.found_levels(walk, site) if given == AUTO else given
-        places += [Place(site, sigma) for sigma in levels]
+        places += [NoisePoint(site, sigma) for sigma in levels]
     tell("find levels", len(sites), len(sites))
     seen = measure_all(walk, places, images, tell)
     alone = _walk_hw(walk, places, images, tell)
@@ -143,7 +143,7 @@ def run(
     result["folder"] = str(folder)
     points = [_as_point(walk, one) for one in seen]
     write_curves(folder / "curves.parquet", curve_table(points, walk.context.labels))
-    write_summary(folder / "summary.json", result)
+    write_json(folder / "summary.json", result)
     return result
 
 
@@ -161,7 +161,9 @@ def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
     }
 
 
-def measure_all(walk: Walk, places: Sequence[Place], images: int, tell: Report) -> list[Seen]:
+def measure_all(
+    walk: Walk, places: Sequence[NoisePoint], images: int, tell: ProgressCallback
+) -> list[Seen]:
     """Take places that are stored, and have the system measure the others."""
     built, _ = ready(walk)
     found = {place: _stored(walk, place, images) for place in places}
@@ -170,12 +172,12 @@ def measure_all(walk: Walk, places: Sequence[Place], images: int, tell: Report) 
     tell("system", done, len(places), 0)
     size = max(1, min(16, -(-len(missing) // walk.engine.workers)))
     calls = [
-        Call(measure, Batch(tuple(missing[first : first + size]), images, built.folder.name))
+        Task(measure, Batch(tuple(missing[first : first + size]), images, built.folder.name))
         for first in range(0, len(missing), size)
     ]
     for _, result in walk.engine.run(walk, calls):
         for one in result:
-            found[Place(one.site, one.sigma)] = one
+            found[NoisePoint(one.site, one.sigma)] = one
         done += len(result)
         tell("system", done, len(places), len(result) * images)
     return [one for one in found.values() if one is not None]
@@ -220,11 +222,11 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
         for i, place in enumerate(places)
     ]
     for place, one in zip(places, found, strict=True):
-        write_summary(_path(walk, place, images), asdict(one))
+        write_json(_path(walk, place, images), asdict(one))
     return found
 
 
-def _path(walk: Walk, place: Place, images: int) -> Path:
+def _path(walk: Walk, place: NoisePoint, images: int) -> Path:
     """Return where a place's measurement lies: under the name of all that it depends on."""
     built, simulation = ready(walk)
     key = walk.key(PointRequest(Side.GOLDEN, place, images)) | {
@@ -235,7 +237,7 @@ def _path(walk: Walk, place: Place, images: int) -> Path:
     return walk.store.path(key).with_suffix(".json")
 
 
-def _stored(walk: Walk, place: Place, images: int) -> Seen | None:
+def _stored(walk: Walk, place: NoisePoint, images: int) -> Seen | None:
     path = _path(walk, place, images)
     try:
         return Seen(**json.loads(path.read_text()))
@@ -248,10 +250,12 @@ def _stored(walk: Walk, place: Place, images: int) -> Seen | None:
 
 def _as_point(walk: Walk, one: Seen) -> Point:
     labels = np.array(one.labels, dtype=np.uint8)
-    return walk.context.point(Side.RTL, Place(one.site, one.sigma), labels, one.bit_mismatches)
+    return walk.context.point(Side.RTL, NoisePoint(one.site, one.sigma), labels, one.bit_mismatches)
 
 
-def _walk_hw(walk: Walk, places: Sequence[Place], images: int, tell: Report) -> list[Point]:
+def _walk_hw(
+    walk: Walk, places: Sequence[NoisePoint], images: int, tell: ProgressCallback
+) -> list[Point]:
     """Return the points of ``walk-hw``: those it has stored, the others measured now."""
     done = 0
 

@@ -43,7 +43,7 @@ MARGIN = 0.10
 """Ratios of μ within ± 10 % of 1 count as equal."""
 LEVEL = 0.05
 """Chance of a wrong verdict over all sites and looks of a walk."""
-LOOKS = 4
+MAX_ANALYSES = 4
 """The most that a walk looks at its data, with a budget for further draws."""
 POWER = 0.8
 """Chance of a verdict behind what would have been shown and what would decide."""
@@ -72,7 +72,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredSamples:
     """What would decide a site, with 80 % chance, if its estimate is the truth."""
 
     images: float | None
@@ -82,7 +82,7 @@ class Need:
     """How many times as many draws on the same images; None: no number of draws suffices."""
 
 
-def look_levels(looks: int = LOOKS, level: float = LEVEL) -> tuple[float, ...]:
+def look_levels(looks: int = MAX_ANALYSES, level: float = LEVEL) -> tuple[float, ...]:
     """Split α between the looks: half of what is left at each, all of it at the last."""
     halves = [level / 2**look for look in range(1, looks)]
     return (*halves, level - sum(halves))
@@ -173,7 +173,7 @@ def noise_left(noise: float | None, times: float) -> float:
 
 def need(
     ratio: LogRatio, within: float, beyond: float, margin: float, noise: float | None
-) -> Need | None:
+) -> RequiredSamples | None:
     """Tell what would decide a site, as intervals shrink by 1/√n.
 
     Args:
@@ -203,7 +203,7 @@ def need(
     draws = times(share, np.inf)
     for _ in range(8 if np.isfinite(ratio.dof) else 0):  # with devices, their quantiles fall too
         draws = times(share, ratio.dof * max(draws, 1.0))
-    return Need(_unless_at_margin(images), _unless_at_margin(draws))
+    return RequiredSamples(_unless_at_margin(images), _unless_at_margin(draws))
 
 
 def _unless_at_margin(times: float) -> float | None:

@@ -46,7 +46,7 @@ def find_checkpoint(
     Raises:
         UserError: it has to be trained first.
     """
-    if models.is_own(model):
+    if models.is_custom(model):
         for option, value in (("checkpoint", given), ("training_noise", noise)):
             if value is not None:
                 raise OptionError(option, f"is {value}, but {model} holds its own weights")
@@ -65,7 +65,7 @@ def find_checkpoint(
 
 def load_trained(path: Path, model: str, dataset: str) -> tuple[Network, Metadata]:
     """Read a checkpoint that must be of this network and set; anything else is a UserError."""
-    if models.is_own(model):
+    if models.is_custom(model):
         return _load_own(path, dataset)
     network, metadata = checkpoint.load(path, model)
     if metadata.dataset != dataset:

@@ -15,8 +15,8 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings, largest_factor
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite, settings_of
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place, Point
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint, Point
 from flow.walk.points.side import Side
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class WalkContext:
     """float32 [N, C, H, W]."""
     labels: npt.NDArray[np.int64]
     """[N]."""
-    setting: Setting
+    setting: NoiseSetting
     """The noise, all but its level."""
     golden: "GoldenModel"
     """The bit-exact model of the accelerator."""
@@ -82,13 +82,13 @@ class WalkContext:
         self.clean = CleanPrefix(self.golden, self.stream)
         self.images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
-    def with_setting(self, setting: Setting) -> "WalkContext":
+    def with_setting(self, setting: NoiseSetting) -> "WalkContext":
         """Return the same with other noise; what is computed without noise is shared."""
         other = copy(self)
         other.setting = setting
         return other
 
-    def seed_of(self, place: Place) -> int:
+    def seed_of(self, place: NoisePoint) -> int:
         """Return the seed of a point's draw: the run's own for draw 0."""
         return self.setting.seed_of(place.draw)
 
@@ -96,7 +96,7 @@ class WalkContext:
         """Return the walk's kind of noise at a level."""
         return self.setting.noise(sigma)
 
-    def settings(self, place: Place, first_image: int = 0) -> dict[str, TapSettings]:
+    def settings(self, place: NoisePoint, first_image: int = 0) -> dict[str, TapSettings]:
         """Return the taps' registers, or the error of weights, at a point."""
         if not place.site:
             return {}
@@ -111,7 +111,11 @@ class WalkContext:
         return largest_factor(self.noise(1.0), self.sites[site].scale)
 
     def point(
-        self, side: Side, place: Place, labels: npt.NDArray[np.uint8], mismatches: int | None = None
+        self,
+        side: Side,
+        place: NoisePoint,
+        labels: npt.NDArray[np.uint8],
+        mismatches: int | None = None,
     ) -> Point:
         """Return what a side found at a place; ``mismatches``: images of RTL unlike golden."""
         return Point(

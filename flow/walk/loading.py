@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from flow import data
-from flow.callbacks import Clock, Report, Tell, nobody
+from flow.callbacks import ProgressCallback, StageClock, Tell, no_progress
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
 from flow.data import ImageSet
@@ -19,14 +19,14 @@ from flow.noise.site import Site
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import open_trained
-from flow.walk.engine.engine import Engine, Here
+from flow.walk.engine.engine import Engine, SerialExecutor
 from flow.walk.points.store import Store
 from flow.walk.settings import AcceleratorSettings, HardwareWalkSettings
 from flow.walk.walk import Walk
 
 
 @dataclass(frozen=True)
-class Opening:
+class WalkRecipe:
     """How another process opens a walk."""
 
     settings: HardwareWalkSettings
@@ -35,16 +35,16 @@ class Opening:
 
     def __call__(self) -> Walk:
         """Open it, or take what was opened before."""
-        return _reopened(self)
+        return _prepared_again(self)
 
 
 @lru_cache(maxsize=4)
-def _reopened(opening: Opening) -> Walk:
-    return open_walk(opening.settings, Clock(), nobody).walk
+def _prepared_again(opening: WalkRecipe) -> Walk:
+    return prepare_walk(opening.settings, StageClock(), no_progress).walk
 
 
 @dataclass(frozen=True)
-class Opened:
+class PreparedWalk:
     """A network with its data, compiled, ready to be measured."""
 
     walk: Walk
@@ -56,9 +56,12 @@ class Opened:
     """For results."""
 
 
-def open_walk(
-    settings: HardwareWalkSettings, clock: Clock, tell: Report, engine: Engine | None = None
-) -> Opened:
+def prepare_walk(
+    settings: HardwareWalkSettings,
+    clock: StageClock,
+    tell: ProgressCallback,
+    engine: Engine | None = None,
+) -> PreparedWalk:
     """Load a trained network and its images, and compile it.
 
     Args:
@@ -98,10 +101,10 @@ def open_walk(
         build=settings.build,
         identity=identity,
         scope=settings.scope,
-        engine=engine or Here(),
-        opening=Opening(settings, tuple(identity.items())),
+        engine=engine or SerialExecutor(),
+        opening=WalkRecipe(settings, tuple(identity.items())),
     )
-    return Opened(walk, loaded.sites, loaded.checkpoint, metadata, folder)
+    return PreparedWalk(walk, loaded.sites, loaded.checkpoint, metadata, folder)
 
 
 IMAGES = 2000

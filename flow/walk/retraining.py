@@ -16,8 +16,8 @@ from flow.models.evaluation import Labels
 from flow.noise import Noise
 from flow.training import checkpoint
 from flow.training.trainer import train_once
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.software import Inference
 
 log = logging.getLogger(__name__)
@@ -33,24 +33,24 @@ class Retrained:
     """The checkpoint that every training begins with."""
     epochs: int
     inputs: Tensor
-    setting: Setting
+    setting: NoiseSetting
     batch: int
     """Images at a time in measuring."""
     folder: Path
     """Where the trained networks are kept."""
 
     def __call__(
-        self, block: int, noises: Mapping[Place, Mapping[str, Noise]]
-    ) -> dict[Place, Labels]:
+        self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
+    ) -> dict[NoisePoint, Labels]:
         """Return the labels [images of the block] of each place, training as needed."""
-        found: dict[Place, Labels] = {}
+        found: dict[NoisePoint, Labels] = {}
         for place, noise in noises.items():
             network, _ = checkpoint.load(self._trained(place, noise), self.model)
             measure = Inference(network, self.inputs, self.setting, self.batch)
             found |= measure(block, {place: noise})
         return found
 
-    def _trained(self, place: Place, noise: Mapping[str, Noise]) -> Path:
+    def _trained(self, place: NoisePoint, noise: Mapping[str, Noise]) -> Path:
         seed = self.setting.seed_of(place.draw) % (1 << 63)
         return train_once(
             self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start

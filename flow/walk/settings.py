@@ -14,7 +14,7 @@ from flow.training.settings import TrainedSettings
 
 if TYPE_CHECKING:
     from flow.compiler.accelerator import Accelerator
-    from flow.walk.points.noise_setting import Setting
+    from flow.walk.points.noise_setting import NoiseSetting
 
 SMALL = 4096
 """Cycles per image up to which a network is small."""
@@ -46,14 +46,14 @@ class NoiseOptions(Settings):
     seed: Seed = 0
     """Seed of the noise"""
 
-    def of_kinds(self, kinds: Sequence[str]) -> "list[Setting]":
+    def of_kinds(self, kinds: Sequence[str]) -> "list[NoiseSetting]":
         """Return the noise of each kind, each with those options that it has.
 
         Raises:
             OptionError: a kind is unknown or lacks an option, or an option is none of any kind's.
         """
         from flow.noise import Noise
-        from flow.walk.points.noise_setting import Setting
+        from flow.walk.points.noise_setting import NoiseSetting
 
         names = ("executions", "device", "gain_rate", "sigma_rate", "samples")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
@@ -69,7 +69,7 @@ class NoiseOptions(Settings):
         for kind, options in known.items():
             own = {name: value for name, value in given.items() if name in options}
             with about(*(self._own(own) or ["noise"])):
-                found.append(Setting(kind, self.order, self.ratio, self.seed, own))
+                found.append(NoiseSetting(kind, self.order, self.ratio, self.seed, own))
         return found
 
     @staticmethod
@@ -149,7 +149,7 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
             TapSettings.of(setting.noise(0.0), 1.0, self.seed)
 
     @property
-    def setting(self) -> "Setting":
+    def setting(self) -> "NoiseSetting":
         """The noise, all but its level."""
         return self.of_kinds([self.noise])[0]
 

@@ -25,8 +25,8 @@ from flow.statistics.devices import by_device
 from flow.statistics.level_search import Search, Wanted
 from flow.statistics.midpoint import Curve
 from flow.walk.points.measurement import take_or_measure
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place, Point
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint, Point
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
 
@@ -41,7 +41,7 @@ BATCH_VALUES = 1 << 20
 class Piece(NamedTuple):
     """A point on one block of images."""
 
-    place: Place
+    place: NoisePoint
     block: int
 
 
@@ -68,8 +68,8 @@ class Measure(Protocol):
     """Something that tells what a network predicts with noise, on a block of images."""
 
     def __call__(
-        self, block: int, noises: Mapping[Place, Mapping[str, Noise]]
-    ) -> Mapping[Place, Labels]:
+        self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
+    ) -> Mapping[NoisePoint, Labels]:
         """Return the labels [images of the block] of each place, under its noise by site."""
 
 
@@ -83,7 +83,7 @@ class SoftwareWalk:
     """float32 [N, C, H, W]."""
     sites: Sequence[str]
     """In the order of the data."""
-    setting: Setting
+    setting: NoiseSetting
     measure: Measure
     store: Store
     identity: Mapping[str, object]
@@ -124,10 +124,10 @@ class SoftwareWalk:
             if missing and not self.budget.spent:
                 self._block(block, missing)
 
-    def _places(self, wanted: Mapping[str, Wanted], first_image: int) -> list[Place]:
+    def _places(self, wanted: Mapping[str, Wanted], first_image: int) -> list[NoisePoint]:
         """The points that are wanted on a block; the clean one is wanted on every block."""
-        return [Place("", 0.0)] + [
-            Place(name, sigma, draw)
+        return [NoisePoint("", 0.0)] + [
+            NoisePoint(name, sigma, draw)
             for name, w in wanted.items()
             if w.images > first_image
             for draw in range(w.draws)
@@ -148,7 +148,7 @@ class SoftwareWalk:
             if piece.place.site:
                 self.budget.used += point.images
 
-    def _noises(self, place: Place) -> dict[str, Noise]:
+    def _noises(self, place: NoisePoint) -> dict[str, Noise]:
         if not place.site:
             return {}
         return dict.fromkeys(self._noisy(place.site), self.setting.noise(place.sigma))
@@ -156,7 +156,7 @@ class SoftwareWalk:
     def _noisy(self, name: str) -> Sequence[str]:
         return self.sites if name == GLOBAL else [name]
 
-    def _point(self, place: Place, labels: Labels) -> Point:
+    def _point(self, place: NoisePoint, labels: Labels) -> Point:
         return Point(
             site=place.site,
             kind=self.setting.kind,
@@ -183,18 +183,18 @@ class SoftwareWalk:
         blocks = [b for b, rows in enumerate(self.blocks) if rows.start < wanted.images]
         labels = self.labels[: wanted.images]
 
-        def right(place: Place) -> npt.NDArray[np.float32]:
+        def right(place: NoisePoint) -> npt.NDArray[np.float32]:
             parts = [self._found[Piece(place, block)] for block in blocks]
             return (np.concatenate(parts)[: wanted.images] == labels).astype(np.float32)
 
         try:
             draws = np.array(
                 [
-                    [right(Place(name, sigma, draw)) for sigma in wanted.levels]
+                    [right(NoisePoint(name, sigma, draw)) for sigma in wanted.levels]
                     for draw in range(wanted.draws)
                 ]
             )
-            clean = right(Place("", 0.0))
+            clean = right(NoisePoint("", 0.0))
         except KeyError:
             return None
         devices, fixed = None, self.setting.options.get("device") is not None
@@ -211,7 +211,7 @@ class SoftwareWalk:
 
     def points(self) -> list[Point]:
         """Return every point measured, its blocks from the first image on put together."""
-        parts: dict[Place, list[Labels]] = {}
+        parts: dict[NoisePoint, list[Labels]] = {}
         for piece in sorted(self._found, key=lambda piece: piece.block):
             known = parts.setdefault(piece.place, [])
             if len(known) == piece.block:
@@ -225,15 +225,15 @@ class Inference:
 
     network: Network
     inputs: Tensor
-    setting: Setting
+    setting: NoiseSetting
     batch: int
     """Images at a time, a divisor of `BLOCK`; the samples depend on it."""
 
     def __call__(
-        self, block: int, noises: Mapping[Place, Mapping[str, Noise]]
-    ) -> dict[Place, Labels]:
+        self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
+    ) -> dict[NoisePoint, Labels]:
         """Return the labels of each place; the levels of a site and a draw share their samples."""
-        groups: dict[tuple[str, int], list[Place]] = {}
+        groups: dict[tuple[str, int], list[NoisePoint]] = {}
         for place in noises:
             groups.setdefault((place.site, place.draw), []).append(place)
         first = block * BLOCK

@@ -17,10 +17,10 @@ from flow.numerics import code_digest
 from flow.rtl.design import Designs
 from flow.rtl.scope import FULL
 from flow.walk.context import WalkContext
-from flow.walk.engine.engine import Call, Engine, Here
+from flow.walk.engine.engine import Engine, SerialExecutor, Task
 from flow.walk.points.measurement import Batch, Measured, propagate_mismatches
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place, Point, PointRequest
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint, Point, PointRequest
 from flow.walk.points.side import SOFTWARE, Side
 from flow.walk.points.store import Store
 from flow.walk.sides.measurements import MEASUREMENTS
@@ -58,7 +58,7 @@ class Walk:
         accelerator: Accelerator,
         inputs: Tensor,
         labels: npt.NDArray[np.int64],
-        setting: Setting,
+        setting: NoiseSetting,
         store: Store,
         build: Path,
         identity: dict[str, str] | None = None,
@@ -74,11 +74,11 @@ class Walk:
         self.store = store
         self.identity = identity or {}
         self.scope = scope
-        self.engine = engine or Here()
+        self.engine = engine or SerialExecutor()
         self.opening = opening
 
     @property
-    def setting(self) -> Setting:
+    def setting(self) -> NoiseSetting:
         """Noise of the walk, all but its level."""
         return self.context.setting
 
@@ -87,20 +87,20 @@ class Walk:
         """Labels of the images, int64 [N]."""
         return self.context.labels
 
-    def with_setting(self, setting: Setting) -> "Walk":
+    def with_setting(self, setting: NoiseSetting) -> "Walk":
         """Return the same walk with other noise."""
         other = copy(self)
         other.context = self.context.with_setting(setting)
         return other
 
     def wanted(
-        self, sides: Sequence[Side], places: Sequence[Place], images: int | None = None
+        self, sides: Sequence[Side], places: Sequence[NoisePoint], images: int | None = None
     ) -> list[PointRequest]:
         """List the points of sides at places, on the first images, or on all."""
         images = images or len(self.context.inputs)
         return [PointRequest(side, place, images) for side in sides for place in places]
 
-    def run_models(self, places: Sequence[Place]) -> list[Point]:
+    def run_models(self, places: Sequence[NoisePoint]) -> list[Point]:
         """Measure points in software, on both of its sides, and on the golden model."""
         return self.run(self.wanted((*SOFTWARE, Side.GOLDEN), places)).points
 
@@ -120,7 +120,7 @@ class Walk:
         for side in dict.fromkeys(one.side for one in wanted):
             told(side, sum(one.side == side for one in wanted if found[one] is not None), 0)
         measured = Measured()
-        calls = [Call(Walk.measure, batch) for batch in self._batches(missing)]
+        calls = [Task(Walk.measure, batch) for batch in self._batches(missing)]
         for call, result in self.engine.run(self, calls):
             measured.add(result)
             simulated = {(p.side, p.site, p.sigma, p.seed): p for p in result.points}

@@ -21,8 +21,8 @@ from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, program, settings_of
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
 from flow.walk.sides.golden import accuracy_at
@@ -105,7 +105,7 @@ def test_sites_of_weights_are_in_the_manifest(case):
     bits = BITS[case.network.name]
     high = max(1, 2 ** (bits - 1) - 1)
     assert list(case.sites) == case.network.weight_sites
-    flipped = 0
+    negated = 0
     for name, site in case.sites.items():
         tap = case.network.tap(name)
         assert site.number == case.accelerator.sites[name.replace("weight", "acc")].number
@@ -113,8 +113,8 @@ def test_sites_of_weights_are_in_the_manifest(case):
         assert site.scale_error < 1e-6
         layer = case.network.get_submodule(case.network.entry(name))
         assert site.elements == layer.weight.numel()
-        flipped += len(site.flipped)
-    assert flipped or case.network.name != "convolutional"
+        negated += len(site.negated)
+    assert negated or case.network.name != "convolutional"
     units = [n for n in case.accelerator.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
     types = {1: "BIPOLAR", 2: "INT2", 4: "INT4"}
     assert {unit["weight_type"] for unit in units} == {types[bits]}
@@ -146,7 +146,7 @@ def test_golden_is_brevitas_with_the_same_integers(case, kind):
         matrix = case.programmed(name, noise[name])
         assert matrix.min() >= site.low and matrix.max() <= site.high
         assert ((matrix - site.low) % site.step == 0).all()
-        matrix[:, list(site.flipped)] *= -1
+        matrix[:, list(site.negated)] *= -1
         layer = case.network.get_submodule(case.network.entry(name))
         own = layer.weight.data
         layer.weight.data = site.in_network_order(matrix.reshape(-1)).view(own.shape) * site.scale
@@ -172,7 +172,7 @@ def test_software_with_the_hardware_s_samples_is_programmed_alike(case):
             tap.clear()
             noise = settings_of(Noise.at(kind, sigma), site, seed=9)
             matrix = case.programmed(name, noise)
-            matrix[:, list(site.flipped)] *= -1
+            matrix[:, list(site.negated)] *= -1
             theirs = site.in_network_order(matrix.reshape(-1))
             assert ((ours - theirs).abs() > 0.5).float().mean() < 0.02, (name, kind)
 
@@ -199,14 +199,14 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
         accelerator=accelerator,
         inputs=case.inputs,
         labels=case.labels,
-        setting=Setting("additive", seed=3),
+        setting=NoiseSetting("additive", seed=3),
         store=Store(tmp_path / "points"),
         build=built,
     )
     walk.context.designs.whole.simulation = simulation
-    places = [Place(name, level * scale, draw) for draw in (0, 1) for level in (0.5, 2.0)]
+    places = [NoisePoint(name, level * scale, draw) for draw in (0, 1) for level in (0.5, 2.0)]
     ours, theirs = (
-        walk.run(walk.wanted(side, [Place("", 0.0), *places])).points
+        walk.run(walk.wanted(side, [NoisePoint("", 0.0), *places])).points
         for side in (["golden"], SOFTWARE)
     )
     rtl = walk.run(walk.wanted([Side.RTL], places[:2], RTL_IMAGES)).points

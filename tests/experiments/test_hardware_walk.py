@@ -15,11 +15,11 @@ from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
 from flow.training.zoo import zoo_path
-from flow.walk.engine.engine import Here
+from flow.walk.engine.engine import SerialExecutor
 from flow.walk.loading import CALIBRATION_IMAGES
 from flow.walk.points import store
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.side import Side
 from flow.walk.settings import Effort, HardwareWalkSettings
 from flow.walk.walk import Walk
@@ -234,7 +234,7 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
     assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
     assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
     assert entry["ratio"][1] < 1 / factor < entry["ratio"][2]
-    assert entry["ratio_crn"][0] == pytest.approx(1 / factor, rel=0.03)
+    assert entry["ratio_hardware_rng"][0] == pytest.approx(1 / factor, rel=0.03)
 
 
 def test_further_draws_are_spent_once(build, summary, monkeypatch):
@@ -264,17 +264,17 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
     accelerator = compile_network(
         network, inputs[:CALIBRATION_IMAGES], cycles=256, root=build / "accelerators"
     )
-    places = [Place("", 0.0), *(Place("fc0.acc", s) for s in (3.0, 9.0, 27.0))]
+    places = [NoisePoint("", 0.0), *(NoisePoint("fc0.acc", s) for s in (3.0, 9.0, 27.0))]
     found = []
     for workers in (1, 2):
-        engine = Here()
+        engine = SerialExecutor()
         engine.workers = workers
         walk = Walk(
             network=network,
             accelerator=accelerator,
             inputs=inputs[:30],
             labels=digits.labels[:30],
-            setting=Setting("mixed", seed=3),
+            setting=NoiseSetting("mixed", seed=3),
             store=store.Store(build / f"shared-{workers}"),
             build=build,
             engine=engine,

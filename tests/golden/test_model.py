@@ -175,7 +175,7 @@ def _proof(network, accelerator, golden, images):
         behind = next(layer for layer in golden.layers if tap.output in layer.inputs)
         if isinstance(behind, Thresholds):
             names[site.replace(".acc", ".act")] = behind.output
-    return calibration.prove(network, golden, images, accelerator.quantise(images), names)
+    return calibration.verify_scales(network, golden, images, accelerator.quantise(images), names)
 
 
 def _with_first_thresholds(golden, change):

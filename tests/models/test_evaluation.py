@@ -12,7 +12,7 @@ from flow.models.quantised import CNV
 from flow.models.quantisers import identity, linear
 from flow.noise import Noise, NoiseTap, TorchSampler
 from flow.noise.hardware.sampler import HardwareSampler
-from flow.noise.samplers import Once
+from flow.noise.samplers import CachedSampler
 
 IMAGES, BATCH = 25, 10
 LEVELS = {
@@ -143,7 +143,7 @@ def test_samples_of_many_executions_are_not_kept():
             calls.append(draw)
             return super().__call__(site, draw, shape)
 
-    once, calls = Once(Counting(5)), []
+    once, calls = CachedSampler(Counting(5)), []
     once.start_batch(20)
     first = [once("a", draw, (3, 4)) for draw in range(10)]
     again = [once("a", draw, (3, 4)) for draw in range(10)]

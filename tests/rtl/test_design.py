@@ -24,8 +24,8 @@ from flow.rtl.equivalence import differing_images
 from flow.rtl.scope import FULL, SITE, check
 from flow.rtl.simulate import RtlPoint
 from flow.walk.points.measurement import propagate_mismatches
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place, Point
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint, Point
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
 from flow.walk.walk import Walk
@@ -224,7 +224,7 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
         accelerator=accelerator,
         inputs=inputs[:20],
         labels=digits.labels[:20],
-        setting=Setting("additive", seed=3),
+        setting=NoiseSetting("additive", seed=3),
         store=Store(tmp_path / "points"),
         build=built,
     )
@@ -232,8 +232,8 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
     for walk in (full, part):
         for site in ("", *sites):
             quickly_built(walk.context.designs.at(site))
-    places = [Place("", 0.0)]
-    places += [Place(s, x * full.context.sites[s].scale) for s in sites for x in (2.0, 5.0)]
+    places = [NoisePoint("", 0.0)]
+    places += [NoisePoint(s, x * full.context.sites[s].scale) for s in sites for x in (2.0, 5.0)]
     runs = {}
     for name, walk in (("full", full), ("site", part), ("again", part)):
         found = walk.run(walk.wanted([Side.RTL], places, 12))

@@ -26,7 +26,7 @@ from flow.rtl.divergence import Localisation, build_recorder, localise
 from flow.rtl.scope import FULL
 from flow.rtl.simulate import RtlPoint
 from flow.walk.crosscheck.localise import localise_point
-from flow.walk.points.point import Place
+from flow.walk.points.point import NoisePoint
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation
 
@@ -89,7 +89,7 @@ class Case:
     def layer(self, number: int, of: type[Layer]) -> Layer:
         return [layer for layer in self.golden.layers if isinstance(layer, of)][number]
 
-    def flipped(self, workdir: Path, file: str, word: int, bit: int) -> Path:
+    def negated(self, workdir: Path, file: str, word: int, bit: int) -> Path:
         """Copy the memories, with one bit of one word of a file flipped."""
         data = workdir / "data"
         shutil.copytree(self.accelerator.folder / simulate.DATA, data)
@@ -192,7 +192,7 @@ def test_a_weight_bit_in_a_dense_layer(dense, tmp_path):
     node = next(n for n in dense.accelerator.manifest["nodes"] if n["name"] == "MVAU_rtl_0")
     folds, simd = node["folded_input"][-2:]
     assert (node["PE"], node["weight_type"]) == (1, "INT2")
-    data = dense.flipped(tmp_path, "MVAU_rtl_0_memblock.dat", channel * folds + fold, 2 * lane)
+    data = dense.negated(tmp_path, "MVAU_rtl_0_memblock.dat", channel * folds + fold, 2 * lane)
     layer, streams = dense.layer(0, MatrixVector), dense.streams()
     row = fold * simd + lane
     # two's complement: the lowest bit goes up where it was 0
@@ -226,7 +226,7 @@ def test_a_threshold_bit_in_a_convolution(convolutional, tmp_path):
     channel = fold * node["PE"] + lane
     layer, streams = case.layer(0, Thresholds), case.streams()
     steps = len(layer.thresholds)
-    data = case.flipped(
+    data = case.negated(
         tmp_path, f"{node['name']}_thresholds.dat", fold, (lane * steps + step) * width + bit
     )
     threshold = int(layer.thresholds[step, channel])
@@ -257,7 +257,7 @@ def test_what_images_before_it_cause(convolutional, tmp_path):
     )
     located = localise_point(
         walk,
-        Place("", 0.0),
+        NoisePoint("", 0.0),
         IMAGES,
         tmp_path / "divergence",
         root=convolutional.root,

@@ -15,8 +15,8 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.store import Store
 from flow.walk.walk import Walk
 from sim.runner import SimulationError
@@ -199,7 +199,7 @@ def walk(network, accelerator, inputs, digits, built_system, simulation, tmp_pat
         accelerator=accelerator,
         inputs=inputs[:40],
         labels=digits.labels[:40],
-        setting=Setting("additive", seed=3),
+        setting=NoiseSetting("additive", seed=3),
         store=Store(tmp_path / "points"),
         build=tmp_path,
     )
@@ -210,7 +210,7 @@ def test_a_walk_is_measured_once_and_its_mismatches_are_seen(
     walk, accelerator, simulation, tmp_path, monkeypatch
 ):
     scale = accelerator.sites["fc1.acc"].scale
-    places = [Place("", 0.0), *(Place("fc1.acc", x * scale) for x in (3.0, 30.0))]
+    places = [NoisePoint("", 0.0), *(NoisePoint("fc1.acc", x * scale) for x in (3.0, 30.0))]
     told = []
     first = soc_walk.measure_all(walk, places, IMAGES, lambda *said: told.append(said))
     assert [one.bit_mismatches for one in first] == [0, 0, 0]
@@ -240,10 +240,10 @@ def test_a_walk_is_measured_once_and_its_mismatches_are_seen(
 @pytest.mark.slow
 def test_votes_of_a_walk_are_golden_s(walk, accelerator):
     sigma = 60.0 * accelerator.sites["fc1.acc"].scale
-    draws = [Place("fc1.acc", sigma, draw) for draw in range(3)]
+    draws = [NoisePoint("fc1.acc", sigma, draw) for draw in range(3)]
     golden = np.stack([p.predictions for p in walk.run(walk.wanted(["golden"], draws)).points])
     assert (golden[0] != golden[1]).any()
-    ballot = voting.Ballot("fc1.acc", sigma, cosim.Votes(3), IMAGES)
+    ballot = voting.VoteRun("fc1.acc", sigma, cosim.Votes(3), IMAGES)
     row = voting._row(walk, ballot, golden, voting.cast(walk, ballot))
     assert row["unlike_golden"] == 0
     assert 2 <= row["rtl_executions"][0] <= 3

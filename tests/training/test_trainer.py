@@ -238,9 +238,9 @@ def test_augmented_images_are_shifted_mirrored_or_not() -> None:
     for image, wide in zip(changed, padded, strict=True):
         windows = [wide[:, y : y + 10, x : x + 12] for y in range(5) for x in range(5)]
         plain = any(torch.equal(image, w) for w in windows)
-        flipped = any(torch.equal(image, w.flip(2)) for w in windows)
-        assert plain != flipped
-        mirrored += flipped
+        negated = any(torch.equal(image, w.flip(2)) for w in windows)
+        assert plain != negated
+        mirrored += negated
     assert 70 <= mirrored <= 130
 
 

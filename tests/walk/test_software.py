@@ -22,7 +22,7 @@ from flow.statistics.level_search import Search
 from flow.statistics.midpoint import logistic
 from flow.training import checkpoint
 from flow.walk import retraining, software
-from flow.walk.points.noise_setting import Setting
+from flow.walk.points.noise_setting import NoiseSetting
 from flow.walk.points.store import Store
 from flow.walk.software import GLOBAL, Budget, SoftwareWalk
 from tests.helpers.synthetic import CLASSES, CLEAN, GUESS
@@ -116,7 +116,7 @@ def made(
         labels=labels,
         inputs=torch.zeros(images, 1, 1, 1),
         sites=[site for site in truth if site != GLOBAL],
-        setting=Setting("additive", seed=seed),
+        setting=NoiseSetting("additive", seed=seed),
         measure=Classifier(truth, labels, seed),
         store=Store(folder),
         identity={},
@@ -136,7 +136,7 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
     """One device is precise about itself alone: where images share their noise, more are drawn."""
     truth = {"a": (1.0, 2.0)}
     walk = made(truth, tmp_path)
-    walk.setting, walk.measure.spread = Setting(kind), 0.15
+    walk.setting, walk.measure.spread = NoiseSetting(kind), 0.15
     (search,) = (found := searches(walk, truth, draws=12, precision=0.12)).values()
     walk.run(found, lambda ended: None)
     assert search.state == "precise"

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from flow import data, models
 from flow.compiler import pipeline
-from flow.compiler.graph.compatibility import Verdict, judge
+from flow.compiler.graph.compatibility import Verdict, check_node
 from flow.errors import UserError
 from flow.models import evaluate
 from flow.models.qonnx.file import module_of
@@ -30,13 +30,13 @@ def run(console: Console, model: str, dataset: str) -> None:
         UserError: it does not fit.
     """
     known = data.dataset(dataset)
-    if not models.is_own(model):
+    if not models.is_custom(model):
         pipeline.check(models.build(model, known.image_shape, known.classes))
         console.print(f"{models.resolve(model)} fits: walk and walk-hw take it", highlight=False)
         return
     network, _ = load_trained(Path(model), model, dataset)
     assert isinstance(network, ImportedNetwork)
-    verdicts = judge(network.graph)
+    verdicts = check_node(network.graph)
     console.print(_table(network, verdicts))
     _print_accuracy(console, network, dataset)
     if unfit := sum(bool(verdict.problem) for verdict in verdicts):

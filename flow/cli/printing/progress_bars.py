@@ -24,7 +24,7 @@ class _ImagesPerSecond(ProgressColumn):
         return Text(f"{images / elapsed:,.0f} images/s" if images and elapsed else "")
 
 
-class Bars:
+class ProgressBars:
     """Shows stages, each from when it is first told of."""
 
     def __init__(self, console: Console) -> None:
@@ -41,7 +41,7 @@ class Bars:
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> "ProgressBars":
         self._bars.start()
         return self
 

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.callbacks import Report
+from flow.callbacks import ProgressCallback
 from flow.cli.printing.walk_tables import interval
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
@@ -13,7 +13,7 @@ from flow.walk.loading import Loaded
 from flow.walk.settings import AcceleratorSettings
 
 
-def make(settings: AcceleratorSettings, tell: Report) -> dict[str, Any]:
+def make(settings: AcceleratorSettings, tell: ProgressCallback) -> dict[str, Any]:
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:

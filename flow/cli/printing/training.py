@@ -89,7 +89,7 @@ def ensure_checkpoint(settings: TrainedSettings, console: Console) -> None:
         UserError: it cannot be compiled, which is found out before the training.
     """
     noise = settings.training_noise
-    if settings.checkpoint or models.is_own(settings.model):
+    if settings.checkpoint or models.is_custom(settings.model):
         return
     if zoo_path(settings.model, settings.dataset, noise) is None:
         known = data.dataset(settings.dataset)

@@ -36,7 +36,7 @@ class Verdict:
     """What is worth knowing of a node that fits."""
 
 
-def judge(graph: Graph) -> list[Verdict]:
+def check_node(graph: Graph) -> list[Verdict]:
     """Return a verdict on each node of a network, in the order of the data."""
     verdicts = []
     for step in graph.steps:
@@ -47,7 +47,7 @@ def judge(graph: Graph) -> list[Verdict]:
 
 def reject_unfit(name: str, graph: Graph) -> None:
     """Raise a UserError if a network does not fit, with every node that does not."""
-    bad = [verdict for verdict in judge(graph) if verdict.problem]
+    bad = [verdict for verdict in check_node(graph) if verdict.problem]
     if bad:
         listed = "".join(f"\n  - {told(v.step.node)} {v.problem}: {v.change}" for v in bad)
         raise UserError(f"{name} cannot be compiled:{listed}")
@@ -113,7 +113,7 @@ def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
         yield "has a scale for each channel", "use one scale for all, per tensor"
     if bool((quant.zero_point != 0).any()):
         yield "has a zero point", "use a symmetric or unsigned quantiser without one"
-    before = graph.giver(step.inputs[0])
+    before = graph.producer(step.inputs[0])
     behind_relu = before is not None and isinstance(before.module, nn.ReLU)
     if behind_relu and step.node.op_type == "Quant" and (quant.signed or quant.narrow):
         yield "quantises a ReLU's values as signed or narrow", "use QuantReLU, which is unsigned"

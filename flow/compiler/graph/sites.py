@@ -17,7 +17,7 @@ Fingerprint = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Ancestry:
+class Lineage:
     """What a stream is computed from."""
 
     layers: frozenset[str] = frozenset()
@@ -26,34 +26,34 @@ class Ancestry:
     """The most quantisers on a way to it, that of the images apart."""
 
     @classmethod
-    def joined(cls, streams: Iterable["Ancestry"]) -> "Ancestry":
+    def joined(cls, streams: Iterable["Lineage"]) -> "Lineage":
         """Return the ancestry of what is computed from streams."""
         known = list(streams)
         layers = frozenset().union(*(one.layers for one in known))
         return cls(layers, max((one.quantisers for one in known), default=0))
 
-    def behind_layer(self, layer: str) -> "Ancestry":
+    def behind_layer(self, layer: str) -> "Lineage":
         """Return the ancestry of a layer's accumulators."""
-        return Ancestry(self.layers | {layer}, self.quantisers)
+        return Lineage(self.layers | {layer}, self.quantisers)
 
-    def quantised(self) -> "Ancestry":
+    def quantised(self) -> "Lineage":
         """Return the ancestry of a quantised stream."""
-        return Ancestry(self.layers, self.quantisers + 1)
+        return Lineage(self.layers, self.quantisers + 1)
 
 
 @dataclass(frozen=True)
-class Marks:
+class SiteFingerprints:
     """By what a network's sites are known in another graph of it."""
 
     sites: Sequence[str]
     """In the order of the data."""
     weights: dict[str, Fingerprint]
     """By layer, as ``conv0``."""
-    ancestries: dict[str, Ancestry]
+    ancestries: dict[str, Lineage]
     """By ``.act`` site."""
 
     @classmethod
-    def of(cls, network: Network) -> "Marks":
+    def of(cls, network: Network) -> "SiteFingerprints":
         """Return the marks of a network."""
         weights = {}
         for site in network.accumulator_sites:
@@ -63,12 +63,12 @@ class Marks:
         return cls(network.sites, weights, _ancestries(network))
 
 
-def _ancestries(network: Network) -> dict[str, Ancestry]:
+def _ancestries(network: Network) -> dict[str, Lineage]:
     by_path = {network.entry(site): site for site in network.sites}
-    known: dict[object, Ancestry] = {}
-    found: dict[str, Ancestry] = {}
+    known: dict[object, Lineage] = {}
+    found: dict[str, Lineage] = {}
     for node in trace(network).nodes:
-        here = Ancestry.joined(known[one] for one in node.all_input_nodes)
+        here = Lineage.joined(known[one] for one in node.all_input_nodes)
         site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
         if Site(site).is_accumulator:
             here = here.behind_layer(Site(site).layer)
@@ -78,7 +78,7 @@ def _ancestries(network: Network) -> dict[str, Ancestry]:
     return found
 
 
-def find_sites(model: ModelWrapper, marks: Marks) -> dict[str, str]:
+def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     """Return the graph's tensor at each site.
 
     FINN orders branches as it likes, so a matrix-vector unit is known by its weights, and
@@ -95,9 +95,9 @@ def find_sites(model: ModelWrapper, marks: Marks) -> dict[str, str]:
     """
     found = {"input": model.graph.input[0].name}
     layers, activations = dict(marks.weights), dict(marks.ancestries)
-    known: dict[str, Ancestry] = {}
+    known: dict[str, Lineage] = {}
     for node in model.graph.node:
-        here = Ancestry.joined(known[name] for name in node.input if name in known)
+        here = Lineage.joined(known[name] for name in node.input if name in known)
         if node.op_type == "MVAU":
             weights = _fingerprint(model.get_initializer(node.input[1]))
             layer = next((n for n, w in layers.items() if np.array_equal(w, weights)), None)

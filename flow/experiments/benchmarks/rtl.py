@@ -25,8 +25,8 @@ from flow.rtl import simulate
 from flow.training.zoo import open_trained
 from flow.walk.context import images_at_a_time
 from flow.walk.loading import CALIBRATION_IMAGES
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.side import Side
 from flow.walk.points.store import Store
 from flow.walk.settings import HardwareWalkSettings
@@ -230,9 +230,11 @@ def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, lab
     """Return the seconds of a walk with additive noise of 0.5 to 64 LSB, nothing stored before."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        walk = Walk(network, accelerator, inputs, labels, Setting("additive"), store, Path(folder))
+        walk = Walk(
+            network, accelerator, inputs, labels, NoiseSetting("additive"), store, Path(folder)
+        )
         places = [
-            Place(name, site.scale * 2.0 ** (level - 1))
+            NoisePoint(name, site.scale * 2.0 ** (level - 1))
             for name, site in walk.context.sites.items()
             for level in range(WALK_LEVELS)
         ]

@@ -24,8 +24,8 @@ from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.training.zoo import open_trained
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
 
 LEVELS = 20
@@ -133,10 +133,10 @@ def figures(runs: list[Found], settings: BenchWalkSettings) -> list[Figure]:
     ]
 
 
-def _ours(network, inputs, setting: Setting, grid) -> dict[tuple[str, float], np.ndarray]:
+def _ours(network, inputs, setting: NoiseSetting, grid) -> dict[tuple[str, float], np.ndarray]:
     batch = batch_of(max(values for values, _ in site_scales(network, inputs[:1]).values()))
     measure = Inference(network, inputs, setting, batch)
-    places = [Place(site, float(sigma)) for site, levels in grid.items() for sigma in levels]
+    places = [NoisePoint(site, float(sigma)) for site, levels in grid.items() for sigma in levels]
     noises = {place: {place.site: setting.noise(place.sigma)} for place in places}
     blocks = [measure(block, noises) for block in range(-(-len(inputs) // BLOCK))]
     return {(p.site, p.sigma): np.concatenate([found[p] for found in blocks]) for p in places}

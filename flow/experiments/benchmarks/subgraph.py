@@ -7,14 +7,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flow.callbacks import Clock, nobody
+from flow.callbacks import StageClock, no_progress
 from flow.experiments.benchmarks.measure import Figure
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
 from flow.rtl.design import Design
 from flow.rtl.scope import SITE
-from flow.walk.loading import open_walk
-from flow.walk.points.point import Place
+from flow.walk.loading import prepare_walk
+from flow.walk.points.point import NoisePoint
 from flow.walk.settings import HardwareWalkSettings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64
@@ -39,14 +39,14 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
         told otherwise, the time is that from the first clock to the last; "all included" adds
         what a part needs besides: golden's stream, the simulator's start, files.
     """
-    opened = open_walk(settings.changed(scope=SITE), Clock(), nobody)
+    opened = prepare_walk(settings.changed(scope=SITE), StageClock(), no_progress)
     walk = opened.walk
     sites = walk.context.network.accumulator_sites[-LAYERS:]
     whole = walk.context.designs.whole
     seen: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
         for site in sites:
-            noise = walk.context.settings(Place(site, SIGMA * walk.context.sites[site].scale))
+            noise = walk.context.settings(NoisePoint(site, SIGMA * walk.context.sites[site].scale))
             seconds, _ = _seconds(whole, walk.context.stream[:WHOLE_IMAGES], noise, WHOLE_PASSES)
             alone, included = _seconds(
                 walk.context.designs.at(site), walk.context.stream[:PART_IMAGES], noise, PART_PASSES

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flow.callbacks import Report, told_of
+from flow.callbacks import ProgressCallback, prefixed
 from flow.errors import UserError
 from flow.experiments import hardware_walk
 from flow.experiments.settings import RobustnessSettings
-from flow.files import write_summary
+from flow.files import write_json
 from flow.noise import KINDS
 from flow.training.zoo import zoo_path
 from flow.walk.engine.engine import Engine
@@ -46,7 +46,7 @@ def trainings(model: str, dataset: str) -> list[str]:
 
 def run(
     settings: RobustnessSettings,
-    tell: Report,
+    tell: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def run(
         out = settings.out and settings.out / name
         trained = {"training_noise": None if name == CLEAN else name, "out": out}
         own = HardwareWalkSettings(**dict(settings) | trained)
-        tell_of = partial(told_of, tell, name)
+        tell_of = partial(prefixed, tell, name)
         summaries[name] = hardware_walk.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
     folder = settings.out or Path(summaries[CLEAN]["report"]).parent
@@ -87,7 +87,7 @@ def run(
         "command": command,
         "folder": str(folder),
     }
-    write_summary(folder / "robustness.json", result)
+    write_json(folder / "robustness.json", result)
     return result
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from flow.callbacks import Report, told_of
+from flow.callbacks import ProgressCallback, prefixed
 from flow.errors import Fatal, OptionError, Spelling, UserError, about, unknown
 from flow.experiments import dynamics, hardware_walk, multi_execution, repeats, software_walk
 from flow.experiments.settings import (
@@ -39,7 +39,7 @@ from flow.experiments.settings import (
     SoftwareWalkSettings,
 )
 from flow.experiments.studies import robustness, status
-from flow.files import make_folder, write_summary
+from flow.files import make_folder, write_json
 from flow.models.qonnx import python_factory
 from flow.settings import Settings, shown
 from flow.walk.engine.engine import Engine
@@ -117,7 +117,7 @@ class Run:
 
     def write_state(self, **more: Any) -> None:
         """Say how it stands."""
-        write_summary(self.folder / status.STATE, self.stamp | more)
+        write_json(self.folder / status.STATE, self.stamp | more)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def read(path: Path, build: Path = Path("build")) -> Study:
     study = Study(path.stem, title, minutes, (*runs.values(),), folder)
     make_folder(folder)
     index = {"file": status.digest_of(path), "runs": study.index}
-    write_summary(folder / status.INDEX, index)
+    write_json(folder / status.INDEX, index)
     return study
 
 
@@ -253,7 +253,7 @@ def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command:
 
 
 def run_study(
-    study: Study, tell: Report, engine: Engine, finished: Callable[[Run], None]
+    study: Study, tell: ProgressCallback, engine: Engine, finished: Callable[[Run], None]
 ) -> list[tuple[Run, str]]:
     """Do the runs that are not done.
 
@@ -280,11 +280,13 @@ def run_study(
         command = COMMANDS[run.command]
         make_folder(run.folder)
         run.write_state(ended=None)
-        typed = f"noisewalk study run (its run {run.name})"
+        command_line = f"noisewalk study run (its run {run.name})"
         options = {"engine": engine} if command.spread else {}
         started = time.monotonic()
         try:
-            found = command.run(run.settings, partial(told_of, tell, run.name), typed, **options)
+            found = command.run(
+                run.settings, partial(prefixed, tell, run.name), command_line, **options
+            )
         except Fatal:
             raise
         except (UserError, RuntimeError) as error:

@@ -102,13 +102,13 @@ class Graph:
         """Return the steps that read a stream."""
         return [step for step in self.steps if stream in step.inputs]
 
-    def giver(self, stream: str) -> Step | None:
+    def producer(self, stream: str) -> Step | None:
         """Return the step that gives a stream; None for the images."""
         return next((step for step in self.steps if step.output == stream), None)
 
     def layer_of(self, site: str) -> Step:
         """Return the layer whose accumulator is at a site."""
-        found = self.giver(self.sites[site])
+        found = self.producer(self.sites[site])
         assert found is not None
         return found
 
@@ -238,7 +238,7 @@ def chain_before(graph: Graph, stream: str) -> list[Step]:
     The last of them is the layer, if it is one.
     """
     found: list[Step] = []
-    while (step := graph.giver(stream)) is not None:
+    while (step := graph.producer(stream)) is not None:
         found.append(step)
         layer = isinstance(step.module, Convolution | Dense)
         if layer or len(step.inputs) > 1 or len(graph.readers(step.inputs[0])) > 1:

@@ -83,11 +83,11 @@ class ImportedNetwork(Network):
 
 def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     """Return the tap of a site."""
-    step = graph.giver(stream)
+    step = graph.producer(stream)
     assert step is not None
     if not Site(site).is_accumulator:
         # behind a pooling, the quantiser is the one in front
-        quant = step if isinstance(step.module, Quant) else graph.giver(step.inputs[0])
+        quant = step if isinstance(step.module, Quant) else graph.producer(step.inputs[0])
         assert quant is not None
         return NoiseTap(requantise=quant.module)
     weights = graph.weights.get(stream)

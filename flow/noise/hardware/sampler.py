@@ -36,9 +36,9 @@ class HardwareSampler:
             self.seed, tap.number, draw, self.first_image, images, channels * math.prod(pixels)
         )
         samples = self._real(z).view(images, *pixels, channels)
-        if draw % 2 == 1 and tap.flipped:
+        if draw % 2 == 1 and tap.negated:
             # the hardware adds to an accumulator of the other sign
-            samples[..., tap.flipped] *= -1
+            samples[..., tap.negated] *= -1
         return samples.movedim(-1, 1)
 
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
@@ -46,8 +46,8 @@ class HardwareSampler:
         tap, seed = self.sites[site], self.seed if device is None else device
         z = draw_samples(seed, tap.number, PATTERN_DRAW + draw, 0, 1, channels)
         samples = self._real(z)[0]
-        if draw == 1 and tap.flipped:
-            samples[tap.flipped] *= -1
+        if draw == 1 and tap.negated:
+            samples[tap.negated] *= -1
         return samples
 
     @staticmethod

@@ -19,5 +19,5 @@ class TapSite:
     in_bits: int
     out_bits: int
     fraction_bits: int
-    flipped: list[int]
+    negated: list[int]
     """Channels whose sign FINN turned: there real = −scale · (integer + offset)."""

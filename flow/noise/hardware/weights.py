@@ -48,7 +48,7 @@ class WeightSite:
     channels: int
     """C: row p · C + c of the matrix is element (c, p) of a filter, p counting the pixels of its
     window, or those of the image that a dense layer behind a convolution reads."""
-    flipped: tuple[int, ...]
+    negated: tuple[int, ...]
     """Columns whose sign FINN turned: there the network's weight is −scale · integer."""
     node: str
     """FINN's node that has the memory."""
@@ -151,5 +151,5 @@ class WeightSampler:
         errors = errors.view(weights.shape)
         if draw == 1:
             # the memory's error is added to a weight of the other sign
-            errors[:, list(weights.flipped)] *= -1
+            errors[:, list(weights.negated)] *= -1
         return weights.in_network_order(errors.reshape(-1))

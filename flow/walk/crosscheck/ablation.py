@@ -29,7 +29,7 @@ from flow.statistics.verdict import MARGIN
 from flow.walk.crosscheck.check import CrossCheck
 from flow.walk.points.curves import curve_of
 from flow.walk.points.measurement import Done
-from flow.walk.points.point import Place, Point
+from flow.walk.points.point import NoisePoint, Point
 from flow.walk.points.side import INTEGER, Side
 from flow.walk.walk import Walk
 
@@ -129,7 +129,7 @@ def chosen_sites(check: CrossCheck, everywhere: bool, budget: float) -> list[str
 def ablate(
     walk: Walk,
     sites: Iterable[str],
-    places: Sequence[Place],
+    places: Sequence[NoisePoint],
     points: Sequence[Point],
     done: Done,
     margin: float = MARGIN,

@@ -24,7 +24,7 @@ from flow.statistics.verdict import (
     MARGIN,
     POWER,
     Judgement,
-    Need,
+    RequiredSamples,
     Verdict,
     decide,
     detectable,
@@ -50,7 +50,7 @@ class SiteCheck:
     reason: str
     detectable: tuple[float, float] | None
     """Smallest difference in μ that would have been shown, from none and beyond the margin."""
-    need: Need | None
+    need: RequiredSamples | None
     """What would decide; None if it is decided, or images would not do it."""
 
     @property
@@ -76,7 +76,7 @@ class SiteCheck:
             "ratio": golden if f.backed else None,
             "ratio_golden": golden,
             "ratio_rtl": f.ratio_rtl and list(f.ratio_rtl),
-            "ratio_crn": f.ratio_crn and list(f.ratio_crn),
+            "ratio_hardware_rng": f.ratio_hardware_rng and list(f.ratio_hardware_rng),
             "draws": f.draws,
             "devices": f.devices and {short: mu.devices for short, mu in sides.items() if mu},
             "rtl_images": f.rtl_images,
@@ -193,7 +193,7 @@ def cross_check(
             within = next_level / share if judgement.passed else next_level
             wanted = need(found.ratio, within, next_level / share, margin, found.noise)
             if found.few_devices:
-                wanted = None if found.fixed_device else Need(None, FEWEST / found.draws)
+                wanted = None if found.fixed_device else RequiredSamples(None, FEWEST / found.draws)
         shown = _detectable(found.ratio, level / share, margin)
         checks.append(SiteCheck(found, judgement, verdict, reason, shown, wanted))
     return CrossCheck(margin, level, tuple(checks))

@@ -71,7 +71,7 @@ class SiteFigures:
     """μ_golden / μ_software; None if either only guesses without noise."""
     ratio_rtl: Ratio | None
     """μ_RTL / μ_software on the RTL's images; None if either is a bound, a step or one device."""
-    ratio_crn: Ratio | None
+    ratio_hardware_rng: Ratio | None
     """μ_golden / μ of software with the hardware's draws: what fixed point changes."""
     noise: float | None
     """Share of the ratio's variance that more noise draws reduce; None if unknown."""
@@ -183,7 +183,7 @@ def site_figures(
         same = [
             replace(curve, devices=None) for curve in pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG)
         ]
-    runs, fewest, mismatches = _level_one(points, site)
+    runs, fewest, mismatches = bit_exact_check(points, site)
     return SiteFigures(
         site=site,
         midpoints={side: midpoint(curve, guess, **options) for side, curve in curves.items()},
@@ -191,7 +191,7 @@ def site_figures(
         ratio_rtl=midpoint_ratio(*pair(Side.RTL, Side.SOFTWARE), guess, **options)
         if Side.RTL in curves
         else None,
-        ratio_crn=midpoint_ratio(same[0], same[1], guess, **options) if same else None,
+        ratio_hardware_rng=midpoint_ratio(same[0], same[1], guess, **options) if same else None,
         noise=noise,
         draws=len(draws),
         devices=devices,
@@ -208,7 +208,7 @@ def site_figures(
     )
 
 
-def _level_one(points: Sequence[Point], site: str) -> tuple[int, int, int | None]:
+def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int | None]:
     """Count RTL images of a site: all, the fewest at a point, and those that differ from golden.
 
     The last includes the images without noise, and is None if a point was never compared.

@@ -25,9 +25,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.statistics.verdict import LEVEL, LOOKS, detectable_margin, look_levels, noise_left
+from flow.statistics.verdict import LEVEL, MAX_ANALYSES, detectable_margin, look_levels, noise_left
 from flow.walk.crosscheck.check import CrossCheck, SiteCheck, cross_check
-from flow.walk.points.point import Place, Point
+from flow.walk.points.point import NoisePoint, Point
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,12 @@ class Measuring(Protocol):
     def labels(self) -> NDArray[np.int64]:
         """Labels of the images, int64 [N]."""
 
-    def run_models(self, places: Sequence[Place]) -> list[Point]:
+    def run_models(self, places: Sequence[NoisePoint]) -> list[Point]:
         """Measure points in software, on both of its sides, and on the golden model."""
 
 
 @dataclass
-class Spent:
+class FurtherDraws:
     """What further looks took."""
 
     budget: float
@@ -68,13 +68,13 @@ class Spent:
         return dict(vars(self))
 
 
-def look_on(
+def draw_further(
     walk: Measuring,
     points: Sequence[Point],
     classes: int,
     budget: float,
     tell: Callable[[str], None] = log.info,
-) -> tuple[list[Point], CrossCheck, Spent]:
+) -> tuple[list[Point], CrossCheck, FurtherDraws]:
     """Judge a walk, and go on with it where it is undecided.
 
     Args:
@@ -88,7 +88,7 @@ def look_on(
     Returns:
         all points, the last judgement, and what it took.
     """
-    points, spent = list(points), Spent(budget)
+    points, spent = list(points), FurtherDraws(budget)
     levels = look_levels() if budget else (LEVEL,)
     check = cross_check(
         points, walk.labels, classes, level=levels[0], following=levels[min(1, len(levels) - 1)]
@@ -106,7 +106,7 @@ def look_on(
                     break
                 draws = range(start, min(start + first[site.site], stop))
                 tell(f"{site.site}: draws {draws.start + 1} to {draws.stop}")
-                places = [Place(site.site, sigma, draw) for draw in draws for sigma in sigmas]
+                places = [NoisePoint(site.site, sigma, draw) for draw in draws for sigma in sigmas]
                 further += walk.run_models(places)
                 spent.draws[site.site] = draws.stop - first[site.site]
         if not further:
@@ -118,7 +118,7 @@ def look_on(
             walk.labels,
             classes,
             level=level,
-            following=levels[min(look, LOOKS - 1)],
+            following=levels[min(look, MAX_ANALYSES - 1)],
             earlier=check,
         )
     if budget:
@@ -140,7 +140,7 @@ def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
     found = []
     for site in check.sites:
         figures, draws = site.figures, site.figures.draws
-        for _ in range(look, LOOKS + 1):
+        for _ in range(look, MAX_ANALYSES + 1):
             draws = _next_draws(site, draws)
         if site.need is None or figures.ratio is None or draws == figures.draws:
             continue
@@ -157,11 +157,11 @@ def _reach(spread: float, dof: float) -> float:
     return detectable_margin(spread, look_levels()[-1], dof)
 
 
-def _why(check: CrossCheck, spent: Spent, late: bool) -> str:
+def _why(check: CrossCheck, spent: FurtherDraws, late: bool) -> str:
     if all(site.verdict != "undecided" for site in check.sites):
         return "every site is decided"
-    if spent.looks == LOOKS:
-        return f"a walk is judged {LOOKS} times at most"
+    if spent.looks == MAX_ANALYSES:
+        return f"a walk is judged {MAX_ANALYSES} times at most"
     if _promising(check, spent.looks + 1) and late:
         return "the budget was spent"
     return "further draws would not decide the sites that are left"

@@ -7,12 +7,12 @@ from typing import Any
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation, localise
 from flow.rtl.scope import SITE
-from flow.walk.points.point import Place
+from flow.walk.points.point import NoisePoint
 from flow.walk.walk import Walk
 
 
 def localise_point(
-    walk: Walk, place: Place, images: int, workdir: Path, **options: Any
+    walk: Walk, place: NoisePoint, images: int, workdir: Path, **options: Any
 ) -> Localisation:
     """Simulate a point of a walk again, all by itself, and find its first difference.
 

@@ -9,7 +9,7 @@ from flow.rtl.equivalence import FinnCheck, LabelCheck
 from flow.statistics.verdict import Verdict, overall
 from flow.version import revision
 from flow.walk.crosscheck.check import CrossCheck
-from flow.walk.crosscheck.further_draws import Spent
+from flow.walk.crosscheck.further_draws import FurtherDraws
 from flow.walk.points.point import Point
 from flow.walk.points.side import SHOWN, Side
 from flow.walk.walk import Measured, Walk
@@ -23,7 +23,7 @@ _WEIGHTS = ("name", "node", "shape", "low", "high")
 
 
 @dataclass(frozen=True)
-class LevelZero:
+class ReferenceCheck:
     """The clean golden model against FINN and against Brevitas."""
 
     finn: FinnCheck
@@ -34,8 +34,8 @@ def summarise(
     walk: Walk,
     points: Sequence[Point],
     checked: CrossCheck,
-    spent: Spent,
-    level_zero: LevelZero,
+    spent: FurtherDraws,
+    level_zero: ReferenceCheck,
     measured: Measured,
 ) -> dict[str, Any]:
     """Gather what was found.

@@ -20,8 +20,8 @@ import torch
 
 from flow.errors import Fatal, UserError
 from flow.numerics import package_digest
-from flow.quiet import hush
-from flow.walk.engine.engine import Call, Workload
+from flow.quiet import silence_libraries
+from flow.walk.engine.engine import Task, Workload
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ _WORKERS = {
 """Dask's configuration of local workers; what fails in one is told as a result of its call."""
 
 
-class Cluster:
+class DaskExecutor:
     """Does calls on Dask workers, which are started, or connected to, at the first call.
 
     Args:
@@ -79,7 +79,7 @@ class Cluster:
         self._folder = folder
         self._tell = tell
 
-    def __enter__(self) -> "Cluster":
+    def __enter__(self) -> "DaskExecutor":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -168,7 +168,7 @@ class Cluster:
                 "lie there, so it must be on a file system that all machines share"
             )
 
-    def run(self, walk: Workload, calls: Sequence[Call]) -> Iterator[tuple[Call, Any]]:
+    def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Do calls, several at a time.
 
         Raises:
@@ -182,7 +182,7 @@ class Cluster:
         if not calls:
             return
         assert walk.opening is not None, "a walk that no other process can open"
-        surroundings = _Surroundings.here()
+        surroundings = WorkerEnvironment.here()
         pending = {}
         try:
             for number, call in enumerate(calls):
@@ -218,7 +218,7 @@ def _quiet_goodbye() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Surroundings:
+class WorkerEnvironment:
     """What a worker has to have as the client has it."""
 
     code: str
@@ -226,7 +226,7 @@ class _Surroundings:
     environment: tuple[tuple[str, str], ...]
 
     @classmethod
-    def here(cls) -> "_Surroundings":
+    def here(cls) -> "WorkerEnvironment":
         known = ((name, os.environ.get(name)) for name in _ENVIRONMENT)
         return cls(
             package_digest(),
@@ -247,9 +247,11 @@ class _Surroundings:
         os.environ.update(self.environment)
 
 
-def _at_worker(surroundings: _Surroundings, opening: Callable[[], Workload], setting, call: Call):
+def _at_worker(
+    surroundings: WorkerEnvironment, opening: Callable[[], Workload], setting, call: Task
+):
     """Do a call in a worker's process."""
-    hush()
+    silence_libraries()
     surroundings.enter()
     # results must not depend on how many threads a machine has
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ class Workload(Protocol):
 
 
 @dataclass(frozen=True)
-class Call:
+class Task:
     """A piece of work."""
 
     work: Callable[[Any, Any], Any]
@@ -40,7 +40,7 @@ class Engine(Protocol):
     workers: int
     """Calls at a time, to cut work into pieces by."""
 
-    def run(self, walk: Workload, calls: Sequence[Call]) -> Iterator[tuple[Call, Any]]:
+    def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Do calls, those that take longest first in the sequence.
 
         Yields:
@@ -48,12 +48,12 @@ class Engine(Protocol):
         """
 
 
-class Here:
+class SerialExecutor:
     """Does one call after another in this process."""
 
     workers = 1
 
-    def run(self, walk: Workload, calls: Sequence[Call]) -> Iterator[tuple[Call, Any]]:
+    def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Do calls, in their order."""
         for call in calls:
             yield call, call.work(walk, call.item)

@@ -16,7 +16,7 @@ SEEDS = 1 << 64
 
 
 @dataclass(frozen=True)
-class Setting:
+class NoiseSetting:
     """The noise of a walk, all but its level.
 
     Raises:

@@ -64,7 +64,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Place:
+class NoisePoint:
     """One point to measure."""
 
     site: str
@@ -79,6 +79,6 @@ class PointRequest:
     """A point of one side that is to be measured."""
 
     side: Side
-    place: Place
+    place: NoisePoint
     images: int
     """Number of images; the first ones are taken."""

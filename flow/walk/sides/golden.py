@@ -9,7 +9,7 @@ from flow.noise.hardware.fixed_point import draw_samples
 from flow.noise.hardware.weights import draw_errors
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Measured
-from flow.walk.points.point import Place, Point, PointRequest
+from flow.walk.points.point import NoisePoint, Point, PointRequest
 
 
 def measure(
@@ -32,7 +32,7 @@ def measure(
 def samples(context: WalkContext, site: str, draw: int, images: int) -> Draws:
     """Draw what the levels of one site and draw share."""
     # any level that the registers hold has the same samples
-    taken = context.settings(Place(site, context.largest_level(site) / 2, draw))[site]
+    taken = context.settings(NoisePoint(site, context.largest_level(site) / 2, draw))[site]
     if site in context.weights:
         levels = enumerate((taken.sigma_mul, taken.sigma_add))
         weights = context.weights[site]
@@ -58,7 +58,7 @@ def accuracy_at(context: WalkContext, site: str, images: int) -> Callable[[float
     right = context.labels[:images]
 
     def accuracy(sigma: float) -> float:
-        noise = context.settings(Place(site, sigma))
+        noise = context.settings(NoisePoint(site, sigma))
         return float((golden.run(part, noise, draws=draws).numpy() == right).mean())
 
     return accuracy

@@ -14,7 +14,7 @@ from flow.rtl.design import Design
 from flow.rtl.equivalence import differing_images, first_divergence
 from flow.walk.context import WalkContext
 from flow.walk.points.measurement import Failure, Measured, RtlSpeed
-from flow.walk.points.point import Place, Point, PointRequest
+from flow.walk.points.point import NoisePoint, Point, PointRequest
 from flow.walk.points.side import Side
 from sim.runner import SimulationError
 
@@ -57,7 +57,7 @@ def measure(
 
 
 def _simulate(
-    context: WalkContext, places: Sequence[Place], images: int, speed: RtlSpeed
+    context: WalkContext, places: Sequence[NoisePoint], images: int, speed: RtlSpeed
 ) -> list[Point]:
     """Run points of one simulator, one after another, and compare (L1)."""
     design: Design = context.designs.at(places[0].site)

@@ -166,11 +166,11 @@ def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
     (tmp_path / "finn").mkdir()
     initialise(tmp_path / "finn")
     from flow.compiler.graph import dataflow
-    from flow.compiler.graph.sites import Marks, find_sites
+    from flow.compiler.graph.sites import SiteFingerprints, find_sites
 
     exported = dataflow.export(network, tmp_path / "network.onnx")
     model, _ = dataflow.to_hardware_layers(exported, "lut")
-    marks = Marks.of(network)
+    marks = SiteFingerprints.of(network)
     edges = find_sites(model, marks)
     assert list(edges) == network.sites and len(set(edges.values())) == len(edges)
     for site, edge in edges.items():

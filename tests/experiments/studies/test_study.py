@@ -15,7 +15,7 @@ from flow.errors import Fatal, UserError
 from flow.experiments.studies import page, status, study
 from flow.files import PLAN
 from flow.paths import REPOSITORY
-from flow.walk.engine.engine import Here
+from flow.walk.engine.engine import SerialExecutor
 
 SMALL = """
 title: a small study
@@ -146,7 +146,7 @@ def finished(tmp_path_factory, results_folder) -> tuple[study.Study, Path]:
     text = SMALL + "  - walk-hw: {model: lenet5-w2a2, dataset: mnist}\n"
     found = study.read(written(folder, text), folder / "build")
     told: list[str] = []
-    failed = study.run_study(found, silent, Here(), lambda run: told.append(run.name))
+    failed = study.run_study(found, silent, SerialExecutor(), lambda run: told.append(run.name))
     assert told == [run.name for run in found.runs]
     ((run, message),) = failed
     assert run is found.runs[-1] and "no checkpoint" in message
@@ -166,7 +166,7 @@ def test_a_study_that_is_done_does_nothing(finished, monkeypatch):
     found, _ = finished
     monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", lambda *a, **o: pytest.fail("ran"))
     done = study.Study("x", "x", None, found.runs[:4], found.folder)
-    assert study.run_study(done, silent, Here(), lambda run: None) == []
+    assert study.run_study(done, silent, SerialExecutor(), lambda run: None) == []
 
 
 def test_a_full_disk_stops_the_study(finished, monkeypatch, tmp_path):
@@ -176,7 +176,7 @@ def test_a_full_disk_stops_the_study(finished, monkeypatch, tmp_path):
     monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", full)
     found = study.read(written(tmp_path, SMALL), tmp_path / "build")
     with pytest.raises(Fatal, match="full"):
-        study.run_study(found, silent, Here(), lambda run: pytest.fail("went on"))
+        study.run_study(found, silent, SerialExecutor(), lambda run: pytest.fail("went on"))
 
 
 def test_time_that_is_up_begins_no_run(finished, monkeypatch, tmp_path):
@@ -189,7 +189,7 @@ def test_time_that_is_up_begins_no_run(finished, monkeypatch, tmp_path):
 
     monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", slow)
     found = study.read(written(tmp_path, "minutes: 0.001\n" + SMALL), tmp_path / "build")
-    study.run_study(found, silent, Here(), lambda run: None)
+    study.run_study(found, silent, SerialExecutor(), lambda run: None)
     assert ran == ["a run"]
 
 

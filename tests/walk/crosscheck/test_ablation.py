@@ -22,8 +22,8 @@ from flow.noise.hardware.sampler import HardwareSampler
 from flow.statistics.midpoint import Midpoint
 from flow.statistics.ratio import LogRatio
 from flow.walk.crosscheck.ablation import Step, ablate, chosen_sites, sentence, steps_of
-from flow.walk.points.noise_setting import Setting
-from flow.walk.points.point import Place
+from flow.walk.points.noise_setting import NoiseSetting
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.store import Store
 from flow.walk.sides import measurements
 from flow.walk.walk import Walk
@@ -130,14 +130,14 @@ def dense(network, accelerator, inputs, digits, tmp_path) -> Walk:
         accelerator=accelerator,
         inputs=inputs,
         labels=digits.labels,
-        setting=Setting("additive"),
+        setting=NoiseSetting("additive"),
         store=Store(tmp_path),
         build=tmp_path,
     )
 
 
 def steps_at(walk: Walk, site: str, levels: tuple[float, ...]) -> dict[str, Step]:
-    places = [Place("", 0.0), *(Place(site, s, d) for d in range(2) for s in levels)]
+    places = [NoisePoint("", 0.0), *(NoisePoint(site, s, d) for d in range(2) for s in levels)]
     points = walk.run_models(places)
     found = ablate(walk, [site], places, points, ignore)
     assert len(found.points) == 2 * 2 * len(levels)
@@ -221,7 +221,7 @@ def test_points_are_kept_and_taken_again(dense, monkeypatch):
 
 def test_weights_are_left_out_and_it_is_said(dense):
     site = next(iter(dense.weights))
-    found = ablate(dense, [site], [Place(site, 1.0)], [], ignore)
+    found = ablate(dense, [site], [NoisePoint(site, 1.0)], [], ignore)
     assert found.points == [] and found.to_json()[site]["steps"] == []
     assert found.to_json()[site]["sentence"].startswith("not done for weights")
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flow.statistics.midpoint import logistic
 from flow.statistics.verdict import LEVEL, look_levels
 from flow.walk.crosscheck import further_draws
-from flow.walk.points.point import Place, Point
+from flow.walk.points.point import NoisePoint, Point
 from tests.helpers.synthetic import CLASSES, CLEAN, GUESS
 
 LEVELS = [0.25, 0.5, 1.0, 2.0, 4.0]
@@ -35,9 +35,9 @@ class Made:
         self.hardware, self.images, self.part = hardware, images, images_part
         self.spread = spread
         self.labels: NDArray[np.int64] = np.arange(images) % CLASSES
-        self.measured: list[tuple[str, Place]] = []
-        places = [Place("", 0.0)]
-        places += [Place(s, v, d) for s in hardware for d in range(draws) for v in LEVELS]
+        self.measured: list[tuple[str, NoisePoint]] = []
+        places = [NoisePoint("", 0.0)]
+        places += [NoisePoint(s, v, d) for s in hardware for d in range(draws) for v in LEVELS]
         self.points = self.run_models(places)
         self.points += [
             Point(p.site, p.kind, p.sigma, p.seed, "rtl", p.predictions[:rtl], 0)
@@ -46,7 +46,7 @@ class Made:
         ]
         self.measured.clear()
 
-    def _side(self, side: str, places: Sequence[Place]) -> list[Point]:
+    def _side(self, side: str, places: Sequence[NoisePoint]) -> list[Point]:
         found = []
         for place in places:
             self.measured.append((side, place))
@@ -67,11 +67,11 @@ class Made:
             found.append(Point(place.site, kind, place.sigma, place.draw, side, labels))
         return found
 
-    def run_models(self, places: Sequence[Place]) -> list[Point]:
+    def run_models(self, places: Sequence[NoisePoint]) -> list[Point]:
         return self._side("golden", places) + self._side("software", places)
 
     def look(self, budget: float = 10.0):
-        return further_draws.look_on(self, self.points, CLASSES, budget)
+        return further_draws.draw_further(self, self.points, CLASSES, budget)
 
 
 def test_draws_decide_what_they_can() -> None:

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flow.callbacks import Clock
+from flow.callbacks import StageClock
 from flow.errors import Fatal, UserError
 from flow.experiments import hardware_walk
 from flow.paths import REPOSITORY
 from flow.rtl import simulate
-from flow.walk.engine.dask import SLURM, Cluster
-from flow.walk.engine.engine import Call, Here
-from flow.walk.loading import open_walk
-from flow.walk.points.point import Place
+from flow.walk.engine.dask import SLURM, DaskExecutor
+from flow.walk.engine.engine import SerialExecutor, Task
+from flow.walk.loading import prepare_walk
+from flow.walk.points.point import NoisePoint
 from flow.walk.points.side import Side
 from flow.walk.settings import HardwareWalkSettings
 from flow.walk.walk import Walk
@@ -42,7 +42,9 @@ def silent(stage: str, done: int, total: int, images: int = 0) -> None:
 def fresh(tmp_path_factory, results_folder) -> Callable[[Path], Path]:
     """Makes a folder for results; the network and its simulator are compiled."""
     build = results_folder(tmp_path_factory.mktemp("compiled") / "build")
-    walk = open_walk(HardwareWalkSettings(**OPTIONS, draws=2, build=build), Clock(), silent).walk
+    walk = prepare_walk(
+        HardwareWalkSettings(**OPTIONS, draws=2, build=build), StageClock(), silent
+    ).walk
     _ = walk.context.designs.whole.simulation
     return lambda folder: results_folder(folder / "build")
 
@@ -92,14 +94,14 @@ def test_workers_find_what_one_process_finds(fresh, undisturbed, tmp_path):
         folder = tmp_path / str(workers)
         folder.mkdir()
         build = fresh(folder)
-        with Cluster(workers, folder=build) as engine:
+        with DaskExecutor(workers, folder=build) as engine:
             summary = hardware_walk.walk_hw(settings(build), silent, engine=engine)
         assert points_of(build) == undisturbed[1]
         assert same(summary, undisturbed[0])
         assert not list((build / "runs").iterdir())
 
 
-class Backwards(Here):
+class Backwards(SerialExecutor):
     """Does calls in the opposite order."""
 
     def run(self, walk, calls):
@@ -117,13 +119,13 @@ def test_a_killed_workers_work_goes_to_another(fresh, undisturbed, tmp_path):
     build = fresh(tmp_path)
     killed: list[int] = []
 
-    def kill_one(engine: Cluster) -> None:
+    def kill_one(engine: DaskExecutor) -> None:
         until(lambda: len(points_of(build)) >= 5)
         pids = engine.client.run(os.getpid)
         killed.append(next(iter(pids.values())))
         os.kill(killed[0], signal.SIGKILL)
 
-    with Cluster(2, folder=build) as engine:
+    with DaskExecutor(2, folder=build) as engine:
         killer = threading.Thread(target=kill_one, args=[engine])
         killer.start()
         summary = hardware_walk.walk_hw(settings(build), silent, engine=engine)
@@ -233,7 +235,7 @@ def test_a_killed_scheduler_loses_no_point(fresh, undisturbed, tmp_path, running
     killer.start()
     with (
         pytest.raises(Fatal, match="run the same command again"),
-        Cluster(1, address, folder=build) as engine,
+        DaskExecutor(1, address, folder=build) as engine,
     ):
         hardware_walk.walk_hw(settings(build), silent, engine=engine)
     killer.join()
@@ -259,7 +261,7 @@ def test_slurm_jobs_are_workers(fresh, undisturbed, tmp_path, monkeypatch):
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    with Cluster(1, SLURM, folder=build) as engine:
+    with DaskExecutor(1, SLURM, folder=build) as engine:
         summary = hardware_walk.walk_hw(settings(build), silent, engine=engine)
     assert "#SBATCH --mem=4G" in (tmp_path / "job.sh").read_text()
     assert points_of(build) == undisturbed[1] and same(summary, undisturbed[0])
@@ -267,9 +269,9 @@ def test_slurm_jobs_are_workers(fresh, undisturbed, tmp_path, monkeypatch):
 
 def test_no_scheduler_and_no_workers_are_one_message(tmp_path):
     with pytest.raises(UserError, match="jobs is 0"):
-        Cluster(0)
+        DaskExecutor(0)
     with pytest.raises(Fatal, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
-        _ = Cluster(1, "tcp://127.0.0.1:9", folder=tmp_path).client
+        _ = DaskExecutor(1, "tcp://127.0.0.1:9", folder=tmp_path).client
 
 
 def stub(compiled_simulation, path: Path, what: str, when: str):
@@ -293,10 +295,10 @@ def test_a_simulator_that_fails_is_tried_once_more_and_reported(
     """One point of four fails, and its neighbours in the same process get through."""
     monkeypatch.setattr(simulate, "START_SECONDS", 6.0)
     monkeypatch.setattr(simulate, "CYCLE_SECONDS", 0.0)
-    walk = open_walk(settings(fresh(tmp_path)), Clock(), silent).walk
+    walk = prepare_walk(settings(fresh(tmp_path)), StageClock(), silent).walk
     hardware = walk.context.designs.at("fc1.acc")
     sound = hardware.simulation
-    places = [Place("", 0.0), *(Place("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]
+    places = [NoisePoint("", 0.0), *(NoisePoint("fc1.acc", sigma) for sigma in (5.0, 6.0, 7.0))]
     bad = walk.context.settings(places[2])["fc1.acc"].sigma_add
     assert bad not in (walk.context.settings(places[n])["fc1.acc"].sigma_add for n in (1, 3))
     hardware.simulation = stub(sound, tmp_path / "stub", what, f", {bad}\\]")
@@ -371,4 +373,4 @@ def test_a_full_disk_stops_cleanly(fresh, tmp_path):
 
 
 def test_a_call_names_its_function():
-    assert Call(Walk.measure, None).name == "Walk.measure"
+    assert Task(Walk.measure, None).name == "Walk.measure"

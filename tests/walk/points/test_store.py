@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from flow.errors import UserError
-from flow.files import write_summary
+from flow.files import write_json
 from flow.walk.points.curves import curve_of, curve_table, write_curves
 from flow.walk.points.point import Point
 from flow.walk.points.side import Side
@@ -101,7 +101,7 @@ def test_full_or_read_only_folder_is_the_users_error(
         store.put(KEY | {"seed": 2}, POINT)
     monkeypatch.setattr("pathlib.Path.write_text", fail)
     with pytest.raises(UserError, match=os.strerror(code)):
-        write_summary(tmp_path / "summary.json", {})
+        write_json(tmp_path / "summary.json", {})
     assert [p.name for p in tmp_path.rglob("*.*")] == [store.path(KEY).name]
     assert same(store.get(KEY), POINT)
 
@@ -111,16 +111,16 @@ def test_a_file_in_the_folders_place_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose a folder"):
         Store(tmp_path / "file")
     with pytest.raises(UserError, match="choose a results folder"):
-        write_summary(tmp_path / "file" / "summary.json", {})
+        write_json(tmp_path / "file" / "summary.json", {})
 
 
 def test_a_defect_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    write_summary(path, {"a": np.float32(1.5), "b": np.arange(2), "c": Path("x")})
+    write_json(path, {"a": np.float32(1.5), "b": np.arange(2), "c": Path("x")})
     assert json.loads(path.read_text()) == {"a": 1.5, "b": [0, 1], "c": "x"}
     for bad in ({"a": float("nan")}, {"a": object()}):
         with pytest.raises((ValueError, TypeError)):
-            write_summary(path, bad)
+            write_json(path, bad)
     assert json.loads(path.read_text())["a"] == 1.5 and len(list(tmp_path.rglob("*.*"))) == 1
 
 
