@@ -10,59 +10,58 @@ log = logging.getLogger(__name__)
 
 
 class ProgressCallback(Protocol):
-    """Told about progress."""
+    """Called with the progress of a stage."""
 
     def __call__(self, stage: str, done: int, total: int, images: int = 0) -> None:
         """Take a stage's name, the steps done and in all, and images measured by now."""
 
 
 class StageClock:
-    """Seconds of each stage."""
+    """Measures the seconds of each stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Measure what a ``with`` block takes."""
         started = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - started, 2)
 
 
 def no_progress(stage: str, done: int, total: int, images: int = 0) -> None:
-    """Be told about progress, and tell no one."""
+    """Report nothing."""
 
 
 def prefixed(
-    tell: ProgressCallback, name: str, stage: str, done: int, total: int, images: int = 0
+    progress: ProgressCallback, name: str, stage: str, done: int, total: int, images: int = 0
 ) -> None:
-    """Tell of one of several walks by its name."""
-    tell(f"{name}: {stage}", done, total, images)
+    """Report the progress of one of several walks under its name."""
+    progress(f"{name}: {stage}", done, total, images)
 
 
-def unnumbered_steps(stage: str, tell: ProgressCallback) -> Callable[[str], None]:
-    """Tell of steps whose number is not known, each as it begins."""
+def unnumbered_steps(stage: str, progress: ProgressCallback) -> Callable[[str], None]:
+    """Return what reports steps whose number is not known, each as it begins."""
     count = 0
 
     def begin(step: str) -> None:
         nonlocal count
         log.info("%s: %s", stage, step)
-        tell(stage, count, count + 1)
+        progress(stage, count, count + 1)
         count += 1
 
     return begin
 
 
-def count_steps(stage: str, total: int, tell: ProgressCallback) -> Callable[[int], None]:
+def count_steps(stage: str, total: int, progress: ProgressCallback) -> Callable[[int], None]:
+    """Return what counts finished steps and reports how many there are."""
     count = 0
-    tell(stage, 0, total)
+    progress(stage, 0, total)
 
     def done(more: int) -> None:
         nonlocal count
         count += more
-        tell(stage, count, total)
+        progress(stage, count, total)
 
     return done
-
-
-Tell = Callable[[str, int, int], None]

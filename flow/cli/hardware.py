@@ -18,8 +18,8 @@ def compile_(settings: "AcceleratorSettings") -> None:
     from flow.cli.printing import compile, training
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        found = compile.run(settings, tell)
+    with bars() as progress:
+        found = compile.run(settings, progress)
     show(found, compile.show)
 
 
@@ -32,6 +32,6 @@ def synth(settings: "SynthesisSettings") -> None:
     from flow.cli.printing import synth, training
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        found = synth.run(settings, tell)
+    with bars() as progress:
+        found = synth.run(settings, progress)
     show(found, synth.show)

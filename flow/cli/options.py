@@ -178,7 +178,7 @@ def _cluster(settings: Any) -> "DaskExecutor":
     from flow.walk.engine.dask import DaskExecutor
 
     workers = settings.jobs or len(os.sched_getaffinity(0))
-    return DaskExecutor(workers, settings.scheduler or "", tell=say)
+    return DaskExecutor(workers, settings.scheduler or "", announce=say)
 
 
 def _option(

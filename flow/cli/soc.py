@@ -21,8 +21,8 @@ def soc(settings: "AcceleratorSettings") -> None:
     from flow.cli.printing import training
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        found = system.make(settings, tell)
+    with bars() as progress:
+        found = system.make(settings, progress)
     show(found, system.print_system)
 
 
@@ -37,8 +37,8 @@ def walk_soc(settings: "SocWalkSettings", engine: "Engine") -> None:
     from flow.soc import walk
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        found = walk.run(settings, tell, command_line(), engine)
+    with bars() as progress:
+        found = walk.run(settings, progress, command_line(), engine)
     show(found, system.print_walk)
     if found["bit_mismatches"] or found["unlike_walk_hw"]:
         sys.exit(1)
@@ -55,8 +55,8 @@ def vote_soc(settings: "VoteSettings", engine: "Engine") -> None:
     from flow.soc import voting
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        found = voting.run(settings, tell, command_line(), engine)
+    with bars() as progress:
+        found = voting.run(settings, progress, command_line(), engine)
     show(found, system.print_votes)
     if found["unlike_golden"]:
         sys.exit(1)

@@ -45,9 +45,9 @@ def study_run(engine: "Engine", file: Path) -> None:
     from flow.experiments.studies import study as studies
 
     found = studies.read(file, BUILD)
-    with bars() as tell:
+    with bars() as progress:
         failed = studies.run_study(
-            found, tell, engine, lambda run: say(walk_tables.line_of_run(run))
+            found, progress, engine, lambda run: say(walk_tables.line_of_run(run))
         )
     say(f"report: {page.write(found, BUILD / 'points')}")
     if failed:

@@ -18,8 +18,8 @@ def dynamics(settings: "DynamicsSettings") -> None:
     from flow.cli.printing import walk_tables
     from flow.experiments import dynamics as experiment
 
-    with bars() as tell:
-        found = experiment.run(settings, tell, command_line())
+    with bars() as progress:
+        found = experiment.run(settings, progress, command_line())
     show(found, walk_tables.print_dynamics)
 
 

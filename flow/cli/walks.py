@@ -39,8 +39,8 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
     from flow.experiments import hardware_walk
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        summary = hardware_walk.walk_hw(settings, tell, command_line(), engine)
+    with bars() as progress:
+        summary = hardware_walk.walk_hw(settings, progress, command_line(), engine)
     show(summary, walk_tables.print_summary)
     if summary["failures"]:
         sys.exit(1)
@@ -55,8 +55,8 @@ def walk(settings: "SoftwareWalkSettings") -> None:
     from flow.cli.printing import walk_tables
     from flow.experiments import software_walk
 
-    with bars() as tell:
-        found = software_walk.walk(settings, tell, command_line())
+    with bars() as progress:
+        found = software_walk.walk(settings, progress, command_line())
     show(found, walk_tables.print_walk)
 
 
@@ -71,8 +71,8 @@ def multi_exec(settings: "MultiExecutionSettings") -> None:
     from flow.cli.printing import walk_tables
     from flow.experiments import multi_execution
 
-    with bars() as tell:
-        found = multi_execution.run(settings, tell, command_line())
+    with bars() as progress:
+        found = multi_execution.run(settings, progress, command_line())
     show(found, walk_tables.print_executions)
 
 
@@ -86,8 +86,8 @@ def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
     from flow.experiments import repeats
 
     training.ensure_checkpoint(settings, console)
-    with bars() as tell:
-        found = repeats.run(settings, tell, command_line(), engine)
+    with bars() as progress:
+        found = repeats.run(settings, progress, command_line(), engine)
     show(found, walk_tables.print_repeats)
 
 
@@ -100,6 +100,6 @@ def robustness(settings: "RobustnessSettings", engine: "Engine") -> None:
     from flow.cli.printing import walk_tables
     from flow.experiments.studies import robustness as comparison
 
-    with bars() as tell:
-        found = comparison.run(settings, tell, command_line(), engine)
+    with bars() as progress:
+        found = comparison.run(settings, progress, command_line(), engine)
     show(found, walk_tables.print_robustness)

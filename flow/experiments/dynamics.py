@@ -1,13 +1,13 @@
 """The ``dynamics`` command: train at each noise level, and see what that did to every layer."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from flow import data, models
+from flow.callbacks import ProgressCallback
 from flow.experiments.settings import DynamicsSettings
 from flow.files import replacing, write_json
 from flow.noise import Noise
@@ -19,16 +19,15 @@ from flow.training.trainer import train_once
 IMAGES = 1000
 """Test images behind the statistics of a layer."""
 
-ProgressCallback = Callable[[str, int, int], None]
-"""Called with a stage's name, the steps done and the steps in all."""
 
-
-def run(settings: DynamicsSettings, tell: ProgressCallback, command: str = "") -> dict[str, Any]:
+def run(
+    settings: DynamicsSettings, progress: ProgressCallback, command: str = ""
+) -> dict[str, Any]:
     """Train, measure, and write ``dynamics.csv``, ``dynamics.json`` and a picture for each kind.
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it, for the summary.
 
     Returns:
@@ -48,7 +47,7 @@ def run(settings: DynamicsSettings, tell: ProgressCallback, command: str = "") -
     total = len(settings.kinds) * len(levels)
     for setting in settings.kinds:
         for sigma in levels:
-            tell("training", len(rows) // len(sites), total)
+            progress("training", len(rows) // len(sites), total)
             noise: dict[str, Noise] = dict.fromkeys(sites, setting.noise(sigma)) if sigma else {}
             path = train_once(
                 folder / "networks", model, settings.dataset, noise, settings.epochs,
@@ -67,7 +66,7 @@ def run(settings: DynamicsSettings, tell: ProgressCallback, command: str = "") -
                 }
                 for statistics in layer_statistics(network, inputs, noise, seed=settings.seed)
             ]
-    tell("training", total, total)
+    progress("training", total, total)
     table = pd.DataFrame(rows)
     result = {
         "model": model,

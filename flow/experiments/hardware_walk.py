@@ -38,7 +38,7 @@ FINN_IMAGES = 4
 
 def walk_hw(
     settings: HardwareWalkSettings,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def walk_hw(
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it, for the report.
         engine: does the work; this process if not given.
 
@@ -59,30 +59,30 @@ def walk_hw(
     """
     clock = StageClock()
     started = time.monotonic()
-    opened = prepare_walk(settings, clock, tell, engine)
+    opened = prepare_walk(settings, clock, progress, engine)
     walk, sites, folder = opened.walk, opened.sites, opened.folder
     accelerator, network, metadata = walk.context.accelerator, walk.context.network, opened.metadata
     effort = Effort.of(settings, accelerator, len(walk.context.labels))
     with ThreadPoolExecutor(1) as pool:
         # the compiler works while the sides that need no simulator are looked at
-        tell("build simulator", 0, 1)
+        progress("build simulator", 0, 1)
         building = pool.submit(_build, walk)
         with clock.stage("prepare"):
-            level_zero, levels = _prepare(walk, sites, settings, tell)
+            level_zero, levels = _prepare(walk, sites, settings, progress)
         places = _places(effort, walk, levels)
         clock.seconds["verilate"] = building.result()
-        tell("build simulator", 1, 1)
+        progress("build simulator", 1, 1)
     with clock.stage("measure"):
-        found = _measure(walk, places, effort.hw_images, folder, tell)
+        found = _measure(walk, places, effort.hw_images, folder, progress)
     measured = found.points
     located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
     with clock.stage("further"):
-        stages = unnumbered_steps("further draws", tell)
+        stages = unnumbered_steps("further draws", progress)
         measured, checked, spent = further_draws.draw_further(
             walk, measured, network.classes, settings.budget, stages
         )
     with clock.stage("ablation"):
-        steps = _ablation(settings, walk, places, measured, checked, tell)
+        steps = _ablation(settings, walk, places, measured, checked, progress)
         measured += steps.points
     clock.seconds["total"] = round(time.monotonic() - started, 2)
     result = summary.summarise(walk, measured, checked, spent, level_zero, found) | {
@@ -106,25 +106,25 @@ def _build(walk: Walk) -> float:
 
 
 def _prepare(
-    walk: Walk, sites: list[str], settings: HardwareWalkSettings, tell: ProgressCallback
+    walk: Walk, sites: list[str], settings: HardwareWalkSettings, progress: ProgressCallback
 ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
     """Check the golden model, and find each site's levels where none were given."""
     given = None if settings.levels == AUTO else list(settings.levels)
     wanted = [] if given else sites
     calls = [Task(reference_check, FINN_IMAGES), *(Task(found_levels, site) for site in wanted)]
-    tell("L0: golden = FINN", 0, 1)
+    progress("L0: golden = FINN", 0, 1)
     if wanted:
-        tell("find levels", 0, len(wanted))
+        progress("find levels", 0, len(wanted))
     levels = dict.fromkeys(sites, given or [])
     done = 0
     for call, result in walk.engine.run(walk, calls):
         if call.work is reference_check:
             level_zero = result
-            tell("L0: golden = FINN", 1, 1)
+            progress("L0: golden = FINN", 1, 1)
         else:
             levels[call.item] = result
             done += 1
-            tell("find levels", done, len(wanted))
+            progress("find levels", done, len(wanted))
     return level_zero, levels
 
 
@@ -152,7 +152,7 @@ def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[
 
 
 def _measure(
-    walk: Walk, places: list[NoisePoint], hw_images: int, folder: Path, tell: ProgressCallback
+    walk: Walk, places: list[NoisePoint], hw_images: int, folder: Path, progress: ProgressCallback
 ) -> Measured:
     """Measure the first points of every side; in RTL, of the first noise draw."""
     wanted = walk.wanted((Side.GOLDEN, *SOFTWARE), places)
@@ -169,7 +169,7 @@ def _measure(
         name = side.without_noise
         done[name] += points
         images[name] += more
-        tell(name, done[name], totals[name], images[name])
+        progress(name, done[name], totals[name], images[name])
 
     found = walk.run(wanted, told)
     if not any(point.side is Side.RTL and not point.site for point in found.points):
@@ -196,11 +196,11 @@ def _ablation(
     places: list[NoisePoint],
     measured: list[Point],
     checked: CrossCheck,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
 ) -> ablation.Ablation:
     sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
     count = sum(place.site in sites and place.site in walk.context.taps for place in places)
-    done = count_steps("ablation", 2 * count, tell) if count else lambda _: None
+    done = count_steps("ablation", 2 * count, progress) if count else lambda _: None
     return ablation.ablate(walk, sites, places, measured, done)
 
 

@@ -25,6 +25,7 @@ import pandas as pd
 from torch import Tensor
 
 from flow import data, models
+from flow.callbacks import ProgressCallback
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
@@ -56,9 +57,6 @@ STEPS = 3
 FACTOR = 2.0
 """σ of one execution, in global midpoints, where the user gives none."""
 
-ProgressCallback = Callable[[str, int, int], None]
-"""Called with a stage's name, the steps done and the steps in all."""
-
 
 class Plan(NamedTuple):
     """A way of spending a budget."""
@@ -82,7 +80,7 @@ class _Comparison:
     identity: Mapping[str, Any]
 
     def measure(
-        self, plans: Mapping[Plan, Ints], draws: Sequence[int], tell: Callable[[int, int], None]
+        self, plans: Mapping[Plan, Ints], draws: Sequence[int], progress: Callable[[int, int], None]
     ) -> dict[Plan, npt.NDArray[np.float32]]:
         """Return, for each plan, the share of draws with the right label, [images]."""
         values = site_scales(self.network, self.inputs[:1])
@@ -106,7 +104,7 @@ class _Comparison:
         def done(count: int) -> None:
             nonlocal finished
             finished += count
-            tell(finished, len(keys))
+            progress(finished, len(keys))
 
         def points(draw: int, wanted: Sequence[tuple[Plan, int]]) -> list[Point]:
             sampler = TorchSampler(self.setting.seed_of(draw))
@@ -141,13 +139,13 @@ class _Comparison:
 
 
 def run(
-    settings: MultiExecutionSettings, tell: ProgressCallback, command: str = ""
+    settings: MultiExecutionSettings, progress: ProgressCallback, command: str = ""
 ) -> dict[str, Any]:
     """Walk the network, spend every budget in every way, and compare.
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it, for the summary.
 
     Returns:
@@ -158,7 +156,7 @@ def run(
         UserError: something the user can mend; what was measured is kept.
     """
     started = time.monotonic()
-    walked = software_walk.walk(settings, tell, command)
+    walked = software_walk.walk(settings, progress, command)
     (entries,) = (kind["sites"] for kind in walked["kinds"].values())
     folder = Path(walked["folder"])
     path, network, _ = open_trained(settings)
@@ -181,11 +179,11 @@ def run(
     clean = walked["accuracy"]["software"][0]
     start = Start(mu, steepness_of(entries, sites), sigma, clean, 1 / network.classes)
     for number, mean in enumerate(settings.budgets):
-        tell("tailor", number, len(settings.budgets))
+        progress("tailor", number, len(settings.budgets))
         others = [chosen for plan, chosen in plans.items() if plan.mean == mean]
         plans[Plan(TAILORED, mean)] = tailored(comparison, mean, others, start)
-    tell("tailor", len(settings.budgets), len(settings.budgets))
-    right = comparison.measure(plans, range(settings.draws), partial(tell, "executions"))
+    progress("tailor", len(settings.budgets), len(settings.budgets))
+    right = comparison.measure(plans, range(settings.draws), partial(progress, "executions"))
     table = compare(plans, right)
     result = {
         "model": network.name,

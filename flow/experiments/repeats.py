@@ -36,7 +36,7 @@ FACTOR = 2.0
 
 def run(
     settings: RepeatSettings,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def run(
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it.
         engine: does the work; this process if not given.
 
@@ -55,18 +55,18 @@ def run(
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
     started = time.monotonic()
-    opened = prepare_walk(settings, StageClock(), tell, engine)
+    opened = prepare_walk(settings, StageClock(), progress, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.context.taps]
     if unknown:
         raise OptionError("sites", f": {unknown[0]} has no tap that repeats: choose others")
     effort = Effort.of(settings, walk.context.accelerator, len(walk.context.labels))
-    tell("build simulator", 0, 1)
+    progress("build simulator", 0, 1)
     _ = walk.context.designs.whole.simulation
-    tell("build simulator", 1, 1)
+    progress("build simulator", 1, 1)
     rows = []
     for number, site in enumerate(opened.sites):
-        tell("repeats", number, len(opened.sites))
+        progress("repeats", number, len(opened.sites))
         sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
         for k in settings.repeats:
             golden, rtl = measure(walk, NoisePoint(site, sigma), k, effort.hw_images)
@@ -83,7 +83,7 @@ def run(
                     "bit_mismatches": rtl.bit_mismatches,
                 }
             )
-    tell("repeats", len(opened.sites), len(opened.sites))
+    progress("repeats", len(opened.sites), len(opened.sites))
     table = pd.DataFrame(rows)
     (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points
     result = {

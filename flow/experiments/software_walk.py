@@ -2,12 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flow import data
+from flow.callbacks import ProgressCallback
 from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
 from flow.files import canonical, replacing, write_json
@@ -27,19 +28,18 @@ from flow.walk.points.store import Store
 from flow.walk.retraining import Retrained
 from flow.walk.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 
-ProgressCallback = Callable[[str, int, int], None]
-"""Called with a stage's name, the steps done and the steps in all."""
-
 SCALE_IMAGES = 200
 """Images behind the standard deviation of a site, where the search for levels begins."""
 
 
-def walk(settings: SoftwareSettings, tell: ProgressCallback, command: str = "") -> dict[str, Any]:
+def walk(
+    settings: SoftwareSettings, progress: ProgressCallback, command: str = ""
+) -> dict[str, Any]:
     """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it, for the summary.
 
     Returns:
@@ -89,7 +89,7 @@ def walk(settings: SoftwareSettings, tell: ProgressCallback, command: str = "") 
         )
         deviations = {site: scales[site][1] for site in sites}
         searches = _searches(settings, setting, deviations, len(found), network.classes)
-        one.run(searches, partial(_told, tell, setting.kind, len(searches)))
+        one.run(searches, partial(_told, progress, setting.kind, len(searches)))
         points += [point for point in one.points() if point.site or not points]
         kinds[setting.kind] = {
             "unit": "none" if setting.kind == "multiplicative" else network.unit(sites),
@@ -131,8 +131,8 @@ def walk(settings: SoftwareSettings, tell: ProgressCallback, command: str = "") 
     return result
 
 
-def _told(tell: ProgressCallback, kind: str, total: int, ended: int) -> None:
-    tell(kind, ended, total)
+def _told(progress: ProgressCallback, kind: str, total: int, ended: int) -> None:
+    progress(kind, ended, total)
 
 
 def _name(settings: SoftwareSettings, network: Network, metadata: Metadata) -> str:

@@ -85,7 +85,7 @@ def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray
 
 def run(
     settings: VoteSettings,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def run(
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it.
         engine: does the work; this process if not given.
 
@@ -106,21 +106,21 @@ def run(
     """
     started = time.monotonic()
     firmware.require()
-    opened = prepare_walk(settings, StageClock(), tell, engine or SerialExecutor())
+    opened = prepare_walk(settings, StageClock(), progress, engine or SerialExecutor())
     walk = opened.walk
     check_sites(walk.context.taps, opened.sites)
     images = settings.hw_images or min(RTL_IMAGES, len(walk.context.labels))
-    tell("build simulator", 0, 1)
+    progress("build simulator", 0, 1)
     built, simulation = ready(walk)
-    tell("build simulator", 1, 1)
+    progress("build simulator", 1, 1)
     golden: dict[tuple[str, float], Labels] = {}
     for number, site in enumerate(opened.sites):
-        tell("golden", number, len(opened.sites))
+        progress("golden", number, len(opened.sites))
         sigma = settings.sigma or midpoint_of_site(walk, site)
         draws = [NoisePoint(site, sigma, draw) for draw in range(settings.votes[-1])]
         points = walk.run(walk.wanted([Side.GOLDEN], draws)).points
         golden[site, sigma] = np.stack([point.predictions for point in points])
-    tell("golden", len(opened.sites), len(opened.sites))
+    progress("golden", len(opened.sites), len(opened.sites))
     ballots = [
         VoteRun(site, sigma, Votes(k, early), images)
         for site, sigma in golden
@@ -129,10 +129,10 @@ def run(
         for early in ((False, True) if k > 1 else (False,))
     ]
     rows = []
-    tell("system", 0, len(ballots))
+    progress("system", 0, len(ballots))
     for call, point in walk.engine.run(walk, [Task(cast, ballot) for ballot in ballots]):
         rows.append(_row(walk, call.item, golden[call.item.site, call.item.sigma], point))
-        tell("system", len(rows), len(ballots), images)
+        progress("system", len(rows), len(ballots), images)
     table = pd.DataFrame(rows)
     table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
     (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points

@@ -93,7 +93,7 @@ def ready(walk: Walk) -> tuple[System, runner.Simulation]:
 
 def run(
     settings: SocWalkSettings,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def run(
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it.
         engine: does the work; this process if not given.
 
@@ -116,24 +116,24 @@ def run(
     started = time.monotonic()
     firmware.require()
     engine = engine or SerialExecutor()
-    opened = prepare_walk(settings, StageClock(), tell, engine)
+    opened = prepare_walk(settings, StageClock(), progress, engine)
     walk, sites = opened.walk, opened.sites
     check_sites(walk.context.taps, sites)
     images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
-    tell("build simulators", 0, 2)
+    progress("build simulators", 0, 2)
     built, simulation = ready(walk)
-    tell("build simulators", 1, 2)
+    progress("build simulators", 1, 2)
     _ = walk.context.designs.whole.simulation
-    tell("build simulators", 2, 2)
+    progress("build simulators", 2, 2)
     places = [NoisePoint("", 0.0)]
     for number, site in enumerate(sites):
-        tell("find levels", number, len(sites))
+        progress("find levels", number, len(sites))
         given = settings.levels
         levels = hardware_walk.found_levels(walk, site) if given == AUTO else given
         places += [NoisePoint(site, sigma) for sigma in levels]
-    tell("find levels", len(sites), len(sites))
-    seen = measure_all(walk, places, images, tell)
-    alone = _walk_hw(walk, places, images, tell)
+    progress("find levels", len(sites), len(sites))
+    seen = measure_all(walk, places, images, progress)
+    alone = _walk_hw(walk, places, images, progress)
     result = _summary(walk, settings, sites, seen, alone) | {
         "system": describe(built, simulation),
         "command": command,
@@ -162,14 +162,14 @@ def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
 
 
 def measure_all(
-    walk: Walk, places: Sequence[NoisePoint], images: int, tell: ProgressCallback
+    walk: Walk, places: Sequence[NoisePoint], images: int, progress: ProgressCallback
 ) -> list[Seen]:
     """Take places that are stored, and have the system measure the others."""
     built, _ = ready(walk)
     found = {place: _stored(walk, place, images) for place in places}
     missing = [place for place, one in found.items() if one is None]
     done = len(places) - len(missing)
-    tell("system", done, len(places), 0)
+    progress("system", done, len(places), 0)
     size = max(1, min(16, -(-len(missing) // walk.engine.workers)))
     calls = [
         Task(measure, Batch(tuple(missing[first : first + size]), images, built.folder.name))
@@ -179,7 +179,7 @@ def measure_all(
         for one in result:
             found[NoisePoint(one.site, one.sigma)] = one
         done += len(result)
-        tell("system", done, len(places), len(result) * images)
+        progress("system", done, len(places), len(result) * images)
     return [one for one in found.values() if one is not None]
 
 
@@ -254,7 +254,7 @@ def _as_point(walk: Walk, one: Seen) -> Point:
 
 
 def _walk_hw(
-    walk: Walk, places: Sequence[NoisePoint], images: int, tell: ProgressCallback
+    walk: Walk, places: Sequence[NoisePoint], images: int, progress: ProgressCallback
 ) -> list[Point]:
     """Return the points of ``walk-hw``: those it has stored, the others measured now."""
     done = 0
@@ -262,7 +262,7 @@ def _walk_hw(
     def told(side: str, points: int, more: int) -> None:
         nonlocal done
         done += points
-        tell("walk-hw", done, len(places), more)
+        progress("walk-hw", done, len(places), more)
 
     found = walk.run(walk.wanted([Side.RTL], places, images), told)
     for failure in found.failures:

@@ -39,7 +39,7 @@ Samples = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is, told after every epoch."""
+    """State of a training run after an epoch."""
 
     epoch: int
     """Epochs done."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from flow import data
-from flow.callbacks import ProgressCallback, StageClock, Tell, no_progress
+from flow.callbacks import ProgressCallback, StageClock, no_progress
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
 from flow.data import ImageSet
@@ -59,7 +59,7 @@ class PreparedWalk:
 def prepare_walk(
     settings: HardwareWalkSettings,
     clock: StageClock,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
     engine: Engine | None = None,
 ) -> PreparedWalk:
     """Load a trained network and its images, and compile it.
@@ -67,7 +67,7 @@ def prepare_walk(
     Args:
         settings: the user's choice.
         clock: gets the seconds of loading and of compiling.
-        tell: told about progress.
+        progress: called with the progress.
         engine: does the walk's work; this process if not given.
 
     Raises:
@@ -89,7 +89,7 @@ def prepare_walk(
             name += f"-{settings.noise}"
         folder = make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
-        accelerator = loaded.compiled(settings, tell)
+        accelerator = loaded.compiled(settings, progress)
     identity = {"dataset": found.name, "checkpoint": checkpoint.digest_of(loaded.checkpoint)}
     walk = Walk(
         network=network,
@@ -147,13 +147,13 @@ class Loaded:
         sites = chosen_sites(settings.sites, network, network.accumulator_sites)
         return cls(path, network, metadata, found, inputs, sites)
 
-    def compiled(self, settings: AcceleratorSettings, tell: Tell) -> Accelerator:
+    def compiled(self, settings: AcceleratorSettings, progress: ProgressCallback) -> Accelerator:
         """Compile the network, or open what was compiled from the same things.
 
         Raises:
             UserError: it cannot be compiled, or not folded so.
         """
-        tell("compile", 0, 1)
+        progress("compile", 0, 1)
         accelerator = compile_network(
             self.network,
             self.inputs[:CALIBRATION_IMAGES],
@@ -162,5 +162,5 @@ class Loaded:
             mvu=settings.mvu,
             root=settings.build / "accelerators",
         )
-        tell("compile", 1, 1)
+        progress("compile", 1, 1)
         return accelerator

@@ -103,7 +103,7 @@ class SoftwareWalk:
 
         Args:
             searches: of each site, or of `GLOBAL`.
-            done: told how many have ended.
+            done: called with the number of curves that have ended.
         """
         while running := {n: s for n, s in searches.items() if s.state == "running"}:
             done(len(searches) - len(running))

@@ -27,11 +27,11 @@ from flow.walk.sides.measurements import MEASUREMENTS
 
 log = logging.getLogger(__name__)
 
-Told = Callable[[Side, int, int], None]
+SideProgress = Callable[[Side, int, int], None]
 """Called with a side, how many of its points are there, and their images measured just now."""
 
 
-def _nobody(side: Side, points: int, images: int) -> None:
+def _no_progress(side: Side, points: int, images: int) -> None:
     pass
 
 
@@ -104,12 +104,14 @@ class Walk:
         """Measure points in software, on both of its sides, and on the golden model."""
         return self.run(self.wanted((*SOFTWARE, Side.GOLDEN), places)).points
 
-    def run(self, wanted: Sequence[PointRequest], told: Told = _nobody) -> Measured:
+    def run(
+        self, wanted: Sequence[PointRequest], progress: SideProgress = _no_progress
+    ) -> Measured:
         """Take points that are stored, and measure the others.
 
         Args:
             wanted: the points.
-            told: told about progress.
+            progress: called with the progress of each side.
 
         Returns:
             the points in the order asked for; those of RTL that could not be simulated are missing,
@@ -118,7 +120,7 @@ class Walk:
         found = {one: self.store.get(self.key(one)) for one in wanted}
         missing = [one for one, point in found.items() if point is None]
         for side in dict.fromkeys(one.side for one in wanted):
-            told(side, sum(one.side == side for one in wanted if found[one] is not None), 0)
+            progress(side, sum(one.side == side for one in wanted if found[one] is not None), 0)
         measured = Measured()
         calls = [Task(Walk.measure, batch) for batch in self._batches(missing)]
         for call, result in self.engine.run(self, calls):
@@ -126,7 +128,7 @@ class Walk:
             simulated = {(p.side, p.site, p.sigma, p.seed): p for p in result.points}
             for one in call.item.points:
                 found[one] = simulated.get(self._where(one))
-                told(one.side, 1, one.images)
+                progress(one.side, 1, one.images)
         measured.points = propagate_mismatches(
             [point for point in found.values() if point is not None]
         )

@@ -7,17 +7,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from flow.callbacks import Tell
+from flow.callbacks import ProgressCallback
 from flow.walk.loading import Loaded
 from flow.walk.settings import AcceleratorSettings
 
 
-def run(settings: AcceleratorSettings, tell: Tell) -> dict[str, Any]:
+def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, Any]:
     """Compile a network.
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
 
     Returns:
         ``network``; ``folder``, ``rtl`` and ``top``, where the accelerator, its sources and their
@@ -27,7 +27,7 @@ def run(settings: AcceleratorSettings, tell: Tell) -> dict[str, Any]:
     Raises:
         UserError: as `Loaded.of` and `Loaded.compiled`.
     """
-    accelerator = Loaded.of(settings).compiled(settings, tell)
+    accelerator = Loaded.of(settings).compiled(settings, progress)
     manifest = accelerator.manifest
     placed = [(site["node"], site["name"]) for site in manifest["sites"] + manifest["weights"]]
     nodes = [

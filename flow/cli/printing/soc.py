@@ -13,7 +13,7 @@ from flow.walk.loading import Loaded
 from flow.walk.settings import AcceleratorSettings
 
 
-def make(settings: AcceleratorSettings, tell: ProgressCallback) -> dict[str, Any]:
+def make(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, Any]:
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:
@@ -21,13 +21,13 @@ def make(settings: AcceleratorSettings, tell: ProgressCallback) -> dict[str, Any
     """
     firmware.require()
     loaded = Loaded.of(settings)
-    accelerator = loaded.compiled(settings, tell)
-    tell("build system", 0, 2)
+    accelerator = loaded.compiled(settings, progress)
+    progress("build system", 0, 2)
     built = opened_system(accelerator, settings.build)
     system.gather(built)
-    tell("build system", 1, 2)
+    progress("build system", 1, 2)
     simulation = system.simulator(built, root=settings.build / "sim")
-    tell("build system", 2, 2)
+    progress("build system", 2, 2)
     return describe(built, simulation) | {
         "model": loaded.network.name,
         "sites": list(accelerator.sites),

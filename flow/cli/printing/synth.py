@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flow.callbacks import Tell
+from flow.callbacks import ProgressCallback
 from flow.experiments.settings import SynthesisSettings
 from flow.rtl import synthesis
 from flow.walk.loading import Loaded
@@ -15,12 +15,12 @@ _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
 _REST = (("ff", "FF"), ("lutram", "LUT as memory"), ("srl", "as shift register"))
 
 
-def run(settings: SynthesisSettings, tell: Tell) -> dict[str, Any]:
+def run(settings: SynthesisSettings, progress: ProgressCallback) -> dict[str, Any]:
     """Compile a network and synthesise its nodes.
 
     Args:
         settings: the user's choice.
-        tell: told about progress.
+        progress: called with the progress.
 
     Returns:
         `flow.rtl.synthesis.measure`.
@@ -28,9 +28,9 @@ def run(settings: SynthesisSettings, tell: Tell) -> dict[str, Any]:
     Raises:
         UserError: the network cannot be compiled, or a node is not in it.
     """
-    accelerator = Loaded.of(settings).compiled(settings, tell)
+    accelerator = Loaded.of(settings).compiled(settings, progress)
     folder = settings.build / "synthesis"
-    return synthesis.measure(accelerator, folder, tell, settings.nodes, settings.limit)
+    return synthesis.measure(accelerator, folder, progress, settings.nodes, settings.limit)
 
 
 def show(console: Console, found: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a user's own network fits the hardware, node by node, told before anything is compiled.
+"""Whether a user's own network fits the hardware, node by node, shown before anything is compiled.
 
 The hardware computes with whole numbers. So every convolution, dense layer, pooling and addition
 must read quantised values, and what a layer gives must go through a quantiser before anything but
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flow.errors import Defect, UserError
-from flow.models.qonnx.file import told
+from flow.models.qonnx.file import shown
 from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
 from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
 
@@ -49,7 +49,7 @@ def reject_unfit(name: str, graph: Graph) -> None:
     """Raise a UserError if a network does not fit, with every node that does not."""
     bad = [verdict for verdict in check_node(graph) if verdict.problem]
     if bad:
-        listed = "".join(f"\n  - {told(v.step.node)} {v.problem}: {v.change}" for v in bad)
+        listed = "".join(f"\n  - {shown(v.step.node)} {v.problem}: {v.change}" for v in bad)
         raise UserError(f"{name} cannot be compiled:{listed}")
 
 

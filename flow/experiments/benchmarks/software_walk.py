@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from flow import data
+from flow.callbacks import no_progress
 from flow.experiments import software_walk
 from flow.experiments.benchmarks.measure import Figure
 from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
@@ -68,7 +69,7 @@ def run(settings: BenchWalkSettings) -> Found:
     inputs = data.to_input(images.images, network.image_shape)
     with tempfile.TemporaryDirectory() as folder:
         own = SoftwareWalkSettings(**dict(settings) | {"out": Path(folder) / "walk"})
-        walked = software_walk.walk(own, _silent)
+        walked = software_walk.walk(own, no_progress)
     (setting,) = settings.kinds
     (kind,) = walked["kinds"].values()
     grid = {
@@ -144,7 +145,3 @@ def _ours(network, inputs, setting: NoiseSetting, grid) -> dict[tuple[str, float
 
 def _width(mu) -> float:
     return max(mu[2] / mu[0] - 1, 1 - mu[1] / mu[0]) if isinstance(mu, list) else 0.0
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass

@@ -46,7 +46,7 @@ def trainings(model: str, dataset: str) -> list[str]:
 
 def run(
     settings: RobustnessSettings,
-    tell: ProgressCallback,
+    progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def run(
 
     Args:
         settings: of the walks, all but what the checkpoint was trained with.
-        tell: told about progress.
+        progress: called with the progress.
         command: how the user asked for it.
         engine: does the work; this process if not given.
 
@@ -69,7 +69,7 @@ def run(
         out = settings.out and settings.out / name
         trained = {"training_noise": None if name == CLEAN else name, "out": out}
         own = HardwareWalkSettings(**dict(settings) | trained)
-        tell_of = partial(prefixed, tell, name)
+        tell_of = partial(prefixed, progress, name)
         summaries[name] = hardware_walk.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
     folder = settings.out or Path(summaries[CLEAN]["report"]).parent

@@ -253,13 +253,13 @@ def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command:
 
 
 def run_study(
-    study: Study, tell: ProgressCallback, engine: Engine, finished: Callable[[Run], None]
+    study: Study, progress: ProgressCallback, engine: Engine, finished: Callable[[Run], None]
 ) -> list[tuple[Run, str]]:
     """Do the runs that are not done.
 
     Args:
         study: the study.
-        tell: told about progress.
+        progress: called with the progress.
         engine: does the work of walks in RTL.
         finished: told of each run as it ends.
 
@@ -285,7 +285,7 @@ def run_study(
         started = time.monotonic()
         try:
             found = command.run(
-                run.settings, partial(prefixed, tell, run.name), command_line, **options
+                run.settings, partial(prefixed, progress, run.name), command_line, **options
             )
         except Fatal:
             raise

@@ -125,7 +125,7 @@ def _know_operators(proto: onnx.ModelProto, path: Path) -> None:
     for node in proto.graph.node:
         if node.domain not in _DOMAINS or node.op_type in _FOLDS_SUBGRAPHS:
             raise UserError(
-                f"{path}: {told(node)} is of the domain '{node.domain}', which is not known here: "
+                f"{path}: {shown(node)} is of the domain '{node.domain}', which is not known here: "
                 "use operators of ONNX, and QONNX's quantisers"
             )
         node.domain = _DOMAINS[node.domain]
@@ -204,14 +204,14 @@ def _check_shapes(model: ModelWrapper, path: Path) -> None:
         shape = model.get_tensor_shape(node.output[0])
         if shape is None or any(size < 1 for size in shape):
             raise UserError(
-                f"{path}: the output of {told(node)} has no fixed shape ({shape}): export the "
+                f"{path}: the output of {shown(node)} has no fixed shape ({shape}): export the "
                 "network for one image of a fixed size"
             )
         if shape[0] != 1 and any(model.get_initializer(name) is None for name in node.input):
             is_weight = node.op_type in QUANTISERS and model.get_initializer(node.input[0])
             if is_weight is None:
                 raise UserError(
-                    f"{path}: {told(node)} mixes the images of a batch (its output is "
+                    f"{path}: {shown(node)} mixes the images of a batch (its output is "
                     f"{list(shape)}): export the network for a batch of one"
                 )
     shape = model.get_tensor_shape(model.graph.output[0].name)
@@ -245,7 +245,7 @@ def _usable(path: str) -> str:
     return path if _MODULE.fullmatch(path) and path != "input" else ""
 
 
-def told(node: NodeProto) -> str:
+def shown(node: NodeProto) -> str:
     """Name a node for people: its name and operator, and its module where that is known."""
     module = module_of(node)
     return f"node {node.name} ({node.op_type}{f' of {module}' if module else ''})"

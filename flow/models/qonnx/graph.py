@@ -11,7 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor, nn
 
 from flow.errors import UserError
-from flow.models.qonnx.file import module_of, told
+from flow.models.qonnx.file import module_of, shown
 from flow.models.qonnx.operators import (
     Convolution,
     Dense,
@@ -198,12 +198,12 @@ def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool
     by_output = scale.flatten(1)
     if not bool((by_output == by_output[:, :1]).all()):
         raise UserError(
-            f"{told(node)} has weights with several scales within one output: quantise them per "
+            f"{shown(node)} has weights with several scales within one output: quantise them per "
             "tensor or per output channel"
         )
     if bool((quant.zero_point != 0).any()):
         raise UserError(
-            f"{told(node)} has weights with a zero point: quantise them symmetrically, as "
+            f"{shown(node)} has weights with a zero point: quantise them symmetrically, as "
             "Brevitas' Int8WeightPerTensorFloat does"
         )
     return Weights(steps, by_output[:, 0].contiguous(), quant.bits)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.models.network import Network
-from flow.models.qonnx.file import read, told
+from flow.models.qonnx.file import read, shown
 from flow.models.qonnx.graph import Graph, open_graph
 from flow.models.qonnx.operators import Quant
 from flow.noise import NoiseTap, Tap
@@ -64,7 +64,7 @@ class ImportedNetwork(Network):
         step = self.graph.layer_of(Site.of(layer, "acc"))
         if step.output not in self.graph.weights:
             raise UserError(
-                f"{told(step.node)} has weights that are not quantised: use Brevitas' QuantConv2d "
+                f"{shown(step.node)} has weights that are not quantised: use Brevitas' QuantConv2d "
                 "or QuantLinear"
             )
         return self.graph.weights[step.output].integers.numpy()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flow.errors import UserError
-from flow.models.qonnx.file import told
+from flow.models.qonnx.file import shown
 
 Constants = Sequence[Tensor | None]
 """Of a node's inputs: the value of each that is constant."""
@@ -197,7 +197,7 @@ class Mean(nn.Module):
 
 def reject_unknown(nodes: Iterable[NodeProto]) -> None:
     """Raise a UserError if there are operators that `build` does not know, with all of them."""
-    unknown = [told(node) for node in nodes if node.op_type not in _BUILDERS]
+    unknown = [shown(node) for node in nodes if node.op_type not in _BUILDERS]
     if unknown:
         raise UserError(
             f"{', '.join(unknown)}: no operator that is known here; take it out of the network, or "
@@ -243,7 +243,7 @@ class _Node:
             raise self.refuse(f"has {name} = {value}", f"use {allowed[0]}")
 
     def refuse(self, what: str, instead: str) -> UserError:
-        return UserError(f"{told(self.node)} {what}: {instead}")
+        return UserError(f"{shown(self.node)} {what}: {instead}")
 
 
 def _quant(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:

@@ -141,7 +141,8 @@ def ablate(
         sites: where.
         places: the walk's first points; further draws of a look are left out.
         points: what was measured of the other sides.
-        done: told about progress: each place of these sites counts twice, but those of weights.
+        done: called with the number of points finished since the last call: each place of these
+        sites counts twice, but those of weights.
         margin: ratios within ± margin of 1 count as equal.
     """
     sites = list(sites)

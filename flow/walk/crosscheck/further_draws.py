@@ -73,7 +73,7 @@ def draw_further(
     points: Sequence[Point],
     classes: int,
     budget: float,
-    tell: Callable[[str], None] = log.info,
+    progress: Callable[[str], None] = log.info,
 ) -> tuple[list[Point], CrossCheck, FurtherDraws]:
     """Judge a walk, and go on with it where it is undecided.
 
@@ -83,7 +83,7 @@ def draw_further(
         classes: number of classes.
         budget: minutes for further draws. A site's draws are measured as many at a time as it had
             at first, and what has begun is finished, so it may take a little longer.
-        tell: told what is measured.
+        progress: called with what is measured next.
 
     Returns:
         all points, the last judgement, and what it took.
@@ -105,7 +105,7 @@ def draw_further(
                 if time.monotonic() >= end:
                     break
                 draws = range(start, min(start + first[site.site], stop))
-                tell(f"{site.site}: draws {draws.start + 1} to {draws.stop}")
+                progress(f"{site.site}: draws {draws.start + 1} to {draws.stop}")
                 places = [NoisePoint(site.site, sigma, draw) for draw in draws for sigma in sigmas]
                 further += walk.run_models(places)
                 spent.draws[site.site] = draws.stop - first[site.site]

@@ -62,7 +62,7 @@ class DaskExecutor:
             resources of a job as Dask's configuration says, else one core and 4 GB; local workers
             when empty.
         folder: for results; every worker must see it under the same path.
-        tell: told the dashboard's link.
+        announce: called with a line that names the dashboard.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class DaskExecutor:
         workers: int,
         scheduler: str = "",
         folder: Path = Path("build"),
-        tell: Callable[[str], None] = log.info,
+        announce: Callable[[str], None] = log.info,
     ) -> None:
         if workers < 1:
             raise UserError(f"jobs is {workers}: give 1 or more")
         self.scheduler = scheduler
         self._workers = workers
         self._folder = folder
-        self._tell = tell
+        self._announce = announce
 
     def __enter__(self) -> "DaskExecutor":
         return self
@@ -112,7 +112,7 @@ class DaskExecutor:
                 f"there is no Dask scheduler at {self.scheduler}: {error}; start one with `dask "
                 "scheduler`, or leave the scheduler out to work on this machine"
             ) from error
-        self._tell(f"dashboard: {client.dashboard_link}")
+        self._announce(f"dashboard: {client.dashboard_link}")
         if self.scheduler:
             self._meet(client)
         return client

@@ -120,7 +120,7 @@ def take_or_measure(
         keys: what each point depends on.
         group: tells which group a point is measured in.
         measure: given a group and its points that are missing: those points, in that order.
-        done: told about progress.
+        done: called with the number of points finished since the last call.
 
     Returns:
         The points, in the order of the keys.
