@@ -22,8 +22,8 @@ from sim.runner import REPOSITORY
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
-SLOW_FIXTURES = {"built", "yosys"}
-"""Whoever asks for one of these compiles hardware."""
+SLOW_FIXTURES = {"built", "yosys", "accelerator", "bipolar_accelerator"}
+"""Whoever asks for one of these, itself or by a parameter, compiles hardware."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,7 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     slow = Counter[Path]()
     for item in items:
-        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        asked = [*getattr(item, "fixturenames", ()), *(one for one in chosen if type(one) is str)]
+        if SLOW_FIXTURES.intersection(asked):
             item.add_marker("slow")
         slow[item.path] += item.get_closest_marker("slow") is not None
     items.sort(key=lambda item: -slow[item.path])

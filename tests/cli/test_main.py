@@ -153,6 +153,7 @@ def test_bad_input_of_a_walk_in_software(arguments, message, run, tmp_path):
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_results_folder_of_another_network_is_refused(run):
     base = ["walk", "--dataset", "digits", "--levels", "10", "--images", "20", "--out", "results"]
     assert run(*base, "--model", "tfc-w2a2").status == 0

@@ -61,6 +61,7 @@ def made(name: str) -> tuple[Network, Tensor]:
     return network, inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LEVELS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_labels_are_those_of_whole_evaluations(name, kind):

@@ -189,8 +189,8 @@ def test_names_of_noise() -> None:
 def test_a_kind_alone_means_the_same_noise_at_every_site_and_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "ZOO", tmp_path)
-    monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "none")
+    monkeypatch.setattr("flow.training.zoo.ZOO", tmp_path)
+    monkeypatch.setattr("flow.training.zoo.LOCAL", tmp_path / "none")
     noise = Noise.at("additive", 8)
     for name in (
         file_name("tfc", "digits", {"fc0.acc": noise}),
@@ -207,8 +207,8 @@ def test_the_zoo_comes_before_what_was_trained_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo, local = tmp_path / "zoo", tmp_path / "local"
-    monkeypatch.setattr(checkpoint, "ZOO", zoo)
-    monkeypatch.setattr(checkpoint, "LOCAL", local)
+    monkeypatch.setattr("flow.training.zoo.ZOO", zoo)
+    monkeypatch.setattr("flow.training.zoo.LOCAL", local)
     noise = Noise.at("additive", 8)
     assert zoo_path("tfc", "mnist") is None
     for folder in (local, zoo):
@@ -227,8 +227,8 @@ def test_the_zoo_comes_before_what_was_trained_here(
 def test_a_run_that_is_not_finished_is_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "ZOO", tmp_path)
-    monkeypatch.setattr(checkpoint, "LOCAL", tmp_path)
+    monkeypatch.setattr("flow.training.zoo.ZOO", tmp_path)
+    monkeypatch.setattr("flow.training.zoo.LOCAL", tmp_path)
     (tmp_path / "tfc-w2a2_mnist_additive-8.state.safetensors").touch()
     assert zoo_path("tfc", "mnist", "additive") is None
     assert json.loads(write_index(tmp_path).read_text()) == []

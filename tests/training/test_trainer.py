@@ -40,6 +40,7 @@ def test_it_learns(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path], "the state of the run was left behind"
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
     torch.manual_seed(5)
     one = run(tmp_path / "1.safetensors").read_bytes()

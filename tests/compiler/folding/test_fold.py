@@ -136,6 +136,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_folding_that_does_not_fit_names_node_value_and_legal_values(
     convolutions, nodes, message

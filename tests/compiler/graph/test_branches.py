@@ -77,6 +77,7 @@ def settled(network: nn.Module) -> tuple[nn.Module, Tensor]:
     return network.eval(), images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -161,6 +162,7 @@ def test_branches_run_under_stalls_and_lock_up_with_a_shallower_fifo(built, tmp_
         simulate.simulate(other, simulation, stream, points[:1], tmp_path / "locked")
 
 
+@pytest.mark.slow
 def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
     network, _ = settled(Block())
     (tmp_path / "finn").mkdir()

@@ -33,6 +33,7 @@ def test_equal_sides_agree() -> None:
         assert figures.midpoints["software"].mu == pytest.approx(SITES[site.site][0], rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.7, 0.8, 1.25, 1.3])
 def test_a_planted_shift_disagrees(shift: float) -> None:
     for seed in range(5):
@@ -73,6 +74,7 @@ def test_family_wise_error_of_whole_walks() -> None:
     assert 0.02 < np.mean(alone) < 0.08
 
 
+@pytest.mark.slow
 def test_nine_equal_sites_agree_with_enough_images() -> None:
     sites = {f"site{number}": (1.0, 2.0) for number in range(9)}
     for seed in range(2):
@@ -91,6 +93,7 @@ def test_few_images_are_undecided() -> None:
         assert site["need"]["images"] is None or site["need"]["images"] > 100
 
 
+@pytest.mark.slow
 def test_so_many_images_as_needed_decide() -> None:
     """What the report says would decide does, in most cases."""
     few = cross_check(*walk(SITES, images=250, rtl=20, seed=3), 10)
