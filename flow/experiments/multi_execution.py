@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import data, models
+from flow import models
 from flow.callbacks import ProgressCallback
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
@@ -39,8 +39,7 @@ from flow.numerics import code_digest
 from flow.report.plots.executions import write as write_picture
 from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import resample_weights
-from flow.training import checkpoint
-from flow.training.zoo import open_trained
+from flow.training.zoo import TrainedNetwork
 from flow.walk.points.curves import write_curves
 from flow.walk.points.measurement import take_or_measure
 from flow.walk.points.noise_setting import NoiseSetting
@@ -159,21 +158,21 @@ def run(
     walked = software_walk.walk(settings, progress, command)
     (entries,) = (kind["sites"] for kind in walked["kinds"].values())
     folder = Path(walked["folder"])
-    path, network, _ = open_trained(settings)
-    images = data.load(settings.dataset, "test", settings.images)
+    trained = TrainedNetwork.load(settings, settings.images)
+    network = trained.network
     sites = chosen_sites(settings.sites, network, network.walk_sites)
     mu = np.array([midpoint_of(entries, site) for site in sites])
     sigma = settings.sigma or FACTOR * midpoint_of(entries, GLOBAL)
     (setting,) = settings.kinds
     comparison = _Comparison(
         network=network,
-        inputs=data.to_input(images.images, network.image_shape),
-        labels=images.labels,
+        inputs=trained.inputs,
+        labels=trained.images.labels,
         setting=setting,
         sigma=sigma,
         sites=sites,
         store=Store(folder / "points"),
-        identity={"checkpoint": checkpoint.digest_of(path), "dataset": settings.dataset},
+        identity={"checkpoint": trained.digest, "dataset": settings.dataset},
     )
     plans = rules(mu, settings.budgets)
     clean = walked["accuracy"]["software"][0]
@@ -191,7 +190,7 @@ def run(
         "noise": setting.kind,
         "sigma": sigma,
         "clean": walked["accuracy"]["software"],
-        "images": len(images),
+        "images": len(trained.images),
         "draws": settings.draws,
         "sites": sites,
         "rows": table.to_dict("records"),

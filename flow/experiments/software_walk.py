@@ -17,9 +17,8 @@ from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
 from flow.settings import AUTO
 from flow.statistics.level_search import Search
-from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
-from flow.training.zoo import open_trained
+from flow.training.zoo import TrainedNetwork
 from flow.walk import software
 from flow.walk.points.curves import curve_table, write_curves
 from flow.walk.points.noise_setting import NoiseSetting
@@ -49,20 +48,20 @@ def walk(
         UserError: something the user can mend; points already measured are kept.
     """
     started = time.monotonic()
-    path, network, metadata = open_trained(settings)
-    found = data.load(settings.dataset, "test", settings.images)
-    if settings.images is not None and len(found) < settings.images:
-        raise OptionError(
-            "images", f"is {settings.images}, {found.source} has {len(found)}: ask for fewer"
-        )
+    trained = TrainedNetwork.load(settings, settings.images)
+    network, metadata, found, inputs = (
+        trained.network,
+        trained.metadata,
+        trained.images,
+        trained.inputs,
+    )
     sites = chosen_sites(settings.sites, network, network.walk_sites)
-    inputs = data.to_input(found.images, network.image_shape)
     scales = site_scales(network, inputs[:SCALE_IMAGES])
     batch = batch_of(max(values for values, _ in scales.values()))
     identity = {
         "model": network.name,
         "dataset": found.name,
-        "checkpoint": checkpoint.digest_of(path),
+        "checkpoint": trained.digest,
         "retrain": settings.retrain,
     }
     folder = settings.out or settings.build / "walk" / _name(settings, network, metadata)
@@ -74,7 +73,8 @@ def walk(
     for setting in settings.kinds:
         inference = Inference(network, inputs, setting, batch)
         retrained = Retrained(
-            network.name, settings.dataset, path, settings.retrain, inputs, setting, batch,
+            network.name, settings.dataset, trained.checkpoint, settings.retrain, inputs, setting,
+            batch,
             folder / "retrained",
         )  # fmt: skip
         one = SoftwareWalk(
@@ -114,7 +114,7 @@ def walk(
         "kinds": kinds,
         "retrain": settings.retrain,
         "training_noise": metadata.noise,
-        "checkpoint": path.name,
+        "checkpoint": trained.checkpoint.name,
         "identity": identity,
         "command": command,
         "folder": str(folder),

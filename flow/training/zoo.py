@@ -5,10 +5,13 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from flow import data, models
+from flow.data import ImageSet
 from flow.errors import OptionError, UserError, about, unknown
 from flow.models import Network
 from flow.models.qonnx.network import open_network
@@ -19,17 +22,49 @@ from flow.training.checkpoint import Metadata, load
 from flow.training.settings import TrainedSettings
 
 
-def open_trained(settings: TrainedSettings) -> tuple[Path, Network, Metadata]:
-    """Return the checkpoint that the user chose, and the network in it.
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network, with test images of its data set."""
 
-    Raises:
-        UserError: there is none, or it is of another network or data set.
-    """
-    path = find_checkpoint(
-        settings.model, settings.dataset, settings.training_noise, settings.checkpoint
-    )
-    with about("checkpoint") if settings.checkpoint else nullcontext():
-        return path, *load_trained(path, settings.model, settings.dataset)
+    checkpoint: Path
+    network: Network
+    metadata: Metadata
+    images: ImageSet
+    inputs: Tensor
+    """float32 [N, C, H, W], the images as the network takes them."""
+
+    @classmethod
+    def load(
+        cls, settings: TrainedSettings, images: int | None = None, default: int | None = None
+    ) -> "TrainedNetwork":
+        """Load what the user chose.
+
+        Args:
+            settings: the choice.
+            images: number of images that the user asks for.
+            default: largest number where the user does not say; the whole set if None.
+
+        Raises:
+            UserError: there is no such checkpoint, it is of another network or data set, or the
+                set has fewer images.
+        """
+        path = find_checkpoint(
+            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+        )
+        with about("checkpoint") if settings.checkpoint else nullcontext():
+            network, metadata = load_trained(path, settings.model, settings.dataset)
+        found = data.load(settings.dataset, "test", images or default)
+        if images is not None and len(found) < images:
+            raise OptionError(
+                "images", f"is {images}, {found.source} has {len(found)}: ask for fewer"
+            )
+        inputs = data.to_input(found.images, network.image_shape)
+        return cls(path, network, metadata, found, inputs)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the checkpoint file."""
+        return checkpoint.digest_of(self.checkpoint)
 
 
 def find_checkpoint(

@@ -1,28 +1,28 @@
 """A walk made ready from settings: network, images and accelerator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from torch import Tensor
-
-from flow import data
 from flow.callbacks import ProgressCallback, StageClock, no_progress
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
-from flow.data import ImageSet
 from flow.errors import OptionError
 from flow.files import make_folder
-from flow.models import Network
 from flow.models.network import chosen_sites
 from flow.noise.site import Site
-from flow.training import checkpoint
 from flow.training.checkpoint import Metadata
-from flow.training.zoo import open_trained
+from flow.training.zoo import TrainedNetwork
 from flow.walk.engine.engine import Engine, SerialExecutor
 from flow.walk.points.store import Store
 from flow.walk.settings import AcceleratorSettings, HardwareWalkSettings
 from flow.walk.walk import Walk
+
+IMAGES = 2000
+"""Images of a point in software and in the golden model, where the user does not say."""
+CALIBRATION_IMAGES = 200
+"""Images on which the scale of each tap is verified."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def prepare_walk(
         UserError: what is asked for does not exist, or the network cannot be compiled.
     """
     with clock.stage("load"):
-        loaded = Loaded.of(settings, settings.images)
-        network, metadata, found = loaded.network, loaded.metadata, loaded.images
+        trained = TrainedNetwork.load(settings, settings.images, IMAGES)
+        sites = hardware_sites(trained, settings)
+        network, metadata, found = trained.network, trained.metadata, trained.images
         if (settings.hw_images or 0) > len(found):
             raise OptionError(
                 "hw_images",
@@ -89,12 +90,12 @@ def prepare_walk(
             name += f"-{settings.noise}"
         folder = make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
-        accelerator = loaded.compiled(settings, progress)
-    identity = {"dataset": found.name, "checkpoint": checkpoint.digest_of(loaded.checkpoint)}
+        accelerator = compile_trained(trained, sites, settings, progress)
+    identity = {"dataset": found.name, "checkpoint": trained.digest}
     walk = Walk(
         network=network,
         accelerator=accelerator,
-        inputs=loaded.inputs,
+        inputs=trained.inputs,
         labels=found.labels,
         setting=settings.setting,
         store=Store(settings.build / "points"),
@@ -104,63 +105,46 @@ def prepare_walk(
         engine=engine or SerialExecutor(),
         opening=WalkRecipe(settings, tuple(identity.items())),
     )
-    return PreparedWalk(walk, loaded.sites, loaded.checkpoint, metadata, folder)
+    return PreparedWalk(walk, sites, trained.checkpoint, metadata, folder)
 
 
-IMAGES = 2000
+def compile_trained(
+    trained: TrainedNetwork,
+    sites: Sequence[str],
+    settings: AcceleratorSettings,
+    progress: ProgressCallback,
+) -> Accelerator:
+    """Compile a network, or open what was compiled from the same things.
+
+    Args:
+        trained: the network; its first images verify the scale of each tap.
+        sites: where noise is wanted; every ``.acc`` site has a tap in any case.
+        settings: the choice of folding and matrix-vector unit.
+        progress: called with the progress.
+
+    Raises:
+        UserError: it cannot be compiled, or not folded so.
+    """
+    progress("compile", 0, 1)
+    accelerator = compile_network(
+        trained.network,
+        trained.inputs[:CALIBRATION_IMAGES],
+        sites=[site for site in sites if not Site(site).is_accumulator],
+        **settings.target,
+        mvu=settings.mvu,
+        root=settings.build / "accelerators",
+    )
+    progress("compile", 1, 1)
+    return accelerator
 
 
-CALIBRATION_IMAGES = 200
+def compile_chosen(settings: AcceleratorSettings, progress: ProgressCallback) -> Accelerator:
+    """Compile the network that the user chose; arguments and errors as of `compile_trained`."""
+    trained = TrainedNetwork.load(settings, default=IMAGES)
+    return compile_trained(trained, hardware_sites(trained, settings), settings, progress)
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A trained network with its images."""
-
-    checkpoint: Path
-    network: Network
-    metadata: Metadata
-    images: ImageSet
-    inputs: Tensor
-    """float32 [N, C, H, W], the images as the network takes them."""
-    sites: list[str]
-    """Those asked for."""
-
-    @classmethod
-    def of(cls, settings: AcceleratorSettings, images: int | None = None) -> "Loaded":
-        """Load what the user chose.
-
-        Args:
-            settings: the choice.
-            images: how many of the set; 2,000, or all of a smaller one, if None.
-
-        Raises:
-            UserError: it does not exist, or the set has fewer images.
-        """
-        path, network, metadata = open_trained(settings)
-        found = data.load(settings.dataset, "test", images or IMAGES)
-        if images is not None and len(found) < images:
-            raise OptionError(
-                "images", f"is {images}, {found.source} has {len(found)}: ask for fewer"
-            )
-        inputs = data.to_input(found.images, network.image_shape)
-        sites = chosen_sites(settings.sites, network, network.accumulator_sites)
-        return cls(path, network, metadata, found, inputs, sites)
-
-    def compiled(self, settings: AcceleratorSettings, progress: ProgressCallback) -> Accelerator:
-        """Compile the network, or open what was compiled from the same things.
-
-        Raises:
-            UserError: it cannot be compiled, or not folded so.
-        """
-        progress("compile", 0, 1)
-        accelerator = compile_network(
-            self.network,
-            self.inputs[:CALIBRATION_IMAGES],
-            sites=[s for s in self.sites if not Site(s).is_accumulator],
-            **settings.target,
-            mvu=settings.mvu,
-            root=settings.build / "accelerators",
-        )
-        progress("compile", 1, 1)
-        return accelerator
+def hardware_sites(trained: TrainedNetwork, settings: AcceleratorSettings) -> list[str]:
+    """Return the sites that the user chose, every ``.acc`` site if none."""
+    network = trained.network
+    return chosen_sites(settings.sites, network, network.accumulator_sites)

@@ -1,21 +1,21 @@
 """The ``check`` command: does a network fit, and do the images suit it, before any long step?"""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
 from flow import data, models
 from flow.compiler import pipeline
-from flow.compiler.graph.compatibility import Verdict, check_node
-from flow.errors import UserError
+from flow.compiler.graph.compatibility import NodeReport, check_nodes
+from flow.errors import Defect, UserError
 from flow.models import evaluate
 from flow.models.qonnx.file import module_of
 from flow.models.qonnx.network import ImportedNetwork
 from flow.statistics.intervals import share
-from flow.training.zoo import load_trained
+from flow.training.settings import TrainedSettings
+from flow.training.zoo import TrainedNetwork
 
 IMAGES = 500
+"""Images behind the accuracy that is printed."""
 
 
 def run(console: Console, model: str, dataset: str) -> None:
@@ -34,12 +34,14 @@ def run(console: Console, model: str, dataset: str) -> None:
         pipeline.check(models.build(model, known.image_shape, known.classes))
         console.print(f"{models.resolve(model)} fits: walk and walk-hw take it", highlight=False)
         return
-    network, _ = load_trained(Path(model), model, dataset)
-    assert isinstance(network, ImportedNetwork)
-    verdicts = check_node(network.graph)
-    console.print(_table(network, verdicts))
-    _print_accuracy(console, network, dataset)
-    if unfit := sum(bool(verdict.problem) for verdict in verdicts):
+    trained = TrainedNetwork.load(TrainedSettings(model=model, dataset=dataset), default=IMAGES)
+    network = trained.network
+    if not isinstance(network, ImportedNetwork):
+        raise Defect(f"{model} was not imported")
+    reports = check_nodes(network.graph)
+    console.print(_table(network, reports))
+    _print_accuracy(console, trained)
+    if unfit := sum(bool(report.problem) for report in reports):
         raise UserError(
             f"{unfit} nodes of {network.name} do not fit the hardware; each has in the table what "
             "to change. `noisewalk walk` takes the network as it is, in software"
@@ -52,7 +54,7 @@ def run(console: Console, model: str, dataset: str) -> None:
     )
 
 
-def _table(network: ImportedNetwork, verdicts: list[Verdict]) -> Table:
+def _table(network: ImportedNetwork, reports: list[NodeReport]) -> Table:
     height, width, channels = network.image_shape
     table = Table(
         title=f"{network.name}: images of {height}×{width}×{channels}, {network.classes} classes"
@@ -60,23 +62,22 @@ def _table(network: ImportedNetwork, verdicts: list[Verdict]) -> Table:
     for name in ("node", "operator", "module", "site", "fits"):
         table.add_column(name)
     sites = {stream: site for site, stream in network.graph.sites.items()}
-    for verdict in verdicts:
-        node = verdict.step.node
-        fits = f"no: {verdict.problem}; {verdict.change}" if verdict.problem else "yes"
+    for report in reports:
+        node = report.step.node
+        fits = f"no: {report.problem}; {report.change}" if report.problem else "yes"
         table.add_row(
             node.name,
-            f"{node.op_type} bias" if verdict.step.is_bias else node.op_type,
+            f"{node.op_type} bias" if report.step.is_bias else node.op_type,
             module_of(node),
-            sites.get(verdict.step.output, ""),
-            f"{fits}; {verdict.note}" if verdict.note else fits,
+            sites.get(report.step.output, ""),
+            f"{fits}; {report.note}" if report.note else fits,
         )
     return table
 
 
-def _print_accuracy(console: Console, network: ImportedNetwork, dataset: str) -> None:
-    found = data.load(dataset, "test", IMAGES)
-    inputs = data.to_input(found.images, network.image_shape)
-    right = int((evaluate(network, inputs, batch=100) == found.labels).sum())
+def _print_accuracy(console: Console, trained: TrainedNetwork) -> None:
+    network, found = trained.network, trained.images
+    right = int((evaluate(network, trained.inputs, batch=100) == found.labels).sum())
     accuracy, low, high = share(right, len(found))
     console.print(
         f"accuracy {accuracy:.4f} [{low:.4f}, {high:.4f}] on {len(found)} images of "

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.callbacks import ProgressCallback
-from flow.walk.loading import Loaded
+from flow.walk.loading import compile_chosen
 from flow.walk.settings import AcceleratorSettings
 
 
@@ -25,9 +25,9 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
         ``sites`` of noise in it.
 
     Raises:
-        UserError: as `Loaded.of` and `Loaded.compiled`.
+        UserError: as for `flow.walk.loading.compile_chosen`.
     """
-    accelerator = Loaded.of(settings).compiled(settings, progress)
+    accelerator = compile_chosen(settings, progress)
     manifest = accelerator.manifest
     placed = [(site["node"], site["name"]) for site in manifest["sites"] + manifest["weights"]]
     nodes = [

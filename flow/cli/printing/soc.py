@@ -9,7 +9,7 @@ from flow.callbacks import ProgressCallback
 from flow.cli.printing.walk_tables import interval
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
-from flow.walk.loading import Loaded
+from flow.walk.loading import compile_chosen
 from flow.walk.settings import AcceleratorSettings
 
 
@@ -17,11 +17,10 @@ def make(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str,
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:
-        UserError: the cross compiler is missing, or as for `Loaded`.
+        UserError: the cross compiler is missing, or as for `flow.walk.loading.compile_chosen`.
     """
     firmware.require()
-    loaded = Loaded.of(settings)
-    accelerator = loaded.compiled(settings, progress)
+    accelerator = compile_chosen(settings, progress)
     progress("build system", 0, 2)
     built = opened_system(accelerator, settings.build)
     system.gather(built)
@@ -29,7 +28,7 @@ def make(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str,
     simulation = system.simulator(built, root=settings.build / "sim")
     progress("build system", 2, 2)
     return describe(built, simulation) | {
-        "model": loaded.network.name,
+        "model": accelerator.manifest["network"],
         "sites": list(accelerator.sites),
         "binary": str(simulation.binary),
     }

@@ -9,7 +9,7 @@ from rich.table import Table
 from flow.callbacks import ProgressCallback
 from flow.experiments.settings import SynthesisSettings
 from flow.rtl import synthesis
-from flow.walk.loading import Loaded
+from flow.walk.loading import compile_chosen
 
 _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
 _REST = (("ff", "FF"), ("lutram", "LUT as memory"), ("srl", "as shift register"))
@@ -28,7 +28,7 @@ def run(settings: SynthesisSettings, progress: ProgressCallback) -> dict[str, An
     Raises:
         UserError: the network cannot be compiled, or a node is not in it.
     """
-    accelerator = Loaded.of(settings).compiled(settings, progress)
+    accelerator = compile_chosen(settings, progress)
     folder = settings.build / "synthesis"
     return synthesis.measure(accelerator, folder, progress, settings.nodes, settings.limit)
 

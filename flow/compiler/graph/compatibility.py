@@ -24,7 +24,7 @@ EXACT_IN_FLOAT32 = 1 << 24
 
 
 @dataclass(frozen=True)
-class Verdict:
+class NodeReport:
     """What the hardware makes of one node."""
 
     step: Step
@@ -36,18 +36,18 @@ class Verdict:
     """What is worth knowing of a node that fits."""
 
 
-def check_node(graph: Graph) -> list[Verdict]:
-    """Return a verdict on each node of a network, in the order of the data."""
-    verdicts = []
+def check_nodes(graph: Graph) -> list[NodeReport]:
+    """Return a report on each node of a network, in the order of the data."""
+    reports = []
     for step in graph.steps:
         problem, change = next(_problems(graph, step), ("", ""))
-        verdicts.append(Verdict(step, problem, change, "" if problem else _note(graph, step)))
-    return verdicts
+        reports.append(NodeReport(step, problem, change, "" if problem else _note(graph, step)))
+    return reports
 
 
 def reject_unfit(name: str, graph: Graph) -> None:
     """Raise a UserError if a network does not fit, with every node that does not."""
-    bad = [verdict for verdict in check_node(graph) if verdict.problem]
+    bad = [report for report in check_nodes(graph) if report.problem]
     if bad:
         listed = "".join(f"\n  - {shown(v.step.node)} {v.problem}: {v.change}" for v in bad)
         raise UserError(f"{name} cannot be compiled:{listed}")

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flow import data
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import MVUS, compile_network
 from flow.experiments.benchmarks.measure import Figure, in_turn
@@ -22,7 +21,7 @@ from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
-from flow.training.zoo import open_trained
+from flow.training.zoo import TrainedNetwork
 from flow.walk.context import images_at_a_time
 from flow.walk.loading import CALIBRATION_IMAGES
 from flow.walk.points.noise_setting import NoiseSetting
@@ -117,9 +116,8 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
     Returns:
         the figures, without those of ``missing``; ratios are of the same round.
     """
-    _, network, _ = open_trained(settings)
-    found = data.load(settings.dataset, "test", MODEL_IMAGES)
-    inputs = data.to_input(found.images, network.image_shape)
+    trained = TrainedNetwork.load(settings, default=MODEL_IMAGES)
+    network, inputs = trained.network, trained.inputs
     root = settings.build / "sim"
     accelerators = {
         mvu: compile_network(
@@ -174,7 +172,9 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
     for name in missing():
         measures.pop(name, None)
     pairs = [pair for pair in pairs if set(pair) <= set(measures)]
-    walked = _golden_walk(accelerator, network, inputs[:WALK_IMAGES], found.labels[:WALK_IMAGES])
+    walked = _golden_walk(
+        accelerator, network, inputs[:WALK_IMAGES], trained.images.labels[:WALK_IMAGES]
+    )
     name = f"golden walk, {len(accelerator.sites)} sites × {WALK_LEVELS} levels × {WALK_IMAGES}"
     return [
         *in_turn(measures, pairs, rounds),

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from flow import data
 from flow.callbacks import no_progress
 from flow.experiments import software_walk
 from flow.experiments.benchmarks.measure import Figure
 from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
-from flow.training.zoo import open_trained
+from flow.training.zoo import TrainedNetwork
 from flow.walk.points.noise_setting import NoiseSetting
 from flow.walk.points.point import NoisePoint
 from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
@@ -64,9 +63,8 @@ def run(settings: BenchWalkSettings) -> Found:
     Args:
         settings: as of a walk; its noise must be of one kind, its levels ``auto``.
     """
-    _, network, _ = open_trained(settings)
-    images = data.load(settings.dataset, "test", settings.images)
-    inputs = data.to_input(images.images, network.image_shape)
+    trained = TrainedNetwork.load(settings, settings.images)
+    network, inputs, images = trained.network, trained.inputs, trained.images
     with tempfile.TemporaryDirectory() as folder:
         own = SoftwareWalkSettings(**dict(settings) | {"out": Path(folder) / "walk"})
         walked = software_walk.walk(own, no_progress)

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from flow import data, models
-from flow.compiler.graph.compatibility import check_node, reject_unfit
+from flow.compiler.graph.compatibility import check_nodes, reject_unfit
 from flow.errors import UserError
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import open_network
@@ -123,7 +123,7 @@ def test_a_batch_left_open_is_made_one_image(good, tmp_path):
 
 def test_what_hardware_cannot_do_is_told_for_every_node_with_what_to_change(tmp_path):
     network = open_network(file_of(custom_networks.unfit(), tmp_path / "unfit.onnx"), SHAPE)
-    bad = [verdict for verdict in check_node(network.graph) if verdict.problem]
+    bad = [verdict for verdict in check_nodes(network.graph) if verdict.problem]
     assert [v.step.node.op_type for v in bad] == ["AveragePool", "Gemm", "BatchNormalization"]
     with pytest.raises(UserError, match="unfit cannot be compiled") as raised:
         reject_unfit(network.name, network.graph)
