@@ -10,13 +10,13 @@ import pytest
 import flow.compiler.pipeline
 from flow import numerics
 from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
-from flow.walk.points.measurement import Measured
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint, PointRequest
-from flow.walk.points.side import INTEGER, Side
-from flow.walk.points.store import Store
-from flow.walk.sides.measurements import MEASUREMENTS
-from flow.walk.walk import Walk
+from flow.walks.points.measurement import Measured
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint, PointRequest
+from flow.walks.points.side import INTEGER, Side
+from flow.walks.points.store import Store
+from flow.walks.sides.measurements import MEASUREMENTS
+from flow.walks.walk import Walk
 
 SETS = {str(side): MEASUREMENTS[side].numerics.__name__ for side in Side} | {
     "compiler": "flow.compiler.pipeline",

@@ -28,7 +28,7 @@ from flow.rtl import synthesis
 from flow.settings import Settings
 from flow.training import trainer as train
 from flow.training.settings import TrainingOptions
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.settings import HardwareWalkSettings
 from sim.runner import REPOSITORY
 
 COMMANDS = {one.whole_name: one for one in reference.commands()}

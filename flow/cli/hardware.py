@@ -6,10 +6,10 @@ from flow.cli.options import bars, command, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SynthesisSettings
-    from flow.walk.settings import AcceleratorSettings
+    from flow.walks.settings import AcceleratorSettings
 
 
-@command("compile", "flow.walk.settings:AcceleratorSettings")
+@command("compile", "flow.walks.settings:AcceleratorSettings")
 def compile_(settings: "AcceleratorSettings") -> None:
     """Compile a network to an accelerator in RTL: its nodes, and where the RTL lies.
 

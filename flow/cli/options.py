@@ -28,7 +28,7 @@ from flow.errors import OptionError, Spelling, UserError, about
 if TYPE_CHECKING:
     from flow.cli.printing.progress_bars import ProgressBars
     from flow.settings import Settings
-    from flow.walk.engine.dask import DaskExecutor
+    from flow.walks.engine.dask import DaskExecutor
 
 console = Console()
 
@@ -37,7 +37,7 @@ BUILD = Path("build")
 """Folder for results."""
 OPTIONS = Path(__file__).with_name("options.json")
 """The options of each command, generated."""
-_ENGINE = "flow.walk.settings:EngineSettings"
+_ENGINE = "flow.walks.settings:EngineSettings"
 _WORD = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 _OPTIONS: dict[str, list[dict[str, Any]]] = json.loads(OPTIONS.read_text(encoding="utf-8"))
 
@@ -175,7 +175,7 @@ def _made(cls: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
 
 
 def _cluster(settings: Any) -> "DaskExecutor":
-    from flow.walk.engine.dask import DaskExecutor
+    from flow.walks.engine.dask import DaskExecutor
 
     workers = settings.jobs or len(os.sched_getaffinity(0))
     return DaskExecutor(workers, settings.scheduler or "", announce=say)

@@ -7,11 +7,11 @@ from flow.cli.options import bars, command, command_line, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SocWalkSettings, VoteSettings
-    from flow.walk.engine.engine import Engine
-    from flow.walk.settings import AcceleratorSettings
+    from flow.walks.engine.engine import Engine
+    from flow.walks.settings import AcceleratorSettings
 
 
-@command("soc", "flow.walk.settings:AcceleratorSettings")
+@command("soc", "flow.walks.settings:AcceleratorSettings")
 def soc(settings: "AcceleratorSettings") -> None:
     """Build a network's accelerator with a microcontroller that drives it, and its firmware.
 

@@ -23,7 +23,7 @@ from flow.errors import UserError
 
 if TYPE_CHECKING:
     from flow.experiments.studies.status import Status
-    from flow.walk.engine.engine import Engine
+    from flow.walks.engine.engine import Engine
 
 
 @click.group("study")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         RobustnessSettings,
         SoftwareWalkSettings,
     )
-    from flow.walk.engine.engine import Engine
-    from flow.walk.settings import HardwareWalkSettings
+    from flow.walks.engine.engine import Engine
+    from flow.walks.settings import HardwareWalkSettings
 
 
 @command("check", "flow.experiments.settings:CheckSettings", json=False)
@@ -28,7 +28,7 @@ def check(settings: "CheckSettings") -> None:
     printing.run(console, settings.model, settings.dataset)
 
 
-@command("walk-hw", "flow.walk.settings:HardwareWalkSettings", engine=True)
+@command("walk-hw", "flow.walks.settings:HardwareWalkSettings", engine=True)
 def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
     """Walk noise through a network in software and in its RTL, and compare.
 

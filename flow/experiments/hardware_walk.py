@@ -14,19 +14,19 @@ from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
 from flow.settings import AUTO
-from flow.walk.crosscheck import ablation, further_draws, summary
-from flow.walk.crosscheck.check import CrossCheck
-from flow.walk.crosscheck.localise import localise_point
-from flow.walk.engine.engine import Engine, Task
-from flow.walk.levels import SEARCH_REACH, choose_levels
-from flow.walk.loading import prepare_walk
-from flow.walk.points.curves import curve_table
-from flow.walk.points.measurement import Measured
-from flow.walk.points.point import NoisePoint, Point
-from flow.walk.points.side import SOFTWARE, Side
-from flow.walk.settings import Effort, HardwareWalkSettings
-from flow.walk.sides.golden import accuracy_at
-from flow.walk.walk import Walk
+from flow.walks.crosscheck import ablation, further_draws, summary
+from flow.walks.crosscheck.check import CrossCheck
+from flow.walks.crosscheck.localise import localise_point
+from flow.walks.engine.engine import Engine, Task
+from flow.walks.levels import SEARCH_REACH, choose_levels
+from flow.walks.loading import prepare_walk
+from flow.walks.points.curves import curve_table
+from flow.walks.points.measurement import Measured
+from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.side import SOFTWARE, Side
+from flow.walks.settings import Effort, HardwareWalkSettings
+from flow.walks.sides.golden import accuracy_at
+from flow.walks.walk import Walk
 
 log = logging.getLogger(__name__)
 

@@ -40,13 +40,13 @@ from flow.report.plots.executions import write as write_picture
 from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import resample_weights
 from flow.training.zoo import TrainedNetwork
-from flow.walk.points.curves import write_curves
-from flow.walk.points.measurement import take_or_measure
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import Point
-from flow.walk.points.side import Side
-from flow.walk.points.store import Store
-from flow.walk.software import GLOBAL, batch_of
+from flow.walks.points.curves import write_curves
+from flow.walks.points.measurement import take_or_measure
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import Point
+from flow.walks.points.side import Side
+from flow.walks.points.store import Store
+from flow.walks.software import GLOBAL, batch_of
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)

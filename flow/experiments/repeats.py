@@ -22,13 +22,13 @@ from flow.report import files
 from flow.report.plots import repeats
 from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint
-from flow.walk.engine.engine import Engine
-from flow.walk.loading import prepare_walk
-from flow.walk.points.curves import curve_of, write_curves
-from flow.walk.points.point import NoisePoint, Point
-from flow.walk.points.side import Side
-from flow.walk.settings import Effort
-from flow.walk.walk import Walk
+from flow.walks.engine.engine import Engine
+from flow.walks.loading import prepare_walk
+from flow.walks.points.curves import curve_of, write_curves
+from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.side import Side
+from flow.walks.settings import Effort
+from flow.walks.walk import Walk
 
 FACTOR = 2.0
 """σ over the site's midpoint, when no σ is given."""

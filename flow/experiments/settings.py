@@ -9,10 +9,10 @@ from pydantic import Field
 from flow.errors import OptionError, about
 from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed
 from flow.training.settings import NetworkSettings, TrainedSettings
-from flow.walk.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
+from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
 
 if TYPE_CHECKING:
-    from flow.walk.points.noise_setting import NoiseSetting
+    from flow.walks.points.noise_setting import NoiseSetting
 
 
 class CheckSettings(NetworkSettings):
@@ -202,7 +202,7 @@ class DynamicsSettings(NetworkSettings):
     @property
     def kinds(self) -> "list[NoiseSetting]":
         """The noise of each kind asked for."""
-        from flow.walk.points.noise_setting import NoiseSetting
+        from flow.walks.points.noise_setting import NoiseSetting
 
         return [NoiseSetting(kind, seed=self.seed) for kind in self.noise]
 

@@ -19,13 +19,13 @@ from flow.settings import AUTO
 from flow.statistics.level_search import Search
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import TrainedNetwork
-from flow.walk import software
-from flow.walk.points.curves import curve_table, write_curves
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import Point
-from flow.walk.points.store import Store
-from flow.walk.retraining import Retrained
-from flow.walk.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
+from flow.walks import software
+from flow.walks.points.curves import curve_table, write_curves
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import Point
+from flow.walks.points.store import Store
+from flow.walks.retraining import Retrained
+from flow.walks.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
 
 SCALE_IMAGES = 200
 """Images behind the standard deviation of a site, where the search for levels begins."""

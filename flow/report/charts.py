@@ -19,15 +19,15 @@ import pandas as pd
 from flow.report.wording import IN_PART
 from flow.rtl.scope import SITE
 from flow.statistics.midpoint import logistic
-from flow.walk.crosscheck.summary_values import (
+from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
     midpoint_of,
     one_device,
     sigma_unit,
 )
-from flow.walk.points.curves import side_table
-from flow.walk.points.side import SHOWN, Side
+from flow.walks.points.curves import side_table
+from flow.walks.points.side import SHOWN, Side
 
 _FINE = 60
 """Points of a fitted line."""
@@ -39,7 +39,7 @@ def walk_charts(
     """Return the charts of accuracy over noise level: a panel a site and unit.
 
     Args:
-        runs: name, summary and `flow.walk.points.curves.curve_table` of each walk.
+        runs: name, summary and `flow.walks.points.curves.curve_table` of each walk.
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     for number, (run, summary, curves) in enumerate(runs):

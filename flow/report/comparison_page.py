@@ -11,8 +11,8 @@ from flow.report.html import environment
 from flow.report.network_diagram import picture
 from flow.report.walk_page import site_row
 from flow.report.wording import definition, scope_sentence, verdict_sentence
-from flow.walk.crosscheck.summary_values import sigma_unit
-from flow.walk.points.side import Side
+from flow.walks.crosscheck.summary_values import sigma_unit
+from flow.walks.points.side import Side
 
 
 def write(path: Path, walks: Sequence[Finished]) -> None:

@@ -14,7 +14,7 @@ from flow.report import walk_page
 from flow.report.plots import walk_hw
 from flow.rtl import synthesis
 from flow.rtl.scope import FULL
-from flow.walk.points.curves import write_curves
+from flow.walks.points.curves import write_curves
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Finished:
     folder: Path
     summary: dict[str, Any]
     table: pd.DataFrame
-    """`flow.walk.points.curves.curve_table`."""
+    """`flow.walks.points.curves.curve_table`."""
 
     @classmethod
     def read(cls, folder: Path) -> "Finished":
@@ -55,8 +55,8 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
 
     Args:
         folder: where to.
-        summary: `flow.walk.crosscheck.summary.summarise`, and what the job adds.
-        table: `flow.walk.points.curves.curve_table`.
+        summary: `flow.walks.crosscheck.summary.summarise`, and what the job adds.
+        table: `flow.walks.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.

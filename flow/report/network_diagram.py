@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flow.report.plots.colours import colour_of
-from flow.walk.crosscheck.summary_values import midpoint_of, midpoint_text
-from flow.walk.points.side import Side
+from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text
+from flow.walks.points.side import Side
 
 _WORDS = {
     "MVAU": "matrix × vector",

@@ -29,9 +29,9 @@ from flow.report.wording import (
 )
 from flow.rtl.scope import FULL, SITE
 from flow.statistics.verdict import LEVEL, MARGIN
-from flow.walk.crosscheck.ablation import STEPS
-from flow.walk.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
-from flow.walk.points.side import SHOWN, Side
+from flow.walks.crosscheck.ablation import STEPS
+from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
+from flow.walks.points.side import SHOWN, Side
 
 
 def write_report(
@@ -47,7 +47,7 @@ def write_report(
     Args:
         path: where to.
         summary: what ``summary.json`` holds.
-        curves: `flow.walk.points.curves.curve_table`.
+        curves: `flow.walks.points.curves.curve_table`.
         image: PNG of `flow.report.plots.walk_hw.write_curves`; its content goes into the file.
         repeats: what ``repeats.json`` of `flow.experiments.repeats` holds, if the walk has one.
         resources: what `flow.rtl.synthesis.measure` returns, if that was done.
@@ -156,7 +156,7 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every step of `flow.walk.crosscheck.ablation`, by site."""
+    """Every step of `flow.walks.crosscheck.ablation`, by site."""
     sides = {name: (before.label, after.label) for name, before, after in STEPS}
     margin = f"{summary.get('margin', MARGIN) * 100:g} %"
     rows = []

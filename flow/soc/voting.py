@@ -29,12 +29,12 @@ from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
 from flow.soc.walk import check_sites, describe, ready
 from flow.statistics.intervals import Z95, share
-from flow.walk.engine.engine import Engine, SerialExecutor, Task
-from flow.walk.loading import prepare_walk
-from flow.walk.points.curves import write_curves
-from flow.walk.points.point import NoisePoint
-from flow.walk.points.side import Side
-from flow.walk.walk import Walk
+from flow.walks.engine.engine import Engine, SerialExecutor, Task
+from flow.walks.loading import prepare_walk
+from flow.walks.points.curves import write_curves
+from flow.walks.points.point import NoisePoint
+from flow.walks.points.side import Side
+from flow.walks.walk import Walk
 
 log = logging.getLogger(__name__)
 

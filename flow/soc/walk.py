@@ -29,13 +29,13 @@ from flow.settings import AUTO
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.midpoint import midpoint
-from flow.walk.engine.engine import Engine, SerialExecutor, Task
-from flow.walk.loading import prepare_walk
-from flow.walk.points.curves import curve_of, curve_table, write_curves
-from flow.walk.points.point import NoisePoint, Point, PointRequest
-from flow.walk.points.side import Side
-from flow.walk.settings import Effort
-from flow.walk.walk import Walk
+from flow.walks.engine.engine import Engine, SerialExecutor, Task
+from flow.walks.loading import prepare_walk
+from flow.walks.points.curves import curve_of, curve_table, write_curves
+from flow.walks.points.point import NoisePoint, Point, PointRequest
+from flow.walks.points.side import Side
+from flow.walks.settings import Effort
+from flow.walks.walk import Walk
 from sim import runner
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ sites and all looks of a walk, at the level α = 5 %:
   they share images, and their noise is independent.)
 
 **Looks.** A walk with a budget looks again after more noise draws, at most three times
-(`flow.walk.crosscheck.further_draws`). α is split between the looks, as `look_levels` says, so by
+(`flow.walks.crosscheck.further_draws`). α is split between the looks, as `look_levels` says, so by
 Bonferroni the error stays below α although the walk stops when a verdict is there. A verdict once
 reached stands, and its site gets no more draws. Passing once, at the level of that look, counts
 towards the walk's agreement.

@@ -18,7 +18,7 @@ from flow.noise import Noise, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import equivalence, simulate
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.settings import HardwareWalkSettings
 from tests.helpers import custom_networks
 
 SITES = {

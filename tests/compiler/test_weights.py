@@ -21,12 +21,12 @@ from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, program, settings_of
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint
-from flow.walk.points.side import Side
-from flow.walk.points.store import Store
-from flow.walk.sides.golden import accuracy_at
-from flow.walk.walk import SOFTWARE, Walk
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint
+from flow.walks.points.side import Side
+from flow.walks.points.store import Store
+from flow.walks.sides.golden import accuracy_at
+from flow.walks.walk import SOFTWARE, Walk
 
 BITS = {"tfc-w2a2": 2, "tfc-w1a1": 1, "convolutional": 4}
 """Of the weights of each network."""

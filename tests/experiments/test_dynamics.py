@@ -12,7 +12,7 @@ from flow.experiments import dynamics
 from flow.experiments.settings import DynamicsSettings
 from flow.noise import Noise
 from flow.training.layer_statistics import binarisation, layer_statistics
-from flow.walk import retraining
+from flow.walks import retraining
 
 
 def test_binarisation_is_0_for_normal_values_and_1_for_two():

@@ -15,14 +15,14 @@ from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
 from flow.training.zoo import zoo_path
-from flow.walk.engine.engine import SerialExecutor
-from flow.walk.loading import CALIBRATION_IMAGES
-from flow.walk.points import store
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint
-from flow.walk.points.side import Side
-from flow.walk.settings import Effort, HardwareWalkSettings
-from flow.walk.walk import Walk
+from flow.walks.engine.engine import SerialExecutor
+from flow.walks.loading import CALIBRATION_IMAGES
+from flow.walks.points import store
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint
+from flow.walks.points.side import Side
+from flow.walks.settings import Effort, HardwareWalkSettings
+from flow.walks.walk import Walk
 
 SETTINGS = {
     "model": "tfc-w2a2",
@@ -127,7 +127,7 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("flow.walk.sides.software.evaluate", never)
+    monkeypatch.setattr("flow.walks.sides.software.evaluate", never)
     monkeypatch.setattr("flow.rtl.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
     again = hardware_walk.walk_hw(HardwareWalkSettings(**SETTINGS, build=build), silent, "a test")
@@ -198,7 +198,7 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
         return Localisation(f"{images} images of {place.site}", None, "a point")
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", wrong)
-    monkeypatch.setattr("flow.walk.crosscheck.localise.localise_point", located)
+    monkeypatch.setattr("flow.walks.crosscheck.localise.localise_point", located)
     found = hardware_walk.walk_hw(
         HardwareWalkSettings(**{**SETTINGS, "seed": 7}, build=build), silent
     )

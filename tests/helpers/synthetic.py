@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from flow.statistics.midpoint import Curve, logistic
-from flow.walk.points.point import Point
+from flow.walks.points.point import Point
 
 CLEAN, CLASSES = 0.88, 10
 GUESS = 1 / CLASSES

@@ -16,10 +16,10 @@ from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
 from flow.statistics.intervals import wilson
 from flow.statistics.midpoint import logistic
-from flow.walk.crosscheck.check import cross_check
-from flow.walk.crosscheck.summary_values import midpoint_text
-from flow.walk.points.curves import curve_table
-from flow.walk.points.side import Side
+from flow.walks.crosscheck.check import cross_check
+from flow.walks.crosscheck.summary_values import midpoint_text
+from flow.walks.points.curves import curve_table
+from flow.walks.points.side import Side
 from tests.helpers.synthetic import device_walk, walk
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}

@@ -23,12 +23,12 @@ from flow.rtl.divergence import localise
 from flow.rtl.equivalence import differing_images
 from flow.rtl.scope import FULL, SITE, check
 from flow.rtl.simulate import RtlPoint
-from flow.walk.points.measurement import propagate_mismatches
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint, Point
-from flow.walk.points.side import Side
-from flow.walk.points.store import Store
-from flow.walk.walk import Walk
+from flow.walks.points.measurement import propagate_mismatches
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.side import Side
+from flow.walks.points.store import Store
+from flow.walks.walk import Walk
 from tests.compiler.graph.test_branches import Block, settled
 from tests.compiler.test_weights import convolutional
 

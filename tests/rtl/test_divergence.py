@@ -25,8 +25,8 @@ from flow.rtl import divergence, simulate
 from flow.rtl.divergence import Localisation, build_recorder, localise
 from flow.rtl.scope import FULL
 from flow.rtl.simulate import RtlPoint
-from flow.walk.crosscheck.localise import localise_point
-from flow.walk.points.point import NoisePoint
+from flow.walks.crosscheck.localise import localise_point
+from flow.walks.points.point import NoisePoint
 from sim.accelerator_bench import CLOCK_NS
 from sim.runner import Simulation
 

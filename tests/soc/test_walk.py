@@ -15,10 +15,10 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint
-from flow.walk.points.store import Store
-from flow.walk.walk import Walk
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint
+from flow.walks.points.store import Store
+from flow.walks.walk import Walk
 from sim.runner import SimulationError
 
 IMAGES = 6

@@ -12,10 +12,10 @@ from flow.statistics.devices import FEWEST, by_device, jackknife, widened
 from flow.statistics.midpoint import midpoint
 from flow.statistics.ratio import LogRatio, log_ratio
 from flow.statistics.verdict import LEVEL, need
-from flow.walk.crosscheck.check import cross_check
-from flow.walk.crosscheck.figures import paired_difference
-from flow.walk.points.curves import curve_of
-from flow.walk.points.side import Side
+from flow.walks.crosscheck.check import cross_check
+from flow.walks.crosscheck.figures import paired_difference
+from flow.walks.points.curves import curve_of
+from flow.walks.points.side import Side
 from tests.helpers.synthetic import GUESS, device_walk, walk
 
 Z95 = 1.959964

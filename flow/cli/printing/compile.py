@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.callbacks import ProgressCallback
-from flow.walk.loading import compile_chosen
-from flow.walk.settings import AcceleratorSettings
+from flow.walks.loading import compile_chosen
+from flow.walks.settings import AcceleratorSettings
 
 
 def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
         ``sites`` of noise in it.
 
     Raises:
-        UserError: as for `flow.walk.loading.compile_chosen`.
+        UserError: as for `flow.walks.loading.compile_chosen`.
     """
     accelerator = compile_chosen(settings, progress)
     manifest = accelerator.manifest

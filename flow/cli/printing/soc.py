@@ -9,15 +9,15 @@ from flow.callbacks import ProgressCallback
 from flow.cli.printing.walk_tables import interval
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
-from flow.walk.loading import compile_chosen
-from flow.walk.settings import AcceleratorSettings
+from flow.walks.loading import compile_chosen
+from flow.walks.settings import AcceleratorSettings
 
 
 def make(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, Any]:
     """Build a system and its simulator, and gather all its sources in one folder.
 
     Raises:
-        UserError: the cross compiler is missing, or as for `flow.walk.loading.compile_chosen`.
+        UserError: the cross compiler is missing, or as for `flow.walks.loading.compile_chosen`.
     """
     firmware.require()
     accelerator = compile_chosen(settings, progress)

@@ -9,7 +9,7 @@ from rich.table import Table
 from flow.callbacks import ProgressCallback
 from flow.experiments.settings import SynthesisSettings
 from flow.rtl import synthesis
-from flow.walk.loading import compile_chosen
+from flow.walks.loading import compile_chosen
 
 _COUNTED = (("lut", "LUT"), ("dsp", "DSP"), ("bram", "BRAM"))
 _REST = (("ff", "FF"), ("lutram", "LUT as memory"), ("srl", "as shift register"))

@@ -22,14 +22,14 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
 from flow.training.zoo import TrainedNetwork
-from flow.walk.context import images_at_a_time
-from flow.walk.loading import CALIBRATION_IMAGES
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint
-from flow.walk.points.side import Side
-from flow.walk.points.store import Store
-from flow.walk.settings import HardwareWalkSettings
-from flow.walk.walk import Walk
+from flow.walks.context import images_at_a_time
+from flow.walks.loading import CALIBRATION_IMAGES
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint
+from flow.walks.points.side import Side
+from flow.walks.points.store import Store
+from flow.walks.settings import HardwareWalkSettings
+from flow.walks.walk import Walk
 from sim import runner
 
 MODEL_IMAGES = 2000

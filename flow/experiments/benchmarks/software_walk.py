@@ -24,9 +24,9 @@ from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
 from flow.models import evaluate, site_scales
 from flow.noise import Noise, TorchSampler
 from flow.training.zoo import TrainedNetwork
-from flow.walk.points.noise_setting import NoiseSetting
-from flow.walk.points.point import NoisePoint
-from flow.walk.software import BLOCK, GLOBAL, Inference, batch_of
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint
+from flow.walks.software import BLOCK, GLOBAL, Inference, batch_of
 
 LEVELS = 20
 STRIDE = 5

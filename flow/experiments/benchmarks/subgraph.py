@@ -13,9 +13,9 @@ from flow.noise.hardware.registers import TapSettings
 from flow.rtl import simulate
 from flow.rtl.design import Design
 from flow.rtl.scope import SITE
-from flow.walk.loading import prepare_walk
-from flow.walk.points.point import NoisePoint
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.loading import prepare_walk
+from flow.walks.points.point import NoisePoint
+from flow.walks.settings import HardwareWalkSettings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64
 """That a simulator has in its memory."""

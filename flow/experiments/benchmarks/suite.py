@@ -6,7 +6,7 @@ from flow.errors import UserError
 from flow.experiments.benchmarks import rtl, software_walk, subgraph
 from flow.experiments.benchmarks.measure import Bench, Figure
 from flow.experiments.settings import BenchWalkSettings
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.settings import HardwareWalkSettings
 
 
 def run(settings: HardwareWalkSettings, walk: BenchWalkSettings, rounds: int = 5) -> Bench:

@@ -21,8 +21,8 @@ from flow.experiments.settings import RobustnessSettings
 from flow.files import write_json
 from flow.noise import KINDS
 from flow.training.zoo import zoo_path
-from flow.walk.engine.engine import Engine
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.engine.engine import Engine
+from flow.walks.settings import HardwareWalkSettings
 
 CLEAN = "clean"
 SIDES = {"software": "mu_sw", "hardware": "mu_hw"}

@@ -42,8 +42,8 @@ from flow.experiments.studies import robustness, status
 from flow.files import make_folder, write_json
 from flow.models.qonnx import python_factory
 from flow.settings import Settings, shown
-from flow.walk.engine.engine import Engine
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.engine.engine import Engine
+from flow.walks.settings import HardwareWalkSettings
 
 _KEYS = ("title", "minutes", "runs")
 _NETWORK = ("model", "dataset")

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from flow.files import replacing
 from flow.report.plots.walk_hw import log_axis
 from flow.statistics.midpoint import logistic
-from flow.walk.points.curves import side_table
-from flow.walk.software import GLOBAL
+from flow.walks.points.curves import side_table
+from flow.walks.software import GLOBAL
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Of Okabe and Ito, a kind each; markers tell kinds apart without them."""
@@ -39,7 +39,7 @@ def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> Non
     Args:
         folder: where to.
         summary: what ``summary.json`` holds.
-        curves: `flow.walk.points.curves.curve_table`.
+        curves: `flow.walks.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.

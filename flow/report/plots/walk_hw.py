@@ -25,7 +25,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from flow.files import replacing
 from flow.rtl.scope import SITE
 from flow.statistics.midpoint import logistic
-from flow.walk.crosscheck.summary_values import (
+from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
     midpoint_of,
@@ -33,8 +33,8 @@ from flow.walk.crosscheck.summary_values import (
     one_device,
     sigma_unit,
 )
-from flow.walk.points.curves import side_table
-from flow.walk.points.side import SHOWN, Side
+from flow.walks.points.curves import side_table
+from flow.walks.points.side import SHOWN, Side
 
 _LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))
 """Height of each side's midpoint in the lane below the axis."""
@@ -50,7 +50,7 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
 
     Args:
         summary: what ``summary.json`` holds.
-        curves: `flow.walk.points.curves.curve_table`; seeds of a point are averaged, and its
+        curves: `flow.walks.points.curves.curve_table`; seeds of a point are averaged, and its
             interval is that of one seed's images, since seeds share them.
 
     Returns:

@@ -10,7 +10,7 @@ from flow.cli import main
 from flow.cli.printing import compile
 from flow.compiler.accelerator import Accelerator
 from flow.errors import UserError
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.settings import HardwareWalkSettings
 
 
 @pytest.fixture

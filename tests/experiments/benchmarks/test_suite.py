@@ -11,7 +11,7 @@ from flow.experiments.benchmarks import rtl, software_walk, subgraph, suite
 from flow.experiments.benchmarks.measure import Bench, Figure, in_turn
 from flow.experiments.settings import BenchWalkSettings
 from flow.rtl import simulate
-from flow.walk.settings import HardwareWalkSettings
+from flow.walks.settings import HardwareWalkSettings
 
 IMAGES = 3
 

@@ -15,7 +15,7 @@ from flow.errors import Fatal, UserError
 from flow.experiments.studies import page, status, study
 from flow.files import PLAN
 from flow.paths import REPOSITORY
-from flow.walk.engine.engine import SerialExecutor
+from flow.walks.engine.engine import SerialExecutor
 
 SMALL = """
 title: a small study

@@ -1,0 +1,136 @@
+"""What the points of a walk are measured with: one network, its accelerator, images and noise."""
+
+import hashlib
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings, largest_factor
+from flow.noise.hardware.sites import TapSite
+from flow.noise.hardware.weights import WeightSite, settings_of
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.side import Side
+
+if TYPE_CHECKING:
+    # a side's figures depend on those of these that it imports itself
+    from flow.compiler.accelerator import Accelerator
+    from flow.golden.model import GoldenModel, Part
+    from flow.models import Network
+    from flow.rtl.design import Designs
+
+
+class CleanPrefix:
+    """The images as they arrive at one site at a time, computed without noise.
+
+    Sites are best asked for in the order of the data: what is clean at one site is so at the next.
+
+    Args:
+        golden: the model.
+        stream: images, integers [N, elements].
+    """
+
+    def __init__(self, golden: "GoldenModel", stream: Tensor) -> None:
+        self._golden = golden
+        self._stream = stream
+        self._last: tuple[str, Part] | None = None
+
+    def at(self, site: str) -> "Part":
+        """Return what is left of the network and the images at a site."""
+        if self._last is None or self._last[0] != site:
+            source: Tensor | Part = self._stream
+            if self._last is not None and self._golden.layer_of(site) in self._last[1].layers:
+                source = self._last[1]
+            self._last = (site, self._golden.before(site, source))
+        return self._last[1]
+
+
+@dataclass
+class WalkContext:
+    """One network, one accelerator, one set of images, one kind of noise."""
+
+    network: "Network"
+    accelerator: "Accelerator"
+    inputs: Tensor
+    """float32 [N, C, H, W]."""
+    labels: npt.NDArray[np.int64]
+    """[N]."""
+    setting: NoiseSetting
+    """The noise, all but its level."""
+    golden: "GoldenModel"
+    """The bit-exact model of the accelerator."""
+    designs: "Designs"
+    """What is simulated for noise at each site."""
+    build: Path
+    """Folder of simulators and of what they write while they run."""
+
+    def __post_init__(self) -> None:
+        self.stream = self.accelerator.quantise(self.inputs)
+        """Images as the accelerator takes them, integers [N, elements]."""
+        self.taps: dict[str, TapSite] = self.accelerator.sites
+        self.weights: dict[str, WeightSite] = self.accelerator.weights
+        self.sites: dict[str, TapSite | WeightSite] = {**self.taps, **self.weights}
+        self.batch = images_at_a_time(self.taps)
+        """Images at a time in software; the samples of torch's generator depend on it."""
+        self.clean = CleanPrefix(self.golden, self.stream)
+        self.images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
+
+    def with_setting(self, setting: NoiseSetting) -> "WalkContext":
+        """Return the same with other noise; what is computed without noise is shared."""
+        other = copy(self)
+        other.setting = setting
+        return other
+
+    def seed_of(self, place: NoisePoint) -> int:
+        """Return the seed of a point's draw: the run's own for draw 0."""
+        return self.setting.seed_of(place.draw)
+
+    def noise(self, sigma: float) -> Noise:
+        """Return the walk's kind of noise at a level."""
+        return self.setting.noise(sigma)
+
+    def settings(self, place: NoisePoint, first_image: int = 0) -> dict[str, TapSettings]:
+        """Return the taps' registers, or the error of weights, at a point."""
+        if not place.site:
+            return {}
+        noise, seed = self.noise(place.sigma), self.seed_of(place)
+        if place.site in self.weights:
+            return {place.site: settings_of(noise, self.weights[place.site], seed)}
+        scale = self.sites[place.site].scale
+        return {place.site: TapSettings.of(noise, scale, seed, first_image)}
+
+    def largest_level(self, site: str) -> float:
+        """Return the largest σ that the registers of a site hold."""
+        return largest_factor(self.noise(1.0), self.sites[site].scale)
+
+    def point(
+        self,
+        side: Side,
+        place: NoisePoint,
+        labels: npt.NDArray[np.uint8],
+        mismatches: int | None = None,
+    ) -> Point:
+        """Return what a side found at a place; ``mismatches``: images of RTL unlike golden."""
+        return Point(
+            site=place.site,
+            kind=self.setting.kind,
+            sigma=place.sigma,
+            seed=self.seed_of(place),
+            side=side,
+            predictions=labels,
+            bit_mismatches=mismatches,
+            scope=self.designs.at(place.site).scope if side is Side.RTL else None,
+        )
+
+
+def images_at_a_time(sites: Mapping[str, TapSite]) -> int:
+    """Return how many images a network of these sites is to hold: few enough for the caches."""
+    largest = max(site.pixels * site.channels for site in sites.values())
+    return max(1, min(1000, (1 << 23) // largest))

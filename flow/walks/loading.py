@@ -1,0 +1,150 @@
+"""A walk made ready from settings: network, images and accelerator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from flow.callbacks import ProgressCallback, StageClock, no_progress
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
+from flow.errors import OptionError
+from flow.files import make_folder
+from flow.models.network import chosen_sites
+from flow.noise.site import Site
+from flow.training.checkpoint import Metadata
+from flow.training.zoo import TrainedNetwork
+from flow.walks.engine.engine import Engine, SerialExecutor
+from flow.walks.points.store import Store
+from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings
+from flow.walks.walk import Walk
+
+IMAGES = 2000
+"""Images of a point in software and in the golden model, where the user does not say."""
+CALIBRATION_IMAGES = 200
+"""Images on which the scale of each tap is verified."""
+
+
+@dataclass(frozen=True)
+class WalkRecipe:
+    """How another process opens a walk."""
+
+    settings: HardwareWalkSettings
+    identity: tuple[tuple[str, str], ...]
+    """Of the walk: what lies under a name may change."""
+
+    def __call__(self) -> Walk:
+        """Open it, or take what was opened before."""
+        return _prepared_again(self)
+
+
+@lru_cache(maxsize=4)
+def _prepared_again(opening: WalkRecipe) -> Walk:
+    return prepare_walk(opening.settings, StageClock(), no_progress).walk
+
+
+@dataclass(frozen=True)
+class PreparedWalk:
+    """A network with its data, compiled, ready to be measured."""
+
+    walk: Walk
+    sites: list[str]
+    """Those asked for."""
+    checkpoint: Path
+    metadata: Metadata
+    folder: Path
+    """For results."""
+
+
+def prepare_walk(
+    settings: HardwareWalkSettings,
+    clock: StageClock,
+    progress: ProgressCallback,
+    engine: Engine | None = None,
+) -> PreparedWalk:
+    """Load a trained network and its images, and compile it.
+
+    Args:
+        settings: the user's choice.
+        clock: gets the seconds of loading and of compiling.
+        progress: called with the progress.
+        engine: does the walk's work; this process if not given.
+
+    Raises:
+        UserError: what is asked for does not exist, or the network cannot be compiled.
+    """
+    with clock.stage("load"):
+        trained = TrainedNetwork.load(settings, settings.images, IMAGES)
+        sites = hardware_sites(trained, settings)
+        network, metadata, found = trained.network, trained.metadata, trained.images
+        if (settings.hw_images or 0) > len(found):
+            raise OptionError(
+                "hw_images",
+                f"is {settings.hw_images}, more than the {len(found)} images: RTL points are "
+                "compared with golden ones on the same images",
+            )
+        name = f"{network.name}-{found.name}"
+        if metadata.noise:
+            name += f"-trained-{metadata.noise['kind']}"
+        if settings.noise != settings.default("noise"):
+            name += f"-{settings.noise}"
+        folder = make_folder(settings.out or settings.build / "walk-hw" / name)
+    with clock.stage("compile"):
+        accelerator = compile_trained(trained, sites, settings, progress)
+    identity = {"dataset": found.name, "checkpoint": trained.digest}
+    walk = Walk(
+        network=network,
+        accelerator=accelerator,
+        inputs=trained.inputs,
+        labels=found.labels,
+        setting=settings.setting,
+        store=Store(settings.build / "points"),
+        build=settings.build,
+        identity=identity,
+        scope=settings.scope,
+        engine=engine or SerialExecutor(),
+        opening=WalkRecipe(settings, tuple(identity.items())),
+    )
+    return PreparedWalk(walk, sites, trained.checkpoint, metadata, folder)
+
+
+def compile_trained(
+    trained: TrainedNetwork,
+    sites: Sequence[str],
+    settings: AcceleratorSettings,
+    progress: ProgressCallback,
+) -> Accelerator:
+    """Compile a network, or open what was compiled from the same things.
+
+    Args:
+        trained: the network; its first images verify the scale of each tap.
+        sites: where noise is wanted; every ``.acc`` site has a tap in any case.
+        settings: the choice of folding and matrix-vector unit.
+        progress: called with the progress.
+
+    Raises:
+        UserError: it cannot be compiled, or not folded so.
+    """
+    progress("compile", 0, 1)
+    accelerator = compile_network(
+        trained.network,
+        trained.inputs[:CALIBRATION_IMAGES],
+        sites=[site for site in sites if not Site(site).is_accumulator],
+        **settings.target,
+        mvu=settings.mvu,
+        root=settings.build / "accelerators",
+    )
+    progress("compile", 1, 1)
+    return accelerator
+
+
+def compile_chosen(settings: AcceleratorSettings, progress: ProgressCallback) -> Accelerator:
+    """Compile the network that the user chose; arguments and errors as of `compile_trained`."""
+    trained = TrainedNetwork.load(settings, default=IMAGES)
+    return compile_trained(trained, hardware_sites(trained, settings), settings, progress)
+
+
+def hardware_sites(trained: TrainedNetwork, settings: AcceleratorSettings) -> list[str]:
+    """Return the sites that the user chose, every ``.acc`` site if none."""
+    network = trained.network
+    return chosen_sites(settings.sites, network, network.accumulator_sites)

@@ -1,0 +1,108 @@
+"""The points of a run as curves, and as the table of ``curves.parquet``."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flow.files import replacing
+from flow.noise import shared_by_images
+from flow.statistics.devices import by_device
+from flow.statistics.intervals import wilson
+from flow.statistics.midpoint import Curve
+from flow.walks.points.point import Point
+from flow.walks.points.side import Side
+
+
+def curve_of(
+    points: Sequence[Point], labels: NDArray[np.int64], site: str, side: Side, images: int = 0
+) -> Curve | None:
+    """Gather one side's points of one site.
+
+    Args:
+        points: of one run and kind.
+        labels: int64 [at least as many as any point's images].
+        site: the tap.
+        side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
+        images: use at most so many of the first images (0: all that every point has).
+
+    Returns:
+        The curve, or None if the side has no point there, or none without noise.
+    """
+    levels: dict[float, list[Point]] = defaultdict(list)
+    for p in points:
+        if p.side == side and p.site == site:
+            levels[p.sigma].append(p)
+    clean = _clean(points, side)
+    if not levels or clean is None:
+        return None
+    used = [p for group in levels.values() for p in group] + [clean]
+    n = min([p.images for p in used] + ([images] if images else []))
+    order = sorted(levels)
+
+    def right(p: Point) -> NDArray[np.float32]:
+        return p.correct(labels)[:n].astype(np.float32)
+
+    whole, devices = right(clean), None
+    if shared_by_images(site, used[0].kind):
+        rows = [{p.seed: float(right(p).mean()) for p in levels[s]} for s in order]
+        draws = sorted(set.intersection(*(set(row) for row in rows)))
+        accuracy = np.array([[row[draw] for row in rows] for draw in draws])
+        devices = by_device(accuracy.reshape(len(draws), len(rows)), float(whole.mean()))
+    return Curve(
+        levels=np.array(order),
+        correct=np.stack([np.mean([right(p) for p in levels[s]], axis=0) for s in order]),
+        clean=whole,
+        seeds=np.array([len(levels[s]) for s in order]),
+        devices=devices,
+    )
+
+
+def _clean(points: Sequence[Point], side: Side) -> Point | None:
+    """The side's point without noise, or that of the side which is the same there."""
+    sides = (side, side.without_noise)
+    return next((p for p in points if p.site == "" and p.side in sides), None)
+
+
+def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFrame:
+    """Count the points: one row per site, kind, sigma, seed and side, sorted.
+
+    Columns: site, kind, sigma, seed, side, images, correct, accuracy, lo and hi (95 % Wilson
+    interval), bit_mismatches and scope (rtl; else missing).
+    """
+    table = pd.DataFrame(
+        [
+            (p.site, p.kind, p.sigma, p.seed, p.side.value, p.images, int(p.correct(labels).sum()),
+             p.bit_mismatches, p.scope)
+            for p in points
+        ],
+        columns=["site", "kind", "sigma", "seed", "side", "images", "correct", "bit_mismatches",
+                 "scope"],
+    )  # fmt: skip
+    table["bit_mismatches"] = table["bit_mismatches"].astype("Int64")
+    lo, hi = wilson(table["correct"], table["images"])
+    table.insert(7, "accuracy", table["correct"] / table["images"])
+    table.insert(8, "lo", lo)
+    table.insert(9, "hi", hi)
+    order = ["site", "kind", "sigma", "seed", "side"]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def write_curves(path: Path, table: pd.DataFrame) -> None:
+    """Write `curve_table` as parquet, whole or not at all; UserError if it cannot be written."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def side_table(curves: pd.DataFrame, site: str, side: str, kind: str) -> pd.DataFrame:
+    """One side of one site, seeds pooled: sigma, accuracy, lo, hi."""
+    rows = curves[(curves["site"] == site) & (curves["side"] == side) & (curves["kind"] == kind)]
+    pooled = rows.groupby("sigma", as_index=False).agg(
+        correct=("correct", "sum"), trials=("images", "sum"), images=("images", "min")
+    )
+    pooled["accuracy"] = pooled["correct"] / pooled["trials"]
+    pooled["lo"], pooled["hi"] = wilson(pooled["accuracy"] * pooled["images"], pooled["images"])
+    return pooled

@@ -1,0 +1,84 @@
+"""A point of a walk: where it lies, and what one side predicted there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.noise import KINDS
+from flow.rtl.scope import SCOPES
+from flow.statistics.intervals import share
+from flow.walks.points.side import Side
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What one side predicted at one noise setting, image by image.
+
+    Every side sees the same images in the same order; a side that sees fewer sees the first ones.
+    A side's accuracy without noise is the point with site "" and sigma 0.
+    """
+
+    site: str
+    """Tap, e.g. ``conv0.acc``; "" without noise."""
+    kind: str
+    """One of `flow.noise.KINDS`."""
+    sigma: float
+    """Noise level, in the run's unit; 0 without noise."""
+    seed: int
+    """Noise seed."""
+    side: Side
+    """Who predicted it."""
+    predictions: NDArray[np.uint8]
+    """Predicted class, uint8 [images]."""
+    bit_mismatches: int | None = None
+    """rtl only: images whose final output differs from golden in any bit; None: not compared."""
+    scope: str | None = None
+    """rtl only: one of `SCOPES`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "side", Side(self.side))
+        if self.kind not in KINDS:
+            raise ValueError(f"no such kind of noise: {self.kind}")
+        if self.scope is not None and self.scope not in SCOPES:
+            raise ValueError(f"no such scope: {self.scope}")
+        if self.predictions.dtype != np.uint8 or self.predictions.ndim != 1:
+            raise ValueError("predictions must be uint8 [images]")
+        if not np.isfinite(self.sigma) or self.sigma < 0 or (self.sigma == 0) != (self.site == ""):
+            raise ValueError(f"site '{self.site}' does not go with sigma {self.sigma}")
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return int(self.predictions.size)
+
+    def correct(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which images are right; labels: int64 [at least images]."""
+        if self.images > len(labels):
+            raise ValueError(f"{self.images} predictions, {len(labels)} labels")
+        return np.asarray(self.predictions == labels[: self.images])
+
+    def accuracy(self, labels: NDArray[np.int64]) -> list[float]:
+        """Return the accuracy and the ends of its 95 % interval; labels as for `correct`."""
+        return share(int(self.correct(labels).sum()), self.images)
+
+
+@dataclass(frozen=True)
+class NoisePoint:
+    """One point to measure."""
+
+    site: str
+    """Empty for the clean network."""
+    sigma: float
+    draw: int = 0
+    """Which of several noise draws; each has a seed of its own."""
+
+
+@dataclass(frozen=True)
+class PointRequest:
+    """A point of one side that is to be measured."""
+
+    side: Side
+    place: NoisePoint
+    images: int
+    """Number of images; the first ones are taken."""

@@ -1,0 +1,57 @@
+"""A walk in which each point has a network of its own, trained with the point's noise.
+
+The network goes on from the walk's checkpoint for some epochs with the point's noise at the point's
+site (the clean point likewise, without noise), and is then measured with that noise. Its checkpoint
+is kept, so a walk that was stopped trains nothing twice, and `train` resumes within a training.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from flow.models.evaluation import Labels
+from flow.noise import Noise
+from flow.training import checkpoint
+from flow.training.trainer import train_once
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint
+from flow.walks.software import Inference
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """Measures networks trained with what they are measured with."""
+
+    model: str
+    dataset: str
+    start: Path
+    """The checkpoint that every training begins with."""
+    epochs: int
+    inputs: Tensor
+    setting: NoiseSetting
+    batch: int
+    """Images at a time in measuring."""
+    folder: Path
+    """Where the trained networks are kept."""
+
+    def __call__(
+        self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
+    ) -> dict[NoisePoint, Labels]:
+        """Return the labels [images of the block] of each place, training as needed."""
+        found: dict[NoisePoint, Labels] = {}
+        for place, noise in noises.items():
+            network, _ = checkpoint.load(self._trained(place, noise), self.model)
+            measure = Inference(network, self.inputs, self.setting, self.batch)
+            found |= measure(block, {place: noise})
+        return found
+
+    def _trained(self, place: NoisePoint, noise: Mapping[str, Noise]) -> Path:
+        seed = self.setting.seed_of(place.draw) % (1 << 63)
+        return train_once(
+            self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start
+        )

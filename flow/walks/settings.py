@@ -1,0 +1,204 @@
+"""What the user may choose of walks, and how much is measured for it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from flow.errors import OptionError, about
+from flow.settings import AUTO, Count, Levels, Names, Seed, Settings
+from flow.training.settings import TrainedSettings
+
+if TYPE_CHECKING:
+    from flow.compiler.accelerator import Accelerator
+    from flow.walks.points.noise_setting import NoiseSetting
+
+SMALL = 4096
+"""Cycles per image up to which a network is small."""
+MOST_DRAWS = 8
+"""Noise draws of a site with little behind it, and of devices; in a small network twice as many."""
+MOST_LABELS = 16_000
+"""Labels of a point at a site with little behind it: the more images, the fewer draws of each."""
+_SAMPLES = "file"
+"""What a kind of noise calls its samples."""
+
+
+class NoiseOptions(Settings):
+    """The noise beyond its kind and levels, whatever the command."""
+
+    order: Literal["mul-add", "add-mul"] = "mul-add"
+    """Order of mixed noise: multiply then add, or add then multiply"""
+    ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Additive share r of mixed noise: σₐ = σ · r, σₘ = σ · (1 − r)"""
+    executions: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Executions of a noisy layer, whose mean goes on; 1 if not given"""
+    device: Seed | None = None
+    """Seed of the device, for fixed-pattern noise; if not given, each noise draw is a device"""
+    gain_rate: float | None = None
+    """Change of the gain over 1,000 images, for drift"""
+    sigma_rate: float | None = None
+    """Change of σ over 1,000 images as a share of σ, for drift"""
+    samples: Path | None = None
+    """File of measured samples, for empirical noise"""
+    seed: Seed = 0
+    """Seed of the noise"""
+
+    def of_kinds(self, kinds: Sequence[str]) -> "list[NoiseSetting]":
+        """Return the noise of each kind, each with those options that it has.
+
+        Raises:
+            OptionError: a kind is unknown or lacks an option, or an option is none of any kind's.
+        """
+        from flow.noise import Noise
+        from flow.walks.points.noise_setting import NoiseSetting
+
+        names = ("executions", "device", "gain_rate", "sigma_rate", "samples")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if "samples" in given:
+            given[_SAMPLES] = str(given.pop("samples"))
+        with about("noise"):
+            known = {kind: Noise.options_of(kind) for kind in kinds}
+        for name in given:
+            if not any(name in options for options in known.values()):
+                option = "samples" if name == _SAMPLES else name
+                raise OptionError(option, f"is no option of {' or '.join(kinds)} noise")
+        found = []
+        for kind, options in known.items():
+            own = {name: value for name, value in given.items() if name in options}
+            with about(*(self._own(own) or ["noise"])):
+                found.append(NoiseSetting(kind, self.order, self.ratio, self.seed, own))
+        return found
+
+    @staticmethod
+    def _own(options: Mapping[str, Any]) -> list[str]:
+        """Return the options that a kind has for itself, as the user knows them."""
+        return ["samples" if n == _SAMPLES else n for n in options if n != "executions"]
+
+
+class AcceleratorSettings(TrainedSettings):
+    """What decides which accelerator a network becomes."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (
+        *TrainedSettings.exclusive,
+        ("cycles", "fps", "folding"),
+    )
+
+    sites: Names = ()
+    """Noise sites, such as fc0.acc,fc1.weight,fc1.act; every .acc site if none is given"""
+    cycles: Count | None = None
+    """Target of the folding: clock cycles per image"""
+    fps: Annotated[float, Field(gt=0, le=200e6)] | None = None
+    """Target of the folding: images per second at 200 MHz"""
+    folding: Path | None = None
+    """FINN folding file, in place of a target"""
+    mvu: Literal["lut", "dsp"] = "lut"
+    """Matrix-vector unit: this project's, of LUTs, or FINN's, of DSPs"""
+    build: Path = Path("build")
+    """Folder of everything that is built"""
+
+    def check(self) -> None:
+        """Read the folding file."""
+        super().check()
+        _ = self.target
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """The folding's target, as ``compile_network`` takes it."""
+        from flow.compiler.folding import target as folding_target
+
+        nodes = None
+        if self.folding is not None:
+            with about("folding"):
+                nodes = folding_target.read(self.folding)
+        return {"cycles": self.cycles, "fps": self.fps, "nodes": nodes}
+
+
+class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
+    """A walk in software and in RTL."""
+
+    noise: str = "additive"
+    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
+    levels: Levels = AUTO
+    """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
+    images: Count | None = None
+    """Test images per point in software; if not given, 2,000, or all of a smaller set"""
+    draws: Count | None = None
+    """Noise draws per point in software; if not given, at least 4, in a large network 1"""
+    hw_images: Count | None = None
+    """Test images per point in RTL; if not given, 128, in a large network 64"""
+    budget: Annotated[float, Field(ge=0)] = 10.0
+    """Minutes for further noise draws at sites whose verdict is undecided; 0 for none"""
+    ablation: bool = False
+    """Comparison from software to RTL, step by step, at every site; else where they differ"""
+    scope: Literal["full", "site"] = "full"
+    """Part of the network that RTL simulates: all of it, or what noise at the site can reach"""
+    out: Path | None = None
+    """Results folder; if not given, one in build/ named by network, data set and noise"""
+
+    def check(self) -> None:
+        """See that the noise exists and fits the registers."""
+        from flow.noise.hardware.registers import TapSettings
+
+        super().check()
+        (setting,) = self.of_kinds([self.noise])
+        with about(*(self._own(setting.options) or ["noise"])):
+            # rates and tables that no register holds, whatever the site
+            TapSettings.of(setting.noise(0.0), 1.0, self.seed)
+
+    @property
+    def setting(self) -> "NoiseSetting":
+        """The noise, all but its level."""
+        return self.of_kinds([self.noise])[0]
+
+
+class EngineSettings(Settings):
+    """Where the work is done."""
+
+    jobs: Count | None = None
+    """Worker processes; one per core if not given"""
+    scheduler: str | None = None
+    """Address of a running Dask cluster, such as tcp://host:8786, or slurm"""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured for a point."""
+
+    draws: Mapping[str, int]
+    """By site: noise draws in software and in the golden model."""
+    hw_images: int
+    """Images in RTL."""
+
+    @classmethod
+    def of(
+        cls, settings: HardwareWalkSettings, accelerator: "Accelerator", images: int
+    ) -> "Effort":
+        """Return what the user asked for, and else what takes minutes.
+
+        A small network gets more, and so does a site with little behind it, where a draw is cheap
+        and the noise of few values tells draws apart; many images need few draws. Where a draw is
+        one device for all images, it gets the most; a device that the user has fixed, which further
+        draws repeat, one.
+
+        Args:
+            settings: the user's choice.
+            accelerator: the network in hardware.
+            images: how many there are.
+        """
+        from flow.noise import shared_by_images
+
+        small = accelerator.manifest["cycles_per_image"] <= SMALL
+        least, hw_images = (4, 128) if small else (1, 64)
+        values = {name: site.pixels * site.channels for name, site in accelerator.sites.items()}
+        draws, behind, every = {}, 0, sum(values.values())
+        enough = min(MOST_DRAWS, math.ceil(MOST_LABELS / images))
+        for name in reversed(values):
+            behind += values[name]
+            draws[name] = settings.draws or max(least, min(enough, every // behind))
+        most = 1 if settings.device is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
+        shared = [s for s in (*draws, *accelerator.weights) if shared_by_images(s, settings.noise)]
+        draws |= dict.fromkeys(shared, settings.draws or most)
+        return cls(draws, settings.hw_images or min(hw_images, images))

@@ -1,0 +1,64 @@
+"""Points of the golden model, whose noise is that of the hardware bit for bit."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from flow.golden.model import Draws, GoldenModel
+from flow.noise.hardware.fixed_point import draw_samples
+from flow.noise.hardware.weights import draw_errors
+from flow.walks.context import WalkContext
+from flow.walks.points.measurement import Measured
+from flow.walks.points.point import NoisePoint, Point, PointRequest
+
+
+def measure(
+    context: WalkContext, requests: Sequence[PointRequest], found: Measured
+) -> Iterator[Point]:
+    """Measure points of one site and draw: clean prefix and samples are computed once."""
+    golden: GoldenModel = context.golden
+    site, draw = requests[0].place.site, requests[0].place.draw
+    if site:
+        part = context.clean.at(site)
+        draws = samples(context, site, draw, len(context.inputs))
+    for one in requests:
+        if site:
+            labels = golden.run(part, context.settings(one.place), draws=draws)
+        else:
+            labels = golden.run(context.stream)
+        yield context.point(one.side, one.place, labels.numpy().astype(np.uint8))
+
+
+def samples(context: WalkContext, site: str, draw: int, images: int) -> Draws:
+    """Draw what the levels of one site and draw share."""
+    # any level that the registers hold has the same samples
+    taken = context.settings(NoisePoint(site, context.largest_level(site) / 2, draw))[site]
+    if site in context.weights:
+        levels = enumerate((taken.sigma_mul, taken.sigma_add))
+        weights = context.weights[site]
+        return {site: {d: draw_errors(weights, taken.seed, d) for d, sigma in levels if sigma}}
+    if taken.executions > 1:
+        # too many to hold
+        return {}
+    tap = context.taps[site]
+    size = (0, images, tap.pixels * tap.channels)
+    return {
+        site: {
+            d: draw_samples(taken.seed, tap.number, d, *size, taken.table_of(d))
+            for d in taken.draws
+        }
+    }
+
+
+def accuracy_at(context: WalkContext, site: str, images: int) -> Callable[[float], float]:
+    """Return a quick measure of the accuracy at a level of one site, for finding levels."""
+    golden: GoldenModel = context.golden
+    part = golden.before(site, context.stream[:images])
+    draws = samples(context, site, 0, images)
+    right = context.labels[:images]
+
+    def accuracy(sigma: float) -> float:
+        noise = context.settings(NoisePoint(site, sigma))
+        return float((golden.run(part, noise, draws=draws).numpy() == right).mean())
+
+    return accuracy

@@ -1,0 +1,22 @@
+"""Points of the compiled graph with noise in floating point, which ablation needs."""
+
+from collections.abc import Iterator, Sequence
+
+from flow.golden.float_noise import classify
+from flow.walks.context import WalkContext
+from flow.walks.points.measurement import Measured
+from flow.walks.points.point import Point, PointRequest
+from flow.walks.sides.software import sampler_of
+
+
+def measure(
+    context: WalkContext, requests: Sequence[PointRequest], found: Measured
+) -> Iterator[Point]:
+    """Measure points of one side, tap and draw; levels share their samples."""
+    side, place = requests[0].side, requests[0].place
+    levels = [context.noise(one.place.sigma) for one in requests]
+    sampler = sampler_of(context, side, place.draw)
+    part, tap = context.clean.at(place.site), context.taps[place.site]
+    rows = classify(context.golden, part, tap, levels, sampler, context.batch)
+    for one, labels in zip(requests, rows, strict=True):
+        yield context.point(side, one.place, labels)

@@ -1,0 +1,271 @@
+"""A noise walk in software: every site and all sites at once, each on its way to a midpoint.
+
+The curves of a walk advance together, round by round: what all of them want next is measured block
+of images by block, so that a block's clean part is computed once for all sites. A point of a block
+is stored as soon as it is there. A block's images, and the batches within it, are all that is in
+memory, beside the images themselves and one byte a prediction.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from flow import models
+from flow.models import Levels, Network, evaluate_groups
+from flow.models.evaluation import Labels
+from flow.noise import Noise, TorchSampler, shared_by_images
+from flow.numerics import code_digest
+from flow.statistics.devices import by_device
+from flow.statistics.level_search import Search, Wanted
+from flow.statistics.midpoint import Curve
+from flow.walks.points.measurement import take_or_measure
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.side import Side
+from flow.walks.points.store import Store
+
+GLOBAL = "global"
+"""Stands where a site's name does for noise at every site of the walk."""
+BLOCK = 1000
+"""Images of a stored point, and of the bracket of a search."""
+BATCH_VALUES = 1 << 20
+"""Values of the largest site in a batch: few enough for a core's cache."""
+
+
+class Piece(NamedTuple):
+    """A point on one block of images."""
+
+    place: NoisePoint
+    block: int
+
+
+@dataclass
+class Budget:
+    """What a walk may cost; nothing here limits it when both are None."""
+
+    images: int | None = None
+    """Noisy images to evaluate; stored ones cost as if they were evaluated now, so that a run that
+    was stopped ends like one that was not."""
+    seconds: float | None = None
+    """Wall time of this run; where it ends a walk depends on the machine."""
+    used: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it is used up."""
+        late = self.seconds is not None and time.monotonic() - self.started >= self.seconds
+        return late or (self.images is not None and self.used >= self.images)
+
+
+class Measure(Protocol):
+    """Something that tells what a network predicts with noise, on a block of images."""
+
+    def __call__(
+        self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
+    ) -> Mapping[NoisePoint, Labels]:
+        """Return the labels [images of the block] of each place, under its noise by site."""
+
+
+@dataclass
+class SoftwareWalk:
+    """One network, one set of images, one kind of noise."""
+
+    labels: npt.NDArray[np.int64]
+    """[images]."""
+    inputs: Tensor
+    """float32 [N, C, H, W]."""
+    sites: Sequence[str]
+    """In the order of the data."""
+    setting: NoiseSetting
+    measure: Measure
+    store: Store
+    identity: Mapping[str, object]
+    """What the points depend on and the walk does not see."""
+    budget: Budget
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        self.blocks = [slice(a, min(a + BLOCK, count)) for a in range(0, count, BLOCK)]
+        self._digests = [
+            hashlib.sha256(self.inputs[rows].numpy().tobytes()).hexdigest() for rows in self.blocks
+        ]
+        self._found: dict[Piece, Labels] = {}
+
+    def run(self, searches: Mapping[str, Search], done: Callable[[int], None]) -> None:
+        """Measure what the searches want until they end or the budget is spent.
+
+        Args:
+            searches: of each site, or of `GLOBAL`.
+            done: called with the number of curves that have ended.
+        """
+        while running := {n: s for n, s in searches.items() if s.state == "running"}:
+            done(len(searches) - len(running))
+            self._round({name: search.wanted for name, search in running.items()})
+            for name, search in running.items():
+                curve = self.curve(name, search.wanted)
+                if curve is None:
+                    search.stop(self._known(name, search.wanted))
+                else:
+                    search.tell(curve)
+        done(len(searches))
+
+    def _round(self, wanted: Mapping[str, Wanted]) -> None:
+        """Measure, block by block, what is not known yet."""
+        for block, rows in enumerate(self.blocks):
+            pieces = [Piece(place, block) for place in self._places(wanted, rows.start)]
+            missing = [piece for piece in pieces if piece not in self._found]
+            if missing and not self.budget.spent:
+                self._block(block, missing)
+
+    def _places(self, wanted: Mapping[str, Wanted], first_image: int) -> list[NoisePoint]:
+        """The points that are wanted on a block; the clean one is wanted on every block."""
+        return [NoisePoint("", 0.0)] + [
+            NoisePoint(name, sigma, draw)
+            for name, w in wanted.items()
+            if w.images > first_image
+            for draw in range(w.draws)
+            for sigma in w.levels
+        ]
+
+    def _block(self, block: int, pieces: Sequence[Piece]) -> None:
+        def points(number: int, missing: Sequence[Piece]) -> Iterator[Point]:
+            noises = {piece.place: self._noises(piece.place) for piece in missing}
+            labels = self.measure(number, noises)
+            for piece in missing:
+                yield self._point(piece.place, labels[piece.place])
+
+        keys = {piece: self._key(piece) for piece in pieces}
+        found = take_or_measure(self.store, keys, lambda piece: piece.block, points, _ignore)
+        for piece, point in zip(pieces, found, strict=True):
+            self._found[piece] = point.predictions
+            if piece.place.site:
+                self.budget.used += point.images
+
+    def _noises(self, place: NoisePoint) -> dict[str, Noise]:
+        if not place.site:
+            return {}
+        return dict.fromkeys(self._noisy(place.site), self.setting.noise(place.sigma))
+
+    def _noisy(self, name: str) -> Sequence[str]:
+        return self.sites if name == GLOBAL else [name]
+
+    def _point(self, place: NoisePoint, labels: Labels) -> Point:
+        return Point(
+            site=place.site,
+            kind=self.setting.kind,
+            sigma=place.sigma,
+            seed=self.setting.seed_of(place.draw),
+            side=Side.SOFTWARE,
+            predictions=labels,
+        )
+
+    def _key(self, piece: Piece) -> dict:
+        place, rows = piece.place, self.blocks[piece.block]
+        noises = self._noises(place)
+        return {
+            **self.identity,
+            "side": Side.SOFTWARE,
+            "noise": {site: noise.to_json() for site, noise in noises.items()},
+            "seed": self.setting.seed_of(place.draw) if noises else None,
+            "images": [rows.start, rows.stop, self._digests[piece.block]],
+            "code": code_digest(models),
+        }
+
+    def curve(self, name: str, wanted: Wanted) -> Curve | None:
+        """Return what is known of what is wanted; None if a part of it was not measured."""
+        blocks = [b for b, rows in enumerate(self.blocks) if rows.start < wanted.images]
+        labels = self.labels[: wanted.images]
+
+        def right(place: NoisePoint) -> npt.NDArray[np.float32]:
+            parts = [self._found[Piece(place, block)] for block in blocks]
+            return (np.concatenate(parts)[: wanted.images] == labels).astype(np.float32)
+
+        try:
+            draws = np.array(
+                [
+                    [right(NoisePoint(name, sigma, draw)) for sigma in wanted.levels]
+                    for draw in range(wanted.draws)
+                ]
+            )
+            clean = right(NoisePoint("", 0.0))
+        except KeyError:
+            return None
+        devices, fixed = None, self.setting.options.get("device") is not None
+        if not fixed and any(shared_by_images(s, self.setting.kind) for s in self._noisy(name)):
+            devices = by_device(draws.mean(axis=2, dtype=np.float64), float(clean.mean()))
+        seeds = np.full(len(wanted.levels), wanted.draws)
+        return Curve(np.array(wanted.levels), draws.mean(axis=0), clean, seeds, devices)
+
+    def _known(self, name: str, wanted: Wanted) -> Curve | None:
+        """Return what is wanted on as many images as all of it was measured on, if on any."""
+        shorter = (replace(wanted, images=rows.stop) for rows in reversed(self.blocks))
+        curves = (self.curve(name, less) for less in shorter if less.images < wanted.images)
+        return next((curve for curve in curves if curve is not None), None)
+
+    def points(self) -> list[Point]:
+        """Return every point measured, its blocks from the first image on put together."""
+        parts: dict[NoisePoint, list[Labels]] = {}
+        for piece in sorted(self._found, key=lambda piece: piece.block):
+            known = parts.setdefault(piece.place, [])
+            if len(known) == piece.block:
+                known.append(self._found[piece])
+        return [self._point(place, np.concatenate(rows)) for place, rows in parts.items() if rows]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Measures one trained network, without changing it."""
+
+    network: Network
+    inputs: Tensor
+    setting: NoiseSetting
+    batch: int
+    """Images at a time, a divisor of `BLOCK`; the samples depend on it."""
+
+    def __call__(
+        self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
+    ) -> dict[NoisePoint, Labels]:
+        """Return the labels of each place; the levels of a site and a draw share their samples."""
+        groups: dict[tuple[str, int], list[NoisePoint]] = {}
+        for place in noises:
+            groups.setdefault((place.site, place.draw), []).append(place)
+        first = block * BLOCK
+        found = evaluate_groups(
+            self.network,
+            self.inputs[first : first + BLOCK],
+            [
+                Levels(
+                    [noises[place] for place in places],
+                    TorchSampler(self.setting.seed_of(draw)),
+                )
+                for (_, draw), places in groups.items()
+            ],
+            batch=self.batch,
+            first_image=first,
+        )
+        return {
+            place: row
+            for places, rows in zip(groups.values(), found, strict=True)
+            for place, row in zip(places, rows, strict=True)
+        }
+
+
+def batch_of(values: int) -> int:
+    """Return how many images a batch is to hold: a divisor of `BLOCK` that suits the caches.
+
+    Args:
+        values: of the largest site, for one image.
+    """
+    most = max(1, BATCH_VALUES // values)
+    return max(n for n in range(1, BLOCK + 1) if BLOCK % n == 0 and n <= most)
+
+
+def _ignore(points: int) -> None:
+    pass

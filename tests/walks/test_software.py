@@ -1,0 +1,305 @@
+"""The walk in software: right midpoints, nothing lost or repeated, mistakes told in one message."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import ndtri
+from torch import Tensor, nn
+
+from flow.errors import UserError
+from flow.experiments import software_walk
+from flow.experiments.settings import SoftwareWalkSettings
+from flow.models import Levels, Network, evaluate, evaluate_groups
+from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
+from flow.statistics.level_search import Search
+from flow.statistics.midpoint import logistic
+from flow.training import checkpoint
+from flow.walks import retraining, software
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.store import Store
+from flow.walks.software import GLOBAL, Budget, SoftwareWalk
+from tests.helpers.synthetic import CLASSES, CLEAN, GUESS
+
+SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision_of_mu": 0.1}
+
+
+class LeNet(Network):
+    """A small float LeNet with a tap after every module."""
+
+    def __init__(self) -> None:
+        super().__init__("lenet", (16, 16, 1), 10)
+        self.input = NoiseTap()
+        self.max0, self.max1 = nn.MaxPool2d(2), nn.MaxPool2d(2)
+        self.conv0, self.bn0 = nn.Conv2d(1, 4, 5), nn.BatchNorm2d(4)
+        self.conv1, self.bn1 = nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
+        self.fc = nn.Linear(24, 10)
+        for name in ("acc0", "norm0", "act0", "pool0", "acc1", "act1", "pool1", "last"):
+            self.add_module(name, NoiseTap())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act0(torch.relu(self.norm0(self.bn0(self.acc0(self.conv0(self.input(x)))))))
+        x = self.pool0(self.max0(x))
+        x = self.act1(torch.relu(self.bn1(self.acc1(self.conv1(x)))))
+        return self.last(self.fc(self.pool1(self.max1(x)).flatten(1)))
+
+
+def test_clean_part_shared_by_sites_gives_the_bits_of_whole_forwards():
+    """Logits, not only labels; every site, all sites at once, and the clean network, together."""
+    torch.manual_seed(0)
+    network, inputs = LeNet(), torch.randn(25, 1, 16, 16)
+    network.train()(inputs)
+    logits: list[Tensor] = []
+    network.last.register_forward_hook(lambda module, arguments, output: logits.append(output))
+    noises = [Noise.at("mixed", sigma) for sigma in (0.3, 2.0)]
+    groups = [Levels([{}], TorchSampler(1))]
+    groups += [Levels([{s: n} for n in noises], TorchSampler(1)) for s in network.sites]
+    groups += [Levels([dict.fromkeys(network.sites, n) for n in noises], TorchSampler(2))]
+    found = evaluate_groups(network, inputs, groups, batch=10, first_image=1000)
+    shared = [out for out in logits if len(out) != 1]  # one image only fixes Brevitas' scales
+    assert len(shared) == 3 * (1 + 2 * (len(network.sites) + 1))
+    shared_of = {batch: iter(shared[batch * 21 : (batch + 1) * 21]) for batch in range(3)}
+    for group, labels in zip(groups, found, strict=True):
+        for noise, row in zip(group.levels, labels, strict=True):
+            for batch in range(3):
+                rows = slice(batch * 10, min(batch * 10 + 10, 25))
+                group.sampler.start_batch(1000 + rows.start)
+                network.eval().set_noise(noise, group.sampler)
+                with torch.inference_mode():
+                    whole = network(inputs[rows].contiguous(memory_format=torch.channels_last))
+                assert torch.equal(next(shared_of[batch]), whole)
+                assert np.array_equal(row[rows], whole.argmax(1).numpy())
+    assert (found[0][0] != found[-1][1]).any()
+    network.clear_noise()
+    assert np.array_equal(found[0][0], evaluate(network, inputs, batch=10))
+
+
+class Classifier:
+    """Right with the probability of a logistic of known μ; an image's difficulty is its own."""
+
+    spread = 0.0
+    """Deviation of log μ between noise draws."""
+
+    def __init__(self, truth: dict[str, tuple[float, float]], labels, seed: int) -> None:
+        self.truth, self.labels, self.seed, self.calls = truth, labels, seed, []
+        self.difficulty = np.random.default_rng(seed).standard_normal(len(labels))
+
+    def __call__(self, block, noises):
+        rows = slice(block * software.BLOCK, (block + 1) * software.BLOCK)
+        labels, difficulty = self.labels[rows], self.difficulty[rows]
+        self.calls += [(block, place) for place in noises]
+        found = {}
+        for place in noises:
+            share = CLEAN
+            if place.site:
+                mu, k = self.truth[place.site]
+                mu *= np.exp(self.spread * np.random.default_rng(place.draw).standard_normal())
+                share = float(logistic(place.sigma, mu, k, CLEAN, GUESS))
+            key = [self.seed, block, place.draw, derive_seed(place.site, place.sigma)]
+            noise = np.random.default_rng(key).standard_normal(len(labels))
+            hit = np.sqrt(0.5) * (difficulty + noise) < ndtri(share)
+            found[place] = np.where(hit, labels, (labels + 1) % CLASSES).astype(np.uint8)
+        return found
+
+
+def made(
+    truth, folder: Path, images: int = 3000, budget: Budget | None = None, seed: int = 0
+) -> SoftwareWalk:
+    labels = np.random.default_rng(seed).integers(0, CLASSES, images)
+    return SoftwareWalk(
+        labels=labels,
+        inputs=torch.zeros(images, 1, 1, 1),
+        sites=[site for site in truth if site != GLOBAL],
+        setting=NoiseSetting("additive", seed=seed),
+        measure=Classifier(truth, labels, seed),
+        store=Store(folder),
+        identity={},
+        budget=budget or Budget(),
+    )
+
+
+def searches(walk: SoftwareWalk, truth, **changes) -> dict[str, Search]:
+    options = {
+        "guess": GUESS, "images": [1000, 2000, 3000], "draws": 2, "precision": 0.05,
+    } | changes  # fmt: skip
+    return {site: Search(**options) for site in truth}
+
+
+@pytest.mark.parametrize("kind", ["additive", "fixed-pattern"])
+def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
+    """One device is precise about itself alone: where images share their noise, more are drawn."""
+    truth = {"a": (1.0, 2.0)}
+    walk = made(truth, tmp_path)
+    walk.setting, walk.measure.spread = NoiseSetting(kind), 0.15
+    (search,) = (found := searches(walk, truth, draws=12, precision=0.12)).values()
+    walk.run(found, lambda ended: None)
+    assert search.state == "precise"
+    if kind == "additive":
+        assert search.wanted.draws == 1 and search.midpoint.devices is None
+    else:
+        assert search.wanted.draws == search.midpoint.devices > 4
+        assert search.midpoint.lo < 1 < search.midpoint.hi
+        assert search.images_used == 1000  # it is not images that were missing
+
+
+def test_known_midpoints_are_recovered_however_far_from_the_hint(tmp_path):
+    truth = {"a": (0.02, 2.0), "b": (1.0, 3.0), "c": (500.0, 1.5), "steep": (3.0, 40.0)}
+    truth |= {"never": (1e7, 2.0), "at once": (1e-7, 2.0), GLOBAL: (0.3, 4.0)}
+    walk = made(truth, tmp_path)
+    found = searches(walk, truth)
+    walk.run(found, lambda ended: None)
+    for site, (mu, k) in truth.items():
+        search = found[site]
+        if site in ("never", "at once"):
+            assert search.state == "bound" and search.midpoint.mu is None
+            assert search.midpoint.bound == ("above" if site == "never" else "below")
+            assert search.images_used == 1000  # more images would not have told more
+            continue
+        assert search.midpoint.mu == pytest.approx(mu, rel=0.2 / k), site
+        assert search.state in ("precise", "exhausted")
+        if search.state == "precise":
+            assert search.midpoint.hi / search.midpoint.mu <= 1.05
+        assert search.misfit < 0.06
+    assert found["steep"].state == found["b"].state == "precise"
+
+
+def test_intervals_cover_although_the_search_stops_when_they_are_narrow(tmp_path):
+    """95 % of 120; the limit is 3 binomial standard errors below."""
+    truth = {f"s{i}": (float(np.exp(0.02 * i)), 1.5 + 0.02 * i) for i in range(120)}
+    walk = made(truth, tmp_path, seed=3)
+    found = searches(walk, truth, precision=0.08, draws=1)
+    walk.run(found, lambda ended: None)
+    held = [s.midpoint.lo <= truth[n][0] <= s.midpoint.hi for n, s in found.items()]
+    assert np.mean(held) >= 0.89
+    images = {s.images_used for s in found.values()}
+    assert len(images) > 1, "images are dropped where the interval is narrow already"
+
+
+def test_budget_of_images_ends_a_walk_with_what_is_known(tmp_path):
+    truth = {"a": (1.0, 2.0), "b": (2.0, 2.0)}
+    walk = made(truth, tmp_path, 20_000, Budget(images=60_000))
+    found = searches(walk, truth, images=list(range(1000, 20_001, 1000)), precision=1e-3)
+    walk.run(found, lambda ended: None)
+    assert {search.state for search in found.values()} == {"budget"}
+    assert 60_000 <= walk.budget.used < 60_000 + 2 * 24 * 1000
+    assert all(search.midpoint.mu is not None for search in found.values())
+
+
+def killed(settings: SoftwareWalkSettings, after: int) -> None:
+    """A process that dies as `kill -9` has it, once so many points are stored."""
+    torch.set_num_threads(1)
+    real, count = Store.put, []
+
+    def put(self, key, point):
+        real(self, key, point)
+        count.append(1)
+        if len(count) == after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Store.put = put
+    software_walk.walk(settings, lambda *a: None)
+
+
+def comparable(summary):
+    return {k: v for k, v in summary.items() if k not in ("seconds", "folder")}
+
+
+def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
+    monkeypatch.setattr(software, "BLOCK", 250)
+    settings = SoftwareWalkSettings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path / "killed")
+    process = multiprocessing.get_context("fork").Process(target=killed, args=(settings, 15))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    points = settings.out / "points"
+    kept = {path.name: path.stat().st_mtime_ns for path in points.rglob("*.npz")}
+    assert len(kept) == 15 and not (settings.out / "summary.json").exists()
+    measured, real = [], software.Inference.__call__
+
+    def counting(self, block, noises):
+        measured.extend((block, place) for place in noises)
+        return real(self, block, noises)
+
+    monkeypatch.setattr(software.Inference, "__call__", counting)
+    resumed = software_walk.walk(settings, lambda *a: None)
+    now = {path.name: path.stat().st_mtime_ns for path in points.rglob("*.npz")}
+    assert kept.items() < now.items(), "a point that was there was written again"
+    assert len(set(measured)) == len(measured) == len(now) - 15
+    measured.clear()
+    whole = software_walk.walk(settings.changed(out=tmp_path / "whole"), lambda *a: None)
+    assert comparable(whole) == comparable(resumed) and len(measured) == len(now)
+    for name in ("curves.parquet", "curves.png", "midpoints.png"):
+        one, two = (tmp_path / run / name for run in ("killed", "whole"))
+        assert one.read_bytes() == two.read_bytes(), name
+
+
+def test_results_have_every_site_and_all_at_once(tmp_path):
+    settings = SoftwareWalkSettings(
+        **SETTINGS, noise="additive,multiplicative", levels="1,10,100", images=200, out=tmp_path
+    )
+    summary = software_walk.walk(settings, lambda *a: None)
+    assert summary == json.loads((tmp_path / "summary.json").read_text())
+    sites = ["fc0.acc", "fc1.acc", "fc2.acc", "fc3.acc", GLOBAL]
+    table = pd.read_parquet(tmp_path / "curves.parquet")
+    for kind in ("additive", "multiplicative"):
+        assert list(summary["kinds"][kind]["sites"]) == sites
+        for site in sites:
+            rows = table[(table.kind == kind) & (table.site == site)]
+            assert sorted(set(rows.sigma)) == [1, 10, 100] and len(rows) == 2 * 3
+            assert (rows.images == 200).all()
+    assert summary["images_evaluated"] == 2 * 5 * 3 * 2 * 200
+    everywhere, one = (
+        table[(table.site == s) & (table.sigma == 10) & (table.kind == "additive")].accuracy.mean()
+        for s in (GLOBAL, "fc2.acc")
+    )
+    assert everywhere < one - 0.1
+    assert (table.site == "").sum() == 1
+    middle = table[(table.sigma == 10) & (table.kind == "additive")]
+    assert middle.groupby("site").accuracy.nunique().max() == 2, "the draws differ"
+
+
+def test_a_folder_of_another_network_is_refused_and_kept(tmp_path):
+    settings = SoftwareWalkSettings(**SETTINGS, levels="10", images=50, out=tmp_path / "r")
+    software_walk.walk(settings, lambda *a: None)
+    before = {path: path.read_bytes() for path in settings.out.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="another network"):
+        software_walk.walk(settings.changed(model="tfc-w1a1"), lambda *a: None)
+    with pytest.raises(UserError, match="another network"):
+        software_walk.walk(settings.changed(retrain=1), lambda *a: None)
+    assert before == {path: path.read_bytes() for path in settings.out.rglob("*") if path.is_file()}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="something else"):
+        software_walk.walk(settings.changed(out=tmp_path / "other"), lambda *a: None)
+
+
+def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, monkeypatch):
+    calls = []
+
+    def train(model, dataset, *, noise, epochs, seed, start, out):
+        calls.append((noise, epochs, seed))
+        network, metadata = checkpoint.load(start)
+        with torch.no_grad():  # a network that can be told from the one it began with
+            list(network.parameters())[-1].add_(len(calls))
+        return checkpoint.save(network, out, metadata)
+
+    monkeypatch.setattr(retraining, "train", train)
+    settings = SoftwareWalkSettings(
+        **SETTINGS, levels="5,50", sites="fc1.acc", images=50, retrain=3, out=tmp_path
+    )
+    software_walk.walk(settings, lambda *a: None)
+    noises = [Noise.at("additive", sigma) for sigma in (5.0, 50.0)]
+    first, second = 0, 1 << 32
+    assert calls[0] == (None, 3, first)
+    # global noise is that of the one site walked: the same networks serve
+    assert sorted(calls[1:], key=repr) == sorted(
+        [({"fc1.acc": noise}, 3, seed) for noise in noises for seed in (first, second)], key=repr
+    )
+    software_walk.walk(settings, lambda *a: None)
+    assert len(calls) == 5, "trained again"
