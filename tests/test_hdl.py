@@ -15,7 +15,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow import hdl
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 from flow.errors import UserError
 from sim.runner import REPOSITORY
 
@@ -35,7 +35,7 @@ def graph(folder: Path) -> ModelWrapper:
     A padded stream forks: one branch has a matrix-vector unit and a tap, the other a tap alone.
     The tap that comes first in the graph has the larger number.
     """
-    initialise(folder / "finn")
+    register_operators()
     import numpy as np
 
     def node(kind: str, inputs: list[str], outputs: list[str], number: int = 0, **attributes):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 from flow.compiler.folding.target import CLOCK_HZ
 from flow.files import built_once
 from flow.noise.hardware.sites import TapSite
@@ -78,7 +78,7 @@ class Accelerator:
 
     def golden_model(self) -> "GoldenModel":
         """Return the bit-exact model of the hardware graph."""
-        initialise(self.folder / "finn")
+        register_operators()
         from qonnx.core.modelwrapper import ModelWrapper
 
         from flow.golden.model import GoldenModel

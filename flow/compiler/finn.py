@@ -1,20 +1,45 @@
 """FINN without a vendor tool: the settings it wants, and our operators in its registries."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+_FOLDER = "FINN_BUILD_DIR"
 
-def initialise(build_dir: Path) -> None:
-    """Point FINN at a build folder and register our operators; safe to call again.
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Have FINN write what it generates into a folder, while it lasts.
 
     Args:
-        build_dir: where FINN's ``PrepareIP`` makes one folder a node; it makes the folder itself.
+        folder: is made; FINN's ``PrepareIP`` makes one folder a node in it.
     """
-    os.environ["FINN_BUILD_DIR"] = str(build_dir.resolve())
+    folder.mkdir(parents=True, exist_ok=True)
+    before = os.environ.get(_FOLDER)
+    _settle(str(folder.resolve()))
+    try:
+        register_operators()
+        yield
+    finally:
+        _settle(before or tempfile.gettempdir())
+
+
+def _settle(folder: str) -> None:
+    os.environ[_FOLDER] = folder
     from finn.util.settings import initialize_dummy_settings
 
     initialize_dummy_settings()
 
+
+@cache
+def register_operators() -> None:
+    """Make FINN find this project's operators; whatever reads a compiled graph needs them."""
+    if _FOLDER not in os.environ:
+        # FINN's operators cannot be imported before FINN has its settings
+        _settle(tempfile.gettempdir())
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from flow.compiler.accelerator import Accelerator, open_or_build
-from flow.compiler.finn import initialise
+from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
 from flow.errors import Defect, UserError, unknown
@@ -45,7 +45,8 @@ def check(network: Network) -> None:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _to_hardware_layers(copy.deepcopy(network), folder)
+        with working_in(folder / "finn"):
+            _to_hardware_layers(copy.deepcopy(network), folder)
 
 
 def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
@@ -59,8 +60,6 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
             )
     if isinstance(network, ImportedNetwork):
         reject_unfit(network.name, network.graph)
-    (folder / "finn").mkdir()
-    initialise(folder / "finn")
     # FINN registers operators when imported, so only after it has its settings
     from flow.compiler.graph import dataflow
 
@@ -114,9 +113,12 @@ def compile_network(
         raise unknown("matrix-vector unit", mvu, MVUS)
     key = _key(network, calibration, tapped, target, mvu)
     folder = root / f"{network.name}-{key}"
-    return open_or_build(
-        folder, lambda scratch: _compile(network, calibration, tapped, target, mvu, scratch)
-    )
+
+    def build(scratch: Path) -> None:
+        with working_in(scratch / "finn"):
+            _compile(network, calibration, tapped, target, mvu, scratch)
+
+    return open_or_build(folder, build)
 
 
 def _key(

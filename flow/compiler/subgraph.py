@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from flow.compiler.accelerator import Accelerator, open_or_build
-from flow.compiler.finn import initialise
+from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Target
 
 PARTS = "parts"
@@ -26,12 +26,15 @@ def behind(accelerator: Accelerator, stream: str, weights: Collection[str]) -> A
         weights: those sites of weights that lie behind it.
     """
     folder = accelerator.folder / PARTS / stream
-    return open_or_build(folder, lambda scratch: _build(accelerator, stream, weights, scratch))
+
+    def build(scratch: Path) -> None:
+        with working_in(scratch / "finn"):
+            _build(accelerator, stream, weights, scratch)
+
+    return open_or_build(folder, build)
 
 
 def _build(accelerator: Accelerator, stream: str, weights: Collection[str], folder: Path) -> None:
-    (folder / "finn").mkdir()
-    initialise(folder / "finn")
     # FINN registers operators when imported, so only after it has its settings
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.custom_op.registry import getCustomOp

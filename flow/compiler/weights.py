@@ -176,9 +176,9 @@ def clean_weights(model: ModelWrapper, site: WeightSite) -> Tensor:
 
 def specialised(accelerator: "Accelerator") -> ModelWrapper:
     """Return FINN's graph as it was built."""
-    from flow.compiler.finn import initialise
+    from flow.compiler.finn import register_operators
 
-    initialise(accelerator.folder / "finn")
+    register_operators()
     return ModelWrapper(str(accelerator.folder / SPECIALISED))
 
 

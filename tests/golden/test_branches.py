@@ -5,7 +5,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 from flow.golden.layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.noise import Noise
@@ -122,7 +122,7 @@ def test_the_join_reads_both_branches():
 
 def test_a_padded_convolution_and_a_fork_equal_finn(tmp_path):
     """3×3 pixels of 2 channels, padded on three sides, windows of 3×3 at stride 2, then labels."""
-    initialise(tmp_path)
+    register_operators()
     from qonnx.core.datatype import DataType
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx

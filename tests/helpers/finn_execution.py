@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 
 
 def operator(
@@ -19,7 +19,7 @@ def operator(
     **attributes,
 ):
     """Return a FINN operator with these streams and attributes; FINN works in ``folder``."""
-    initialise(folder)
+    register_operators()
     from qonnx.custom_op.registry import getCustomOp
 
     node = helper.make_node(

@@ -1,6 +1,6 @@
 """FINN's operators as RTL, which FINN has in HLS alone or, FIFOs, not for Verilator.
 
-FINN's passes find them by name (``finn_setup.initialise``).
+FINN's passes find them by name (`flow.compiler.finn.register_operators`).
 """
 
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams

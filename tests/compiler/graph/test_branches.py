@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flow.compiler.accelerator import Accelerator
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 from flow.compiler.pipeline import compile_network
 from flow.errors import Defect, UserError
 from flow.models.blocks import Conv, Last
@@ -92,7 +92,7 @@ def settled(network: nn.Module) -> tuple[nn.Module, Tensor]:
 def test_what_no_hardware_does_is_refused_by_name(options, message, tmp_path):
     network, _ = settled(Block(**options))
     (tmp_path / "finn").mkdir()
-    initialise(tmp_path / "finn")
+    register_operators()
     from flow.compiler.graph import dataflow
 
     exported = dataflow.export(network, tmp_path / "network.onnx")
@@ -166,7 +166,7 @@ def test_branches_run_under_stalls_and_lock_up_with_a_shallower_fifo(built, tmp_
 def test_a_unit_is_known_by_its_weights_whatever_its_place_and_sign(tmp_path):
     network, _ = settled(Block())
     (tmp_path / "finn").mkdir()
-    initialise(tmp_path / "finn")
+    register_operators()
     from flow.compiler.graph import dataflow
     from flow.compiler.graph.sites import SiteFingerprints, find_sites
 

@@ -10,7 +10,7 @@ from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 from flow.compiler.operators.mvau import FinnMVAU_rtl, by_planes, hex_words
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
@@ -141,7 +141,7 @@ def test_every_type_is_drawn():
 @pytest.mark.parametrize("units", [all_types, wide_beats], ids=lambda make: make.__name__)
 def test_equals_finn(units, tmp_path):
     """Bit for bit without stalls and with, after a reset in mid-stream."""
-    initialise(tmp_path / "finn")
+    register_operators()
     expected, wrappers, body = {}, [], []
     for unit in units():
         products = unit.expected(tmp_path / "finn")
@@ -235,7 +235,7 @@ def test_memories_of_the_dsp_unit_are_finn_s(weight_type, tmp_path):
     values = rng.integers(int(datatype.min()), int(datatype.max()) + 1, (12, 10))
     weights = np.where(values < 0, -1, 1) if weight_type == "BIPOLAR" else values
     unit = Unit("unit_0", 5, 3, weight_type, "INT4", weights, np.zeros((VECTORS, 12), np.int64))
-    initialise(tmp_path)
+    register_operators()
     operator = unit.operator(24)
     operator.set_nodeattr("resType", "dsp")
     paths = tmp_path / "ours.dat", tmp_path / "finn.dat"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qonnx.core.datatype import DataType
 
-from flow.compiler.finn import initialise
+from flow.compiler.finn import register_operators
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 from tests.helpers.finn_execution import execute
@@ -63,7 +63,7 @@ def test_equals_finn(seed, tmp_path):
         values, thresholds, in_type, out_type, threshold_type, bias, folder
     )
 
-    initialise(folder)
+    register_operators()
     from flow.compiler.operators.thresholding import memory_text
 
     (tmp_path / "thresholds.dat").write_text(memory_text(thresholds, pe, threshold_type.bitwidth()))
