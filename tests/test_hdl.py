@@ -5,10 +5,12 @@ commit it.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
@@ -16,7 +18,8 @@ from qonnx.custom_op.registry import getCustomOp
 
 from flow import hdl
 from flow.compiler.finn import register_operators
-from flow.errors import UserError
+from flow.errors import Defect, UserError
+from flow.experiments.benchmarks import node_costs
 from sim.runner import REPOSITORY
 
 REFERENCES = REPOSITORY / "tests" / "references"
@@ -36,7 +39,6 @@ def graph(folder: Path) -> ModelWrapper:
     The tap that comes first in the graph has the larger number.
     """
     register_operators()
-    import numpy as np
 
     def node(kind: str, inputs: list[str], outputs: list[str], number: int = 0, **attributes):
         name = f"{kind}_{number}"
@@ -145,7 +147,7 @@ def test_wrapper(file, tmp_path):
     ("node", "attribute", "value", "error", "message"),
     [
         ("NoiseTap_rtl_0", "Site", 255, UserError, "a tap at site 255.*with fewer layers"),
-        ("NoiseTap_rtl_1", "PE", 1, ValueError, "product has 16 bits.*given, 8 where it is taken"),
+        ("NoiseTap_rtl_1", "PE", 1, Defect, "product has 16 bits.*given, 8 where it is taken"),
     ],
 )
 def test_what_cannot_be_wired(node, attribute, value, error, message, tmp_path):
@@ -156,6 +158,39 @@ def test_what_cannot_be_wired(node, attribute, value, error, message, tmp_path):
     getCustomOp(nodes[node]).set_nodeattr(attribute, value)
     with pytest.raises(error, match=message):
         top_text(model)
+
+
+def test_nodes_that_stand_alone_have_the_streams_of_the_top(accelerator):
+    top = accelerator.sources[-1].read_text()
+    entries = node_costs.chosen(accelerator.manifest, [])
+    assert entries == accelerator.manifest["nodes"]
+    text = node_costs.top_text(entries)
+    for number, entry in enumerate(entries):
+        ends = {f"source{number}": entry["inputs"][0], f"sink{number}": entry["outputs"][0]}
+        for alone, stream in ends.items():
+            (width,) = re.findall(rf"logic (\S+) {stream}_data;", top)
+            assert f"logic {width} {alone}_data;" in text
+    weights = re.findall(r"logic \S+ \w+_weights_data;", top)
+    assert weights and weights == re.findall(r"logic \S+ \w+_weights_data;", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Pool_rtl_1", "unknown node 'Pool_rtl_1': did you mean Pool_rtl_0"),
+        ("Fork_0", "Fork_0 has several streams: choose among .* Pool_rtl_0$"),
+        ("Sum_0", "Sum_0 has several streams"),
+    ],
+)
+def test_a_node_that_cannot_stand_alone_is_refused(name, message):
+    nodes = [
+        {"name": "Fork_0", "inputs": ["a"], "outputs": ["b", "c"]},
+        {"name": "Pool_rtl_0", "inputs": ["b"], "outputs": ["d"]},
+        {"name": "Sum_0", "inputs": ["c", "d"], "outputs": ["e"]},
+    ]
+    assert node_costs.chosen({"nodes": nodes}, []) == nodes[1:2]
+    with pytest.raises(UserError, match=message):
+        node_costs.chosen({"nodes": nodes}, [name])
 
 
 @dataclass(frozen=True)

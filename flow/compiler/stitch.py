@@ -10,7 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow import hdl
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.paths import HW
 
 TOP = "accelerator"
@@ -176,6 +176,9 @@ def _nodes(model: ModelWrapper) -> list[Node]:
 def top_text(model: ModelWrapper) -> str:
     """Return the top: FINN's ports, the taps' settings bus, digests, and the scores' stream.
 
+    Args:
+        model: specialised, after FINN's ``PrepareIP``.
+
     Raises:
         UserError: there are more sites than the settings bus can number.
     """
@@ -184,7 +187,7 @@ def top_text(model: ModelWrapper) -> str:
     given = {stream.name: stream for node in nodes for stream in node.outputs}
     for name, stream in taken.items():
         if (source := given.get(name, stream)) != stream:
-            raise ValueError(
+            raise Defect(
                 f"stream {name} has {source.bits} bits a beat where it is given, "
                 f"{stream.bits} where it is taken"
             )

@@ -207,7 +207,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
     places = [NoisePoint(name, level * scale, draw) for draw in (0, 1) for level in (0.5, 2.0)]
     ours, theirs = (
         walk.run(walk.wanted(side, [NoisePoint("", 0.0), *places])).points
-        for side in (["golden"], SOFTWARE)
+        for side in ([Side.GOLDEN], SOFTWARE)
     )
     rtl = walk.run(walk.wanted([Side.RTL], places[:2], RTL_IMAGES)).points
     assert [point.bit_mismatches for point in rtl] == [0, 0]

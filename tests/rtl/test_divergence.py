@@ -250,11 +250,12 @@ def test_a_threshold_bit_in_a_convolution(convolutional, tmp_path):
 def test_what_images_before_it_cause(convolutional, tmp_path):
     """A point of a walk whose image is right by itself is run behind the others."""
     hardware = SimpleNamespace(**vars(convolutional), scope=FULL, feed=lambda images: images)
-    walk = SimpleNamespace(
+    context = SimpleNamespace(
         stream=convolutional.stream,
-        hardware=lambda site: hardware,
+        designs=SimpleNamespace(at=lambda site: hardware),
         settings=lambda place, first: {},
     )
+    walk = SimpleNamespace(context=context)
     located = localise_point(
         walk,
         NoisePoint("", 0.0),

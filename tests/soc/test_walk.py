@@ -17,6 +17,7 @@ from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
+from flow.walks.points.side import Side
 from flow.walks.points.store import Store
 from flow.walks.walk import Walk
 from sim.runner import SimulationError
@@ -214,7 +215,7 @@ def test_a_walk_is_measured_once_and_its_mismatches_are_seen(
     told = []
     first = soc_walk.measure_all(walk, places, IMAGES, lambda *said: told.append(said))
     assert [one.bit_mismatches for one in first] == [0, 0, 0]
-    golden = walk.run(walk.wanted(["golden"], places)).points
+    golden = walk.run(walk.wanted([Side.GOLDEN], places)).points
     for one, point in zip(first, golden, strict=True):
         assert one.labels == point.predictions[:IMAGES].tolist()
     assert told[0][1:3] == (0, 3) and told[-1] == ("system", 3, 3, 3 * IMAGES)
@@ -241,7 +242,7 @@ def test_a_walk_is_measured_once_and_its_mismatches_are_seen(
 def test_votes_of_a_walk_are_golden_s(walk, accelerator):
     sigma = 60.0 * accelerator.sites["fc1.acc"].scale
     draws = [NoisePoint("fc1.acc", sigma, draw) for draw in range(3)]
-    golden = np.stack([p.predictions for p in walk.run(walk.wanted(["golden"], draws)).points])
+    golden = np.stack([p.predictions for p in walk.run(walk.wanted([Side.GOLDEN], draws)).points])
     assert (golden[0] != golden[1]).any()
     ballot = voting.VoteRun("fc1.acc", sigma, cosim.Votes(3), IMAGES)
     row = voting._row(walk, ballot, golden, voting.cast(walk, ballot))

@@ -10,6 +10,7 @@ from qonnx.core.datatype import DataType
 
 from flow import hdl
 from flow.compiler.operators.kernel import Kernel
+from flow.errors import Defect
 
 
 class NoiseTap(HWCustomOp):
@@ -57,7 +58,7 @@ class NoiseTap(HWCustomOp):
         """Return (vectors..., channels / PE, PE)."""
         channels, pe = self.get_nodeattr("NumChannels"), self.get_nodeattr("PE")
         if channels % pe:
-            raise ValueError(f"{self.onnx_node.name}: PE {pe} does not divide {channels} channels")
+            raise Defect(f"{self.onnx_node.name}: PE {pe} does not divide {channels} channels")
         return (*self.get_nodeattr("numInputVectors"), channels // pe, pe)
 
     def get_folded_output_shape(self, ind=0):
