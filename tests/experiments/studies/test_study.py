@@ -162,6 +162,21 @@ def test_one_failed_run_does_not_stop_the_others(finished):
     assert "no checkpoint" in states[4].message
 
 
+def test_kinds_of_noise_in_a_list_are_one_walk_in_software(tmp_path):
+    text = """
+runs:
+  - walk: {model: tfc, dataset: digits, noise: [additive, mixed], levels: [8, 30], images: 50,
+           seeds: 1, sites: [fc0.acc]}
+  - walk: {model: tfc, dataset: digits, images: 501}
+"""
+    found = study.read(written(tmp_path, text), tmp_path / "build")
+    failed = study.run_study(found, silent, SerialExecutor(), lambda run: None)
+    summary = found.runs[0].summary
+    assert summary is not None and list(summary["kinds"]) == ["additive", "mixed"]
+    ((run, message),) = failed
+    assert run is found.runs[1] and message.startswith("images is 501, ")
+
+
 def test_a_study_that_is_done_does_nothing(finished, monkeypatch):
     found, _ = finished
     monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", lambda *a, **o: pytest.fail("ran"))
