@@ -119,7 +119,7 @@ def test_bad_files_are_one_message(tmp_path, text, said):
 
 
 def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
-    file = Path(__file__).with_name("custom_networks.py")
+    file = REPOSITORY / "tests" / "helpers" / "custom_networks.py"
     real, made = study.python_factory.exported, []
     monkeypatch.setattr(
         study.python_factory, "exported", lambda *given: made.append(given) or real(*given)
