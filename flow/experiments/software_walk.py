@@ -11,6 +11,7 @@ from flow import data
 from flow.callbacks import ProgressCallback
 from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
+from flow.experiments.studies.status import STATE
 from flow.files import canonical, replacing, write_json
 from flow.models import Network, site_scales
 from flow.models.network import chosen_sites
@@ -158,7 +159,8 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
                 f"{canonical(identity)}: give another folder, or remove this one",
             )
         return
-    if (folder.is_dir() and any(folder.iterdir())) or folder.is_file():
+    # a study notes a run's state in the folder before the run begins
+    if folder.is_file() or (folder.is_dir() and {p.name for p in folder.iterdir()} - {STATE}):
         raise OptionError(
             "out", f"is {folder}, which is something else than a walk's results: give another"
         )

@@ -11,8 +11,8 @@ from flow.errors import UserError
 from flow.experiments import dynamics
 from flow.experiments.settings import DynamicsSettings
 from flow.noise import Noise
+from flow.training import trainer
 from flow.training.layer_statistics import binarisation, layer_statistics
-from flow.walks import retraining
 
 
 def test_binarisation_is_0_for_normal_values_and_1_for_two():
@@ -66,9 +66,9 @@ def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monk
         out=tmp_path,
     )
     trained: list[object] = []
-    train = retraining.train
+    train = trainer.train
     monkeypatch.setattr(
-        retraining, "train", lambda *a, **k: trained.append(k["noise"]) or train(*a, **k)
+        trainer, "train", lambda *a, **k: trained.append(k["noise"]) or train(*a, **k)
     )
     found = dynamics.run(settings, lambda *a: None)
     # the network without noise serves both kinds

@@ -20,8 +20,8 @@ from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
 from flow.statistics.level_search import Search
 from flow.statistics.midpoint import logistic
-from flow.training import checkpoint
-from flow.walks import retraining, software
+from flow.training import checkpoint, trainer
+from flow.walks import software
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.store import Store
 from flow.walks.software import GLOBAL, Budget, SoftwareWalk
@@ -289,7 +289,7 @@ def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, 
             list(network.parameters())[-1].add_(len(calls))
         return checkpoint.save(network, out, metadata)
 
-    monkeypatch.setattr(retraining, "train", train)
+    monkeypatch.setattr(trainer, "train", train)
     settings = SoftwareWalkSettings(
         **SETTINGS, levels="5,50", sites="fc1.acc", images=50, retrain=3, out=tmp_path
     )

@@ -119,7 +119,7 @@ def test_bad_files_are_one_message(tmp_path, text, said):
 
 
 def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
-    file = Path(__file__).with_name("custom_networks.py")
+    file = REPOSITORY / "tests" / "helpers" / "custom_networks.py"
     real, made = study.python_factory.exported, []
     monkeypatch.setattr(
         study.python_factory, "exported", lambda *given: made.append(given) or real(*given)
@@ -160,6 +160,21 @@ def test_one_failed_run_does_not_stop_the_others(finished):
     planned = {"golden": (7, 7), "software": (14, 14), "rtl": (7, 7)}
     assert all(dict(state.points) == planned for state in states[:4])
     assert "no checkpoint" in states[4].message
+
+
+def test_kinds_of_noise_in_a_list_are_one_walk_in_software(tmp_path):
+    text = """
+runs:
+  - walk: {model: tfc, dataset: digits, noise: [additive, mixed], levels: [8, 30], images: 50,
+           seeds: 1, sites: [fc0.acc]}
+  - walk: {model: tfc, dataset: digits, images: 501}
+"""
+    found = study.read(written(tmp_path, text), tmp_path / "build")
+    failed = study.run_study(found, silent, SerialExecutor(), lambda run: None)
+    summary = found.runs[0].summary
+    assert summary is not None and list(summary["kinds"]) == ["additive", "mixed"]
+    ((run, message),) = failed
+    assert run is found.runs[1] and message.startswith("images is 501, ")
 
 
 def test_a_study_that_is_done_does_nothing(finished, monkeypatch):
