@@ -219,7 +219,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
     for p in theirs:
         twin = golden_labels[p.site, p.sigma, p.seed]
         same[p.side].append(float((p.predictions == twin).mean()))
-    assert np.mean(same["software-hwdraws"]) > 0.9 > np.mean(same["software"])
+    assert np.mean(same[Side.SOFTWARE_HARDWARE_RNG]) > 0.9 > np.mean(same[Side.SOFTWARE])
     assert accuracy_at(walk.context, name, 100)(1e3 * scale) < 0.5
 
 
