@@ -51,46 +51,46 @@ walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and co
 study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/studies.md)
 	$(BIN)/noisewalk study run $(GIVEN) '$(STUDY)'
 
-check: $(READY) ## tell whether MODEL, an own network, fits the hardware, and DATASET suits it
+check: $(READY) ## check whether your network MODEL fits the hardware, and DATASET fits it
 	$(RUN)
 
-compile: $(READY) ## compile MODEL to RTL: a table of its nodes, and where it lies
+compile: $(READY) ## compile MODEL to RTL; show its nodes and the folder of the RTL
 	$(RUN)
 
-synth: $(READY) ## count what MODEL's nodes take on an FPGA: LUTs, flip-flops, DSPs, block RAMs
+synth: $(READY) ## count the LUTs, flip-flops, DSPs and block RAMs of MODEL's nodes
 	$(RUN)
 
 train: $(READY) ## train MODEL on DATASET
 	$(RUN)
 
-bench: $(READY) ## measure every speed in one table; the software walk's on CIFAR-10
+bench: $(READY) ## time each stage against its alternatives; the software walk on CIFAR-10
 	$(RUN)
 
-bench-walk: $(READY) ## the walk in software alone, on every image
+bench-walk: $(READY) ## time the walk in software
 	$(RUN)
 
 walk: $(READY) ## walk noise through MODEL in software alone
 	$(RUN)
 
-multi-exec: $(READY) ## walk MODEL, then spend equal budgets of executions in every way
+multi-exec: $(READY) ## walk MODEL, then compare ways to distribute repeated executions
 	$(RUN)
 
-multi-exec-hw: $(READY) ## repeat noisy executions in MODEL's RTL: accuracy over cycles
+multi-exec-hw: $(READY) ## repeat noisy executions in MODEL's RTL; show accuracy over cycles
 	$(RUN)
 
-soc: $(READY) ## build MODEL's accelerator with a microcontroller that drives it, and its firmware
+soc: $(READY) ## build a system of MODEL's accelerator, a microcontroller and its firmware
 	$(RUN)
 
-walk-soc: $(READY) ## walk noise through MODEL by firmware on the whole system
+walk-soc: $(READY) ## walk noise through MODEL by firmware on the simulated system
 	$(RUN)
 
-vote-soc: $(READY) ## let images vote over noisy executions on the system
+vote-soc: $(READY) ## let noisy executions vote on each image, on the simulated system
 	$(RUN)
 
-robustness: $(READY) ## walk MODEL's clean and noise-trained checkpoints in software and in RTL
+robustness: $(READY) ## compare MODEL's clean and noise-trained checkpoints
 	$(RUN)
 
-dynamics: $(READY) ## train MODEL at each noise level, and see what that does to its layers
+dynamics: $(READY) ## train MODEL at each noise level; show how its layers change
 	$(RUN)
 
 test: $(READY) ## run every test
@@ -99,7 +99,7 @@ test: $(READY) ## run every test
 quick: $(READY) ## run the tests that take seconds
 	$(BIN)/pytest $(PARALLEL) -m 'not slow'
 
-lint: $(READY) ## check style and types
+lint: $(READY) ## check style, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -111,7 +111,7 @@ build/data/usr/share/datasets/fashion-mnist: ## fetch the full Fashion-MNIST fro
 	  && rm dataset-fashion-mnist_*.deb
 
 .PHONY: data docs
-data: build/data/usr/share/datasets/fashion-mnist ## the full Fashion-MNIST, without root (Debian, Ubuntu)
+data: build/data/usr/share/datasets/fashion-mnist ## fetch the full Fashion-MNIST, without root (Debian, Ubuntu)
 
 docs: $(READY) ## build the docs as static pages, in build/site
 	$(BIN)/mkdocs build

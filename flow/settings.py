@@ -290,9 +290,9 @@ def _wanted(annotation: Any, metadata: Sequence[Any], several: bool = False) -> 
             said += get_args(bare)
         elif get_origin(bare) is tuple:
             items = _wanted(get_args(bare)[0], (), several=True)
-            said.append(f"{items} with commas between")
+            said.append(f"{items} separated by commas")
         elif get_origin(bare) is dict:
-            said.append("names with commas between, each with =number behind it or without")
+            said.append("names separated by commas, each with or without =number")
         else:
             said.append(_WORDS[bare][several] + _bounded(bounds))
     return " or ".join(said)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @command("compile", "flow.walks.settings:AcceleratorSettings")
 def compile_(settings: "AcceleratorSettings") -> None:
-    """Compile a network to an accelerator in RTL: its nodes, and where the RTL lies.
+    """Compile a network to RTL. Show the accelerator's nodes and the folder of the RTL.
 
     Example: noisewalk compile --model tfc --fps 100000
     """
@@ -25,7 +25,7 @@ def compile_(settings: "AcceleratorSettings") -> None:
 
 @command("synth", "flow.experiments.settings:SynthesisSettings")
 def synth(settings: "SynthesisSettings") -> None:
-    """Count what each node takes on an FPGA: LUTs, flip-flops, DSPs, block RAMs; open synthesis.
+    """Count the FPGA resources of each node. Yosys synthesises it, without vendor tools.
 
     Example: noisewalk synth --model tfc
     """

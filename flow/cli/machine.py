@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @json_option
 def doctor() -> None:
-    """Tell what is installed, what is missing, and how to get it; status 1 if it is needed.
+    """List what is installed and what is missing. The status is 1 if a needed part is.
 
     Example: noisewalk doctor
     """
@@ -38,13 +38,13 @@ def _print_findings(findings: "Sequence[Finding]", lacking: Sequence[str]) -> No
         remedy = one.remedy if one.missing else ""
         table.add_row(one.name, escape(one.found) or lack, one.use, remedy)
     console.print(table)
-    say(f"missing: {', '.join(lacking)}" if lacking else "all that is needed is there")
+    say(f"missing: {', '.join(lacking)}" if lacking else "everything needed is installed")
 
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete commands and options.
+    """Print the completion script of a shell.
 
     Example: noisewalk completion bash >> ~/.bashrc
     """

@@ -15,7 +15,7 @@ errors = Console(stderr=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-v", "--verbose", is_flag=True, help="Tell what goes on.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step.")
 def cli(verbose: bool) -> None:
     """Which layer of a quantised network breaks first under noise, in software and in RTL?"""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
@@ -65,7 +65,5 @@ def main() -> None:
         errors.print(escape(str(error)), highlight=False, soft_wrap=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
-        errors.print(
-            "interrupted: what was finished is kept; the same command goes on where it was"
-        )
+        errors.print("interrupted: finished points are kept; the same command resumes")
         sys.exit(130)

@@ -215,7 +215,7 @@ _JSON: dict[str, Any] = {
     "is_flag": True,
     "expose_value": False,
     "callback": _to_stderr,
-    "help": "Print the result as JSON, and all else to stderr",
+    "help": "Print the result as JSON, and everything else to stderr",
 }
 json_option = click.option("--json", **_JSON)
 

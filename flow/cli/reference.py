@@ -86,9 +86,10 @@ _HEAD = f"""# Settings
 <!-- {_BY_HAND} -->
 
 Every option has one name in three spellings: `--hw-images 8` on the command line, `HW_IMAGES=8` in
-make, `hw_images: 8` or `hw-images: 8` in a study, and `hw_images=8` in Python. A list is written
-with commas between, in YAML and Python as a list. Messages name an option as it was written.
-Options that are not given have the default; a dash means that the description says what happens.
+make, `hw_images: 8` or `hw-images: 8` in a study, and `hw_images=8` in Python. The items of a list
+are separated by commas; in YAML and Python it may also be a list. Error messages use your spelling.
+An option that is not given has its default. Where that is a dash, the description says what
+happens.
 """
 
 

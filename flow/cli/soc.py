@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @command("soc", "flow.walks.settings:AcceleratorSettings")
 def soc(settings: "AcceleratorSettings") -> None:
-    """Build a network's accelerator with a microcontroller that drives it, and its firmware.
+    """Build a system of accelerator and microcontroller. Its firmware is compiled too.
 
     Example: noisewalk soc --model tfc
     """
@@ -28,7 +28,7 @@ def soc(settings: "AcceleratorSettings") -> None:
 
 @command("walk-soc", "flow.experiments.settings:SocWalkSettings", engine=True)
 def walk_soc(settings: "SocWalkSettings", engine: "Engine") -> None:
-    """Walk noise by firmware on the simulated system, and compare with golden and walk-hw.
+    """Walk noise by firmware on the simulated system. Compare with golden and walk-hw.
 
     Example: noisewalk walk-soc --model tfc
     """
@@ -46,7 +46,7 @@ def walk_soc(settings: "SocWalkSettings", engine: "Engine") -> None:
 
 @command("vote-soc", "flow.experiments.settings:VoteSettings", engine=True)
 def vote_soc(settings: "VoteSettings", engine: "Engine") -> None:
-    """Let images vote over noisy executions: accuracy over executions, golden and system.
+    """Let noisy executions vote on each image. Show accuracy over executions.
 
     Example: noisewalk vote-soc --model tfc --votes 1,5,17
     """

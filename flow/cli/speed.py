@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @command("bench", "flow.experiments.settings:BenchSettings", json=False)
 def bench(settings: "BenchSettings") -> None:
-    """Measure every speed, each way beside its rivals, and store the table as JSON.
+    """Time each stage against its alternatives. The table is stored as JSON.
 
     Example: noisewalk bench --model tfc
     """
@@ -39,7 +39,9 @@ def bench(settings: "BenchSettings") -> None:
 
 @command("bench-walk", "flow.experiments.settings:BenchWalkSettings", json=False)
 def bench_walk(settings: "BenchWalkSettings") -> None:
-    """Measure the speed of the walk in software against the straightforward way.
+    """Time the walk in software against the direct way.
+
+    The direct way is a full forward pass for each point.
 
     Example: noisewalk bench-walk --model float-lenet5-bn --dataset cifar10
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group("study")
 def study() -> None:
-    """Many jobs, named in one YAML file: do them, see how they stand, put them together."""
+    """Run many jobs from one YAML file."""
 
 
 _STUDY = click.argument("file", type=PATH)
@@ -36,7 +36,7 @@ _STUDY = click.argument("file", type=PATH)
 
 @command("study run", engine=True, json=False, argument=click.Argument(["file"], type=PATH))
 def study_run(engine: "Engine", file: Path) -> None:
-    """Do the runs of a study that are not done; one that was stopped goes on where it was.
+    """Do the unfinished runs of a study. A stopped study resumes.
 
     Example: noisewalk study run studies/digits.yaml
     """
@@ -61,7 +61,7 @@ study.add_command(study_run)
 @_STUDY
 @json_option
 def study_status_(file: Path) -> None:
-    """Tell how each run of a study stands, in a second or two, while it runs or after.
+    """Show the state of each run of a study. It takes a second or two, also during a run.
 
     Example: noisewalk study status studies/digits.yaml
     """
@@ -93,7 +93,7 @@ def _print_status(states: "Sequence[Status]") -> None:
 @study.command("report")
 @_STUDY
 def study_report_(file: Path) -> None:
-    """Put the finished runs of a study into one table, one picture and one page.
+    """Report the finished runs of a study. Write one table, one picture and one page.
 
     Example: noisewalk study report studies/digits.yaml
     """
@@ -105,11 +105,11 @@ def study_report_(file: Path) -> None:
 
 @click.command("report")
 @click.argument("folders", nargs=-1, required=True, type=PATH)
-@click.option("--out", default=None, type=PATH, help="The page that compares several walks.")
+@click.option("--out", default=None, type=PATH, help="Page that compares several walks.")
 def report(folders: tuple[Path, ...], out: Path | None) -> None:
-    """Write the report of a finished walk anew, or one page that compares several.
+    """Rewrite a walk's report, or compare several walks.
 
-    Nothing is measured. Of one folder, report.html and the pictures in it are written.
+    Nothing is measured. For one folder, report.html and the pictures are written into it.
 
     Example: noisewalk report build/walk-hw/tfc-w2a2-fashion-mnist
     """

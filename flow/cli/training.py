@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @command("dynamics", "flow.experiments.settings:DynamicsSettings")
 def dynamics(settings: "DynamicsSettings") -> None:
-    """Train at each noise level: what happens to weights, outputs, signal-to-noise, activations?
+    """Train at each noise level. Show how weights, outputs and activations change.
 
     Example: noisewalk dynamics --model float-mlp --dataset mnist
     """
@@ -25,7 +25,7 @@ def dynamics(settings: "DynamicsSettings") -> None:
 
 @command("train", "flow.training.settings:TrainingOptions", json=False)
 def train(options: "TrainingOptions") -> None:
-    """Train a network, with or without noise; a run that was stopped goes on where it was.
+    """Train a network, with or without noise. A stopped training resumes.
 
     Example: noisewalk train --model tfc-w2a2 --noise additive --sigma 8
     """

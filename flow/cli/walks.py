@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @command("check", "flow.experiments.settings:CheckSettings", json=False)
 def check(settings: "CheckSettings") -> None:
-    """Tell whether a network fits, node by node, and what to change where it does not.
+    """Check whether a network fits the hardware. Each node that does not is listed.
 
     Example: noisewalk check --model mynet.onnx --dataset myset.npz
     """
@@ -30,7 +30,7 @@ def check(settings: "CheckSettings") -> None:
 
 @command("walk-hw", "flow.walks.settings:HardwareWalkSettings", engine=True)
 def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
-    """Walk noise through a network in software and in its RTL, and compare.
+    """Walk noise through a network in software and RTL. Compare the two at each site.
 
     Example: noisewalk walk-hw --model tfc --noise additive
     """
@@ -48,7 +48,7 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
 
 @command("walk", "flow.experiments.settings:SoftwareWalkSettings")
 def walk(settings: "SoftwareWalkSettings") -> None:
-    """Walk noise through a network in software: the midpoint of each site, and of all at once.
+    """Walk noise through a network in software. Find the midpoint of each site and of all.
 
     Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
     """
@@ -62,9 +62,9 @@ def walk(settings: "SoftwareWalkSettings") -> None:
 
 @command("multi-exec", "flow.experiments.settings:MultiExecutionSettings")
 def multi_exec(settings: "MultiExecutionSettings") -> None:
-    """Execute noisy layers several times: spend equal budgets in every way, and compare.
+    """Compare ways to distribute repeated executions. All have the same budget.
 
-    Walks the network first, unless that is done. A layer's k executions are averaged.
+    The network is walked first, unless a walk exists. A layer's k executions are averaged.
 
     Example: noisewalk multi-exec --model float-lenet5-bn --dataset cifar10
     """
@@ -78,7 +78,7 @@ def multi_exec(settings: "MultiExecutionSettings") -> None:
 
 @command("multi-exec-hw", "flow.experiments.settings:RepeatSettings", engine=True)
 def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
-    """Repeat noisy executions in hardware: accuracy over cycles per image, golden and RTL.
+    """Repeat noisy executions in hardware. Show accuracy over cycles per image.
 
     Example: noisewalk multi-exec-hw --model tfc --repeats 1,4,16
     """
@@ -93,7 +93,7 @@ def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
 
 @command("robustness", "flow.experiments.settings:RobustnessSettings", engine=True)
 def robustness(settings: "RobustnessSettings", engine: "Engine") -> None:
-    """Walk a network's clean and noise-trained checkpoints: does what was learned arrive in RTL?
+    """Compare clean and noise-trained checkpoints. Each is walked in software and in RTL.
 
     Example: noisewalk robustness --model tfc --noise additive
     """

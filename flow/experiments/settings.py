@@ -25,7 +25,7 @@ class SynthesisSettings(AcceleratorSettings):
     nodes: Names = ()
     """Names of nodes; every node if none is given"""
     limit: Positive = 600.0
-    """Seconds that the synthesis of a node may take"""
+    """Time limit for the synthesis of a node, in seconds"""
 
 
 class SoftwareSettings(NoiseOptions, TrainedSettings):
@@ -41,13 +41,13 @@ class SoftwareSettings(NoiseOptions, TrainedSettings):
     levels: Levels = AUTO
     """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
     seeds: Count = 4
-    """Noise draws per point; at most so many where levels are searched for"""
+    """Noise draws per point; the maximum where levels are searched for"""
     precision_of_mu: Annotated[float, Field(gt=0, lt=1)] = 0.03
-    """Half width of the 95 % interval of μ that ends a search, as a share of μ"""
+    """Half width of the 95 % interval of μ at which a search ends, as a share of μ"""
     max_seconds: Positive | None = None
-    """Seconds after which the walk ends in any case; no limit if not given"""
+    """Time limit of the walk, in seconds; no limit if not given"""
     max_noisy_images: Count | None = None
-    """Noisy images after which the walk ends in any case; no limit if not given"""
+    """Maximum number of noisy images of the walk; no limit if not given"""
     images: Count | None = None
     """Test images per point; all of the set if not given"""
     retrain: Annotated[int, Field(ge=0)] = 0
@@ -148,7 +148,7 @@ class RobustnessSettings(HardwareWalkSettings):
     )
 
     budget: Annotated[float, Field(ge=0)] = 0.0
-    """Minutes for further noise draws at sites whose verdict is undecided; 0 for none"""
+    """Minutes for further noise draws at undecided sites; 0 for none"""
 
 
 class SocWalkSettings(HardwareWalkSettings):
@@ -170,7 +170,7 @@ class VoteSettings(HardwareWalkSettings):
     }
 
     votes: Numbers[Annotated[int, Field(ge=1, le=99)]] = (1, 3, 5, 9, 17)
-    """Most executions of an image"""
+    """Maximum numbers of executions of an image"""
     sigma: Positive | None = None
     """Noise level σ at every site; the site's midpoint if not given"""
 
@@ -220,7 +220,7 @@ class BenchWalkSettings(OneKindSettings):
     dataset: str = "cifar10"
     """Data set, such as cifar10 or digits"""
     seeds: Count = 1
-    """Most noise draws per point"""
+    """Maximum number of noise draws per point"""
 
 
 class BenchSettings(AcceleratorSettings):
@@ -229,7 +229,7 @@ class BenchSettings(AcceleratorSettings):
     refused: ClassVar = {"sites": "the accumulators have taps", "mvu": "both units are measured"}
 
     rounds: Count = 5
-    """Rounds of measurements, of which the medians are given"""
+    """Rounds of measurements; the table shows their medians"""
     walk_model: str = BenchWalkSettings.default("model")
     """Network of the walk in software"""
     walk_dataset: str = BenchWalkSettings.default("dataset")

@@ -109,7 +109,7 @@ class TrainingOptions(NetworkSettings):
     sigma: Annotated[float, Field(ge=0)] | None = None
     """Noise level σ of sites without their own; if not given, 8 for quantised networks"""
     sites: SiteLevels | None = None
-    """Noise sites, with levels or without: conv0.acc,fc0.acc=4; if not given, those of a walk"""
+    """Noise sites, with or without levels: conv0.acc,fc0.acc=4; if not given, those of a walk"""
     spread: Spread = 0.0
     """Spread s of the noise level from step to step, as a share: σ · |1 + s · z|"""
     epochs: Count = 60
@@ -117,19 +117,19 @@ class TrainingOptions(NetworkSettings):
     seed: Seed = 0
     """Seed of the weights, the images' order and the noise"""
     lr: Positive | None = None
-    """Step size of Adam at the start; by network if not given"""
+    """Step size of Adam at the start; if not given, that of the network"""
     batch: Batch | None = None
-    """Images per step; by network if not given"""
+    """Images per step; if not given, that of the network"""
     clamp: bool | None = None
-    """Limit of the weights to −1..1; by network if not given"""
+    """Limit of the weights to −1..1; if not given, as the network needs it"""
     augment: bool | None = None
-    """Random shifts and mirror images; by data set if not given"""
+    """Random shifts and mirror images; if not given, as usual for the data set"""
     start: Path | None = None
-    """Checkpoint whose weights the training begins with, to fine-tune"""
+    """Checkpoint to fine-tune: the training starts from its weights"""
     precision: Precision = "float32"
     """Precision of products in training; bfloat16 is faster on some processors"""
     out: Path | None = None
-    """Checkpoint file to write; if not given, one that a walk finds"""
+    """Checkpoint file to write; if not given, the file in which a walk looks for it"""
 
     def check(self) -> None:
         """See that there is noise where something is said of it."""

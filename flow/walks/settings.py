@@ -34,9 +34,9 @@ class NoiseOptions(Settings):
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Additive share r of mixed noise: σₐ = σ · r, σₘ = σ · (1 − r)"""
     executions: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Executions of a noisy layer, whose mean goes on; 1 if not given"""
+    """Executions of a noisy layer, which outputs their mean; 1 if not given"""
     device: Seed | None = None
-    """Seed of the device, for fixed-pattern noise; if not given, each noise draw is a device"""
+    """Seed of the device, for fixed-pattern noise; if not given, each draw is another device"""
     gain_rate: float | None = None
     """Change of the gain over 1,000 images, for drift"""
     sigma_rate: float | None = None
@@ -95,7 +95,7 @@ class AcceleratorSettings(TrainedSettings):
     folding: Path | None = None
     """FINN folding file, in place of a target"""
     mvu: Literal["lut", "dsp"] = "lut"
-    """Matrix-vector unit: this project's, of LUTs, or FINN's, of DSPs"""
+    """Matrix-vector unit: this project's, made of LUTs, or FINN's, made of DSPs"""
     build: Path = Path("build")
     """Folder of everything that is built"""
 
@@ -130,11 +130,11 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
     hw_images: Count | None = None
     """Test images per point in RTL; if not given, 128, in a large network 64"""
     budget: Annotated[float, Field(ge=0)] = 10.0
-    """Minutes for further noise draws at sites whose verdict is undecided; 0 for none"""
+    """Minutes for further noise draws at undecided sites; 0 for none"""
     ablation: bool = False
-    """Comparison from software to RTL, step by step, at every site; else where they differ"""
+    """Step-by-step comparison from software to RTL at every site; by default where they differ"""
     scope: Literal["full", "site"] = "full"
-    """Part of the network that RTL simulates: all of it, or what noise at the site can reach"""
+    """Simulated part of the network: all of it, or only what noise at the site can reach"""
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network, data set and noise"""
 

@@ -182,7 +182,7 @@ def test_an_interrupted_client_says_how_to_go_on(fresh, undisturbed, tmp_path):
     os.killpg(client.pid, signal.SIGINT)
     assert client.wait(60) == 130
     said = (tmp_path / "client.log").read_text()
-    assert "the same command goes on where it was" in said and "Traceback" not in said, said
+    assert "the same command resumes" in said and "Traceback" not in said, said
     assert 10 <= len(points_of(build)) < POINTS
     assert same(hardware_walk.walk_hw(settings(build), silent), undisturbed[0])
 
