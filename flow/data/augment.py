@@ -1,4 +1,4 @@
-"""Images of a training set made more: shifted and mirrored."""
+"""Augmentation of training images by random shifts and mirroring."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def augmented(images: Tensor, margin: int = 4) -> Tensor:
-    """Shift each image by up to ``margin`` pixels, borders repeated, and mirror every other.
+    """Shift each image by up to ``margin`` pixels with repeated borders, and mirror half of them.
 
     Args:
         images: float32 [N, C, H, W] in -1..1.
-        margin: pixels.
+        margin: largest shift, pixels.
 
     Returns:
-        The same shape; drawn from torch's global generator.
+        The augmented images, same shape; shifts are drawn from torch's global generator.
     """
     count, channels, height, width = images.shape
     padded = F.pad(images, (margin,) * 4, mode="replicate")

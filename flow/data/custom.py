@@ -1,6 +1,6 @@
-"""A user's own images: a folder with a subfolder for each class, or an ``.npz`` file.
+"""Custom data sets: a folder with a subfolder of images for each class, or an ``.npz`` file.
 
-An own set has one split, and all of it serves as test images.
+A custom set has a single split, which serves as the test split.
 """
 
 import os
@@ -17,27 +17,28 @@ from flow.data.parquet import Labels
 from flow.errors import UserError
 
 CustomImages = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-"""[N, H, W, C]: bytes, or floats that are what the network takes."""
+"""[N, H, W, C]: bytes, or floats that the network takes unchanged."""
 
 
 def is_custom(name: str) -> bool:
-    """Whether a data set is named by its place: an ``.npz`` file, or a folder."""
+    """Whether a data set is named by its path: an ``.npz`` file or a folder."""
     return name.endswith(".npz") or os.sep in name or Path(name).is_dir()
 
 
 def read(name: str) -> tuple[CustomImages, Labels, list[str]]:
-    """Read a set of one's own.
+    """Read a custom data set.
 
     Args:
         name: an ``.npz`` file with ``x``, uint8 or float [N, H, W, C], [N, H, W] or [N, values],
             and ``y``, whole numbers [N] from 0; or a folder with a subfolder of images, all of one
-            size, for each class. The subfolders' names in order are the classes 0, 1, ….
+            size, for each class. The subfolders, sorted by name, are the classes 0, 1, ….
 
     Returns:
         images [N, H, W, C]; labels, int64 [N]; and the names of the classes.
 
     Raises:
-        UserError: it is missing, unreadable, or not as above; the message names the file.
+        UserError: the set is missing or unreadable, or has another form; the message names the
+            file.
     """
     path = Path(name)
     if path.is_dir():
@@ -52,11 +53,11 @@ def read(name: str) -> tuple[CustomImages, Labels, list[str]]:
 
 
 Listing = tuple[tuple[str, tuple[tuple[Path, int, int], ...]], ...]
-"""By class: its name and its files, with their times and sizes."""
+"""Name of each class, with its files, their modification times and sizes."""
 
 
 def _listing(folder: Path) -> Listing:
-    """List the files of each class, in order of their names; hidden ones are left out."""
+    """List the files of each class, sorted by name, without hidden files."""
     found = []
     for path in sorted(one for one in folder.iterdir() if one.is_dir() and one.name[0] != "."):
         files = sorted(one for one in path.iterdir() if one.is_file() and one.name[0] != ".")

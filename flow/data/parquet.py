@@ -1,4 +1,4 @@
-"""The one schema of all sets: an encoded image and its label a row, as the hub publishes them."""
+"""Parquet files in the hub's schema, common to all sets: one encoded image and label per row."""
 
 import io
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ Labels = npt.NDArray[np.int64]
 
 
 def read(paths: Sequence[Path]) -> tuple[Images, Labels]:
-    """Read the shards of a split, in the order given.
+    """Read the shards of a split, in the given order.
 
     Returns:
         Images, uint8 [N, H, W, C], and labels, int64 [N].
 
     Raises:
-        UserError: a file cannot be read, is not of the schema, or holds what is no image.
+        UserError: a file cannot be read, has another schema, or a row is not an image.
     """
     parts = [_read_one(path) for path in paths]
     if len({images.shape[1:] for images, _ in parts}) > 1:
@@ -48,7 +48,7 @@ def _read_one(path: Path) -> tuple[Images, Labels]:
         labels = table["label"].to_numpy().astype(np.int64)
     # Pillow raises SyntaxError for a PNG whose chunks are broken
     except (UnidentifiedImageError, OSError, SyntaxError, TypeError, KeyError, ValueError) as error:
-        raise UserError(f"{path} holds a row that is no image: {error}") from error
+        raise UserError(f"{path} holds a row that is not an image: {error}") from error
     return images, labels
 
 
@@ -58,7 +58,7 @@ def _decode(data: bytes) -> Images:
 
 
 def write(path: Path, images: Images, labels: Labels) -> None:
-    """Write images, uint8 [N, H, W, C], as PNG, and labels, in the hub's schema."""
+    """Write images, uint8 [N, H, W, C], as PNG with their labels, in the hub's schema."""
     rows = []
     for image in images:
         buffer = io.BytesIO()
@@ -68,5 +68,5 @@ def write(path: Path, images: Images, labels: Labels) -> None:
         rows.append({"bytes": buffer.getvalue(), "path": None})
     image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     table = pa.table({"image": pa.array(rows, image_type), "label": pa.array(labels, pa.int64())})
-    # PNG is compressed already; one dictionary-free column keeps the file small
+    # PNG is compressed already, and a dictionary of unique images would only add to the file
     pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)

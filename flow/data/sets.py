@@ -1,9 +1,8 @@
-"""Images and labels, one loader for every set.
+"""One loader of images and labels for every data set.
 
-A split is looked for in a folder in the hub's layout (``DATA_DIR``), on the machine, in the package
-and on the hub, in this order. Whichever serves it, the test split comes in one fixed order, in
-which every prefix is balanced over the classes. A set may also be the user's own
-(`flow.data.custom`).
+A split is searched for in a folder in the hub's layout (``DATA_DIR``), on the machine, in the
+package and on the hub, in this order. From every source the test split has the same fixed order, in
+which every prefix is balanced over the classes. Sets may also be custom (`flow.data.custom`).
 """
 
 import os
@@ -21,8 +20,8 @@ from flow.data.parquet import Images, Labels
 from flow.data.sources import Found, HubSet
 from flow.errors import UserError, unknown
 
-SHIPPED_IMAGES = 2000
-"""How many test images of Fashion-MNIST the package holds."""
+BUNDLED_IMAGES = 2000
+"""Number of test images of Fashion-MNIST in the package."""
 
 _DIGITS_TEST = 500
 _DIGITS_SEED = 0
@@ -30,30 +29,30 @@ _DIGITS_SEED = 0
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is known of a set before it is loaded."""
+    """Properties of a data set that are known without loading it."""
 
     name: str
     image_shape: tuple[int, int, int]
-    """(H, W, C)."""
+    """(H, W, C) of an image."""
     train_images: int
     hub: HubSet | None
     classes: int = 10
     augment: bool = False
-    """Whether training takes random crops and mirror images by default: natural images."""
+    """Whether training shifts and mirrors images by default, as suits natural images."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A split of a set, in memory."""
+    """A split of a data set, in memory."""
 
     name: str
     split: str
     images: CustomImages
-    """uint8 [N, H, W, C]; floats of a user's own are what the network takes."""
+    """uint8 [N, H, W, C]; float images of a custom set are the network's input unchanged."""
     labels: Labels
     """int64 [N], from 0."""
     source: str
-    """Where it was found, for people."""
+    """Where the split was found, for display."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,13 +84,14 @@ SETS = {
 
 
 def dataset(name: str) -> Dataset:
-    """Return what is known of a set.
+    """Return the properties of a set.
 
     Args:
-        name: one of `SETS`, or the place of a user's own, which is then called by its last part.
+        name: one of `SETS`, or the path of a custom set, which is then named by its last component.
 
     Raises:
-        UserError: there is none; the message names the nearest. Or an own set cannot be read.
+        UserError: there is no such set (the message names the nearest), or a custom set cannot be
+            read.
     """
     if name in SETS:
         return SETS[name]
@@ -110,15 +110,14 @@ def load(
 ) -> ImageSet:
     """Load a split.
 
-    The test split is interleaved: its image i is of class i mod 10, each class in the order of the
-    set's own files, as long as every class lasts; the rest follows in file order. The training
-    split is in file order.
+    The test split is interleaved: image i is of class i mod 10, each class in file order, until a
+    class runs out; the rest follows in file order. The training split is in file order.
 
     Args:
-        name: one of `SETS`, or the place of a user's own, all of which is the test split.
+        name: one of `SETS`, or the path of a custom set, which has a test split only.
         split: ``train`` or ``test``.
-        limit: at most this many images, from the beginning; all by default.
-        data_dir: a folder in the hub's layout; by default the environment's ``DATA_DIR``.
+        limit: largest number of images, counted from the first; all by default.
+        data_dir: a folder in the hub's layout; the environment's ``DATA_DIR`` by default.
 
     Raises:
         UserError: the name is unknown, the limit is not positive, or the split cannot be found or
@@ -130,7 +129,7 @@ def load(
     if limit is not None and limit < 1:
         raise UserError(f"{limit} images of {name} were asked for: ask for 1 or more")
     if name not in SETS:
-        return _own(name, item, split, limit)
+        return _custom(name, item, split, limit)
     images, labels, source = _find(item, split, limit, data_dir)
     _check(item, split, images, labels, source)
     if split == "test":
@@ -139,7 +138,7 @@ def load(
     return ImageSet(name, split, images[:limit], labels[:limit], source)
 
 
-def _own(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet:
+def _custom(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet:
     if split != "test":
         raise UserError(f"all images of {name} are test images: train your network on others")
     images, labels, _ = custom.read(name)
@@ -160,7 +159,7 @@ def _find(
         attempts.append(lambda: sources.in_folder(hub_set, split, Path(folder)))
     if fashion:
         attempts.append(lambda: sources.on_machine(split))
-    if fashion and split == "test" and limit is not None and limit <= SHIPPED_IMAGES:
+    if fashion and split == "test" and limit is not None and limit <= BUNDLED_IMAGES:
         attempts.append(sources.in_package)
     attempts.append(lambda: sources.on_hub(hub_set, split))
     for attempt in attempts:
@@ -173,12 +172,12 @@ def _find(
 def _not_found(item: Dataset, hub_set: HubSet, split: str) -> UserError:
     ways = [
         f"set DATA_DIR to a folder that holds {hub_set.repo}/{hub_set.pattern(split)}",
-        "go on line, so that it can be fetched from the Hugging Face hub",
+        "connect to the internet, so that it can be fetched from the Hugging Face hub",
     ]
     if item.name == "fashion-mnist":
         ways.insert(1, "install Debian's package dataset-fashion-mnist, or `make data`")
         if split == "test":
-            ways.append(f"ask for no more than the {SHIPPED_IMAGES} test images in the package")
+            ways.append(f"ask for no more than the {BUNDLED_IMAGES} test images in the package")
     else:
         ways.insert(1, "take a set that is on this machine, fashion-mnist or digits")
     listed = "".join(f"\n  - {way}" for way in ways)
@@ -203,7 +202,7 @@ def _check(item: Dataset, split: str, images: Images, labels: Labels, source: st
 
 
 def interleave(labels: Labels, classes: int) -> Labels:
-    """Return the order in which entry i is of class i mod classes, as long as each class lasts."""
+    """Return the order in which entry i is of class i mod classes, until a class runs out."""
     members = [np.flatnonzero(labels == c) for c in range(classes)]
     turns = min(len(m) for m in members)
     balanced = np.stack([m[:turns] for m in members], axis=1).ravel()
@@ -212,7 +211,7 @@ def interleave(labels: Labels, classes: int) -> Labels:
 
 
 def _digits(split: str) -> Found:
-    """Return scikit-learn's digits: 8×8, 0..16 scaled to 0..255, 1,297 to train and 500 to test."""
+    """Return scikit-learn's digits: 8×8, 0..16 scaled to 0..255; 1,297 to train, 500 to test."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -223,15 +222,15 @@ def _digits(split: str) -> Found:
 
 
 def to_input(images: CustomImages, shape: tuple[int, int, int] | None = None) -> Tensor:
-    """Turn images into what a network takes: x / 255 · 2 − 1.
+    """Convert images to the network's input: x / 255 · 2 − 1.
 
-    This is the normalisation by 0.5, 0.5 of MNIST and Fashion-MNIST, and the range of the Brevitas
-    networks for every set.
+    This is the usual normalisation of MNIST and Fashion-MNIST by mean and standard deviation 0.5,
+    and the input range of the Brevitas networks for every set.
 
     Args:
-        images: uint8 [N, H, W, C]; floats are taken as they are, and must be of the shape.
+        images: uint8 [N, H, W, C]; floats are not changed, and must have the right shape already.
         shape: (H, W, C) of the network's input; smaller images get a black border, and a
-            single channel is repeated. The images' own by default.
+            single channel is repeated. The images' shape by default.
 
     Returns:
         float32 [N, C, H, W] in −1..1.

@@ -1,4 +1,4 @@
-"""Where a split may be found: a folder in the hub's layout, this machine, the package, the hub."""
+"""Sources of a split: a folder in the hub's layout, this machine, the package, the hub."""
 
 import gzip
 import logging
@@ -20,17 +20,17 @@ IDX_FOLDERS = (
     Path("/usr/share/datasets/fashion-mnist"),
     Path("build/data/usr/share/datasets/fashion-mnist"),
 )
-"""Where Debian's package dataset-fashion-mnist puts its files: as root, and unpacked here."""
+"""Folders of Debian's package dataset-fashion-mnist: installed, or unpacked by `make data`."""
 
-SHIPPED = Path(__file__).parent / "fashion_mnist_test_2000.parquet"
+BUNDLED = Path(__file__).parent / "fashion_mnist_test_2000.parquet"
 
 
 @dataclass(frozen=True)
 class HubSet:
-    """A set as the hub publishes it."""
+    """Location of a data set on the Hugging Face hub."""
 
     repo: str
-    """Organisation and repository."""
+    """Organisation and repository, as ``org/name``."""
     config: str
     """The folder of the repository that holds the shards."""
 
@@ -43,7 +43,7 @@ Found = tuple[Images, Labels, str]
 
 
 def in_folder(hub_set: HubSet, split: str, folder: Path) -> Found | None:
-    """Read the split below a folder that holds ``<org>/<repo>/<config>/<split>-*.parquet``."""
+    """Read a split from ``<folder>/<org>/<repo>/<config>/<split>-*.parquet``; None if missing."""
     if not folder.is_dir():
         raise UserError(f"the data folder {folder} does not exist: correct DATA_DIR or unset it")
     shards = sorted((folder / hub_set.repo).glob(hub_set.pattern(split)))
@@ -53,7 +53,7 @@ def in_folder(hub_set: HubSet, split: str, folder: Path) -> Found | None:
 
 
 def on_machine(split: str) -> Found | None:
-    """Read Fashion-MNIST as Debian packages it."""
+    """Read a split of Fashion-MNIST from Debian's package; None if it is not on this machine."""
     prefix = "train" if split == "train" else "t10k"
     for folder in IDX_FOLDERS:
         images = folder / f"{prefix}-images-idx3-ubyte.gz"
@@ -65,7 +65,7 @@ def on_machine(split: str) -> Found | None:
 
 
 def _read_idx(path: Path) -> Images:
-    """Read an IDX file of bytes: 0, 0, type 8, rank, big-endian int32 sizes, then the bytes."""
+    """Read an IDX file of bytes: 0, 0, type 8, rank, big-endian int32 sizes, data."""
     try:
         data = gzip.decompress(path.read_bytes())
         if data[:3] != b"\0\0\x08":
@@ -78,12 +78,12 @@ def _read_idx(path: Path) -> Images:
 
 
 def in_package() -> Found:
-    """Read the 2,000 test images of Fashion-MNIST that ship with the package."""
-    return *parquet.read([SHIPPED]), "the package"
+    """Read the 2,000 test images of Fashion-MNIST in the package."""
+    return *parquet.read([BUNDLED]), "the package"
 
 
 def on_hub(hub_set: HubSet, split: str) -> Found | None:
-    """Fetch the split from the hub, or take it from the hub's cache; None if neither answers."""
+    """Fetch a split from the hub or from its local cache; None if neither has it."""
     try:
         folder = snapshot_download(
             hub_set.repo,
@@ -93,8 +93,8 @@ def on_hub(hub_set: HubSet, split: str) -> Found | None:
             etag_timeout=5,
         )
     except Exception as error:
-        # Every way a network can fail has its own exception, from several libraries
-        log.info("the hub did not give %s: %s", hub_set.repo, error)
+        # network failures raise many kinds of exception, from several libraries
+        log.info("the hub did not serve %s: %s", hub_set.repo, error)
         return None
     shards = sorted(Path(folder).glob(hub_set.pattern(split)))
     if not shards:

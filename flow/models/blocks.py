@@ -1,4 +1,4 @@
-"""What the networks are built of: a layer with the taps of its accumulator and activation."""
+"""Building blocks of the networks: layers with taps at their accumulator and activation."""
 
 from brevitas.nn import QuantIdentity
 from torch import Tensor, nn
@@ -30,15 +30,15 @@ class Conv(nn.Module):
     """conv → acc → bn → quant → pool → act.
 
     Args:
-        inputs: channels in.
-        outputs: channels out.
+        inputs: input channels.
+        outputs: output channels.
         kernel: side of the kernel, pixels.
         weight_bits: bits of a weight.
         act_bits: bits of an activation.
         pool: side and stride of the max pooling, pixels; 1 for none.
-        stride: of the convolution, pixels.
-        padding: zeros around the image, pixels.
-        quant: the activations' quantiser; ``identity(act_bits)`` when None.
+        stride: stride of the convolution, pixels.
+        padding: zero padding around the image, pixels.
+        quant: quantiser of the activations; ``identity(act_bits)`` if None.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Evaluation at many settings of noise: what noise cannot reach is computed once.
+"""Evaluation under many noise settings that computes values without noise only once.
 
-A batch of images goes through the network once without noise, and what every site needs of that
-is kept until the batch is done. Each level of noise then begins at its site. The levels of a group
-share the samples, which are drawn once. So what is held in memory is one batch of activations and
-samples on each thread, however many images there are.
+A batch of images passes through the network once without noise, and the values that each site needs
+are kept until the batch is done. Each level of noise then begins at its site. The levels of a group
+share their samples, which are drawn once. Memory holds one batch of activations and samples per
+thread, however many images there are.
 """
 
 import copy
@@ -26,46 +26,46 @@ from flow.threads import share
 
 @dataclass(frozen=True)
 class Levels:
-    """Settings of noise on the same sites, with the same samples."""
+    """Noise settings on the same sites that share their samples."""
 
     levels: Sequence[Mapping[str, Noise]]
-    """The noise of each site, level by level; no site at all is the clean network."""
+    """Noise of each site at each level; an empty mapping is the network without noise."""
     sampler: Sampler
-    """Where the samples come from."""
+    """Source of the samples."""
 
     @property
     def sites(self) -> set[str]:
-        """The sites with noise at some level."""
+        """Sites with noise at any level."""
         return {site for noises in self.levels for site in noises}
 
 
 def trace(network: nn.Module) -> fx.Graph:
-    """Return the calls of a network's taps, and of its modules that have none within."""
+    """Return the graph of calls to a network's taps and to its modules without taps inside."""
     return _Tracer().trace(network)
 
 
 class _Tracer(fx.Tracer):
-    """Goes into a module only if there are taps in it."""
+    """A tracer that enters a module only if it contains taps."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, NoiseTap) or not any(isinstance(c, NoiseTap) for c in m.modules())
 
 
 class _Pairs(nn.Module):
-    """Max pooling by 2×2 as the larger of rows, then of columns: the same bits, far sooner.
+    """Max pooling by 2×2 as the maximum of rows, then of columns: equal bits in far less time.
 
-    At 6 channels of 28×28, torch's own takes a third of a whole LeNet-5, this a fortieth.
+    At 6 channels of 28×28, torch's pooling takes a third of a whole LeNet-5, this one a fortieth.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the maxima: float [N, C, H/2, W/2], what is odd left out."""
+        """Return the maxima, float [N, C, H/2, W/2]; an odd last row or column is dropped."""
         height, width = (side // 2 * 2 for side in x.shape[-2:])
         rows = torch.maximum(x[..., 0:height:2, :], x[..., 1:height:2, :])
         return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
 def _pool_by_pairs(network: nn.Module) -> None:
-    """Exchange every plain max pooling by 2×2."""
+    """Replace every plain max pooling by 2×2 with `_Pairs`."""
     for parent in list(network.modules()):
         for name, m in parent.named_children():
             sizes = (m.kernel_size, m.stride) if isinstance(m, nn.MaxPool2d) else ()
@@ -76,12 +76,12 @@ def _pool_by_pairs(network: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which part of a network each group of levels leaves clean, and which it makes noisy."""
+    """Split of a network, for each group of levels, into nodes without and with noise."""
 
     graph: fx.Graph
     groups: Sequence[Levels]
     noisy: Sequence[set[fx.Node]]
-    """What each group's noise reaches."""
+    """Nodes that each group's noise reaches."""
 
     @classmethod
     def of(cls, network: Network, groups: Sequence[Levels]) -> "_Plan":
@@ -91,11 +91,11 @@ class _Plan:
 
     @property
     def unused(self) -> set[fx.Node]:
-        """What all groups make noisy, so that nobody needs it clean."""
+        """Nodes with noise in all groups, whose values without noise are not needed."""
         return set.intersection(*self.noisy) if self.noisy else set()
 
     def start(self, number: int, clean: Mapping[fx.Node, object]) -> dict[fx.Node, object]:
-        """Return the values with which a group's noisy part begins; None for what it needs not."""
+        """Return the values that a group's noisy nodes start from; None for values they ignore."""
         part = self.noisy[number]
         edge = {node for inner in part for node in inner.all_input_nodes} - part
         nodes = [node for node in self.graph.nodes if node not in part]
@@ -103,19 +103,19 @@ class _Plan:
 
 
 class _Evaluator:
-    """What a thread works with: a copy of the network, its taps of each group, and samplers."""
+    """State of one thread: a copy of the network, the taps of each group, and samplers."""
 
     def __init__(self, network: Network, plan: _Plan) -> None:
         own = copy.deepcopy(network)
         self.plan = plan
-        # a value that stands there already is not computed; nobody reads those of None
+        # the interpreter does not compute a value that is given; no node reads one given as None
         self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=plan.graph)
         self.suffix = fx.Interpreter(own, graph=plan.graph)
         self.taps = [{s: own.tap(s) for s in sorted(group.sites)} for group in plan.groups]
         self.samplers = [CachedSampler(copy.deepcopy(group.sampler)) for group in plan.groups]
 
     def labels(self, images: Tensor, first_image: int) -> Iterator[Iterator[npt.NDArray]]:
-        """Give, for each group, the labels at each of its levels."""
+        """Yield, for each group, the labels at each of its levels."""
         self.clean.run(channels_last(images), initial_env=dict.fromkeys(self.plan.unused))
         for number in range(len(self.plan.groups)):
             yield self._levels(number, first_image)
@@ -145,15 +145,15 @@ def evaluate_levels(
     *,
     batch: int = 1000,
 ) -> npt.NDArray[np.uint8]:
-    """Classify images at each level of noise on one site, as ``evaluate`` does one by one.
+    """Classify images at each level of noise on one site, with the results of `evaluate`.
 
     Args:
-        network: what to evaluate; left as it is.
+        network: the network, which is not changed.
         inputs: float32 [N, C, H, W] in −1..1.
         site: the site with the noise.
-        levels: what is applied there, one after another, with the same samples.
-        sampler: where the samples come from.
-        batch: images at a time; TorchSampler's samples depend on it.
+        levels: the noise at each level; all levels share their samples.
+        sampler: source of the samples.
+        batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
         The predicted labels, uint8 [levels, N].
@@ -173,14 +173,14 @@ def evaluate_groups(
     batch: int = 1000,
     first_image: int = 0,
 ) -> list[npt.NDArray[np.uint8]]:
-    """Classify images at the levels of several groups, the clean part once for all of them.
+    """Classify images at the levels of several groups, computing clean values once for all.
 
     Args:
-        network: what to evaluate; left as it is.
+        network: the network, which is not changed.
         inputs: float32 [N, C, H, W] in −1..1.
-        groups: what is applied.
-        batch: images at a time; TorchSampler's samples depend on it.
-        first_image: the number of the first image in its set, for the samples.
+        groups: the groups of levels.
+        batch: images per batch; TorchSampler's samples depend on it.
+        first_image: number of the first image in its set, which determines the samples.
 
     Returns:
         The predicted labels of each group, uint8 [levels, N].
@@ -196,7 +196,7 @@ def evaluate_groups(
     local = threading.local()
 
     def work(rows: slice) -> None:
-        # taps hold their noise and samplers their place, so threads need their own
+        # taps and samplers have state, so each thread needs its own
         if not hasattr(local, "evaluator"):
             local.evaluator = _Evaluator(fixed, plan)
         with torch.inference_mode():
@@ -214,13 +214,13 @@ def evaluate_groups(
 
 
 def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]]:
-    """Return the values per image of every site, and their standard deviation in the unit of σ.
+    """Return each site's number of values per image and their standard deviation in the unit of σ.
 
-    Weights are no image's: none of their values is.
+    Weights belong to no image: their number of values is 0.
 
     Args:
-        network: what to evaluate; left as it is.
-        inputs: float32 [N, C, H, W], a few images.
+        network: the network, which is not changed.
+        inputs: a few images, float32 [N, C, H, W].
     """
     own = copy.deepcopy(network).eval()
     own.clear_noise()
@@ -243,9 +243,9 @@ def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]
 
 
 def _reached(graph: fx.Graph, entries: set[str]) -> set[fx.Node]:
-    """Return the nodes that noise entering at modules reaches: these, all that depends on them.
+    """Return the nodes that noise from the entry modules reaches: these and all downstream.
 
-    The output is always among them: it is what is asked for.
+    The output is always included, since it is the result.
     """
     reached: set[fx.Node] = set()
     for node in graph.nodes:
@@ -266,14 +266,14 @@ def evaluate(
     """Classify images in evaluation mode.
 
     Args:
-        network: what to evaluate; its mode is put back, its taps are left clear.
-        inputs: float32 [N, C, H, W] in −1..1, as ``flow.data.to_input`` makes them.
+        network: the network; its mode is restored, and its taps are left without noise.
+        inputs: float32 [N, C, H, W] in −1..1, from `flow.data.to_input`.
         noise: the noise of each site; none by default.
-        sampler: where the samples come from; needed when there is noise.
-        batch: images at a time; TorchSampler's samples depend on it.
+        sampler: source of the samples; required with noise.
+        batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
-        The predicted labels, uint8 [N]; the lowest index among equals.
+        The predicted labels, uint8 [N]; the lowest index among equal logits.
     """
     if noise and sampler is None:
         raise ValueError("noise without a sampler")

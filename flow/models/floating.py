@@ -1,6 +1,6 @@
-"""The networks of *Walking Noise* in float, with a noise site behind every module.
+"""Float networks of *Walking Noise* (Borras, Klein, Fröning, ECML PKDD 2024).
 
-Borras, Klein, Fröning, ECML PKDD 2024. Weights start as PyTorch starts them.
+Every module is followed by a noise site. Weights have PyTorch's default initialisation.
 """
 
 import math
@@ -16,13 +16,13 @@ from flow.noise.site import Site
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2023, 0.1994, 0.2010)
-"""Of CIFAR-10's channels, in 0..1; SVHN is normalised by them as well, as in the paper."""
+"""Standard deviations of CIFAR-10's channels, in 0..1; SVHN uses them too, as in the paper."""
 
 
 class Normalise(nn.Module):
-    """Images in −1..1 → mean 0 and standard deviation 1 by channel, if there are three.
+    """Normalisation of images in −1..1: mean 0 and standard deviation 1 for three channels.
 
-    One channel stays as it is: normalised by mean and standard deviation 0.5, it is in −1..1.
+    Images of one channel are not changed: their range −1..1 is normalisation by 0.5 and 0.5.
     """
 
     def __init__(self, channels: int) -> None:
@@ -44,11 +44,11 @@ class FloatConv(nn.Module):
     """conv → acc, → norm → bn with batch norm, → relu → act, → max pool → pool if it pools.
 
     Args:
-        inputs: channels in.
-        outputs: channels out.
+        inputs: input channels.
+        outputs: output channels.
         kernel: side of the kernel, pixels.
-        padding: zeros around the image, pixels.
-        batch_norm: whether there is one; the convolution has a bias otherwise.
+        padding: zero padding around the image, pixels.
+        batch_norm: whether to use batch norm; the convolution has a bias otherwise.
         pool: side and stride of the pooling, pixels; 1 for none.
     """
 
@@ -101,9 +101,9 @@ class FloatLast(nn.Module):
 
 
 class FloatNetwork(Network):
-    """A network in float: a walk visits every site, and training is that of the paper.
+    """A float network: a walk visits every site, and training follows the paper.
 
-    Its modules lie in a row behind the input; the site ``input`` is behind the normalisation.
+    Its modules form a chain from the input; the site ``input`` follows the normalisation.
     """
 
     recipe: ClassVar[Recipe] = Recipe(lr=1e-3, batch=128, clamp=False)
@@ -115,7 +115,7 @@ class FloatNetwork(Network):
 
     @property
     def walk_sites(self) -> list[Site]:
-        """Every site, in the order of the data."""
+        """Every site, in the order of the data flow."""
         return self.sites
 
     def _add(self, **layers: nn.Module) -> None:
@@ -132,13 +132,13 @@ class FloatNetwork(Network):
 
 
 class FloatMLP(FloatNetwork):
-    """Three hidden layers of 64, ReLU.
+    """Three hidden layers of 64 neurons with ReLU.
 
     Args:
         name: the registered name.
         image_shape: (H, W, C) of an image.
-        classes: how many classes.
-        batch_norm: behind each hidden layer.
+        classes: number of classes.
+        batch_norm: whether a batch norm follows each hidden layer.
     """
 
     def __init__(
@@ -154,13 +154,13 @@ class FloatMLP(FloatNetwork):
 
 
 class FloatLeNet5(FloatNetwork):
-    """C6@5-P2-C16@5-P2-F120-F84-F10 with ReLU and max pooling: 12 sites, with batch norm 16.
+    """C6@5-P2-C16@5-P2-F120-F84-F10 with ReLU and max pooling: 12 sites, or 16 with batch norm.
 
     Args:
         name: the registered name.
-        image_shape: (H, W, C) of an image, 16×16 at least.
-        classes: how many classes.
-        batch_norm: behind each layer but the last.
+        image_shape: (H, W, C) of an image, at least 16×16.
+        classes: number of classes.
+        batch_norm: whether a batch norm follows each layer but the last.
 
     Raises:
         UserError: the images are too small for two convolutions and poolings.
@@ -186,16 +186,16 @@ class FloatLeNet5(FloatNetwork):
 
 
 class FloatVGG11(FloatNetwork):
-    """Configuration A of Simonyan and Zisserman (arXiv 1409.1556) with batch norm, CIFAR size.
+    """Configuration A of Simonyan and Zisserman (arXiv 1409.1556) with batch norm, for 32×32.
 
-    Eight 3×3 convolutions, 64-P-128-P-256-256-P-512-512-P-512-512-P, and one dense layer in place
-    of three, as usual for images of 32×32, which the five poolings bring down to one pixel. Smaller
-    images get a black border by ``flow.data.to_input``. 31 sites.
+    Eight 3×3 convolutions, 64-P-128-P-256-256-P-512-512-P-512-512-P, and one dense layer instead of
+    three, as usual for images of 32×32, which the five poolings reduce to one pixel. Smaller images
+    get a black border from `flow.data.to_input`. The network has 31 sites.
 
     Args:
         name: the registered name.
         image_shape: (H, W, C) of the data set's images.
-        classes: how many classes.
+        classes: number of classes.
     """
 
     def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
@@ -218,5 +218,5 @@ class FloatVGG11(FloatNetwork):
 
 
 def _tapped(module: nn.Module | None) -> tuple[nn.Module, nn.Module]:
-    """Return a module and the tap behind it, or two that do nothing."""
+    """Return a module and its tap, or two identities if there is no module."""
     return (nn.Identity(), nn.Identity()) if module is None else (module, NoiseTap())

@@ -1,4 +1,4 @@
-"""What every network here is: named sites on the way of the data, and noise on them."""
+"""Base class of all networks: named sites along the data flow, and noise on them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,28 +17,28 @@ from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, as far as the user does not say."""
+    """Default training settings of a network."""
 
     lr: float
-    """Adam's step size at the start."""
+    """Adam's initial learning rate."""
     batch: int
-    """Images a step."""
+    """Images per step."""
     clamp: bool
-    """Whether weights are held in −1..1."""
+    """Whether weights are clipped to −1..1."""
     sigma: float | None = None
-    """σ of noise in training; None where there is no level that suits the network in general."""
+    """σ of noise in training; None if no level suits the network in general."""
 
 
 class Network(nn.Module):
-    """A network whose taps are registered in the order of the data.
+    """A network whose taps are registered in the order of the data flow.
 
     Args:
         name: the registered name, e.g. ``tfc-w2a2``.
-        image_shape: (H, W, C) of the images it takes.
-        classes: how many classes it tells apart.
+        image_shape: (H, W, C) of the input images.
+        classes: number of classes.
     """
 
-    # a quantised weight has a gradient in −1..1 alone
+    # a quantised weight has a gradient only in −1..1
     recipe: ClassVar[Recipe] = Recipe(lr=0.02, batch=100, clamp=True, sigma=8.0)
 
     def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
@@ -49,11 +49,11 @@ class Network(nn.Module):
 
     @property
     def definition(self) -> bytes:
-        """The network as QONNX, if that is what it was made from; else empty."""
+        """The network as QONNX if it was read from a QONNX file, otherwise empty."""
         return b""
 
     def integer_weights(self, layer: str) -> npt.NDArray[np.float32]:
-        """Return the weights of a layer, as ``conv0``, in steps of their quantiser: [O, …]."""
+        """Return the weights of a layer, such as ``conv0``, in steps of their quantiser: [O, …]."""
         (linear,) = (
             module
             for module in self.get_submodule(layer).modules()
@@ -64,35 +64,35 @@ class Network(nn.Module):
 
     @property
     def sites(self) -> list[Site]:
-        """The names of the streams' taps, in the order of the data."""
+        """Names of the streams' taps, in the order of the data flow."""
         return [site for site, tap in self._taps().items() if isinstance(tap, NoiseTap)]
 
     @property
     def weight_sites(self) -> list[Site]:
-        """The names of the taps of weights, as ``conv0.weight``, in the order of the data."""
+        """Names of the weights' taps, such as ``conv0.weight``, in the order of the data flow."""
         return [site for site, tap in self._taps().items() if isinstance(tap, WeightTap)]
 
     @property
     def all_sites(self) -> list[Site]:
-        """Both, the weights of a layer in front of its accumulator."""
+        """Names of all taps; the weights of a layer precede its accumulator."""
         return list(self._taps())
 
     @property
     def accumulator_sites(self) -> list[Site]:
-        """The sites of noisy computation."""
+        """Sites of noisy computation: the accumulators."""
         return [site for site in self.sites if site.is_accumulator]
 
     @property
     def walk_sites(self) -> list[Site]:
-        """The sites that a walk visits by default, in the order of the data."""
+        """Sites that a walk visits by default, in the order of the data flow."""
         return self.accumulator_sites
 
     def unit(self, sites: Collection[str]) -> str:
-        """Return the unit of σ at sites.
+        """Return the unit of σ at the given sites.
 
         Returns:
-            ``real``, that of the layer's output; ``lsb``, that of the integer accumulator; or
-            ``real or lsb`` where sites differ.
+            ``real``, the unit of the layer's output; ``lsb``, the LSB of the integer accumulator;
+            or ``real or lsb`` if the sites differ.
         """
         taps = [self.tap(site) for site in sites]
         lsb = {isinstance(tap, NoiseTap) and tap.in_lsb for tap in taps}
@@ -102,14 +102,14 @@ class Network(nn.Module):
         found: dict[Site, Tap] = {}
         for name, module in self.named_modules():
             if isinstance(module, WeightTap):
-                # of a block's layer, as conv0.conv.tap; the site is the block's
+                # a layer inside a block, as conv0.conv.tap; the site is named after the block
                 found[Site.of(name.rsplit(".", 2)[0], "weight")] = module
             elif isinstance(module, NoiseTap):
                 found[Site(name)] = module
         return found
 
     def entry(self, site: str) -> str:
-        """Return the path of the module whose output is the first to have a site's noise."""
+        """Return the path of the first module whose output has a site's noise."""
         tap = self.tap(site)
         path = next(name for name, module in self.named_modules() if module is tap)
         return path.rpartition(".")[0] if isinstance(tap, WeightTap) else path
@@ -129,17 +129,17 @@ class Network(nn.Module):
         training: bool | Collection[str] = True,
         evaluation: bool | Collection[str] = True,
     ) -> None:
-        """Put noise on these sites, and take it off all others.
+        """Set noise at these sites, and clear it at all others.
 
         Args:
             noise: the noise of each site.
-            sampler: where the samples come from.
-            training: whether it applies in training mode, or at which of the sites it does.
-            evaluation: whether it applies in evaluation mode, or at which of the sites it does.
+            sampler: source of the samples.
+            training: whether the noise applies in training mode, or the sites at which it does.
+            evaluation: whether it applies in evaluation mode, or the sites at which it does.
 
         Raises:
-            UserError: a site does not exist, or a mode names one without noise; then nothing has
-                changed.
+            UserError: a site does not exist, or a mode names one without noise; the network is
+                then unchanged.
         """
         taps = {site: self.tap(site) for site in noise}
         on = [
@@ -155,13 +155,13 @@ class Network(nn.Module):
             tap.set(site, noise[site], sampler, training=trains, evaluation=evaluates)
 
     def clear_noise(self) -> None:
-        """Take the noise off every site."""
+        """Clear the noise at every site."""
         for tap in self._taps().values():
             tap.clear()
 
     @contextmanager
     def noise(self, noise: Mapping[str, Noise], sampler: Sampler) -> Iterator[None]:
-        """Put noise on these sites for the length of a ``with`` block, then take all off."""
+        """Set noise at these sites for a ``with`` block, then clear all noise."""
         self.set_noise(noise, sampler)
         try:
             yield
@@ -170,20 +170,20 @@ class Network(nn.Module):
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Return images, float [N, C, H, W], in the memory layout in which layers are fastest."""
+    """Return images, float [N, C, H, W], in the memory layout that is fastest for layers."""
     return images.contiguous(memory_format=torch.channels_last)
 
 
 def chosen_sites(asked: Sequence[str], network: Network, default: Sequence[str]) -> list[str]:
-    """Return the sites to walk, in the order of the data.
+    """Return the sites to walk, in the order of the data flow.
 
     Args:
-        asked: their names.
-        network: whose sites they are.
-        default: what is walked if none is asked for.
+        asked: names of the requested sites.
+        network: the network with the sites.
+        default: the sites if none are requested.
 
     Raises:
-        OptionError: a name is no site, or occurs twice.
+        OptionError: a site does not exist, or is named twice.
     """
     for site in asked:
         with about("sites"):

@@ -12,18 +12,18 @@ from flow.noise import NoiseTap
 
 
 class CNV(Network):
-    """Six 3×3 convolutions, two max poolings, three dense layers; takes 32×32×3.
+    """Six 3×3 convolutions, two max poolings and three dense layers, on images of 32×32×3.
 
-    Smaller images, and images of one channel, are fitted by ``flow.data.to_input``. Sites: input,
+    `flow.data.to_input` fits smaller images and images of one channel. Sites: input,
     conv0.acc, conv0.act … conv5.act, fc0.acc … fc1.act, fc2.acc.
 
     Args:
         name: the registered name.
         image_shape: (H, W, C) of the data set's images.
-        classes: how many classes.
+        classes: number of classes.
         weight_bits: bits of a weight.
         act_bits: bits of an activation; the input has 8.
-        width: channels of the first convolution, 64 in CNV; the other layers follow it.
+        width: channels of the first convolution, 64 in CNV; the other layers scale with it.
 
     Raises:
         UserError: the images cannot be fitted.
@@ -67,14 +67,14 @@ class CNV(Network):
 
 
 class LeNet5(Network):
-    """C6@5-P2-C16@5-P2-F120-F84-F10, as in *Walking Noise*, quantised; any image of 16×16 up.
+    """Quantised C6@5-P2-C16@5-P2-F120-F84-F10, as in *Walking Noise*, for images of at least 16×16.
 
     Sites: input, conv0.acc, conv0.act, conv1.acc, conv1.act, fc0.acc … fc1.act, fc2.acc.
 
     Args:
         name: the registered name.
         image_shape: (H, W, C) of an image.
-        classes: how many classes.
+        classes: number of classes.
         weight_bits: bits of a weight.
         act_bits: bits of an activation; the input has 8.
 
@@ -117,12 +117,12 @@ DROPOUT = 0.2
 
 
 class FullyConnected(Network):
-    """Three hidden layers of one width and a last one: sites input, fc0.acc … fc2.act, fc3.acc.
+    """Three equal hidden layers and an output layer: sites input, fc0.acc … fc2.act, fc3.acc.
 
     Args:
         name: the registered name.
         image_shape: (H, W, C) of an image.
-        classes: how many classes.
+        classes: number of classes.
         width: neurons of a hidden layer.
         weight_bits: bits of a weight.
         act_bits: bits of an activation; the input has 2 bits unless weights *and* activations

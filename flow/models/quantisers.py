@@ -1,7 +1,7 @@
 """Quantisers and normalisation of the Brevitas BNN-PYNQ family.
 
-Scales are constants and the integer range is narrow, so that a 2-bit value is one of −1, 0, 1 and
-a 1-bit value one of −1, 1: an accumulator is an integer in the very unit of the layer's output.
+Scales are constant and the integer range is narrow, so a 2-bit value is −1, 0 or 1, and a 1-bit
+value −1 or 1: an accumulator is an integer in the unit of the layer's output.
 """
 
 from collections.abc import Iterator
@@ -48,16 +48,16 @@ class _ActQuant(_ConstQuant, ActQuantSolver):
 
 
 def identity(bits: int) -> QuantIdentity:
-    """Return an activation quantiser: rounds and clips to −1..1 in this many bits."""
+    """Return an activation quantiser that rounds and clips to −1..1 with this many bits."""
     return QuantIdentity(act_quant=_ActQuant, bit_width=bits)
 
 
 def stepped(bits: int, step: float, *, signed: bool) -> QuantIdentity:
-    """Return an activation quantiser of a given step, so that two of them may be added as integers.
+    """Return an activation quantiser of a given step, so that outputs can be added as integers.
 
     Args:
-        bits: of a value; signed ones are narrow, unsigned ones clip below 0, as a ReLU does.
-        step: between values, a power of two.
+        bits: bits of a value; signed values are narrow, unsigned values clip below 0 like a ReLU.
+        step: difference between adjacent values, a power of two.
         signed: whether values may be negative.
     """
     largest = step * (2 ** (bits - signed) - 1)
@@ -85,7 +85,7 @@ def input_identity() -> QuantIdentity:
 
 
 class _Linear(QuantLinear):
-    """A fully connected layer whose quantised weights go through a tap."""
+    """A fully connected layer whose quantised weights pass through a tap."""
 
     tap: WeightTap
 
@@ -96,7 +96,7 @@ class _Linear(QuantLinear):
 
 
 class _Conv2d(QuantConv2d):
-    """A convolution whose quantised weights go through a tap."""
+    """A convolution whose quantised weights pass through a tap."""
 
     tap: WeightTap
 
@@ -110,18 +110,18 @@ Layer = TypeVar("Layer", _Linear, _Conv2d)
 
 
 def _with_tap(layer: Layer) -> Layer:
-    """Give a layer the tap of its weights, which begin uniform in −1..1."""
+    """Add a tap to a layer's weights, and initialise them uniformly in −1..1."""
     nn.init.uniform_(layer.weight.data, -1, 1)
     quantised = layer.quant_weight()
     bits = int(quantised.bit_width)
     high = max(1, 2 ** (bits - 1) - 1)
-    # a constant, whatever the weights become
+    # constant, whatever the weights
     layer.tap = WeightTap(WeightGrid(float(quantised.scale), -high, high, 2 if bits == 1 else 1))
     return layer
 
 
 def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
-    """Return a fully connected layer without bias, weights uniform in −1..1 to begin with."""
+    """Return a fully connected layer without bias, with initial weights uniform in −1..1."""
     return _with_tap(
         _Linear(inputs, outputs, bias=False, weight_bit_width=bits, weight_quant=_WeightQuant)
     )
@@ -130,7 +130,7 @@ def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
 def convolution(
     inputs: int, outputs: int, kernel: int, bits: int, *, stride: int = 1, padding: int = 0
 ) -> QuantConv2d:
-    """Return a convolution without bias, weights uniform in −1..1 to begin with."""
+    """Return a convolution without bias, with initial weights uniform in −1..1."""
     return _with_tap(
         _Conv2d(
             inputs,
@@ -147,15 +147,15 @@ def convolution(
 
 @contextmanager
 def inference_values(network: nn.Module, images: Tensor) -> Iterator[None]:
-    """Have a network compute the same values in fewer steps, in Brevitas' inference mode.
+    """Set Brevitas' inference mode, in which a network computes the same values in fewer steps.
 
-    Networks with one-bit quantisers, for which Brevitas has no such mode, stay as they are.
+    Networks with one-bit quantisers, for which Brevitas has no such mode, are not changed.
 
     Args:
-        network: in evaluation mode.
-        images: what it takes, one or more; they run once, so that scales are known.
+        network: the network, in evaluation mode.
+        images: one or more input images, which are run once to determine the scales.
     """
-    # a second to import, and only walks in software need it
+    # takes a second to import, and only software walks need it
     from brevitas.export.inference import quant_inference_mode
 
     if any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in network.modules()):
@@ -169,7 +169,7 @@ def inference_values(network: nn.Module, images: Tensor) -> Iterator[None]:
 class TensorNorm(nn.Module):
     """Batch normalisation with one mean, variance, gain and bias for the whole tensor.
 
-    It ends a network, so that the logits keep their order and an accelerator need not compute it.
+    It ends a network: it keeps the order of the logits, so an accelerator need not compute it.
     """
 
     def __init__(self, eps: float = 1e-4, momentum: float = 0.1) -> None:
@@ -184,7 +184,7 @@ class TensorNorm(nn.Module):
         self.running_var: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x, float [N, classes]; in training by its own mean and variance."""
+        """Normalise x, float [N, classes], in training by the batch's mean and variance."""
         x = x.float()
         if self.training:
             mean, var = x.mean(), x.var(correction=0)

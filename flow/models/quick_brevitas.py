@@ -1,7 +1,7 @@
-"""Imports Brevitas without torch's compiler, which takes as long to import as all of torch.
+"""Import of Brevitas without torch's compiler, which takes as long to import as all of torch.
 
-Brevitas asks the compiler at its import for nothing but ``is_compiling``. Where it does compile, it
-imports the compiler then.
+On import, Brevitas uses only the compiler's ``is_compiling``. It imports the compiler itself when
+it compiles.
 """
 
 import sys

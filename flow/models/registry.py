@@ -1,8 +1,7 @@
-"""The networks, by name.
+"""Register of the networks by name.
 
-``build("tfc-w2a2")`` makes one; a module of this package adds its own to the register with
-`register`, and callers need not change. A user's own is named by its file
-(`flow.models.qonnx.network`).
+``build("tfc-w2a2")`` makes a network. A new module adds its networks with `register`, without any
+change in callers. A custom network is named by its file (`flow.models.qonnx.network`).
 """
 
 from collections.abc import Callable
@@ -22,12 +21,12 @@ _ALIASES: dict[str, str] = {}
 
 
 def register(name: str, factory: Factory, *, alias: str | None = None) -> None:
-    """Make a network known.
+    """Add a network to the register.
 
     Args:
-        name: its full name, e.g. ``tfc-w2a2``.
-        factory: takes (name, (H, W, C) of an image, number of classes).
-        alias: a short name that means this one.
+        name: full name of the network, e.g. ``tfc-w2a2``.
+        factory: a function of (name, (H, W, C) of an image, number of classes).
+        alias: short name of the network.
     """
     _FACTORIES[name] = factory
     if alias is not None:
@@ -40,14 +39,14 @@ def names() -> list[str]:
 
 
 def is_custom(name: str) -> bool:
-    """Whether a network is a user's own, named by its QONNX file."""
+    """Whether a network is custom, named by its QONNX file."""
     return name.endswith(".onnx")
 
 
 def resolve(name: str) -> str:
-    """Return the full name of a full or short one, or raise a UserError naming the nearest.
+    """Return the full name for a full or short name, or raise a UserError that names the nearest.
 
-    A user's own network is called as its file is.
+    A custom network is named after its file.
     """
     if is_custom(name):
         if not Path(name).is_file():
@@ -65,7 +64,7 @@ def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: i
     Args:
         name: a full or short name; ``tfc`` means ``tfc-w2a2``.
         image_shape: (H, W, C) of the images.
-        classes: how many classes.
+        classes: number of classes.
 
     Raises:
         UserError: there is no such network.
@@ -80,7 +79,7 @@ def _factory(name: str) -> Factory:
 
 
 def recipe(name: str) -> Recipe:
-    """Return how the network of a full or short name is trained by default."""
+    """Return the default training settings of a network, by full or short name."""
     factory = _factory(name)
     made = factory.func if isinstance(factory, partial) else factory
     return getattr(made, "recipe", Network.recipe)

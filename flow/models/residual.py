@@ -1,4 +1,4 @@
-"""The residual network: ResNet-8 of MLPerf Tiny, quantised."""
+"""Quantised residual network: ResNet-8 of MLPerf Tiny."""
 
 from torch import Tensor, nn
 
@@ -9,20 +9,20 @@ from flow.models.quantisers import identity, input_identity, stepped
 from flow.noise import NoiseTap
 
 STEP = 0.25
-"""Of all activations between additions: the adder's operands have one scale, and it adds integers.
-Batch norm makes values of standard deviation 1, which 4 bits of this step cover."""
+"""Step of all activations between additions, so that the adder's operands are integers of one
+scale. Batch norm produces values of standard deviation 1, which 4 bits of this step cover."""
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: conv1(conv0(x)) + shortcut(x) → quant → act.
+    """Two 3×3 convolutions with a shortcut: conv1(conv0(x)) + shortcut(x) → quant → act.
 
-    The shortcut is a 1×1 convolution where the image shrinks or the channels change, else x itself.
-    What is added is signed, so that it may take something away from x; sums are clipped below 0.
+    The shortcut is a 1×1 convolution if the image shrinks or the channels change, otherwise x
+    itself. The summands are signed, so the sum may be smaller than x; sums are clipped below 0.
 
     Args:
-        inputs: channels in.
-        outputs: channels out.
-        stride: of the first convolution and of the shortcut, pixels.
+        inputs: input channels.
+        outputs: output channels.
+        stride: stride of the first convolution and of the shortcut, pixels.
         weight_bits: bits of a weight.
         act_bits: bits of an activation.
     """
@@ -58,11 +58,11 @@ class Residual(nn.Module):
 class Average(nn.Module):
     """mean over the image → bn → quant → act.
 
-    The batch norm has no gain of its own: a negative one would turn a comparison around, and there
-    are no weights in front to take the sign.
+    The batch norm has no gain: a negative one would reverse a comparison, and there are no weights
+    upstream to absorb the sign.
 
     Args:
-        channels: in and out.
+        channels: input and output channels.
         act_bits: bits of an activation.
     """
 
@@ -79,9 +79,9 @@ class Average(nn.Module):
 
 
 class ResNet8(Network):
-    """A 3×3 convolution, three residual stages, the second and third of half the side, a mean.
+    """A 3×3 convolution, three residual stages of which two halve the image's side, and a mean.
 
-    Takes 32×32×3; smaller images, and images of one channel, are fitted by ``flow.data.to_input``.
+    Images are 32×32×3; `flow.data.to_input` fits smaller images and images of one channel.
     Sites: input, conv.acc, conv.act, then for each stage stage0.conv0.acc … stage0.conv1.act,
     (but for the first) stage1.shortcut.acc and stage1.shortcut.act, stage0.act, then average.act
     and fc.acc.
@@ -89,7 +89,7 @@ class ResNet8(Network):
     Args:
         name: the registered name.
         image_shape: (H, W, C) of the data set's images.
-        classes: how many classes.
+        classes: number of classes.
         weight_bits: bits of a weight.
         act_bits: bits of an activation; the input has 8.
         width: channels of the first stage, 16 in ResNet-8; they double from stage to stage.

@@ -1,4 +1,4 @@
-"""Noise in software: kinds of noise, where their samples come from, and the taps they enter at."""
+"""Noise in software: kinds of noise, their samplers, and the taps that apply them."""
 
 from flow.noise.base import ORDERS, Noise, shared_by_images
 from flow.noise.kinds import (

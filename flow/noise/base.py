@@ -1,4 +1,4 @@
-"""What every kind of noise is: levels, executions, a name, a way into a file and back."""
+"""Base class of all kinds of noise: levels, executions, a name, and conversion to JSON."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ ORDERS: tuple[str, ...] = get_args(Order)
 MOST_EXECUTIONS = 64
 
 _CLASSES: dict[str, type["Noise"]] = {}
-"""By the kind's name, in the order of their definition."""
+"""Class of each kind by the kind's name, in the order of definition."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of one site; its subclasses are the kinds.
+    """Noise at one site; each subclass is a kind.
 
     Raises:
-        UserError: a σ is negative, infinite or not a number, or is one that the kind does not have.
+        UserError: a σ is negative, infinite or not a number, or the kind does not have it.
     """
 
     kind: ClassVar[str]
@@ -35,17 +35,17 @@ class Noise:
     multiplies: ClassVar[bool] = True
     """Whether the kind has σₘ."""
     shared: ClassVar[bool] = False
-    """Whether all images of a noise draw have the same noise."""
+    """Whether all images of a noise draw share their noise."""
 
     sigma_add: float = 0.0
     """σₐ, in the unit of the layer's output."""
     sigma_mul: float = 0.0
-    """σₘ, without unit."""
+    """σₘ, dimensionless."""
     executions: int = 1
-    """How often the layer is executed, each time with new z₁ and z₂; y' is the mean."""
+    """Number of executions of the layer, each with new z₁ and z₂; y' is their mean."""
 
     def __init_subclass__(cls) -> None:
-        """Make a kind known by its name."""
+        """Register the kind by its name."""
         _CLASSES[cls.kind] = cls
 
     def __post_init__(self) -> None:
@@ -70,18 +70,18 @@ class Noise:
     def at(
         kind: str, sigma: float, ratio: float = 0.5, order: str = "mul-add", **options: Any
     ) -> "Noise":
-        """Make the noise of one level, whatever the kind.
+        """Make noise of any kind at one level.
 
         Args:
             kind: one of `flow.noise.KINDS`.
             sigma: σ; for kinds with σₐ and σₘ the amplitude A.
             ratio: r, with σₐ = A·r and σₘ = A·(1−r).
-            order: of mixed noise, ``mul-add`` or ``add-mul``.
-            options: further fields of the kind's class; None counts as not given.
+            order: order of mixed noise, ``mul-add`` or ``add-mul``.
+            options: further fields of the kind's class; None means not given.
 
         Raises:
-            UserError: as for the class; or the kind or order is unknown, the ratio outside 0..1, or
-                an option not one of the kind's.
+            UserError: as for the class; or the kind or order is unknown, the ratio lies outside
+                0..1, or the kind has no such option.
         """
         made = _class_of(kind)
         if order not in ORDERS:
@@ -107,10 +107,10 @@ class Noise:
 
     @staticmethod
     def from_json(told: Mapping[str, Any]) -> "Noise":
-        """Undo `to_json`.
+        """Make the noise that `to_json` described.
 
         Raises:
-            UserError: as for the class, or what it reads from a file has changed since.
+            UserError: as for the class, or the content of a file that the noise reads has changed.
         """
         made = _class_of(told["kind"])
         noise = made(**{name: told[name] for name in _names(made) if name in told})
@@ -123,13 +123,13 @@ class Noise:
         return noise
 
     def to_json(self) -> dict[str, Any]:
-        """Return the kind and every field that tells noises apart."""
+        """Return the kind and every field that distinguishes two noises."""
         told = [one.name for one in fields(self) if one.compare]
         return {"kind": self.kind, **{name: getattr(self, name) for name in told}}
 
     @property
     def name(self) -> str:
-        """A short name for files: ``additive-4``, ``mixed-1-2-add-mul``; with a hash if longer."""
+        """Short name for files: ``additive-4``, ``mixed-1-2-add-mul``; with a hash if longer."""
         if self.silent:
             return "clean"
         both = self.adds and self.multiplies
@@ -146,25 +146,25 @@ class Noise:
         return "-".join([self.kind, *levels, *extra])
 
     def scaled(self, factor: float) -> Self:
-        """Return the same noise with σ times a factor."""
+        """Return the same noise with σ multiplied by a factor."""
         return replace(self, sigma_add=self.sigma_add * factor, sigma_mul=self.sigma_mul * factor)
 
     @property
     def silent(self) -> bool:
-        """Whether nothing changes."""
+        """Whether the noise leaves every value unchanged."""
         return self.sigma_add == 0 and self.sigma_mul == 0
 
     @property
     def averages(self) -> bool:
-        """Whether the mean of k executions has the distribution of one with σ/√k."""
+        """Whether the mean of k executions is distributed as one execution with σ/√k."""
         return True
 
     def apply(self, y: Tensor, source: Source) -> Tensor:
-        """Return y with the noise on it; y itself where there is none.
+        """Return y with noise, or y itself if the noise is silent.
 
         Args:
             y: the clean values, float [N, C] or [N, C, H, W].
-            source: the samples for them.
+            source: the samples for these values.
         """
         if self.silent:
             return y
@@ -179,10 +179,10 @@ class Noise:
 
 
 def shared_by_images(site: str, kind: str) -> bool:
-    """Tell whether all images of a noise draw have the same noise, so that a draw is a device.
+    """Return whether all images of a noise draw share their noise, so that a draw is a device.
 
     Args:
-        site: the tap, such as ``fc0.weight``.
+        site: the site, such as ``fc0.weight``.
         kind: one of `flow.noise.KINDS`.
     """
     return Site(site).is_weight or _class_of(kind).shared
@@ -200,12 +200,12 @@ def _class_of(kind: str) -> type[Noise]:
 
 
 def _names(made: type[Noise]) -> set[str]:
-    """Return the fields that a kind's class takes."""
+    """Return the names of the fields of a kind's class."""
     return {one.name for one in fields(made) if one.init}
 
 
 def _short(own: Mapping[str, Any]) -> str:
-    """Return the values of a few fields, or a hash of them where they are long."""
+    """Return the values of a few fields, or their hash if they are long."""
     plain = "-".join(
         f"{value:g}" if isinstance(value, float) else str(value) for value in own.values()
     )

@@ -1,16 +1,16 @@
-"""Standard normal samples from random words, by one table that Python and RTL share.
+"""Standard normal samples from random words, by a table that Python and RTL share.
 
 Inverse-CDF with hierarchical segments (Lee et al., *A hardware Gaussian noise generator using the
-Wallace and inversion methods*; Cheung et al.): of a 32-bit word, bit 31 is the sign and the rest m
-is the tail probability p = (m + ½) / 2^32. Octaves of p (the leading zeros of m) are cut into
-``SEGMENTS`` equal segments, and z is linear in p within a segment:
+Wallace and inversion methods*; Cheung et al.): bit 31 of a 32-bit word is the sign, and the other
+bits m give the tail probability p = (m + ½) / 2^32. Octaves of p (the leading zeros of m) are
+divided into ``SEGMENTS`` equal segments, and z is linear in p within a segment:
 
     |z| = (base[s] − (fall[s] · t >> T_BITS) + half) >> GUARD
 
-with t the bits of m below those that pick the segment s.
+where t are the bits of m below those that select segment s.
 
-The table defines the distribution: another one gives another distribution
-(`flow.noise.quantile_table`). ``python -m flow.noise.gaussian`` writes the normal one for the RTL.
+The table defines the distribution; `flow.noise.quantile_table` makes tables of others.
+``python -m flow.noise.gaussian`` writes the normal table for the RTL.
 """
 
 from collections.abc import Sequence
@@ -31,17 +31,17 @@ SEGMENTS = 1 << SEGMENT_BITS
 T_BITS = 15
 """Bits of the position within a segment."""
 GUARD = 4
-"""Further fractional bits of base and fall."""
+"""Additional fractional bits of base and fall."""
 BASE_BITS = 21
-"""Bits of a base, signed."""
+"""Bits of a base, including the sign."""
 FALL_BITS = 20
 _CHUNK = 1 << 16
-"""Samples worked on at a time: few enough for the processor's cache."""
+"""Samples per step, few enough to stay in the processor's cache."""
 _FALL = (1 << FALL_BITS) - 1
 _HALF = 1 + (OCTAVES - 1) * SEGMENTS
-"""Segments of one sign that a word can pick: m = 0 has one."""
+"""Segments of one sign that a word can select; m = 0 has one of its own."""
 
-# where float64 has the segment, and what stands there for m = 1
+# position of the segment's bits in a float64, and their value for m = 1
 _SEGMENT_AT = 52 - SEGMENT_BITS
 _EXPONENT_OF_1 = 1023 << SEGMENT_BITS
 
@@ -49,10 +49,9 @@ PACKAGE = HW / "noise" / "gaussian_pkg.sv"
 
 
 def segment_edges() -> npt.NDArray[np.float64]:
-    """Return where each segment begins and ends in m, [OCTAVES · SEGMENTS, 2].
+    """Return the first and last bound of each segment in m, [OCTAVES · SEGMENTS, 2].
 
-    The first index is the octave's, m having that many zeros before its leading one, out of 31
-    bits; the last octave is m = 0.
+    Octave i holds the m of 31 bits with i leading zeros; the last octave is m = 0.
     """
     edges = np.zeros((OCTAVES, SEGMENTS, 2))
     for octave in range(OCTAVES):
@@ -65,12 +64,12 @@ def segment_edges() -> npt.NDArray[np.float64]:
 def build_table() -> npt.NDArray[np.int64]:
     """Return the table of the standard normal distribution.
 
-    Each segment gets the line of least squares through the quantile function, and the whole is
-    scaled so that the variance of the table is 1.
+    Each segment is the least-squares line through the quantile function; the table is then scaled
+    to variance 1.
 
     Returns:
-        int64 [OCTAVES · SEGMENTS, 2]: base of |z|, and how far |z| falls
-        across the segment. Both have FRACTION_BITS + GUARD fractional bits.
+        int64 [OCTAVES · SEGMENTS, 2]: the base of |z|, and the fall of |z| across the segment,
+        both with FRACTION_BITS + GUARD fractional bits.
     """
     edges = segment_edges()
     t = (np.arange(64) + 0.5) / 64
@@ -95,9 +94,9 @@ def gaussian(
     """Turn random words into samples.
 
     Args:
-        words: any shape.
-        table: int64 [OCTAVES · SEGMENTS, 2], as ``build_table`` gives, for both signs; or
-            [2, OCTAVES · SEGMENTS, 2], first for z above the middle, then for −z below it.
+        words: random words, any shape.
+        table: int64 [OCTAVES · SEGMENTS, 2], from `build_table`, for both signs; or
+            [2, OCTAVES · SEGMENTS, 2], first for z above the median, then for −z below it.
 
     Returns:
         int32, the words' shape: z · 2^FRACTION_BITS, signed.
@@ -112,7 +111,7 @@ def gaussian(
 
 def _samples(words: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64]) -> npt.NDArray:
     m = (words & np.uint32(0x7FFFFFFF)).astype(np.int32)
-    # exact in float64, which then holds the octave in its exponent and the rest behind it
+    # exact in float64, whose exponent is then the octave, followed by the segment and t
     bits = m.astype(np.float64).view(np.int64)
     place = (bits >> _SEGMENT_AT) - (_EXPONENT_OF_1 - 1)
     if len(entries) > _HALF:
@@ -132,14 +131,14 @@ def _samples(words: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64]) -> n
 
 
 def _entries(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return (base + half) · 2^FALL_BITS + fall, that of m = 0 first, then by m ascending."""
+    """Return (base + half) · 2^FALL_BITS + fall for each segment, by m ascending from m = 0."""
     packed = (table[..., 0] + (1 << (GUARD - 1))) << FALL_BITS | table[..., 1]
     octaves = packed.reshape(-1, OCTAVES, SEGMENTS)[:, ::-1]
     return np.concatenate([octaves[:, 0, :1], octaves[:, 1:].reshape(len(octaves), -1)], 1).ravel()
 
 
 def pack(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the entries as the RTL holds them: base above fall, [..., OCTAVES · SEGMENTS]."""
+    """Return the entries in the RTL's format, base above fall, [..., OCTAVES · SEGMENTS]."""
     return (table[..., 0] & ((1 << BASE_BITS) - 1)) << FALL_BITS | table[..., 1]
 
 
@@ -154,7 +153,7 @@ class Package:
     base_bits: int
     fall_bits: int
     entries: Sequence[str]
-    """Literals, base above fall."""
+    """SystemVerilog literals, base above fall."""
 
 
 def package_text() -> str:

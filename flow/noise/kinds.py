@@ -1,8 +1,8 @@
 """Kinds of noise, each with its formula.
 
-y is a value at a site; z₁, z₂ ~ N(0, 1), independent, per element and fresh for each image; σₐ is
-in the unit of the layer's output, σₘ has no unit. Additive, multiplicative and mixed noise are as
-in *Walking Noise* (Borras, Klein, Fröning, ECML PKDD 2024).
+y is a value at a site; z₁, z₂ ~ N(0, 1) are independent for each element and image; σₐ is in the
+unit of the layer's output, σₘ is dimensionless. Additive, multiplicative and mixed noise follow
+*Walking Noise* (Borras, Klein, Fröning, ECML PKDD 2024).
 """
 
 import math
@@ -58,7 +58,7 @@ class Mixed(Noise):
 
     @property
     def averages(self) -> bool:
-        """Whether it does: the product of samples, which ``add-mul`` has, does not."""
+        """Whether executions average: they do except for ``add-mul``, with its product z₁·z₂."""
         return self.order == "mul-add"
 
     def once(self, y: Tensor, source: Source) -> Tensor:
@@ -76,16 +76,16 @@ class Mixed(Noise):
 
 @dataclass(frozen=True)
 class FixedPattern(Noise):
-    """y'_c = y_c·(1 + σₘ·g_c) + σₐ·o_c: a gain and an offset of each channel c, for every image.
+    """y'_c = y_c·(1 + σₘ·g_c) + σₐ·o_c, with a fixed gain and offset of each channel c.
 
-    g_c, o_c ~ N(0, 1) are drawn once for a device; executing a layer again does not average them.
+    g_c, o_c ~ N(0, 1) are drawn once per device; executing a layer again does not average them.
     """
 
     kind = "fixed-pattern"
     shared = True
 
     device: int | None = None
-    """The device's seed; None: the sampler's, so that each noise draw is a device of its own."""
+    """Seed of the device; None for the sampler's, which makes each noise draw a device."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,7 +94,7 @@ class FixedPattern(Noise):
 
     @property
     def averages(self) -> bool:
-        """Whether it does: every execution is of the same device."""
+        """Whether executions average: they do not, since all are of the same device."""
         return False
 
     def once(self, y: Tensor, source: Source) -> Tensor:
@@ -119,7 +119,7 @@ class Drift(Noise):
     gain_rate: float = 0.0
     """Change of the gain over 1,000 images."""
     sigma_rate: float = 0.0
-    """Change of σ over 1,000 images, as a share of it."""
+    """Relative change of σ over 1,000 images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,7 +131,7 @@ class Drift(Noise):
 
     @property
     def silent(self) -> bool:
-        """Whether nothing changes; a gain that drifts does, without any σ."""
+        """Whether every value is left unchanged, which a drifting gain rules out even at σ = 0."""
         return super().silent and self.gain_rate == 0
 
     def once(self, y: Tensor, source: Source) -> Tensor:
@@ -151,18 +151,18 @@ class Drift(Noise):
 class Empirical(Noise):
     """y' = y + σₐ·e, with e drawn uniformly, with replacement, from a file of samples.
 
-    e = s[⌊Φ(z₂)·n⌋] of the n samples s in ascending order, Φ being the normal distribution
-    function: the same z₂ of any sampler, in software or hardware, become the same e. Samples keep
-    their mean and their deviation: with σₐ = 1 they are added as they were measured.
+    e = s[⌊Φ(z₂)·n⌋] with the n samples s in ascending order and the normal distribution function
+    Φ, so equal z₂ give equal e, in software and hardware. Samples keep their mean and standard
+    deviation: with σₐ = 1 they are added as measured.
     """
 
     kind = "empirical"
     multiplies = False
 
     file: str = ""
-    """Where the samples are; see `read_samples`."""
+    """Path of the samples; see `read_samples` for the formats."""
     digest: str = field(init=False)
-    """Of the samples in ascending order."""
+    """Hash of the samples in ascending order."""
     samples: Tensor = field(init=False, repr=False, compare=False)
     """float32 [n], ascending."""
 
@@ -176,7 +176,7 @@ class Empirical(Noise):
 
     @property
     def averages(self) -> bool:
-        """Whether it does: the mean of measured samples has another distribution."""
+        """Whether executions average: they do not, since a mean has another distribution."""
         return False
 
     def once(self, y: Tensor, source: Source) -> Tensor:

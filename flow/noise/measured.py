@@ -17,15 +17,15 @@ def read_samples(path: Path) -> tuple[Tensor, str]:
     """Read measured noise.
 
     Args:
-        path: a ``.npy`` file of real numbers, any shape, a text file of numbers between white
-            space, or a ``.npz`` file with a table of quantiles, as `QuantileTable.write` makes it.
+        path: a ``.npy`` file of real numbers, any shape; a text file of numbers separated by white
+            space; or a ``.npz`` file with a table of quantiles, written by `QuantileTable.write`.
 
     Returns:
         The samples, float32 [n] in ascending order, and their digest.
 
     Raises:
-        UserError: the file is missing or unreadable, empty, or holds other than finite numbers, or
-            only one value.
+        UserError: the file is missing, unreadable or empty, or holds a number that is not finite,
+            or only one value.
     """
     try:
         state = path.stat()
@@ -36,11 +36,11 @@ def read_samples(path: Path) -> tuple[Tensor, str]:
 
 @lru_cache(maxsize=8)
 def read_table(path: Path, digest: str) -> QuantileTable:
-    """Return measured noise as hardware draws it.
+    """Return the table from which hardware draws measured noise.
 
     Args:
-        path: as `read_samples` takes it.
-        digest: of the samples, as `read_samples` gave it.
+        path: a file of samples, as for `read_samples`.
+        digest: the digest of the samples, from `read_samples`.
 
     Raises:
         UserError: as for `read_samples`, or the file has changed since.
@@ -55,7 +55,7 @@ def read_table(path: Path, digest: str) -> QuantileTable:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, modified: int, size: int) -> tuple[Tensor, str]:
-    """Read a file again only when it has changed: each level of a walk is noise of its own."""
+    """Read a file, cached until it changes: each level of a walk makes its own noise."""
     if path.suffix == ".npz":
         values = QuantileTable.read(path).samples()
         return torch.from_numpy(values), hashlib.sha256(values.tobytes()).hexdigest()

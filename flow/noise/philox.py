@@ -1,8 +1,8 @@
-"""Philox4x32-10, the counter-based generator of the noise (Salmon et al., SC'11).
+"""Philox4x32-10, the counter-based random number generator of the noise (Salmon et al., SC'11).
 
 Noise is a pure function of (seed, site, image, element, draw), so it does not depend on folding,
-on back-pressure, on batches or on the number of workers. ``hw/noise/philox4x32.sv`` is the same
-function in RTL.
+back-pressure, batches or the number of workers. ``hw/noise/philox4x32.sv`` is the same function in
+RTL.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ _MASK = 0xFFFFFFFF
 _LOW = np.uint64(_MASK)
 _HALF = np.uint64(32)
 _CHUNK = 1 << 16
-"""Counters worked on at a time: their state stays in the processor's cache."""
+"""Counters per step, few enough for their state to stay in the processor's cache."""
 
 Words = npt.NDArray[np.uint64]
 
@@ -24,20 +24,20 @@ def philox4x32(c0: Words, c1: Words, c2: Words, c3: Words, key: tuple[int, int])
     """Encrypt counters.
 
     Args:
-        c0: first word of each counter, 0 .. 2^32 − 1; what is the same for many counters may be
-            given once, in a shape that broadcasts, and is then worked on once.
+        c0: first word of each counter, 0 .. 2^32 − 1. Words common to many counters may have a
+            shape that broadcasts; they are then processed once.
         c1: second word.
         c2: third word.
         c3: fourth word.
         key: two words of 32 bits.
 
     Returns:
-        the four words of each result, each of the broadcast shape, 0 .. 2^32 − 1.
+        The four words of each result, each of the broadcast shape, 0 .. 2^32 − 1.
     """
     k0, k1 = key
     for _ in range(ROUNDS):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        # c1 and c3 are low halves; what stands above them is masked behind the next exclusive or
+        # c1 and c3 are low halves; the bits above them are masked after the next exclusive or
         c0 = p1 >> _HALF ^ c1
         c0 ^= np.uint64(k0)
         c0 &= _LOW
@@ -62,8 +62,8 @@ def noise_words(
         site: the site's number, 16 bits.
         draw: 0 for z₁, 1 for z₂.
         first_image: number of the first image.
-        images: how many images.
-        elements: elements of an image at the site, channels last.
+        images: number of images.
+        elements: number of elements of an image at the site, channels last.
 
     Returns:
         uint32 [images, elements].

@@ -1,9 +1,9 @@
-"""The quantile function of any distribution, as the table that a tap loads in place of the normal.
+"""Quantile function of any distribution, as a table that replaces a tap's normal one.
 
 The table has the segments of `flow.noise.gaussian`, once for the upper half of the distribution and
-once for the lower, so that it need not be symmetric. With m the tail probability, m / 2^32, the
-upper half holds z and the lower −z; both fall as m grows. Within a segment the quantile function is
-the line between its ends.
+once for the lower, so it need not be symmetric. With tail probability m / 2^32, the upper half
+holds z and the lower half −z; both fall as m grows. Within a segment the quantile function is the
+line between its ends.
 """
 
 import hashlib
@@ -28,22 +28,22 @@ from flow.noise.gaussian import (
 
 SHAPE = (2, OCTAVES * SEGMENTS, 2)
 LARGEST = 7.9
-"""Of |z|: a sample has 16 bits, of which 12 are a fraction."""
+"""Largest |z|: a sample has 16 bits, of which 12 are fractional."""
 _ONE = 1 << (FRACTION_BITS + GUARD)
 
 
 @dataclass(frozen=True)
 class QuantileTable:
-    """A distribution of z, in hardware's numbers.
+    """A distribution of z, in the hardware's fixed-point numbers.
 
     Raises:
-        UserError: the table has another shape, a number beyond its bits, or is not monotone.
+        UserError: the table has another shape, a number out of range, or is not monotone.
     """
 
     entries: npt.NDArray[np.int64] = field(repr=False, compare=False)
-    """[2, OCTAVES · SEGMENTS, 2]: base and fall of z above the middle, then of −z below it."""
+    """[2, OCTAVES · SEGMENTS, 2]: base and fall of z above the median, then of −z below it."""
     unit: float = 1.0
-    """What z = 1 stands for, in the unit of the samples."""
+    """Value of z = 1, in the unit of the samples."""
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,10 +68,10 @@ class QuantileTable:
 
     @classmethod
     def of(cls, samples: npt.NDArray[np.float32]) -> "QuantileTable":
-        """Return the distribution of measured samples, with their mean and their deviation.
+        """Return the distribution of measured samples, with their mean and standard deviation.
 
         Args:
-            samples: [n], ascending, at least two that differ.
+            samples: [n], ascending, with at least two distinct values.
         """
         values = samples.astype(np.float64)
         ends = _quantiles(values)
@@ -88,7 +88,7 @@ class QuantileTable:
 
     @classmethod
     def read(cls, path: Path) -> "QuantileTable":
-        """Read a table from a ``.npz`` file with ``entries`` and ``unit``, as `write` makes it.
+        """Read a table from a ``.npz`` file with ``entries`` and ``unit``, as written by `write`.
 
         Raises:
             UserError: as for the class, or the file cannot be read.
@@ -104,7 +104,7 @@ class QuantileTable:
         np.savez_compressed(path, entries=self.entries, unit=self.unit)
 
     def sample(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Turn random words into samples z · 2^FRACTION_BITS, of the words' shape."""
+        """Turn random words into samples z · 2^FRACTION_BITS of the same shape."""
         return gaussian(words, self.entries)
 
     def samples(self, count: int = 1 << 16) -> npt.NDArray[np.float32]:
@@ -114,21 +114,21 @@ class QuantileTable:
         return (self.sample(words) * (self.unit / (1 << FRACTION_BITS))).astype(np.float32)
 
     def words(self) -> list[tuple[int, int]]:
-        """Return the low 32 bits and the rest of each entry, in the order of the tap's memory."""
+        """Return the low 32 bits and the high bits of each entry, in the tap memory's order."""
         return [(int(e) & 0xFFFFFFFF, int(e) >> 32) for e in pack(self.entries).ravel()]
 
     def _ends(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return each half at the ends of the segments that words can pick, by m ascending."""
+        """Return each half at the ends of the segments that words can select, by m ascending."""
         octaves = self.entries.reshape(2, OCTAVES, SEGMENTS, 2)[:, ::-1]
         picked = np.concatenate([octaves[:, 0, :1], octaves[:, 1:].reshape(2, -1, 2)], 1)
         return picked[..., 0], picked[..., 0] - picked[..., 1]
 
 
 def _quantiles(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return z above the middle and −z below it at both ends of each segment, [2, segments, 2].
+    """Return z above the median and −z below it at both ends of each segment, [2, segments, 2].
 
-    An end is the limit from within its segment, so that steps of the distribution between two
-    segments stay steps.
+    Each end is the limit from within its segment, so a step of the distribution between two
+    segments remains a step.
     """
     count, edges = len(values), segment_edges() / 2.0**32
 

@@ -1,4 +1,4 @@
-"""Where standard normal samples come from."""
+"""Samplers: sources of standard normal samples."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from flow.errors import UserError
 
 DRAWS = 2
-"""Independent samples of one execution at a site: z₁ and z₂."""
+"""Number of independent samples of one execution at a site: z₁ and z₂."""
 
 
 class Sampler(Protocol):
@@ -23,44 +23,44 @@ class Sampler(Protocol):
         """Number of the first image of the batch."""
 
     def start_batch(self, first_image: int) -> None:
-        """Tell the sampler that the next samples belong to a batch beginning at this image."""
+        """Begin a batch whose first image has this number."""
 
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
         """Return float32 samples of N(0, 1) of this shape, the first axis being the image.
 
         Args:
             site: the tap's name.
-            draw: which of a site's independent samples, as `Source.normal` counts them.
-            shape: the shape wanted.
+            draw: number of the independent sample at the site, as counted by `Source.normal`.
+            shape: shape of the result.
         """
 
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
-        """Return float32 samples of N(0, 1), [channels], that are a device's own.
+        """Return the fixed float32 samples of N(0, 1), [channels], of a device.
 
         Args:
             site: the tap's name.
             draw: 0 for the gain, 1 for the offset.
-            channels: how many; at a site of weights, how many weights.
-            device: its seed; None: the sampler's own.
+            channels: number of channels; at a weight site, the number of weights.
+            device: seed of the device; None for the sampler's seed.
         """
 
 
 class TorchSampler:
     """Samples of torch's generator, a function of (seed, site, draw, first image of the batch).
 
-    Each site and draw has a generator of its own, so that what one site sees does not depend on
-    which others are active, and each batch seeds it anew, so that a run can begin anywhere. Another
-    batch size gives other samples.
+    Each site and draw has its own generator, so the samples of a site do not depend on which other
+    sites are active. Each batch seeds it again, so a run can begin at any batch. Samples depend on
+    the batch size.
     """
 
     def __init__(self, seed: int) -> None:
-        """Make a sampler; the same seed gives the same samples."""
+        """Make a sampler; equal seeds give equal samples."""
         self.seed = seed
         self._first_image = 0
         self._generators: dict[tuple[str, int], torch.Generator] = {}
 
     def start_batch(self, first_image: int) -> None:
-        """Seed every site anew for the batch that begins at this image."""
+        """Seed every site's generators for the batch that begins at this image."""
         self._first_image = first_image
         self._generators.clear()
 
@@ -80,28 +80,28 @@ class TorchSampler:
         return torch.randn(tuple(shape), generator=generator)
 
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
-        """Return a device's float32 samples, [channels]: the same for every batch."""
+        """Return a device's float32 samples, [channels], equal for every batch."""
         seed = derive_seed(self.seed if device is None else device, "device", site, draw)
         return torch.randn(channels, generator=torch.Generator().manual_seed(seed))
 
 
 @dataclass(frozen=True)
 class Source:
-    """The samples for the values y at one site."""
+    """Samples for the values y at one site."""
 
     sampler: Sampler
     site: str
     shape: Sequence[int]
-    """Of y, [N, C] or [N, C, H, W]."""
+    """Shape of y, [N, C] or [N, C, H, W]."""
     execution: int = 0
-    """Which of several executions of the layer."""
+    """Number of the layer's execution."""
 
     def of_execution(self, number: int) -> Self:
         """Return the samples of another execution, independent of these."""
         return replace(self, execution=number)
 
     def normal(self, draw: int) -> Tensor:
-        """Return samples of N(0, 1) of y's shape, fresh for each image.
+        """Return samples of N(0, 1) with y's shape, fresh for each image.
 
         Args:
             draw: 0 for z₁ (multiplicative), 1 for z₂ (additive).
@@ -109,7 +109,7 @@ class Source:
         return self.sampler(self.site, DRAWS * self.execution + draw, self.shape)
 
     def pattern(self, draw: int, device: int | None) -> Tensor:
-        """Return a device's samples of N(0, 1) for each channel, [1, C] or [1, C, 1, 1]."""
+        """Return a device's samples of N(0, 1), one per channel, [1, C] or [1, C, 1, 1]."""
         channels = self.shape[1]
         return self._along(1, self.sampler.pattern(self.site, draw, channels, device))
 
@@ -126,10 +126,9 @@ class Source:
 
 
 class WeightSource(Source):
-    """The samples for a layer's weights, of their shape: a device's own, as it is programmed once.
+    """Samples for a layer's weights, fixed per device because weights are programmed once.
 
-    Weights have neither channels nor images of their own, so kinds of noise that need them are
-    refused.
+    Weights have neither channels nor images, so kinds of noise that need them are refused.
     """
 
     def of_execution(self, number: int) -> Self:
@@ -137,18 +136,18 @@ class WeightSource(Source):
         return self
 
     def normal(self, draw: int) -> Tensor:
-        """Return samples of N(0, 1) of the weights' shape, the same for every image."""
+        """Return samples of N(0, 1) with the weights' shape, equal for every image."""
         return self.sampler.pattern(self.site, draw, math.prod(self.shape), None).view(*self.shape)
 
     def pattern(self, draw: int, device: int | None) -> Tensor:
-        """Raise a UserError: an error of weights is a fixed pattern already."""
+        """Raise a UserError, because an error of weights is a fixed pattern already."""
         raise UserError(
             f"site {self.site}: an error of weights is the same for all images in any case; give "
             "additive, multiplicative or mixed noise"
         )
 
     def images(self) -> Tensor:
-        """Raise a UserError: weights do not change from image to image."""
+        """Raise a UserError, because weights do not change from image to image."""
         raise UserError(
             f"site {self.site}: programmed weights do not drift from image to image; give "
             "additive, multiplicative or mixed noise"
@@ -156,16 +155,16 @@ class WeightSource(Source):
 
 
 def derive_seed(*parts: object) -> int:
-    """Return 63 bits that depend on every part, the same on every machine and in every process."""
+    """Return a 63-bit seed that depends on every part, equal in every process and machine."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 class CachedSampler:
-    """A ``Sampler`` that draws what another does, and gives it again and again in a batch.
+    """A `Sampler` that keeps another's samples for the length of a batch.
 
-    The samples of a first execution are kept; those of further ones, of which there may be many,
-    are drawn again, so that memory does not grow with the executions.
+    Only the samples of the first execution are kept. Those of further executions, of which there
+    may be many, are drawn again, so memory does not grow with the executions.
     """
 
     def __init__(self, sampler: Sampler) -> None:
@@ -174,12 +173,12 @@ class CachedSampler:
         self._patterns: dict[tuple[str, int, int, int | None], Tensor] = {}
 
     def start_batch(self, first_image: int) -> None:
-        """Take the samples from this image on."""
+        """Begin a batch at this image, and forget the samples of the last one."""
         self._sampler.start_batch(first_image)
         self._samples.clear()
 
     def forget(self) -> None:
-        """Give back the memory of the batch's samples."""
+        """Free the memory of the batch's samples."""
         self._samples.clear()
 
     @property
@@ -188,7 +187,7 @@ class CachedSampler:
         return self._sampler.first_image
 
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
-        """Return a device's samples, which no batch changes."""
+        """Return a device's samples, which are equal for all batches."""
         key = (site, draw, channels, device)
         if key not in self._patterns:
             self._patterns[key] = self._sampler.pattern(*key)

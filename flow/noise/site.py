@@ -6,11 +6,11 @@ INPUT = "input"
 
 
 class Site(str):
-    """Name of a place where noise enters, such as ``conv0.acc``: a layer and what of it is noisy.
+    """Name of a place where noise enters, such as ``conv0.acc``: a layer and a kind of value.
 
     Kinds of the quantised networks: ``acc``, the accumulator stream of a layer; ``act``, the stream
-    behind its activation and pooling; ``weight``, its weights; and ``input``, the quantised images,
-    which has no layer.
+    downstream of its activation and pooling; ``weight``, its weights; and ``input``, the quantised
+    images, which has no layer.
     """
 
     __slots__ = ()
@@ -27,7 +27,7 @@ class Site(str):
 
     @property
     def kind(self) -> str:
-        """What of the layer is noisy: ``acc``, ``act``, ``weight``; or ``input``."""
+        """Kind of noisy value: ``acc``, ``act``, ``weight`` or ``input``."""
         return self.rpartition(".")[2]
 
     @property
@@ -47,5 +47,5 @@ class Site(str):
 
     @property
     def accumulator(self) -> Self:
-        """The accumulator of the same layer."""
+        """Site of the accumulator of the same layer."""
         return type(self).of(self.layer, "acc")

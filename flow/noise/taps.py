@@ -1,4 +1,4 @@
-"""Where noise enters a network: at a stream, or at the weights of a layer."""
+"""Taps, at which noise enters a network: at a stream, or at the weights of a layer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from flow.noise.samplers import Sampler, Source, WeightSource
 
 
 class Tap(nn.Module):
-    """A place where noise may enter; without noise it returns the very tensor it was given.
+    """A module where noise may enter; without noise it returns its input tensor itself.
 
-    It holds no parameters and no buffers, so that it is in neither a checkpoint nor an export.
+    A tap has no parameters and no buffers, so it appears in neither a checkpoint nor an export.
     """
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class Tap(nn.Module):
         self.in_training, self.in_evaluation = training, evaluation
 
     def clear(self) -> None:
-        """Make the tap the identity again."""
+        """Remove the noise, so that the tap is the identity."""
         self.noise = self.sampler = None
 
     def forward(self, y: Tensor) -> Tensor:
-        """Return y, with noise if there is any."""
+        """Return y, with noise if some is set."""
         active = self.in_training if self.training else self.in_evaluation
         if not active or self.noise is None or self.sampler is None or self.noise.silent:
             return y
@@ -61,13 +61,13 @@ class Tap(nn.Module):
 
 
 class NoiseTap(Tap):
-    """A tap of a stream: y is float [N, ...], in the layer's unit.
+    """A tap of a stream y, float [N, ...], in the unit of the layer's output.
 
     Args:
         requantise: the site's quantiser, applied after the noise to put the values back on its
-            grid; None where the values go on unrounded, as at an accumulator.
-        unit: of σ, float [C], in the unit of the layer's output; None for that unit itself. An
-            integer accumulator of several scales has its LSB, which is another in each channel.
+            grid; None if the values stay unrounded, as at an accumulator.
+        unit: unit of σ, float [C], in the unit of the layer's output; None for that unit itself.
+            For an accumulator with several scales it is the LSB of each channel.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class NoiseTap(Tap):
         unit: Tensor | None = None,
     ) -> None:
         super().__init__()
-        # Past Module.__setattr__: the quantiser belongs to the block, and is not a child of its tap
+        # bypasses Module.__setattr__: the quantiser belongs to the block, not to its tap
         self.__dict__["requantise"] = requantise
         self.__dict__["unit"] = unit
 
     @property
     def in_lsb(self) -> bool:
-        """Whether σ is in LSB of the accumulator, and not in the unit of the layer's output."""
+        """Whether σ is in LSB of the accumulator, rather than in the unit of the layer's output."""
         return self.__dict__["unit"] is not None
 
     def in_unit(self, y: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class NoiseTap(Tap):
 
 @dataclass(frozen=True)
 class WeightGrid:
-    """The values that a layer's quantised weights may have: scale · low, … scale · high."""
+    """Grid of a layer's quantised weights: scale · low, …, scale · high."""
 
     scale: float
     """Units of the network per LSB."""
@@ -112,7 +112,7 @@ class WeightGrid:
     high: int
     """Largest value, LSB."""
     step: int = 1
-    """Between values, LSB: 2 for one bit, which holds −1 and 1."""
+    """Step between values, LSB: 2 for one bit, which is −1 or 1."""
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return the nearest value of the grid, halves up, for each weight."""
@@ -122,13 +122,13 @@ class WeightGrid:
 
 
 class WeightTap(Tap):
-    """A tap of a layer's quantised weights: w' = the grid's value nearest to w with its error.
+    """A tap of a layer's quantised weights: w' is the grid's value nearest to w plus its error.
 
-    The weights are programmed once: every image, every batch and every execution sees the same w',
-    and each seed of the sampler is another programming.
+    The weights are programmed once: every image, batch and execution sees the same w', and each
+    seed of the sampler is another programming.
 
     Args:
-        grid: of the layer's weights.
+        grid: grid of the layer's weights.
     """
 
     def __init__(self, grid: WeightGrid) -> None:
@@ -136,7 +136,7 @@ class WeightTap(Tap):
         self.grid = grid
 
     def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
-        """Return the weights as programmed; training sees the gradient of exact ones."""
+        """Return the programmed weights; in training, gradients pass as for exact weights."""
         w = getattr(y, "value", y)
         programmed = self.grid(noise.apply(w, WeightSource(sampler, self.site, w.shape)))
         return w + (programmed - w).detach() if w.requires_grad else programmed

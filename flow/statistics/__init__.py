@@ -1,1 +1,1 @@
-"""Estimates and tests on NumPy arrays; knows no network."""
+"""Estimates and tests on NumPy arrays, independent of any network."""

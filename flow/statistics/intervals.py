@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, and percentile intervals."""
+"""Confidence intervals of proportions, and percentile intervals."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ Float = NDArray[np.float64]
 
 
 def wilson(correct: ArrayLike, images: ArrayLike) -> tuple[Float, Float]:
-    """95 % score interval of a proportion (Wilson, JASA 1927).
+    """Return the 95 % score interval of a proportion (Wilson, JASA 1927).
 
     Args:
         correct: successes, any shape.
@@ -30,12 +30,12 @@ def wilson(correct: ArrayLike, images: ArrayLike) -> tuple[Float, Float]:
 
 
 def share(correct: int, images: int) -> list[float]:
-    """Return a share and the ends of its 95 % interval (`wilson`)."""
+    """Return a proportion and the ends of its 95 % interval (`wilson`)."""
     low, high = wilson(correct, images)
     return [correct / images, float(low), float(high)]
 
 
 def percentile_ends(resampled: Float) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % points, at ranks of (B + 1), which cover whatever B is."""
+    """Return the 2.5 % and 97.5 % points, at ranks of (B + 1): their coverage holds for every B."""
     lo, hi = np.quantile(resampled, (0.025, 0.975), method="weibull")
     return float(lo), float(hi)

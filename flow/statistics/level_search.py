@@ -1,30 +1,29 @@
-"""Which point to measure next, so that a midpoint's interval narrows at the least cost.
+"""Adaptive choice of the next point to measure, to narrow a midpoint's interval at least cost.
 
-A curve (one site, or all sites at once) goes through three stages; each asks for levels, images
-and noise draws, and is told the counts:
+A curve (one site, or all sites at once) goes through three stages. Each requests levels, images and
+noise draws, and receives the counts:
 
 1. **Bracket**, on few images and one draw: from the hint up and down in steps of 4, until the
    lowest level leaves 90 % of the fall and the highest 10 %, or the reach ends, or the accuracy has
-   levelled off below half way (multiplicative noise leaves zeros alone).
-2. **Refine** where the curve bends: eight levels, evenly over the logit of the share s that is
-   left of the fall, from 95 % to 5 %. They enclose the two points at which a logistic of two
-   unknowns is best measured, s = 82.4 % and 17.6 % (the D-optimal design), and a curve that is
-   not quite a logistic is seen over its whole fall. Levels that lie there already are kept; after
-   each measurement the fit is made again, and a gap that has opened is filled. Where a fall is so
-   steep that fewer than two levels lie in it, the levels on both sides of it stay until two do.
-3. **Narrow**: as many more images as the interval needs (it shrinks as 1/√n) until μ's 95 %
-   interval is as narrow as wanted; and once all images are used, further noise draws. Images come
-   first since a new image narrows all of the variance, a new draw on an old image only the part
-   that is the noise's: w² = a + b / draws for the interval's width w. Where two widths show that
-   a alone is too wide, draws end. Where all images of a draw have the same noise
-   (`flow.statistics.devices`), draws come first, for then they are what the interval lacks, and
-   with few of them none is taken for precise. (To stop at the first interval that is narrow enough
-   costs some coverage where devices are few: 92 to 95 % of such intervals hold μ.)
+   levelled off below half way (multiplicative noise does not change zeros).
+2. **Refine** where the curve bends: eight levels, spaced evenly over the logit of s, the remaining
+   share of the fall, from 95 % to 5 %. They enclose the two points that determine a logistic of two
+   unknowns best, s = 82.4 % and 17.6 % (the D-optimal design), and they cover the whole fall of a
+   curve that is not quite a logistic. Levels already there are kept; after each measurement the
+   curve is fitted again and new gaps are filled. If the fall is so steep that fewer than two levels
+   lie in it, the levels on both sides of it are kept until two do.
+3. **Narrow**: more images, as many as the interval needs (it shrinks as 1/√n), until μ's 95 %
+   interval is as narrow as requested; once all images are used, further noise draws. Images come
+   first because a new image reduces the whole variance, while a new draw on an old image reduces
+   only the part due to noise: w² = a + b / draws for the interval's width w. If two widths show
+   that a alone is too wide, no more draws follow. If all images of a draw share their noise
+   (`flow.statistics.devices`), draws come first because they dominate the variance, and a curve
+   with few of them is never called precise. (Stopping at the first interval that is narrow enough
+   costs some coverage if devices are few: 92 to 95 % of such intervals contain μ.)
 
-So images that the interval does not need are never computed. A curve ends as ``precise``; as
-``bound``, where the data give no midpoint; as ``exhausted``, where all images are used and
-further draws are not allowed or would not help; or as ``budget``, with what was known when that
-was spent.
+Images that the interval does not need are never computed. A curve ends as ``precise``; as
+``bound`` if the data give no midpoint; as ``exhausted`` if all images are used and further draws
+are not allowed or would not help; or as ``budget``, with the result at the time it was spent.
 """
 
 import math
@@ -42,53 +41,53 @@ State = Literal["running", "precise", "bound", "exhausted", "given", "budget"]
 
 FACTOR = 4.0
 REACH = 6
-"""Steps of 4 up and down from the hint: it may be wrong by 4096."""
+"""Steps of a factor 4 up and down from the hint: the hint may be wrong by a factor of 4096."""
 LEVELS = 8
 MOST_LEVELS = 24
 _TARGETS = np.linspace(logit(0.95), logit(0.05), LEVELS)
 _DECIDED = 0.9
 _FLAT = 0.01
 _DIGITS = 1e-3
-"""What four digits may move a level by, in log σ."""
+"""Largest change of log σ when a level is rounded to four digits."""
 _SLACK = 1.1
-"""More images than the interval's width asks for, since it is itself an estimate."""
+"""Factor on the number of images that the interval's width, itself an estimate, calls for."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be measured of a curve."""
+    """Points of a curve to be measured next."""
 
     levels: tuple[float, ...]
     """σ, ascending."""
     images: int
-    """The first so many."""
+    """Number of images, counted from the first."""
     draws: int
 
 
 @dataclass
 class Search:
-    """One curve on its way to a midpoint."""
+    """Search for the midpoint of one curve."""
 
     guess: float
     """Accuracy of guessing."""
     images: Sequence[int]
-    """Numbers of images that may be asked for, ascending; the first is for the bracket."""
+    """Numbers of images that may be requested, ascending; the first is for the bracket."""
     draws: int
-    """At most so many."""
+    """Largest number of noise draws."""
     precision: float
-    """Half width of μ's 95 % interval that is wanted, as a share of μ."""
+    """Requested half width of μ's 95 % interval, as a share of μ."""
     hint: float = 1.0
-    """Where the fall might be."""
+    """Expected position of the fall, σ."""
     given: tuple[float, ...] = ()
-    """Levels to measure on all images and draws, in place of a search."""
+    """Levels to measure on all images and draws, instead of a search."""
     state: State = "running"
     wanted: Wanted = field(init=False)
     midpoint: Midpoint | None = None
-    """The last one found."""
+    """Last midpoint found."""
     images_used: int = 0
-    """Images behind it."""
+    """Number of images that `midpoint` was computed from."""
     misfit: float | None = None
-    """How far its fit is from the accuracy at the worst level; None without a fit."""
+    """Largest difference between the fit and the accuracy at any level; None without a fit."""
     _bracketed: bool = False
     _width: float = math.inf
     """Half width of the interval in units of `precision`, with one draw less."""
@@ -101,10 +100,10 @@ class Search:
             self.wanted = Wanted(levels, self.images[0], 1)
 
     def tell(self, curve: Curve) -> None:
-        """Take what was measured, and decide what is wanted next; `state` says when nothing is.
+        """Take a measured curve and decide what to measure next; `state` tells when it ends.
 
         Args:
-            curve: what was wanted, measured.
+            curve: the measured points, as requested.
         """
         if self.given:
             self._fit(curve)
@@ -121,7 +120,7 @@ class Search:
         self._narrow(curve)
 
     def stop(self, curve: Curve | None) -> None:
-        """End it, since the budget is spent, with a part of what was wanted, if that says more."""
+        """End the search as its budget is spent, using a partial measurement if it adds any."""
         self.state = "budget"
         if curve is not None and (self.midpoint is None or curve.images > self.images_used):
             self._fit(curve)
@@ -145,7 +144,7 @@ class Search:
         )
 
     def _outward(self, curve: Curve) -> list[float]:
-        """Levels beyond those measured, as long as these do not enclose the fall."""
+        """Return levels beyond the measured ones, or none once these enclose the fall."""
         clean, accuracy = float(curve.clean.mean()), curve.accuracy
         share = (accuracy - self.guess) / max(clean - self.guess, 1e-9)
         lowest, highest = self.wanted.levels[0], self.wanted.levels[-1]
@@ -159,7 +158,7 @@ class Search:
         return more
 
     def _refine(self, curve: Curve) -> bool:
-        """Ask for levels where the fit bends and none lies; whether there was such a gap."""
+        """Request levels in gaps where the fit bends, and tell whether there was a gap."""
         found = estimate(curve, self.guess)
         if found is None:
             return False
@@ -211,18 +210,18 @@ class Search:
         return next(n for n in self.images if n > self.wanted.images)
 
     def _hopeless(self, curve: Curve) -> bool:
-        """Whether the levels do not enclose a fall, so that more images would tell no more."""
+        """Whether the levels do not enclose a fall, so that more images would not help."""
         found = estimate(curve, self.guess)
         return found is None or not curve.levels[0] < found[0] < curve.levels[-1]
 
 
 def _rounded(level: float) -> float:
-    """Four significant digits: levels that people can read, and that two runs share."""
+    """Round to four significant digits: readable levels that are equal in two runs."""
     return float(f"{level:.4g}")
 
 
 def _in_vain(before: float, now: float, draws: int) -> bool:
-    """Whether w² = a + b / draws, through the last two widths, stays above 1 for any draws."""
+    """Whether w² = a + b / draws, through the last two widths, exceeds 1 however many draws."""
     if draws < 2:
         return False
     floor = (draws * now**2 - (draws - 1) * before**2) if math.isfinite(before) else 0.0

@@ -1,4 +1,4 @@
-"""Maximum likelihood of the accuracy curve's two unknowns, many curves at once."""
+"""Maximum-likelihood fit of the accuracy curve's two parameters, for many curves at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,22 +7,22 @@ from scipy.special import expit
 Float = NDArray[np.float64]
 
 _LOG_K = (np.log(0.1), np.log(60.0))
-_REACH = 3.0  # the search for log μ goes this far beyond the levels, enough to know it is outside
+_REACH = 3.0  # how far the search for log μ goes beyond the levels: far enough to detect a bound
 _MAX_STEP = (1.0, 0.7)
 
 
 def fit(
     accuracy: Float, trials: Float, clean: Float, levels: Float, guess: float, start: Float
 ) -> tuple[Float, Float]:
-    """Fit many curves at once: Fisher scoring with Levenberg's damping, two parameters a row.
+    """Fit many curves at once by Fisher scoring with Levenberg's damping, two parameters per row.
 
     Args:
         accuracy: [B, L], in [0, 1].
-        trials: binomial trials behind each accuracy, [L].
+        trials: number of binomial trials of each accuracy, [L].
         clean: A₀ of each row, [B], above ``guess``.
         levels: σ, [L], > 0.
         guess: A_r.
-        start: (log μ, log k) to begin at, [B, 2].
+        start: initial (log μ, log k), [B, 2].
 
     Returns:
         (log μ, log k) [B, 2], held within the search range, and the log likelihood [B].

@@ -1,31 +1,29 @@
-"""Midpoint noise level of an accuracy curve: the fit, its interval, and when there is none.
+"""Midpoint noise level of an accuracy curve: its fit, its interval, and bounds without a midpoint.
 
 The curve is A(σ) = A_r + (A₀ − A_r) / (1 + (σ/μ)^k) (Borras, Klein, Fröning, ECML PKDD 2024),
 with A₀ the accuracy without noise on the same images and A_r = 1/classes. μ and k maximise the
 binomial likelihood of the counts.
 
-**Interval.** The points of a curve share their images, and often their noise draws, so the
-counts are correlated and intervals from the binomial information are wrong: too narrow or too
-wide, depending on the correlation. Images are the independent unit. So the interval is a
-percentile bootstrap over images: resample image indices, recount every point *and* A₀, refit.
-Whatever is shared between the points of one image stays together. Where all images share their
-noise, devices are a unit too, and the interval is widened by what they add
-(`flow.statistics.devices`).
+**Interval.** The points of a curve share their images, and often their noise draws, so the counts
+are correlated, and intervals from the binomial information are too narrow or too wide, depending on
+the correlation. The independent unit is the image. The interval is therefore a percentile bootstrap
+over images: resample image indices, recount every point *and* A₀, refit. This keeps together
+whatever the points of one image share. If all images share their noise, devices are a unit too, and
+the interval is widened by their variance (`flow.statistics.devices`).
 
 **When μ is a number.** μ is a number if the whole 95 % interval lies within the tested levels
-[σ_min, σ_max]. Otherwise the data carry a bound, and the bound is what the other end of the
-interval supports:
+[σ_min, σ_max]. Otherwise the data give only a bound, which the other end of the interval supports:
 
 - the upper end lies above σ_max (the curve never falls, or not surely before the last level):
   "above", μ > min(lower end, σ_max);
 - the lower end lies below σ_min (fallen before the first level): "below",
   μ < max(upper end, σ_min);
-- both, or a network that does not beat guessing even without noise: "above" with level 0, which
-  says nothing, as the data do.
+- both, or a network that does not beat guessing even without noise: "above" with level 0, because
+  the data say nothing.
 
-**Steps.** If fewer than two levels lie within the fall (5 % to 95 % of it), the likelihood
-hardly restrains μ between neighbouring levels and a bootstrap would be falsely narrow: the
-interval is widened to the tested levels that enclose it.
+**Steps.** If fewer than two levels lie within the fall (5 % to 95 % of it), the likelihood hardly
+constrains μ between neighbouring levels, and a bootstrap interval would be too narrow. It is then
+widened to the tested levels that enclose it.
 """
 
 from dataclasses import dataclass
@@ -41,7 +39,7 @@ from flow.statistics.intervals import Float, percentile_ends, wilson
 from flow.statistics.logistic import fit
 
 RESAMPLES = 1000
-"""Bootstrap resamples: the error of a 2.5 % point from 1,000 is about 0.08 standard errors."""
+"""Number of bootstrap resamples; 1,000 put a 2.5 % point within about 0.08 standard errors."""
 
 
 Ratio = tuple[float, float, float]
@@ -50,23 +48,23 @@ Ratio = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Curve:
-    """The images of one accuracy curve: one site, one kind of noise, one side."""
+    """Results per image of one accuracy curve: one site, one kind of noise, one side."""
 
     levels: Float
     """σ of each point, [L], ascending, > 0, in the run's unit."""
     correct: NDArray[np.float32]
     """[L, images], in [0, 1]: 1 where the label is right (mean over the seeds of a point)."""
     clean: NDArray[np.float32]
-    """[images]: the same without noise."""
+    """[images]: the results without noise, as in `correct`."""
     seeds: NDArray[np.int64]
-    """[L]: how many seeds each point was measured with."""
+    """[L]: number of seeds of each point."""
     devices: Float | None = None
-    """[D, L]: accuracy of each device, if images share their noise (`flow.statistics.devices`);
-    else None."""
+    """[D, L]: accuracy of each device if images share their noise (`flow.statistics.devices`),
+    otherwise None."""
 
     @property
     def images(self) -> int:
-        """Number of images each point is counted over."""
+        """Number of images of each point."""
         return int(self.clean.size)
 
     @property
@@ -76,7 +74,7 @@ class Curve:
 
     @property
     def without_each_device(self) -> Float:
-        """Accuracy at each level with each device left out, [D, L]; none of one device, [0, L]."""
+        """Accuracy at each level with each device left out, [D, L]; [0, L] for a single device."""
         if self.devices is None or len(self.devices) < 2:
             return np.empty((0, len(self.levels)))
         return np.asarray((self.accuracy * self.seeds - self.devices) / (self.seeds - 1))
@@ -96,13 +94,13 @@ class Midpoint:
     """Steepness of the fall; None for a bound."""
     bound: Literal["above", "below"] | None = None
     step: bool = False
-    """Fewer than two levels lie within the fall; the interval's ends are tested levels."""
+    """Whether fewer than two levels lie in the fall; the interval then ends at tested levels."""
     devices: int | None = None
-    """How many are behind it, if images share their noise; of one, the interval is its own."""
+    """Number of devices if images share their noise; the interval for a single one is its own."""
 
     @property
     def level(self) -> float | None:
-        """The σ that μ lies above or below, for a bound."""
+        """The σ that μ lies above or below; None unless this is a bound."""
         return {"above": self.lo, "below": self.hi}[self.bound] if self.bound else None
 
     def to_json(self) -> list[float] | dict[str, str | float]:
@@ -118,7 +116,7 @@ class Midpoint:
 
 
 def logistic(sigma: ArrayLike, mu: float, k: float, clean: float, guess: float) -> Float:
-    """A(σ) of the module docstring; σ ≥ 0, any shape."""
+    """Return A(σ) of the module docstring; σ ≥ 0, any shape."""
     with np.errstate(divide="ignore"):
         fall = k * (np.log(np.asarray(sigma, dtype=np.float64)) - np.log(mu))
     return np.asarray(guess + (clean - guess) * expit(-fall))
@@ -126,7 +124,7 @@ def logistic(sigma: ArrayLike, mu: float, k: float, clean: float, guess: float) 
 
 @lru_cache(maxsize=4)
 def resample_weights(images: int, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float32]:
-    """How often each image occurs in each bootstrap resample: [resamples, images], read-only."""
+    """Return how often each image occurs in each resample: [resamples, images], read-only."""
     rng = np.random.default_rng([seed, images])
     weights = np.empty((resamples, images), dtype=np.float32)
     for row in weights:
@@ -136,10 +134,10 @@ def resample_weights(images: int, resamples: int = RESAMPLES, seed: int = 0) -> 
 
 
 def estimate(curve: Curve, guess: float) -> tuple[float, float] | None:
-    """Return (μ, k) of the fit alone, without interval; None if the network only guesses.
+    """Return (μ, k) of the fit, without an interval; None if the network only guesses.
 
     Args:
-        curve: the images of the curve, at least one level.
+        curve: the curve, with at least one level.
         guess: A_r.
     """
     if wilson(curve.clean.sum(), curve.images)[0] <= guess:
@@ -153,13 +151,13 @@ def _trials(curve: Curve) -> Float:
 
 
 def _inside(right: Float, images: int, guess: float) -> Float:
-    """A₀ from counts, kept inside (A_r, 1), where the likelihood lives."""
+    """Return A₀ from counts, kept inside (A_r, 1), where the likelihood is defined."""
     inside: Float = np.maximum((right + 0.5) / (images + 1), guess + 0.5 / images)
     return inside
 
 
 def _best(curve: Curve, guess: float) -> Float:
-    """Return (log μ, log k) of the largest likelihood, from three starts."""
+    """Return the (log μ, log k) of largest likelihood among the fits from three starts."""
     clean = _inside(np.array([curve.clean.sum(dtype=np.float64)]), curve.images, guess)
     accuracy = curve.accuracy[None]
     x = np.log(curve.levels)
@@ -174,27 +172,27 @@ def _best(curve: Curve, guess: float) -> Float:
 
 
 class Fits(NamedTuple):
-    """A curve's fit, and how it varies."""
+    """The fit of a curve, and its variation over images and devices."""
 
     best: Float
     """(log μ, log k), [2]."""
     resampled: Float
     """log μ of each resample of the images, [B]."""
     devices: Spread | None
-    """Of log μ over the devices; None where each image has noise of its own."""
+    """Spread of log μ over the devices; None if each image has its own noise."""
 
 
 def bootstrap(curve: Curve, guess: float, weights: NDArray[np.float32]) -> Fits | None:
-    """Fit a curve, its resamples, and its curves with one device left out.
+    """Fit a curve, its resamples, and the curves with one device left out.
 
     Args:
-        curve: the images of the curve.
+        curve: the curve.
         guess: A_r.
         weights: from `resample_weights`, [B, images].
 
     Returns:
-        the fits; None if the network does not beat guessing without noise (its Wilson interval
-        holds A_r).
+        The fits; None if the network does not beat guessing without noise (its Wilson interval
+        contains A_r).
     """
     n = curve.images
     if wilson(curve.clean.sum(), n)[0] <= guess:
@@ -220,10 +218,10 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
     """Fit μ with its 95 % interval, or find the bound (rules: module docstring).
 
     Args:
-        curve: the images of the curve, at least one level.
+        curve: the curve, with at least one level.
         guess: A_r, in (0, 1).
         resamples: bootstrap resamples.
-        seed: of the resampling; curves of equal length share their resamples.
+        seed: seed of the resampling; curves with equally many images share their resamples.
     """
     return midpoint_of(
         curve, bootstrap(curve, guess, resample_weights(curve.images, resamples, seed))
@@ -231,7 +229,7 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
 
 
 def midpoint_of(curve: Curve, found: Fits | None) -> Midpoint:
-    """Find μ or its bound from what `bootstrap` found."""
+    """Return μ or its bound from the fits of `bootstrap`."""
     devices = None if curve.devices is None else len(curve.devices)
     if found is None:
         return Midpoint(None, 0.0, np.inf, None, "above", devices=devices)

@@ -1,27 +1,26 @@
-"""The ratio of two midpoints on the same images, and what a margin has to say about it.
+"""Ratio of two midpoints on the same images, with its interval and tests against a margin.
 
 **Interval.** Both sides are refitted on the same resampled images (`flow.statistics.midpoint`), and
 the interval of log r, r = μ_hardware / μ_software, is the percentile interval of the differences of
-log μ. An image is resampled with all its noise draws, so that the interval holds what images and
-what draws contribute; sides with noise of their own have an independent part, sides with common
-random numbers hardly any.
+log μ. An image is resampled with all its noise draws, so the interval includes the variance of both
+images and draws. Sides with noise of their own have an independent part of the variance; sides with
+common random numbers have hardly any.
 
-**p-values** come from that interval: to each side of the estimate log r is taken as normal, with
-the standard deviation (end − estimate) / 1.96 of that side. So an interval of any other level,
-and a p-value far below the 1/1000 that 1,000 resamples can count, follow from the 95 % one, and a
-p-value of 2.5 % is exactly an end at the margin. (Where devices are few, Student's distribution
-takes the place of the normal one, in both.) With the margin's ends L = log(1 − m) and
-U = log(1 + m):
+**p-values** come from that interval: on each side of the estimate, log r is taken as normal, with
+the standard deviation (end − estimate) / 1.96 of that side. Intervals of other levels, and p-values
+far below the 1/1000 that 1,000 resamples can resolve, then follow from the 95 % interval, and p =
+2.5 % means that an end lies at the margin. (If devices are few, Student's distribution replaces the
+normal one in both.) With the margin's ends L = log(1 − m) and U = log(1 + m):
 
 - `p_agree`: two one-sided tests (TOST; Schuirmann, J. Pharmacokin. Biopharm. 1987), the larger
   p-value of "log r ≥ U" and "log r ≤ L".
-- `p_disagree`: of "L ≤ log r ≤ U", at the end next to the estimate, where it is most likely to be
-  rejected wrongly: the chance of an estimate so far out on this side, or as far on the other.
+- `p_disagree`: the p-value of "L ≤ log r ≤ U" at the end next to the estimate, where a wrong
+  rejection is most likely: the chance of an estimate this far out on this side, or on the other.
 
-**Without a number.** Where a side has a bound in place of μ, or its fall lies between two levels
-(`flow.statistics.midpoint`), its μ counts as anything between the tested levels around it, in the
-estimate and in every resample. The ratio is a range then, and each test takes the end that speaks
-least for its claim.
+**Ranges.** If a side has a bound instead of μ, or its fall lies between two levels
+(`flow.statistics.midpoint`), its μ may be anything between the tested levels around it, in the
+estimate and in every resample. The ratio is then a range, and each test uses the end that supports
+its claim least.
 """
 
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ from flow.statistics.midpoint import (
     resample_weights,
 )
 
-_FAR = 50.0  # log of a ratio that has no end
+_FAR = 50.0  # stands for the log of an unbounded ratio
 
 
 @dataclass(frozen=True)
@@ -49,35 +48,35 @@ class LogRatio:
     """log(μ_hardware / μ_software) with its 95 % interval."""
 
     low: float
-    """The estimate, or the lower end of its range."""
+    """Estimate of log r, or the lower end of its range."""
     high: float
-    """The estimate again, or the upper end of its range."""
+    """Estimate of log r again, or the upper end of its range."""
     lo: float
     """Lower end of the 95 % interval of `low`."""
     hi: float
     """Upper end of the 95 % interval of `high`."""
     dof: float = np.inf
-    """Degrees of freedom of the interval; 0: there is none, as devices are too few."""
+    """Degrees of freedom of the interval; 0 if devices are too few for an interval."""
     devices: float = 0.0
-    """Share of the variance that devices add, in [0, 1]; 0 if each image has its own noise."""
+    """Share of the variance due to devices, in [0, 1]; 0 if each image has its own noise."""
 
     @property
     def number(self) -> bool:
-        """Whether both sides have a μ: the ratio is a number and no range."""
+        """Whether both sides have a μ, so that the ratio is a number rather than a range."""
         return self.low == self.high
 
     @property
     def measured(self) -> bool:
-        """Whether it is a number with an interval."""
+        """Whether the ratio is a number with an interval."""
         return self.number and self.dof > 0
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the estimate; of a range, of its ends and the range itself."""
+        """Standard deviation of log r; for a range, it includes the width of the range."""
         return (self.hi - self.lo) / (2 * quantile(0.975, self.dof)) if self.dof else np.inf
 
     def to_json(self) -> list[float] | None:
-        """``[r, lo, hi]``, or None for a range, or where there is no interval."""
+        """Return ``[r, lo, hi]``, or None for a range or without an interval."""
         return [float(v) for v in np.exp([self.low, self.lo, self.hi])] if self.measured else None
 
     def p_agree(self, margin: float) -> float:
@@ -111,10 +110,10 @@ class LogRatio:
 
 
 def _tail(distance: float, half: float, dof: float) -> float:
-    """Chance of a value beyond `distance`, if 97.5 % lie below `half`; 1 if nothing is known."""
+    """Return the chance of a value beyond `distance` if 97.5 % lie below `half`; 1 if unknown."""
     if not dof:
         return 1.0
-    if half <= 0:  # no resample differs
+    if half <= 0:  # all resamples are equal
         return 0.0 if distance > 0 else 1.0
     deviations = -distance / half * quantile(0.975, dof)
     return float(ndtr(deviations) if np.isinf(dof) else stdtr(dof, deviations))
@@ -126,17 +125,17 @@ def log_ratio(
     """Compare the midpoints of two curves, paired by image (module docstring).
 
     Args:
-        hardware: one side, on the same images as the other.
-        software: the other side.
+        hardware: the curve of one side.
+        software: the curve of the other side, on the same images.
         guess: accuracy of guessing, in (0, 1).
         resamples: bootstrap resamples.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Returns:
-        the ratio, or None if a side does not beat guessing without noise.
+        The ratio, or None if a side does not beat guessing without noise.
 
     Raises:
-        ValueError: the sides have different images.
+        ValueError: the sides have different numbers of images.
     """
     if hardware.images != software.images:
         raise ValueError("a ratio is paired by image: both sides need the same images")
@@ -161,7 +160,7 @@ def log_ratio(
 def midpoint_ratio(
     hardware: Curve, software: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Ratio | None:
-    """Return (ratio, lo, hi) of `log_ratio`; None if it is no number."""
+    """Return (ratio, lo, hi) of `log_ratio`; None if the ratio is a range or has no interval."""
     found = log_ratio(hardware, software, guess, resamples=resamples, seed=seed)
     plain = found and found.to_json()
     return (plain[0], plain[1], plain[2]) if plain else None
@@ -177,20 +176,20 @@ def noise_share(
 ) -> float | None:
     """Return the share of the variance of log r that more noise draws reduce, in [0, 1].
 
-    The rest comes from the images: from those that are easier for one side, whatever the draw.
-    Two halves of the draws have the images in common, so that the bootstrap variance of the
-    difference of their log r is noise alone: four times that of all draws taken together. What
-    devices add is reduced by draws as well.
+    The rest is due to the images: some are easier for one side, whatever the draw. The two halves
+    of the draws share their images, so the bootstrap variance of the difference of their log r is
+    due to noise alone, and is four times that of all draws together. Further draws also reduce the
+    variance of the devices.
 
     Args:
-        halves: (hardware, software), once with each half of the draws.
+        halves: (hardware, software) for each half of the draws.
         whole: the ratio from all draws.
         guess: accuracy of guessing.
         resamples: bootstrap resamples.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Returns:
-        the share; None where a curve does not beat guessing, or nothing varies.
+        The share; None if a curve does not beat guessing, or nothing varies.
     """
     weights = resample_weights(halves[0][0].images, resamples, seed)
     fits = [[bootstrap(curve, guess, weights) for curve in half] for half in halves]
@@ -202,7 +201,7 @@ def noise_share(
 
 
 def _ranges(curve: Curve, found: Fits) -> tuple[Float, Float]:
-    """Lower and upper log μ of a curve, then of each resample, [1 + B] each."""
+    """Return lower and upper log μ of the curve and of each resample, [1 + B] each."""
     log_mu = np.concatenate([found.best[:1], found.resampled])
     mu = midpoint_of(curve, found)
     if not mu.bound and not mu.step:

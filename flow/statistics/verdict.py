@@ -1,31 +1,31 @@
-"""Agree, disagree, undecided: what may be said of a walk's sites, and how often it is wrong.
+"""Verdicts on the sites of a walk, *agree*, *disagree* or *undecided*, with controlled error rates.
 
 **The words**, with margin m (default 10 % in μ) and r = μ_hardware / μ_software:
 
-- *agree*: equivalence is shown, 1 − m < r < 1 + m. That r is surely not 1 does not matter then.
+- *agree*: equivalence is shown, 1 − m < r < 1 + m, even if r is significantly different from 1.
 - *disagree*: a difference beyond the margin is shown, r < 1 − m or r > 1 + m.
-- *undecided*: neither; `need` says how many more images would decide.
+- *undecided*: neither is shown; `need` tells how many more images would decide.
 
-**What is controlled.** Each site has a p-value for either claim (`flow.statistics.ratio`). Over all
-sites and all looks of a walk, at the level α = 5 %:
+**Error control.** Each site has a p-value for either claim (`flow.statistics.ratio`). Over all
+sites and all interim analyses (looks) of a walk, at the level α = 5 %:
 
-- The chance that any site whose true r lies within the margin is said to disagree is at most α:
-  the sites' p-values are adjusted by Holm (Scand. J. Statist. 1979). The walk disagrees if a site
-  does, so it is wrong as rarely.
-- That a *walk* agrees says that all its sites do, and is wrong if r lies beyond the margin at any
-  one. For this claim each site has to pass its own test at α, without correction (intersection-
-  union; Berger, Technometrics 1982): the walk errs at most as often as the test of the one site.
-  Then each of its sites is said to agree, for this is what the walk's verdict says.
-- Where the walk does not agree, the sites that do are a family of claims of their own, again
-  adjusted by Holm. (With the rule before, this is the first step of Hochberg's procedure,
-  Biometrika 1988: at most α over both if the sites' errors are independent or of like sign. Here
-  they share images, and their noise is independent.)
+- The chance that *disagree* is returned for any site whose true r lies within the margin is at most
+  α: the sites' p-values are adjusted by Holm (Scand. J. Statist. 1979). The walk disagrees if any
+  site does, so the same bound holds for the walk.
+- A *walk* agrees if all its sites do; this is wrong if r lies beyond the margin at any one. For
+  this claim each site has to pass its own test at α, without correction (intersection-union;
+  Berger, Technometrics 1982): the walk errs at most as often as the test of that one site. Each of
+  its sites then agrees, because that is what the walk's verdict claims.
+- If the walk does not agree, the sites that do form a family of claims of their own, again adjusted
+  by Holm. (Together with the previous rule, this is the first step of Hochberg's procedure,
+  Biometrika 1988: at most α over both if the sites' errors are independent or positively
+  dependent. Here they share images, and their noise is independent.)
 
-**Looks.** A walk with a budget looks again after more noise draws, at most three times
-(`flow.walks.crosscheck.further_draws`). α is split between the looks, as `look_levels` says, so by
-Bonferroni the error stays below α although the walk stops when a verdict is there. A verdict once
-reached stands, and its site gets no more draws. Passing once, at the level of that look, counts
-towards the walk's agreement.
+**Looks.** A walk with a budget is analysed again after more noise draws, at most three times
+(`flow.walks.crosscheck.further_draws`). `look_levels` splits α between the looks, so by Bonferroni
+the error stays below α although the walk stops as soon as it has a verdict. A verdict is final, and
+its site gets no more draws. Passing once, at the level of that look, counts towards the walk's
+agreement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,23 +44,23 @@ MARGIN = 0.10
 LEVEL = 0.05
 """Chance of a wrong verdict over all sites and looks of a walk."""
 MAX_ANALYSES = 4
-"""The most that a walk looks at its data, with a budget for further draws."""
+"""Largest number of analyses of a walk with a budget for further draws."""
 POWER = 0.8
-"""Chance of a verdict behind what would have been shown and what would decide."""
+"""Power assumed by `detectable` and `need`: the chance of a verdict."""
 MOST_TIMES = 100.0
-"""Where more than so many times the images would be needed, the estimate lies at the margin."""
+"""Largest useful factor on the samples: beyond it, the estimate counts as at the margin."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the statistics say of one site."""
+    """Verdict on one site, with its p-values."""
 
     verdict: Verdict
     p_agree: float
-    """Of the site alone."""
+    """p-value of *agree* for the site alone."""
     p_disagree: float
     p_agree_holm: float
-    """Adjusted for all sites of the walk."""
+    """p-value of *agree*, adjusted for all sites of the walk."""
     p_disagree_holm: float
     passed: bool
     """Whether `p_agree` was at most the level, at this look or an earlier one."""
@@ -73,17 +73,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class RequiredSamples:
-    """What would decide a site, with 80 % chance, if its estimate is the truth."""
+    """Samples that would decide a site with 80 % chance if its estimate were the truth."""
 
     images: float | None
-    """How many times as many images; None: no number suffices, as the estimate is at the margin or
-    the draws' part of the interval alone is too wide."""
+    """Factor on the number of images; None if no number suffices, because the estimate is at the
+    margin or the variance of the draws alone is too large."""
     draws: float | None
-    """How many times as many draws on the same images; None: no number of draws suffices."""
+    """Factor on the number of draws on the same images; None if no number suffices."""
 
 
 def look_levels(looks: int = MAX_ANALYSES, level: float = LEVEL) -> tuple[float, ...]:
-    """Split α between the looks: half of what is left at each, all of it at the last."""
+    """Split α between the looks: half of the remainder at each, all of it at the last."""
     halves = [level / 2**look for look in range(1, looks)]
     return (*halves, level - sum(halves))
 
@@ -106,10 +106,10 @@ def decide(
     """Judge the sites of a walk together (rules: module docstring).
 
     Args:
-        ratios: of every site; None where a side only guesses without noise.
+        ratios: the ratio of every site; None if a side only guesses without noise.
         level: α of this look.
         margin: m.
-        earlier: judgements of the look before.
+        earlier: judgements of the previous look.
     """
     before = earlier or {}
     agree = [1.0 if r is None else r.p_agree(margin) for r in ratios.values()]
@@ -145,7 +145,7 @@ def detectable(
     Args:
         spread: standard deviation of log r.
         level: α of the site's test: that of the walk, divided by its sites.
-        margin: what the difference is to be shown to exceed; 0: that there is one.
+        margin: the margin that the difference has to exceed; 0 to show any difference.
         dof: degrees of freedom of the spread.
 
     Returns:
@@ -156,16 +156,16 @@ def detectable(
 
 
 def detectable_margin(spread: float, level: float, dof: float = float("inf")) -> float:
-    """Return the smallest margin within which equal sides agree, to 80 % at either end."""
+    """Return the smallest margin within which equal sides agree, with 80 % power at either end."""
     return float(np.exp(_deviations(level, dof) * spread) - 1)
 
 
 def noise_left(noise: float | None, times: float) -> float:
-    """Return by what the spread of log r changes with so many times the draws.
+    """Return the factor by which the spread of log r changes with more draws.
 
     Args:
-        noise: share of its variance that draws reduce; None if unknown, taken as all of it.
-        times: how many times.
+        noise: share of the variance that draws reduce; None if unknown, taken as all of it.
+        times: factor on the number of draws.
     """
     share = 1.0 if noise is None else noise
     return float(np.sqrt(1 - share + share / times))
@@ -174,17 +174,17 @@ def noise_left(noise: float | None, times: float) -> float:
 def need(
     ratio: LogRatio, within: float, beyond: float, margin: float, noise: float | None
 ) -> RequiredSamples | None:
-    """Tell what would decide a site, as intervals shrink by 1/√n.
+    """Return the samples that would decide a site, given that intervals shrink as 1/√n.
 
     Args:
-        ratio: as it is. Images reduce all of its variance but what devices add.
-        within: level at which `p_agree` would decide, if the estimate lies within the margin.
-        beyond: level at which `p_disagree` would, if it lies beyond.
+        ratio: the ratio so far. Images reduce its variance except for the devices' part.
+        within: level at which `p_agree` decides if the estimate lies within the margin.
+        beyond: level at which `p_disagree` decides if the estimate lies beyond it.
         margin: m.
         noise: share of the variance that draws reduce; None if unknown, taken as all of it.
 
     Returns:
-        None for a ratio that is no number: levels are missing, not images.
+        The factors; None if the ratio is a range, because levels are missing then, not images.
     """
     if not ratio.measured:
         return None
@@ -193,15 +193,15 @@ def need(
     level = within if inside > 0 else beyond
 
     def times(share: float, dof: float) -> float:
-        """How many times what reduces a share of the variance."""
+        """Return the factor on the samples that reduce a share of the variance."""
         wanted = abs(inside) / _deviations(level, dof)
-        left = float(wanted / ratio.spread) ** 2 - (1 - share)  # of the variance now
+        left = float(wanted / ratio.spread) ** 2 - (1 - share)  # relative to the present variance
         return share / left if left > 0 else np.inf
 
     images = times(1 - ratio.devices, ratio.dof)
     share = 1.0 if noise is None else noise
     draws = times(share, np.inf)
-    for _ in range(8 if np.isfinite(ratio.dof) else 0):  # with devices, their quantiles fall too
+    for _ in range(8 if np.isfinite(ratio.dof) else 0):  # draws add devices: quantiles fall
         draws = times(share, ratio.dof * max(draws, 1.0))
     return RequiredSamples(_unless_at_margin(images), _unless_at_margin(draws))
 
@@ -211,7 +211,7 @@ def _unless_at_margin(times: float) -> float | None:
 
 
 def _deviations(level: float, dof: float) -> float:
-    """Standard deviations from the margin that a one-sided test at `level` finds in 80 %."""
+    """Return the distance from the margin, in σ, that a one-sided test at `level` finds in 80 %."""
     return quantile(1 - level, dof) + quantile(POWER, dof)
 
 

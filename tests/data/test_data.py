@@ -18,6 +18,7 @@ import torch
 
 from flow import data
 from flow.data import parquet, sources
+from flow.data.sets import interleave
 from flow.errors import UserError
 
 SHIPPED_SHA256 = "a9a3fef60943d6c23d218c668ff2a8e2537003dbf7a653b962a95bcf38a209bb"
@@ -60,8 +61,8 @@ def test_shipped_images_are_balanced_and_those_we_know() -> None:
 
 
 def test_shipped_file_is_small_and_credited() -> None:
-    assert sources.SHIPPED.stat().st_size < 1.2e6
-    assert "Zalando" in (sources.SHIPPED.parent / "ATTRIBUTION").read_text()
+    assert sources.BUNDLED.stat().st_size < 1.2e6
+    assert "Zalando" in (sources.BUNDLED.parent / "ATTRIBUTION").read_text()
 
 
 @pytest.mark.skipif(
@@ -86,7 +87,7 @@ def test_a_prefix_is_the_beginning_of_the_whole(tmp_path: Path) -> None:
 
 def test_interleaving_appends_what_is_left_in_file_order() -> None:
     labels = np.array([1, 1, 0, 0, 1, 2, 2, 1, 0])
-    assert data.interleave(labels, 3).tolist() == [2, 0, 5, 3, 1, 6, 4, 7, 8]
+    assert interleave(labels, 3).tolist() == [2, 0, 5, 3, 1, 6, 4, 7, 8]
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "cifar10", "svhn"])

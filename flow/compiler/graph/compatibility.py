@@ -76,7 +76,7 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         if {dim % 4 for dim in module.dims} != {2, 3}:
             yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
     elif isinstance(module, nn.ReLU):
-        if any(not isinstance(reader.module, Quant) for reader in graph.readers(step.output)):
+        if any(not isinstance(consumer.module, Quant) for consumer in graph.consumers(step.output)):
             yield "is not followed by a quantiser", "use QuantReLU in place of ReLU"
     elif isinstance(module, Elementwise) and len(step.inputs) == 2:
         yield from _addition(graph, step, module)
@@ -99,7 +99,7 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
             "reads values that are not quantised with one scale for all channels",
             "put a QuantIdentity or QuantReLU in front of it",
         )
-    if step.output not in graph.grids and len(graph.readers(step.output)) > 1:
+    if step.output not in graph.grids and len(graph.consumers(step.output)) > 1:
         yield (
             "gives values that are read in several places before they are quantised",
             "put one quantiser behind it, and read that",

@@ -1,1 +1,1 @@
-"""Networks of users: QONNX files and Python factories."""
+"""Custom networks: QONNX files and Python factories."""

@@ -1,4 +1,4 @@
-"""A QONNX file, read as data: what is no such network is refused before anything of it runs."""
+"""Reading and validation of QONNX files; no code of the file is run."""
 
 import ast
 import contextlib
@@ -29,8 +29,8 @@ from flow.errors import UserError
 QUANTISERS = ("Quant", "BipolarQuant")
 _QONNX = "qonnx.custom_op.general"
 _DOMAINS = {"": "", "ai.onnx": "", _QONNX: _QONNX, "onnx.brevitas": _QONNX}
-"""Domains whose operators are known, and their names here: a domain's name makes qonnx import the
-module of that name, so no other may be asked for."""
+"""Names of the supported operator domains. qonnx imports the module that a domain names, so every
+other domain is refused."""
 _FOLDS_SUBGRAPHS = ("If", "Loop", "Scan")
 _MODULE = re.compile(r"[A-Za-z]\w*(\.\w+)*")
 
@@ -41,13 +41,13 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
     Args:
         network: in evaluation mode, without noise.
         image_shape: (H, W, C).
-        path: the file.
+        path: path of the file to write.
     """
-    # seconds to import, and only networks in Python need it
+    # takes seconds to import, and only Python networks need it
     from brevitas.export import export_qonnx as export
 
     height, width, channels = image_shape
-    # torch tells of operators of torchvision, which no network here has
+    # torch warns about torchvision's operators, which no network here has
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     # the exporter prints its progress
     with contextlib.redirect_stdout(io.StringIO()):
@@ -55,9 +55,9 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
 
 
 def read(path: Path) -> bytes:
-    """Return the network of a QONNX file, tidied: constants folded, shapes known, a batch of one.
+    """Return a QONNX file's network, tidied: constants folded, shapes inferred, a batch of one.
 
-    Names of nodes stay the file's own; a node without one gets one.
+    Nodes keep their names; a node without a name gets one.
 
     Args:
         path: the file.
@@ -66,8 +66,8 @@ def read(path: Path) -> bytes:
         The tidied network, serialised.
 
     Raises:
-        UserError: the file is missing or damaged, or holds no network of one input and one output
-            quantised by QONNX's operators; the message says what to do.
+        UserError: the file is missing or damaged, or is not a network with one input and one
+            output, quantised by QONNX's operators; the message says what to do.
     """
     try:
         state = path.stat()
@@ -78,7 +78,7 @@ def read(path: Path) -> bytes:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, modified: int, size: int) -> bytes:
-    """Read a file again only when it has changed."""
+    """Read a file, cached until it changes."""
     try:
         proto = onnx.load_model_from_string(path.read_bytes())
     except (OSError, DecodeError) as error:
@@ -105,7 +105,7 @@ def _read(path: Path, modified: int, size: int) -> bytes:
         ):
             model = model.transform(step)
     except Exception as error:
-        # onnx's checks have exceptions of their own, of several libraries
+        # onnx's checks raise exceptions of several libraries
         raise UserError(
             f"the shapes in {path} cannot be worked out ({_first_line(error)}): export the network "
             "anew, for one image, with brevitas.export.export_qonnx"
@@ -116,7 +116,7 @@ def _read(path: Path, modified: int, size: int) -> bytes:
 
 
 def _know_operators(proto: onnx.ModelProto, path: Path) -> None:
-    """Refuse what is not of a known domain, and files without quantisation."""
+    """Refuse operators of unknown domains, and files without quantisers."""
     if proto.functions:
         raise UserError(
             f"{path} defines functions of its own ({proto.functions[0].name}): export the network "
@@ -125,7 +125,7 @@ def _know_operators(proto: onnx.ModelProto, path: Path) -> None:
     for node in proto.graph.node:
         if node.domain not in _DOMAINS or node.op_type in _FOLDS_SUBGRAPHS:
             raise UserError(
-                f"{path}: {shown(node)} is of the domain '{node.domain}', which is not known here: "
+                f"{path}: {shown(node)} is of the domain '{node.domain}', which is not supported: "
                 "use operators of ONNX, and QONNX's quantisers"
             )
         node.domain = _DOMAINS[node.domain]
@@ -162,7 +162,7 @@ def _reject_bad_constants(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def _one_image(proto: onnx.ModelProto, path: Path) -> None:
-    """Make the batch one image, whatever the file says, and forget the shapes that follow."""
+    """Set the batch to one image, whatever the file says, and drop the inferred shapes."""
     constants = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in constants]
     if len(inputs) != 1 or len(proto.graph.output) != 1:
@@ -188,7 +188,7 @@ def _one_image(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def _without_softmax(model: ModelWrapper) -> None:
-    """Take off a softmax at the end: it does not change which score is the largest."""
+    """Remove a softmax at the end, which does not change which score is largest."""
     last = model.find_producer(model.graph.output[0].name)
     if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
         shape = model.get_tensor_shape(last.input[0])
@@ -223,7 +223,7 @@ def _check_shapes(model: ModelWrapper, path: Path) -> None:
 
 
 def module_of(node: NodeProto) -> str:
-    """Return the path of the module that a node comes from, as its export names it, or ""."""
+    """Return the path of the module that a node was exported from, or ""."""
     for entry in node.metadata_props:
         if entry.key == "pkg.torch.onnx.name_scopes":
             scopes = ast.literal_eval(entry.value)
@@ -233,7 +233,7 @@ def module_of(node: NodeProto) -> str:
 
 
 def _owners(paths: list[str]) -> Iterator[str]:
-    """Yield the paths of the user's own modules, innermost first: without Brevitas' inside."""
+    """Yield the paths of the user's modules, innermost first, without Brevitas' inner modules."""
     for path in reversed(paths):
         own = re.split(r"\.?\b(?:act_quant|weight_quant|input_quant|output_quant)\b", path)[0]
         if own:
@@ -241,12 +241,12 @@ def _owners(paths: list[str]) -> Iterator[str]:
 
 
 def _usable(path: str) -> str:
-    """Return a module's path if it may name a site; numbers alone tell nothing."""
+    """Return a module's path if it can name a site, which a mere number cannot."""
     return path if _MODULE.fullmatch(path) and path != "input" else ""
 
 
 def shown(node: NodeProto) -> str:
-    """Name a node for people: its name and operator, and its module where that is known."""
+    """Return a node's name for messages: its name and operator, and its module if known."""
     module = module_of(node)
     return f"node {node.name} ({node.op_type}{f' of {module}' if module else ''})"
 

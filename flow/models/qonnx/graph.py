@@ -1,4 +1,4 @@
-"""What a QONNX network is made of: its nodes as modules, its quantised streams, and its sites."""
+"""Graph of a QONNX network: its nodes as modules, its quantised streams, and its sites."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,19 +24,19 @@ from flow.models.qonnx.operators import (
 )
 
 PASSING = (Reshaped, Permuted, nn.Identity)
-"""Modules whose output has the values of their input."""
+"""Modules whose output holds the values of their input."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node on the way of the images; a layer's bias is a step of its own behind it."""
+    """One node along the data flow; a layer's bias is a separate step downstream of it."""
 
     node: NodeProto
     module: nn.Module
     inputs: tuple[str, ...]
-    """Streams."""
+    """Names of the input streams."""
     output: str
-    """Stream."""
+    """Name of the output stream."""
 
     @property
     def is_bias(self) -> bool:
@@ -49,11 +49,11 @@ class Grid:
     """The values that a quantised stream may have: step · low, …, step · high."""
 
     step: float
-    """In the unit of the network."""
+    """Step size, in the unit of the network."""
     low: int
     high: int
     bipolar: bool = False
-    """Whether they are low and high alone, −1 and 1."""
+    """Whether the only values are low and high, −1 and 1."""
 
 
 @dataclass(frozen=True)
@@ -63,47 +63,47 @@ class Weights:
     integers: Tensor
     """float32 [O, …], whole numbers."""
     scale: Tensor
-    """[O], units of the network."""
+    """[O], in the unit of the network."""
     bits: int
 
     @property
     def per_tensor(self) -> bool:
-        """Whether all channels have one scale."""
+        """Whether all channels share one scale."""
         return bool((self.scale == self.scale[0]).all())
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A QONNX network, read."""
+    """A QONNX network as steps, streams and sites."""
 
     steps: tuple[Step, ...]
-    """In an order in which each finds its streams."""
+    """Steps in topological order."""
     entry: str
-    """Stream of the images."""
+    """Name of the images' stream."""
     exit: str
-    """Stream of the scores."""
+    """Name of the scores' stream."""
     image_shape: tuple[int, int, int]
-    """(H, W, C)."""
+    """(H, W, C) of an image."""
     classes: int
     weights: Mapping[str, Weights]
-    """By the output of a layer; layers whose weights are not quantised are missing."""
+    """Weights by the layer's output; layers with unquantised weights are missing."""
     grids: Mapping[str, Grid]
-    """By stream, where it is quantised with one step for all channels and no zero point."""
+    """Grid of each stream quantised with one step for all channels and no zero point."""
     sites: Mapping[str, str] = field(default_factory=dict)
-    """By site, in the order of the data: its stream."""
+    """Stream of each site, in the order of the data flow."""
     definition: bytes = b""
     """The network as QONNX that takes images [1, C, H, W]."""
 
     def __deepcopy__(self, memo: dict) -> "Graph":
-        """Return the graph itself: it does not change."""
+        """Return the graph itself, which is immutable."""
         return self
 
-    def readers(self, stream: str) -> list[Step]:
-        """Return the steps that read a stream."""
+    def consumers(self, stream: str) -> list[Step]:
+        """Return the steps that consume a stream."""
         return [step for step in self.steps if stream in step.inputs]
 
     def producer(self, stream: str) -> Step | None:
-        """Return the step that gives a stream; None for the images."""
+        """Return the step that produces a stream; None for the images."""
         return next((step for step in self.steps if step.output == stream), None)
 
     def layer_of(self, site: str) -> Step:
@@ -114,15 +114,15 @@ class Graph:
 
 
 def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
-    """Make out what a network is made of.
+    """Build the graph of a network.
 
     Args:
-        tidied: as `qonnx_file.read` gives it.
+        tidied: the serialised network from `flow.models.qonnx.file.read`.
         image_shape: (H, W, C) of the images, for a network that takes them flat.
 
     Raises:
-        UserError: a node is not known here, or no activation is quantised; or the images of the
-            data set are not of the length that the network takes.
+        UserError: an operator is not supported, no layer exists, or the images have another number
+            of values than the network takes.
     """
     model = ModelWrapper(tidied)
     _unflatten(model, image_shape)
@@ -172,7 +172,7 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
 
 
 def _unflatten(model: ModelWrapper, image_shape: tuple[int, int, int]) -> None:
-    """Let a network that takes [1, values] take images."""
+    """Change the input of a network from [1, values] to images."""
     graph = model.graph
     flat, shape = graph.input[0].name, model.get_tensor_shape(graph.input[0].name)
     if len(shape) == 4:
@@ -210,7 +210,7 @@ def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool
 
 
 def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
-    """Follow the quantised values through the network."""
+    """Return the grid of each quantised stream, propagated through the network."""
     grids: dict[str, Grid] = {}
     for step in steps:
         module = step.module
@@ -233,22 +233,22 @@ def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
 
 
 def chain_before(graph: Graph, stream: str) -> list[Step]:
-    """Return the steps that end in a stream, back to a layer, a fork, a join, or the images.
+    """Return the steps upstream of a stream, back to a layer, a fork, a join, or the images.
 
-    The last of them is the layer, if it is one.
+    The chain includes the layer, as its last step.
     """
     found: list[Step] = []
     while (step := graph.producer(stream)) is not None:
         found.append(step)
         layer = isinstance(step.module, Convolution | Dense)
-        if layer or len(step.inputs) > 1 or len(graph.readers(step.inputs[0])) > 1:
+        if layer or len(step.inputs) > 1 or len(graph.consumers(step.inputs[0])) > 1:
             break
         stream = step.inputs[0]
     return found
 
 
 def _sites(graph: Graph) -> dict[str, str]:
-    """Name the sites, in the order of the data: by the user's modules, or conv0, fc0, quant0."""
+    """Name the sites, in the order of the data flow, by modules or as conv0, fc0, quant0."""
     numbers = {"conv": count(), "fc": count(), "quant": count()}
     sites: dict[str, str] = {}
     layers: dict[str, str] = {}
@@ -275,12 +275,12 @@ def _sites(graph: Graph) -> dict[str, str]:
                 site = f"{layer}.act"
             else:
                 site = f"{name(step, 'quant')}.act"
-            sites[site] = _behind_pooling(graph, step.output)
+            sites[site] = _after_pooling(graph, step.output)
     return sites
 
 
-def _behind_pooling(graph: Graph, stream: str) -> str:
-    """Return the stream behind a max pooling that alone reads a stream, or the stream itself."""
-    readers = graph.readers(stream)
-    pooled = len(readers) == 1 and isinstance(readers[0].module, nn.MaxPool2d)
-    return readers[0].output if pooled else stream
+def _after_pooling(graph: Graph, stream: str) -> str:
+    """Return the output of a max pooling that is a stream's only consumer, or the stream."""
+    consumers = graph.consumers(stream)
+    pooled = len(consumers) == 1 and isinstance(consumers[0].module, nn.MaxPool2d)
+    return consumers[0].output if pooled else stream

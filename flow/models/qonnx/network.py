@@ -1,7 +1,7 @@
-"""A user's own network: a QONNX file as Brevitas exports it, with taps at its layers.
+"""A custom network: a QONNX file exported by Brevitas, with taps at its layers.
 
-It computes what QONNX says, node by node, so that noise in software and the hardware compiled from
-the very same graph rest on one description.
+The network evaluates QONNX node by node, so software and the hardware compiled from the same graph
+share one description.
 """
 
 from collections.abc import Iterable
@@ -21,21 +21,21 @@ from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 
 MOST_CLASSES = 256
-"""Labels are stored in a byte."""
+"""Largest number of classes: labels are stored in a byte."""
 
 
 class ImportedNetwork(Network):
     """A network read from a QONNX file.
 
-    Sites: ``input``, and ``<layer>.acc`` and ``<layer>.act`` of each layer, by the name that it has
-    in the user's code if the file tells; a quantiser that follows no layer has an ``.act`` of its
-    own. At the accumulators of a layer whose weights have a scale for each output channel, σ is in
-    LSB of the integer accumulator: one LSB is another real number in each channel, and hardware
-    adds the same noise to each.
+    Sites: ``input``, and ``<layer>.acc`` and ``<layer>.act`` of each layer, which has its name in
+    the user's code if the file records it; a quantiser that follows no layer has an ``.act`` of its
+    own. At the accumulators of a layer with one weight scale per output channel, σ is in LSB of the
+    integer accumulator: the real value of an LSB differs between channels, and hardware adds the
+    same noise in LSB to each.
 
     Args:
-        name: for results.
-        graph: what it is made of.
+        name: name of the network in results.
+        graph: the network's graph.
     """
 
     def __init__(self, name: str, graph: Graph) -> None:
@@ -59,7 +59,7 @@ class ImportedNetwork(Network):
         """Return the weights of a layer as integers, [O, …].
 
         Raises:
-            UserError: they are not quantised.
+            UserError: the layer's weights are not quantised.
         """
         step = self.graph.layer_of(Site.of(layer, "acc"))
         if step.output not in self.graph.weights:
@@ -86,7 +86,7 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     step = graph.producer(stream)
     assert step is not None
     if not Site(site).is_accumulator:
-        # behind a pooling, the quantiser is the one in front
+        # the output of a pooling has the quantiser upstream of it
         quant = step if isinstance(step.module, Quant) else graph.producer(step.inputs[0])
         assert quant is not None
         return NoiseTap(requantise=quant.module)
@@ -98,16 +98,16 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
 
 
 def open_network(path: Path, image_shape: tuple[int, int, int]) -> ImportedNetwork:
-    """Read a network from a QONNX file, in evaluation mode; nothing of the file is run as code.
+    """Read a network from a QONNX file, in evaluation mode; no code of the file is run.
 
     Args:
-        path: the file; the network is named after it.
+        path: path of the file; the network is named after it.
         image_shape: (H, W, C) of the images, for a network that takes them flat.
 
     Raises:
-        UserError: the file holds no network that is known here; the message says why.
+        UserError: the file does not hold a supported network; the message says why.
     """
     graph = open_graph(read(path), image_shape)
     if graph.classes > MOST_CLASSES:
-        raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are told")
+        raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
     return ImportedNetwork(path.stem, graph).eval()

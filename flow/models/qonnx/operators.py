@@ -1,6 +1,6 @@
-"""QONNX's operators in torch, one module for a node, with the semantics of ONNX and QONNX.
+"""QONNX's operators in torch, one module per node, with the semantics of ONNX and QONNX.
 
-A module takes the node's streams, float [N, …], N being images; what is constant is in it.
+A module takes the node's streams, float [N, …] for N images, and holds the node's constants.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,18 +15,18 @@ from flow.errors import UserError
 from flow.models.qonnx.file import shown
 
 Constants = Sequence[Tensor | None]
-"""Of a node's inputs: the value of each that is constant."""
+"""Value of each constant input of a node; None for a stream."""
 
 
 class Quant(nn.Module):
-    """clip(x / scale + zero point) rounded, and back: QONNX's Quant, halves to even.
+    """QONNX's Quant: clip(x / scale + zero point), rounded halves to even, and converted back.
 
     Args:
-        scale: of one step; any shape that broadcasts.
-        zero_point: in steps.
-        bits: of a value; one signed bit is −1 or 1.
+        scale: size of a step; any shape that broadcasts.
+        zero_point: zero point, in steps.
+        bits: bits of a value; one signed bit is −1 or 1.
         signed: whether values may be negative.
-        narrow: whether the smallest (signed) or largest (unsigned) value is left out.
+        narrow: whether the smallest (signed) or largest (unsigned) value is excluded.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Quant(nn.Module):
 
     @property
     def limits(self) -> tuple[int, int]:
-        """Smallest and largest value, in steps."""
+        """Smallest and largest values, in steps."""
         if self.bipolar:
             return -1, 1
         if self.signed:
@@ -57,7 +57,7 @@ class Quant(nn.Module):
         return 0, 2**self.bits - 1 - self.narrow
 
     def integers(self, x: Tensor) -> Tensor:
-        """Return values in steps, the zero point included."""
+        """Return values in steps, including the zero point."""
         steps = x / self.scale + self.zero_point
         if self.bipolar:
             return torch.where(steps >= 0, 1.0, -1.0)
@@ -73,7 +73,7 @@ class Convolution(nn.Module):
 
     Args:
         weight: float [O, I / groups, K_H, K_W].
-        pads: zeros above, left, below, right, pixels.
+        pads: zero padding above, left, below and right, pixels.
         options: further arguments of torch's ``conv2d``.
     """
 
@@ -97,8 +97,8 @@ class Dense(nn.Module):
     """A matrix product without bias.
 
     Args:
-        weight: float [O, I], or [I, O] where it is ``turned``.
-        turned: whether inputs come first.
+        weight: float [O, I], or [I, O] if ``turned``.
+        turned: whether inputs are the first dimension.
     """
 
     def __init__(self, weight: Tensor, *, turned: bool) -> None:
@@ -113,7 +113,7 @@ class Dense(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """(x − mean) / √(variance + ε) · gain + bias, a channel."""
+    """(x − mean) / √(variance + ε) · gain + bias, per channel."""
 
     def __init__(self, gain: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ _ARITHMETIC: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Elementwise(nn.Module):
-    """An operator on two streams, or on a stream and a constant, on whichever side."""
+    """A binary operator on two streams, or on a stream and a constant in either order."""
 
     def __init__(self, operator: str, left: Tensor | None, right: Tensor | None) -> None:
         super().__init__()
@@ -152,14 +152,14 @@ class Elementwise(nn.Module):
         self.right: Tensor | None
 
     def forward(self, *streams: Tensor) -> Tensor:
-        """Return a stream of one or two."""
+        """Return the result for one or two streams."""
         given = iter(streams)
         left, right = (next(given) if c is None else c for c in (self.left, self.right))
         return _ARITHMETIC[self.operator](left, right)
 
 
 class Reshaped(nn.Module):
-    """The same values in another shape; shape: that of one image."""
+    """The same values in another shape, given for one image."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class Reshaped(nn.Module):
 
 
 class Permuted(nn.Module):
-    """A transposition that leaves the images where they are."""
+    """A transposition that keeps the images' dimension in place."""
 
     def __init__(self, order: Sequence[int]) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ class Permuted(nn.Module):
 
 
 class Mean(nn.Module):
-    """The mean over some dimensions, none of them the images'."""
+    """The mean over some dimensions other than the images'."""
 
     def __init__(self, dims: Sequence[int], *, keep: bool) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class Mean(nn.Module):
 
 
 def reject_unknown(nodes: Iterable[NodeProto]) -> None:
-    """Raise a UserError if there are operators that `build` does not know, with all of them."""
+    """Raise a UserError that lists all operators unknown to `build`, if there are any."""
     unknown = [shown(node) for node in nodes if node.op_type not in _BUILDERS]
     if unknown:
         raise UserError(
@@ -209,12 +209,12 @@ def build(node: NodeProto, constants: Constants, shape: Sequence[int]) -> nn.Mod
     """Return the module of a node.
 
     Args:
-        node: of a QONNX graph, with an operator that is known.
-        constants: of its inputs.
-        shape: of its output for one image, [1, …].
+        node: a node of a QONNX graph, with a supported operator.
+        constants: the node's constant inputs.
+        shape: shape of the node's output for one image, [1, …].
 
     Raises:
-        UserError: there is none with these attributes; the message names the node.
+        UserError: the node's attributes are not supported; the message names the node.
     """
     return _BUILDERS[node.op_type](_Node(node), constants, tuple(shape))
 
@@ -231,14 +231,14 @@ class _Node:
         return value.decode() if isinstance(value, bytes) else value
 
     def constant(self, values: Constants, index: int) -> Tensor:
-        """Return a constant input, which must be one."""
+        """Return an input that must be constant."""
         found = values[index] if index < len(values) else None
         if found is None:
-            raise self.refuse("takes a stream where only a constant will do", "make it a constant")
+            raise self.refuse("takes a stream where a constant is required", "make it a constant")
         return found
 
     def must(self, name: str, *allowed: Any) -> None:
-        """Refuse an attribute that has another than these values; the first is the default."""
+        """Refuse an attribute with a value other than these, of which the first is the default."""
         if (value := self(name, allowed[0])) not in allowed:
             raise self.refuse(f"has {name} = {value}", f"use {allowed[0]}")
 
@@ -307,7 +307,7 @@ def _elementwise(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.
 
 
 def _window(node: _Node) -> dict[str, Any]:
-    """Return the window of a pooling, as torch's poolings take it."""
+    """Return the window of a pooling as arguments of torch's poolings."""
     node.must("auto_pad", "NOTSET", "VALID")
     kernel, pads = node("kernel_shape"), node("pads", [0] * 4)
     if len(kernel) != 2 or pads[:2] != pads[2:]:

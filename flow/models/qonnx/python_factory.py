@@ -1,7 +1,7 @@
-"""A user's own network in Python: ``path/to/file.py:factory`` → a QONNX file.
+"""Custom networks in Python: ``path/to/file.py:factory``, exported to a QONNX file.
 
-The factory is called once, in the process that the user started; from then on the network is a file
-like any other, which other processes open without running the user's code.
+The factory is called once, in the process that the user started. After that the network is an
+ordinary file, which other processes open without running the user's code.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ from flow.files import replacing
 from flow.models.qonnx.file import export_qonnx
 
 KEPT = "pkg.torch.onnx.name_scopes"
-"""Of what the exporter notes of a node: the names of modules. The rest holds the user's paths."""
+"""Key of the modules' names in a node's metadata, the rest of which holds the user's paths."""
 
 
 def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
-    """Return a network's name, and of one in Python the QONNX file that it is exported to.
+    """Return a network's name, or the path of the QONNX file that a Python network is exported to.
 
     This runs the user's code.
 
     Args:
         model: ``file.py:factory``, where the factory takes nothing and returns a trained Brevitas
-            module; anything else is returned as it is.
-        image_shape: (H, W, C) of the images that the module takes.
-        root: folder for the file, one a content.
+            module; any other name is returned unchanged.
+        image_shape: (H, W, C) of the module's input images.
+        root: folder for the files, which are named by their content.
 
     Raises:
-        UserError: there is no such factory, it fails, or what it returns cannot be exported.
+        UserError: the factory does not exist or fails, or its module cannot be exported.
     """
     if not is_factory(model):
         return model
@@ -62,10 +62,10 @@ def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
 
 
 def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
-    """Return options with a network in Python exported to a file in the folder for results.
+    """Return options whose Python network is exported to a file in the results folder.
 
     Args:
-        options: with ``model`` and ``dataset``, whose images the network takes.
+        options: options with ``model`` and ``dataset``, whose images the network takes.
         build: folder for results.
 
     Raises:
@@ -78,18 +78,18 @@ def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
 
 
 def is_factory(model: str) -> bool:
-    """Whether a model is named as ``file.py:factory``."""
+    """Whether a model's name has the form ``file.py:factory``."""
     return ".py:" in model
 
 
 def _factory(path: Path, name: str):
-    """Return the function of a file, having run the file."""
+    """Run a file and return a function that it defines."""
     if not path.is_file():
         raise UserError(f"there is no file {path}: correct the name before the colon")
-    spec = importlib.util.spec_from_file_location(f"own_network_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"custom_network_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # what lies beside the file may be imported by it, as if it were run itself
+    # the file may import modules from its folder, as when run as a script
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[spec.name] = module
     try:
@@ -117,7 +117,7 @@ def _module(factory, model: str) -> nn.Module:
 
 
 def _place(error: Exception) -> str:
-    """Return the last line of a traceback and its place, for people."""
+    """Return the last line of a traceback with its file and line, for messages."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -130,7 +130,7 @@ def _reason(error: Exception) -> str:
 
 
 def _tidied(path: Path) -> bytes:
-    """Return an exported file without what changes from place to place."""
+    """Return an exported file without metadata that depends on the machine."""
     proto = onnx.load(str(path))
     for part in (*proto.graph.node, *proto.graph.value_info, proto.graph, proto):
         kept = [entry for entry in part.metadata_props if entry.key == KEPT]

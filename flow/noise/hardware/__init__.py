@@ -1,1 +1,1 @@
-"""Noise as the hardware computes it, bit for bit."""
+"""Bit-exact model of the noise in hardware."""

@@ -1,4 +1,4 @@
-"""The noise tap in fixed point: what ``hw/noise/noise_tap.sv`` computes, bit for bit.
+"""The noise tap in fixed point, bit-exact with ``hw/noise/noise_tap.sv``.
 
 With a = acc << F the value at the site, o its offset, F the fractional bits, z₁ and z₂ samples with
 12 fractional bits, and the registers σₘ, σₐ with 16:
@@ -8,12 +8,12 @@ With a = acc << F the value at the site, o its offset, F the fractional bits, z�
 
 where rs rounds to F fractional bits (add half, shift right), and c = a. With a drift, image n has
 ``c = rs(g·(a + o)) − o``, ``rs(s·σₘ)`` and ``rs(s·σₐ)``; g and s are 1 + rate·n, with rates of 32
-fractional bits, cut to 16 and held in 0..16.
+fractional bits, truncated to 16 and clipped to 0..16.
 
-z₁ and z₂ are fresh for each element and image; of a fixed pattern they are the same for each
-channel in every image. z₂ comes from the normal table, or from a loaded one. A tap that repeats
-takes the mean of k executions, each with its own z₁ and z₂, rounded, halves up. A site whose stream
-keeps its type is rounded back to integers. At the end v saturates.
+z₁ and z₂ are fresh for each element and image; for a fixed pattern each channel has one pair in all
+images. z₂ comes from the normal table or from a loaded one. A tap that repeats takes the mean of k
+executions, each with its own z₁ and z₂, rounded, halves up. If the stream at the site keeps its
+type, v is rounded back to integers. Finally v saturates.
 """
 
 from collections.abc import Mapping
@@ -38,34 +38,34 @@ from flow.noise.samplers import DRAWS
 from flow.threads import share
 
 WEIGHT_DRAW = 1 << 14
-"""First draw of the errors of programmed weights, far from those of executions."""
+"""First draw of the errors of programmed weights, apart from the draws of executions."""
 PATTERN_DRAW = 1 << 15
-"""First draw of a device's own samples, far from those of executions."""
+"""First draw of a device's fixed samples, apart from the draws of executions."""
 SHARE = 1 << 18
-"""Samples that a thread draws at a time."""
+"""Samples per thread and step."""
 _CHUNK = 1 << 16
-"""Elements worked on at a time: few enough for the processor's cache."""
+"""Elements per step, few enough to stay in the processor's cache."""
 _SPLIT = 20
 _DIGEST_MULTIPLIER = 0x9E3779B1
 _WORD = 0xFFFFFFFF
 _FACTOR_BITS = 20
-"""Of a drift's factor, which has the fractional bits of σ."""
+"""Bits of a drift's factor, with as many fractional bits as σ."""
 
 
 @dataclass(frozen=True)
 class TapFormat:
-    """The tap's output, fixed when the accelerator is compiled."""
+    """Format of a tap's output, fixed when the accelerator is compiled."""
 
     frac: int
     """F, fractional bits."""
     out_min: int
-    """Smallest output; smaller values saturate."""
+    """Smallest output, below which values saturate."""
     out_max: int
-    """Largest output; larger values saturate."""
+    """Largest output, above which values saturate."""
     rounds: bool = False
-    """Whether the output is rounded to integers; otherwise it has F fractional bits."""
+    """Whether the output is rounded to integers; it has F fractional bits otherwise."""
     step: int = 1
-    """Grid of a rounded output from ``out_min``: 2 for one-bit streams, which hold −1 and 1."""
+    """Step of a rounded output's grid from ``out_min``: 2 for one-bit streams of −1 and 1."""
 
 
 def round_shift(v, shift: int):
@@ -76,7 +76,7 @@ def round_shift(v, shift: int):
 def _round_shift_product(a: npt.NDArray, b: npt.NDArray, shift: int) -> npt.NDArray:
     """Return round_shift(a · b, shift) for |a| < 2^42, |b| < 2^41 and shift ≥ 20, exactly.
 
-    The product may need 83 bits; floor division nests, so its low part can be shifted first.
+    The product may need 83 bits. Floor division nests, so its low part can be shifted first.
     """
     low, high = b & ((1 << _SPLIT) - 1), b >> _SPLIT
     return (a * high + ((a * low + (1 << (shift - 1))) >> _SPLIT)) >> (shift - _SPLIT)
@@ -111,19 +111,19 @@ def apply_tap(
     site: int,
     drawn: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
-    """Put noise on a stream as the RTL does.
+    """Apply noise to a stream as the RTL does.
 
     Args:
         acc: whole numbers [N, E], E = pixels · channels, channels last; int64, or float32 where
             that holds the output exactly.
         offset: int64 [C], o · 2^F.
-        fmt: the tap's output.
+        fmt: the format of the tap's output.
         settings: the tap's registers; the first row of ``acc`` is image ``image_base``.
         site: the site's number.
-        drawn: samples drawn already, by draw: integers [N, E], or [1, C] of a fixed pattern.
+        drawn: samples drawn before, by draw: integers [N, E], or [1, C] for a fixed pattern.
 
     Returns:
-        [N, E], of the dtype of ``acc``.
+        The tap's output, [N, E], with the dtype of ``acc``.
     """
     flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
     piece = len(offset) * max(1, _CHUNK // len(offset))
@@ -177,11 +177,11 @@ def _noisy(
 
 @dataclass(frozen=True)
 class _Levels:
-    """σₘ, σₐ and g of each image, or of all."""
+    """σₘ, σₐ and g of each image, or common to all images."""
 
     rows: tuple[_Integers | int, _Integers | int, _Integers | None]
     elements: int
-    """Of an image."""
+    """Number of elements of an image."""
 
     @classmethod
     def of(cls, settings: TapSettings, images: int, elements: int) -> "_Levels":
@@ -197,7 +197,7 @@ class _Levels:
         return cls((*drifted, gain if settings.gain_rate else None), elements)
 
     def at(self, part: slice) -> tuple:
-        """Return them for consecutive elements."""
+        """Return the levels of consecutive elements."""
         if not any(isinstance(row, np.ndarray) for row in self.rows):
             return self.rows
         image = np.arange(part.start, part.stop) // self.elements
@@ -205,13 +205,13 @@ class _Levels:
 
 
 def _factor(change: _Integers) -> _Integers:
-    """Return 1 + change, of 32 fractional bits, with 16, held in 0..16."""
+    """Return 1 + change, converted from 32 to 16 fractional bits and clipped to 0..16."""
     share = (change + (1 << RATE_FRACTION_BITS)) >> RATE_FRACTION_BITS - SIGMA_FRACTION_BITS
     return share.clip(0, (1 << _FACTOR_BITS) - 1)
 
 
 class _Samples:
-    """z₁ and z₂ of one execution; None of what is not needed."""
+    """z₁ and z₂ of one execution; None for a sample that is not needed."""
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class _Samples:
             self.z.append(z.numpy().reshape(-1))
 
     def at(self, part: slice) -> tuple[npt.NDArray | None, npt.NDArray | None]:
-        """Return them for consecutive elements, of which the first is a pixel's first."""
+        """Return the samples of consecutive elements that begin with the first of a pixel."""
         count = part.stop - part.start
         z1, z2 = (
             z if z is None else np.tile(z, count // self.channels) if self.channels else z[part]
@@ -248,18 +248,18 @@ class _Samples:
 
 
 def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:
-    """Round, where the tap rounds, and saturate."""
+    """Round if the tap rounds, and saturate."""
     if fmt.step != 1:
-        # the middle between −1 and 1 belongs to 1
+        # halves up: 0, half way between −1 and 1, becomes 1
         return np.where(wide < 0, fmt.out_min, fmt.out_max)
     whole = round_shift(wide, fmt.frac) if fmt.rounds else wide
     return whole.clip(fmt.out_min, fmt.out_max)
 
 
 def digest(values: Tensor) -> Tensor:
-    """Hash each image's stream: d ← d·K + v mod 2^32, element after element.
+    """Hash each image's stream: d ← d·K + v mod 2^32, element by element.
 
-    K is odd, so a stream that differs in one element has another digest.
+    K is odd, so streams that differ in a single element have different digests.
 
     Args:
         values: integers [N, E].
@@ -272,5 +272,5 @@ def digest(values: Tensor) -> Tensor:
         powers.append(power)
         power = power * _DIGEST_MULTIPLIER & _WORD
     weights = torch.tensor(powers[::-1], dtype=torch.int64)
-    # products of two 32-bit words wrap in int64, and their low 32 bits are still right
+    # products of two 32-bit words wrap in int64, but their low 32 bits stay correct
     return ((values.long() & _WORD) * weights).sum(1) & _WORD

@@ -1,4 +1,4 @@
-"""The registers of a noise tap, and what noise in the network's units becomes there."""
+"""Registers of a noise tap, and the conversion of noise in the network's units to them."""
 
 import math
 from collections.abc import Iterator
@@ -21,14 +21,15 @@ RATE_BITS = 32
 
 SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL, GAIN_RATE, START = range(8)
 SIGMA_RATE, TABLE_PLACE, TABLE_LOW, TABLE_HIGH = range(8, 12)
-"""Register addresses; writing START arms the settings written before it, TABLE_HIGH enters."""
+"""Register addresses; writing START arms the settings written before it, and writing TABLE_HIGH
+stores a table entry."""
 
 WORD = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
 class TapSettings:
-    """The tap's registers."""
+    """Register values of a noise tap."""
 
     seed: int = 0
     """Key of the generator, 64 bits."""
@@ -39,18 +40,18 @@ class TapSettings:
     sigma_mul: int = 0
     """σₘ · 2^16, 24 bits."""
     add_first: bool = False
-    """Order of mixed noise."""
+    """Whether mixed noise adds before it multiplies."""
     enable: bool = False
     pattern: bool = False
-    """Whether samples are a channel's own in every image, in place of fresh ones."""
+    """Whether each channel has fixed samples in every image, instead of fresh ones."""
     executions: int = 1
-    """k, whose mean goes on, 1 to 64."""
+    """Number k of executions whose mean is the output, 1 to 64."""
     gain_rate: int = 0
     """Change of the gain from image to image · 2^32, signed, 32 bits."""
     sigma_rate: int = 0
-    """The same of σ, as a share of it."""
+    """Relative change of σ from image to image · 2^32, signed, 32 bits."""
     table: QuantileTable | None = None
-    """The distribution of z₂; the normal one when None."""
+    """Distribution of z₂; normal if None."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.executions <= MOST_EXECUTIONS:
@@ -60,7 +61,7 @@ class TapSettings:
 
     @classmethod
     def of(cls, noise: Noise, scale: float, seed: int, image_base: int = 0) -> "TapSettings":
-        """Turn noise in the network's units into register values.
+        """Convert noise in the network's units to register values.
 
         Args:
             noise: the site's noise.
@@ -97,21 +98,21 @@ class TapSettings:
 
     @property
     def draws(self) -> list[int]:
-        """The draws that an element needs, fresh ones for each image."""
+        """Numbers of the fresh draws that an element needs in each image."""
         used = [d for d, sigma in enumerate((self.sigma_mul, self.sigma_add)) if sigma]
         if not self.enable or self.pattern:
             return []
         return [DRAWS * i + d for i in range(self.executions) for d in used]
 
     def table_of(self, draw: int) -> QuantileTable | None:
-        """Return the distribution of a draw, None for the normal one."""
+        """Return the distribution of a draw, or None for the normal one."""
         return self.table if draw % DRAWS == 1 else None
 
     def registers(self, start: int) -> Iterator[tuple[int, int]]:
         """Yield (address, data) writes that make these settings apply from an image on.
 
         Args:
-            start: image at which they take effect, counted from the reset.
+            start: image at which the settings take effect, counted from the reset.
         """
         yield SEED_LOW, self.seed & WORD
         yield SEED_HIGH, self.seed >> 32
@@ -125,7 +126,7 @@ class TapSettings:
         yield START, start
 
     def table_registers(self) -> Iterator[tuple[int, int]]:
-        """Yield the writes that load the table; the tap must not be using one."""
+        """Yield the writes that load the table; the tap must not be using a table."""
         if self.table is not None:
             yield TABLE_PLACE, 0
             for low, high in self.table.words():
@@ -134,10 +135,10 @@ class TapSettings:
 
 
 def largest_factor(noise: Noise, scale: float) -> float:
-    """Return by what the levels of a noise can be multiplied and still fit a site's registers.
+    """Return the largest factor on the levels of a noise that still fits a site's registers.
 
     Args:
-        noise: with a level above 0.
+        noise: noise with a level above 0.
         scale: units of the network per LSB at the site.
     """
     limits = [
@@ -152,7 +153,7 @@ def largest_factor(noise: Noise, scale: float) -> float:
 
 
 def _unit(noise: Noise, scale: float) -> float:
-    """Return which σₐ, in the network's units, is 1 in the register's."""
+    """Return the σₐ, in the network's units, that is 1 in the register's unit."""
     if isinstance(noise, Empirical):
         return scale / read_table(Path(noise.file), noise.digest).unit
     return scale
@@ -163,7 +164,7 @@ def _largest(bits: int) -> float:
 
 
 def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
-    """Return σ in the register's unit, of which `unit` is the size."""
+    """Return σ as a register value, given the size `unit` of the register's unit."""
     if not (math.isfinite(sigma) and sigma >= 0):
         raise UserError(f"the {kind} noise level is {sigma}: give a finite number of 0 or more")
     value = round(sigma / unit * (1 << SIGMA_FRACTION_BITS))
@@ -176,7 +177,7 @@ def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
 
 
 def _rate(rate: float, what: str) -> int:
-    """Return a change over 1,000 images as the change from image to image."""
+    """Convert a change over 1,000 images to the register value of the change per image."""
     value = round(rate / 1000 * (1 << RATE_FRACTION_BITS))
     if not -(1 << RATE_BITS - 1) <= value < 1 << RATE_BITS - 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The hardware's own samples for the software side: common random numbers."""
+"""The hardware's samples for the software side, as common random numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from flow.noise.hardware.sites import TapSite
 
 
 class HardwareSampler:
-    """A ``Sampler`` that draws what the taps draw.
+    """A `Sampler` of the same samples as the taps.
 
     Args:
         sites: the taps of the accelerator.
@@ -25,7 +25,7 @@ class HardwareSampler:
         self.first_image = 0
 
     def start_batch(self, first_image: int) -> None:
-        """Take the samples from this image on."""
+        """Begin a batch at this image."""
         self.first_image = first_image
 
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
@@ -37,7 +37,7 @@ class HardwareSampler:
         )
         samples = self._real(z).view(images, *pixels, channels)
         if draw % 2 == 1 and tap.negated:
-            # the hardware adds to an accumulator of the other sign
+            # the hardware adds to the negated accumulator
             samples[..., tap.negated] *= -1
         return samples.movedim(-1, 1)
 

@@ -1,4 +1,4 @@
-"""What the hardware knows of a tap: its scale, shape and widths."""
+"""Properties of a tap in hardware: its scale, shape and format."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class TapSite:
     scale: float
     """Units of the network per LSB: σ in LSB = σ / scale."""
     scale_error: float
-    """Largest difference to the Brevitas network on the calibration images, relative."""
+    """Largest relative difference from the Brevitas network on the calibration images."""
     node: str
     channels: int
     pixels: int
@@ -20,4 +20,4 @@ class TapSite:
     out_bits: int
     fraction_bits: int
     negated: list[int]
-    """Channels whose sign FINN turned: there real = −scale · (integer + offset)."""
+    """Channels that FINN negated, for which real = −scale · (integer + offset)."""

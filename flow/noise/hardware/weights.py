@@ -1,11 +1,11 @@
-"""Noise on programmed weights in fixed point: what the accelerator's weight memories then hold.
+"""Errors of programmed weights in fixed point: the contents of the accelerator's weight memories.
 
-A weight w, an integer of its memory's grid, is programmed as w' = clip(round(w + error)): the error
-is that of a tap (``flow.noise.hardware.fixed_point``) on a stream that is rounded, in LSB of the
-weight, and w' is clipped to the range of the layer's weight quantiser. A run has one w' for all its
-images, and each seed is one programming of the array. The samples are those of the site of the
-layer's accumulator, image 0, draws `WEIGHT_DRAW` and the next; elements count row by row in FINN's
-matrix [MW, MH].
+A weight w, an integer on its memory's grid, is programmed as w' = clip(round(w + error)). The error
+is that of a tap (``flow.noise.hardware.fixed_point``) on a rounded stream, in LSB of the weight,
+and w' is clipped to the range of the layer's weight quantiser. A run has one w' for all its images,
+and each seed is one programming of the array. The samples are those of the layer's accumulator site
+at image 0, draws `WEIGHT_DRAW` and the next; elements are counted row by row in FINN's matrix
+[MW, MH].
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,56 +21,56 @@ from flow.noise.hardware.fixed_point import WEIGHT_DRAW, TapFormat, apply_tap, d
 from flow.noise.hardware.registers import TapSettings
 
 KINDS = ("additive", "multiplicative", "mixed")
-"""Kinds of noise that weights can have: each is fixed by the programming."""
+"""Kinds of noise that weights can have: each is fixed once the weights are programmed."""
 FRACTION_BITS = 8
-"""Of w + error before it is rounded."""
+"""Fractional bits of w + error before rounding."""
 
 
 @dataclass(frozen=True)
 class WeightSite:
-    """The weights of one layer of an accelerator, which may be programmed with an error."""
+    """Weights of one layer of an accelerator, which may be programmed with errors."""
 
     name: str
     number: int
-    """Of the layer's ``.acc`` site, in the noise counter."""
+    """Number of the layer's ``.acc`` site in the noise counter."""
     scale: float
     """Units of the network per LSB: σ in LSB = σ / scale."""
     scale_error: float
-    """Largest difference to the Brevitas network's weights, relative."""
+    """Largest relative difference from the Brevitas network's weights."""
     low: int
     """Smallest weight, LSB."""
     high: int
     """Largest weight, LSB."""
     step: int
-    """Between weights, LSB: 2 for one bit."""
+    """Step between weights, LSB: 2 for one bit."""
     shape: tuple[int, int]
     """(MW, MH): inputs and outputs of the matrix, the order of the samples."""
     channels: int
-    """C: row p · C + c of the matrix is element (c, p) of a filter, p counting the pixels of its
-    window, or those of the image that a dense layer behind a convolution reads."""
+    """C: row p · C + c of the matrix is element (c, p) of a filter, where p counts the pixels of
+    its window, or of the image for a dense layer that follows a convolution."""
     negated: tuple[int, ...]
-    """Columns whose sign FINN turned: there the network's weight is −scale · integer."""
+    """Columns that FINN negated, for which the network's weight is −scale · integer."""
     node: str
-    """FINN's node that has the memory."""
+    """Name of FINN's node with the weight memory."""
 
     @property
     def elements(self) -> int:
-        """How many weights there are."""
+        """Number of weights."""
         return self.shape[0] * self.shape[1]
 
     @property
     def format(self) -> TapFormat:
-        """The grid that w + error is rounded to."""
+        """Format with the grid that w + error is rounded to."""
         return TapFormat(FRACTION_BITS, self.low, self.high, rounds=True, step=self.step)
 
     def in_network_order(self, values: Tensor) -> Tensor:
-        """Reorder values of the matrix's elements, [MW · MH], to those of the network's weight."""
+        """Reorder values per matrix element, [MW · MH], to the order of the network's weights."""
         outputs = self.shape[1]
         return values.view(-1, self.channels, outputs).permute(2, 1, 0).reshape(-1)
 
 
 def settings_of(noise: Noise, site: WeightSite, seed: int) -> TapSettings:
-    """Turn noise in the network's units into that of integers; executions read the same weights.
+    """Convert noise in the network's units to LSB; all executions read the same weights.
 
     Raises:
         UserError: weights do not have this kind of noise, or a σ is too large.
@@ -91,16 +91,16 @@ def draw_errors(site: WeightSite, seed: int, draw: int) -> Tensor:
 def program(
     weights: Tensor, site: WeightSite, settings: TapSettings, drawn: Mapping[int, Tensor]
 ) -> Tensor:
-    """Return what a memory holds after it was programmed with an error.
+    """Return the contents of a weight memory programmed with errors.
 
     Args:
         weights: whole numbers [MW, MH].
-        site: whose they are.
-        settings: of the error; the image does not matter.
-        drawn: samples already drawn, by draw, as from `draw_errors`.
+        site: the layer's weights.
+        settings: settings of the error; its image is ignored.
+        drawn: samples drawn before, by draw, from `draw_errors`.
 
     Returns:
-        [MW, MH], of the dtype of ``weights``.
+        The programmed weights, [MW, MH], with the dtype of ``weights``.
     """
     if not settings.enable:
         return weights
@@ -116,12 +116,12 @@ def program(
 
 
 class WeightSampler:
-    """A ``Sampler`` that draws what the errors of weights are made of, and else what another does.
+    """A `Sampler` of the errors of weights, which leaves all other sites to another sampler.
 
     Args:
-        sites: weights of the accelerator.
+        sites: the weight sites of the accelerator.
         seed: key of the generator.
-        others: for the sites of streams.
+        others: sampler of the streams' sites.
     """
 
     def __init__(self, sites: Mapping[str, WeightSite], seed: int, others: Sampler) -> None:
@@ -135,7 +135,7 @@ class WeightSampler:
         return self.others.first_image
 
     def start_batch(self, first_image: int) -> None:
-        """Take the samples of streams from this image on."""
+        """Begin a batch of the streams at this image."""
         self.others.start_batch(first_image)
 
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
@@ -143,13 +143,13 @@ class WeightSampler:
         return self.others(site, draw, shape)
 
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
-        """Return float32 samples of weights, in the order of the network's; or of a stream."""
+        """Return float32 samples of weights in the network's order, or of a stream."""
         if site not in self.sites:
             return self.others.pattern(site, draw, channels, device)
         weights = self.sites[site]
         errors = draw_errors(weights, self.seed, draw).float() / (1 << Z_FRACTION_BITS)
         errors = errors.view(weights.shape)
         if draw == 1:
-            # the memory's error is added to a weight of the other sign
+            # the memory's error is added to the negated weight
             errors[:, list(weights.negated)] *= -1
         return weights.in_network_order(errors.reshape(-1))

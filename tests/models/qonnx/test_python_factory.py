@@ -75,7 +75,7 @@ def _qcdq(proto):
     ("change", "message"),
     [
         (_nan, "not finite .*train the network anew"),
-        (_foreign, "domain 'os.path', which is not known here"),
+        (_foreign, "domain 'os.path', which is not supported"),
         (_two_inputs, "has 2 inputs"),
         (_open_size, "leaves sizes of its input open"),
         (_qcdq, "QCDQ export.*export_qonnx"),
