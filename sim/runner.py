@@ -1,13 +1,12 @@
 """Compile SystemVerilog with Verilator and run cocotb benches in the result.
 
 ``build`` verilates and compiles a design once per content (sources, parameters, flags, tool
-versions) and ``Simulation.run`` runs cocotb test modules in it. Differences from cocotb's own
-runner: only the signals the bench names are public, because a public signal cannot be optimised
-away; builds are shared by content and renamed into place, so that processes may race; and the
-same model can be compiled with a C++ ``main`` of one's own.
+versions) and ``Simulation.run`` runs cocotb test modules in it. It differs from cocotb's own runner
+in three ways. Only the signals that the bench names are public, because a public signal cannot be
+optimised away. Builds are shared by content and renamed into place, so that processes may race. The
+same model can be compiled with another C++ ``main``.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -24,23 +23,21 @@ from pathlib import Path
 from filelock import FileLock
 
 from sim import toolchain, verilated
+from sim.recipe import LIBRARY_FLAGS, Recipe
 
 log = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-_INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
-_LIBRARY_OPTIMISATION = "OPT_GLOBAL=-O2"
-"""Of Verilator's own library, which designs share however they are optimised."""
 _AGAIN = "again.sh"
-"""Script in the working folder of a run, which does it again."""
+"""Script in the working folder of a run that repeats the run."""
 
 
 class SimulationError(RuntimeError):
     """A simulator that crashed, hung, or did not do what it should.
 
     Args:
-        message: ends with the end of its log.
-        command: does it again.
+        message: what went wrong, then the end of the log.
+        command: the command that repeats the run.
     """
 
     def __init__(self, message: str, command: str) -> None:
@@ -58,11 +55,11 @@ class RunResult:
     log: Path
     """Everything the simulator and the bench printed."""
     tests: int
-    """How many cocotb tests ran; all passed."""
+    """Number of cocotb tests that ran; all passed."""
     seconds: float
-    """Wall time, the start of Python inside the simulator included."""
+    """Wall time, including the start of Python inside the simulator."""
     again: str
-    """Command that does it again."""
+    """Command that repeats the run."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Simulation:
     randomise: bool
     """Whether registers without a reset start from random values (seeded per run)."""
     design: str
-    """Digest of what it computes: all that it was built from, but not the machine."""
+    """Digest of everything it was built from, apart from the machine: what it computes."""
 
     def run(
         self,
@@ -92,7 +89,7 @@ class Simulation:
 
         Args:
             test_module: importable module name or names; the repository root is on the path.
-            workdir: the run's working folder, made if missing; takes log and results.
+            workdir: working folder of the run, made if missing; log and results go there.
             env: further environment variables for the bench.
             plusargs: what ``$value$plusargs`` finds.
             timeout_s: kill the run after this many seconds of wall time.
@@ -153,7 +150,7 @@ def build(
         defines: preprocessor macros.
         public: signals the bench may see: ``"signal"`` of the top or ``"module.signal"``, where
             ``*`` matches any characters. Everything else may be optimised away.
-        traced: instances, such as ``"bench.u_unit"``, whose own signals ``$dumpvars`` records, as
+        traced: instances, such as ``"bench.u_unit"``, whose own signals ``$dumpvars`` records as
             FST.
         optimise: spend compile time on simulation speed. Without it the build is quick and
             registers that nothing resets start from random values, which is right for kernels.
@@ -161,97 +158,75 @@ def build(
         flags: further arguments to Verilator.
         main: C++ file with ``main`` to link in place of cocotb's; the model is ``Vtop``, and cocotb
             is linked where ``main`` starts it.
-        root: the folder of stored builds.
-        jobs: parallel compiler processes (default: the cores at hand).
+        root: folder of stored builds.
+        jobs: parallel compiler processes; by default as many as there are cores.
 
     Raises:
-        RuntimeError: Verilator or the compiler failed; holds the end of the log and its path.
+        RuntimeError: Verilator or the compiler failed; the message holds the path of the log and
+            its end.
     """
-    source_paths = [Path(s).resolve() for s in sources]
-    include_paths = [Path(d).resolve() for d in include_dirs]
-    entry = Path(main).resolve() if main else toolchain.cocotb_main()
-    rules = "`verilator_config\n" + "".join(_public_rule(top, p) for p in public)
-    if traced:
-        rules += 'tracing_off -scope "*"\n'
-        rules += "".join(f'tracing_on -scope "{name}" -levels 1\n' for name in traced)
-    arguments = ["--cc", "--exe", "--vpi", "--no-timing", "--timescale", "1ns/1ps"]
-    arguments += ["--top-module", top, "--prefix", "Vtop", "-Wno-fatal"]
-    if optimise:
-        arguments += ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
-    else:
-        arguments += ["--x-assign", "unique", "--x-initial", "unique"]
-    keep_assertions = not optimise if assertions is None else assertions
-    arguments.append("--assert" if keep_assertions else "--no-assert")
-    arguments += ["--trace-fst"] if traced else []
-    arguments += [f"-D{k}={v}" for k, v in sorted((defines or {}).items())]
-    arguments += [f"-G{k}={_literal(v)}" for k, v in sorted((parameters or {}).items())]
-    arguments += list(flags)
-    optimisation = ["OPT_FAST=-O2 -march=native", "OPT_SLOW=-O1"]
-    if not optimise:
-        optimisation = ["OPT_FAST=-O1", "OPT_SLOW=-O0"]
-    link_flags = toolchain.cocotb_link_flags()
-    library_flags = [*toolchain.MAKE_FOR_GCC, _LIBRARY_OPTIMISATION]
-    make_flags = [*library_flags, *optimisation]
-    headers = [verilated.POPCOUNT, *(sorted(verilated.FST.iterdir()) if traced else [])]
-
-    digest = hashlib.sha256()
-    for part in (*arguments, *make_flags, rules, toolchain.versions()):
-        digest.update(part.encode() + b"\0")
-    included = [f for d in include_paths for f in sorted(d.iterdir()) if f.suffix in _INCLUDED]
-    for path in (*source_paths, None, *included, None, *headers, entry):
-        content = path.read_bytes() if path else b""
-        digest.update(f"{path.name if path else ''}\0{len(content)}\0".encode() + content)
-    design = digest.hexdigest()[:16]
-    # Verilator's own libraries would be -llz4 and -lz
-    make_flags += [f"LDLIBS={link_flags}"] if traced else []
-    digest.update("\0".join([toolchain.machine(), *make_flags]).encode())
-    destination = Path(root).resolve() / f"{top}-{digest.hexdigest()[:16]}"
+    recipe = Recipe(
+        top=top,
+        sources=[Path(source).resolve() for source in sources],
+        parameters=parameters or {},
+        include_dirs=[Path(folder).resolve() for folder in include_dirs],
+        defines=defines or {},
+        public=public,
+        traced=traced,
+        optimise=optimise,
+        assertions=not optimise if assertions is None else assertions,
+        flags=flags,
+        entry=Path(main).resolve() if main else toolchain.cocotb_main(),
+    )
+    design, content = recipe.digests()
+    destination = Path(root).resolve() / f"{top}-{content}"
     simulation = Simulation(top, destination / top, not optimise, design)
-    if simulation.binary.exists():
-        return simulation
+    if not simulation.binary.exists():
+        _build_once(recipe, destination, jobs)
+    return simulation
 
+
+def _build_once(recipe: Recipe, destination: Path, jobs: int | None) -> None:
+    """Build a simulator beside its folder and rename it into place, unless another process did."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix=f".{top}-", dir=destination.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{recipe.top}-", dir=destination.parent))
     lock = FileLock(destination.with_name(f".{destination.name}.lock"))
     try:
         lock.acquire()
-        if simulation.binary.exists():
-            # another process has built it meanwhile
-            return simulation
-        (scratch / "public.vlt").write_text(rules)
-        verilate = [*toolchain.verilator(), *arguments, "-Mdir", str(scratch), "-o", top]
-        verilate += ["--compiler-include", str(verilated.POPCOUNT)]
-        verilate += ["-CFLAGS", f"-I{verilated.FST}"] if traced else []
-        verilate += ["-LDFLAGS", link_flags]
-        verilate += [f"-I{d}" for d in include_paths]
-        verilate += [str(scratch / "public.vlt"), *map(str, source_paths), str(entry)]
-        make = ["make", "-j", str(jobs or os.cpu_count() or 1), "-C", str(scratch)]
-        make += ["-f", "Vtop.mk", f"VM_TRACE={int(bool(traced))}", *make_flags]
-        log_path = scratch / "build.log"
-
-        def call(command: Sequence[str]) -> None:
-            code = _logged(command, log_path, cwd=scratch, env=toolchain.environment(), add=True)
-            if code:
-                kept = destination.parent / f"{destination.name}.failed.log"
-                shutil.copyfile(log_path, kept)
-                raise RuntimeError(f"building {top} failed {_ending(kept, code)}")
-
-        call(verilate)
-        make += verilated.in_one_piece(scratch)
-        library = verilated.library_digest(scratch, library_flags)
-        with verilated.library(scratch, destination.parent / f"runtime-{library}") as missing:
-            if missing:
-                call([*make, *missing])
-        call([*make, top])
-        _keep_only(scratch, {top, "build.log", "public.vlt"})
-        (scratch / "command.json").write_text(json.dumps([verilate, [*make, top]], indent=1))
+        if (destination / recipe.top).exists():
+            return
+        _compile(recipe, scratch, destination, jobs)
         scratch.rename(destination)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         lock.release()
     log.info("built %s in %.1f s", destination.name, time.monotonic() - started)
-    return simulation
+
+
+def _compile(recipe: Recipe, scratch: Path, destination: Path, jobs: int | None) -> None:
+    """Verilate and compile a design in a folder; where that fails, keep its log."""
+    log_path, rules = scratch / "build.log", scratch / "public.vlt"
+    rules.write_text(recipe.rules())
+
+    def call(command: Sequence[str]) -> None:
+        code = _logged(command, log_path, cwd=scratch, env=toolchain.environment(), add=True)
+        if code:
+            kept = destination.parent / f"{destination.name}.failed.log"
+            shutil.copyfile(log_path, kept)
+            raise RuntimeError(f"building {recipe.top} failed {_ending(kept, code)}")
+
+    verilate = recipe.verilate_command(scratch, rules)
+    call(verilate)
+    make = [*recipe.make_command(scratch, jobs), *verilated.in_one_piece(scratch)]
+    library = verilated.library_digest(scratch, LIBRARY_FLAGS)
+    with verilated.library(scratch, destination.parent / f"runtime-{library}") as missing:
+        if missing:
+            call([*make, *missing])
+    make.append(recipe.top)
+    call(make)
+    _keep_only(scratch, {recipe.top, log_path.name, rules.name})
+    (scratch / "command.json").write_text(json.dumps([verilate, make], indent=1))
 
 
 def run_sim(
@@ -299,22 +274,6 @@ def _cocotb_environment(
     }
 
 
-def _literal(value: int | str) -> str:
-    if isinstance(value, str):
-        return value
-    value = int(value)
-    if -(1 << 31) <= value < 1 << 31:
-        return str(value)
-    # wider than a plain literal: sized, signed, two's complement
-    bits = max(64, value.bit_length() + 1)
-    return f"{bits}'sh{value & ((1 << bits) - 1):x}"
-
-
-def _public_rule(top: str, pattern: str) -> str:
-    module, _, signal = pattern.rpartition(".")
-    return f'public_flat_rw -module "{module or top}" -var "{signal}"\n'
-
-
 def _keep_only(folder: Path, names: set[str]) -> None:
     for path in folder.iterdir():
         if path.name not in names:
@@ -342,7 +301,7 @@ def _logged(
 
 
 def _write_again(script: Path, command: Sequence[str], variables: Mapping[str, str]) -> str:
-    """Write what a run needs to be done again, and return the command that does."""
+    """Write a script that repeats a run, and return the command that starts it."""
     changed = {name: v for name, v in variables.items() if os.environ.get(name) != v}
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(changed.items())]
     folder = shlex.quote(str(script.parent))

@@ -1,6 +1,7 @@
 """The ``dynamics`` command: train at each noise level, and see what that did to every layer."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,8 +9,10 @@ import pandas as pd
 
 from flow import data, models
 from flow.callbacks import ProgressCallback
+from flow.data.sets import ImageSet
 from flow.experiments.settings import DynamicsSettings
 from flow.files import replacing, write_json
+from flow.models import Network
 from flow.noise import Noise
 from flow.report.plots import dynamics
 from flow.training import checkpoint
@@ -17,7 +20,7 @@ from flow.training.layer_statistics import layer_statistics
 from flow.training.trainer import train_once
 
 IMAGES = 1000
-"""Test images behind the statistics of a layer."""
+"""Number of test images behind the statistics of a layer."""
 
 
 def run(
@@ -31,10 +34,10 @@ def run(
         command: how the user asked for it, for the summary.
 
     Returns:
-        what ``dynamics.json`` holds.
+        The content of ``dynamics.json``.
 
     Raises:
-        UserError: something the user can mend; networks trained are kept.
+        UserError: something the user can mend; trained networks are kept.
     """
     started = time.monotonic()
     model = models.resolve(settings.model)
@@ -43,30 +46,18 @@ def run(
     sites = models.build(model, known.image_shape, known.classes).walk_sites
     images = data.load(settings.dataset, "test", IMAGES)
     levels = [0.0, *(level for level in settings.levels if isinstance(level, float))]
+    runs = [(setting, sigma) for setting in settings.kinds for sigma in levels]
     rows: list[dict[str, Any]] = []
-    total = len(settings.kinds) * len(levels)
-    for setting in settings.kinds:
-        for sigma in levels:
-            progress("training", len(rows) // len(sites), total)
-            noise: dict[str, Noise] = dict.fromkeys(sites, setting.noise(sigma)) if sigma else {}
-            path = train_once(
-                folder / "networks", model, settings.dataset, noise, settings.epochs,
-                seed=settings.seed,
-            )  # fmt: skip
-            network, metadata = checkpoint.load(path, model)
-            inputs = data.to_input(images.images, network.image_shape)
-            rows += [
-                {
-                    "kind": setting.kind,
-                    "sigma": sigma,
-                    **asdict(statistics),
-                    "accuracy": metadata.accuracy,
-                    "noisy_accuracy": metadata.noisy_accuracy,
-                    "n": metadata.n,
-                }
-                for statistics in layer_statistics(network, inputs, noise, seed=settings.seed)
-            ]
-    progress("training", total, total)
+    for number, (setting, sigma) in enumerate(runs):
+        progress("training", number, len(runs))
+        noise: dict[str, Noise] = dict.fromkeys(sites, setting.noise(sigma)) if sigma else {}
+        path = train_once(
+            folder / "networks", model, settings.dataset, noise, settings.epochs, seed=settings.seed
+        )
+        known_by = {"kind": setting.kind, "sigma": sigma}
+        found = _layer_rows(checkpoint.load(path, model), images, noise, settings.seed)
+        rows += [known_by | row for row in found]
+    progress("training", len(runs), len(runs))
     table = pd.DataFrame(rows)
     result = {
         "model": model,
@@ -84,3 +75,23 @@ def run(
     write_json(folder / "dynamics.json", result)
     dynamics.write(folder, result, table)
     return result
+
+
+def _layer_rows(
+    trained: tuple[Network, checkpoint.Metadata],
+    images: ImageSet,
+    noise: Mapping[str, Noise],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return the statistics of each layer of a trained network, with the network's accuracy."""
+    network, metadata = trained
+    inputs = data.to_input(images.images, network.image_shape)
+    return [
+        {
+            **asdict(statistics),
+            "accuracy": metadata.accuracy,
+            "noisy_accuracy": metadata.noisy_accuracy,
+            "n": metadata.n,
+        }
+        for statistics in layer_statistics(network, inputs, noise, seed=seed)
+    ]

@@ -31,9 +31,9 @@ from flow.walks.walk import Walk
 log = logging.getLogger(__name__)
 
 LEVEL_IMAGES = 1000
-"""Images behind each step of the search for levels."""
+"""Number of images behind each step of the search for levels."""
 FINN_IMAGES = 4
-"""Images of the L0 check against FINN's execution."""
+"""Number of images in the L0 check against FINN's execution."""
 
 
 def walk_hw(
@@ -42,7 +42,7 @@ def walk_hw(
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Do the job.
+    """Walk noise through a network in software and in RTL, and compare.
 
     Args:
         settings: the user's choice.
@@ -51,7 +51,7 @@ def walk_hw(
         engine: does the work; this process if not given.
 
     Returns:
-        what ``summary.json`` holds.
+        The content of ``summary.json``.
 
     Raises:
         UserError: something the user can mend; points already computed are kept.
@@ -64,7 +64,7 @@ def walk_hw(
     accelerator, network, metadata = walk.context.accelerator, walk.context.network, opened.metadata
     effort = Effort.of(settings, accelerator, len(walk.context.labels))
     with ThreadPoolExecutor(1) as pool:
-        # the compiler works while the sides that need no simulator are looked at
+        # the compiler works while the checks run that need no simulator
         progress("build simulator", 0, 1)
         building = pool.submit(_build, walk)
         with clock.stage("prepare"):
@@ -94,8 +94,7 @@ def walk_hw(
         "report": str(folder / "report.html"),
         "divergence": located.to_json() if located else None,
     }
-    table = curve_table(measured, walk.context.labels)
-    files.write(folder, result, table)
+    files.write(folder, result, curve_table(measured, walk.context.labels))
     return result
 
 
@@ -129,7 +128,7 @@ def _prepare(
 
 
 def reference_check(walk: Walk, images: int) -> summary.ReferenceCheck:
-    """Hold the golden model against FINN's execution, and against Brevitas."""
+    """Compare the golden model with FINN's execution, and with Brevitas."""
     finn = equivalence.against_finn(
         walk.context.accelerator, walk.context.golden, walk.context.stream[:images]
     )
@@ -207,18 +206,18 @@ def _ablation(
 def _first_divergence(
     images: int, walk: Walk, points: list[Point], folder: Path, settings: HardwareWalkSettings
 ) -> divergence.Localisation | None:
-    """Find out where RTL and golden part, at the first point at which they do."""
+    """Find where RTL and golden diverge, at the first point at which they do."""
     wrong = next((point for point in points if point.bit_mismatches), None)
     workdir = folder / "divergence"
     if wrong is None:
-        # what an earlier run left says nothing about this one
+        # files of an earlier run say nothing about this one
         shutil.rmtree(workdir, ignore_errors=True)
         return None
     place = NoisePoint(wrong.site, wrong.sigma)
     try:
         found = localise_point(walk, place, images, workdir, root=settings.build / "sim")
     except RuntimeError:
-        # the run's results are worth more than knowing the place
+        # the results of the run matter more than the place
         log.exception("the first divergence could not be localised")
         return None
     log.error("first divergence: %s%s", found, f"\nopen: {found.command}" if found.command else "")

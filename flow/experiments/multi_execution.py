@@ -1,18 +1,17 @@
 """The ``multi-exec`` command: every way of spending executions, measured at equal budgets.
 
-All sites are noisy with the σ of one execution; a site that runs k times has σ/√k, which is exactly
-the distribution of the mean of k executions where the noise is linear in its samples. All ways see
-the same images and the same samples, so that they are compared pair by pair.
+All sites are noisy at the same time. σ is that of one execution. A site that runs k times has σ/√k,
+which is exactly the distribution of the mean of k executions where the noise is linear in its
+samples. All ways see the same images and the same samples, so that they are compared in pairs.
 
-Ours begins, at each budget, with the best of the other ways and of the optimum for sites that were
-alone, then takes steps: what each site weighs in company is fitted to plans measured around, the
-optimum near by is solved for, measured, and taken if it is better. That is done with noise draws
-that serve nothing else.
+The tailored way starts, at each budget, from the best of the other ways and of the optimum for
+sites that are noisy alone. It then takes steps. Each step measures plans around the best one, fits
+the weight of each site among noisy others, solves for the optimum near by and measures it. The step
+is taken if that is better. All this uses noise draws that serve nothing else.
 """
 
 import hashlib
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +28,8 @@ from flow.callbacks import ProgressCallback
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
+from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import MultiExecutionSettings
-from flow.files import write_json
 from flow.models import Levels, Network, evaluate_groups, site_scales
 from flow.models.evaluation import Labels
 from flow.models.network import chosen_sites
@@ -40,7 +39,6 @@ from flow.report.plots.executions import write as write_picture
 from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import resample_weights
 from flow.training.zoo import TrainedNetwork
-from flow.walks.points.curves import write_curves
 from flow.walks.points.measurement import take_or_measure
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
@@ -50,11 +48,11 @@ from flow.walks.software import GLOBAL, batch_of
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)
-"""The noise draws that ours is chosen with; no comparison reaches them."""
+"""Noise draws that the tailored plan is chosen with; no comparison uses them."""
 STEPS = 3
-"""Steps from the start, at most."""
+"""Largest number of steps from the start."""
 FACTOR = 2.0
-"""σ of one execution, in global midpoints, where the user gives none."""
+"""σ of one execution in global midpoints, where the user gives none."""
 
 
 class Plan(NamedTuple):
@@ -62,12 +60,12 @@ class Plan(NamedTuple):
 
     strategy: str
     mean: float
-    """Executions a site, in the mean."""
+    """Mean executions per site."""
 
 
 @dataclass
 class _Comparison:
-    """One network, one σ, many plans."""
+    """Measures many plans of one network at one σ."""
 
     network: Network
     inputs: Tensor
@@ -81,7 +79,7 @@ class _Comparison:
     def measure(
         self, plans: Mapping[Plan, Ints], draws: Sequence[int], progress: Callable[[int, int], None]
     ) -> dict[Plan, npt.NDArray[np.float32]]:
-        """Return, for each plan, the share of draws with the right label, [images]."""
+        """Return each plan's share of draws in which an image's label is right, [images]."""
         values = site_scales(self.network, self.inputs[:1])
         batch = batch_of(max(count for count, _ in values.values()))
         digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
@@ -148,77 +146,90 @@ def run(
         command: how the user asked for it, for the summary.
 
     Returns:
-        what ``executions.json`` holds; it lies in the walk's folder, with ``executions.parquet``
-        and ``executions.png``.
+        The content of ``executions.json``, which lies in the walk's folder with
+        ``executions.parquet`` and ``executions.png``.
 
     Raises:
         UserError: something the user can mend; what was measured is kept.
     """
-    started = time.monotonic()
+    this = ExperimentRun(command)
     walked = software_walk.walk(settings, progress, command)
     (entries,) = (kind["sites"] for kind in walked["kinds"].values())
     folder = Path(walked["folder"])
     trained = TrainedNetwork.load(settings, settings.images)
     network = trained.network
-    sites = chosen_sites(settings.sites, network, network.walk_sites)
-    mu = np.array([midpoint_of(entries, site) for site in sites])
-    sigma = settings.sigma or FACTOR * midpoint_of(entries, GLOBAL)
     (setting,) = settings.kinds
     comparison = _Comparison(
         network=network,
         inputs=trained.inputs,
         labels=trained.images.labels,
         setting=setting,
-        sigma=sigma,
-        sites=sites,
+        sigma=settings.sigma or FACTOR * midpoint_of(entries, GLOBAL),
+        sites=chosen_sites(settings.sites, network, network.walk_sites),
         store=Store(folder / "points"),
         identity={"checkpoint": trained.digest, "dataset": settings.dataset},
     )
-    plans = rules(mu, settings.budgets)
-    clean = walked["accuracy"]["software"][0]
-    start = Start(mu, steepness_of(entries, sites), sigma, clean, 1 / network.classes)
-    for number, mean in enumerate(settings.budgets):
-        progress("tailor", number, len(settings.budgets))
-        others = [chosen for plan, chosen in plans.items() if plan.mean == mean]
-        plans[Plan(TAILORED, mean)] = tailored(comparison, mean, others, start)
-    progress("tailor", len(settings.budgets), len(settings.budgets))
+    clean = walked["accuracy"]["software"]
+    plans = _all_plans(comparison, settings.budgets, entries, clean[0], progress)
     right = comparison.measure(plans, range(settings.draws), partial(progress, "executions"))
     table = compare(plans, right)
-    result = {
+    found = {
         "model": network.name,
         "dataset": settings.dataset,
         "noise": setting.kind,
-        "sigma": sigma,
-        "clean": walked["accuracy"]["software"],
+        "sigma": comparison.sigma,
+        "clean": clean,
         "images": len(trained.images),
         "draws": settings.draws,
-        "sites": sites,
+        "sites": comparison.sites,
         "rows": table.to_dict("records"),
-        "command": command,
-        "folder": str(folder),
-        "seconds": round(time.monotonic() - started, 2),
     }
-    write_curves(folder / "executions.parquet", table)
-    write_json(folder / "executions.json", result)
-    write_picture(folder, result, table)
-    return result
+    return this.write(folder, "executions", found, table, write_picture)
+
+
+def _all_plans(
+    comparison: _Comparison,
+    budgets: Sequence[float],
+    entries: Mapping[str, Mapping[str, Any]],
+    clean: float,
+    progress: ProgressCallback,
+) -> dict[Plan, Ints]:
+    """Return every way to spend each budget: executions, [sites].
+
+    Args:
+        comparison: measures what tailored plans are chosen by.
+        budgets: mean executions per site.
+        entries: the walk's entry of each site.
+        clean: accuracy without noise.
+        progress: called with the progress.
+    """
+    sites, guess = comparison.sites, 1 / comparison.network.classes
+    mu = np.array([midpoint_of(entries, site) for site in sites])
+    start = Start(mu, steepness_of(entries, sites), comparison.sigma, clean, guess)
+    plans = rules(mu, budgets)
+    for number, mean in enumerate(budgets):
+        progress("tailor", number, len(budgets))
+        others = [chosen for plan, chosen in plans.items() if plan.mean == mean]
+        plans[Plan(TAILORED, mean)] = tailored(comparison, mean, others, start)
+    progress("tailor", len(budgets), len(budgets))
+    return plans
 
 
 @dataclass(frozen=True)
 class Start:
-    """What is known of the sites before they are measured in company."""
+    """What is known about the sites before they are noisy together."""
 
     mu: Floats
-    """Midpoint of each alone, [sites]."""
+    """Midpoint of each site alone, [sites]."""
     k: Floats
-    """Steepness of each."""
+    """Steepness of each site alone, [sites]."""
     sigma: float
     clean: float
     guess: float
 
 
 def tailored(comparison: _Comparison, mean: float, others: Sequence[Ints], start: Start) -> Ints:
-    """Spend a budget as well as measuring tells (module docstring): executions, [sites]."""
+    """Return the best way found to spend a budget (module docstring): executions, [sites]."""
     sites = len(start.mu)
     total = math.floor(mean * sites + 1e-9)
     most = execution_plans.most_of_one(sites, total)
@@ -262,10 +273,10 @@ def steepness_of(entries: Mapping[str, Mapping[str, Any]], sites: Sequence[str])
 
 
 def midpoint_of(entries: Mapping[str, Mapping[str, Any]], site: str) -> float:
-    """Return a site's midpoint from a walk's summary, or what bounds it where there is none.
+    """Return a site's midpoint from a walk's summary, or its bound where it has none.
 
     Raises:
-        UserError: it was not measured, or bounded by nothing.
+        UserError: the site was not measured, or it has no bound either.
     """
     found = entries[site]["mu_sw"]
     if found is None:
@@ -280,7 +291,7 @@ def midpoint_of(entries: Mapping[str, Mapping[str, Any]], site: str) -> float:
 
 
 def rules(mu: Floats, means: Sequence[float]) -> dict[Plan, Ints]:
-    """Return the even and the paper's ways of spending every budget: executions, [sites]."""
+    """Return the uniform and the paper's ways to spend each budget: executions, [sites]."""
     found: dict[Plan, Ints] = {}
     for mean in means:
         total = math.floor(mean * len(mu) + 1e-9)
@@ -296,8 +307,8 @@ def compare(
 ) -> pd.DataFrame:
     """Return a row for each plan, with 95 % bootstrap intervals over images.
 
-    Columns: strategy, mean, accuracy, lo, hi; ours_minus and its lo and hi, the optimum's accuracy
-    less this one's, paired by image; executions, the sites' in their order.
+    The columns are strategy, mean, accuracy, lo and hi; ours_minus with its lo and hi, the tailored
+    plan's accuracy minus this one's, paired by image; and executions, in the order of the sites.
     """
     images = len(next(iter(right.values())))
     weights = resample_weights(images)

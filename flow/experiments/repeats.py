@@ -1,12 +1,11 @@
 """Noisy layers that are executed several times in hardware: accuracy over cycles per image.
 
-At each site noise of twice its midpoint is put on, and its tap repeats an execution k times and
-gives the mean, in the golden model and in the simulated RTL, which are held against each other bit
-for bit. The cycles of an image are those of a design that executes the layer k times
+At each site the noise level is twice the site's midpoint. The tap repeats an execution k times and
+passes on the mean, both in the golden model and in the simulated RTL, which are compared bit for
+bit. The cycles per image are those of a design that executes the layer k times
 (`flow.rtl.throughput`).
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,22 +15,22 @@ import pandas as pd
 from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
 from flow.experiments import hardware_walk
+from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import RepeatSettings
-from flow.files import write_json
 from flow.report import files
 from flow.report.plots import repeats
 from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint
 from flow.walks.engine.engine import Engine
 from flow.walks.loading import prepare_walk
-from flow.walks.points.curves import curve_of, write_curves
+from flow.walks.points.curves import curve_of
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.settings import Effort
 from flow.walks.walk import Walk
 
 FACTOR = 2.0
-"""σ over the site's midpoint, when no σ is given."""
+"""Ratio of σ to the site's midpoint, where no σ is given."""
 
 
 def run(
@@ -40,7 +39,7 @@ def run(
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Repeat in hardware, and compare what it brings with what it costs.
+    """Repeat executions in hardware, and compare the gain in accuracy with its cost in cycles.
 
     Args:
         settings: the user's choice.
@@ -49,12 +48,12 @@ def run(
         engine: does the work; this process if not given.
 
     Returns:
-        what ``repeats.json`` holds; a page of a walk that is in the folder is written anew.
+        The content of ``repeats.json``. If the folder holds a walk, its page is written anew.
 
     Raises:
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
-    started = time.monotonic()
+    this = ExperimentRun(command)
     opened = prepare_walk(settings, StageClock(), progress, engine)
     walk, folder = opened.walk, opened.folder
     unknown = [site for site in opened.sites if site not in walk.context.taps]
@@ -64,57 +63,65 @@ def run(
     progress("build simulator", 0, 1)
     _ = walk.context.designs.whole.simulation
     progress("build simulator", 1, 1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, site in enumerate(opened.sites):
         progress("repeats", number, len(opened.sites))
-        sigma = settings.sigma or FACTOR * midpoint_of_site(walk, site)
-        for k in settings.repeats:
-            golden, rtl = measure(walk, NoisePoint(site, sigma), k, effort.hw_images)
-            cycles = cycles_per_image(walk.context.accelerator, {site: k})
-            rows.append(
-                {
-                    "site": site,
-                    "sigma": sigma,
-                    "executions": k,
-                    "cycles_per_image": cycles,
-                    "golden": golden.accuracy(walk.labels),
-                    "rtl": rtl.accuracy(walk.labels),
-                    "rtl_images": rtl.images,
-                    "bit_mismatches": rtl.bit_mismatches,
-                }
-            )
+        place = NoisePoint(site, settings.sigma or FACTOR * midpoint_of_site(walk, site))
+        rows += [_row(walk, place, k, effort.hw_images) for k in settings.repeats]
     progress("repeats", len(opened.sites), len(opened.sites))
     table = pd.DataFrame(rows)
-    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points
-    result = {
-        "model": walk.context.network.name,
-        "dataset": settings.dataset,
-        "noise": walk.context.setting.kind,
-        "images": {"golden": len(walk.context.labels), "rtl": effort.hw_images},
-        "clean": clean.accuracy(walk.labels),
+    found = {
+        **describe_walk(walk, settings.dataset, effort.hw_images),
+        "clean": clean_point(walk).accuracy(walk.labels),
         "bit_mismatches": int(table["bit_mismatches"].sum()),
         "rows": rows,
-        "command": command,
-        "folder": str(folder),
-        "seconds": round(time.monotonic() - started, 2),
     }
-    write_curves(folder / "repeats.parquet", table)
-    write_json(folder / "repeats.json", result)
-    repeats.write(folder / "repeats.png", result, table)
+    result = this.write(folder, "repeats", found, table, repeats.write)
     if (folder / "summary.json").exists():
-        # a walk's page shows them
+        # the page of a walk shows repeats
         files.write_report(files.Finished.read(folder))
     return result
+
+
+def describe_walk(walk: Walk, dataset: str, hw_images: int) -> dict[str, Any]:
+    """Return what a summary says about a walk, and the images of its sides."""
+    return {
+        "model": walk.context.network.name,
+        "dataset": dataset,
+        "noise": walk.context.setting.kind,
+        "images": {"golden": len(walk.context.labels), "rtl": hw_images},
+    }
+
+
+def clean_point(walk: Walk) -> Point:
+    """Return the golden model's point without noise."""
+    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points
+    return clean
+
+
+def _row(walk: Walk, place: NoisePoint, k: int, images: int) -> dict[str, Any]:
+    """Return what k executions at a site gain and cost; arguments and errors as of `measure`."""
+    golden, rtl = measure(walk, place, k, images)
+    return {
+        "site": place.site,
+        "sigma": place.sigma,
+        "executions": k,
+        "cycles_per_image": cycles_per_image(walk.context.accelerator, {place.site: k}),
+        "golden": golden.accuracy(walk.labels),
+        "rtl": rtl.accuracy(walk.labels),
+        "rtl_images": rtl.images,
+        "bit_mismatches": rtl.bit_mismatches,
+    }
 
 
 def measure(walk: Walk, place: NoisePoint, k: int, images: int) -> tuple[Point, Point]:
     """Return a point of k executions in the golden model and in RTL.
 
     Args:
-        walk: with its simulator.
-        place: where, and of which level.
+        walk: a walk whose simulator is built.
+        place: site and noise level.
         k: executions.
-        images: of the RTL.
+        images: images in RTL.
 
     Raises:
         SimulationError: the simulator failed.

@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flow import data
-from flow.callbacks import ProgressCallback
+from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
 from flow.experiments.studies.status import STATE
@@ -26,10 +27,17 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
 from flow.walks.points.store import Store
 from flow.walks.retraining import Retrained
-from flow.walks.software import GLOBAL, Budget, Inference, SoftwareWalk, batch_of
+from flow.walks.software import (
+    GLOBAL,
+    Budget,
+    Inference,
+    Measure,
+    SoftwareWalk,
+    batch_of,
+)
 
 SCALE_IMAGES = 200
-"""Images behind the standard deviation of a site, where the search for levels begins."""
+"""Number of images behind a site's standard deviation, at which the search for levels begins."""
 
 
 def walk(
@@ -48,88 +56,136 @@ def walk(
     Raises:
         UserError: something the user can mend; points already measured are kept.
     """
-    started = time.monotonic()
-    trained = TrainedNetwork.load(settings, settings.images)
-    network, metadata, found, inputs = (
-        trained.network,
-        trained.metadata,
-        trained.images,
-        trained.inputs,
-    )
-    sites = chosen_sites(settings.sites, network, network.walk_sites)
-    scales = site_scales(network, inputs[:SCALE_IMAGES])
-    batch = batch_of(max(values for values, _ in scales.values()))
-    identity = {
-        "model": network.name,
-        "dataset": found.name,
-        "checkpoint": trained.digest,
-        "retrain": settings.retrain,
-    }
-    folder = settings.out or settings.build / "walk" / _name(settings, network, metadata)
-    _claim(folder, identity)
-    budget = Budget(settings.max_noisy_images, settings.max_seconds)
+    started, clock = time.monotonic(), StageClock()
+    with clock.stage("load"):
+        job = _Job.prepare(settings)
     points: list[Point] = []
     kinds: dict[str, Any] = {}
-    loaded = time.monotonic()
-    for setting in settings.kinds:
-        inference = Inference(network, inputs, setting, batch)
-        retrained = Retrained(
-            network.name, settings.dataset, trained.checkpoint, settings.retrain, inputs, setting,
-            batch,
-            folder / "retrained",
-        )  # fmt: skip
-        one = SoftwareWalk(
-            labels=found.labels,
-            inputs=inputs,
+    with clock.stage("walk"):
+        for setting in settings.kinds:
+            found, kinds[setting.kind] = job.walk(setting, progress)
+            points += [point for point in found if point.site or not points]
+    result = _summary(job, points, kinds) | {
+        "command": command,
+        "folder": str(job.folder),
+        "seconds": clock.seconds | {"total": round(time.monotonic() - started, 2)},
+    }
+    table = curve_table(points, job.trained.images.labels)
+    write_curves(job.folder / "curves.parquet", table)
+    write_json(job.folder / "summary.json", result)
+    software_walk.write(job.folder, result, table)
+    return result
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A trained network, ready for a walk with each kind of noise."""
+
+    settings: SoftwareSettings
+    trained: TrainedNetwork
+    sites: Sequence[str]
+    deviations: Mapping[str, float]
+    """Standard deviation of each site's values."""
+    batch: int
+    """Number of images measured at a time."""
+    identity: Mapping[str, Any]
+    """What the results depend on, apart from noise and images."""
+    folder: Path
+    """Folder of the results."""
+    budget: Budget
+
+    @classmethod
+    def prepare(cls, settings: SoftwareSettings) -> Self:
+        """Load what the user chose; UserError as for `walk`."""
+        trained = TrainedNetwork.load(settings, settings.images)
+        network = trained.network
+        sites = chosen_sites(settings.sites, network, network.walk_sites)
+        scales = site_scales(network, trained.inputs[:SCALE_IMAGES])
+        identity = {
+            "model": network.name,
+            "dataset": trained.images.name,
+            "checkpoint": trained.digest,
+            "retrain": settings.retrain,
+        }
+        name = _name(settings, network, trained.metadata)
+        folder = settings.out or settings.build / "walk" / name
+        _claim(folder, identity)
+        return cls(
+            settings=settings,
+            trained=trained,
             sites=sites,
-            setting=setting,
-            measure=retrained if settings.retrain else inference,
-            store=Store(folder / "points"),
-            identity=identity | {"batch": batch},
-            budget=budget,
+            deviations={site: scales[site][1] for site in sites},
+            batch=batch_of(max(values for values, _ in scales.values())),
+            identity=identity,
+            folder=folder,
+            budget=Budget(settings.max_noisy_images, settings.max_seconds),
         )
-        deviations = {site: scales[site][1] for site in sites}
-        searches = _searches(settings, setting, deviations, len(found), network.classes)
+
+    def walk(
+        self, setting: NoiseSetting, progress: ProgressCallback
+    ) -> tuple[list[Point], dict[str, Any]]:
+        """Walk with one kind of noise: the points, and the entry of the kind in the summary."""
+        images, network = self.trained.images, self.trained.network
+        one = SoftwareWalk(
+            labels=images.labels,
+            inputs=self.trained.inputs,
+            sites=self.sites,
+            setting=setting,
+            measure=self._measure(setting),
+            store=Store(self.folder / "points"),
+            identity={**self.identity, "batch": self.batch},
+            budget=self.budget,
+        )
+        searches = _searches(self.settings, setting, self.deviations, len(images), network.classes)
         one.run(searches, partial(_told, progress, setting.kind, len(searches)))
-        points += [point for point in one.points() if point.site or not points]
-        kinds[setting.kind] = {
-            "unit": "none" if setting.kind == "multiplicative" else network.unit(sites),
-            "order": setting.order if setting.kind == "mixed" else None,
-            "ratio": setting.ratio if setting.kind == "mixed" else None,
+        mixed = setting.kind == "mixed"
+        return one.points(), {
+            "unit": "none" if setting.kind == "multiplicative" else network.unit(self.sites),
+            "order": setting.order if mixed else None,
+            "ratio": setting.ratio if mixed else None,
             "options": setting.options,
             "sites": {name: _entry(search) for name, search in searches.items()},
         }
-    walked = time.monotonic()
-    result = {
-        "model": network.name,
-        "dataset": found.name,
+
+    def _measure(self, setting: NoiseSetting) -> Measure:
+        """Return what measures points: the network, or one trained with each point's noise."""
+        trained, epochs = self.trained, self.settings.retrain
+        if not epochs:
+            return Inference(trained.network, trained.inputs, setting, self.batch)
+        return Retrained(
+            model=trained.network.name,
+            dataset=self.settings.dataset,
+            start=trained.checkpoint,
+            epochs=epochs,
+            inputs=trained.inputs,
+            setting=setting,
+            batch=self.batch,
+            folder=self.folder / "retrained",
+        )
+
+
+def _summary(job: _Job, points: Sequence[Point], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the walk found and what it depends on."""
+    settings, trained = job.settings, job.trained
+    clean = next(point for point in points if not point.site)
+    return {
+        "model": trained.network.name,
+        "dataset": trained.images.name,
         "noise": list(kinds),
         "seed": settings.seed,
-        "classes": network.classes,
-        "images": {"software": len(found)},
-        "accuracy": {"software": _clean(points).accuracy(found.labels)},
+        "classes": trained.network.classes,
+        "images": {"software": len(trained.images)},
+        "accuracy": {"software": clean.accuracy(trained.images.labels)},
         "precision": settings.precision_of_mu,
         "max_seconds": settings.max_seconds,
         "max_noisy_images": settings.max_noisy_images,
-        "images_evaluated": budget.used,
+        "images_evaluated": job.budget.used,
         "kinds": kinds,
         "retrain": settings.retrain,
-        "training_noise": metadata.noise,
+        "training_noise": trained.metadata.noise,
         "checkpoint": trained.checkpoint.name,
-        "identity": identity,
-        "command": command,
-        "folder": str(folder),
-        "seconds": {
-            "load": round(loaded - started, 2),
-            "walk": round(walked - loaded, 2),
-            "total": round(time.monotonic() - started, 2),
-        },
+        "identity": job.identity,
     }
-    table = curve_table(points, found.labels)
-    write_curves(folder / "curves.parquet", table)
-    write_json(folder / "summary.json", result)
-    software_walk.write(folder, result, table)
-    return result
 
 
 def _told(progress: ProgressCallback, kind: str, total: int, ended: int) -> None:
@@ -137,6 +193,7 @@ def _told(progress: ProgressCallback, kind: str, total: int, ended: int) -> None
 
 
 def _name(settings: SoftwareSettings, network: Network, metadata: Metadata) -> str:
+    """Return the name of the results folder."""
     name = f"{network.name}-{data.dataset(settings.dataset).name}"
     if metadata.noise:
         name += f"-trained-{metadata.noise['kind']}"
@@ -144,10 +201,10 @@ def _name(settings: SoftwareSettings, network: Network, metadata: Metadata) -> s
 
 
 def _claim(folder: Path, identity: dict[str, Any]) -> None:
-    """Make a results folder this network's; one of another network, or of something else, stays.
+    """Mark a results folder with its network.
 
     Raises:
-        UserError: it is another's.
+        UserError: the folder holds results of another network, or something else.
     """
     mark = folder / "network.json"
     if mark.is_file():
@@ -171,11 +228,11 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
 def _searches(
     settings: SoftwareSettings,
     setting: NoiseSetting,
-    deviations: dict[str, float],
+    deviations: Mapping[str, float],
     images: int,
     classes: int,
 ) -> dict[str, Search]:
-    """Return the search of each site and of all at once."""
+    """Return the search at each site, and at all sites at once."""
     stages = [*range(software.BLOCK, images, software.BLOCK), images]
     given = () if settings.levels == AUTO else settings.levels
     hints = {site: _hint(setting, deviation) for site, deviation in deviations.items()}
@@ -194,13 +251,14 @@ def _searches(
 
 
 def _hint(setting: NoiseSetting, deviation: float) -> float:
-    """Return the σ at which a site's noise is about as large as its values."""
+    """Return the σ at which a site's noise is about as large as its values are."""
     noise = setting.noise(1.0)
     share = math.hypot(noise.sigma_add / max(deviation, 1e-6), noise.sigma_mul)
     return 1 / share if share else 1.0
 
 
 def _entry(search: Search) -> dict[str, Any]:
+    """Return a site's entry in the summary."""
     found, wanted = search.midpoint, search.wanted
     return {
         "mu_sw": None if found is None else found.to_json(),
@@ -213,8 +271,3 @@ def _entry(search: Search) -> dict[str, Any]:
         "draws": wanted.draws,
         "levels": list(wanted.levels),
     }
-
-
-def _clean(points: Sequence[Point]) -> Point:
-    """Return the point without noise, on every image it was measured on."""
-    return next(point for point in points if not point.site)

@@ -29,6 +29,8 @@ from flow.noise.hardware.fixed_point import TapFormat
 
 WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
 """Nodes whose outputs are their input."""
+Place = tuple[str, tuple[str, ...], str]
+"""A node's name, the tensors it reads and the tensor it writes."""
 
 
 def read_layers(model: ModelWrapper) -> list[Layer]:
@@ -40,9 +42,9 @@ def read_layers(model: ModelWrapper) -> list[Layer]:
     """
     layers: list[Layer] = []
     sources: dict[str, str] = {}
-    """By a tensor that is another one passed on: that other one."""
+    """Original of each tensor that only passes another one on."""
     windows: dict[str, Window] = {}
-    """By the tensor of a sliding-window generator: the layer behind it slides."""
+    """Window of each tensor that a sliding-window generator writes."""
     for node in model.graph.node:
         kind = node.op_type.removesuffix("_rtl")
         inputs = [sources.get(name, name) for name in node.input]
@@ -68,36 +70,18 @@ def _window(generator) -> Window:
 
 
 def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | None) -> Layer:
-    """Return what a node computes; of one behind a sliding-window generator, on its windows."""
+    """Return what a node computes, on windows if it lies behind a sliding-window generator."""
     operator = getCustomOp(node)
     kind = node.op_type.removesuffix("_rtl")
     place = (node.name, inputs, node.output[0])
     if kind == "MVAU":
-        matrix = torch.from_numpy(_weights(model, node, operator))
-        if window is None:
-            pixels = tuple(model.get_tensor_shape(node.output[0])[1:-1])
-            return MatrixVector(*place, matrix, pixels)
-        datatype = operator.get_input_datatype(0)
-        floats = Convolution(*place, filters_of(matrix, window), window)
-        return ByteConvolution.of(floats, int(datatype.min()), int(datatype.max()))
+        return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
         return Addition(*place)
     if kind == "FMPadding":
         return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
     if kind == "Pool" and window is not None:
-        function = operator.get_nodeattr("Function")
-        if function == "AvgPool":
-            raise UserError(
-                f"node {node.name}: AvgPool gives fractions, which no integer stream holds: pool "
-                "with MaxPool, AccPool or QuantAvgPool"
-            )
-        widths = (
-            operator.get_input_datatype().bitwidth(),
-            operator.get_output_datatype().bitwidth(),
-        )
-        places = math.prod(operator.get_nodeattr("KernelSize"))
-        shift = None if function == "MaxPool" else pool_shift(function, places, *widths)
-        return Pool(*place, window, shift)
+        return _pool(operator, place, window)
     if kind == "Thresholding":
         thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")
         # FINN carries a bipolar output as the count
@@ -109,25 +93,61 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         shift, offsets = operator.comparison()
         return LabelSelect(*place, shift, torch.tensor(offsets) if offsets else None)
     if kind == "NoiseTap":
-        channels = operator.get_nodeattr("NumChannels")
-        return Tap(
-            *place,
-            site=operator.get_nodeattr("SiteName"),
-            number=operator.get_nodeattr("Site"),
-            format=TapFormat(
-                frac=operator.get_nodeattr("FracBits"),
-                out_min=operator.get_nodeattr("OutMin"),
-                out_max=operator.get_nodeattr("OutMax"),
-                rounds=bool(operator.get_nodeattr("Rounds")),
-                step=operator.get_nodeattr("Step"),
-            ),
-            offsets=torch.tensor(
-                list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64
-            ),
-        )
+        return _tap(operator, place)
     raise UserError(
         f"node {node.name}: the operator {node.op_type} has no golden model; build the network of "
         "layers that `noisewalk check` accepts"
+    )
+
+
+def _matrix_product(
+    model: ModelWrapper, node, place: Place, window: Window | None
+) -> MatrixVector | ByteConvolution | Convolution:
+    """Return a matrix-vector product, or the convolution that one behind a window computes."""
+    operator = getCustomOp(node)
+    matrix = torch.from_numpy(_weights(model, node, operator))
+    if window is None:
+        pixels = tuple(model.get_tensor_shape(node.output[0])[1:-1])
+        return MatrixVector(*place, matrix, pixels)
+    datatype = operator.get_input_datatype(0)
+    floats = Convolution(*place, filters_of(matrix, window), window)
+    return ByteConvolution.of(floats, int(datatype.min()), int(datatype.max()))
+
+
+def _pool(operator, place: Place, window: Window) -> Pool:
+    """Return a pooling; UserError for one whose results are no integers."""
+    function = operator.get_nodeattr("Function")
+    if function == "AvgPool":
+        raise UserError(
+            f"node {place[0]}: AvgPool gives fractions, which no integer stream holds: pool "
+            "with MaxPool, AccPool or QuantAvgPool"
+        )
+    widths = (
+        operator.get_input_datatype().bitwidth(),
+        operator.get_output_datatype().bitwidth(),
+    )
+    places = math.prod(operator.get_nodeattr("KernelSize"))
+    shift = None if function == "MaxPool" else pool_shift(function, places, *widths)
+    return Pool(*place, window, shift)
+
+
+def _tap(operator, place: Place) -> Tap:
+    """Return a noise tap."""
+    channels = operator.get_nodeattr("NumChannels")
+    return Tap(
+        *place,
+        site=operator.get_nodeattr("SiteName"),
+        number=operator.get_nodeattr("Site"),
+        format=TapFormat(
+            frac=operator.get_nodeattr("FracBits"),
+            out_min=operator.get_nodeattr("OutMin"),
+            out_max=operator.get_nodeattr("OutMax"),
+            rounds=bool(operator.get_nodeattr("Rounds")),
+            step=operator.get_nodeattr("Step"),
+        ),
+        offsets=torch.tensor(
+            list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64
+        ),
     )
 
 

@@ -1,17 +1,16 @@
-"""Adaptive repetition: images that are executed several times, and a vote that ends when decided.
+"""Adaptive repetition: an image is executed several times, and a vote ends once it is decided.
 
-At each site noise of its midpoint is put on. Execution e of an image draws the samples of
-noise draw e, and most labels win; of equals the lowest. A vote over k executions costs k of them,
-or, ended as soon as the rest cannot change the winner, fewer, and gives the same label. That is
-measured on the golden model, and by the firmware on the simulated system, which must give the same
-label after the same number of executions for every image.
+The noise level at each site is the site's midpoint. Execution e of an image has the samples of
+noise draw e. The most frequent label wins, of several the lowest. A vote over k executions costs k
+of them. A vote that ends as soon as the rest cannot change the winner costs fewer, and has the same
+result. The golden model measures both, and so does the firmware on the simulated system, which must
+find the same label after the same number of executions for every image.
 """
 
 import logging
 import shutil
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from flow.callbacks import ProgressCallback, StageClock
-from flow.experiments.repeats import midpoint_of_site
+from flow.experiments.repeats import clean_point, describe_walk, midpoint_of_site
+from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import VoteSettings
-from flow.files import make_folder, write_json
+from flow.files import make_folder
 from flow.report.plots import votes
 from flow.soc import cosim, firmware
 from flow.soc.cosim import Votes
@@ -31,7 +31,6 @@ from flow.soc.walk import check_sites, describe, ready
 from flow.statistics.intervals import Z95, share
 from flow.walks.engine.engine import Engine, SerialExecutor, Task
 from flow.walks.loading import prepare_walk
-from flow.walks.points.curves import write_curves
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import Side
 from flow.walks.walk import Walk
@@ -39,7 +38,7 @@ from flow.walks.walk import Walk
 log = logging.getLogger(__name__)
 
 RTL_IMAGES = 32
-"""Images on the system, when not given."""
+"""Number of images on the system, where the user does not say."""
 
 Labels = npt.NDArray[np.uint8]
 
@@ -58,12 +57,12 @@ def vote(labels: Labels, classes: int, early: bool) -> tuple[Labels, npt.NDArray
     """Let images vote, as ``hw/soc/firmware/vote.c`` does.
 
     Args:
-        labels: of each execution, [executions, images].
-        classes: of the network.
-        early: end a vote when it is decided.
+        labels: labels of each execution, [executions, images].
+        classes: number of classes.
+        early: whether a vote ends once it is decided.
 
     Returns:
-        the winners and the executions, [images] each.
+        The winners and the executions, [images] each.
     """
     most, images = labels.shape
     counts = np.zeros((images, classes), dtype=np.int64)
@@ -89,7 +88,7 @@ def run(
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Let images vote on both sides, and compare what it brings with what it costs.
+    """Let images vote on both sides, and compare the gain in accuracy with its cost.
 
     Args:
         settings: the user's choice.
@@ -98,13 +97,13 @@ def run(
         engine: does the work; this process if not given.
 
     Returns:
-        what ``votes.json`` holds.
+        The content of ``votes.json``.
 
     Raises:
         UserError: as for `flow.soc.walk.run`.
         SimulationError: the simulator failed, or the firmware met an error.
     """
-    started = time.monotonic()
+    this = ExperimentRun(command)
     firmware.require()
     opened = prepare_walk(settings, StageClock(), progress, engine or SerialExecutor())
     walk = opened.walk
@@ -113,51 +112,60 @@ def run(
     progress("build simulator", 0, 1)
     built, simulation = ready(walk)
     progress("build simulator", 1, 1)
-    golden: dict[tuple[str, float], Labels] = {}
-    for number, site in enumerate(opened.sites):
-        progress("golden", number, len(opened.sites))
-        sigma = settings.sigma or midpoint_of_site(walk, site)
-        draws = [NoisePoint(site, sigma, draw) for draw in range(settings.votes[-1])]
-        points = walk.run(walk.wanted([Side.GOLDEN], draws)).points
-        golden[site, sigma] = np.stack([point.predictions for point in points])
-    progress("golden", len(opened.sites), len(opened.sites))
+    golden = _golden_labels(walk, opened.sites, settings, progress)
     ballots = [
-        VoteRun(site, sigma, Votes(k, early), images)
-        for site, sigma in golden
+        VoteRun(place.site, place.sigma, Votes(k, early), images)
+        for place in golden
         for k in settings.votes
         # a single execution has nothing to end early
         for early in ((False, True) if k > 1 else (False,))
     ]
-    rows = []
-    progress("system", 0, len(ballots))
-    for call, point in walk.engine.run(walk, [Task(cast, ballot) for ballot in ballots]):
-        rows.append(_row(walk, call.item, golden[call.item.site, call.item.sigma], point))
-        progress("system", len(rows), len(ballots), images)
-    table = pd.DataFrame(rows)
-    table = table.sort_values(["site", "most", "early"], kind="stable", ignore_index=True)
-    (clean,) = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])).points
-    folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
-    result = {
-        "model": walk.context.network.name,
-        "dataset": settings.dataset,
-        "noise": walk.context.setting.kind,
-        "images": {"golden": len(walk.context.labels), "rtl": images},
-        "clean": float(clean.correct(walk.context.labels).mean()),
+    table = _run_votes(walk, ballots, golden, progress)
+    found = {
+        **describe_walk(walk, settings.dataset, images),
+        "clean": float(clean_point(walk).correct(walk.context.labels).mean()),
         "unlike_golden": int(table["unlike_golden"].sum()),
         "rows": table.to_dict("records"),
         "system": describe(built, simulation),
-        "command": command,
-        "folder": str(folder),
-        "seconds": round(time.monotonic() - started, 2),
     }
-    write_curves(folder / "votes.parquet", table)
-    write_json(folder / "votes.json", result)
-    votes.write(folder / "votes.png", result, table)
-    return result
+    folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
+    return this.write(folder, "votes", found, table, votes.write)
+
+
+def _golden_labels(
+    walk: Walk, sites: Sequence[str], settings: VoteSettings, progress: ProgressCallback
+) -> dict[NoisePoint, Labels]:
+    """Return the golden model's labels at each site and its level, [executions, images]."""
+    golden: dict[NoisePoint, Labels] = {}
+    for number, site in enumerate(sites):
+        progress("golden", number, len(sites))
+        sigma = settings.sigma or midpoint_of_site(walk, site)
+        draws = [NoisePoint(site, sigma, draw) for draw in range(settings.votes[-1])]
+        points = walk.run(walk.wanted([Side.GOLDEN], draws)).points
+        golden[NoisePoint(site, sigma)] = np.stack([point.predictions for point in points])
+    progress("golden", len(sites), len(sites))
+    return golden
+
+
+def _run_votes(
+    walk: Walk,
+    ballots: Sequence[VoteRun],
+    golden: Mapping[NoisePoint, Labels],
+    progress: ProgressCallback,
+) -> pd.DataFrame:
+    """Run votes on the system, and return a row for each, sorted by site and executions."""
+    rows: list[dict[str, Any]] = []
+    progress("system", 0, len(ballots))
+    for call, point in walk.engine.run(walk, [Task(cast, ballot) for ballot in ballots]):
+        ballot = call.item
+        rows.append(_row(walk, ballot, golden[NoisePoint(ballot.site, ballot.sigma)], point))
+        progress("system", len(rows), len(ballots), ballot.images)
+    order = ["site", "most", "early"]
+    return pd.DataFrame(rows).sort_values(order, kind="stable", ignore_index=True)
 
 
 def cast(walk: Walk, ballot: VoteRun) -> cosim.SocPoint:
-    """Have the firmware let images vote."""
+    """Run a vote of every image on the system."""
     built, simulation = ready(walk)
     workdir = Path(tempfile.mkdtemp(prefix="soc-", dir=make_folder(walk.context.build / "runs")))
     held = cosim.images_held(built)
@@ -174,7 +182,7 @@ def cast(walk: Walk, ballot: VoteRun) -> cosim.SocPoint:
 
 
 def _row(walk: Walk, ballot: VoteRun, golden: Labels, point: cosim.SocPoint) -> dict[str, Any]:
-    """Return what a vote brings and costs on both sides."""
+    """Return the accuracy and the cost of a vote on both sides."""
     votes, classes = ballot.votes, walk.context.network.classes
     labels, executions = vote(golden[: votes.executions], classes, votes.early)
     part = slice(0, ballot.images)

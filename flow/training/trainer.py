@@ -1,9 +1,9 @@
 """Training, with or without noise, that a kill cannot spoil.
 
-Everything random is a function of the seed and the place in the run: the order of the images, their
-crops and the dropout of (seed, epoch), the noise of (seed, step). So a run that resumes after a
-kill is bit-identical to one that was never stopped, on the same machine with the same number of
-threads.
+Everything random is a function of the seed and the place in the run. The order of the images, their
+crops and the dropout depend on (seed, epoch), the noise on (seed, step). So a run that resumes
+after a kill is bit-identical to one that was never stopped, on the same machine with the same
+number of threads.
 """
 
 import hashlib
@@ -13,8 +13,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -42,14 +43,14 @@ class Progress:
     """State of a training run after an epoch."""
 
     epoch: int
-    """Epochs done."""
+    """Number of finished epochs."""
     epochs: int
     loss: float
     """Mean cross-entropy of the epoch, nats."""
     accuracy: float
-    """Share of training images labelled rightly during the epoch, dropout and noise on."""
+    """Share of training images labelled rightly during the epoch, with dropout and noise."""
     seconds: float
-    """How long the epoch took."""
+    """Time that the epoch took."""
 
 
 def train(
@@ -75,66 +76,80 @@ def train(
     Args:
         model: a full or short name.
         dataset: one of the known sets.
-        noise: applied during training, at every site that a walk visits, or by site.
+        noise: noise during training, for every site that a walk visits, or by site.
         epochs: passes over the training images.
-        seed: of the initial weights and everything else.
-        batch: images a step; as the network's recipe says by default, as the next two.
+        seed: seed of the initial weights and of everything else that is random.
+        batch: images per step; the network's recipe by default, as for the next two.
         lr: Adam's step size at the start.
-        clamp: whether to hold weights in −1..1.
-        augment: whether to shift and mirror images at random; by default as the set says.
-        spread: s, by which σ changes from step to step, as `flow.training.settings` says.
-        start: a checkpoint to begin with, of this network or of one that differs in its bits
-            alone; random weights by default.
-        precision: of matrix products, ``float32`` or ``bfloat16``.
-        out: the checkpoint to write; by default one that `checkpoint.zoo_path` finds.
-        resume: go on from where a run of the same settings stopped.
+        clamp: whether weights are limited to −1..1.
+        augment: whether images are shifted and mirrored at random; by default as the set says.
+        spread: spread s of σ from step to step (`flow.training.settings`).
+        start: checkpoint to begin with, of this network or of one that differs only in its bits;
+            random weights by default.
+        precision: precision of matrix products, ``float32`` or ``bfloat16``.
+        out: checkpoint to write; by default one that `flow.training.zoo.zoo_path` finds.
+        resume: whether to continue a run of the same settings that was stopped.
         progress: called after every epoch.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        UserError: a name or number is bad, the images cannot be found, or a file not be written.
+        UserError: a name or number is bad, images are not found, or a file cannot be written.
     """
-    weights = None if start is None else checkpoint.load(start)[0].state_dict()
+    first = None if start is None else _Start.read(start)
     settings = TrainingSettings.of(
-        model,
-        dataset,
-        noise,
-        epochs,
-        seed,
-        batch=batch,
-        lr=lr,
-        clamp=clamp,
-        augment=augment,
-        spread=spread,
-        start=None if start is None else checkpoint.digest_of(start),
-        precision=precision,
-    )
+        model, dataset, noise, epochs, seed, batch=batch, lr=lr, clamp=clamp, augment=augment,
+        spread=spread, start=first and first.digest, precision=precision,
+    )  # fmt: skip
     out = out or LOCAL / file_name(model, dataset, noise, spread)
-    run = _Run(settings)
-    if weights is not None:
-        try:
-            run.network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise UserError(f"{start} does not fit {run.network.name}: {error}") from error
+    run = _Run(settings, first)
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
     state = out.with_name(f"{out.stem}.state.safetensors")
     if resume and state.exists():
         run.resume(state)
-    while run.epoch < epochs:
-        report = run.train_epoch(samples)
-        run.save(state)
-        log.info(
-            "%s epoch %d/%d loss %.4f accuracy %.4f, %.1f s", out.stem, *asdict(report).values()
-        )
-        if progress is not None:
-            progress(report)
-    metadata = replace(run.measure(test), start=None if start is None else start.name)
-    checkpoint.save(run.network, out, metadata)
+    _train_epochs(run, samples, state, out.stem, progress)
+    checkpoint.save(run.network, out, run.measure(test))
     state.unlink(missing_ok=True)
     return out
+
+
+def _train_epochs(
+    run: "_Run",
+    samples: Samples,
+    state: Path,
+    name: str,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Train the epochs that are left, and save the run's state after each."""
+    while run.epoch < run.settings.epochs:
+        report = run.train_epoch(samples)
+        run.save(state)
+        log.info("%s epoch %d/%d loss %.4f accuracy %.4f, %.1f s", name, *asdict(report).values())
+        if progress is not None:
+            progress(report)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A checkpoint whose weights a training begins with."""
+
+    path: Path
+    weights: Mapping[str, Tensor]
+    digest: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a checkpoint; UserError as for `checkpoint.load`."""
+        return cls(path, checkpoint.load(path)[0].state_dict(), checkpoint.digest_of(path))
+
+    def load_into(self, network: Network) -> None:
+        """Give a network these weights; UserError if they do not fit."""
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise UserError(f"{self.path} does not fit {network.name}: {error}") from error
 
 
 def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
@@ -144,7 +159,7 @@ def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
 
 @contextmanager
 def _random(*parts: object) -> Iterator[None]:
-    """Seed torch's global generator for a block, and put it back after."""
+    """Seed torch's global generator for a block, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(*parts))
         yield
@@ -157,9 +172,9 @@ def _generator(*parts: object) -> torch.Generator:
 class _Run:
     """A training run between two epochs."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    def __init__(self, settings: TrainingSettings, start: _Start | None = None) -> None:
         known = data.dataset(settings.dataset)
-        self.settings = settings
+        self.settings, self.start = settings, start
         self.epoch = 0
         with _random(settings.seed, "weights"):
             network = models.build(settings.model, known.image_shape, known.classes)
@@ -173,6 +188,8 @@ class _Run:
         for site in self.noise:
             self.network.tap(site)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
+        if start is not None:
+            start.load_into(self.network)
 
     def train_epoch(self, samples: Samples) -> Progress:
         settings, start = self.settings, time.perf_counter()
@@ -252,6 +269,7 @@ class _Run:
             accuracy=accuracy,
             n=len(right),
             noisy_accuracy=noisy,
+            start=None if self.start is None else self.start.path.name,
         )
 
     def _fields(self) -> dict[str, str]:
@@ -293,15 +311,15 @@ def estimated_seconds(
     batch: int | None = None,
     precision: str = "float32",
 ) -> float:
-    """Estimate how long training takes, from a few steps on made-up images; takes under a second.
+    """Estimate the seconds of a training, from a few steps on made-up images, in under a second.
 
     Args:
         model: a full or short name.
-        dataset: one of the known sets; it need not be there.
+        dataset: one of the known sets; its images need not be there.
         epochs: passes over the training images.
-        noise: the noise of training.
-        batch: images a step; as the network's recipe says by default.
-        precision: of matrix products.
+        noise: noise during training.
+        batch: images per step; by default as the network's recipe says.
+        precision: precision of matrix products.
     """
     known = data.dataset(dataset)
     settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
@@ -329,16 +347,16 @@ def train_once(
     seed: int,
     start: Path | None = None,
 ) -> Path:
-    """Train a network, unless the folder holds one that was trained just so.
+    """Train a network, unless the folder holds one that was trained in the same way.
 
     Args:
-        folder: where such networks are kept.
+        folder: folder of such networks.
         model: a full or short name.
         dataset: one of the known sets.
-        noise: of training, by site; none for a clean training.
+        noise: noise during training, by site; empty for a training without noise.
         epochs: passes over the training images.
-        seed: of everything random.
-        start: the checkpoint to begin with; random weights by default.
+        seed: seed of everything random.
+        start: checkpoint to begin with; random weights by default.
 
     Returns:
         The checkpoint.

@@ -6,12 +6,95 @@ from itertools import pairwise
 
 import numpy as np
 
-_FACTOR = 4.0  # coarse search; each edge is then halved (in log σ) twice, to √2
-_REACH = 6  # coarse steps in each direction: a guess of the scale may be wrong by 4096
+_FACTOR = 4.0
+"""Ratio of the coarse steps; each edge is then halved twice in log σ, to √2."""
+_REACH = 6
+"""Coarse steps in each direction: a hint may be wrong by a factor of 4096."""
 _EDGE = 0.02
+"""Difference in accuracy that counts as none, where the caller names no other."""
 
 SEARCH_REACH = _FACTOR**_REACH
-"""How many times above, or below, the hint the search may go."""
+"""Largest factor between the hint and a level that the search looks at, up or down."""
+
+
+class _Fall:
+    """The fall of an accuracy from clean to guessing, searched in steps of 4 around a hint.
+
+    A place is log_4(σ / hint).
+
+    Args:
+        accuracy: accuracy at a σ.
+        clean: accuracy without noise.
+        guess: accuracy of guessing.
+        hint: σ of place 0.
+        tolerance: difference in accuracy that counts as none.
+    """
+
+    def __init__(
+        self,
+        accuracy: Callable[[float], float],
+        clean: float,
+        guess: float,
+        hint: float,
+        tolerance: float,
+    ) -> None:
+        self.accuracy, self.hint, self.tolerance = accuracy, hint, tolerance
+        self.clean, self.half = clean, (clean + guess) / 2
+        self.floor = guess
+        """Accuracy that the curve falls to."""
+        self.seen: dict[float, float] = {}
+        """Accuracy at each place that was measured."""
+
+    def at(self, place: float) -> float:
+        """Return the accuracy at a place, measured once."""
+        if place not in self.seen:
+            self.seen[place] = self.accuracy(self.hint * _FACTOR**place)
+        return self.seen[place]
+
+    def untouched(self, place: float) -> bool:
+        """Return whether noise has no effect at a place."""
+        return self.at(place) >= self.clean - self.tolerance
+
+    def fallen(self, place: float) -> bool:
+        """Return whether the fall has ended at a place."""
+        return self.at(place) <= self.floor + self.tolerance
+
+    def find_top(self) -> int:
+        """Return the first whole place from 0 up where the fall has ended, or the last of all.
+
+        A curve that levels off below half way has fallen: its floor is what it levels off at.
+        """
+        for place in range(_REACH):
+            if self.fallen(place):
+                return place
+            flat = place >= 2 and self.at(place - 2) - self.at(place) <= self.tolerance / 2
+            if flat and self.at(place) < self.half:
+                self.floor = self.at(place)
+                return place
+        return _REACH
+
+    def find_bottom(self, top: int) -> int:
+        """Return the first whole place from 0 or the top down without an effect, or the last."""
+        bottom = min(0, top)
+        while bottom > -_REACH and not self.untouched(bottom):
+            bottom -= 1
+        return bottom
+
+    def edges(self, bottom: int, top: int) -> tuple[float, float]:
+        """Narrow a fall down: to whole places first, then by two bisections of each edge."""
+        while bottom < top - 1 and self.untouched(bottom + 1):
+            bottom += 1
+        while top > bottom + 1 and self.fallen(top - 1):
+            top -= 1
+        low, high = float(bottom), float(top)
+        # these ends lie inside the fall, or beyond its other edge
+        low_end, high_end = low + 1, high - 1
+        for _ in range(2):
+            middle = (low + low_end) / 2
+            low, low_end = (middle, low_end) if self.untouched(middle) else (low, middle)
+            middle = (high + high_end) / 2
+            high, high_end = (middle, high_end) if self.fallen(middle) else (high, middle)
+        return low, high
 
 
 def choose_levels(
@@ -25,10 +108,11 @@ def choose_levels(
 ) -> list[float]:
     """Find `count` levels from "no effect" to "guessing".
 
-    Coarse steps of 4 from the hint until both edges are enclosed, then two bisections of each
-    edge in log σ: 5 to 18 evaluations, usually 8. The levels are spaced evenly in log σ, which
-    spaces them evenly along the logistic too. A curve that levels off above guessing counts as
-    fallen where two coarse steps change nothing any more, if it is then below half way.
+    The search takes coarse steps of 4 from the hint until both edges are enclosed, then bisects
+    each edge twice in log σ. It takes 5 to 18 evaluations, usually 8. The levels are spaced evenly
+    in log σ, which spaces them evenly along the logistic too. A curve that levels off above
+    guessing counts as fallen where two coarse steps change nothing any more, if it is then below
+    half way.
 
     Args:
         accuracy: measures the accuracy at a σ; expensive, and may be noisy.
@@ -37,65 +121,33 @@ def choose_levels(
         hint: where the fall might be, in the unit of σ, e.g. the standard deviation of the
             layer's output.
         count: number of levels, at least 2.
-        tolerance: how near to clean or to guessing counts as there, in accuracy; should be no
-            less than the standard error of `accuracy`.
+        tolerance: difference from clean or from guessing, in accuracy, that counts as none; should
+            be no less than the standard error of `accuracy`.
 
     Returns:
         Ascending levels of three significant digits. Where the search ends before an edge is
-        found (4096 times above or below the hint), they reach to the end of the search; for a
-        curve that never falls, they are a ladder from the hint up to it (down, for one that has
-        fallen everywhere).
+        found (4096 times above or below the hint), they reach to the end of the search. For a
+        curve that never falls, they are a ladder from the hint up to that end; for one that has
+        fallen everywhere, a ladder from the hint down.
     """
     if count < 2 or hint <= 0 or not math.isfinite(hint):
         raise ValueError("choose_levels needs two levels or more and a finite hint above zero")
-    seen: dict[float, float] = {}
-
-    def at(log_sigma: float) -> float:
-        if log_sigma not in seen:
-            seen[log_sigma] = accuracy(hint * _FACTOR**log_sigma)
-        return seen[log_sigma]
-
-    def untouched(log_sigma: float) -> bool:
-        return at(log_sigma) >= clean - tolerance
-
-    floor = guess
-
-    def fallen(log_sigma: float) -> bool:
-        return at(log_sigma) <= floor + tolerance
-
-    half = (clean + guess) / 2
-    top = 0
-    while top < _REACH and not fallen(top):
-        flat = top >= 2 and at(top - 2) - at(top) <= tolerance / 2
-        if flat and at(top) < half:
-            floor = at(top)
-            break
-        top += 1
-    if not fallen(top) and untouched(top):
+    fall = _Fall(accuracy, clean, guess, hint, tolerance)
+    top = fall.find_top()
+    if not fall.fallen(top) and fall.untouched(top):
         return _ladder(hint, hint * _FACTOR**_REACH, count)
-    bottom = min(0, top)
-    while bottom > -_REACH and not untouched(bottom):
-        bottom -= 1
-    if bottom == -_REACH and fallen(bottom):
+    bottom = fall.find_bottom(top)
+    if bottom == -_REACH and fall.fallen(bottom):
         return _ladder(hint * _FACTOR**-_REACH, hint, count)
-    while bottom < top - 1 and untouched(bottom + 1):
-        bottom += 1
-    while top > bottom + 1 and fallen(top - 1):
-        top -= 1
-    low, high = float(bottom), float(top)
-    low_end, high_end = low + 1, high - 1  # known to lie inside the fall, or beyond the other edge
-    for _ in range(2):
-        middle = (low + low_end) / 2
-        low, low_end = (middle, low_end) if untouched(middle) else (low, middle)
-        middle = (high + high_end) / 2
-        high, high_end = (middle, high_end) if fallen(middle) else (high, middle)
-    if high - low < 0.25:  # a step: leave room on both sides for the levels to differ
+    low, high = fall.edges(bottom, top)
+    if high - low < 0.25:
+        # the curve is a step: leave room on both sides for the levels to differ
         low, high = low - 0.25, high + 0.25
     return _ladder(hint * _FACTOR**low, hint * _FACTOR**high, count)
 
 
 def _ladder(low: float, high: float, count: int) -> list[float]:
-    """Levels evenly spaced in log σ, rounded; more digits where three would make two equal."""
+    """Return levels evenly spaced in log σ, rounded; to more digits where three make two equal."""
     for digits in range(3, 17):
         levels = [float(f"{level:.{digits}g}") for level in np.geomspace(low, high, count)]
         if all(a < b for a, b in pairwise(levels)):

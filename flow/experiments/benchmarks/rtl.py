@@ -1,4 +1,4 @@
-"""Speed of a network's RTL simulation and of its models, each way beside its rivals."""
+"""Speed of a network's RTL simulation and of its models, compared with the alternatives."""
 
 import json
 import os
@@ -33,17 +33,18 @@ from flow.walks.walk import Walk
 from sim import runner
 
 MODEL_IMAGES = 2000
-"""Images of a measurement of golden and Brevitas."""
+"""Number of images in a measurement of golden or Brevitas."""
 MEMORY_IMAGES = 512
 MEMORY_CYCLES = 120_000
-"""A simulator's memory gets up to so many images, and so many clocks' worth, one at least."""
+"""A simulator's memory takes the images of this many clocks, at least one and at most
+`MEMORY_IMAGES`."""
 PASSES = 8
-"""How often a simulator runs the images of its memory in one measurement."""
+"""Number of times that a simulator runs the images of its memory in one measurement."""
 DRIVEN_CLOCKS = 20_000
-"""Python drives at least two images clock by clock, and as many as take so long one behind another;
-our bench then runs just these, once."""
+"""Python drives the images of this many clocks, at least two, clock by clock; our bench runs the
+same images once, to compare."""
 WALK_IMAGES, WALK_LEVELS = 1000, 8
-"""Of the golden model's walk."""
+"""Number of images and of levels in the golden model's walk."""
 
 BENCH = "RTL, cocotb, additive noise at every tap"
 IDLE = "RTL, cocotb, taps idle"
@@ -52,6 +53,18 @@ FINNS = "RTL, cocotb, additive noise at every tap, FINN's MVU"
 PAIR = "RTL, two workers, additive noise at every tap"
 DRIVEN = "RTL, Python at every clock, a few images from an empty pipeline"
 FEW = "RTL, cocotb, the same few images"
+GOLDEN, NOISY_GOLDEN, BREVITAS = "golden, clean", "golden, noise on", "Brevitas, clean"
+PAIRS = (
+    (IDLE, BARE),
+    (BENCH, FINNS),
+    (PAIR, BENCH),
+    (FEW, DRIVEN),
+    (GOLDEN, BREVITAS),
+    (NOISY_GOLDEN, BREVITAS),
+)
+"""Measurements whose ratio is a figure too."""
+Measures = dict[str, Callable[[], float]]
+"""What measures images a second, by name."""
 Noises = Mapping[str, TapSettings]
 
 
@@ -65,7 +78,7 @@ class Rtl:
     """Integers [images, elements], as the accelerator takes them."""
 
     def rate(self, noise: Noises, passes: int = PASSES) -> float:
-        """Return images a second between the first clock and the last, start-up left out."""
+        """Return images a second between the first clock and the last, without start-up."""
         return self._run("sim.accelerator_bench", self.simulation, [noise] * passes)
 
     def driven(self, simulation: runner.Simulation) -> float:
@@ -97,7 +110,7 @@ class Rtl:
 
 
 def missing() -> dict[str, str]:
-    """Return, by name, why a measurement is not possible on this machine."""
+    """Return the measurements that this machine cannot make, each with the reason."""
     found = {}
     if find_spec("cocotbext") is None or find_spec("cocotbext.axi") is None:
         found[DRIVEN] = "the Python package cocotbext-axi is not installed"
@@ -111,69 +124,28 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
 
     Args:
         settings: model, dataset and folding are used.
-        rounds: how often everything is measured, in turn.
+        rounds: number of times that everything is measured, in turn.
 
     Returns:
-        the figures, without those of ``missing``; ratios are of the same round.
+        The figures, without those of ``missing``; ratios are taken within a round.
     """
     trained = TrainedNetwork.load(settings, default=MODEL_IMAGES)
-    network, inputs = trained.network, trained.inputs
     root = settings.build / "sim"
-    accelerators = {
-        mvu: compile_network(
-            network,
-            inputs[:CALIBRATION_IMAGES],
-            **settings.target,
-            mvu=mvu,
-            root=settings.build / "accelerators",
-        )
-        for mvu in MVUS
-    }
-    ours, finns = (
-        Rtl(built, simulate.build(built, root=root), _in_memory(built, inputs))
-        for built in accelerators.values()
-    )
+    ours, finns = (_compiled(settings, trained, mvu) for mvu in MVUS)
     accelerator = ours.accelerator
-    driven_images = max(2, DRIVEN_CLOCKS // accelerator.manifest["cycles_per_image"])
-    few = Rtl(accelerator, ours.simulation, ours.stream[:driven_images])
-    main = Path(runner.__file__).with_name("bare_main.cpp")
-    bare = simulate.build(accelerator, root=root, main=main)
-    stream = accelerator.quantise(inputs)
-    golden = accelerator.golden_model()
-    additive = _everywhere(accelerator, "additive")
-    batch = images_at_a_time(accelerator.sites)
-    measures: dict[str, Callable[[], float]] = {
-        IDLE: lambda: ours.rate({}),
-        BARE: lambda: ours.bare(bare),
-        BENCH: lambda: ours.rate(additive),
-        PAIR: lambda: ours.pair(additive),
-        "RTL, cocotb, multiplicative noise at every tap": lambda: ours.rate(
-            _everywhere(accelerator, "multiplicative")
-        ),
-        FINNS: lambda: finns.rate(_everywhere(finns.accelerator, "additive")),
-        "golden, clean": lambda: _timed(len(stream), lambda: golden.run(stream)),
-        "golden, noise on": lambda: _timed(len(stream), lambda: golden.run(stream, additive)),
-        "Brevitas, clean": lambda: _timed(
-            len(inputs), lambda: evaluate(network, inputs, batch=batch)
-        ),
+    measures = {
+        **_simulated(ours, finns, root),
+        **_driven(ours, root),
+        **_modelled(accelerator, trained),
     }
-    pairs = [
-        (IDLE, BARE),
-        (BENCH, FINNS),
-        (PAIR, BENCH),
-        (FEW, DRIVEN),
-        ("golden, clean", "Brevitas, clean"),
-        ("golden, noise on", "Brevitas, clean"),
-    ]
-    if DRIVEN not in missing():
-        driven = build_driven(accelerator, root)
-        measures[DRIVEN] = lambda: few.driven(driven)
-        measures[FEW] = lambda: few.rate({}, passes=1)
     for name in missing():
         measures.pop(name, None)
-    pairs = [pair for pair in pairs if set(pair) <= set(measures)]
+    pairs = [pair for pair in PAIRS if set(pair) <= set(measures)]
     walked = _golden_walk(
-        accelerator, network, inputs[:WALK_IMAGES], trained.images.labels[:WALK_IMAGES]
+        accelerator,
+        trained.network,
+        trained.inputs[:WALK_IMAGES],
+        trained.images.labels[:WALK_IMAGES],
     )
     name = f"golden walk, {len(accelerator.sites)} sites × {WALK_LEVELS} levels × {WALK_IMAGES}"
     return [
@@ -181,6 +153,59 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
         Figure.of("Verilator build, nothing stored", "s", [_cold_build(accelerator)]),
         Figure.of(f"{name} images", "s", [walked]),
     ]
+
+
+def _compiled(settings: HardwareWalkSettings, trained: TrainedNetwork, mvu: str) -> Rtl:
+    """Compile a network with one kind of matrix-vector unit, and build its simulator."""
+    accelerator = compile_network(
+        trained.network,
+        trained.inputs[:CALIBRATION_IMAGES],
+        **settings.target,
+        mvu=mvu,
+        root=settings.build / "accelerators",
+    )
+    simulation = simulate.build(accelerator, root=settings.build / "sim")
+    return Rtl(accelerator, simulation, _in_memory(accelerator, trained.inputs))
+
+
+def _simulated(ours: Rtl, finns: Rtl, root: Path) -> Measures:
+    """Return the measurements of the simulator at full speed."""
+    main = Path(runner.__file__).with_name("bare_main.cpp")
+    bare = simulate.build(ours.accelerator, root=root, main=main)
+    additive = _everywhere(ours.accelerator, "additive")
+    multiplicative = _everywhere(ours.accelerator, "multiplicative")
+    finns_additive = _everywhere(finns.accelerator, "additive")
+    return {
+        IDLE: lambda: ours.rate({}),
+        BARE: lambda: ours.bare(bare),
+        BENCH: lambda: ours.rate(additive),
+        PAIR: lambda: ours.pair(additive),
+        "RTL, cocotb, multiplicative noise at every tap": lambda: ours.rate(multiplicative),
+        FINNS: lambda: finns.rate(finns_additive),
+    }
+
+
+def _driven(ours: Rtl, root: Path) -> Measures:
+    """Return the measurements of a few images, driven by Python and by our bench."""
+    if DRIVEN in missing():
+        return {}
+    count = max(2, DRIVEN_CLOCKS // ours.accelerator.manifest["cycles_per_image"])
+    few = Rtl(ours.accelerator, ours.simulation, ours.stream[:count])
+    driven = build_driven(ours.accelerator, root)
+    return {DRIVEN: lambda: few.driven(driven), FEW: lambda: few.rate({}, passes=1)}
+
+
+def _modelled(accelerator: Accelerator, trained: TrainedNetwork) -> Measures:
+    """Return the measurements of the golden model and of Brevitas."""
+    network, inputs = trained.network, trained.inputs
+    stream, golden = accelerator.quantise(inputs), accelerator.golden_model()
+    additive = _everywhere(accelerator, "additive")
+    batch = images_at_a_time(accelerator.sites)
+    return {
+        GOLDEN: lambda: _timed(len(stream), lambda: golden.run(stream)),
+        NOISY_GOLDEN: lambda: _timed(len(stream), lambda: golden.run(stream, additive)),
+        BREVITAS: lambda: _timed(len(inputs), lambda: evaluate(network, inputs, batch=batch)),
+    }
 
 
 def build_driven(accelerator: Accelerator, root: Path, **options) -> runner.Simulation:

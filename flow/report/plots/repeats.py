@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from flow.files import replacing
 
 
-def write(path: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write the picture, whole or not at all.
+def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
+    """Write ``repeats.png``, whole or not at all.
 
     Args:
-        path: where to.
+        folder: folder of the picture.
         summary: what ``repeats.json`` holds.
-        table: its rows.
+        table: the rows of it.
 
     Raises:
         UserError: the file cannot be written.
@@ -49,5 +49,5 @@ def write(path: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
     )
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    with replacing(path) as temporary:
+    with replacing(folder / "repeats.png") as temporary:
         figure.savefig(temporary, format="png")

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from flow.files import replacing
 
 
-def write(path: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write the picture, whole or not at all; UserError if that cannot be.
+def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
+    """Write ``votes.png``, whole or not at all; UserError if that cannot be.
 
     Args:
-        path: where to.
+        folder: folder of the picture.
         summary: what ``votes.json`` holds.
-        table: its rows.
+        table: the rows of it.
     """
     figure = Figure((7.2, 4.6), dpi=130, layout="constrained")
     axes = figure.subplots()
@@ -47,5 +47,5 @@ def write(path: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
     )
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3)
-    with replacing(path) as temporary:
+    with replacing(folder / "votes.png") as temporary:
         figure.savefig(temporary, format="png")

@@ -45,13 +45,13 @@ class SiteCheck:
 
     figures: SiteFigures
     judgement: Judgement
-    """Of golden against software."""
+    """What the statistics say of golden against software."""
     verdict: Verdict
     reason: str
     detectable: tuple[float, float] | None
-    """Smallest difference in μ that would have been shown, from none and beyond the margin."""
+    """Smallest differences in μ that would have been shown: from none, and beyond the margin."""
     need: RequiredSamples | None
-    """What would decide; None if it is decided, or images would not do it."""
+    """What would decide the site; None if it is decided, or if no image would decide it."""
 
     @property
     def site(self) -> str:
@@ -59,11 +59,11 @@ class SiteCheck:
         return self.figures.site
 
     def to_json(self) -> dict[str, Any]:
-        """Entry of ``sites`` in the summary: ``*_hw`` and ``ratio`` are null unless `backed`.
+        """Return the site's entry of ``sites`` in the summary.
 
-        They are golden's, which then speaks for the hardware. Golden's own figures are there in
-        any case, as ``*_golden``, and those of the simulation alone as ``*_rtl``. ``k_*`` is the
-        steepness of the fits, to draw them.
+        ``*_hw`` and ``ratio`` are golden's figures where golden may speak for the hardware
+        (`SiteFigures.backed`), and null elsewhere. ``*_golden`` has golden's figures in any case,
+        ``*_rtl`` those of the simulation alone. ``k_*`` is the steepness of the fits, to draw them.
         """
         f = self.figures
         sides = {side.short: f.midpoints.get(side) for side in (*SHOWN, *SOFTWARE)}
@@ -100,7 +100,7 @@ class SiteCheck:
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """The whole walk."""
+    """The cross-check of a whole walk."""
 
     margin: float
     level: float
@@ -109,7 +109,7 @@ class CrossCheck:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the walk."""
+        """Verdict on the walk."""
         return overall([site.verdict for site in self.sites])
 
     @property
@@ -118,9 +118,9 @@ class CrossCheck:
         return {site.site: site.judgement for site in self.sites}
 
     def to_json(self) -> dict[str, Any]:
-        """The summary's ``sites``, ``margin``, ``level``, ``detectable`` and ``verdict``.
+        """Return the summary's ``sites``, ``margin``, ``level``, ``detectable`` and ``verdict``.
 
-        ``detectable`` is that of the site where it is largest, null if a site has no ratio.
+        ``detectable`` holds the largest of any site, and is null if a site has no ratio.
         """
         found = [site.detectable for site in self.sites]
         worst = [max(column) for column in zip(*(d for d in found if d), strict=True)]
@@ -150,29 +150,28 @@ def cross_check(
     """Compare the sides at every site that both software and golden measured.
 
     Args:
-        points: all points of a run, of one kind of noise, clean ones included.
-        labels: int64 [images], same order as the predictions.
+        points: all points of a run with one kind of noise, including those without noise.
+        labels: int64 [images], in the order of the predictions.
         classes: number of classes; guessing is right once in that many.
         margin: ratios within ± margin of 1 count as equal.
         level: α of this look (`flow.statistics.verdict.look_levels`).
-        following: α of the next look, for what would decide; that of this one if not given.
+        following: α of the next look, for `SiteCheck.need`; that of this look if not given.
         earlier: the look before; its decided sites have no new points.
-        resamples: bootstrap resamples.
-        seed: of the resampling.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling.
 
     Returns:
-        Sites in the order of their first point.
+        The check, its sites in the order of their first point.
 
     Raises:
-        ValueError: several kinds at once, no site at all, a site that only one of software and
-            golden measured, or a side without its point without noise.
+        ValueError: the points are of several kinds or of no site, only one of software and golden
+            measured a site, or a side has no point without noise.
     """
     sites = list(dict.fromkeys(p.site for p in points if p.site))
     if not sites or len({p.kind for p in points if p.site}) > 1:
         raise ValueError("cross_check needs the points of one kind of noise, at a site or more")
-    known = (
-        {c.site: c.figures for c in earlier.sites if c.verdict != "undecided"} if earlier else {}
-    )
+    decided = [check for check in earlier.sites if check.verdict != "undecided"] if earlier else []
+    known = {check.site: check.figures for check in decided}
     figures = {
         site: known.get(site) or site_figures(points, labels, site, 1.0 / classes, resamples, seed)
         for site in sites
@@ -184,23 +183,41 @@ def cross_check(
         earlier.judgements if earlier else None,
     )
     checks = []
-    next_level, share = following or level, len(sites)
     for site, found in figures.items():
-        judgement, wanted = judgements[site], None
+        judgement = judgements[site]
         verdict, reason = _verdict(found, judgement, margin)
-        if verdict == "undecided" and found.backed and found.ratio is not None:
-            # alone it stands in the way of the walk until it passes, then only of its own word
-            within = next_level / share if judgement.passed else next_level
-            wanted = need(found.ratio, within, next_level / share, margin, found.noise)
-            if found.few_devices:
-                wanted = None if found.fixed_device else RequiredSamples(None, FEWEST / found.draws)
-        shown = _detectable(found.ratio, level / share, margin)
+        shown = _detectable(found.ratio, level / len(sites), margin)
+        wanted = None
+        if verdict == "undecided":
+            wanted = _need(found, judgement, margin, following or level, len(sites))
         checks.append(SiteCheck(found, judgement, verdict, reason, shown, wanted))
     return CrossCheck(margin, level, tuple(checks))
 
 
+def _need(
+    figures: SiteFigures, judgement: Judgement, margin: float, level: float, sites: int
+) -> RequiredSamples | None:
+    """Return what would decide an undecided site at the next look, None if nothing known would.
+
+    Args:
+        figures: what was measured at the site.
+        judgement: what the statistics say of it.
+        margin: ratios within ± margin of 1 count as equal.
+        level: α of the next look.
+        sites: number of sites that share it.
+    """
+    if not figures.backed or figures.ratio is None:
+        return None
+    if figures.few_devices:
+        return None if figures.fixed_device else RequiredSamples(None, FEWEST / figures.draws)
+    share = level / sites
+    # a site that fails keeps the whole walk from agreeing; one that passes waits for itself alone
+    within = share if judgement.passed else level
+    return need(figures.ratio, within, share, margin, figures.noise)
+
+
 def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple[Verdict, str]:
-    """Put the statistics, and what RTL has to say of them, into words."""
+    """Return the verdict on a site, which the RTL may change, and its reason in words."""
     ratio, sides = figures.ratio, figures.midpoints
     if ratio is None:
         text = "no ratio of μ: without noise a side is no better than guessing"
@@ -230,7 +247,7 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
 
 
 def _few_devices(figures: SiteFigures) -> str:
-    """Say why there is no interval, and what it takes."""
+    """Say why there is no interval, and what one takes."""
     many = "one device" if figures.devices == 1 else f"{figures.devices} devices"
     text = f"{many} a side, and what others would show is not known"
     if figures.fixed_device:

