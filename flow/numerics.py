@@ -23,6 +23,10 @@ INERT = frozenset(module.__name__ for module in (callbacks, errors, files, paths
 """Modules that no figure depends on, although everything imports them."""
 
 
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields in which a node of a syntax tree holds statements."""
+
+
 def code_digest(*modules: ModuleType | str, root: Path = ROOT) -> str:
     """Hash modules and all that they import.
 
@@ -36,7 +40,14 @@ def code_digest(*modules: ModuleType | str, root: Path = ROOT) -> str:
     Raises:
         ValueError: no module was given, or one is not of this project.
     """
-    names = closure([one if isinstance(one, str) else one.__name__ for one in modules], root)
+    return _code_digest(
+        *(one if isinstance(one, str) else one.__name__ for one in modules), root=root
+    )
+
+
+@cache
+def _code_digest(*modules: str, root: Path) -> str:
+    names = closure(modules, root)
     codes = {name: _code(_path(name, root)) for name in names}
     return _digest(codes | templates(names, root))
 
@@ -100,7 +111,8 @@ def imports(name: str, root: Path = ROOT) -> frozenset[str]:
     """
     path = _path(name, root)
     found: set[str] = set()
-    for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in _statements(tree, typing=False):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -112,14 +124,22 @@ def imports(name: str, root: Path = ROOT) -> frozenset[str]:
     return frozenset(one for one in found if _exists(one, root))
 
 
-def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a tree, without what stands under ``if TYPE_CHECKING:``."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            yield from (inner for other in node.orelse for inner in (other, *_running(other)))
-        else:
-            yield node
-            yield from _running(node)
+def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
+    """Yield all that has a body, and every statement in it.
+
+    Args:
+        tree: where to begin.
+        typing: whether to go into what stands under ``if TYPE_CHECKING:``.
+    """
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        fields = list(_BODIES)
+        if not typing and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            fields.remove("body")
+        for name in fields:
+            waiting += getattr(node, name, None) or []
 
 
 @cache
@@ -149,16 +169,15 @@ def _code(path: Path) -> str:
 def code_of(text: str) -> str:
     """Return what counts of a module's text: its code, without comments, docstrings and layout."""
     tree = ast.parse(text)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
+    for node in _statements(tree):
+        for name in _BODIES:
             # a text that stands alone documents what is above it
-            kept = [one for one in body if not _is_text(one)]
-            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+            if body := getattr(node, name, None):
+                setattr(node, name, [one for one in body if not _is_text(one)])
     return ast.dump(tree)
 
 
-def _is_text(node: ast.stmt) -> bool:
+def _is_text(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
