@@ -1,1 +1,1 @@
-"""From a Brevitas network to RTL with noise taps."""
+"""Compiler from a Brevitas network to RTL with noise taps."""

@@ -1,4 +1,4 @@
-"""A compiled network in its folder."""
+"""Compiled networks, each in its folder."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 FPGA_PART = "xczu7ev-ffvc1156-2-e"
-"""Decides only which DSP slice FINN's matrix-vector unit models; nothing is synthesised."""
+"""FPGA part, which only determines the DSP slice that FINN's matrix-vector unit models."""
 
 
 CLOCK_NS = 1e9 / CLOCK_HZ
@@ -30,12 +30,12 @@ CLOCK_NS = 1e9 / CLOCK_HZ
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A compiled network, in a folder of its own.
+    """A compiled network in its own folder.
 
     The folder holds ``manifest.json``, ``hardware.onnx`` (FINN's graph with taps, before
-    specialisation), ``rtl/`` and ``data/``; where weights may have noise also
-    ``specialised.onnx``, by which their memories are written; and where parts of it were asked for
-    ``parts/`` (`flow.compiler.subgraph`).
+    specialisation), ``rtl/`` and ``data/``; if weights may have noise also ``specialised.onnx``,
+    from which their memories are written; and ``parts/`` if subgraphs were compiled
+    (`flow.compiler.subgraph`).
     """
 
     folder: Path
@@ -48,12 +48,12 @@ class Accelerator:
 
     @property
     def sites(self) -> dict[str, TapSite]:
-        """The taps by name, in the order of the data."""
+        """Taps by site name, in the order of the data flow."""
         return {site["name"]: TapSite(**site) for site in self.manifest["sites"]}
 
     @property
     def weights(self) -> dict[str, WeightSite]:
-        """The weights that may be programmed with an error, by name, in the order of the data."""
+        """Weights that may be programmed with errors, by site name, in data flow order."""
         return {
             site["name"]: WeightSite(
                 **site | {"shape": tuple(site["shape"]), "negated": tuple(site["negated"])}
@@ -63,17 +63,17 @@ class Accelerator:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Of an image: (H, W, C), or (C,) behind a dense layer."""
+        """Shape of an image: (H, W, C), or (C,) downstream of a dense layer."""
         return tuple(self.manifest["image_shape"])
 
     @property
     def sources(self) -> list[Path]:
-        """HDL in compile order."""
+        """HDL files in compile order."""
         return [self.folder / "rtl" / name for name in self.manifest["sources"]]
 
     @property
     def hardware_graph(self) -> Path:
-        """FINN's graph of hardware layers, which FINN can execute."""
+        """Path of FINN's graph of hardware layers, which FINN can execute."""
         return self.folder / "hardware.onnx"
 
     def golden_model(self) -> "GoldenModel":
@@ -86,10 +86,10 @@ class Accelerator:
         return GoldenModel.of(ModelWrapper(str(self.hardware_graph)), self.weights)
 
     def quantise(self, inputs: Tensor) -> Tensor:
-        """Turn images into the integer stream, as the host does.
+        """Convert images to the integer stream, as the host does.
 
         Args:
-            inputs: float32 [N, C, H, W], as the network takes them.
+            inputs: the network's input images, float32 [N, C, H, W].
 
         Returns:
             int32 [N, elements], in the order of the accelerator's input stream.
@@ -103,11 +103,11 @@ class Accelerator:
 
 
 def open_or_build(folder: Path, build: Callable[[Path], None]) -> Accelerator:
-    """Open a folder of an accelerator, or have it built beside and renamed into place.
+    """Open an accelerator's folder, or build it in a temporary folder and rename that.
 
     Args:
-        folder: where it is to lie, whichever process builds it first.
-        build: fills a folder with it; ``finn/`` in there is left out.
+        folder: the accelerator's folder, which the first of several processes creates.
+        build: a function that builds the accelerator in a folder; its ``finn/`` is not kept.
     """
 
     def build_alone(scratch: Path) -> None:

@@ -1,9 +1,9 @@
-"""Find, and prove on real images, what one LSB at a site is in the network's own units.
+"""Calibration: the value of one LSB at each site in the network's units, verified on real images.
 
-The proof goes layer by layer: each layer of the compiled graph reads the activations of the
-Brevitas network. Its accumulators must then be the network's, and its activations too, but for a
-few that are one step off: where a value falls on a threshold up to float32's rounding, the network
-and its exact counterpart may round differently, and neither is wrong.
+The verification goes layer by layer: each layer of the compiled graph reads the activations of the
+Brevitas network. Its accumulators must then equal the network's, and so must its activations,
+except for a few that are one step off: if a value lies on a threshold up to float32's rounding, the
+network and its exact counterpart may round differently, and neither is wrong.
 """
 
 from collections.abc import Mapping
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
     from flow.golden.model import GoldenModel
 
 TOLERANCE = 1e-4
-"""Largest accepted difference, relative to the largest value at the site: float32 rounding."""
+"""Largest accepted difference, relative to the largest value at the site, from float32 rounding."""
 ON_THRESHOLDS = 1e-3
 """Largest accepted share of a site's activations that are one step off."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """real = scale · (integer + offset), per channel (DESIGN §4.2)."""
+    """Scale and offset per channel: real = scale · (integer + offset)."""
 
     scale: npt.NDArray[np.float64]
-    """[C], units of the network per LSB; negative where FINN turned a channel's sign."""
+    """[C], units of the network per LSB; negative for channels that FINN negated."""
     offset: npt.NDArray[np.float64]
     """[C], LSB."""
     error: float
-    """Largest difference seen, relative to the largest value at the site."""
+    """Largest difference found, relative to the largest value at the site."""
 
     @property
     def magnitude(self) -> float:
-        """The |scale| that all channels share, in units of the network per LSB."""
+        """Common |scale| of all channels, in units of the network per LSB."""
         return float(np.abs(self.scale[0]))
 
 
 @dataclass(frozen=True)
 class ScaleCheck:
-    """That the compiled graph computes what the network does."""
+    """Result of the check that the compiled graph computes the same as the network."""
 
     scales: dict[str, Scale]
-    """By site."""
+    """Scale of each site."""
     on_thresholds: dict[str, float]
-    """By site of activations: the share of values that are one step off."""
+    """Share of values that are one step off, for each site of activations."""
 
 
 def verify_scales(
@@ -62,18 +62,18 @@ def verify_scales(
     stream: Tensor,
     names: Mapping[str, str],
 ) -> ScaleCheck:
-    """Find the scale of every site and prove it.
+    """Find and verify the scale of every site.
 
     Args:
         network: the trained network.
-        golden: of the graph compiled from it.
+        golden: golden model of the graph compiled from it.
         inputs: real images, float32 [N, C, H, W].
-        stream: the same images as the host quantises them, integers [N, elements].
-        names: by site, the golden model's stream there.
+        stream: the same images, quantised by the host, integers [N, elements].
+        names: the golden model's stream at each site.
 
     Raises:
-        UserError: a site's channels have unlike scales, which one σ a tap cannot serve.
-        Defect: the compiled graph does not compute what the network does.
+        UserError: the channels of a site have different scales, which need more than one σ.
+        Defect: the compiled graph does not compute the same as the network.
     """
     from flow.golden.model import Record, computed
 
@@ -100,33 +100,34 @@ def verify_scales(
 
 
 def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:
-    """Return activations as the graph's integers, given some that are nearly all right."""
+    """Return activations as the graph's integers, given integers that are nearly all right."""
     scale, offset = _line(site, real, nearly.numpy().reshape(real.shape).astype(np.float64))[:2]
     return torch.from_numpy(np.round(real / scale - offset)).view(nearly.shape).to(nearly.dtype)
 
 
 def _one_step_off(site: str, ours: Tensor, theirs: Tensor) -> float:
-    """Return the share of activations that differ, or raise an Defect if it is large."""
+    """Return the share of activations that differ, or raise a Defect if it is large."""
     share = float((ours != theirs).float().mean())
     levels = theirs.unique()
     step = float(levels.diff().min()) if len(levels) > 1 else 1.0
     if share > ON_THRESHOLDS or float((ours - theirs).abs().max()) > step:
         raise Defect(
-            f"site {site}: {share:.2g} of the compiled graph's activations are not the network's"
+            f"site {site}: {share:.2g} of the compiled graph's activations differ from the "
+            "network's"
         )
     return share
 
 
 def real_streams(network: Network, inputs: Tensor, sites: list[str]) -> dict[str, npt.NDArray]:
-    """Record what the Brevitas network has at its taps.
+    """Record the Brevitas network's values at its taps.
 
     Args:
-        network: the trained network; runs clean, in evaluation mode.
+        network: the trained network, which runs without noise in evaluation mode.
         inputs: float32 [N, C, H, W].
-        sites: where to look.
+        sites: sites to record.
 
     Returns:
-        by site, in the unit of σ there, float64 [N·pixels, C], channels last.
+        The values at each site, in the unit of σ there, float64 [N·pixels, C], channels last.
     """
     seen: dict[str, npt.NDArray] = {}
 
@@ -156,12 +157,12 @@ def find_scales(
     """Fit real = scale · (integer + offset) for each channel of each site, and check the fit.
 
     Args:
-        real: by site, [N, C], the network's values.
-        integer: by site, [N, C], the compiled graph's values for the same images.
+        real: the network's values at each site, [N, C].
+        integer: the compiled graph's values at each site for the same images, [N, C].
 
     Raises:
-        UserError: a site's channels have unlike scales, which one σ a tap cannot serve.
-        Defect: the compiled graph does not compute what the network does.
+        UserError: the channels of a site have different scales, which need more than one σ.
+        Defect: the compiled graph does not compute the same as the network.
     """
     return {site: _fit(site, real[site], integer[site].astype(np.float64)) for site in real}
 
@@ -186,7 +187,7 @@ def _line(
     """Fit real = scale · (integer + offset) with one |scale| for all channels.
 
     Returns:
-        scale and offset, [C]; the slope of each channel that ever changes; and which do, bool [C].
+        Scale and offset, [C]; the slopes of the channels that change; and which change, bool [C].
     """
     mean_real, mean_integer = real.mean(0), integer.mean(0)
     centred = integer - mean_integer
@@ -198,6 +199,6 @@ def _line(
     common = float(np.median(np.abs(slope)))
     scale = np.full(integer.shape[1], common)
     scale[alive] = np.sign(slope) * common
-    # whole and half LSBs are exact; what is left of the fit is float noise
+    # offsets are whole or half LSBs; the fit's deviation from them is float rounding
     offset = np.round((mean_real / scale - mean_integer) * 2) / 2
     return scale, offset, slope, alive

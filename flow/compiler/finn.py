@@ -1,4 +1,4 @@
-"""FINN without a vendor tool: the settings it wants, and our operators in its registries."""
+"""Set-up of FINN without vendor tools: its settings, and our operators in its registries."""
 
 import os
 import tempfile
@@ -12,10 +12,10 @@ _FOLDER = "FINN_BUILD_DIR"
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Have FINN write what it generates into a folder, while it lasts.
+    """Set the folder for FINN's generated files for a ``with`` block.
 
     Args:
-        folder: is made; FINN's ``PrepareIP`` makes one folder a node in it.
+        folder: folder, created if missing, in which FINN's ``PrepareIP`` makes one per node.
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = os.environ.get(_FOLDER)

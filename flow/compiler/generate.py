@@ -1,4 +1,4 @@
-"""From FINN's graph of hardware layers, with taps, to folded RTL."""
+"""Generation of folded RTL from FINN's graph of hardware layers with taps."""
 
 import math
 from collections.abc import Mapping
@@ -31,27 +31,27 @@ def generate_rtl(
     """Fold a graph and write its RTL and memories.
 
     Args:
-        model: hardware layers, with taps.
-        target: what the folding shall reach.
+        model: graph of hardware layers with taps.
+        target: target of the folding.
         mvu: ``lut`` or ``dsp``.
-        weights: by site, those in the graph that may be programmed with an error.
-        folder: gets ``rtl/`` and ``data/``, and ``specialised.onnx`` where there are such weights.
+        weights: weights in the graph that may be programmed with errors, by site.
+        folder: folder for ``rtl/``, ``data/`` and, with such weights, ``specialised.onnx``.
 
     Returns:
-        what the manifest says of all that, and the graph as it was built.
+        The manifest's entries, and the specialised graph.
 
     Raises:
-        UserError: a node has no RTL, or cannot be folded so.
+        UserError: a node has no RTL, or cannot be folded as requested.
     """
     for node in model.graph.node:
         getCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
     for step in (
         ChooseUnits(mvu, target.nodes),
         StoreBits(weights),
-        # FINN gives generators their streams' shapes, and so their seams, only in RTL
+        # FINN sets the shapes of generators' streams, and so converters, only for RTL nodes
         SpecializeLayers(FPGA_PART),
         MinimizeWeightBitWidth(),
-        # a folding file has the names of the manifest
+        # a folding file uses the manifest's names
         GiveUniqueNodeNames(),
         FoldChain(target.most_cycles, target.nodes),
         BufferBranches(),
@@ -88,7 +88,7 @@ def generate_rtl(
 
 
 def _estimate(operator) -> dict[str, int]:
-    """Return what FINN thinks a node takes: LUTs, DSP slices, block RAMs of 18 Kbit."""
+    """Return FINN's estimate of a node's resources: LUTs, DSP slices, block RAMs of 18 Kbit."""
     found = operator.node_res_estimation(FPGA_PART)
     names = {"LUT": "lut", "DSP": "dsp", "BRAM_18K": "bram"}
     return {ours: math.ceil(found[theirs]) for theirs, ours in names.items()}

@@ -1,4 +1,4 @@
-"""From a trained Brevitas network to one accelerator in RTL, with noise taps in its datapath."""
+"""Compilation of a trained Brevitas network to an RTL accelerator with noise taps."""
 
 import copy
 import hashlib
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KERNELS = (HW / "kernels", HW / "noise")
-"""Folders of the hardware written here."""
+"""Folders of this project's hardware modules."""
 MVUS = ("lut", "dsp")
 
 
 def check(network: Network) -> None:
-    """Find out in seconds whether a network can be compiled, trained or not.
+    """Check within seconds that a network, trained or not, can be compiled.
 
     Raises:
-        UserError: it cannot; the message names the node.
+        UserError: the network cannot be compiled; the message names the node.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -50,7 +50,7 @@ def check(network: Network) -> None:
 
 
 def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
-    """Export a network and turn it into FINN's hardware layers, with ``folder`` to work in."""
+    """Export a network and convert it to FINN's hardware layers, using a scratch folder."""
     for name, module in network.named_modules():
         layer = isinstance(module, nn.Linear | nn.Conv2d)
         if layer and not isinstance(module, QuantWeightBiasInputOutputLayer):
@@ -60,7 +60,7 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
             )
     if isinstance(network, ImportedNetwork):
         reject_unfit(network.name, network.graph)
-    # FINN registers operators when imported, so only after it has its settings
+    # FINN registers operators on import, so its settings come first
     from flow.compiler.graph import dataflow
 
     exported = dataflow.export(network.eval(), folder / "network.onnx")
@@ -69,9 +69,9 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     except (AssertionError, Defect, ValueError, RuntimeError, KeyError, TypeError) as error:
         if not isinstance(network, ImportedNetwork):
             raise
-        # a graph that no rule here has foreseen
+        # a graph that none of our checks covers
         raise UserError(
-            f"{network.name} fits no rule that is known here, but FINN refuses it: {error}"
+            f"{network.name} passes every check, but FINN refuses it: {error}"
         ) from error
 
 
@@ -86,23 +86,24 @@ def compile_network(
     mvu: str = "lut",
     root: Path = Path("build/accelerators"),
 ) -> Accelerator:
-    """Compile a network, or open what an earlier call compiled from the same things.
+    """Compile a network, or open the accelerator that was compiled from equal arguments before.
 
     Args:
-        network: trained; every ``.acc`` site gets a tap.
-        calibration: float32 [N, C, H, W], real images on which each tap's scale is proved.
-        sites: further sites to tap; of a ``.weight`` site, memory and accumulator get room for
-            weights with an error.
-        cycles: target of cycles per image. Of this and the next two, at most one; the folding's
-            default when none is given.
-        fps: images a second at 200 MHz.
-        nodes: a FINN folding file's content, from ``folding_target.read``.
-        mvu: ``lut`` for our matrix-vector unit where operands have up to 8 bits, or ``dsp`` for
+        network: the trained network; every ``.acc`` site gets a tap.
+        calibration: real images on which each tap's scale is verified, float32 [N, C, H, W].
+        sites: further sites to tap; for a ``.weight`` site, memory and accumulator are widened to
+            hold weights with errors.
+        cycles: target of cycles per image. At most one of this and the next two may be given; the
+            folding's default applies otherwise.
+        fps: target of images per second at 200 MHz.
+        nodes: content of a FINN folding file, from `flow.compiler.folding.target.read`.
+        mvu: ``lut`` for our matrix-vector unit if operands have up to 8 bits, or ``dsp`` for
             FINN's everywhere.
-        root: the folder of compiled accelerators.
+        root: folder of compiled accelerators.
 
     Raises:
-        UserError: the network cannot be compiled, or not folded so; the message names the node.
+        UserError: the network cannot be compiled or folded as requested; the message names the
+            node.
     """
     target = Target(cycles, fps, nodes)
     chosen = set(sites)
@@ -124,7 +125,7 @@ def compile_network(
 def _key(
     network: Network, calibration: Tensor, tapped: Sequence[str], target: Target, mvu: str
 ) -> str:
-    """Hash everything the result depends on."""
+    """Hash everything that the result depends on."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())
@@ -139,7 +140,7 @@ def _key(
 
 
 def kernel_sources() -> list[Path]:
-    """Return the SystemVerilog that an accelerator may be made of; never empty."""
+    """Return the SystemVerilog files that an accelerator may contain; never empty."""
     found = [path for folder in KERNELS for path in sorted(folder.glob("*.sv"))]
     if not found:
         raise FileNotFoundError(f"no SystemVerilog in {', '.join(map(str, KERNELS))}")

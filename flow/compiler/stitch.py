@@ -1,4 +1,4 @@
-"""One plain Verilog top from FINN's nodes: wiring only."""
+"""Top module of an accelerator: only wiring between FINN's nodes."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,39 +15,39 @@ from flow.paths import HW
 
 TOP = "accelerator"
 DATA = "data"
-"""Folder of weight and threshold files, relative to where the simulator runs."""
+"""Folder of weight and threshold files, relative to the simulator's working directory."""
 
 KERNELS = HW / "kernels"
 _REPLACED = ("vpc.sv",)
-"""FINN's sources that only a module uses for which we have a drop-in."""
+"""FINN's sources that are used only by modules with a drop-in replacement."""
 LAST_SITE = 254
-"""The largest number that the settings bus can give a tap; 255 means all."""
+"""Largest number of a tap on the settings bus; 255 addresses all taps."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of the top, which bears the name of FINN's tensor."""
+    """A stream of the top, named after FINN's tensor."""
 
     name: str
     bits: int
-    """Bits of a beat, whole bytes."""
+    """Bits per beat, whole bytes."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node as the top sees it: the values of ``node.sv.j2``."""
+    """A node's instance in the top: the values of the template ``node.sv.j2``."""
 
     name: str
     module: str
     kind: str
-    """FINN's operator, without its variant."""
+    """FINN's operator without its variant."""
     inputs: Sequence[Stream]
     """Streams in the order of the ports."""
     outputs: Sequence[Stream]
     weight_bits: int
-    """Bits of a beat of a matrix-vector unit's weights, 0 of other nodes."""
+    """Bits per beat of a matrix-vector unit's weights; 0 for other nodes."""
     tap: int | None
-    """Place of a tap among the taps in the order of the data, None for other nodes."""
+    """Position of a tap among the taps in the order of the data flow; None for other nodes."""
 
     def instance(self) -> str:
         """Return the text of the instance."""
@@ -56,7 +56,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Top:
-    """The values of ``accelerator.sv.j2``."""
+    """Values of the template ``accelerator.sv.j2``."""
 
     name: str
     taps: int
@@ -64,22 +64,22 @@ class Top:
     nodes: Sequence[Node]
     streams: Sequence[Stream]
     entry: Stream
-    """The stream of images."""
+    """Stream of images."""
     scores: Stream
-    """The stream into label select, shown for observation alone."""
+    """Stream into label select, exposed for observation only."""
     end: Stream
-    """The stream of labels."""
+    """Stream of labels."""
 
 
 def stitch(model: ModelWrapper, folder: Path) -> list[Path]:
     """Copy every node's HDL and memory files into one folder and write the top.
 
     Args:
-        model: specialised, after FINN's ``PrepareIP``.
-        folder: gets ``rtl/`` with the sources, and ``data/`` with the memory files.
+        model: the specialised graph, after FINN's ``PrepareIP``.
+        folder: folder for ``rtl/`` with the sources and ``data/`` with the memory files.
 
     Returns:
-        the sources in compile order, packages first.
+        The sources in compile order, packages first.
     """
     rtl, data = folder / "rtl", folder / DATA
     rtl.mkdir(parents=True)
@@ -98,13 +98,13 @@ def stitch(model: ModelWrapper, folder: Path) -> list[Path]:
 
 
 def _sources(node) -> list[Path]:
-    """List a node's HDL files."""
+    """Return a node's HDL files."""
     operator = getCustomOp(node)
     folder = Path(operator.get_nodeattr("code_gen_dir_ipgen"))
     if not node.op_type.startswith("MVAU"):
         files = [Path(name) for name in operator.get_rtl_file_list(abspath=True)]
         return [_ours(path) for path in files if path.name not in _REPLACED]
-    # FINN lists MVAU's weight streamer only as block-design commands
+    # FINN lists the weight streamer of MVAU only in block-design commands
     library = Path(get_settings().finn_rtllib)
     mvu = ("mvu_pkg.sv", "mvu_vvu_axi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_8sx9_dsp58.sv")
     kernel = [*(library / "mvu" / name for name in mvu), KERNELS / "add_multi.sv"]
@@ -119,13 +119,13 @@ def _sources(node) -> list[Path]:
 
 
 def _ours(path: Path) -> Path:
-    """Return our drop-in for one of FINN's sources, or the source where there is none."""
+    """Return our drop-in replacement of one of FINN's sources, or the source itself."""
     drop_in = KERNELS / path.name
     return drop_in if drop_in.exists() else path
 
 
 def _with_relative_memories(text: str, node) -> str:
-    """Let HDL find its memory files below ``data/``, wherever FINN generated them."""
+    """Return HDL with the paths of its memory files replaced by paths in ``data/``."""
     folder = getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")
     text = text.replace(f"{folder}/memblock.dat", f"{DATA}/{node.name}_memblock.dat")
     return text.replace(f'"./{node.name}_', f'"{DATA}/{node.name}_')
@@ -174,10 +174,10 @@ def _nodes(model: ModelWrapper) -> list[Node]:
 
 
 def top_text(model: ModelWrapper) -> str:
-    """Return the top: FINN's ports, the taps' settings bus, digests, and the scores' stream.
+    """Return the top with FINN's ports, the taps' settings bus, digests, and the scores' stream.
 
     Args:
-        model: specialised, after FINN's ``PrepareIP``.
+        model: the specialised graph, after FINN's ``PrepareIP``.
 
     Raises:
         UserError: there are more sites than the settings bus can number.
@@ -188,8 +188,8 @@ def top_text(model: ModelWrapper) -> str:
     for name, stream in taken.items():
         if (source := given.get(name, stream)) != stream:
             raise Defect(
-                f"stream {name} has {source.bits} bits a beat where it is given, "
-                f"{stream.bits} where it is taken"
+                f"stream {name} has {source.bits} bits per beat at its producer, "
+                f"{stream.bits} at its consumer"
             )
     (scores,) = nodes[-1].inputs
     values = Top(

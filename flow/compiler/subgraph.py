@@ -1,4 +1,4 @@
-"""A part of an accelerator, from one of its streams on, as an accelerator of its own."""
+"""Subgraph of an accelerator downstream of one of its streams, as an accelerator itself."""
 
 import json
 from collections.abc import Collection
@@ -9,21 +9,21 @@ from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Target
 
 PARTS = "parts"
-"""The folder of an accelerator's parts, in its own."""
+"""Name of the folder of subgraphs in an accelerator's folder."""
 
 
-def behind(accelerator: Accelerator, stream: str, weights: Collection[str]) -> Accelerator:
-    """Return what lies behind a stream as an accelerator, or open what an earlier call built.
+def downstream(accelerator: Accelerator, stream: str, weights: Collection[str]) -> Accelerator:
+    """Compile the subgraph downstream of a stream, or open it if it was compiled before.
 
-    Its images are what the stream carries. It is folded anew, for the fastest simulation: a layer
-    that waits for slower ones in the whole need not wait in the part, and the folding changes no
-    value. Layers, kind of matrix-vector unit, weights and the numbers of the sites are those of the
-    whole. It neither quantises images nor has a golden model of its own.
+    Its images are the values of the stream. It is folded again, for the fastest simulation: a layer
+    that waits for slower ones in the whole accelerator need not wait here, and folding changes no
+    value. Layers, matrix-vector units, weights and the numbers of the sites are those of the whole.
+    It neither quantises images nor has a golden model of its own.
 
     Args:
-        accelerator: the whole.
-        stream: a tensor of its graph of hardware layers; no other may lead past it.
-        weights: those sites of weights that lie behind it.
+        accelerator: the whole accelerator.
+        stream: a tensor of its graph of hardware layers, which no other tensor may bypass.
+        weights: weight sites downstream of the stream.
     """
     folder = accelerator.folder / PARTS / stream
 
@@ -35,7 +35,7 @@ def behind(accelerator: Accelerator, stream: str, weights: Collection[str]) -> A
 
 
 def _build(accelerator: Accelerator, stream: str, weights: Collection[str], folder: Path) -> None:
-    # FINN registers operators when imported, so only after it has its settings
+    # FINN registers operators on import, so its settings come first
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.general import RemoveUnusedTensors

@@ -1,4 +1,4 @@
-"""Weights that may be programmed with an error: room for them, their scale, and their memories."""
+"""Weights that may be programmed with errors: their widths, their scale, and their memories."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -25,28 +25,29 @@ if TYPE_CHECKING:
     from flow.compiler.accelerator import Accelerator
 
 SPECIALISED = "specialised.onnx"
-"""FINN's graph as it was built, whose nodes know how their memories are laid out."""
+"""Name of FINN's specialised graph, whose nodes determine the layout of their memories."""
 
 
 def grids(network: Network, sites: Iterable[str]) -> dict[str, WeightGrid]:
-    """Return the grid of the weights at each site."""
+    """Return the grid of the weights at each weight site."""
     taps = {site: network.tap(site) for site in sites}
     return {site: tap.grid for site, tap in taps.items() if isinstance(tap, WeightTap)}
 
 
 def accumulator(site: str) -> str:
-    """Return the site of the accumulator behind weights."""
+    """Return the accumulator site of the layer with these weights."""
     return Site(site).accumulator
 
 
 class HoldWeights(Transformation):
     """Make memories and accumulators wide enough for any weight of the layer's range.
 
-    FINN's ``runtime_writeable_weights`` says so; else widths go by the weights that are there.
+    FINN's ``runtime_writeable_weights`` requests this; without it, widths follow the actual
+    weights.
 
     Args:
-        edges: by site, the stream behind each unit.
-        weights: by site of weights that may have noise, their range.
+        edges: output stream of each unit, by site.
+        weights: range of the weights that may have noise, by site.
     """
 
     def __init__(self, edges: Mapping[str, str], weights: Mapping[str, WeightGrid]) -> None:
@@ -55,21 +56,21 @@ class HoldWeights(Transformation):
         self.weights = weights
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for site, grid in self.weights.items():
             unit = getCustomOp(model.find_producer(self.edges[accumulator(site)]))
             unit.set_nodeattr("runtime_writeable_weights", 1)
-            # one bit as INT2, with which FINN's execution multiplies
+            # one bit is INT2, so that FINN's execution multiplies
             unit.set_nodeattr("weightDataType", f"INT{grid.high.bit_length() + 1}")
             unit.minimize_accumulator_width(model)
         return model.transform(InferDataTypes()), False
 
 
 class StoreBits(Transformation):
-    """Let units of LUTs store weights of −1 and 1 as bits; see `HoldWeights`.
+    """Make LUT units store weights of −1 and 1 as bits, after `HoldWeights`.
 
     Args:
-        weights: by site, those that may have noise; the graph has taps.
+        weights: weights that may have noise, by site, in a graph with taps.
     """
 
     def __init__(self, weights: Mapping[str, WeightSite]) -> None:
@@ -77,7 +78,7 @@ class StoreBits(Transformation):
         self.weights = weights
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for name, site in self.weights.items():
             unit = getCustomOp(unit_of(model, name))
             if site.step == 2 and unit.get_nodeattr("resType") == "lut":
@@ -92,17 +93,17 @@ def find_weights(
     weights: Mapping[str, WeightGrid],
     numbers: Mapping[str, int],
 ) -> dict[str, WeightSite]:
-    """Find scale and order of the weights at each site, and prove them on every weight.
+    """Find the scale and order of the weights at each site, and verify them on every weight.
 
     Args:
         network: the trained network.
-        model: the hardware layers compiled from it.
-        edges: by site, the stream behind each unit.
-        weights: by site of weights, their range.
-        numbers: by ``.acc`` site, its number.
+        model: the graph of hardware layers compiled from it.
+        edges: output stream of each unit, by site.
+        weights: range of the weights, by site.
+        numbers: number of each ``.acc`` site.
 
     Raises:
-        UserError: a layer's weights have several scales, which one σ cannot serve.
+        UserError: a layer's weights have several scales, which need more than one σ.
         Defect: the compiled graph has other weights than the network.
     """
     found = {}
@@ -138,9 +139,9 @@ def find_weights(
 
 
 def _order(site: str, whole: npt.NDArray, matrix: npt.NDArray) -> tuple[int, npt.NDArray]:
-    """Return the channels by which FINN ordered a layer's inputs, and each column's sign.
+    """Return the number of channels in FINN's order of a layer's inputs, and each column's sign.
 
-    A convolution's are its input's; a dense layer behind one may read pixels channels last.
+    For a convolution these are its input channels; a dense layer after one may read channels last.
     """
     inputs = whole[0].size
     fitting = [whole.shape[1]] if whole.ndim == 4 else range(inputs, 0, -1)
@@ -153,29 +154,29 @@ def _order(site: str, whole: npt.NDArray, matrix: npt.NDArray) -> tuple[int, npt
 
 
 def _matrix(weights: npt.NDArray, channels: int) -> npt.NDArray:
-    """Return weights [MH, C, …] or [MH, C · P] as FINN's matrix [P · C, MH], channels fastest."""
+    """Return weights [MH, C, …] or [MH, C · P] as FINN's [P · C, MH], channels fastest."""
     outputs = len(weights)
     return weights.reshape(outputs, channels, -1).transpose(2, 1, 0).reshape(-1, outputs)
 
 
 def unit_of(model: ModelWrapper, site: str):
-    """Return the matrix-vector unit of the weights at a site, of a graph with taps."""
+    """Return the matrix-vector unit of the weights at a site, in a graph with taps."""
     taps = (n for n in model.graph.node if n.op_type.startswith("NoiseTap"))
     name = accumulator(site)
     node = next(n for n in taps if getCustomOp(n).get_nodeattr("SiteName") == name)
     while not node.op_type.startswith("MVAU"):
-        # converters of widths and FIFOs may lie between
+        # width converters and FIFOs may lie between tap and unit
         node = model.find_producer(node.input[0])
     return node
 
 
 def clean_weights(model: ModelWrapper, site: WeightSite) -> Tensor:
-    """Return the weights of a site, whole numbers [MW, MH], from the graph as it was built."""
+    """Return the weights of a site, whole numbers [MW, MH], from the specialised graph."""
     return torch.tensor(model.get_initializer(model.get_node_from_name(site.node).input[1]))
 
 
 def specialised(accelerator: "Accelerator") -> ModelWrapper:
-    """Return FINN's graph as it was built."""
+    """Return FINN's specialised graph of an accelerator."""
     from flow.compiler.finn import register_operators
 
     register_operators()
@@ -185,13 +186,13 @@ def specialised(accelerator: "Accelerator") -> ModelWrapper:
 def write_memories(
     model: ModelWrapper, sites: Mapping[str, WeightSite], weights: Mapping[str, Tensor], data: Path
 ) -> None:
-    """Write weights to the files that the RTL's memories read at start, as the compilation does.
+    """Write weights to the files that the RTL's memories read at the start, as compilation does.
 
     Args:
-        model: from `specialised`.
-        sites: by name.
-        weights: by site, whole numbers [MW, MH].
-        data: folder of memory files; those of these sites are replaced.
+        model: the graph from `specialised`.
+        sites: weight sites by name.
+        weights: weights by site, whole numbers [MW, MH].
+        data: folder of memory files, in which those of these sites are replaced.
     """
     for name, matrix in weights.items():
         site = sites[name]
@@ -202,7 +203,7 @@ def write_memories(
 
 
 def copy_of(data: Path, folder: Path) -> Path:
-    """Make a folder of links to memory files, some of which may then be replaced."""
+    """Make a folder of links to memory files, of which some may then be replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in data.iterdir():

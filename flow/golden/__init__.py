@@ -1,1 +1,1 @@
-"""The bit-exact integer model of a compiled graph."""
+"""Bit-exact integer model of a compiled graph."""

@@ -1,7 +1,7 @@
-"""The layers of the golden model.
+"""Layers of the golden model.
 
-A stream holds whole numbers in float32, which is exact up to 2^24 (checked), or in int64 where a
-tap's format is wider. A stream of pixels is [N, H, W, C].
+A stream holds whole numbers in float32, which is exact up to 2^24 (checked), or in int64 if a tap's
+format is wider. A stream of pixels is [N, H, W, C].
 """
 
 from collections.abc import Callable, Mapping
@@ -20,21 +20,21 @@ EXACT_IN_FLOAT32 = 1 << 24
 
 @dataclass(frozen=True)
 class Layer:
-    """One step from streams to a stream; called with its inputs in their order."""
+    """A layer from input streams to one output stream; called with its inputs in order."""
 
     __call__: ClassVar[Callable[..., Tensor]]
 
     name: str
-    """FINN's node."""
+    """Name of FINN's node."""
     inputs: tuple[str, ...]
-    """Streams it reads, by the names of FINN's tensors."""
+    """Input streams, named by FINN's tensors."""
     output: str
-    """Stream it gives."""
+    """Output stream, named by FINN's tensor."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The windows of an image that a sliding-window generator gives; all sizes (H, W), pixels."""
+    """Windows of an image from a sliding-window generator; all sizes are (H, W), pixels."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -43,16 +43,16 @@ class Window:
 
 @dataclass(frozen=True)
 class MatrixVector(Layer):
-    """acc = a · W, at every pixel where there are pixels."""
+    """Matrix product acc = a · W, at every pixel if there are pixels."""
 
     weights: Tensor
     """float32 [MW, MH], whole numbers."""
     pixels: tuple[int, ...]
-    """() or (H, W)."""
+    """(H, W) of the input, or () without pixels."""
 
     @property
     def matrix(self) -> Tensor:
-        """The weights as FINN's node has them, float32 [MW, MH]."""
+        """Weights as in FINN's node, float32 [MW, MH]."""
         return self.weights
 
     def with_matrix(self, matrix: Tensor) -> "MatrixVector":
@@ -60,13 +60,13 @@ class MatrixVector(Layer):
         return replace(self, weights=matrix)
 
     def __call__(self, a: Tensor) -> Tensor:
-        """Return the accumulators, [N, …, MH], of activations, MW a pixel."""
+        """Return the accumulators, [N, …, MH], of activations, MW per pixel."""
         return a.reshape(len(a), *self.pixels, -1) @ self.weights
 
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """acc = window · W for each window of an image."""
+    """Matrix product acc = window · W for each window of an image."""
 
     weights: Tensor
     """float32 [MH, C, K_H, K_W], whole numbers."""
@@ -74,7 +74,7 @@ class Convolution(Layer):
 
     @property
     def matrix(self) -> Tensor:
-        """The weights as FINN's node has them, float32 [MW, MH]."""
+        """Weights as in FINN's node, float32 [MW, MH]."""
         filters = self.weights.permute(0, 2, 3, 1)
         return filters.reshape(len(filters), -1).T
 
@@ -94,7 +94,7 @@ class Convolution(Layer):
 def filters_of(matrix: Tensor, window: Window) -> Tensor:
     """Return a matrix [MW, MH] as the filters of a convolution, [MH, C, K_H, K_W].
 
-    A window comes row by row, channels fastest.
+    A window is ordered row by row, channels fastest.
     """
     filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
     return filters.contiguous(memory_format=torch.channels_last)
@@ -102,12 +102,12 @@ def filters_of(matrix: Tensor, window: Window) -> Tensor:
 
 @dataclass(frozen=True)
 class ByteConvolution(Layer):
-    """The same on bytes, in the processor's integer units: several times as fast, and as exact."""
+    """A convolution on bytes in the processor's integer units, exact and several times as fast."""
 
     floats: Convolution
-    """The same in float32."""
+    """The convolution in float32."""
     packed: Tensor
-    """Weights in oneDNN's own form."""
+    """Weights in oneDNN's internal format."""
     filters: int
     window: Window
     low: int
@@ -115,19 +115,19 @@ class ByteConvolution(Layer):
     high: int
     """Largest activation."""
     zero: int
-    """What is added to an activation to make a byte of it."""
+    """Offset that turns an activation into an unsigned byte."""
 
     @classmethod
     def of(cls, floats: Convolution, low: int, high: int) -> "ByteConvolution | Convolution":
-        """Return a convolution on bytes, or ``floats`` itself where there is none.
+        """Return a convolution on bytes, or ``floats`` itself if bytes cannot hold it.
 
         Args:
-            floats: what to compute.
+            floats: the convolution in float32.
             low: smallest activation.
             high: largest activation.
         """
         largest = int(floats.weights.abs().max())
-        # where a processor adds products in pairs, two must fit 16 bits
+        # some processors add products in pairs: two must fit 16 bits
         fits = high - low < 256 and largest < 128 and 2 * 255 * largest < 1 << 15
         if not fits or "x86" not in torch.backends.quantized.supported_engines:
             return floats
@@ -141,7 +141,7 @@ class ByteConvolution(Layer):
 
     @property
     def matrix(self) -> Tensor:
-        """The weights as FINN's node has them, float32 [MW, MH]."""
+        """Weights as in FINN's node, float32 [MW, MH]."""
         return self.floats.matrix
 
     def with_matrix(self, matrix: Tensor) -> "ByteConvolution | Convolution":
@@ -163,7 +163,7 @@ class ByteConvolution(Layer):
 
 @dataclass(frozen=True)
 class Padding(Layer):
-    """Zeros around an image."""
+    """Zero padding around an image."""
 
     widths: tuple[int, ...]
     """Top, left, bottom, right, pixels."""
@@ -176,20 +176,20 @@ class Padding(Layer):
 
 @dataclass(frozen=True)
 class Addition(Layer):
-    """Where two branches join."""
+    """Addition of two branches where they join."""
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the sums, [N, …], of two streams of that shape."""
+        """Return the sums, [N, …], of two streams of equal shape."""
         return a + b
 
 
 @dataclass(frozen=True)
 class Pool(Layer):
-    """The largest value of each window, channel by channel, or the sum, shifted right."""
+    """Pooling of each window per channel: the largest value, or the sum shifted right."""
 
     window: Window
     shift: int | None
-    """Bits by which a sum is shifted; None for the largest value."""
+    """Bits by which the sum is shifted; None for the largest value."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return [N, OH, OW, C] of [N, H, W, C]."""
@@ -204,7 +204,7 @@ class Pool(Layer):
 
 @dataclass(frozen=True)
 class Thresholds(Layer):
-    """Count the thresholds that are not above the value, from a bias."""
+    """Thresholding: scale · (number of thresholds not above the value) + bias."""
 
     thresholds: Tensor
     """float32 [steps, C], whole numbers, ascending."""
@@ -221,9 +221,9 @@ class Thresholds(Layer):
         return count
 
     def without(self, tap: "Tap") -> "Thresholds | None":
-        """Return what compares alike in front of a tap without noise, if anything does.
+        """Return equivalent thresholds upstream of a tap without noise, or None if there are none.
 
-        acc · 2^F ≥ t just where acc ≥ ceil(t / 2^F), unless the tap saturates in between.
+        acc · 2^F ≥ t is equivalent to acc ≥ ceil(t / 2^F), unless the tap saturates in between.
         """
         low, high = self.thresholds.min(), self.thresholds.max()
         if tap.format.rounds or low <= tap.format.out_min or high > tap.format.out_max:
@@ -234,24 +234,24 @@ class Thresholds(Layer):
 
 @dataclass(frozen=True)
 class LabelSelect(Layer):
-    """The index of the largest of value · 2^shift + offset, the lowest among equals."""
+    """Index of the largest value · 2^shift + offset, the lowest index among equals."""
 
     shift: int = 0
     offsets: Tensor | None = None
-    """int64 [C]; 0 if None."""
+    """Offset of each class, int64 [C]; 0 if None."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return labels, int64 [N, 1], of values [N, C]."""
         return self.compared(v).argmax(1, keepdim=True)
 
     def compared(self, v: Tensor) -> Tensor:
-        """Return the numbers that are compared, [N, C], of values [N, C]."""
+        """Return the compared numbers, [N, C], for values [N, C]."""
         return v if self.offsets is None else (v.long() << self.shift) + self.offsets
 
 
 @dataclass(frozen=True)
 class Tap(Layer):
-    """A noise tap."""
+    """A noise tap on a stream."""
 
     site: str
     number: int
@@ -263,7 +263,7 @@ class Tap(Layer):
     def __call__(
         self, v: Tensor, settings: TapSettings, drawn: Mapping[int, Tensor] | None = None
     ) -> Tensor:
-        """Return the stream behind the tap, [N, …, C], of values, [N, …, C]."""
+        """Return the stream downstream of the tap, [N, …, C], of values, [N, …, C]."""
         flat = v.flatten(1)
         if max(-self.format.out_min, self.format.out_max) > EXACT_IN_FLOAT32:
             flat = flat.long()
@@ -272,11 +272,11 @@ class Tap(Layer):
 
 
 def pool_shift(function: str, places: int, in_bits: int, out_bits: int) -> int:
-    """Return by how many bits a pool shifts its sum: FINN's QuantAvgPool does, the others do not.
+    """Return the bits by which a pool shifts its sum, which only FINN's QuantAvgPool does.
 
     Args:
-        function: FINN's name of what it computes.
-        places: values that are pooled.
+        function: FINN's name of the pooling function.
+        places: number of pooled values.
         in_bits: bits of an input value.
         out_bits: bits of an output value.
     """

@@ -1,7 +1,7 @@
-"""The golden model: what the compiled graph computes, bit for bit, in integers, on many images.
+"""The golden model: a bit-exact model of the compiled graph in integers, for many images.
 
-It reads weights, thresholds and taps from FINN's nodes, not from the Brevitas network. The graph
-may fork and join: layers read and give named streams.
+Weights, thresholds and taps come from FINN's nodes, not from the Brevitas network. The graph may
+fork and join: layers consume and produce named streams.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,43 +21,43 @@ from flow.noise.site import Site
 from flow.threads import share
 
 BATCH = 20
-"""Images worked on at a time: few enough for the processor's caches."""
+"""Images per batch, few enough to stay in the processor's caches."""
 
 Draws = Mapping[str, Mapping[int, Tensor]]
-"""Samples already drawn, by site and draw, integers [N, elements]; of weights [1, elements]."""
+"""Samples drawn before, by site and draw: integers [N, elements], or [1, elements] for weights."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """The layers left to run, and what they need: every stream that crosses the cut."""
+class Subgraph:
+    """Layers that remain to be run, and every stream that enters them."""
 
     layers: Sequence[Layer]
     streams: Mapping[str, Tensor]
-    """By name, integers [N, …]."""
+    """Streams by name, integers [N, …]."""
 
 
 @dataclass
 class Record:
-    """What to keep while images run, and what was kept."""
+    """Streams and digests to record during a run, and the recorded ones."""
 
     names: Collection[str] = ()
-    """Streams to keep."""
+    """Names of the streams to record."""
     sites: Collection[str] = ()
-    """Taps whose output is digested."""
+    """Sites of the taps whose output is digested."""
     streams: dict[str, Tensor] = field(default_factory=dict)
-    """By name, integers [N, C] or [N, H, W, C]."""
+    """Recorded streams by name, integers [N, C] or [N, H, W, C]."""
     digests: dict[str, Tensor] = field(default_factory=dict)
-    """By site, int64 [N] in 0..2^32 − 1."""
+    """Digests by site, int64 [N] in 0..2^32 − 1."""
 
 
 class GoldenModel:
-    """Runs images through the layers of a compiled graph, or through a part of them.
+    """Model that runs images through a compiled graph or a subgraph of it.
 
     Args:
-        layers: in an order in which each finds its inputs; the last gives the labels.
+        layers: the layers in topological order; the last produces the labels.
         entry: name of the stream of images.
-        input_shape: of an image in that stream.
-        weights: by site, the weights that may have noise.
+        input_shape: shape of an image in that stream.
+        weights: weights that may have noise, by site.
     """
 
     def __init__(
@@ -76,26 +76,26 @@ class GoldenModel:
     def of(
         cls, model: ModelWrapper, weights: Mapping[str, WeightSite] | None = None
     ) -> "GoldenModel":
-        """Read FINN's graph of hardware layers, with taps; specialised or not.
+        """Read FINN's graph of hardware layers with taps, specialised or not.
 
         Args:
             model: the graph.
-            weights: by site, the weights that may have noise.
+            weights: weights that may have noise, by site.
 
         Raises:
-            UserError: a matrix product could leave the range in which float32 is exact.
+            UserError: a matrix product could exceed the range in which float32 is exact.
         """
         entry = model.graph.input[0].name
         return cls(read_layers(model), entry, tuple(model.get_tensor_shape(entry)[1:]), weights)
 
     @property
     def taps(self) -> dict[str, Tap]:
-        """The taps by site, in the order of the data."""
+        """Taps by site, in the order of the data flow."""
         return {layer.site: layer for layer in self.layers if isinstance(layer, Tap)}
 
     @property
     def scores(self) -> str:
-        """The stream into label select."""
+        """Name of the stream into label select."""
         return self.layers[-1].inputs[0]
 
     def layer_of(self, site: str) -> Layer:
@@ -105,66 +105,69 @@ class GoldenModel:
         stream = self.taps[Site(site).accumulator].inputs[0]
         return next(layer for layer in self.layers if layer.output == stream)
 
-    def before(self, site: str, source: Tensor | Part) -> Part:
-        """Run, clean, all that noise at a site cannot reach: what is left is that which it can.
+    def before(self, site: str, source: Tensor | Subgraph) -> Subgraph:
+        """Run without noise all layers that noise at a site cannot reach, and return the others.
 
         Args:
-            site: of a tap, or of weights.
-            source: images, integers [N, elements], or what is left of them at an earlier site.
+            site: site of a tap or of weights.
+            source: images, integers [N, elements], or the subgraph of a site further upstream.
+
+        Returns:
+            The subgraph that noise at the site reaches, with the streams that enter it.
         """
-        source = self._part(source)
+        source = self._subgraph(source)
         noisy = self.layer_of(site)
-        behind = [noisy, *reached_from(noisy.output, source.layers)]
-        outputs = {layer.output for layer in behind}
-        front = [layer for layer in source.layers if layer.output not in outputs]
-        record = Record(crossing(behind))
-        _run(Part(front, source.streams), record, {}, {})
-        return Part(behind, record.streams)
+        downstream = [noisy, *reached_from(noisy.output, source.layers)]
+        outputs = {layer.output for layer in downstream}
+        upstream = [layer for layer in source.layers if layer.output not in outputs]
+        record = Record(crossing(downstream))
+        _run(Subgraph(upstream, source.streams), record, {}, {})
+        return Subgraph(downstream, record.streams)
 
     def narrowest(self, site: str) -> str:
-        """Return the last stream by which all that noise at a site can reach is decided.
+        """Return the last stream that determines everything that noise at a site can reach.
 
-        Of a tap that is mostly the stream into it; between a fork and its join that into the fork.
+        For a tap this is usually its input; between a fork and its join it is the fork's input.
 
         Args:
-            site: of a tap, or of weights.
+            site: site of a tap or of weights.
         """
         noisy = self.layer_of(site)
         for name in reversed([self.entry, *(layer.output for layer in self.layers)]):
-            behind = reached_from(name, self.layers)
-            if noisy in behind and crossing(behind) == {name}:
+            downstream = reached_from(name, self.layers)
+            if noisy in downstream and crossing(downstream) == {name}:
                 return name
-        raise Defect(f"site {site} is not behind the input")
+        raise Defect(f"site {site} is not downstream of the input")
 
     def clean_stream(self, name: str, images: Tensor) -> Tensor:
-        """Return a stream without noise, integers [N, …], and compute no layer behind it.
+        """Return a stream without noise, integers [N, …], without computing layers downstream.
 
         Args:
-            name: of the stream.
+            name: name of the stream.
             images: integers [N, elements].
         """
-        behind = reached_from(name, self.layers)
+        downstream = reached_from(name, self.layers)
         record = Record([name])
-        front = [layer for layer in self.layers if layer not in behind]
-        _run(Part(front, self._part(images).streams), record, {}, {})
+        upstream = [layer for layer in self.layers if layer not in downstream]
+        _run(Subgraph(upstream, self._subgraph(images).streams), record, {}, {})
         return record.streams[name]
 
-    def layerwise(self, source: Tensor, given: Mapping[str, Tensor]) -> Part:
-        """Let layers read given streams in place of those that the layers before them compute.
+    def layerwise(self, source: Tensor, given: Mapping[str, Tensor]) -> Subgraph:
+        """Return the graph with given streams as inputs, in place of the computed ones.
 
         Args:
             source: images, integers [N, elements].
-            given: by name, integers [N, …]; what is computed in its place is ``computed(name)``.
+            given: streams by name, integers [N, …]; the computed one is ``computed(name)``.
         """
         layers = [
             replace(layer, output=computed(layer.output)) if layer.output in given else layer
             for layer in self.layers
         ]
-        return Part(layers, {**self._part(source).streams, **given})
+        return Subgraph(layers, {**self._subgraph(source).streams, **given})
 
     def run(
         self,
-        source: Tensor | Part,
+        source: Tensor | Subgraph,
         noise: Mapping[str, TapSettings] | None = None,
         *,
         draws: Draws | None = None,
@@ -173,15 +176,15 @@ class GoldenModel:
         """Classify images.
 
         Args:
-            source: images, integers [N, elements], or what ``before`` made of them.
-            noise: settings by site, of a tap or of weights; a site that is not named is clean.
-            draws: samples already drawn.
-            record: takes what it asks for on the way.
+            source: images, integers [N, elements], or a subgraph from `before`.
+            noise: settings by site, of a tap or of weights; other sites have no noise.
+            draws: samples drawn before.
+            record: names streams and digests, which are recorded in it.
 
         Returns:
-            labels, int64 [N].
+            The predicted labels, int64 [N].
         """
-        source = self._programmed(self._part(source), noise or {}, draws or {})
+        source = self._programmed(self._subgraph(source), noise or {}, draws or {})
         if record is None:
             record = Record()
         labels = self.layers[-1].output
@@ -191,9 +194,11 @@ class GoldenModel:
         record.digests = everything.digests
         return everything.streams[labels][:, 0]
 
-    def _programmed(self, part: Part, noise: Mapping[str, TapSettings], draws: Draws) -> Part:
-        """Return a part with the errors in its weights."""
-        layers = list(part.layers)
+    def _programmed(
+        self, subgraph: Subgraph, noise: Mapping[str, TapSettings], draws: Draws
+    ) -> Subgraph:
+        """Return a subgraph whose weights have errors."""
+        layers = list(subgraph.layers)
         for site in self.weights.keys() & noise.keys():
             name = self.layer_of(site).name
             for number, layer in enumerate(layers):
@@ -204,69 +209,71 @@ class GoldenModel:
                         layer.matrix, self.weights[site], noise[site], draws.get(site, {})
                     )
                     layers[number] = layer.with_matrix(matrix)
-        return replace(part, layers=layers)
+        return replace(subgraph, layers=layers)
 
-    def _part(self, source: Tensor | Part) -> Part:
-        if isinstance(source, Part):
+    def _subgraph(self, source: Tensor | Subgraph) -> Subgraph:
+        if isinstance(source, Subgraph):
             return source
-        return Part(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
+        return Subgraph(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
 
 
 def reached_from(stream: str, layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers that depend on a stream, in their order."""
-    reached, behind = {stream}, []
+    """Return the layers downstream of a stream, in order."""
+    reached, downstream = {stream}, []
     for layer in layers:
         if not reached.isdisjoint(layer.inputs):
             reached.add(layer.output)
-            behind.append(layer)
-    return behind
+            downstream.append(layer)
+    return downstream
 
 
 def crossing(layers: Sequence[Layer]) -> set[str]:
-    """Return the streams that layers read, and that none of them gives."""
+    """Return the streams that layers consume and none of them produces."""
     given = {layer.output for layer in layers}
     return {name for layer in layers for name in layer.inputs} - given
 
 
 def computed(stream: str) -> str:
-    """Name what was computed in place of a given stream."""
+    """Return the name of the computed stream in place of which another is given."""
     return f"{stream}, computed"
 
 
 def _without_idle_taps(
     layers: Sequence[Layer], record: Record, noise: Mapping[str, TapSettings]
 ) -> list[Layer]:
-    """Leave out taps without noise whose stream only thresholds want."""
-    readers: dict[str, list[Layer]] = {}
+    """Remove taps without noise whose output only thresholds consume."""
+    consumers: dict[str, list[Layer]] = {}
     for layer in layers:
         for name in layer.inputs:
-            readers.setdefault(name, []).append(layer)
-    # what takes the place of a layer, by its name
+            consumers.setdefault(name, []).append(layer)
+    # replacement of each layer by the layer's name; None removes it
     instead: dict[str, Layer | None] = {}
     for tap in layers:
         if not isinstance(tap, Tap) or tap.output in record.names or tap.site in record.sites:
             continue
-        found = [r.without(tap) for r in readers[tap.output] if isinstance(r, Thresholds)]
+        found = [c.without(tap) for c in consumers[tap.output] if isinstance(c, Thresholds)]
         noisy = noise.get(tap.site, TapSettings()).enable
-        if not noisy and len(found) == len(readers[tap.output]) and all(found):
+        if not noisy and len(found) == len(consumers[tap.output]) and all(found):
             instead |= {tap.name: None} | {layer.name: layer for layer in found if layer}
     every = (instead.get(layer.name, layer) for layer in layers)
     return [layer for layer in every if layer is not None]
 
 
-def _run(part: Part, record: Record, noise: Mapping[str, TapSettings], draws: Draws) -> None:
+def _run(
+    subgraph: Subgraph, record: Record, noise: Mapping[str, TapSettings], draws: Draws
+) -> None:
     """Run layers batch by batch, and fill the record."""
     batches: dict[int, Record] = {}
-    # each layer, and the streams that nobody needs behind it: their memory is used again
+    # each layer with the streams that are not needed after it, so that their memory is freed
     plan: list[tuple[Layer, list[str]]] = []
     needed = set(record.names)
-    for layer in reversed(_without_idle_taps(part.layers, record, noise)):
+    for layer in reversed(_without_idle_taps(subgraph.layers, record, noise)):
         plan.insert(0, (layer, [name for name in {*layer.inputs} if name not in needed]))
         needed.update(layer.inputs)
 
     def work(rows: slice) -> None:
         seen = batches[rows.start] = Record()
-        live = {name: values[rows] for name, values in part.streams.items()}
+        live = {name: values[rows] for name, values in subgraph.streams.items()}
         for layer, done in plan:
             inputs = [live[name] for name in layer.inputs]
             if isinstance(layer, Tap):
@@ -283,7 +290,7 @@ def _run(part: Part, record: Record, noise: Mapping[str, TapSettings], draws: Dr
                 del live[name]
         seen.streams = {name: live[name] for name in record.names}
 
-    share(len(next(iter(part.streams.values()))), BATCH, work)
+    share(len(next(iter(subgraph.streams.values()))), BATCH, work)
     ordered = [batches[first] for first in sorted(batches)]
     record.streams = {
         name: torch.cat([one.streams[name] for one in ordered]) for name in record.names

@@ -1,4 +1,4 @@
-"""Read the golden model's layers from FINN's graph of hardware layers."""
+"""Conversion of FINN's graph of hardware layers to the golden model's layers."""
 
 import math
 
@@ -28,17 +28,17 @@ from flow.golden.layers import (
 from flow.noise.hardware.fixed_point import TapFormat
 
 WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
-"""Nodes whose outputs are their input."""
+"""Operators whose outputs equal their input."""
 Place = tuple[str, tuple[str, ...], str]
 """A node's name, the tensors it reads and the tensor it writes."""
 
 
 def read_layers(model: ModelWrapper) -> list[Layer]:
-    """Return what the nodes of FINN's graph compute, in their order.
+    """Return the layers that the nodes of FINN's graph compute, in order.
 
     Raises:
-        UserError: a matrix product could leave the range in which float32 is exact.
-        NotImplementedError: a node has no golden model.
+        UserError: a node has no golden model, or a matrix product could exceed the range in which
+            float32 is exact.
     """
     layers: list[Layer] = []
     sources: dict[str, str] = {}
@@ -70,7 +70,7 @@ def _window(generator) -> Window:
 
 
 def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | None) -> Layer:
-    """Return what a node computes, on windows if it lies behind a sliding-window generator."""
+    """Return the layer of a node, which works on windows if their generator feeds it."""
     operator = getCustomOp(node)
     kind = node.op_type.removesuffix("_rtl")
     place = (node.name, inputs, node.output[0])
@@ -84,7 +84,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         return _pool(operator, place, window)
     if kind == "Thresholding":
         thresholds = np.array(model.get_initializer(node.input[1]).T, np.float32, order="C")
-        # FINN carries a bipolar output as the count
+        # FINN represents a bipolar output by the count of thresholds
         bias, scale = operator.get_nodeattr("ActVal"), 1
         if operator.get_output_datatype() == DataType["BIPOLAR"]:
             bias, scale = -1, 2
@@ -158,7 +158,7 @@ def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
     largest = max(abs(datatype.min()), abs(datatype.max()))
     absolute = np.abs(weights.astype(np.float64))
     if operator.get_nodeattr("runtime_writeable_weights"):
-        # programmed with an error they may be any of their type
+        # programmed with errors, weights may have any value of their type
         absolute = np.maximum(absolute, -operator.get_input_datatype(1).min())
     bound = float(absolute.sum(axis=0).max()) * float(largest)
     if bound >= EXACT_IN_FLOAT32:

@@ -1,1 +1,1 @@
-"""Simulating, checking and synthesising an accelerator."""
+"""Simulation, equivalence checks and synthesis of an accelerator."""

@@ -1,11 +1,11 @@
-"""How much of the network is simulated in RTL at a noisy site: all of it, or what noise can reach.
+"""Choice of what RTL simulates for noise at a site: the whole network, or what noise can reach.
 
-With the scope ``site`` the simulated part begins at the last stream by which all that noise at the
-site can reach is decided (`flow.golden.model.GoldenModel.narrowest`), and is fed with golden's
-clean stream there. It has the layers of the whole accelerator, folded anew for speed
-(`flow.compiler.subgraph`). That bears golden out as a simulation of the whole does if the RTL in
-front of it equals golden: so the point without noise is always simulated whole, on the same images
-and with the digests of every tap compared, and an image that differs there counts at every site.
+With the scope ``site`` the simulated subgraph begins at the last stream that determines everything
+that noise at the site can reach (`flow.golden.model.GoldenModel.narrowest`), and its input is
+golden's stream without noise. It has the layers of the whole accelerator, folded again for speed
+(`flow.compiler.subgraph`). It verifies golden as well as the whole does if the RTL upstream of it
+equals golden. Therefore the point without noise is always simulated whole, on the same images and
+with the digests of every tap compared, and an image that differs there counts at every site.
 """
 
 from dataclasses import dataclass
@@ -25,37 +25,37 @@ from sim.runner import Simulation
 
 @dataclass
 class Design:
-    """What is simulated for a point: a network, or the part of it behind one of its streams.
+    """Design that is simulated for a point: the network, or the subgraph downstream of a stream.
 
-    It is compiled when it is first asked for, and no other process has.
+    It is compiled on first use, unless another process has compiled it.
     """
 
     network: Accelerator
-    """The whole."""
+    """Accelerator of the whole network."""
     whole: GoldenModel
-    """That of the whole."""
+    """Golden model of the whole network."""
     entry: str
-    """The stream that goes into it."""
+    """Name of the input stream."""
     root: Path
     """Folder of simulators."""
 
     @property
     def scope(self) -> str:
-        """One of ``SCOPES``."""
+        """Scope of the design, one of ``SCOPES``."""
         return FULL if self.entry == self.whole.entry else SITE
 
     @cached_property
     def accelerator(self) -> Accelerator:
-        """What is simulated."""
+        """Accelerator that is simulated."""
         if self.scope == FULL:
             return self.network
         layers = reached_from(self.entry, self.whole.layers)
         weights = [s for s in self.network.weights if self.whole.layer_of(s) in layers]
-        return subgraph.behind(self.network, self.entry, weights)
+        return subgraph.downstream(self.network, self.entry, weights)
 
     @cached_property
     def golden(self) -> GoldenModel:
-        """What it must equal, bit for bit."""
+        """Golden model that the simulation must equal, bit for bit."""
         if self.scope == FULL:
             return self.whole
         part, layers = self.accelerator, reached_from(self.entry, self.whole.layers)
@@ -63,25 +63,25 @@ class Design:
 
     @cached_property
     def simulation(self) -> Simulation:
-        """The compiled simulator."""
+        """Compiled simulator."""
         return simulate.build(self.accelerator, root=self.root)
 
     @property
     def begins(self) -> str:
-        """Behind what it begins, by the sites next to that: ``the input`` for a whole network."""
+        """Place of the input stream by the nearest sites; ``the input`` for the whole network."""
         layers = self.whole.layers
         producer = next((layer for layer in layers if layer.output == self.entry), None)
         return "the input" if producer is None else place(layers, producer)
 
     def feed(self, images: Tensor) -> Tensor:
-        """Return what goes into it, integers [N, …], of images, integers [N, elements]."""
+        """Return the input stream, integers [N, …], for images, integers [N, elements]."""
         if self.scope == FULL:
             return images
         return self.whole.clean_stream(self.entry, images)
 
 
 class Designs:
-    """What is simulated for noise at each site: the network, or the part that noise can reach.
+    """Designs for noise at each site: the network, or the subgraph that noise can reach.
 
     Args:
         accelerator: the whole network.
@@ -98,11 +98,11 @@ class Designs:
 
     @property
     def whole(self) -> Design:
-        """The whole network."""
+        """Design of the whole network."""
         return self.at("")
 
     def at(self, site: str) -> Design:
-        """Return what is simulated for noise at a site, or for none where it is empty."""
+        """Return the design for noise at a site, or for no noise if the site is empty."""
         whole = self.scope == FULL or not site
         entry = self.golden.entry if whole else self.golden.narrowest(site)
         if entry not in self._by_entry:

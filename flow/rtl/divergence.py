@@ -1,10 +1,10 @@
-"""Where the RTL first differs from the golden model: layer, pixel and channel, and a waveform.
+"""Localisation of the first difference between RTL and golden model, with a waveform.
 
-The images of a walk are compared by labels, scores and digests. On a mismatch the first image that
-differs is simulated again, in a binary that writes down the beats of every stream that the golden
-model has too. The first of these to differ, in the order of the data, names the node. Noise
-is a pure function of the image's number, so the image is first run by itself. If it then agrees,
-images before it matter: all those from the first one on are run.
+The images of a walk are compared by labels, scores and digests. On a mismatch, the first image that
+differs is simulated again, in a binary that records the beats of every stream that the golden model
+also has. The first stream to differ, in the order of the data flow, identifies the node. Noise is a
+pure function of the image's number, so the image is first run alone. If it then agrees, earlier
+images matter, and all images from the first one on are run.
 """
 
 import math
@@ -33,37 +33,37 @@ from sim.accelerator_bench import CLOCK_NS
 from sim.streams import unpack
 
 CLOCKS_BEFORE, CLOCKS_AFTER = 200, 50
-"""The waveform's window around the clock edge that takes the beat."""
+"""Clocks of the waveform before and after the edge that transfers the beat."""
 WAVEFORM = "window.fst"
 
 _OBSERVERS = [
     Path(runner.__file__).with_name(name) for name in ("stream_recorder.sv", "wave_window.sv")
 ]
 _INSTANCE = f"bench.u_{TOP}"
-"""What the waveform holds: every stream of the accelerator, and its ports."""
+"""Scope of the waveform: every stream of the accelerator, and its ports."""
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first value of an image in which RTL and golden differ."""
+    """First value of an image in which RTL and golden differ."""
 
     place: str
-    """In the network, by the sites next to the node."""
+    """Place in the network, by the sites nearest to the node."""
     node: str
-    """Instance ``u_<node>`` of the top."""
+    """Name of the node, instance ``u_<node>`` of the top."""
     stream: str
-    """What the node gives: ``<stream>_valid``, ``_ready`` and ``_data`` in the top."""
+    """Output stream of the node: ``<stream>_valid``, ``_ready`` and ``_data`` in the top."""
     image: int
     pixel: tuple[int, int] | None
-    """Row and column; None where a layer has no pixels."""
+    """Row and column; None if the layer has no pixels."""
     channel: int
     rtl: int | None
-    """As the stream's integer; None where its beat did not come."""
+    """Integer in the RTL's stream; None if its beat is missing."""
     golden: int
     fraction_bits: int
-    """Of both values."""
+    """Fractional bits of both values."""
     time_ns: int | None = None
-    """When the beat is taken."""
+    """Simulation time of the beat's transfer, ns."""
     waveform: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Divergence:
         return asdict(self) | {"waveform": str(self.waveform) if self.waveform else None}
 
     def __str__(self) -> str:
-        """Name it in one line."""
+        """Return a description in one line."""
         pixel = "" if self.pixel is None else "pixel (row {}, column {}), ".format(*self.pixel)
         rtl = "no value" if self.rtl is None else f"{self.rtl:,}"
         unit = f", in LSB / 2^{self.fraction_bits}" if self.fraction_bits else ""
@@ -83,18 +83,18 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Localisation:
-    """What was found out about the first image that differs."""
+    """Result of the search in the first image that differs."""
 
     rerun: str
-    """What was simulated again."""
+    """Description of the images that were simulated again."""
     divergence: Divergence | None
-    """None when the mismatch did not show again."""
+    """First difference; None if the mismatch did not occur again."""
     point: str = ""
-    """Of a walk: noise, level and site."""
+    """Point of the walk: noise, level and site."""
 
     @property
     def command(self) -> str | None:
-        """What opens the waveform."""
+        """Command that opens the waveform."""
         found = self.divergence
         return f"gtkwave {found.waveform}" if found and found.waveform else None
 
@@ -109,14 +109,13 @@ class Localisation:
         }
 
     def __str__(self) -> str:
-        """Say it in a sentence or two."""
+        """Return a description in one or two sentences."""
         point = f"{self.point}: " if self.point else ""
         if self.divergence is not None:
-            return f"{point}{self.divergence}; seen on simulating {self.rerun}."
+            return f"{point}{self.divergence}; seen when simulating {self.rerun}."
         return (
-            f"{point}the mismatch did not show again on simulating {self.rerun}. So it depends on "
-            "more than these images: on what was simulated before them, or on when settings were "
-            "taken."
+            f"{point}the mismatch did not occur again when simulating {self.rerun}. So it depends "
+            "on more than these images: on earlier images, or on when settings took effect."
         )
 
 
@@ -132,21 +131,21 @@ def localise(
     first_image: int = 0,
     **options: Any,
 ) -> Localisation | None:
-    """Find the first value that differs in the first image that does, and record a waveform of it.
+    """Find the first value that differs in the first such image, and record a waveform of it.
 
     Args:
-        accelerator: what was simulated.
-        golden: the model it must equal.
+        accelerator: the simulated accelerator.
+        golden: the golden model that it must equal.
         stream: integers [images, elements].
         noise: settings by site.
-        rtl: what the RTL gave.
-        workdir: takes the simulator's files, and ``WAVEFORM``.
-        data: the weights and thresholds, when not the accelerator's own.
-        first_image: what the first of these images is called.
-        options: of the simulator's build, as ``sim.runner.build`` takes them.
+        rtl: the results of the RTL.
+        workdir: folder for the simulator's files and ``WAVEFORM``.
+        data: folder of weights and thresholds; the accelerator's if None.
+        first_image: number of the first of these images, for messages.
+        options: options of the simulator's build, as for `sim.runner.build`.
 
     Returns:
-        None if no image differs.
+        The result of the search; None if no image differs.
 
     Raises:
         RuntimeError: the simulator failed.
@@ -161,7 +160,7 @@ def localise(
     simulation = build_recorder(accelerator, golden, workdir, **options)
     record = Record([layer.output for layer in golden.layers])
     golden.run(stream[image : image + 1], _later(noise, image), record=record)
-    rerun = f"image {number} by itself"
+    rerun = f"image {number} alone"
     for start in dict.fromkeys((image, 0)):
         if start != image:
             rerun += f", then images {first_image} to {number} in a row"
@@ -180,7 +179,7 @@ def localise(
 
 
 def _later(noise: Mapping[str, TapSettings], images: int) -> dict[str, TapSettings]:
-    """Return settings that begin so many images later."""
+    """Return settings that begin later by a number of images."""
     return {
         site: replace(settings, image_base=settings.image_base + images)
         for site, settings in noise.items()
@@ -189,34 +188,34 @@ def _later(noise: Mapping[str, TapSettings], images: int) -> dict[str, TapSettin
 
 @dataclass(frozen=True)
 class Recorder:
-    """What records one stream of the top."""
+    """Recorder of one stream of the top."""
 
     number: int
-    """Number of the layer that gives the stream."""
+    """Number of the layer that produces the stream."""
     stream: str
     beats: int
-    """Beats of an image."""
+    """Beats per image."""
 
 
 @dataclass(frozen=True)
 class Observers:
-    """The values of ``observers.sv.j2``."""
+    """Values of the template ``observers.sv.j2``."""
 
     top: str
-    """Name of the module that is observed."""
+    """Name of the observed module."""
     recorders: Sequence[Recorder]
 
 
 def build_recorder(
     accelerator: Accelerator, golden: GoldenModel, workdir: Path, **options: Any
 ) -> runner.Simulation:
-    """Compile the accelerator with a recorder, of the layer's number, on each stream of golden's.
+    """Compile the accelerator with a recorder, numbered by layer, on each of golden's streams.
 
     Args:
-        accelerator: what to simulate.
+        accelerator: the accelerator to simulate.
         golden: its golden model.
-        workdir: takes the recorders' HDL.
-        options: as ``sim.runner.build`` takes them.
+        workdir: folder for the recorders' HDL.
+        options: options of `sim.runner.build`.
     """
     nodes = matching_nodes(accelerator, golden)
     recorders = []
@@ -232,7 +231,7 @@ def build_recorder(
 def _first_difference(
     golden: GoldenModel, nodes: Mapping[str, Mapping[str, Any]], record: Record, workdir: Path
 ) -> Divergence | None:
-    """Compare the recorded beats of one image with golden's streams, in the order of the data."""
+    """Compare the recorded beats of one image with golden's streams, in the data flow's order."""
     for number, layer in enumerate(golden.layers):
         node, expected = nodes[layer.name], record.streams[layer.output][0].numpy()
         words = (workdir / f"beats_{number}.txt").read_text().split()
@@ -262,18 +261,18 @@ def _first_difference(
 
 
 def _values(beats: Sequence[str], node: Mapping[str, Any]) -> npt.NDArray[np.int64]:
-    """Read a node's output, int64 [elements], out of its beats in hexadecimal."""
+    """Read a node's output, int64 [elements], from its beats in hexadecimal."""
     datatype, lanes = DataType[node["output_type"]], node["folded_output"][-1]
     bipolar = datatype == DataType["BIPOLAR"]
     signed = datatype.signed() and not bipolar
     rows = [unpack(int(beat, 16), lanes, datatype.bitwidth(), signed) for beat in beats]
     values = np.array(rows, dtype=np.int64).ravel()
-    # a bit that is 0 means −1 where the stream is bipolar
+    # a bit of 0 stands for −1 in a bipolar stream
     return 2 * values - 1 if bipolar else values
 
 
 def _record_waveform(simulation: runner.Simulation, time_ns: int, workdir: Path) -> None:
-    """Run what was run last once more, and record the clocks around a time."""
+    """Repeat the last run, and record the clocks around a time."""
     simulation.run(
         "sim.window_bench",
         workdir=workdir,

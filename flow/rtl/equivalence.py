@@ -1,6 +1,7 @@
-"""What the golden model is held against.
+"""Equivalence checks of the golden model.
 
-L0: FINN's own execution, and the Brevitas network. L1: the simulated RTL, bit for bit.
+L0 compares it with FINN's execution and with the Brevitas network, L1 with the simulated RTL, bit
+for bit.
 """
 
 from collections.abc import Mapping
@@ -20,13 +21,13 @@ from flow.rtl.simulate import RtlPoint
 
 @dataclass(frozen=True)
 class FinnCheck:
-    """Golden against FINN's Python execution of the hardware graph, without noise."""
+    """Comparison of golden with FINN's Python execution of the hardware graph, without noise."""
 
     images: int
     tensors: int
-    """Intermediate tensors compared, for each image."""
+    """Number of intermediate tensors compared for each image."""
     differing: list[str]
-    """Nodes whose output differs on some image; empty when all is well."""
+    """Nodes whose output differs for any image; empty if all are equal."""
 
     def to_json(self) -> dict:
         """Return the entry of ``summary.json``."""
@@ -35,20 +36,20 @@ class FinnCheck:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """Golden against Brevitas, label for label, without noise."""
+    """Comparison of golden's labels with Brevitas' labels, without noise."""
 
     images: int
     differing: list[dict] = field(default_factory=list)
-    """For each image that differs: its number, both labels, and the margin in LSB."""
+    """Number, both labels and the margin in LSB of each image that differs."""
 
 
 def against_finn(accelerator: Accelerator, golden: GoldenModel, stream: Tensor) -> FinnCheck:
-    """Run FINN's own execution on images and compare every intermediate tensor golden has.
+    """Run FINN's execution on images, and compare every intermediate tensor that golden has.
 
     Args:
-        accelerator: what was compiled.
+        accelerator: the compiled accelerator.
         golden: its golden model.
-        stream: integers [images, elements]; FINN takes about half a second an image.
+        stream: integers [images, elements]; FINN takes about half a second per image.
     """
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
@@ -73,7 +74,7 @@ def against_finn(accelerator: Accelerator, golden: GoldenModel, stream: Tensor) 
 def against_brevitas(
     golden: GoldenModel, stream: Tensor, brevitas: npt.NDArray[np.uint8]
 ) -> LabelCheck:
-    """Compare labels; a difference is told with its margin, which float rounding may explain.
+    """Compare labels; each difference has its margin, which float rounding may explain.
 
     Args:
         golden: the golden model.
@@ -107,10 +108,10 @@ def differing_images(
     """Return which images differ in label, in a score, or in the digest of a tap's stream.
 
     Args:
-        golden: the model the RTL must equal.
+        golden: the golden model that the RTL must equal.
         stream: integers [images, elements].
         noise: settings by site.
-        rtl: what the RTL gave.
+        rtl: the results of the RTL.
     """
     record = Record([golden.scores], list(rtl.digests))
     labels = golden.run(stream, noise, record=record).numpy()
@@ -124,7 +125,7 @@ def differing_images(
 def first_divergence(
     golden: GoldenModel, stream: Tensor, noise: dict[str, TapSettings], rtl: RtlPoint
 ) -> str | None:
-    """Name the first site whose stream differs, and the first image there; None if none does."""
+    """Return the first site whose stream differs, with the first such image, or None."""
     record = Record(sites=list(rtl.digests))
     labels = golden.run(stream, noise, record=record).numpy()
     for site, digests in rtl.digests.items():

@@ -1,4 +1,4 @@
-"""Which node of the RTL computes which layer of the golden model, and where in the network."""
+"""Mapping of the RTL's nodes to golden layers and to places in the network."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,22 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class _Step:
-    """A node of either graph."""
+    """A node of either graph, RTL or golden."""
 
     name: str
     kind: str
     inputs: Sequence[str]
     outputs: Sequence[str]
     site: str
-    """Of a tap; empty for the others."""
+    """Site of a tap; empty for other nodes."""
 
 
 def matching_nodes(accelerator: Accelerator, golden: GoldenModel) -> dict[str, dict[str, Any]]:
-    """Return the manifest's entry of the node behind each golden layer, by the layer's name.
+    """Return the manifest's entry of the node that computes each golden layer, by layer name.
 
-    Folding inserts nodes, orders branches anew and renames all but the sites. So a node is known
-    by its kind, the taps it is reached from, those it reaches, and its place among such nodes.
+    Folding inserts nodes, reorders branches and renames everything but the sites. A node is
+    therefore identified by its kind, the taps upstream and downstream of it, and its position among
+    such nodes.
 
     Raises:
         RuntimeError: the RTL has no such node.
@@ -56,9 +57,9 @@ def matching_nodes(accelerator: Accelerator, golden: GoldenModel) -> dict[str, d
 
 
 def _identities(nodes: Iterable[_Step]) -> dict[tuple, str]:
-    """Return names by what nodes are known by; the nodes come in an order of the data."""
+    """Return node names by identity, for nodes in topological order."""
     steps = list(nodes)
-    # the sites that each stream has passed, and those that it will pass
+    # the sites upstream and downstream of each stream
     passed: dict[str, frozenset[str]] = {}
     ahead: dict[str, frozenset[str]] = {}
     reached: dict[str, frozenset[str]] = {}
@@ -77,18 +78,18 @@ def _identities(nodes: Iterable[_Step]) -> dict[tuple, str]:
 
 
 def place(layers: Sequence[Layer], layer: Layer) -> str:
-    """Say where in the network a layer lies, by the sites next to it.
+    """Describe the place of a layer in the network, by the sites nearest to it.
 
     Args:
-        layers: of the golden model.
-        layer: one of them.
+        layers: layers of the golden model.
+        layer: one of these layers.
     """
     if isinstance(layer, Tap):
         return f"the tap at {layer.site}"
     if layer.name.startswith("MVAU"):
-        behind = [one.site for one in layers if isinstance(one, Tap) and layer.output in one.inputs]
-        if behind:
-            return f"the matrix-vector unit of {behind[0]}"
+        taps = [one.site for one in layers if isinstance(one, Tap) and layer.output in one.inputs]
+        if taps:
+            return f"the matrix-vector unit of {taps[0]}"
     giving = {one.output: one for one in layers}
     streams, sites = list(layer.inputs), list[str]()
     while streams:

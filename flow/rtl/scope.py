@@ -1,9 +1,9 @@
-"""How much of the network a point in RTL simulates: all of it, or what noise can reach."""
+"""Scopes of an RTL simulation: the whole network, or only what noise can reach."""
 
 from flow.errors import unknown
 
 FULL, SITE = SCOPES = ("full", "site")
-"""How much of the network an RTL point simulates: all, or what its noise can reach."""
+"""Scope of an RTL point: the whole network, or only what its noise can reach."""
 
 
 def check(scope: str) -> None:

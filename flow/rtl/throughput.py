@@ -1,8 +1,8 @@
-"""Cycles of an image in a design that executes layers several times, from the folding.
+"""Cycles per image of a design that executes layers several times, computed from the folding.
 
-It is an account, not a simulation: the simulated tap repeats its own part alone. To execute a layer
-k times, a design runs its matrix-vector unit, the generator of its windows and its tap k times for
-each image; the slowest node sets the rate, as ever.
+This is a calculation, not a simulation: the simulated tap repeats only itself. To execute a layer
+k times, a design runs its matrix-vector unit, its sliding-window generator and its tap k times for
+each image; the slowest node determines the rate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ def cycles_per_image(accelerator: Accelerator, executions: Mapping[str, int]) ->
 
     Args:
         accelerator: the folded network.
-        executions: by site, how often the layer is executed that feeds it; 1 where none is given.
+        executions: by site, the number of executions of the layer that feeds it; 1 by default.
 
     Raises:
         KeyError: a site has no tap.
@@ -33,10 +33,10 @@ def cycles_per_image(accelerator: Accelerator, executions: Mapping[str, int]) ->
 
 
 def executed_nodes(nodes: Sequence[Mapping[str, Any]], tap: str) -> list[str]:
-    """Return the nodes that are run again when the layer of a tap is executed again.
+    """Return the nodes that run again when the layer of a tap is executed again.
 
     Args:
-        nodes: of an accelerator's manifest.
+        nodes: nodes of an accelerator's manifest.
         tap: name of the tap's node.
     """
     found = [tap]
@@ -52,7 +52,7 @@ def executed_nodes(nodes: Sequence[Mapping[str, Any]], tap: str) -> list[str]:
 
 
 def _upstream(nodes: Sequence[Mapping[str, Any]], start: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what feeds a node, and what feeds that, by the first input of each."""
+    """Yield the nodes upstream of a node, following the first input of each."""
     named = {node["name"]: node for node in nodes}
     producers = {stream: node for node in nodes for stream in node["outputs"]}
     node = producers.get(named[start]["inputs"][0])

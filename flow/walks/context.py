@@ -22,7 +22,7 @@ from flow.walks.points.side import Side
 if TYPE_CHECKING:
     # a side's figures depend on those of these that it imports itself
     from flow.compiler.accelerator import Accelerator
-    from flow.golden.model import GoldenModel, Part
+    from flow.golden.model import GoldenModel, Subgraph
     from flow.models import Network
     from flow.rtl.design import Designs
 
@@ -40,12 +40,12 @@ class CleanPrefix:
     def __init__(self, golden: "GoldenModel", stream: Tensor) -> None:
         self._golden = golden
         self._stream = stream
-        self._last: tuple[str, Part] | None = None
+        self._last: tuple[str, Subgraph] | None = None
 
-    def at(self, site: str) -> "Part":
-        """Return what is left of the network and the images at a site."""
+    def at(self, site: str) -> "Subgraph":
+        """Return the subgraph downstream of a site, with the streams that enter it."""
         if self._last is None or self._last[0] != site:
-            source: Tensor | Part = self._stream
+            source: Tensor | Subgraph = self._stream
             if self._last is not None and self._golden.layer_of(site) in self._last[1].layers:
                 source = self._last[1]
             self._last = (site, self._golden.before(site, source))

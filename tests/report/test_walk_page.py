@@ -347,18 +347,18 @@ def test_the_first_divergence_is_shown_only_where_there_is_one(tmp_path: Path) -
         "the tap at conv1.acc", "NoiseTap_rtl_3", "NoiseTap_rtl_3_out0", 17, (4, 5), 3, -3072, 21,
         8, 1234, Path("run/window.fst"),
     )  # fmt: skip
-    located = Localisation("image 17 by itself", found, "additive noise of σ 2 at conv1.acc")
+    located = Localisation("image 17 alone", found, "additive noise of σ 2 at conv1.acc")
     html = html_of(tmp_path, summary | {"divergence": located.to_json()}, curves)
     assert (
         "Additive noise of σ 2 at conv1.acc: image 17, the tap at conv1.acc (NoiseTap_rtl_3), "
-        "pixel (row 4, column 5), channel 3: RTL -3,072, golden 21, in LSB / 2^8; seen on "
-        "simulating image 17 by itself."
+        "pixel (row 4, column 5), channel 3: RTL -3,072, golden 21, in LSB / 2^8; seen when "
+        "simulating image 17 alone."
     ) in html
     assert "<code>gtkwave run/window.fst</code><br>at 1,234 ns" in html
     assert "row 4, column 5" in html and "NoiseTap_rtl_3_out0_data" in html
     lost = Localisation("images 0 to 9", None)
     html = html_of(tmp_path, summary | {"divergence": lost.to_json()}, curves)
-    assert "The mismatch did not show again on simulating images 0 to 9." in html
+    assert "The mismatch did not occur again when simulating images 0 to 9." in html
     assert "gtkwave" not in html
 
 

@@ -210,7 +210,7 @@ def test_a_weight_bit_in_a_dense_layer(dense, tmp_path):
     assert (found.node, found.place) == ("MVAU_rtl_0", "the matrix-vector unit of fc0.acc")
     assert (found.image, found.pixel, found.channel) == (100 + image, None, channel)
     assert (found.golden, found.rtl) == (int(right[image]), int(wrong[image]))
-    assert located.rerun == f"image {100 + image} by itself"
+    assert located.rerun == f"image {100 + image} alone"
     assert located.to_json()["divergence"]["waveform"] == str(found.waveform)
     check_waveform(located, "MVAU_rtl_0_out0")
 
@@ -267,9 +267,7 @@ def test_what_images_before_it_cause(convolutional, tmp_path):
     assert located.divergence is not None
     found = located.divergence
     assert found.image >= LEAKS_FROM
-    assert located.rerun == (
-        f"image {found.image} by itself, then images 0 to {found.image} in a row"
-    )
+    assert located.rerun == (f"image {found.image} alone, then images 0 to {found.image} in a row")
     assert str(located).startswith(f"without noise: image {found.image}, the matrix-vector unit of")
     assert (found.node, found.pixel is not None) == ("MVAU_rtl_0", True)
     assert found.rtl == found.golden ^ 1
@@ -309,7 +307,7 @@ def test_what_does_not_show_again_is_said_plainly(dense, tmp_path):
     located = dense.localise(tmp_path, rtl=replace(rtl, labels=labels), first_image=10)
     assert located is not None and located.divergence is None and located.command is None
     assert (
-        "the mismatch did not show again on simulating image 13 by itself, then images 10 to 13 "
+        "the mismatch did not occur again when simulating image 13 alone, then images 10 to 13 "
         "in a row. So it depends on more than these images"
     ) in str(located)
 

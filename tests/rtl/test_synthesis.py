@@ -55,7 +55,7 @@ def test_primitives():
     cells = {"LUT6": 3, "LUT2": 1, "FDRE": 5, "FDSE": 1, "DSP48E2": 2, "RAMB36E2": 2}
     cells |= {"RAMB18E2": 1, "RAM64M8": 2, "SRL16E": 4, "CARRY4": 9, "MUXF7": 1, "INV": 2}
     assert Resources.of_cells(cells) == Resources(4, 6, 2, 5, 16, 4)
-    with pytest.raises(NotSynthesised, match="LUTX is no primitive"):
+    with pytest.raises(NotSynthesised, match="LUTX is not a known primitive"):
         Resources.of_cells({"LUTX": 1})
 
 
@@ -87,7 +87,7 @@ def test_the_rows_are_the_nodes(accelerator, tmp_path, monkeypatch, capsys):
     for name in asked:
         assert rows[name]["lut"] > 10 and rows[name]["ff"] > 10 and rows[name]["dsp"] == 0
         assert rows[name]["estimate"].keys() == {"lut", "dsp", "bram"}
-    assert all(rows[name]["reason"] == "not asked for" for name in names if name not in asked)
+    assert all(rows[name]["reason"] == "not requested" for name in names if name not in asked)
     assert json.loads((accelerator.folder / synthesis.FILE).read_text()) == found
     monkeypatch.setattr(synthesis.subprocess, "run", forbidden)
     assert measure(accelerator, tmp_path, silent, asked) == found

@@ -1,1 +1,1 @@
-"""Folding: how parallel each node is."""
+"""Folding: the parallelism of each node."""

@@ -1,10 +1,10 @@
-"""How long a folded graph takes to simulate, modelled: nanoseconds of a clock and of an image.
+"""Model of the simulation time of a folded graph, in nanoseconds per clock and per image.
 
-A clock costs something for each node, at work or not; a node at work costs more by what it works
-on. ``python -m flow.experiments.benchmarks.node_costs`` measures the nodes of a compiled
-accelerator, each alone, and fits ``COSTS`` anew; the ones here are of CNV-w2a2. A whole network
-takes longer, as its nodes share the caches, but alike at every folding: a CNV of width 16 took 2.9,
-2.4 and 2.4 times the model's time at 8,192, 14,400 and 28,800 cycles an image.
+Each clock has a cost per node, busy or idle; a busy node adds a cost that depends on its work.
+``python -m flow.experiments.benchmarks.node_costs`` measures each node of a compiled accelerator
+alone and fits ``COSTS``; the values here are from CNV-w2a2. A whole network takes longer because
+its nodes share the caches, but by a similar factor at every folding: a CNV of width 16 took 2.9,
+2.4 and 2.4 times the modelled time at 8,192, 14,400 and 28,800 cycles per image.
 """
 
 import re
@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Entry = Mapping[str, Any]
-"""A node as the manifest describes it."""
+"""A node's entry in the manifest."""
 
 CLOCK_NS = 35.0
-"""Of a model without nodes."""
+"""Nanoseconds per clock of a model without nodes."""
 IDLE_NS = 6.7
-"""Of a node that does nothing, a clock."""
+"""Nanoseconds per clock of an idle node."""
 DSP_NS = 6.4
-"""Of a multiplier of FINN's DSP unit, in every clock, used or not."""
+"""Nanoseconds per clock of a multiplier of FINN's DSP unit, used or not."""
 COSTS: dict[str, tuple[float, float]] = {
     "MVAU": (4.6, 0.62),
     "ConvolutionInputGenerator": (2.6, 5.6),
@@ -28,15 +28,15 @@ COSTS: dict[str, tuple[float, float]] = {
     "Pool": (3.6, 3.4),
     "StreamingDataWidthConverter": (0.0, 0.66),
 }
-"""Nanoseconds of a node at work, a clock, above an idle one: fixed, and by ``work``."""
+"""Nanoseconds per clock of a busy node beyond an idle one: a constant, and per unit of `work`."""
 OTHERS = (5.0, 2.0)
-"""The same for every other node."""
+"""Costs of every other kind of node, as in `COSTS`."""
 
 
 def describe(operator) -> dict[str, Any]:
-    """Describe a node of FINN's graph: name, operator, folding, streams and cycles of an image.
+    """Describe a node of FINN's graph: name, operator, folding, streams and cycles per image.
 
-    The names of inputs and outputs are those of the top's streams, or of weights and thresholds.
+    Inputs and outputs are named after the top's streams, or after weights and thresholds.
     """
     node = operator.onnx_node
     folding = {
@@ -66,10 +66,10 @@ def kind(entry: Entry) -> str:
 
 
 def work(entry: Entry) -> float:
-    """Return what a node works on in a clock, in the unit of its ``COSTS``.
+    """Return the work of a node per clock, in the unit of its ``COSTS``.
 
-    A LUT unit counts words of 64 bits, or picks sums from a table, and reads its weights; a
-    generator and a converter move words of 64 bits; the others work on elements.
+    A LUT unit counts bits of 64-bit words, or looks up sums in a table, and reads its weights;
+    generators and converters move 64-bit words; other nodes process elements.
     """
     lanes = max(entry["folded_input"][-1], entry["folded_output"][-1])
     bits = max(_bits(entry["input_type"]), _bits(entry["output_type"]))
@@ -87,7 +87,7 @@ def work(entry: Entry) -> float:
 
 
 def clocks_at_work(entry: Entry) -> int:
-    """Return in how many clocks of an image a node does something."""
+    """Return the number of clocks per image in which a node is busy."""
     beats = [1, 1]
     for place, shape in enumerate(("folded_input", "folded_output")):
         for side in entry[shape][:-1]:
@@ -96,7 +96,7 @@ def clocks_at_work(entry: Entry) -> int:
 
 
 def nanoseconds(entries: Iterable[Entry]) -> float:
-    """Return the modelled nanoseconds of one image, the pipeline full."""
+    """Return the modelled nanoseconds per image with a full pipeline."""
     entries = list(entries)
     idle = CLOCK_NS + IDLE_NS * len(entries)
     busy = 0.0

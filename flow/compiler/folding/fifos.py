@@ -1,4 +1,4 @@
-"""FIFOs where a graph forks and joins, deep enough that it cannot lock up."""
+"""FIFOs between forks and joins of a graph, deep enough to exclude deadlock."""
 
 import math
 
@@ -8,22 +8,22 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
 SHALLOWEST = 3
-"""FINN makes no FIFO of less."""
+"""Smallest depth of FINN's FIFOs."""
 
 
 class BufferBranches(Transformation):
-    """Put a FIFO of one image on the shorter branch into each addition.
+    """Insert a FIFO of one image into the shorter branch of each addition.
 
-    The fork gives both branches beat after beat together, and the addition takes from both
-    together. The longer branch needs some of an image before its first result, sliding windows
-    whole rows of it; until then the shorter one's results wait in the FIFO. It never fills before
-    they are taken: an image's last result of the longer branch needs nothing of the next image, so
-    that at most one image waits. The other way round no FIFO is needed: where the longer branch
-    has a result, the shorter one has got all it needs for the same.
+    The fork feeds both branches in step, beat by beat, and the addition takes from both in step.
+    The longer branch needs part of an image before its first result, whole rows of it for sliding
+    windows; until then the results of the shorter branch wait in the FIFO. It never overflows: the
+    last result of an image in the longer branch needs nothing of the next image, so at most one
+    image waits. The longer branch needs no FIFO: when it has a result, the shorter branch has all
+    it needs for its own.
     """
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once, folded."""
+        """Apply the transformation to a whole folded graph."""
         for node in model.get_nodes_by_op_type("AddStreams_rtl"):
             operator = getCustomOp(node)
             lengths = [_length(model, name) for name in node.input]
@@ -36,7 +36,7 @@ class BufferBranches(Transformation):
 
 
 def _length(model: ModelWrapper, name: str) -> tuple[int, int]:
-    """Return how long a branch holds back what enters it at the fork: rows, and whole vectors."""
+    """Return how much of an image a branch holds back from the fork on: rows, and whole vectors."""
     rows = vectors = 0
     while (node := model.find_producer(name)) is not None:
         kind = node.op_type.removesuffix("_rtl")
@@ -46,7 +46,7 @@ def _length(model: ModelWrapper, name: str) -> tuple[int, int]:
             generator = getCustomOp(node)
             height, _ = generator.get_nodeattr("ConvKernelDim")
             stride, _ = generator.get_nodeattr("Stride")
-            # rows behind this window, in rows in front of it, and those of the window
+            # rows held back downstream, in input rows of this window, plus the window's rows
             rows = rows * stride + height - 1
         vectors += kind == "MVAU"
         name = node.input[0]

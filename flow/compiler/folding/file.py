@@ -1,4 +1,4 @@
-"""Apply the user's own folding file to a graph that is folded already."""
+"""Application of a user's folding file to a folded graph."""
 
 import json
 import math
@@ -19,9 +19,9 @@ _CHOICES = {
 
 
 def apply(model: ModelWrapper, nodes: Nodes) -> None:
-    """Set what a folding file says, on a graph that is folded already.
+    """Apply the values of a folding file to a folded graph.
 
-    A generator that the file does not name follows the unit it feeds.
+    A generator that the file does not name follows the unit that it feeds.
 
     Raises:
         UserError: an unknown node or attribute, or a value that does not fit; the message names the
@@ -40,15 +40,15 @@ def apply(model: ModelWrapper, nodes: Nodes) -> None:
             if attribute not in legal:
                 if attribute in named:
                     raise unknown(f"attribute of node {node.name} in the folding", attribute, legal)
-                # a default for all nodes means those that have it
+                # a default for all nodes applies to those with this attribute
                 continue
             _check(node.name, operator, attribute, value)
             if attribute != "resType":
                 operator.set_nodeattr(attribute, value)
     for generator, consumer in _generators(model):
-        reader = getCustomOp(consumer)
-        name = "SIMD" if "SIMD" in reader.get_nodeattr_types() else "PE"
-        lanes = reader.get_nodeattr(name)
+        unit = getCustomOp(consumer)
+        name = "SIMD" if "SIMD" in unit.get_nodeattr_types() else "PE"
+        lanes = unit.get_nodeattr(name)
         said = wanted(nodes, generator.onnx_node.name, _GENERATOR)
         if "SIMD" not in said:
             channels = generator.get_nodeattr("IFMChannels")
@@ -61,17 +61,17 @@ def apply(model: ModelWrapper, nodes: Nodes) -> None:
 
 
 def _attributes(operator) -> list[str]:
-    """List what a folding may set of a node."""
+    """Return the attributes of a node that a folding may set."""
     have = operator.get_nodeattr_types()
     names = ["PE", "SIMD", *_CHOICES]
     if operator.onnx_node.op_type.startswith(_GENERATOR):
-        # it has more, which its streams' order depends on
+        # its other attributes determine the order of its streams
         names = ["SIMD", "ram_style"]
     return [name for name in names if name in have]
 
 
 def _check(name: str, operator, attribute: str, value: Any) -> None:
-    """Raise a UserError when a value is not legal."""
+    """Raise a UserError if a value is not legal."""
     choices = _CHOICES.get(attribute)
     if choices is not None:
         if value not in choices:
@@ -87,7 +87,7 @@ def _check(name: str, operator, attribute: str, value: Any) -> None:
 
 
 def _whole(operator, attribute: str) -> tuple[int, str]:
-    """Return what an attribute must divide, and what that is."""
+    """Return the number that an attribute must divide, and what it counts."""
     if operator.onnx_node.op_type.startswith("MVAU"):
         place = {"PE": ("MH", "rows"), "SIMD": ("MW", "elements of a row")}[attribute]
         return operator.get_nodeattr(place[0]), place[1]
@@ -97,7 +97,7 @@ def _whole(operator, attribute: str) -> tuple[int, str]:
 
 
 def _generators(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
-    """Yield each sliding-window generator and the node behind it."""
+    """Yield each sliding-window generator and its consumer."""
     for node in model.graph.node:
         if node.op_type.startswith(_GENERATOR):
             yield getCustomOp(node), model.find_consumer(node.output[0])

@@ -1,4 +1,4 @@
-"""Folding: how many elements of a layer the hardware works on in one cycle."""
+"""Folding: the number of elements of each layer that hardware processes per cycle."""
 
 import math
 
@@ -14,26 +14,26 @@ from flow.errors import UserError
 
 FEWEST_CYCLES = 16
 MULTIPLIERS = {"lut": 8192, "dsp": 1024}
-"""Multipliers that the default folding spends at most on a whole network, by matrix-vector unit:
-they take long to compile, FINN's DSP lanes by far the longest."""
+"""Largest number of multipliers of a network in the default folding, by matrix-vector unit: they
+take long to compile, FINN's DSP lanes by far the longest."""
 SLOWEST = 50_000
-"""Cycles per image up to which the default is searched."""
+"""Largest target in the search for the default, cycles per image."""
 STEP = 1.2
-"""Ratio of one target tried to the next."""
+"""Ratio of successive targets in the search."""
 
 
 def default_cycles(model: ModelWrapper) -> int:
-    """Return the target of cycles per image that simulates fastest, as ``folding_cost`` has it.
+    """Return the target of cycles per image that simulates fastest, according to `folding.cost`.
 
-    Few cycles are best where clocks that find most nodes idle cost more than wide units that wait
-    for others; but no network gets more than ``MULTIPLIERS``.
+    Few cycles are best if clocks with mostly idle nodes cost more than wide units that wait for
+    others; but no network gets more than ``MULTIPLIERS``.
 
     Args:
-        model: each unit's ``resType`` is set; its folding is left at the last target tried.
+        model: graph with each unit's ``resType`` set; it is left folded to the last target tried.
     """
     least = fewest_cycles(model)
     _fold(model, least)
-    # a generator gives a pixel of a window at most a cycle: wider units behind it would wait
+    # a generator produces at most one pixel of a window per cycle: wider consumers would wait
     bound = max(int(getCustomOp(node).get_exp_cycles()) for node in model.graph.node)
     targets = [max(least, bound)]
     while targets[-1] * STEP < SLOWEST:
@@ -42,7 +42,7 @@ def default_cycles(model: ModelWrapper) -> int:
 
 
 def _modelled(model: ModelWrapper, cycles: int) -> float:
-    """Fold to a target and return the modelled nanoseconds of an image, converters included."""
+    """Fold to a target, and return the modelled nanoseconds per image, including converters."""
     _fold(model, cycles)
     entries = [describe(getCustomOp(node)) for node in model.graph.node]
     described = {entry["name"]: entry for entry in entries}
@@ -69,7 +69,7 @@ def fewest_cycles(model: ModelWrapper) -> int:
     """Return a target of cycles per image that keeps a network within ``MULTIPLIERS``.
 
     Args:
-        model: each unit's ``resType`` is set.
+        model: graph with each unit's ``resType`` set.
     """
     units = [getCustomOp(node) for node in model.graph.node if node.op_type.startswith("MVAU")]
     products = sum(
@@ -83,7 +83,7 @@ def fewest_cycles(model: ModelWrapper) -> int:
 
 
 def check_reached(model: ModelWrapper, target: Target) -> None:
-    """Raise a UserError when a folded graph does not reach the frame rate that was asked for."""
+    """Raise a UserError if a folded graph does not reach the requested frame rate."""
     cycles, name = max((int(getCustomOp(n).get_exp_cycles()), n.name) for n in model.graph.node)
     if target.fps is not None and cycles > CLOCK_HZ / target.fps:
         raise UserError(
@@ -98,16 +98,16 @@ _GENERATOR = "ConvolutionInputGenerator"
 class FoldChain(Transformation):
     """Fold a graph of layers to a number of cycles per image.
 
-    A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and of
-    equal choices the fewest rows (PE): a row's elements are counted in one operation. A convolution
-    gives few outputs a cycle, so what lies between units, forks and additions too, takes the fewest
-    lanes that reach the target: a tap's lanes are much logic. A sliding-window generator takes the
-    SIMD of the unit it feeds, which then divides the channels. Seams of unlike width get FINN's
-    converter.
+    A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and among
+    equal choices the fewest rows (PE), because the elements of a row are counted in one operation.
+    A convolution produces few outputs per cycle, so the nodes between units, including forks and
+    additions, take the fewest lanes that reach the target: the lanes of a tap need much logic. A
+    sliding-window generator takes the SIMD of the unit it feeds, which then divides the channels.
+    FINN's converters join streams of different width.
 
     Args:
-        cycles: target of cycles per image; ``default_cycles`` when None.
-        nodes: a folding file's content, which goes before all that.
+        cycles: target of cycles per image; `default_cycles` if None.
+        nodes: content of a folding file, which takes precedence.
 
     Raises:
         UserError: the folding file does not fit the graph; the message names the node.
@@ -119,7 +119,7 @@ class FoldChain(Transformation):
         self.nodes = nodes
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         _fold(model, default_cycles(model) if self.cycles is None else self.cycles)
         if self.nodes is not None:
             file.apply(model, self.nodes)
@@ -135,12 +135,12 @@ def _fold(model: ModelWrapper, cycles: int) -> None:
         if _feeds_unit(model, node):
             unit = getCustomOp(model.find_consumer(node.output[0]))
             getCustomOp(node).set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
-    for stretch in _stretches(model):
-        _narrow([getCustomOp(node) for node in stretch], _lanes(model, stretch), cycles)
+    for segment in _segments(model):
+        _narrow([getCustomOp(node) for node in segment], _lanes(model, segment), cycles)
 
 
 def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
-    """Choose and set PE and SIMD of a unit."""
+    """Choose and set the PE and SIMD of a unit."""
     operator = getCustomOp(node)
     width, height = operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
     vectors = math.prod(operator.get_nodeattr("numInputVectors"))
@@ -158,34 +158,34 @@ def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
     operator.set_nodeattr("SIMD", simd)
 
 
-def _stretches(model: ModelWrapper) -> list[list]:
-    """Return the nodes between units, and in front of the first, that streams join."""
-    stretches: list[list] = []
+def _segments(model: ModelWrapper) -> list[list]:
+    """Return the segments of connected nodes between units and upstream of the first unit."""
+    segments: list[list] = []
     for node in model.graph.node:
         if _kind(node) == "MVAU" or _feeds_unit(model, node):
             continue
         apart, joined = [], [node]
-        for stretch in stretches:
-            given = {name for one in stretch for name in one.output}
+        for segment in segments:
+            given = {name for one in segment for name in one.output}
             if given.isdisjoint(node.input):
-                apart.append(stretch)
+                apart.append(segment)
             else:
-                joined = [*stretch, *joined]
-        stretches = [*apart, joined]
-    return stretches
+                joined = [*segment, *joined]
+        segments = [*apart, joined]
+    return segments
 
 
-def _lanes(model: ModelWrapper, stretch: list) -> list[int]:
-    """Return the lanes a stretch may have, the best first.
+def _lanes(model: ModelWrapper, segment: list) -> list[int]:
+    """Return the possible lanes of a segment, the best first.
 
-    Divisors of what the units in front give, or in front of the first unit those of what it takes,
-    need no uneven width converter; the rest of the divisors of its channels are for a stretch that
-    is slower, as padding is.
+    Divisors of the upstream units' output lanes (or, upstream of the first unit, of its input
+    lanes) need no uneven width converter. The other divisors of the channels follow, for segments
+    that are slower, such as those with padding.
     """
-    channels = getCustomOp(stretch[0]).get_normal_output_shape()[-1]
+    channels = getCustomOp(segment[0]).get_normal_output_shape()[-1]
     units = [
         getCustomOp(producer).get_nodeattr("PE")
-        for node in stretch
+        for node in segment
         for producer in model.find_direct_predecessors(node) or []
         if _kind(producer) == "MVAU"
     ]
@@ -196,13 +196,13 @@ def _lanes(model: ModelWrapper, stretch: list) -> list[int]:
     return [*_divisors(even), *(d for d in _divisors(channels) if d > even)]
 
 
-def _narrow(stretch: list, lanes: list[int], cycles: int) -> None:
-    """Give operators the first of ``lanes`` with which all reach the target, or the last."""
+def _narrow(segment: list, lanes: list[int], cycles: int) -> None:
+    """Set operators to the first of ``lanes`` with which all reach the target, or to the last."""
     for few in lanes:
-        for operator in stretch:
+        for operator in segment:
             types = operator.get_nodeattr_types()
             operator.set_nodeattr("PE" if "PE" in types else "SIMD", few)
-        if all(operator.get_exp_cycles() <= cycles for operator in stretch):
+        if all(operator.get_exp_cycles() <= cycles for operator in segment):
             return
 
 

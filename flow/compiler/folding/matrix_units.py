@@ -1,4 +1,4 @@
-"""Which kind of matrix-vector unit each layer gets: LUTs (ours) or DSP slices (FINN's)."""
+"""Choice of each layer's matrix-vector unit: LUTs (ours) or DSP slices (FINN's)."""
 
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -8,19 +8,19 @@ from flow.compiler.folding.target import Nodes, wanted
 from flow.errors import UserError
 
 LUT_BITS = 8
-"""Operands of up to so many bits go to LUTs, wider ones to DSP slices. It is all that the LUT unit
-takes: FINN's DSP unit works through its pipeline in every clock, used or not, and simulates slower
-at every width."""
+"""Widest operands, in bits, that use LUTs; wider ones use DSP slices. It is the LUT unit's limit:
+FINN's DSP unit evaluates its pipeline in every clock, used or not, and simulates slower at every
+width."""
 
 
 class ChooseUnits(Transformation):
-    """Set ``resType`` of each matrix-vector unit, and make those of LUTs RTL nodes.
+    """Set the ``resType`` of each matrix-vector unit, and make LUT units RTL nodes.
 
-    FINN's ``SpecializeLayers`` knows of its DSP unit only, and would send one-bit operands to HLS.
+    FINN's ``SpecializeLayers`` knows only its DSP unit and would use HLS for one-bit operands.
 
     Args:
-        mvu: ``lut`` for our unit where operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
-        nodes: a folding file's content; its ``resType`` goes before ``mvu``.
+        mvu: ``lut`` for our unit if operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
+        nodes: content of a folding file, whose ``resType`` takes precedence over ``mvu``.
 
     Raises:
         UserError: no unit takes a layer's operands; the message names the node.
@@ -32,10 +32,10 @@ class ChooseUnits(Transformation):
         self.nodes = nodes or {}
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for index, node in enumerate(model.get_nodes_by_op_type("MVAU")):
             unit = getCustomOp(node)
-            # as it will be called
+            # the node's later name
             name = f"MVAU_rtl_{index}"
             asked = wanted(self.nodes, name, "MVAU").get("resType", "auto")
             bits = [unit.get_input_datatype(i).bitwidth() for i in (0, 1)]

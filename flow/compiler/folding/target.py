@@ -1,4 +1,4 @@
-"""What a user asks of the folding: cycles, a frame rate, or a FINN folding file."""
+"""Target of the folding: cycles per image, a frame rate, or a FINN folding file."""
 
 import json
 import math
@@ -10,10 +10,10 @@ from typing import Any
 from flow.errors import UserError
 
 CLOCK_HZ = 200e6
-"""Of the accelerator, for frame rates; nothing is synthesised."""
+"""Nominal clock frequency of the accelerator, for frame rates."""
 
 Nodes = Mapping[str, Mapping[str, Any]]
-"""A folding file's content: node name → attribute → value; under ``Defaults``, attribute →
+"""Content of a folding file: node name → attribute → value; under ``Defaults``, attribute →
 [value, [operators], value, [operators], …], where the operators may be "all"."""
 
 DEFAULTS = "Defaults"
@@ -21,18 +21,18 @@ DEFAULTS = "Defaults"
 
 @dataclass(frozen=True)
 class Target:
-    """What the folding shall reach: one of these, or none for the default.
+    """Target of the folding: one of these fields, or none for the default.
 
     Raises:
-        UserError: more than one, or one that cannot be.
+        UserError: more than one target is given, or an impossible one.
     """
 
     cycles: int | None = None
     """Cycles per image."""
     fps: float | None = None
-    """Images a second at ``CLOCK_HZ``."""
+    """Images per second at ``CLOCK_HZ``."""
     nodes: Nodes | None = None
-    """A folding file's content; nodes that it does not name get the default."""
+    """Content of a folding file; nodes that it does not name get the default."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("cycles", "fps", "nodes") if getattr(self, name) is not None]
@@ -49,15 +49,15 @@ class Target:
 
     @property
     def most_cycles(self) -> int | None:
-        """Cycles per image that must not be exceeded; None for the default's choice."""
+        """Largest number of cycles per image; None for the default."""
         return self.cycles if self.fps is None else int(CLOCK_HZ / self.fps)
 
 
 def read(path: Path) -> Nodes:
-    """Read a folding file, JSON as FINN's ``folding_config_file``.
+    """Read a folding file, in the JSON format of FINN's ``folding_config_file``.
 
     Raises:
-        UserError: it cannot be read, or is not of that form.
+        UserError: the file cannot be read, or has another form.
     """
     try:
         content = json.loads(path.read_text())
@@ -78,15 +78,15 @@ def read(path: Path) -> Nodes:
 
 
 def wanted(nodes: Nodes, name: str, operator: str) -> dict[str, Any]:
-    """Return what a folding file says of one node, its defaults included.
+    """Return the attributes of one node in a folding file, including defaults.
 
     Args:
-        nodes: the file's content.
-        name: the node's.
-        operator: its type, without ``_rtl``.
+        nodes: content of the file.
+        name: name of the node.
+        operator: type of the node, without ``_rtl``.
 
     Raises:
-        UserError: a default is not of the form.
+        UserError: a default has another form.
     """
     found = {}
     for attribute, pairs in nodes.get(DEFAULTS, {}).items():

@@ -1,1 +1,1 @@
-"""The dataflow graph: conversion, passes, sites and taps."""
+"""Dataflow graph: conversion, passes, sites and taps."""

@@ -1,9 +1,9 @@
-"""Whether a user's own network fits the hardware, node by node, shown before anything is compiled.
+"""Check, node by node and before compilation, that a custom network fits the hardware.
 
-The hardware computes with whole numbers. So every convolution, dense layer, pooling and addition
-must read quantised values, and what a layer gives must go through a quantiser before anything but
-scaling, shifting and batch norm happens to it; the last layer's accumulators are compared, each
-with its class's bias, and the largest is the label.
+The hardware computes with integers. Every convolution, dense layer, pooling and addition must
+therefore read quantised values, and between a layer and the next quantiser only scaling, shifting
+and batch norm are allowed. The accumulators of the last layer, each with its class's bias, are
+compared, and the largest is the label.
 """
 
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
 from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
 
 MOST_BITS = 8
-"""Of an operand: what the matrix-vector unit of LUTs and FINN's thresholds take."""
+"""Largest width of an operand, in bits, of the LUT matrix-vector unit and FINN's thresholds."""
 EXACT_IN_FLOAT32 = 1 << 24
-"""Accumulators stay below: FINN executes in float32."""
+"""Bound of accumulators, since FINN executes in float32."""
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What the hardware makes of one node."""
+    """Report on whether one node fits the hardware."""
 
     step: Step
     problem: str = ""
-    """Why it cannot be compiled; empty if it can."""
+    """Reason why the node cannot be compiled; empty if it can."""
     change: str = ""
-    """What to do about it."""
+    """Change that would solve the problem."""
     note: str = ""
-    """What is worth knowing of a node that fits."""
+    """Remark on a node that fits."""
 
 
 def check_nodes(graph: Graph) -> list[NodeReport]:
-    """Return a report on each node of a network, in the order of the data."""
+    """Return a report on each node of a network, in the order of the data flow."""
     reports = []
     for step in graph.steps:
         problem, change = next(_problems(graph, step), ("", ""))
@@ -46,7 +46,7 @@ def check_nodes(graph: Graph) -> list[NodeReport]:
 
 
 def reject_unfit(name: str, graph: Graph) -> None:
-    """Raise a UserError if a network does not fit, with every node that does not."""
+    """Raise a UserError that lists all nodes that do not fit, if there are any."""
     bad = [report for report in check_nodes(graph) if report.problem]
     if bad:
         listed = "".join(f"\n  - {shown(v.step.node)} {v.problem}: {v.change}" for v in bad)
@@ -54,7 +54,7 @@ def reject_unfit(name: str, graph: Graph) -> None:
 
 
 Problem = tuple[str, str]
-"""What is wrong, and what to do."""
+"""The problem, and the change that solves it."""
 
 
 def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
@@ -69,15 +69,15 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
             yield "pools with padding, dilation or ceil_mode", "use a plain MaxPool2d"
     elif isinstance(module, nn.AvgPool2d):
         yield (
-            "averages windows, which gives fractions",
-            "use MaxPool2d, or AdaptiveAvgPool2d(1) with a QuantIdentity behind it",
+            "averages windows, which produces fractions",
+            "use MaxPool2d, or AdaptiveAvgPool2d(1) followed by a QuantIdentity",
         )
     elif isinstance(module, Mean):
         if {dim % 4 for dim in module.dims} != {2, 3}:
             yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
     elif isinstance(module, nn.ReLU):
         if any(not isinstance(consumer.module, Quant) for consumer in graph.consumers(step.output)):
-            yield "is not followed by a quantiser", "use QuantReLU in place of ReLU"
+            yield "is not followed by a quantiser", "use QuantReLU instead of ReLU"
     elif isinstance(module, Elementwise) and len(step.inputs) == 2:
         yield from _addition(graph, step, module)
     elif isinstance(module, Elementwise | BatchNorm):
@@ -85,7 +85,7 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
 
 
 def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
-    """Look at the streams that a node reads, and at who reads its own."""
+    """Check the streams that a node consumes, and the consumers of its output."""
     lenient = isinstance(step.module, (Quant, BatchNorm, nn.ReLU, *PASSING)) or (
         isinstance(step.module, Elementwise) and len(step.inputs) == 1
     )
@@ -97,12 +97,12 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
     if not lenient and any(name not in graph.grids for name in step.inputs):
         yield (
             "reads values that are not quantised with one scale for all channels",
-            "put a QuantIdentity or QuantReLU in front of it",
+            "put a QuantIdentity or QuantReLU before it",
         )
     if step.output not in graph.grids and len(graph.consumers(step.output)) > 1:
         yield (
-            "gives values that are read in several places before they are quantised",
-            "put one quantiser behind it, and read that",
+            "produces values that are read in several places before they are quantised",
+            "put one quantiser after it, and read its output",
         )
 
 
@@ -159,7 +159,7 @@ def _largest_accumulator(weights: Weights, largest_input: int) -> float:
 
 def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
     if module.operator != "Add":
-        yield f"is a {module.operator} of two streams", "only additions of two streams are known"
+        yield f"is a {module.operator} of two streams", "use an addition, or a single stream"
     a, b = (graph.grids[name] for name in step.inputs)
     if a.step != b.step:
         yield (
@@ -171,7 +171,7 @@ def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem
 
 
 def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
-    """Look at a scaling, shift or batch norm."""
+    """Check a scaling, shift or batch norm."""
     gain = _gain(step.module)
     if bool((gain == 0).any()):
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
@@ -180,21 +180,21 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     behind_layer = origin is not None and isinstance(origin.module, Convolution | Dense)
     if bool((gain < 0).any()) and not behind_layer:
         yield (
-            "has a negative gain, and no layer in front whose weights could take the sign",
+            "has a negative gain, and no layer before it whose weights could take the sign",
             "use BatchNorm2d(…, affine=False)",
         )
     if step not in chain_before(graph, graph.exit):
         return
     if gain.numel() > 1 or bool((gain < 0).any()):
         yield (
-            "gives each class a gain of its own behind the last layer, but the hardware compares "
+            "scales each class differently after the last layer, but the hardware compares "
             "accumulators with an offset",
-            "put nothing behind the last layer but a bias",
+            "put nothing but a bias after the last layer",
         )
 
 
 def _gain(module: nn.Module) -> Tensor:
-    """Return by what a module multiplies, sign and all; 1 where it adds."""
+    """Return the signed factor of a module; 1 if it adds."""
     if isinstance(module, BatchNorm):
         return module.gain
     if not isinstance(module, Elementwise):

@@ -1,4 +1,4 @@
-"""Brevitas network → FINN graph of hardware layers, by FINN's and QONNX's own transformations."""
+"""Conversion of a Brevitas network to FINN's hardware layers, by FINN's transformations."""
 
 import logging
 from collections.abc import Sequence
@@ -62,22 +62,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HostQuantiser:
-    """The network's first quantiser, which stays with the host: float image → integer stream."""
+    """The network's first quantiser, which runs on the host: float image → integer stream."""
 
     thresholds: npt.NDArray[np.float32]
-    """[1 or channels, steps], in the units of the network's input."""
+    """[1 or channels, steps], in the unit of the network's input."""
     scale: float
-    """Step of the output per threshold passed."""
+    """Step of the output per threshold."""
     bias: float
     """Output below the first threshold."""
     datatype: str
     """QONNX type of the integer stream."""
     channels_last: bool
-    """Whether the stream is (H, W, C), for a convolution, and not (C, H, W)."""
+    """Whether the stream is (H, W, C), for a convolution, rather than (C, H, W)."""
 
     @property
     def levels(self) -> tuple[int, int, int]:
-        """Smallest and largest value of the stream, and the step between values."""
+        """Smallest and largest values of the stream, and the step between values."""
         high = int(self.bias + self.scale * self.thresholds.shape[1])
         return int(self.bias), high, int(self.scale) * grid(self.thresholds)
 
@@ -93,8 +93,8 @@ def export(network: Network, path: Path) -> ModelWrapper:
     """Return a network as QONNX, with top-1 at its end.
 
     Args:
-        network: in evaluation mode, without noise.
-        path: the ONNX file to write, if it is not made from one.
+        network: the network, in evaluation mode, without noise.
+        path: path of the ONNX file to write, unless the network was read from one.
     """
     if network.definition:
         model = ModelWrapper(network.definition)
@@ -108,12 +108,12 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     """Streamline a QONNX model and infer FINN's hardware layers.
 
     Args:
-        model: from ``export``.
-        mvu: ``lut`` or ``dsp``, the matrix-vector unit: the latter takes no streams of one bit.
+        model: the model from `export`.
+        mvu: matrix-vector unit, ``lut`` or ``dsp``, of which the latter takes no one-bit streams.
 
     Returns:
-        the graph of hardware layers, its input the integer stream, its thresholds unrounded; and
-        the quantiser that makes that stream.
+        The graph of hardware layers, whose input is the integer stream and whose thresholds are
+        not rounded; and the quantiser that makes that stream.
 
     Raises:
         UserError: a node has no hardware layer; the message names it.
@@ -124,7 +124,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         UngroupConvolutions(),
         MeanToGlobalPool(),
         Streamline(),
-        # a scale in front of a fork goes into each branch, and out of both operands of an addition
+        # a scale upstream of a fork moves into each branch, and out of both operands of an addition
         MoveLinearPastFork(),
         MoveLinearPastEltwiseAdd(),
         Streamline(),
@@ -140,7 +140,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     model, quantiser = _cut_host(model)
     for step in (
         BipolarToBit(),
-        # in front of the matrix-vector units, which else take the thresholds in
+        # before matrix-vector units are inferred, which would otherwise absorb the thresholds
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
         InferLabelSelect(),
@@ -163,9 +163,9 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
 
 
 def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
-    """Cut the graph behind its first MultiThreshold, and return that as the host's quantiser.
+    """Cut the graph after its first MultiThreshold, and return that as the host's quantiser.
 
-    The host also puts channels last, where the graph's first convolution wants that.
+    The host also puts channels last if the graph's first convolution needs it.
     """
     first = next((n for n in model.graph.node if n.op_type == "MultiThreshold"), None)
     if first is None or model.get_tensor_datatype(first.input[0]).is_integer():

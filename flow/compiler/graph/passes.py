@@ -1,4 +1,4 @@
-"""Passes over the graph that FINN lacks, between its own."""
+"""Graph passes that FINN lacks, used between its own."""
 
 from collections.abc import Iterable
 
@@ -29,10 +29,10 @@ from flow.errors import UserError
 
 
 class ScaleBipolarOutside(Transformation):
-    """Let bipolar activations be −1 and 1, and multiply by their scale behind: FINN wants that."""
+    """Make bipolar activations −1 and 1, followed by their scale, as FINN requires."""
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for node in model.get_nodes_by_op_type("BipolarQuant"):
             scale = model.get_initializer(node.input[1])
             if model.get_initializer(node.input[0]) is not None or (scale == 1).all():
@@ -49,13 +49,13 @@ class ScaleBipolarOutside(Transformation):
 
 
 class UngroupConvolutions(Transformation):
-    """Write a convolution of groups as one of all channels, with zeros for those of other groups.
+    """Replace a grouped convolution by one of all channels, with zeros for other groups.
 
-    FINN's unit for depth-wise convolutions has RTL for one family of chips alone.
+    FINN's unit for depth-wise convolutions has RTL for only one family of chips.
     """
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for node in model.get_nodes_by_op_type("Conv"):
             group = get_by_name(node.attribute, "group")
             if group is None or group.i == 1:
@@ -68,7 +68,7 @@ class UngroupConvolutions(Transformation):
                 whole[rows, g * inputs : (g + 1) * inputs] = grouped[rows]
             datatype = model.get_tensor_datatype(node.input[1])
             model.set_initializer(node.input[1], whole)
-            # beside −1 and 1 there is 0 now
+            # the weights now include 0
             holds_zero = DataType["INT2"] if datatype == DataType["BIPOLAR"] else datatype
             model.set_tensor_datatype(node.input[1], holds_zero)
             group.i = 1
@@ -76,14 +76,14 @@ class UngroupConvolutions(Transformation):
 
 
 class BipolarToInt2(Transformation):
-    """Carry streams of ±1 as INT2, for FINN's DSP unit, which takes at least two bits.
+    """Represent streams of ±1 as INT2 for FINN's DSP unit, which takes at least two bits.
 
-    A threshold t that gives −1 or +1 becomes the pair (t, t) with bias −1, since
+    A threshold t with output −1 or +1 becomes the pair (t, t) with bias −1, since
     −1 + [x ≥ t] + [x ≥ t] is −1 or +1.
     """
 
     def apply(self, model):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for operator in _bipolar_thresholds(model):
             thresholds = model.get_initializer(operator.onnx_node.input[1])
             model.set_initializer(operator.onnx_node.input[1], np.repeat(thresholds, 2, axis=-1))
@@ -94,10 +94,10 @@ class BipolarToInt2(Transformation):
 
 
 class BipolarToBit(Transformation):
-    """Let thresholds that give −1 or +1 count 0 or 1, as FINN's hardware layer carries BIPOLAR."""
+    """Make thresholds with output ±1 count 0 or 1, FINN's representation of BIPOLAR in hardware."""
 
     def apply(self, model):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for operator in _bipolar_thresholds(model):
             operator.set_nodeattr("out_scale", 1.0)
             operator.set_nodeattr("out_bias", 0.0)
@@ -105,14 +105,14 @@ class BipolarToBit(Transformation):
 
 
 class BipolarWeightsToInt2(Transformation):
-    """Say of weights of ±1 that they are INT2, so that FINN's execution multiplies.
+    """Declare weights of ±1 as INT2, so that FINN's execution multiplies.
 
-    With both operands BIPOLAR it counts matches instead. The LUT unit stores a bit all the same:
-    ``MVAU_rtl.minimize_weight_bit_width`` goes by the values.
+    With both operands BIPOLAR, FINN counts matches instead. The LUT unit still stores one bit,
+    since ``MVAU_rtl.minimize_weight_bit_width`` depends on the values.
     """
 
     def apply(self, model):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for node in model.get_nodes_by_op_type("MatMul"):
             if model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
                 model.set_tensor_datatype(node.input[1], DataType["INT2"])
@@ -125,7 +125,7 @@ def _bipolar_thresholds(model: ModelWrapper) -> list:
 
 
 def begin_at(model: ModelWrapper, entry: str, nodes: Iterable) -> None:
-    """Take nodes off the front of a graph, in place, and make a tensor behind them its input."""
+    """Remove upstream nodes from a graph, in place, and make a tensor downstream its input."""
     shape, datatype = model.get_tensor_shape(entry), model.get_tensor_datatype(entry)
     for node in nodes:
         model.graph.node.remove(node)
@@ -137,10 +137,10 @@ def begin_at(model: ModelWrapper, entry: str, nodes: Iterable) -> None:
 
 
 class MeanToGlobalPool(Transformation):
-    """Give a mean over the whole image the name FINN knows it by."""
+    """Rename a mean over the whole image to FINN's operator for it."""
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for node in model.get_nodes_by_op_type("ReduceMean"):
             axes = model.get_initializer(node.input[1])
             shape = model.get_tensor_shape(node.input[0])
@@ -151,10 +151,10 @@ class MeanToGlobalPool(Transformation):
 
 
 class GlobalPoolToPool(Transformation):
-    """Sum over the whole image with FINN's Pool, for which there is RTL, on one window."""
+    """Replace a sum over the whole image by FINN's Pool of one window, for which there is RTL."""
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for node in model.get_nodes_by_op_type("GlobalAccPool"):
             operator = getCustomOp(node)
             channels = operator.get_nodeattr("NumChannels")
@@ -198,15 +198,15 @@ class GlobalPoolToPool(Transformation):
 
 
 class ChannelsLast(Transformation):
-    """Move the transposes that lowering leaves past forks and additions, until they meet."""
+    """Move the transposes left by lowering past forks and additions, until they cancel."""
 
     def apply(self, model: ModelWrapper):
-        """Do one round, which brings a transpose past one addition; FINN repeats it."""
+        """Move each transpose past one addition; FINN repeats this until nothing changes."""
         before = len(model.get_nodes_by_op_type("Transpose"))
         for step in (
             MakeMaxPoolNHWC(),
             AbsorbTransposeIntoMultiThreshold(),
-            # past thresholds that the first left in front of a pooling
+            # past thresholds that the previous pass left upstream of a pooling
             MakeMaxPoolNHWC(),
             MoveTransposePastFork(),
             AbsorbConsecutiveTransposes(),
@@ -217,14 +217,14 @@ class ChannelsLast(Transformation):
 
 
 class RejectPaddedBits(Transformation):
-    """Refuse what FINN's padding cannot hold.
+    """Refuse streams that FINN's padding cannot represent.
 
     Raises:
         UserError: a convolution pads a stream without 0; the message names the node.
     """
 
     def apply(self, model: ModelWrapper):
-        """Look at the whole graph; it stays as it is."""
+        """Check the whole graph, without changing it."""
         for node in model.get_nodes_by_op_type("Im2Col"):
             pads = any(getCustomOp(node).get_nodeattr("pad_amount"))
             if pads and not model.get_tensor_datatype(node.input[0]).allowed(0):
@@ -236,15 +236,15 @@ class RejectPaddedBits(Transformation):
 
 
 class InferLabelSelect(Transformation):
-    """Turn top-1 into label select, with what each class adds to its value in front of it.
+    """Convert top-1 to label select, including the offset of each class upstream of it.
 
-    A positive scale that all classes share changes no label, so it goes.
+    A positive scale shared by all classes changes no label and is removed.
     """
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         (top,) = model.get_nodes_by_op_type("TopK")
-        # the scores are gain · value + offset, with the value that has been reached
+        # invariant: scores = gain · value + offset, with the value reached so far
         gain, offset = 1.0, np.zeros(1)
         while (node := model.find_producer(top.input[0])) is not None:
             constant = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
@@ -267,14 +267,14 @@ class InferLabelSelect(Transformation):
 
 
 class InferAddStreams(Transformation):
-    """Turn additions of two integer streams into hardware layers.
+    """Convert additions of two integer streams to hardware layers.
 
     Raises:
         UserError: the operands are not integers of one scale; the message names the node.
     """
 
     def apply(self, model: ModelWrapper):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
 
         def joins(model: ModelWrapper, node) -> bool:
             return node.op_type == "Add" and model.is_join_node(node)

@@ -1,4 +1,4 @@
-"""Find a network's sites on the edges of its graph of hardware layers."""
+"""Location of a network's sites on the edges of its graph of hardware layers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,48 +13,48 @@ from flow.models import Network, trace
 from flow.noise.site import Site
 
 Fingerprint = npt.NDArray[np.int64]
-"""[3, outputs]: what a turned sign and another order of inputs leave of a layer's weights."""
+"""[3, outputs]: properties of weights that do not depend on sign or on the inputs' order."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a stream is computed from."""
+    """Layers and quantisers that a stream is computed from."""
 
     layers: frozenset[str] = frozenset()
-    """Every layer in front of it."""
+    """All layers upstream of the stream."""
     quantisers: int = 0
-    """The most quantisers on a way to it, that of the images apart."""
+    """Largest number of quantisers on a path to it, without that of the images."""
 
     @classmethod
     def joined(cls, streams: Iterable["Lineage"]) -> "Lineage":
-        """Return the ancestry of what is computed from streams."""
+        """Return the lineage of the result of several streams."""
         known = list(streams)
         layers = frozenset().union(*(one.layers for one in known))
         return cls(layers, max((one.quantisers for one in known), default=0))
 
-    def behind_layer(self, layer: str) -> "Lineage":
-        """Return the ancestry of a layer's accumulators."""
+    def after_layer(self, layer: str) -> "Lineage":
+        """Return the lineage of a layer's accumulators."""
         return Lineage(self.layers | {layer}, self.quantisers)
 
     def quantised(self) -> "Lineage":
-        """Return the ancestry of a quantised stream."""
+        """Return the lineage of the stream after a quantiser."""
         return Lineage(self.layers, self.quantisers + 1)
 
 
 @dataclass(frozen=True)
 class SiteFingerprints:
-    """By what a network's sites are known in another graph of it."""
+    """Properties that identify a network's sites in another graph of it."""
 
     sites: Sequence[str]
-    """In the order of the data."""
+    """Sites in the order of the data flow."""
     weights: dict[str, Fingerprint]
-    """By layer, as ``conv0``."""
+    """Fingerprint of each layer's weights, by layer, such as ``conv0``."""
     ancestries: dict[str, Lineage]
-    """By ``.act`` site."""
+    """Lineage of each ``.act`` site."""
 
     @classmethod
     def of(cls, network: Network) -> "SiteFingerprints":
-        """Return the marks of a network."""
+        """Return the fingerprints of a network's sites."""
         weights = {}
         for site in network.accumulator_sites:
             layer = Site(site).layer
@@ -71,7 +71,7 @@ def _ancestries(network: Network) -> dict[str, Lineage]:
         here = Lineage.joined(known[one] for one in node.all_input_nodes)
         site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
         if Site(site).is_accumulator:
-            here = here.behind_layer(Site(site).layer)
+            here = here.after_layer(Site(site).layer)
         elif Site(site).is_activation:
             here = found[site] = here.quantised()
         known[node] = here
@@ -81,17 +81,17 @@ def _ancestries(network: Network) -> dict[str, Lineage]:
 def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     """Return the graph's tensor at each site.
 
-    FINN orders branches as it likes, so a matrix-vector unit is known by its weights, and
-    thresholds by the layers in front of them and by how many thresholds lie there; where two have
-    the same, by their order. Activations are behind the pooling that follows their thresholds.
+    FINN may reorder branches, so a matrix-vector unit is identified by its weights, and thresholds
+    by the layers upstream of them and by the number of thresholds among these; ties are broken by
+    order. Activations are located after the pooling that follows their thresholds.
 
     Args:
-        model: hardware layers, with taps or without; of a tapped site, the tensor into its tap.
-        marks: of the network.
+        model: graph of hardware layers, with or without taps; the tensor at a tapped site is the
+            tap's input.
+        marks: fingerprints of the network's sites.
 
     Raises:
-        Defect: a unit has the weights of no layer, thresholds are of no site, or a site has
-            no place in the graph.
+        Defect: a unit matches no layer, thresholds match no site, or a site is not found.
     """
     found = {"input": model.graph.input[0].name}
     layers, activations = dict(marks.weights), dict(marks.ancestries)
@@ -105,14 +105,14 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
                 raise Defect(f"node {node.name} has the weights of no layer")
             del layers[layer]
             found[Site.of(layer, "acc")] = node.output[0]
-            here = here.behind_layer(layer)
+            here = here.after_layer(layer)
         elif node.op_type == "Thresholding":
             here = here.quantised()
             site = next((n for n, one in activations.items() if one == here), None)
             if site is None:
                 raise Defect(f"node {node.name} has the thresholds of no site")
             del activations[site]
-            found[site] = _behind_pooling(model, node.output[0])
+            found[site] = _after_pooling(model, node.output[0])
         known |= dict.fromkeys(node.output, here)
     missing = [site for site in marks.sites if site not in found]
     if missing:
@@ -126,8 +126,8 @@ def _fingerprint(weights: npt.NDArray) -> Fingerprint:
     return np.stack([np.abs(whole.sum(0)), np.abs(whole).sum(0), (whole**2).sum(0)])
 
 
-def _behind_pooling(model: ModelWrapper, edge: str) -> str:
-    """Return the edge behind a max pooling that reads ``edge``, or ``edge`` where none does."""
+def _after_pooling(model: ModelWrapper, edge: str) -> str:
+    """Return the output of a max pooling that consumes ``edge``, or ``edge`` without one."""
     generator = model.find_consumer(edge)
     if generator is None or generator.op_type != "ConvolutionInputGenerator":
         return edge

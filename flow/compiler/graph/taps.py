@@ -1,4 +1,4 @@
-"""Insert noise taps on the stream edges of a graph of hardware layers."""
+"""Insertion of noise taps on the stream edges of a graph of hardware layers."""
 
 from collections.abc import Iterable, Mapping
 
@@ -16,27 +16,27 @@ from flow.errors import UserError
 from flow.noise.site import Site
 
 FRACTION_BITS = 8
-"""F of the widened accumulator, in bits; fewer where thresholds are wide."""
+"""Fractional bits F of the widened accumulator; fewer if thresholds are wide."""
 
 WIDEST_BEFORE_THRESHOLDS = 24
-"""FINN executes in float32, which holds integers exactly up to 2^24."""
+"""Largest width before thresholds, in bits: FINN executes in float32, exact up to 2^24."""
 
 WIDTH_AT_END = 32
 """Bits of the stream into label select: noise of 2^16 LSB, times 2^8, reaches 6σ below 2^31."""
 
 
 class InsertNoiseTaps(Transformation):
-    """Put a tap on the edge of each given site, and widen the thresholds behind it.
+    """Insert a tap on the edge of each given site, and widen the thresholds downstream of it.
 
-    A threshold t behind an ``.acc`` tap becomes ceil(t · 2^F): the unrounded t, so that a value
-    with F fractional bits compares as in real arithmetic. So does label select, whose offsets
-    become 2^F times as large.
+    A threshold t downstream of an ``.acc`` tap becomes ceil(t · 2^F) with the unrounded t, so a
+    value with F fractional bits compares as in real arithmetic. The same holds for label select,
+    whose offsets become 2^F times as large.
 
     Args:
-        edges: the graph's tensor at every site of the network, in the order of the data; the place
-            in this list is the site's number in the noise counter.
-        tapped: the sites to put taps on.
-        input_levels: smallest and largest value of the integer input stream, and its grid.
+        edges: the graph's tensor at every site of the network, in the order of the data flow; the
+            position is the site's number in the noise counter.
+        tapped: sites that get taps.
+        input_levels: smallest and largest values of the integer input stream, and its step.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class InsertNoiseTaps(Transformation):
         self.input_levels = input_levels
 
     def apply(self, model):
-        """Apply to the whole graph at once."""
+        """Apply the transformation to the whole graph."""
         for site, edge in self.edges.items():
             if site not in self.tapped:
                 continue
@@ -78,7 +78,7 @@ class InsertNoiseTaps(Transformation):
         if consumer.op_type == "Thresholding":
             thresholds = model.get_initializer(consumer.input[1])
             spare = WIDEST_BEFORE_THRESHOLDS - _width_for_thresholds(thresholds)
-            # wide thresholds leave fewer bits for fractions, and are finer to begin with
+            # wide thresholds leave fewer fractional bits, and their LSB is finer anyway
             fraction = min(FRACTION_BITS, max(spare, 0))
             thresholds = thresholds * np.float32(2**fraction)
             model.set_initializer(consumer.input[1], thresholds)
@@ -101,7 +101,7 @@ class InsertNoiseTaps(Transformation):
     def _insert(
         self, model: ModelWrapper, edge: str, site: str, bounds: tuple[int, int], **attributes
     ) -> None:
-        """Put a tap between an edge's producer and its consumer."""
+        """Insert a tap between an edge's producer and its consumer."""
         shape = model.get_tensor_shape(edge)
         consumer = model.find_consumer(edge)
         noisy = model.make_new_valueinfo_name()
@@ -132,10 +132,10 @@ class InsertNoiseTaps(Transformation):
 
 
 def _levels(model: ModelWrapper, edge: str) -> tuple[int, int, int]:
-    """Return smallest and largest value of activations, and the step between values."""
+    """Return the smallest and largest values of activations, and the step between values."""
     node = model.find_producer(edge)
     while node.op_type != "Thresholding":
-        # a pooling and its windows, which keep them
+        # a pooling and its windows, which do not change the levels
         node = model.find_producer(node.input[0])
     if getCustomOp(node).get_output_datatype() == DataType["BIPOLAR"]:
         return -1, 1, 2
@@ -145,11 +145,11 @@ def _levels(model: ModelWrapper, edge: str) -> tuple[int, int, int]:
 
 
 def grid(thresholds: np.ndarray) -> int:
-    """Return the step between outputs: 2 where each threshold comes as a pair, that is, for ±1."""
+    """Return the step between outputs: 2 if each threshold occurs twice, that is, for ±1."""
     return 2 if thresholds.shape[1] == 2 and (np.diff(thresholds) == 0).all() else 1
 
 
 def _width_for_thresholds(thresholds: np.ndarray) -> int:
-    """Return the signed bits that hold the thresholds, the value below them, and one bit more."""
+    """Return the signed bits that hold the thresholds and the value below them, plus one bit."""
     low, high = int(np.ceil(thresholds.min())) - 1, int(np.ceil(thresholds.max()))
     return max((low if low >= 0 else -low - 1).bit_length(), abs(high).bit_length()) + 2

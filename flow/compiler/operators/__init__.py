@@ -1,1 +1,1 @@
-"""FINN operators with a module of ``hw/`` behind them."""
+"""FINN operators implemented by modules of ``hw/``."""

@@ -1,4 +1,4 @@
-"""What every FINN operator with a module of ``hw/`` behind it has in common."""
+"""Base class of FINN operators that are implemented by a module of ``hw/``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from flow.paths import HW
 
 @dataclass(frozen=True)
 class Wrapper:
-    """The values of ``kernel.sv.j2``."""
+    """Values of the template ``kernel.sv.j2``."""
 
     name: str
-    """Name of the wrapper, which is the node's."""
+    """Name of the wrapper and of the node."""
     kernel: str
-    """Name of the module in it."""
+    """Name of the wrapped module."""
     parameters: Mapping[str, int | str]
-    """Values of the module's parameters, as they are written."""
+    """Values of the module's parameters, as SystemVerilog text."""
     inputs: Mapping[str, int]
-    """Bits of a beat by the module's name of each input stream, in the order of FINN's."""
+    """Bits per beat of each input stream, by the module's name for it, in FINN's order."""
     outputs: Sequence[int]
-    """Bits of a beat of each output stream."""
+    """Bits per beat of each output stream."""
 
 
 def write_wrapper(operator, name: str, text: str) -> None:
-    """Write a node's wrapper into its folder, and tell FINN where it lies.
+    """Write a node's wrapper into its folder, and record its path for FINN.
 
     Args:
-        operator: the node's.
-        name: of the file.
-        text: of the wrapper, a module with the node's name.
+        operator: the node's operator.
+        name: name of the file.
+        text: text of the wrapper, a module with the node's name.
     """
     folder = operator.get_nodeattr("code_gen_dir_ipgen")
     Path(folder, name).write_text(text)
@@ -42,15 +42,15 @@ def write_wrapper(operator, name: str, text: str) -> None:
 
 
 class Kernel(RTLBackend):
-    """An RTL node whose HDL is a module of ``hw/`` behind a wrapper with FINN's port names.
+    """An RTL node that is a module of ``hw/`` in a wrapper with FINN's port names.
 
-    A subclass names it in front of FINN's operator among its bases, whose Python execution it
-    keeps, and gives the sources, the last of which holds the module, and the parameters.
+    A subclass lists this class before FINN's operator among its bases, keeps the operator's Python
+    execution, and defines the sources, of which the last holds the module, and the parameters.
     """
 
     sources: tuple[str, ...]
     inputs: tuple[str, ...] = ("s_axis",)
-    """The module's name of each input stream."""
+    """The module's name for each input stream."""
 
     def parameters(self) -> dict[str, int | str]:
         """Return the module's parameters."""
@@ -66,9 +66,9 @@ class Kernel(RTLBackend):
         super(RTLBackend, self).execute_node(context, graph)
 
     def wrapper(self) -> str:
-        """Return the text of the wrapper: FINN's streams, tied to the module's.
+        """Return the text of the wrapper, which connects FINN's streams to the module's.
 
-        Several output streams are one port of the module, the first in the lowest bits.
+        Several output streams share one port of the module, the first in the lowest bits.
         """
         values = Wrapper(
             name=self.onnx_node.name,

@@ -8,9 +8,9 @@ from flow.compiler.operators.kernel import Kernel
 
 
 class LabelSelect(PlainLabelSelect):
-    """FINN's label select, which here adds each class's offset before it compares.
+    """FINN's label select, extended by an offset that is added to each class before comparison.
 
-    The attribute ``Offsets`` has one for each class in units of the values, or none.
+    The attribute ``Offsets`` has one offset per class, in the unit of the values, or is empty.
     """
 
     def get_nodeattr_types(self):
@@ -18,16 +18,15 @@ class LabelSelect(PlainLabelSelect):
         return super().get_nodeattr_types() | {"Offsets": ("floats", False, [])}
 
     def comparison(self) -> tuple[int, list[int]]:
-        """Return whole numbers by which values compare as they do with the offsets, exactly.
+        """Return integers with which values compare exactly as with the offsets.
 
-        Of two sums of a whole number and an offset the larger has the larger whole part, or else
-        the larger fraction; and of fractions there are no more than classes, so that their rank
-        tells all.
+        The larger of two sums of an integer and an offset has the larger integer part, or else the
+        larger fraction. There are at most as many fractions as classes, so their rank suffices.
 
         Returns:
-            s, and c of each class: what is compared is value · 2^s + c.
+            The shift s, and the summand c of each class: value · 2^s + c is compared.
         """
-        # to what float32 holds of values in the hundreds: a bias quantised to whole LSB is whole
+        # rounded to float32's precision in the hundreds, so a bias of whole LSB is an integer
         offsets = np.round(np.array(self.get_nodeattr("Offsets"), np.float64), 4)
         whole = np.floor(offsets)
         fractions, rank = np.unique(offsets - whole, return_inverse=True)
@@ -35,7 +34,7 @@ class LabelSelect(PlainLabelSelect):
         return shift, (whole.astype(np.int64) * (1 << shift) + rank).tolist()
 
     def execute_node(self, context, graph):
-        """Run FINN's execution on numbers that compare alike and that float32 holds."""
+        """Run FINN's execution on equivalent numbers that float32 can represent."""
         name, (shift, offsets) = self.onnx_node.input[0], self.comparison()
         given = context[name]
         if offsets:
@@ -47,7 +46,7 @@ class LabelSelect(PlainLabelSelect):
 
 
 class LabelSelect_rtl(Kernel, LabelSelect):
-    """``hw/kernels/label_select.sv``."""
+    """Label select in RTL, ``hw/kernels/label_select.sv``."""
 
     sources = ("kernels/label_select.sv",)
 

@@ -1,4 +1,4 @@
-"""FINN's matrix-vector unit, built of LUTs where its ``resType`` says so."""
+"""FINN's matrix-vector unit, built of LUTs if its ``resType`` is "lut"."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +14,27 @@ from flow.compiler.operators.kernel import write_wrapper
 
 @dataclass(frozen=True)
 class Operand:
-    """The type of a factor as ``lut_mvu`` takes it."""
+    """Type of an operand, in the terms of ``lut_mvu``."""
 
     width: int
     signed: bool
-    """Whether it is in two's complement."""
+    """Whether the operand is in two's complement."""
     bipolar: bool
-    """Whether its bit stands for −1 or 1."""
+    """Whether the operand is one bit that stands for −1 or 1."""
 
     @classmethod
     def of(cls, datatype) -> "Operand":
-        """Return that of one of FINN's types."""
+        """Return the operand for one of FINN's types."""
         bipolar = datatype == DataType["BIPOLAR"]
         return cls(datatype.bitwidth(), datatype.signed() and not bipolar, bipolar)
 
 
 @dataclass(frozen=True)
 class LutWrapper:
-    """The values of ``lut_mvu_wrapper.v.j2``."""
+    """Values of the template ``lut_mvu_wrapper.v.j2``."""
 
     name: str
-    """Name of the wrapper, which is the node's."""
+    """Name of the wrapper and of the node."""
     mw: int
     mh: int
     pe: int
@@ -43,18 +43,18 @@ class LutWrapper:
     activations: Operand
     accu_width: int
     weight_bits: int
-    """Bits of a beat of weights, whole bytes."""
+    """Bits per beat of weights, whole bytes."""
     in_bits: int
-    """The same of the input stream."""
+    """Bits per beat of the input stream, whole bytes."""
     out_bits: int
-    """The same of the output stream."""
+    """Bits per beat of the output stream, whole bytes."""
 
 
 class MVAU_rtl(FinnMVAU_rtl):
-    """FINN's matrix-vector unit, and with ``resType`` "lut" ``hw/kernels/lut_mvu.sv`` in its place.
+    """FINN's matrix-vector unit, or ``hw/kernels/lut_mvu.sv`` if its ``resType`` is "lut".
 
-    FINN's own class raises an error on "lut". All else, the passes that fold it and minimise its
-    widths too, is FINN's.
+    FINN's class raises an error for "lut". Everything else, including the passes that fold it and
+    minimise its widths, is FINN's.
     """
 
     @property
@@ -63,22 +63,22 @@ class MVAU_rtl(FinnMVAU_rtl):
         return self.get_nodeattr("resType") == "lut"
 
     def dsp_estimation(self, fpgapart):
-        """Return the DSP slices."""
+        """Return the number of DSP slices."""
         return 0 if self.uses_luts else super().dsp_estimation(fpgapart)
 
     def lut_estimation(self, fpgapart):
-        """Return the LUTs: about one a pair of planes and element, for the AND and the count."""
+        """Return the number of LUTs: about one per element and pair of planes."""
         if not self.uses_luts:
             return super().lut_estimation(fpgapart)
         planes = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
         return planes * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
 
     def minimize_weight_bit_width(self, model, datatype_only=False):
-        """Give the weights the narrowest type that holds them and that the unit takes.
+        """Set the narrowest type that holds the weights and that the unit supports.
 
-        FINN's own gives −1 and 0 the type BIPOLAR, ±1 the type INT2, and weights without a negative
-        one an unsigned type, which its DSP unit would read as signed. Weights that may be
-        written keep the type of all that they may be.
+        FINN's method makes −1 and 0 BIPOLAR, ±1 INT2, and weights without negative values unsigned,
+        which its DSP unit would read as signed. Weights that may be written at run time keep the
+        type of their whole range.
         """
         if self.get_nodeattr("runtime_writeable_weights"):
             return self.get_input_datatype(1)
@@ -92,9 +92,10 @@ class MVAU_rtl(FinnMVAU_rtl):
         return DataType[name]
 
     def make_weight_file(self, weights, weight_file_mode, weight_file_name):
-        """Write the weights as FINN does; for the RTL's memory all at once, of LUTs by bit planes.
+        """Write the weights as FINN does, with a vectorised path for the RTL's memory file.
 
-        FINN packs that file element by element, which takes half a minute for a million weights.
+        LUT units store bit planes. FINN packs that file element by element, which takes half a
+        minute for a million weights.
         """
         if weight_file_mode != "decoupled_verilog_dat":
             super().make_weight_file(weights, weight_file_mode, weight_file_name)
@@ -108,7 +109,7 @@ class MVAU_rtl(FinnMVAU_rtl):
         Path(weight_file_name).write_text("\n".join(hex_words(bits)) + "\n")
 
     def generate_hdl(self, model, fpgapart, clk):
-        """Write weights, wrapper and weight streamer into the node's folder."""
+        """Write the weights, the wrapper and the weight streamer into the node's folder."""
         if not self.uses_luts:
             super().generate_hdl(model, fpgapart, clk)
             return
@@ -117,7 +118,7 @@ class MVAU_rtl(FinnMVAU_rtl):
         self.generate_infra_hdl(fpgapart)
 
     def lut_wrapper(self) -> str:
-        """Return the text of the wrapper: FINN's ports, tied to those of ``lut_mvu``."""
+        """Return the text of the wrapper, which connects FINN's ports to those of ``lut_mvu``."""
         values = LutWrapper(
             name=self.onnx_node.name,
             mw=self.get_nodeattr("MW"),
@@ -138,11 +139,11 @@ def by_planes(bits: npt.NDArray[np.int64], activation_bits: int) -> npt.NDArray[
     """Reorder words of a weight memory to ``lut_mvu``'s order.
 
     Args:
-        bits: [words, PE, SIMD, bit], 0 or 1.
-        activation_bits: of an activation: they decide the order of a plane's elements.
+        bits: bits of the weights, 0 or 1, [words, PE, SIMD, bit].
+        activation_bits: bits of an activation, which determine the order of a plane's elements.
 
     Returns:
-        [words, PE, bit, SIMD].
+        The reordered bits, [words, PE, bit, SIMD].
     """
     simd = bits.shape[2]
     order = np.arange(simd)
@@ -152,7 +153,7 @@ def by_planes(bits: npt.NDArray[np.int64], activation_bits: int) -> npt.NDArray[
 
 
 def hex_words(bits: npt.NDArray[np.int64]) -> list[str]:
-    """Return words in hexadecimal, whole digits, of bits [words, …], the first the lowest."""
+    """Return words of bits, [words, …], in hexadecimal with full digits, the first bit lowest."""
     flat = bits.reshape(len(bits), -1)
     packed = np.packbits(flat.astype(np.uint8), axis=1, bitorder="little")
     digits = -(-flat.shape[1] // 4)

@@ -1,4 +1,4 @@
-"""The noise tap as a FINN operator: its streams and clean execution, and its RTL."""
+"""The noise tap as a FINN operator: its streams, its execution without noise, and its RTL."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from flow.errors import Defect
 
 
 class NoiseTap(HWCustomOp):
-    """A tap on a stream edge: the place where noise enters a value.
+    """A tap on a stream edge, where noise enters.
 
-    Executed by FINN it is clean (σ = 0): values are widened by ``FracBits`` fractional bits, or,
-    where ``Rounds`` is 1, pass unchanged. Noise is the golden model's and the RTL's.
+    FINN executes it without noise (σ = 0): values are widened by ``FracBits`` fractional bits, or
+    pass unchanged if ``Rounds`` is 1. Only the golden model and the RTL apply noise.
     """
 
     def get_nodeattr_types(self):
@@ -30,9 +30,9 @@ class NoiseTap(HWCustomOp):
             "numInputVectors": ("ints", False, [1]),
             # σ = 0 widens by this many fractional bits
             "FracBits": ("i", True, 8),
-            # 1: rounded back to integers, for sites whose stream keeps its type
+            # 1: output rounded to integers, for sites whose stream keeps its type
             "Rounds": ("i", False, 0, {0, 1}),
-            # grid of a rounded output: 2 for a one-bit stream, which holds −1 and 1
+            # step of a rounded output: 2 for a one-bit stream of −1 and 1
             "Step": ("i", False, 1, {1, 2}),
             # saturation bounds, in units of the output
             "OutMin": ("i", True, 0),
@@ -74,24 +74,24 @@ class NoiseTap(HWCustomOp):
         return DataType[self.get_nodeattr("outputDataType")]
 
     def infer_node_datatype(self, model):
-        """Take the input's type from the graph and give the output its own."""
+        """Take the input's type from the graph, and set the output's type."""
         self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
         model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
     def get_instream_width(self, ind=0):
-        """Return the bits of one input beat."""
+        """Return the bits of an input beat."""
         return self.get_input_datatype().bitwidth() * self.get_nodeattr("PE")
 
     def get_outstream_width(self, ind=0):
-        """Return the bits of one output beat."""
+        """Return the bits of an output beat."""
         return self.get_output_datatype().bitwidth() * self.get_nodeattr("PE")
 
     def get_number_output_values(self):
-        """Return the beats of one image."""
+        """Return the beats per image."""
         return math.prod(self.get_folded_output_shape()[:-1])
 
     def get_exp_cycles(self):
-        """Return the cycles of one image: a beat a cycle."""
+        """Return the cycles per image, one per beat."""
         return self.get_number_output_values()
 
     def execute_node(self, context, graph):
@@ -105,13 +105,13 @@ class NoiseTap(HWCustomOp):
 
 @dataclass(frozen=True)
 class TapWrapper:
-    """The values of ``noise_tap.sv.j2``."""
+    """Values of the template ``noise_tap.sv.j2``."""
 
     name: str
-    """Name of the wrapper, which is the node's."""
+    """Name of the wrapper and of the node."""
     site_name: str
     site: int
-    """The site's number."""
+    """Number of the site in the noise counter."""
     channels: int
     pe: int
     pixels: int
@@ -119,27 +119,27 @@ class TapWrapper:
     """Bits of an element of the input."""
     in_signed: bool
     in_bits: int
-    """Bits of a beat of the input, whole bytes."""
+    """Bits of an input beat, whole bytes."""
     fraction_bits: int
     rounds: bool
     """Whether values are rounded back to integers."""
     bipolar: bool
-    """Whether the streams hold −1 and 1, a bit each."""
+    """Whether the streams hold −1 and 1, one bit each."""
     out_width: int
     """Bits of an element of the output."""
     out_signed: bool
     out_bits: int
-    """Bits of a beat of the output, whole bytes."""
+    """Bits of an output beat, whole bytes."""
     out_min: int
     out_max: int
     offset_width: int
     """Bits of an offset."""
     offsets: Sequence[int]
-    """One for each channel."""
+    """Offset of each channel."""
 
 
 class NoiseTap_rtl(Kernel, NoiseTap):
-    """``hw/noise/noise_tap.sv``."""
+    """Noise tap in RTL, ``hw/noise/noise_tap.sv``."""
 
     sources = (
         "noise/gaussian_pkg.sv",

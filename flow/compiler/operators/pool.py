@@ -1,4 +1,4 @@
-"""Pooling."""
+"""Pooling in RTL."""
 
 import math
 
@@ -13,13 +13,13 @@ from flow.golden.layers import pool_shift
 class Pool_rtl(Kernel, Pool):
     """``hw/kernels/pool.sv``: FINN's MaxPool, AccPool and QuantAvgPool.
 
-    AvgPool is refused: what FINN executes there is a mean with a fraction, which no stream holds.
+    AvgPool is refused: FINN's execution returns a mean with a fraction, which no stream holds.
     """
 
     sources = ("kernels/pool.sv",)
 
     def lut_estimation(self, fpgapart=None):
-        """Return the LUTs: an adder or a comparison with its choice, a lane."""
+        """Return the number of LUTs: an adder, or a comparison and a multiplexer, per lane."""
         width, window = (
             self.get_input_datatype().bitwidth(),
             math.prod(self.get_nodeattr("KernelSize")),
@@ -37,7 +37,7 @@ class Pool_rtl(Kernel, Pool):
                 "holds: pool with MaxPool, AccPool or QuantAvgPool"
             )
         idt = self.get_input_datatype()
-        # the largest of bits is the largest of −1 and 1; their sum is another
+        # the maximum of bits is that of −1 and 1, but their sum is not
         bipolar = idt == DataType["BIPOLAR"]
         if bipolar and function != "MaxPool":
             raise UserError(

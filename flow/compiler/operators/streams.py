@@ -1,4 +1,4 @@
-"""FINN's operators as RTL, which FINN has in HLS alone or, FIFOs, not for Verilator.
+"""RTL for FINN operators that FINN has only in HLS or, for FIFOs, not for Verilator.
 
 FINN's passes find them by name (`flow.compiler.finn.register_operators`).
 """
@@ -14,12 +14,12 @@ from flow.errors import UserError
 
 
 class DuplicateStreams_rtl(Kernel, DuplicateStreams):
-    """``hw/kernels/duplicator.sv``."""
+    """Fork of a stream in RTL, ``hw/kernels/duplicator.sv``."""
 
     sources = ("kernels/duplicator.sv",)
 
     def lut_estimation(self, fpgapart=None):
-        """Return the LUTs: for an output its valid signal and its share of the input's ready."""
+        """Return the number of LUTs: valid and a share of the input's ready for each output."""
         return 2 * self.get_num_output_streams()
 
     def parameters(self):
@@ -28,10 +28,10 @@ class DuplicateStreams_rtl(Kernel, DuplicateStreams):
 
 
 class AddStreams(ElementwiseAdd):
-    """FINN's addition of two streams of integers, under a name of its own.
+    """FINN's addition of two integer streams, under a different name.
 
-    FINN's SpecializeLayers has RTL for an ElementwiseAdd of floats alone, and FINN's type of the
-    sum lacks a bit where a signed operand meets an unsigned one as wide.
+    FINN's SpecializeLayers has RTL only for an ElementwiseAdd of floats, and FINN's type of the sum
+    lacks a bit if a signed operand meets an unsigned one of equal width.
     """
 
     def _derive_out_dtype(self, model):
@@ -44,13 +44,13 @@ class AddStreams(ElementwiseAdd):
 
 
 class AddStreams_rtl(Kernel, AddStreams):
-    """``hw/kernels/adder.sv``."""
+    """Addition of two streams in RTL, ``hw/kernels/adder.sv``."""
 
     sources = ("kernels/adder.sv",)
     inputs = ("a_axis", "b_axis")
 
     def lut_estimation(self, fpgapart=None):
-        """Return the LUTs: one a bit of each lane's sum."""
+        """Return the number of LUTs: one per bit of each lane's sum."""
         return self.get_outstream_width()
 
     def parameters(self):
@@ -72,10 +72,10 @@ class AddStreams_rtl(Kernel, AddStreams):
 
 
 class StreamingFIFO_rtl(Kernel, StreamingFIFO):
-    """``hw/kernels/stream_fifo.sv``.
+    """FIFO in RTL, ``hw/kernels/stream_fifo.sv``.
 
-    FINN's own does not elaborate under Verilator, and where FINN simulates, it takes a queue
-    without end, which would hide a FIFO that is too shallow.
+    FINN's FIFO does not elaborate under Verilator, and FINN's simulation uses an unbounded queue,
+    which would hide a FIFO that is too shallow.
     """
 
     sources = ("kernels/stream_fifo.sv",)

@@ -1,4 +1,4 @@
-"""Thresholding in RTL: ``hw/kernels/thresholds.sv`` behind FINN's operator."""
+"""Thresholding in RTL, ``hw/kernels/thresholds.sv``, as FINN's operator."""
 
 from pathlib import Path
 
@@ -11,16 +11,17 @@ from flow.compiler.operators.kernel import Kernel
 
 
 class Thresholding_rtl(Kernel, Thresholding):
-    """``hw/kernels/thresholds.sv``.
+    """Thresholds in RTL, ``hw/kernels/thresholds.sv``.
 
-    FINN's RTL is a binary search, a pipeline with a stage for each output bit and a port to rewrite
-    thresholds: its registers move in every clock, and cost a simulation more than all comparisons.
+    FINN's RTL is a pipelined binary search with one stage per output bit and a port to rewrite
+    thresholds. Its registers change in every clock, which costs a simulation more than all
+    comparisons.
     """
 
     sources = ("kernels/thresholds.sv",)
 
     def lut_estimation(self, fpgapart=None):
-        """Return the LUTs: a comparison's carry chain, half a LUT a bit, and the count, a lane."""
+        """Return the number of LUTs per lane: half a LUT per compared bit, and the count."""
         steps = self.get_nodeattr("numSteps")
         each = steps * -(-self.get_input_datatype(1).bitwidth() // 2) + steps
         return self.get_nodeattr("PE") * each
@@ -57,12 +58,13 @@ class Thresholding_rtl(Kernel, Thresholding):
 
 
 def memory_text(thresholds: npt.NDArray[np.int64], lanes: int, bits: int) -> str:
-    """Return the memory of a unit in hexadecimal, a line a beat.
+    """Return the contents of a unit's memory in hexadecimal, one line per beat.
 
     Args:
         thresholds: [channels, steps], whole numbers.
-        lanes: channels of a beat; the first lies lowest, and of a channel the first threshold.
-        bits: of a threshold, in two's complement.
+        lanes: channels per beat; the first channel, and its first threshold, are in the lowest
+        bits.
+        bits: bits of a threshold, in two's complement.
     """
     rows = thresholds.reshape(len(thresholds) // lanes, -1)
     digits = -(-rows.shape[1] * bits // 4)
