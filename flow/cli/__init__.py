@@ -1,1 +1,1 @@
-"""The command line: options become settings, nothing else."""
+"""The command line, which only converts options to settings."""

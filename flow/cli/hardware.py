@@ -1,4 +1,4 @@
-"""Commands that show the accelerator a network becomes."""
+"""Commands that show the accelerator of a network."""
 
 from typing import TYPE_CHECKING
 

@@ -32,7 +32,7 @@ def doctor() -> None:
 
 
 def _print_findings(findings: "Sequence[Finding]", lacking: Sequence[str]) -> None:
-    table = Table("what", "found", "for", "how to get it")
+    table = Table("tool", "found", "purpose", "how to get it")
     for one in findings:
         lack = "[bold red]missing[/]" if one.needed else "not there"
         remedy = one.remedy if one.missing else ""

@@ -47,7 +47,7 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one message and status 2."""
+    """Run the command line; a user's mistake ends with one message and status 2."""
     try:
         cli(prog_name="noisewalk", standalone_mode=False)
     except UserError as error:
@@ -57,7 +57,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except RuntimeError as error:
-        # its module takes long to import
+        # imported here because its module takes long to import
         from sim.runner import SimulationError
 
         if not isinstance(error, SimulationError):

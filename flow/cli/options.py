@@ -1,10 +1,10 @@
-"""What the commands share: options made of settings, and how results are shown.
+"""Options made from settings, and the display of results, shared by all commands.
 
-An option is written ``--hw-images 8``, or in front of all others ``HW_IMAGES=8``, as make passes it
-on; messages name it as it was written.
+An option is written ``--hw-images 8``, or before all others ``HW_IMAGES=8``, as make passes it;
+messages name it as it was written.
 
-The options come from ``options.json``, which `flow.cli.reference` writes from the settings:
-pydantic takes longer to import than all else that ``--help`` needs.
+The options come from ``options.json``, which `flow.cli.reference` generates from the settings:
+importing pydantic takes longer than everything else that ``--help`` needs.
 """
 
 import json
@@ -39,7 +39,7 @@ PATH = click.Path(path_type=Path)
 BUILD = Path("build")
 """Folder for results."""
 OPTIONS = Path(__file__).with_name("options.json")
-"""The options of each command, generated."""
+"""Generated file with the options of each command."""
 _ENGINE = "flow.walks.settings:EngineSettings"
 _WORD = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 _OPTIONS: dict[str, list[dict[str, Any]]] = json.loads(OPTIONS.read_text(encoding="utf-8"))
@@ -56,14 +56,14 @@ def variable(option: str) -> str:
 
 
 class SettingsCommand(click.Command):
-    """A command whose options are those of settings.
+    """A command whose options are the fields of settings.
 
     Args:
-        name: of the command; of one in a group, behind the group's.
-        function: does the work; takes the settings in their order, then ``arguments`` by name.
-        settings: their classes, ``module:class``. In place of `EngineSettings` the function takes
-            the engine that they describe.
-        arguments: further ones of the command line.
+        name: name of the command, preceded by the group's if it is in one.
+        function: function that takes the settings in order, then ``arguments`` by name.
+        settings: classes of the settings, ``module:class``. Instead of `EngineSettings` the
+            function takes the engine that they describe.
+        arguments: further arguments of the command line.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class SettingsCommand(click.Command):
 
     @property
     def settings(self) -> "list[type[Settings]]":
-        """The classes, each with its own options."""
+        """Classes of the settings, each with its own options."""
         return [resolve_name(name) for name in self._settings]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take options that are written as in make from the front, and let click read the rest."""
+        """Read leading options in make's spelling, and let click read the rest."""
         words: dict[str, str] = {}
         while args and (word := _WORD.fullmatch(args[0])):
             words[word[1].lower()] = word[2]
@@ -112,7 +112,7 @@ class SettingsCommand(click.Command):
         return UserError(unknown_option(name, *self.settings).written(spell))
 
     def _call(self, **options: Any) -> None:
-        """Do the work with the settings that the user gave."""
+        """Call the function with the user's settings."""
         context = click.get_current_context()
         words: Mapping[str, str] = context.meta[__name__]
         given: dict[str, Any] = {
@@ -126,7 +126,7 @@ class SettingsCommand(click.Command):
 
         more = {name: value for name, value in options.items() if name not in self._names}
         try:
-            # the engine's first: the others may take seconds to look things up
+            # the engine's first, because validating the others may take seconds
             classes = reversed(self.settings)
             chosen: list[Any] = [_made(cls, {**words, **given}) for cls in classes][::-1]
             with ExitStack() as stack:
@@ -145,14 +145,14 @@ def command(
     json: bool = True,
     argument: click.Argument | None = None,
 ) -> Callable[[Callable[..., None]], SettingsCommand]:
-    """Make a command of a function that takes settings.
+    """Return a decorator that makes a command of a function.
 
     Args:
-        name: of the command; of one in a group, behind the group's.
-        settings: their class, ``module:class``; the function takes none when empty.
+        name: name of the command, preceded by the group's if it is in one.
+        settings: class of the function's settings, ``module:class``; empty if it takes none.
         engine: whether the function takes an engine too.
         json: whether the result can be printed as JSON.
-        argument: a further one of the command line, which the function takes by name.
+        argument: further argument of the command line, which the function takes by name.
     """
     classes = [one for one in (settings, _ENGINE if engine else "") if one]
 
@@ -166,7 +166,7 @@ def command(
 
 
 def _made(cls: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
-    """Return settings, with a network in Python exported to a file, which runs the user's code."""
+    """Return settings, exporting a Python network to a file, which runs the user's code."""
     own = {name: value for name, value in values.items() if name in cls.options()}
     if ":" in own.get("model", ""):
         from flow.models.qonnx import python_factory
@@ -187,7 +187,7 @@ def _cluster(settings: Any) -> "DaskExecutor":
 def _option(
     name: str, help: str, metavar: str, words: Sequence[str], default: str | None, **_: Any
 ) -> click.Option:
-    """Return an option of the command line."""
+    """Return the click option of a setting."""
     if metavar == "FLAG":
         both = default is None
         declared = f"{flag(name)}/--no-{flag(name)[2:]}" if both else flag(name)
@@ -221,14 +221,14 @@ json_option = click.option("--json", **_JSON)
 
 
 def bars() -> "ProgressBars":
-    """Return what shows the progress of stages."""
+    """Return the bars that show the progress of stages."""
     from flow.cli.printing.progress_bars import ProgressBars
 
     return ProgressBars(console)
 
 
 def show(found: Any, printed: Callable[[Console, Any], None]) -> None:
-    """Print a result as the user wants it."""
+    """Print a result as text, or as JSON if requested."""
     if console.stderr:
         click.echo(json.dumps(found, default=str, ensure_ascii=False))
     else:
@@ -236,10 +236,10 @@ def show(found: Any, printed: Callable[[Console, Any], None]) -> None:
 
 
 def command_line() -> str:
-    """Return what the user typed."""
+    """Return the command line that the user typed."""
     return shlex.join(["noisewalk", *sys.argv[1:]])
 
 
 def say(text: str) -> None:
-    """Print a line, as it is."""
+    """Print a line without markup."""
     console.print(text, highlight=False, soft_wrap=True)

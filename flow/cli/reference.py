@@ -1,7 +1,7 @@
-"""Everything that is made of the settings for users.
+"""Files generated from the settings.
 
-``python -m flow.cli.reference`` writes anew what lies in the repository: the options of the
-command line, the variables of make, and the page of the docs.
+``python -m flow.cli.reference`` updates them in the repository: the options of the command line,
+the variables of make, and the reference page of the docs.
 """
 
 import json
@@ -41,7 +41,7 @@ def commands(group: click.Group | None = None) -> Iterator[SettingsCommand]:
 
 
 def entry(cls: type[Settings], name: str) -> dict[str, Any]:
-    """Return what the command line has to know of an option."""
+    """Return the properties of an option that the command line needs."""
     field = cls.options()[name]
     types, words = kinds(field.annotation), choices(field.annotation)
     lists = types & {tuple, dict}
@@ -73,7 +73,7 @@ def options_text() -> str:
 
 
 def variables_text() -> str:
-    """Return the variables of each target of make, which is called as its command."""
+    """Return the variables of each make target; a target has its command's name."""
     lines = [f"# The variables of each target; {_BY_HAND}."]
     for one in commands():
         names = [variable(name) for cls in one.settings for name in cls.options()]
@@ -94,7 +94,7 @@ happens.
 
 
 def page_text() -> str:
-    """Return the page of the docs."""
+    """Return the reference page of the docs."""
     parts = [_HEAD]
     for one in commands():
         studied = ", and in a study" if one.whole_name in STUDIED else ""
@@ -114,11 +114,11 @@ def page_text() -> str:
 
 
 FILES = {OPTIONS: options_text, VARIABLES: variables_text, PAGE: page_text}
-"""What is written, and what makes its text."""
+"""Generated files, each with the function that returns its text."""
 
 
 def main() -> None:
-    """Write the files."""
+    """Write the generated files."""
     for path, text in FILES.items():
         path.write_text(text(), encoding="utf-8")
 

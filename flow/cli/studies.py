@@ -1,4 +1,4 @@
-"""Commands of studies, and of the reports of finished walks."""
+"""Commands for studies and for reports of finished walks."""
 
 import sys
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def study_status_(file: Path) -> None:
     folder = BUILD / "studies" / file.stem
     runs = status.index_of(file, folder)
     if runs is None:
-        # new or changed: this needs to know what every command takes
+        # a new or changed study needs the settings of every command
         from flow.experiments.studies import study as studies
 
         runs = studies.read(file, BUILD).index

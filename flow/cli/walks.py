@@ -1,4 +1,4 @@
-"""Commands that walk noise through a network, and the one that tells whether it fits."""
+"""Commands that walk noise through a network, and the check whether it fits."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
 
     Example: noisewalk walk-hw --model tfc --noise additive
     """
-    # torch, brevitas and FINN take seconds to import, --help should not
+    # imported here because torch, brevitas and FINN take seconds, which --help should not
     from flow.cli.printing import training, walk_tables
     from flow.experiments import hardware_walk
 

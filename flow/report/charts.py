@@ -1,13 +1,13 @@
-"""What the interactive charts of a page draw, as plain data for ``templates/charts.js``.
+"""Data of a page's interactive charts, drawn by ``templates/charts.js``.
 
 A chart is a panel of series over a logarithmic axis. A series is one side of one run: its points
-with their intervals, the line through them, and its midpoint. Python decides what there is and what
-it is called; the script in the page only draws, so no figure is computed twice.
+with their intervals, the line through them, and its midpoint. Python computes all figures and
+names; the script in the page only draws, so no figure is computed twice.
 
-The script is our own, and draws SVG. Bokeh, which is installed anyway, was the other choice: it
-draws on a canvas, so its charts follow neither the reader's light or dark mode nor a print's
-resolution, have no text for a screen reader and no keys to walk along the points (its issues 11259
-and 12259), and every page would carry 1.3 MB of it; the script has 14 kB.
+The script is our own and draws SVG. Bokeh, which is installed anyway, draws on a canvas: its charts
+follow neither the user's light or dark mode nor a printer's resolution, offer no text for screen
+readers and no keys to step through the points (its issues 11259 and 12259), and add 1.3 MB to every
+page, where the script takes 14 kB.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ from flow.walks.points.curves import side_table
 from flow.walks.points.side import SHOWN, Side
 
 _FINE = 60
-"""Points of a fitted line."""
+"""Number of points of a fitted line."""
 
 
 def walk_charts(
     runs: Sequence[tuple[str, Mapping[str, Any], pd.DataFrame]],
 ) -> dict[str, Any]:
-    """Return the charts of accuracy over noise level: a panel a site and unit.
+    """Return the charts of accuracy over noise level, one panel per site and unit.
 
     Args:
         runs: name, summary and `flow.walks.points.curves.curve_table` of each walk.
@@ -91,7 +91,7 @@ def _series(
     mu = midpoint_of(entry, side)
     fit = (
         fit_of(entry, side) if side is not Side.RTL else None
-    )  # of few images: its points and μ alone
+    )  # only points and μ, as its images are few
     line: list[list[float]] = []
     if points and fit is not None:
         fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), _FINE)
@@ -107,10 +107,10 @@ def _note(images: int, draws: int) -> str:
 
 
 def repeat_charts(repeats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the charts of accuracy over cycles an image: a panel a site.
+    """Return the charts of accuracy over cycles per image, one panel per site.
 
     Args:
-        repeats: what ``repeats.json`` holds.
+        repeats: content of ``repeats.json``.
     """
     panels: dict[str, dict[str, Any]] = {}
     for side, images in ((Side.GOLDEN, repeats["images"]["golden"]), (Side.RTL, None)):

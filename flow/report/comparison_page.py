@@ -1,4 +1,4 @@
-"""Several walks in one page: their verdicts, midpoints and curves side by side."""
+"""Comparison of several walks on one page: their verdicts, midpoints and curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ from flow.walks.points.side import Side
 
 
 def write(path: Path, walks: Sequence[Finished]) -> None:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Args:
-        path: where to.
-        walks: two or more, in the order of the page.
+        path: path of the page.
+        walks: two or more walks, in the order of the page.
 
     Raises:
         UserError: the file cannot be written, or walks use different margins.
@@ -53,7 +53,7 @@ def write(path: Path, walks: Sequence[Finished]) -> None:
 
 
 def _name(walk: Finished) -> str:
-    """Say what tells a walk from others."""
+    """Return a name that distinguishes a walk from others."""
     s = walk.summary
     trained = f", trained with {s['training_noise']['kind']}" if s.get("training_noise") else ""
     return f"{s['model']} on {s['dataset']}, {s['noise']} noise{trained}, seed {s['seed']}"

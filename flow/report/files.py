@@ -1,4 +1,4 @@
-"""The files of a finished walk: written at its end, and written again from what was measured."""
+"""Files of a finished walk, written at its end or again from its stored results."""
 
 import json
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from flow.walks.points.curves import write_curves
 
 @dataclass(frozen=True)
 class Finished:
-    """A walk as its folder holds it."""
+    """A finished walk, read from its folder."""
 
     folder: Path
     summary: dict[str, Any]
     table: pd.DataFrame
-    """`flow.walks.points.curves.curve_table`."""
+    """Table of the points, from `flow.walks.points.curves.curve_table`."""
 
     @classmethod
     def read(cls, folder: Path) -> "Finished":
         """Read a folder of ``walk-hw``.
 
         Raises:
-            UserError: it is none, or something in it cannot be read.
+            UserError: it is not a folder of ``walk-hw``, or a file in it cannot be read.
         """
         try:
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -46,17 +46,17 @@ class Finished:
                 f"{folder} has the results of another command than walk-hw: give a folder of "
                 "walk-hw"
             )
-        summary["rtl"].setdefault("scope", FULL)  # of walks that knew no other
+        summary["rtl"].setdefault("scope", FULL)  # missing in walks from before scopes
         return cls(folder, summary, table)
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write what a walk found: ``summary.json``, ``curves.parquet`` and `write_report`.
+    """Write the results of a walk: ``summary.json``, ``curves.parquet`` and the report.
 
     Args:
-        folder: where to.
-        summary: `flow.walks.crosscheck.summary.summarise`, and what the job adds.
-        table: `flow.walks.points.curves.curve_table`.
+        folder: folder of the walk.
+        summary: summary from `flow.walks.crosscheck.summary.summarise`, extended by the job.
+        table: table of the points, from `flow.walks.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.
@@ -67,10 +67,10 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
 
 
 def write_report(walk: Finished) -> Path:
-    """Write ``report.html``, ``curves.png``, ``curves.pdf`` and ``curves.csv`` from the rest.
+    """Write ``report.html``, ``curves.png``, ``curves.pdf`` and ``curves.csv`` of a walk.
 
     Returns:
-        the page.
+        The path of the page.
 
     Raises:
         UserError: a file cannot be read or written.
@@ -86,18 +86,18 @@ def write_report(walk: Finished) -> Path:
 
 
 def _synthesised(summary: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what ``synth`` counted of the walk's accelerator, if it did."""
+    """Return the results of ``synth`` for the walk's accelerator, or None."""
     path = Path(summary.get("accelerator", "")) / synthesis.FILE
     return _read(path, "synth") if "accelerator" in summary else None
 
 
 def _repeats(folder: Path) -> dict[str, Any] | None:
-    """Return what ``multi-exec-hw`` found, if it wrote into the same folder."""
+    """Return the results of ``multi-exec-hw`` in the same folder, or None."""
     return _read(folder / "repeats.json", "multi-exec-hw")
 
 
 def _read(path: Path, command: str) -> dict[str, Any] | None:
-    """Return what a command wrote, or None where it did not."""
+    """Return the results that a command wrote, or None if there are none."""
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Pages: what renders their templates, and how numbers are written in them."""
+"""Rendering of the pages' templates, and the format of numbers in them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import jinja2
 
 
 def environment() -> jinja2.Environment:
-    """Return what renders the templates of pages."""
+    """Return the environment that renders the pages' templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -26,14 +26,14 @@ def _count(value: int | None) -> str:
 
 
 def _percent(value: Any) -> str:
-    """``[accuracy, lo, hi]`` as text, with the interval."""
+    """Return ``[accuracy, lo, hi]`` as text, with the interval."""
     if value is None:
         return "–"
     return "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * part for part in value))
 
 
 def _plain(value: Any) -> str:
-    """Values of the summary that may be nested, on one line."""
+    """Return a value of the summary, which may be nested, on one line."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

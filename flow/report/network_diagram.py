@@ -1,9 +1,9 @@
-"""A picture of the network as it became hardware: a chain of nodes, sites coloured by μ.
+"""Diagram of the network in hardware: its nodes in a chain, with sites coloured by μ.
 
-Layout only; ``templates/network.svg.j2`` draws it. Width converters are left out, as they compute
-nothing. A node follows the one it reads in a row, until the row is full or a layer is; where the
-data fork or join, a row begins. Colours are those of cividis, made for readers who are colour-blind
-as for others, on a logarithmic scale; every one has its figure written on it.
+This module computes the layout; ``templates/network.svg.j2`` draws it. Width converters are
+omitted, since they compute nothing. A node follows its producer in a row until the row is full or
+the layer ends; forks and joins begin a new row. Colours are those of cividis, which suits
+colour-blind people too, on a logarithmic scale; each is labelled with its figure.
 """
 
 import math
@@ -31,22 +31,23 @@ _NO_WORK = "StreamingDataWidthConverter"
 _BEGIN_LAYER = ("ConvolutionInputGenerator", "FMPadding", "MVAU")
 _SIDES = (Side.SOFTWARE, Side.GOLDEN)
 _ROW, _WIDTH, _GAP, _GUTTER, _LINE, _LANE = 6, 150, 22, 30, 17, 12
-"""Boxes a row; width of a box and the gap behind it; below a row; of a line; between detours."""
+"""Boxes per row; width of a box, of the gap after it, of the gutter below a row; height of a line;
+distance between detours."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """The μ of one side at one site."""
+    """Label with the μ of one side at one site."""
 
     text: str
     fill: str
-    """Colour; empty where there is no μ."""
+    """Fill colour; empty without a μ."""
     ink: str
 
 
 @dataclass
 class Box:
-    """A node of the hardware."""
+    """Box of a node of the hardware."""
 
     name: str
     title: str
@@ -54,7 +55,7 @@ class Box:
     sites: list[tuple[str, list[Strip]]]
     """Name and strips of each site in it."""
     sources: list[str]
-    """Names of the nodes it reads."""
+    """Names of its producers."""
     x: float = 0.0
     y: float = 0.0
     width: float = _WIDTH
@@ -63,7 +64,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """What the template draws, in units of the view box."""
+    """Content of the diagram, in units of the view box."""
 
     boxes: list[Box]
     edges: list[tuple[str, bool]]
@@ -71,9 +72,9 @@ class Picture:
     width: float
     height: float
     ends: tuple[str, str] | None
-    """The smallest and the largest μ, as text; None without any."""
+    """Smallest and largest μ as text; None if there is no μ."""
     colours: list[str] = field(default_factory=lambda: [colour_of(i / 8) for i in range(9)])
-    """Of the scale from the smallest to the largest μ."""
+    """Colours of the scale from the smallest to the largest μ."""
 
 
 def operator(node: Mapping[str, Any]) -> str:
@@ -83,7 +84,7 @@ def operator(node: Mapping[str, Any]) -> str:
 
 
 def picture(summary: Mapping[str, Any]) -> Picture | None:
-    """Lay the network out; None if the summary has no ``hardware``."""
+    """Return the diagram of the network, or None if the summary has no ``hardware``."""
     if "hardware" not in summary:
         return None
     hardware = summary["hardware"]
@@ -110,9 +111,9 @@ class _Scale:
         self.ends = (f"{self.low:.3g}", f"{self.high:.3g}") if levels else None
 
     def strips(self, site: str) -> list[Strip]:
-        """Return what is said of a site; of one that was not walked, that."""
+        """Return the labels of a site, or a remark if it was not walked."""
         if site not in self.sites:
-            return [Strip("no noise put here", "", "")]
+            return [Strip("no noise applied here", "", "")]
         return [self._strip(side, midpoint_of(self.sites[site], side)) for side in _SIDES]
 
     def _strip(self, side: Side, mu: Any) -> Strip:
@@ -126,21 +127,21 @@ class _Scale:
 
 
 def _level(mu: Any) -> float:
-    """Return μ or its bound; 0 for none."""
+    """Return μ or its bound, or 0 without either."""
     if mu is None:
         return 0.0
     return float(mu["level"] if isinstance(mu, Mapping) else mu[0])
 
 
 def _luminance(colour: str) -> float:
-    """Relative luminance, 0 to 1 (WCAG 2); on one of 0.18, black and white have equal contrast."""
+    """Return the relative luminance, 0 to 1 (WCAG 2); on 0.18, black and white contrast equally."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _working(nodes: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """Return the nodes that compute, each with the names of those it reads."""
+    """Return the nodes that compute, each with the names of its producers."""
     writers = {stream: node for node in nodes for stream in node["outputs"]}
     found = []
     for node in nodes:
@@ -174,10 +175,10 @@ def _box(node: Mapping[str, Any], sources: list[str], sites: list[tuple[str, lis
 
 
 def _rows(boxes: Sequence[Box]) -> list[list[Box]]:
-    readers: dict[str, int] = {}
+    consumers: dict[str, int] = {}
     for box in boxes:
         for source in box.sources:
-            readers[source] = readers.get(source, 0) + 1
+            consumers[source] = consumers.get(source, 0) + 1
     rows: list[list[Box]] = []
     ends: dict[str, list[Box]] = {}
     for box in boxes:
@@ -185,7 +186,7 @@ def _rows(boxes: Sequence[Box]) -> list[list[Box]]:
         follows = (
             row is not None
             and len(row) < _ROW
-            and readers[box.sources[0]] == 1
+            and consumers[box.sources[0]] == 1
             and not (_begins(box) and any(b.name.startswith("MVAU") for b in row))
         )
         if row is None or not follows:
@@ -201,7 +202,7 @@ def _begins(box: Box) -> bool:
 
 
 def _placed(boxes: list[Box], rows: list[list[Box]], ends: tuple[str, str] | None) -> Picture:
-    """Give boxes their places, and connect them."""
+    """Place the boxes and connect them."""
     number = {box.name: i for i, row in enumerate(rows) for box in row}
     by_name = {box.name: box for box in boxes}
     wires = [(by_name[source], box) for box in boxes for source in box.sources]
@@ -217,7 +218,7 @@ def _placed(boxes: list[Box], rows: list[list[Box]], ends: tuple[str, str] | Non
             edges.append((f"M{start.x + _WIDTH} {start.y + 24}H{end.x}", False))
             continue
         row = rows[number[start.name]]
-        # where it leaves the row, beside other wires that do
+        # x where the wire leaves the row, beside other such wires
         below = row[0].y + max(box.height for box in row)
         a, b = start.x + _WIDTH / 2, end.x + _WIDTH / 2 - 20
         path = f"M{a} {start.y + start.height}V{below + 10}"

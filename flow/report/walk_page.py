@@ -1,9 +1,8 @@
-"""The report of a walk: one HTML file that needs nothing beside it.
+"""Report of a walk: one self-contained HTML file.
 
-The verdict comes first, then the network as it became hardware and the curves, then tables that
-hold every figure of the pictures, for a screen reader and for print. The curves are drawn in the
-reader's browser (`flow.report.charts` says why so); without scripts there is a picture in their
-place.
+The verdict comes first, then the network in hardware and the curves, then tables with every figure
+of the pictures, for screen readers and for print. The curves are drawn in the browser
+(`flow.report.charts` gives the reasons); without scripts a picture replaces them.
 """
 
 import base64
@@ -42,18 +41,18 @@ def write_report(
     repeats: Mapping[str, Any] | None = None,
     resources: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``report.html``, whole or not at all.
+    """Write ``report.html`` atomically.
 
     Args:
-        path: where to.
-        summary: what ``summary.json`` holds.
-        curves: `flow.walks.points.curves.curve_table`.
-        image: PNG of `flow.report.plots.walk_hw.write_curves`; its content goes into the file.
-        repeats: what ``repeats.json`` of `flow.experiments.repeats` holds, if the walk has one.
-        resources: what `flow.rtl.synthesis.measure` returns, if that was done.
+        path: path of the page.
+        summary: content of ``summary.json``.
+        curves: table from `flow.walks.points.curves.curve_table`.
+        image: PNG of `flow.report.plots.walk_hw.write_curves`, which is embedded in the page.
+        repeats: content of ``repeats.json`` of `flow.experiments.repeats`, if there is one.
+        resources: result of `flow.rtl.synthesis.measure`, if there is one.
 
     Raises:
-        UserError: the picture cannot be read, or the file not written.
+        UserError: the picture cannot be read, or the page cannot be written.
     """
     try:
         content = Path(image).read_bytes()
@@ -94,12 +93,12 @@ def write_report(
 
 
 def _nodes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the nodes of the hardware; none for walks whose summary does not tell."""
+    """Return the nodes of the hardware; none if the summary lacks them."""
     return summary["hardware"]["nodes"] if "hardware" in summary else []
 
 
 def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tables say of a site, as text."""
+    """Return the entries of a site in the tables, as text."""
     shown = entry.get("detectable")
     return {
         "site": name,
@@ -127,7 +126,7 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _midpoint(entry: Mapping[str, Any], side: Side) -> str:
-    """Write μ of a side, and that it is one device's where another would have another."""
+    """Return μ of a side as text, with a remark if it is valid for one device only."""
     text = midpoint_text(midpoint_of(entry, side))
     return f"{text}, of one device" if one_device(entry, side) else text
 
@@ -137,7 +136,7 @@ def _ratio(value: Any) -> str:
 
 
 def _p(alone: float | None, adjusted: float | None) -> str:
-    """Write p-values with two digits, the adjusted one first."""
+    """Return p-values with two digits, the adjusted one first."""
     if alone is None or adjusted is None:
         return "–"
     adjusted_text, alone_text = (f"{p:.2g}" if p >= 1e-4 else "< 0.0001" for p in (adjusted, alone))
@@ -145,7 +144,7 @@ def _p(alone: float | None, adjusted: float | None) -> str:
 
 
 def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every paired difference of accuracies, by site, level and side."""
+    """Return every paired difference of accuracies, by site, level and side."""
     rows = []
     for site, entry in summary["sites"].items():
         for side, found in entry.get("differences", {}).items():
@@ -156,7 +155,7 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every step of `flow.walks.crosscheck.ablation`, by site."""
+    """Return every step of `flow.walks.crosscheck.ablation`, by site."""
     sides = {name: (before.label, after.label) for name, before, after in STEPS}
     margin = f"{summary.get('margin', MARGIN) * 100:g} %"
     rows = []

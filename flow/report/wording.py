@@ -1,4 +1,4 @@
-"""What a walk found, in words: the names of its sides, and sentences on the verdict."""
+"""The results of a walk in words: sentences on its verdict, scope and power."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,41 +7,41 @@ from flow.rtl.scope import FULL, SITE
 from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES
 
 IN_PART = ", from the site on"
-"""What follows the name of RTL where only a part of the network was simulated."""
+"""Addition to the name of RTL if only a subgraph of the network was simulated."""
 
 
 def definition(margin: float = MARGIN, level: float = LEVEL) -> str:
-    """Say what the three verdicts mean (`flow.statistics.verdict`)."""
+    """Return the definition of the three verdicts (`flow.statistics.verdict`)."""
     m, alpha = f"± {margin * 100:g} %", f"{level * 100:g} %"
     return (
         f"Agree: μ of golden is shown to lie within {m} of μ of software; disagree: it is shown to "
-        f"lie beyond; undecided: neither. At most {alpha} of walks whose sites are all within {m} "
-        f"are said to disagree anywhere, and at most {alpha} of walks with a site beyond it are "
-        "said to agree. A site also disagrees if the simulated RTL differs from golden in any "
-        "bit, and stays undecided if no RTL image was compared there."
+        f"lie beyond; undecided: neither is shown. At most {alpha} of walks whose sites all lie "
+        f"within {m} contain a wrong disagree, and at most {alpha} of walks with a site beyond it "
+        "are wrongly found to agree. A site also disagrees if the simulated RTL differs from "
+        "golden in any bit, and stays undecided if no RTL image was compared there."
     )
 
 
 def power_sentence(summary: Mapping[str, Any]) -> str:
-    """Say which difference the images would have shown; empty if the summary does not tell."""
+    """Return the sentence on the smallest detectable difference; empty if it is unknown."""
     if "power" not in summary:
         return ""
     found, often = summary.get("detectable"), f"{summary['power'] * 100:g} %"
     if found is None:
         return (
-            "Some site has no ratio of μ, so no smallest difference can be named for the walk; "
-            "those of the other sites are in the table."
+            "At least one site has no ratio of μ, so the walk has no smallest detectable "
+            "difference; the table has those of the other sites."
         )
     return (
-        "What the walk would have shown, at a level that holds for all sites together: with a "
-        f"chance of {often} or more, at every site, that the μ of golden and software differ if "
-        f"they do by {found['difference'] * 100:.1f} %, and a verdict of disagree if they do by "
+        f"Power, corrected for all sites: with a chance of at least {often} at every site, the "
+        "walk would have shown that the μ of golden and software differ if they differ by "
+        f"{found['difference'] * 100:.1f} %, and returned disagree if they differ by "
         f"{found['disagreement'] * 100:.1f} %."
     )
 
 
 def further_sentence(summary: Mapping[str, Any]) -> str:
-    """Say what was measured beyond the walk's first points; empty if the summary does not tell."""
+    """Return the sentence on further noise draws; empty if the summary lacks them."""
     spent = summary.get("further")
     if spent is None:
         return ""
@@ -51,14 +51,14 @@ def further_sentence(summary: Mapping[str, Any]) -> str:
     seconds = summary["seconds"].get("further")
     took = "" if seconds is None else f" in {seconds:.0f} s of this run"
     return (
-        f"Further noise draws of each point in software and golden, where the first look left it "
-        f"undecided: {places}{took}; the walk was judged {spent['looks']} times, which its error "
-        f"allows for. They ended because {spent['ended']}."
+        f"Further noise draws of each point in software and golden at sites that were undecided: "
+        f"{places}{took}. The walk was analysed {spent['looks']} times, which its error rates "
+        f"account for. The draws ended because {spent['ended']}."
     )
 
 
 def scope_sentence(summary: Mapping[str, Any]) -> str:
-    """Say what of the network was simulated in RTL."""
+    """Return the sentence on the scope of the RTL simulation."""
     if summary["rtl"]["scope"] == FULL:
         return "RTL scope: full, the whole network was simulated at every point."
     starts: dict[str, list[str]] = {}
@@ -66,16 +66,16 @@ def scope_sentence(summary: Mapping[str, Any]) -> str:
         starts.setdefault(entry["rtl_begins"], []).append(site)
     parts = "; ".join(f"{', '.join(sites)}: behind {begins}" for begins, sites in starts.items())
     return (
-        "RTL scope: site, not the whole network. With noise RTL was simulated only from the place "
-        f"named here to the end, fed with golden's clean stream ({parts}), and such a part is "
-        "folded anew for speed, which changes no value. The whole network, folded as asked, was "
-        f"simulated without noise alone, on the same {summary['images']['rtl']:,} images, with "
+        "RTL scope: site, not the whole network. With noise, RTL was simulated only downstream of "
+        f"the place named here, on golden's stream without noise ({parts}). Such a subgraph is "
+        "folded again for speed, which changes no value. The whole network, folded as requested, "
+        f"was simulated only without noise, on the same {summary['images']['rtl']:,} images, with "
         "the streams of all taps compared; an image that differs there counts at every site."
     )
 
 
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
-    """Say in one sentence what the walk found, and what simulated RTL has to do with it."""
+    """Return the walk's verdict and the result of the RTL comparison in one sentence."""
     sites, verdict = summary["sites"], summary["verdict"]
     margin = summary.get("margin", 0.1) * 100
     if verdict == "agree":
@@ -91,7 +91,7 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
             found = f"the data do not settle {place or 'any site'}"
         elif named:
             found = f"the sides differ at {place}"
-        else:  # no site does, so it was L0
+        else:  # no site disagrees, so check L0 failed
             found = "the golden model differs from FINN's own execution"
         found += f"; {agree} of {len(sites)} sites agree"
     return f"{verdict.capitalize()}: {found}, and {bit_exact_check(summary)}."
@@ -105,7 +105,7 @@ def bit_exact_check(summary: Mapping[str, Any]) -> str:
     places = f"({images:,} images, each at several points)"
     rtl = "simulated RTL"
     if summary["rtl"]["scope"] == SITE:
-        rtl = "RTL, simulated with noise from the noisy site on alone,"
+        rtl = "RTL, simulated with noise only from the noisy site on,"
     if wrong is None:
         return f"the {rtl} was not compared with golden on its {runs:,} runs {places}"
     if wrong:
@@ -114,7 +114,7 @@ def bit_exact_check(summary: Mapping[str, Any]) -> str:
 
 
 def need_sentence(entry: Mapping[str, Any]) -> str:
-    """Say what would decide a site; empty where it is decided, or images would not do it."""
+    """Return the sentence on the samples that would decide a site; empty if it is decided."""
     need = entry.get("need")
     if not need:
         return ""

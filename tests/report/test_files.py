@@ -58,7 +58,7 @@ def test_a_page_is_written_anew_without_measuring(tmp_path: Path) -> None:
         pd.read_csv(folder / "curves.csv", keep_default_na=False),
         pd.read_parquet(folder / "curves.parquet"), check_dtype=False,
     )  # fmt: skip
-    assert revision() in page and "6,400" in page and "1,234 cycles an image" in page
+    assert revision() in page and "6,400" in page and "1,234 cycles per image" in page
 
 
 def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:

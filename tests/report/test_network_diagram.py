@@ -89,7 +89,7 @@ def test_sites_are_coloured_by_their_midpoint_and_say_it(drawn: Picture) -> None
     (bound, none) = box(drawn, "NoiseTap_rtl_1").sites[0][1]
     assert (bound.text, none.text, none.fill) == ("software > 32", "golden –", "")
     assert bound.fill == drawn.colours[-1] and bound.ink == "#000000"
-    assert box(drawn, "NoiseTap_rtl_2").sites[0][1][0].text == "no noise put here"
+    assert box(drawn, "NoiseTap_rtl_2").sites[0][1][0].text == "no noise applied here"
     assert drawn.ends == ("2", "32")
 
 

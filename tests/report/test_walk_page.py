@@ -159,14 +159,14 @@ def test_html_is_self_contained_and_escaped(tmp_path: Path) -> None:
 
 def test_golden_never_passes_for_simulated(tmp_path: Path) -> None:
     summary, curves = results(2)
-    assert "not borne out by RTL" not in html_of(tmp_path, summary, curves)
+    assert "not confirmed by RTL" not in html_of(tmp_path, summary, curves)
     entry = summary["sites"]["conv1.acc"]
     entry |= {"rtl_images": 0, "mu_golden": entry["mu_hw"], "mu_hw": None, "mu_rtl": None,
               "ratio": None, "verdict": "undecided"}  # fmt: skip
     curves = curves[~((curves["side"] == "rtl") & (curves["site"] == "conv1.acc"))]
     summary["verdict"] = "undecided"
     html = html_of(tmp_path, summary, curves)
-    assert html.count("golden only, not borne out by RTL") == 2  # beside μ and beside the ratio
+    assert html.count("golden only, not confirmed by RTL") == 2  # beside μ and beside the ratio
     assert '<td class="n">not simulated</td>' in html
     assert "not settle conv1.acc; 1 of 2 sites agree" in verdict_sentence(summary)
     texts = [text.get_text() for text in plot_curves(summary, curves).axes[1].texts]
@@ -244,8 +244,8 @@ def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     summary |= {"further": spent, "seconds": {"further": 12.3}}
     html = html_of(tmp_path, summary, curve_table(points, labels))
     shown = summary["detectable"]["disagreement"]
-    assert f"a verdict of disagree if they do by {100 * shown:.1f} %" in html
-    assert "15 more at a in 12 s of this run; the walk was judged 3 times" in html
+    assert f"returned disagree if they differ by {100 * shown:.1f} %" in html
+    assert "15 more at a in 12 s of this run. The walk was analysed 3 times" in html
     assert "because the budget was spent" in html
     for entry in summary["sites"].values():
         assert entry["verdict"] == "undecided" and need_sentence(entry) in html

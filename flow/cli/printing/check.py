@@ -1,4 +1,4 @@
-"""The ``check`` command: does a network fit, and do the images suit it, before any long step?"""
+"""The ``check`` command: whether a network fits the hardware, and whether the images suit it."""
 
 from rich.console import Console
 from rich.table import Table
@@ -15,19 +15,19 @@ from flow.training.settings import TrainedSettings
 from flow.training.zoo import TrainedNetwork
 
 IMAGES = 500
-"""Images behind the accuracy that is printed."""
+"""Number of images for the printed accuracy."""
 
 
 def run(console: Console, model: str, dataset: str) -> None:
-    """Tell node by node whether a network fits the hardware, and how well it knows the images.
+    """Print for each node whether it fits the hardware, and the network's accuracy on the images.
 
     Args:
-        console: where to.
-        model: a user's own network, or one of this program's.
-        dataset: one of the known sets, or the place of a user's own.
+        console: console to print to.
+        model: name of a network, or path of a custom one.
+        dataset: name of a data set, or path of a custom one.
 
     Raises:
-        UserError: it does not fit.
+        UserError: the network does not fit.
     """
     known = data.dataset(dataset)
     if not models.is_custom(model):
@@ -43,8 +43,8 @@ def run(console: Console, model: str, dataset: str) -> None:
     _print_accuracy(console, trained)
     if unfit := sum(bool(report.problem) for report in reports):
         raise UserError(
-            f"{unfit} nodes of {network.name} do not fit the hardware; each has in the table what "
-            "to change. `noisewalk walk` takes the network as it is, in software"
+            f"{unfit} nodes of {network.name} do not fit the hardware; the table lists the "
+            "changes. `noisewalk walk` takes the network unchanged, in software"
         )
     pipeline.check(network)
     console.print(
@@ -88,7 +88,7 @@ def _print_accuracy(console: Console, trained: TrainedNetwork) -> None:
     if low <= 1 / network.classes:
         console.print(
             "this is no better than guessing: are classes numbered, and images scaled, as in "
-            "training? Bytes are seen as −1 to 1, floats of an .npz as they are",
+            "training? Bytes are scaled to −1 to 1, floats of an .npz are not changed",
             highlight=False,
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""The ``compile`` command, and what it shares with the walk: from settings to an accelerator."""
+"""The ``compile`` command: from settings to an accelerator."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +16,13 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
     """Compile a network.
 
     Args:
-        settings: the user's choice.
-        progress: called with the progress.
+        settings: the user's settings.
+        progress: callback for the progress.
 
     Returns:
-        ``network``; ``folder``, ``rtl`` and ``top``, where the accelerator, its sources and their
-        top lie; ``cycles_per_image``; and ``nodes``, those of the manifest, each with the
-        ``sites`` of noise in it.
+        A dictionary of ``network``; the paths ``folder`` of the accelerator, ``rtl`` of its sources
+        and ``top`` of their top; ``cycles_per_image``; and the manifest's ``nodes``, each with its
+        noise ``sites``.
 
     Raises:
         UserError: as for `flow.walks.loading.compile_chosen`.
@@ -45,8 +45,8 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
 
 
 def show(console: Console, found: Mapping[str, Any]) -> None:
-    """Print what `run` returned."""
-    title = f"{found['network']}: {found['cycles_per_image']:,} cycles an image"
+    """Print the result of `run`."""
+    title = f"{found['network']}: {found['cycles_per_image']:,} cycles per image"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("node", "PE", "SIMD", "cycles", "in", "out", "weights", "sites"):
         right = name in ("PE", "SIMD", "cycles")

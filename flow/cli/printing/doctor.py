@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and what each thing is for."""
+"""Check of the installation: the tools that are present or missing, and their purpose."""
 
 import importlib.metadata
 import os
@@ -37,31 +37,31 @@ _EXTRAS = {
     "sbatch": ("SCHEDULER=slurm", "a Slurm cluster"),
 }
 _DISK = 4.0
-"""GB free that a walk of CNV and its environment are glad of."""
+"""Recommended free disk space for a walk of CNV and its environment, GB."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for."""
+    """Result of the search for one tool."""
 
     name: str
     found: str
-    """Version or place; empty if it is missing."""
+    """Version or path; empty if the tool is missing."""
     use: str
-    """What it is for."""
+    """Purpose of the tool."""
     needed: bool
-    """Whether the main job needs it."""
+    """Whether the main job requires it."""
     remedy: str = ""
-    """How to get it."""
+    """How to install it."""
 
     @property
     def missing(self) -> bool:
-        """Whether it is not there."""
+        """Whether the tool is missing."""
         return not self.found
 
 
 def examine() -> Iterator[Finding]:
-    """Look for everything, what the main job needs first."""
+    """Yield the result for each tool, first those that the main job requires."""
     version = platform.python_version()
     good = sys.version_info >= _PYTHON
     wanted = ".".join(map(str, _PYTHON))
@@ -89,7 +89,7 @@ def _found(look: Callable[[str], str], name: str) -> str:
 
 
 def _version(tool: str) -> str:
-    """Return a tool's version, or where it lies."""
+    """Return a tool's version or path."""
     place = shutil.which(tool)
     if place is None:
         return ""

@@ -18,7 +18,7 @@ from rich.text import Text
 
 
 class _ImagesPerSecond(ProgressColumn):
-    """Images measured a second since the stage began, where a stage measures images."""
+    """Images measured per second since the stage began, for stages that measure images."""
 
     def render(self, task: Task) -> Text:
         images, elapsed = task.fields["images"], task.elapsed
@@ -61,7 +61,7 @@ class ProgressBars:
         self._bars.stop()
 
     def __call__(self, stage: str, done: int, total: int, images: int = 0) -> None:
-        """Take a stage's name, the steps done and in all, and images measured by now."""
+        """Show a stage's finished and total steps, and the number of images measured so far."""
         if stage not in self._stages:
             self._stages[stage] = self._bars.add_task(stage, total=total, images=0)
             if self._bars.disable:

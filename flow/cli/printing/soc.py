@@ -1,4 +1,4 @@
-"""What ``noisewalk soc``, ``walk-soc`` and ``vote-soc`` do and print."""
+"""The commands ``soc``, ``walk-soc`` and ``vote-soc``, and their output."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from flow.walks.settings import AcceleratorSettings
 
 
 def make(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, Any]:
-    """Build a system and its simulator, and gather all its sources in one folder.
+    """Build a system and its simulator, and collect all its sources in one folder.
 
     Raises:
         UserError: the cross compiler is missing, or as for `flow.walks.loading.compile_chosen`.
@@ -35,7 +35,7 @@ def make(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str,
 
 
 def print_system(console: Console, found: dict[str, Any]) -> None:
-    """Print what was built."""
+    """Print the parts of the system."""
     taps = ", ".join(f"{number} {site}" for number, site in enumerate(found["sites"]))
     for said in (
         f"{found['model']}: taps {taps}",
@@ -53,7 +53,7 @@ def _firmware(found: dict[str, Any]) -> str:
 
 
 def print_walk(console: Console, found: dict[str, Any]) -> None:
-    """Print μ of the system beside that of walk-hw, and what differs."""
+    """Print μ of the system and of walk-hw, and the number of differences."""
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
     table.add_column("site")
     for name in ("points", "μ system", "μ walk-hw", "images unlike golden", "unlike walk-hw"):

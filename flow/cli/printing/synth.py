@@ -1,4 +1,4 @@
-"""The ``synth`` command: what each node of a network's accelerator takes on an FPGA."""
+"""The ``synth`` command: FPGA resources of each node of a network's accelerator."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +19,11 @@ def run(settings: SynthesisSettings, progress: ProgressCallback) -> dict[str, An
     """Compile a network and synthesise its nodes.
 
     Args:
-        settings: the user's choice.
-        progress: called with the progress.
+        settings: the user's settings.
+        progress: callback for the progress.
 
     Returns:
-        `flow.rtl.synthesis.measure`.
+        The result of `flow.rtl.synthesis.measure`.
 
     Raises:
         UserError: the network cannot be compiled, or a node is not in it.
@@ -34,7 +34,7 @@ def run(settings: SynthesisSettings, progress: ProgressCallback) -> dict[str, An
 
 
 def show(console: Console, found: Mapping[str, Any]) -> None:
-    """Print what `run` returned."""
+    """Print the result of `run`."""
     table = Table(
         title=f"{found['network']}, synthesised for {found['family']} by Yosys {found['yosys']}"
     )
@@ -60,6 +60,6 @@ def _count(value: int | None) -> str:
 
 
 def _lane(row: Mapping[str, Any]) -> str:
-    """Say what a lane of a tap takes."""
+    """Return the resources per lane of a tap."""
     lanes = row["lanes"]
     return f"{row['lut'] / lanes:,.0f} LUT, {row['dsp'] / lanes:g} DSP" if lanes else ""

@@ -1,4 +1,4 @@
-"""Training as the command line shows it: how long it will take, a bar, the result."""
+"""Training on the command line: estimated time, progress bar and result."""
 
 import logging
 from pathlib import Path
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def run(console: Console, options: TrainingOptions) -> Path:
-    """Train a network and tell about it.
+    """Train a network, and print its progress and result.
 
     Args:
-        console: where to.
-        options: the user's choice.
+        console: console to print to.
+        options: the user's options.
     """
     model, dataset, epochs, precision = (
         options.model, options.dataset, options.epochs, options.precision,
@@ -32,7 +32,7 @@ def run(console: Console, options: TrainingOptions) -> Path:
         model, dataset, epochs, noise=noise, batch=options.batch, precision=precision
     )
     if precision not in fast_precisions():
-        console.print(f"this processor has no products of {precision}: float32 is faster")
+        console.print(f"this processor has no {precision} arithmetic: float32 is faster")
     console.print(
         f"training {models.resolve(model)} on {dataset}, {epochs} epochs: "
         f"about {max(1, round(seconds / 60))} min",
@@ -42,7 +42,7 @@ def run(console: Console, options: TrainingOptions) -> Path:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("training", total=epochs)
 
-        def tell(progress: trainer.Progress) -> None:
+        def show(progress: trainer.Progress) -> None:
             bars.update(
                 task,
                 completed=progress.epoch,
@@ -51,7 +51,7 @@ def run(console: Console, options: TrainingOptions) -> Path:
 
         own = {name: getattr(options, name) for name in TrainingOptions.options()}
         del own["sigma"], own["sites"]
-        path = trainer.train(**own | {"noise": noise}, progress=tell)
+        path = trainer.train(**own | {"noise": noise}, progress=show)
     metadata = checkpoint.load(path)[1]
     low, high = metadata.interval
     console.print(
@@ -63,7 +63,7 @@ def run(console: Console, options: TrainingOptions) -> Path:
 
 
 def _noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
-    """Return the noise of training that the user asks for."""
+    """Return the noise that the user requests for training."""
     if options.noise is None:
         return None
     level = models.recipe(options.model).sigma if options.sigma is None else options.sigma
@@ -83,10 +83,10 @@ def _level(given: float | None, where: str) -> float:
 
 
 def ensure_checkpoint(settings: TrainedSettings, console: Console) -> None:
-    """Train the network of a job, if no checkpoint of it is shipped or was trained before.
+    """Train the network of a job, unless a bundled or earlier checkpoint exists.
 
     Raises:
-        UserError: it cannot be compiled, which is found out before the training.
+        UserError: the network cannot be compiled, which is checked before the training.
     """
     noise = settings.training_noise
     if settings.checkpoint or models.is_custom(settings.model):

@@ -1,4 +1,4 @@
-"""What the command line prints of results."""
+"""Tables of results on the command line."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from flow.rtl.scope import SITE
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
-    """Print what ``summary.json`` of a walk in software and RTL holds."""
+    """Print the ``summary.json`` of a walk in software and RTL."""
     images = summary["images"]
     part = ", in part" if summary["rtl"]["scope"] == SITE else ""
     table = Table(title=f"{summary['model']} on {summary['dataset']}, {summary['noise']} noise")
@@ -69,7 +69,7 @@ def print_ablation(console: Console, ablation: dict[str, Any]) -> None:
 
 
 def print_executions(console: Console, found: dict[str, Any]) -> None:
-    """Print the accuracy of each way to spend executions."""
+    """Print the accuracy of each strategy for spending executions."""
     means = sorted({row["mean"] for row in found["rows"]})
     table = Table(
         title=f"{found['model']} on {found['dataset']}: accuracy, {found['noise']} noise of "
@@ -89,7 +89,7 @@ def print_executions(console: Console, found: dict[str, Any]) -> None:
 
 
 def print_walk(console: Console, found: dict[str, Any]) -> None:
-    """Print what a walk in software found."""
+    """Print the results of a software walk."""
     accuracy, low, high = (100 * part for part in found["accuracy"]["software"])
     for kind, walked in found["kinds"].items():
         table = Table(title=f"{found['model']} on {found['dataset']}, {kind} noise")
@@ -111,7 +111,7 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
 
 
 def interval(value: Any) -> str:
-    """Return a midpoint with its interval, or its bound, as it is printed."""
+    """Return a midpoint with its interval, or its bound, as text."""
     if value is None:
         return "–"
     if isinstance(value, dict):
@@ -123,7 +123,7 @@ def print_repeats(console: Console, found: dict[str, Any]) -> None:
     """Print accuracy over cycles."""
     images = found["images"]
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
-    for name in ("site", "σ", "executions", "cycles an image"):
+    for name in ("site", "σ", "executions", "cycles per image"):
         table.add_column(name, justify="left" if name == "site" else "right")
     table.add_column(f"accuracy golden (n={images['golden']})", justify="right")
     table.add_column(f"accuracy RTL (n={images['rtl']})", justify="right")
@@ -145,7 +145,7 @@ def print_repeats(console: Console, found: dict[str, Any]) -> None:
 
 
 def print_robustness(console: Console, found: dict[str, Any]) -> None:
-    """Print μ of each checkpoint beside the clean one."""
+    """Print μ of each checkpoint next to that of the clean one."""
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
     table.add_column("site")
     table.add_column("trained with")
@@ -171,7 +171,7 @@ def print_robustness(console: Console, found: dict[str, Any]) -> None:
 
 
 def print_dynamics(console: Console, found: dict[str, Any]) -> None:
-    """Print what training with noise did to the layers."""
+    """Print the effect of training with noise on the layers."""
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['epochs']} epochs")
     for name in ("noise", "σ", "site", "mean |w|", "output std", "signal / noise", "binarisation"):
         table.add_column(name, justify="left" if name in ("noise", "site") else "right")
@@ -184,7 +184,7 @@ def print_dynamics(console: Console, found: dict[str, Any]) -> None:
 
 
 def print_bench_walk(console: Console, model: str, found: Any) -> None:
-    """Print the speed of the walk in software."""
+    """Print the speed of the software walk."""
     table = Table(title=f"{model}, {found.points} points of {found.images:,} images")
     for name in ("way", "seconds", "times faster"):
         table.add_column(name, justify="left" if name == "way" else "right")
@@ -205,7 +205,7 @@ def print_bench_walk(console: Console, model: str, found: Any) -> None:
 
 
 def line_of_run(run: Run) -> str:
-    """Say how a run of a study ended."""
+    """Return how a run of a study ended, in one line."""
     state, summary = run.state, run.summary
     if summary is None:
         return f"{run.name}: {state.get('ended')}: {state.get('message', '')}"

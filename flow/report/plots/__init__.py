@@ -1,1 +1,1 @@
-"""Matplotlib pictures, one module an experiment."""
+"""Matplotlib pictures, one module per experiment."""

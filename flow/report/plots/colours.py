@@ -1,4 +1,4 @@
-"""Colours of values, for what is not drawn by Matplotlib."""
+"""Colours of values, for graphics that Matplotlib does not draw."""
 
 from matplotlib import colormaps
 from matplotlib.colors import to_hex

@@ -1,4 +1,4 @@
-"""Training under noise: a figure for each kind of noise, a line for each site."""
+"""Pictures of training under noise: one figure per kind of noise, one line per site."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,12 +21,12 @@ PANELS = {
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write ``dynamics-<kind>.png`` for each kind, each whole or not at all.
+    """Write ``dynamics-<kind>.png`` for each kind, each atomically.
 
     Args:
-        folder: where to.
-        summary: what ``dynamics.json`` holds.
-        table: the rows of it.
+        folder: folder for the pictures.
+        summary: content of ``dynamics.json``.
+        table: rows of ``dynamics.json``.
 
     Raises:
         UserError: a file cannot be written.

@@ -1,4 +1,4 @@
-"""Multiple executions: accuracy over executions, a line for each strategy."""
+"""Picture of multiple executions: accuracy over executions, one line per strategy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +16,12 @@ _MARKERS = "^vD<>Phd*"
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write ``executions.png``, whole or not at all.
+    """Write ``executions.png`` atomically.
 
     Args:
-        folder: where to.
-        summary: what ``executions.json`` holds.
-        table: from `flow.experiments.multi_execution.compare`.
+        folder: folder for the picture.
+        summary: content of ``executions.json``.
+        table: table from `flow.experiments.multi_execution.compare`.
 
     Raises:
         UserError: the file cannot be written.

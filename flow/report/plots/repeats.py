@@ -1,4 +1,4 @@
-"""Repeats in hardware: accuracy over cycles per image, a line for each site."""
+"""Picture of repeats in hardware: accuracy over cycles per image, one line per site."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""The pictures of a walk in software, from ``summary.json`` and the curve table alone.
+"""Pictures of a software walk, drawn only from ``summary.json`` and the curve table.
 
-``curves.png``: accuracy over σ, a panel a site, a colour a kind of noise. ``midpoints.png``: μ over
-the sites in the order of the data, with its 95 % interval; an arrow where there is only a bound;
-global noise as a line across.
+``curves.png`` shows accuracy over σ, with one panel per site and one colour per kind of noise.
+``midpoints.png`` shows μ over the sites in the order of the data flow, with its 95 % interval or an
+arrow for a bound, and global noise as a horizontal line.
 """
 
 import math
@@ -22,7 +22,7 @@ from flow.walks.points.curves import side_table
 from flow.walks.software import GLOBAL
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Of Okabe and Ito, a kind each; markers tell kinds apart without them."""
+"""Colours of the kinds of noise, from Okabe and Ito; markers distinguish the kinds as well."""
 _MARKERS = "osD^vPX"
 _PLAIN: dict[str, Any] = {"parse_math": False}
 _AXES = {
@@ -34,12 +34,12 @@ _AXES = {
 
 
 def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:
-    """Write both pictures, each whole or not at all.
+    """Write both pictures, each atomically.
 
     Args:
-        folder: where to.
-        summary: what ``summary.json`` holds.
-        curves: `flow.walks.points.curves.curve_table`.
+        folder: folder for the pictures.
+        summary: content of ``summary.json``.
+        curves: table from `flow.walks.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.
@@ -53,7 +53,7 @@ def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> Non
 
 
 def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
-    """Draw accuracy over σ: points with their Wilson intervals, and the fit where there is one."""
+    """Draw accuracy over σ: points with their Wilson intervals, and the fit if there is one."""
     sites = list(dict.fromkeys(s for kind in summary["kinds"].values() for s in kind["sites"]))
     columns = min(len(sites), 4)
     rows = math.ceil(len(sites) / columns)
@@ -101,7 +101,7 @@ def _curves_of(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, si
 
 
 def plot_midpoints(summary: Mapping[str, Any]) -> Figure:
-    """Draw μ over the sites, a panel a kind of noise."""
+    """Draw μ over the sites, one panel per kind of noise."""
     kinds = summary["kinds"]
     sites = len(next(iter(kinds.values()))["sites"])
     width = max(6.0, 0.5 * sites + 1.5)

@@ -1,4 +1,4 @@
-"""Midpoints of the walks of a study: a panel for each network, a point for each site and side."""
+"""Picture of a study's midpoints: one panel per network, one point per site and side."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 _PANEL = ["command", "model", "dataset", "noise", "training_noise"]
-"""What the rows of a panel have in common."""
+"""Columns that are equal in the rows of a panel."""
 _COLOURS = {"mu_sw": "#0072B2", "mu_hw": "#D55E00"}
 
 
@@ -17,8 +17,8 @@ def plot(together: pd.DataFrame) -> Figure:
     """Draw μ over the sites.
 
     Args:
-        together: a row a network, kind of noise and site, with the middle, least and most of each
-            μ over the seeds.
+        together: one row per network, kind of noise and site, with the median, least and most of
+            each μ over the seeds.
 
     Returns:
         A figure with a panel for each network and kind of noise.

@@ -1,4 +1,4 @@
-"""The picture of `flow.soc.voting`: accuracy over mean executions of an image."""
+"""Picture of `flow.soc.voting`: accuracy over mean executions per image."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""The picture of a walk: accuracy over noise level, one panel a site, every side named.
+"""Picture of a walk: accuracy over noise level, one panel per site, every side named.
 
-It is drawn from ``summary.json`` and the curve table alone, so an old run can be drawn again.
+It needs only ``summary.json`` and the curve table, so an old run can be drawn again.
 Software is a line with a band, golden squares with bars, and simulated RTL hollow diamonds with
-bars of their own, wider because RTL images are few. Below the axis of each panel lies a lane for
-each side with its midpoint and 95 % interval, or an arrow where there is only a bound. Where images
-share their noise (`flow.statistics.devices`), the midpoint of a side of one device has no interval.
+bars of their own, wider because RTL images are few. Below the axis of each panel, each side has a
+lane with its midpoint and 95 % interval, or an arrow for a bound. If images share their noise
+(`flow.statistics.devices`), the midpoint of a side with one device has no interval.
 
-It is as wide as a page of two columns, with letters of 7 points or more: it fits a paper.
+The picture fits a paper: it is as wide as a two-column page, with letters of at least 7 points.
 """
 
 import math
@@ -42,16 +42,16 @@ _PAGE = 7.16
 """Width of a page's two columns, inches."""
 _VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
 _GREY = "#767676"
-_PLAIN: dict[str, Any] = {"parse_math": False}  # names come from outside: a $ in them is no formula
+_PLAIN: dict[str, Any] = {"parse_math": False}  # a $ in a user's name does not begin a formula
 
 
 def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
     """Draw the walk.
 
     Args:
-        summary: what ``summary.json`` holds.
-        curves: `flow.walks.points.curves.curve_table`; seeds of a point are averaged, and its
-            interval is that of one seed's images, since seeds share them.
+        summary: content of ``summary.json``.
+        curves: table from `flow.walks.points.curves.curve_table`; the seeds of a point are
+            averaged, and its interval is that of one seed, since seeds share their images.
 
     Returns:
         A figure with a panel for each site of the summary, in its order.
@@ -87,16 +87,16 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
 
 
 def write_curves(path: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:
-    """Write the picture of `plot_curves` as PNG, and beside it as PDF, each whole or not at all.
+    """Write the picture of `plot_curves` as PNG and as PDF, each atomically.
 
-    The PDF is of vectors, with its fonts in it as TrueType, which publishers ask for.
+    The PDF consists of vectors and embeds its fonts as TrueType, as publishers require.
 
     Raises:
         UserError: a file cannot be written.
     """
     figure = plot_curves(summary, curves)
     for form in ("png", "pdf"):
-        # as TrueType, not as Type 3; no date, so that the same walk gives the same file
+        # TrueType instead of Type 3; no date, so that equal walks give equal files
         with rc_context({"pdf.fonttype": 42}), replacing(Path(path).with_suffix(f".{form}")) as to:
             metadata = {"CreationDate": None} if form == "pdf" else None
             figure.savefig(to, format=form, dpi=220, metadata=metadata)
@@ -153,7 +153,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
 
 
 def _doubt(entry: Mapping[str, Any]) -> str:
-    """Why golden may not speak for the hardware here; empty if it may."""
+    """Return the reason why golden may not represent the hardware here; empty if it may."""
     if not entry["rtl_images"]:
         return "not simulated in RTL"
     if entry["bit_mismatches"] is None:
@@ -182,7 +182,7 @@ def _line(
     panel: Axes, side: Side, table: pd.DataFrame, fit: tuple[float, float] | None,
     summary: Mapping[str, Any], guess: float,
 ) -> None:  # fmt: skip
-    """Draw the fit where μ is a number; otherwise join the points, thinly. RTL has neither."""
+    """Draw the fit if μ is a number, otherwise a thin line through the points; RTL has neither."""
     if side is Side.RTL:
         return
     if fit is None:
