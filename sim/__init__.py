@@ -1,1 +1,1 @@
-"""Verilator builds and the cocotb benches that drive them."""
+"""Verilator builds, and the cocotb benches that drive them."""

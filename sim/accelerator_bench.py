@@ -1,11 +1,11 @@
-"""cocotb side of ``bench.sv``: runs a list of noise settings over the images in its memory.
+"""cocotb side of ``bench.sv``, which runs a list of noise settings over the images in its memory.
 
-``seconds.json`` gets the wall time from the first clock after reset to the last result.
+It writes the wall time from the first clock after reset to the last result to ``seconds.json``.
 
-``job.json`` in the working folder holds the job: how many images are in ``stream.hex``, and for
-each point the register writes of its settings, and of the tables of quantiles that it needs anew.
-Settings of a point are written while the point before it is still in the pipeline; each tap takes
-them at the point's first image. Tables are written when the pipeline is empty.
+``job.json`` in the working folder describes the job: the number of images in ``stream.hex``, and
+for each point the register writes of its settings and of the quantile tables that change. Settings
+of a point are written while the previous point is still in the pipeline; each tap applies them at
+the point's first image. Tables are written when the pipeline is empty.
 
 The clock is that of ``bench_main.cpp``, the simulator's main loop.
 """
@@ -28,7 +28,7 @@ async def whole_job(dut) -> None:
 
 
 async def run_job(dut) -> None:
-    """Feed the job's points; a pipeline that stops moving ends in a timeout."""
+    """Run the job's points; a pipeline that stalls ends in a timeout."""
     job, wanted_by = json.loads(Path("job.json").read_text()), os.getppid()
     images = job["images"]
     watchdog_ns = CLOCK_NS * job["cycle_limit"]
@@ -46,7 +46,7 @@ async def run_job(dut) -> None:
     for index, point in enumerate(job["points"]):
         assert os.getppid() == wanted_by, "the process that wanted the results has died"
         if point["tables"] and not dut.done.value:
-            # a table has no shadow, and images that use it may be inside
+            # a table has no shadow set, and images in the pipeline may use it
             await with_timeout(RisingEdge(dut.done), watchdog_ns, "ns")
             await FallingEdge(dut.clk)
         for site, address, data in (*point["tables"], *point["settings"]):

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Bench around one accelerator: holds the images, feeds them beat by beat, and writes what comes
-// out to a file, so that software wakes once a batch of images and not once a clock.
+// Bench around one accelerator: it holds the images, sends them beat by beat, and writes the
+// results to a file, so that software is called once per batch of images, not once per clock.
 //
 //   stream.hex   one beat a line, images one after another; read when `load` rises
 //   results.txt  l <label>               one line an image, in order
 //                s <scores, hexadecimal> one line a beat of the stream into label select
 //                d <tap> <digest>        one line an image and tap, in order for each tap
 //
-// `limit` is how many images may enter, counted since reset; image number i is the one at place
-// i mod `images`. With `stall`, valid and ready are held back at random on both sides.
+// `limit` is the number of images that may enter, counted since reset; image i is read from place
+// i mod `images`. With `stall`, valid and ready are withheld at random on both sides.
 // Not synthesizable.
 
 module bench #(
@@ -62,7 +62,7 @@ module bench #(
   assign out_ready = sink_open_q;
   assign done      = completed == limit_q;
 
-  // what an input reaches without a register is evaluated at each edge, whether it changed or not
+  // a simulator evaluates logic between an input and a register at each edge, changed or not
   always_ff @(posedge clk) begin
     rst_n_q     <= rst_n;
     limit_q     <= limit;
@@ -106,7 +106,7 @@ module bench #(
       end
       if (stall) begin
         lfsr_q <= {lfsr_q[30:0], lfsr_q[31] ^ lfsr_q[21] ^ lfsr_q[1] ^ lfsr_q[0]};
-        // a valid beat is held until it is taken
+        // a valid beat is held until it is accepted
         if (!in_valid || in_ready) source_open_q <= lfsr_q[3] | lfsr_q[11];
         sink_open_q <= lfsr_q[7];
       end else begin
@@ -116,7 +116,7 @@ module bench #(
     end
   end
 
-  // results are complete in the file whenever everything sent has come out
+  // the file is complete whenever the results of all images sent have arrived
   always_ff @(posedge done) $fflush(results);
 
   accelerator u_accelerator (

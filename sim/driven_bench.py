@@ -1,8 +1,9 @@
-"""An accelerator driven by Python in every clock, the usual way: what our bench is held against.
+"""Reference bench: an accelerator driven by Python in every clock, as is usual with cocotb.
 
-cocotbext-axi's source and sink stand at the accelerator's own ports, and the clock is a coroutine.
-Runs the images of ``stream.hex`` once, taps idle; ``labels.json`` gets the labels, and
-``seconds.json`` the wall time from the first clock after reset to the last of them.
+cocotbext-axi's source and sink are connected to the accelerator's ports, and the clock is a
+coroutine. The bench runs the images of ``stream.hex`` once with idle taps, and writes the labels to
+``labels.json`` and the wall time from the first clock after reset to the last label to
+``seconds.json``.
 """
 
 import json
@@ -19,7 +20,7 @@ CLOCK_NS = 2
 
 @cocotb.test()
 async def driven(dut) -> None:
-    """Send every beat, and take every label."""
+    """Send all beats, and receive all labels."""
     job = json.loads(Path("job.json").read_text())
     beats = [int(line, 16) for line in Path("stream.hex").read_text().split()]
     dut.cfg_valid.value = 0

@@ -33,7 +33,7 @@ _AGAIN = "again.sh"
 
 
 class SimulationError(RuntimeError):
-    """A simulator that crashed, hung, or did not do what it should.
+    """A simulator crashed or hung, or a test in it failed.
 
     Args:
         message: what went wrong, then the end of the log.
@@ -53,7 +53,7 @@ class RunResult:
     """One finished run of a simulation."""
 
     log: Path
-    """Everything the simulator and the bench printed."""
+    """Log file with the output of the simulator and the bench."""
     tests: int
     """Number of cocotb tests that ran; all passed."""
     seconds: float
@@ -91,10 +91,10 @@ class Simulation:
             test_module: importable module name or names; the repository root is on the path.
             workdir: working folder of the run, made if missing; log and results go there.
             env: further environment variables for the bench.
-            plusargs: what ``$value$plusargs`` finds.
-            timeout_s: kill the run after this many seconds of wall time.
+            plusargs: values for ``$value$plusargs``.
+            timeout_s: time limit in seconds of wall time, after which the run is killed.
             seed: cocotb's random seed, and that of unreset registers.
-            tests: regular expression on test names; all when None.
+            tests: regular expression on test names; all tests if None.
 
         Raises:
             SimulationError: a test failed, none ran, or the simulator ended early.
@@ -140,7 +140,7 @@ def build(
     root: Path = REPOSITORY / "build" / "sim",
     jobs: int | None = None,
 ) -> Simulation:
-    """Compile a design, or return the stored binary when nothing it depends on has changed.
+    """Compile a design, or return the stored binary if nothing that it depends on has changed.
 
     Args:
         top: top module.
@@ -242,7 +242,7 @@ def run_sim(
     timeout_s: float = 300,
     tests: str | None = None,
 ) -> RunResult:
-    """Build a kernel quickly, assertions on, and run its bench; raises as its two halves do."""
+    """Build a kernel quickly, with assertions, and run its bench; raises as `build` and `run`."""
     simulation = build(
         top, sources, parameters=parameters, include_dirs=include_dirs, optimise=False
     )
@@ -289,7 +289,7 @@ def _logged(
     timeout_s: float | None = None,
     add: bool = False,
 ) -> int:
-    """Run a command with all its output in a file; return its status, or -1 at the timeout."""
+    """Run a command with all output to a file; return its status, or -1 on timeout."""
     with log_path.open("a" if add else "w") as sink:
         try:
             return subprocess.run(

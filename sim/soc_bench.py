@@ -1,7 +1,8 @@
-"""cocotb side of ``soc_bench.sv``: resets the system and waits until its core stops.
+"""cocotb side of ``soc_bench.sv``, which resets the system and waits until its core stops.
 
-``job.json`` in the working folder holds the divider of the serial line, the most clocks that the
-run may take, and the clocks after which the system is reset once more (0: it is not).
+``job.json`` in the working folder holds the divider of the serial line, the largest number of
+clocks of the run, and the clocks after which the system is reset a second time (0 for no second
+reset).
 
 The clock is that of ``bench_main.cpp``, the simulator's main loop.
 """
@@ -24,7 +25,7 @@ async def _reset(dut) -> None:
 
 @cocotb.test()
 async def runs_to_the_end(dut) -> None:
-    """Let the firmware do its job."""
+    """Run the firmware until the core stops."""
     job = json.loads(Path("job.json").read_text())
     dut.divider.value = job["divider"]
     await _reset(dut)

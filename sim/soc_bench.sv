@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Bench around a whole system: reads its serial line, and is done when the core stops.
+// Bench around a whole system: it reads the serial line, and ends when the core stops.
 //
-//   memory.hex   what the memory holds at start
-//   serial.txt   what came on the serial line, with a line "reset" where a reset began
+//   memory.hex   initial content of the memory
+//   serial.txt   output of the serial line, with a line "reset" at the begin of each reset
 //
-// `divider` is the clocks of a bit. After the core has stopped, the line is read to its end.
-// Not synthesizable.
+// `divider` is the number of clocks per bit. After the core has stopped, the line is read to its
+// end. Not synthesizable.
 
 module soc_bench #(
     int unsigned TAPS = 1,

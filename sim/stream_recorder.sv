@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Observer of a stream: writes the beats of one image to beats_<NUMBER>.txt: a line holds the time of the
-// clock edge that takes the beat, in ns, and the data, in hexadecimal. Not synthesizable.
+// Observer of a stream: writes the beats of one image to beats_<NUMBER>.txt: a line holds the time
+// of the clock edge that takes the beat, in ns, and the data, in hexadecimal. Not synthesizable.
 //
 //   +record_image=<n>  the image, counted from reset; nothing is written when not given
 module stream_recorder #(

@@ -1,4 +1,4 @@
-"""Driver and monitor of a valid/ready stream, with random stalls, for kernel benches."""
+"""Driver and monitor of valid/ready streams with random stalls, for kernel benches."""
 
 import random
 
@@ -11,7 +11,7 @@ def clock(dut):
 
 
 async def reset(dut, clocks: int = 3, inputs: tuple[str, ...] = ("s_axis",)) -> None:
-    """Hold reset for some clocks; streams idle."""
+    """Hold reset for some clocks, with idle streams."""
     reset_n = dut.ap_rst_n if hasattr(dut, "ap_rst_n") else dut.rst_n
     reset_n.value = 0
     for stream in inputs:
@@ -26,7 +26,7 @@ async def reset(dut, clocks: int = 3, inputs: tuple[str, ...] = ("s_axis",)) -> 
 async def drive(
     dut, beats: list[int], idle: float, rng: random.Random, stream: str = "s_axis"
 ) -> None:
-    """Send beats on a stream; between beats, stay idle with probability ``idle`` a clock."""
+    """Send beats on a stream, idling between beats with probability ``idle`` per clock."""
     valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
     for beat in beats:
         while rng.random() < idle:
@@ -44,7 +44,7 @@ async def drive(
 async def collect(
     dut, count: int, stall: float, rng: random.Random, stream: str = "m_axis"
 ) -> list[int]:
-    """Take beats from a stream; hold ready low with probability ``stall`` a clock."""
+    """Receive beats from a stream, holding ready low with probability ``stall`` per clock."""
     valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
     beats: list[int] = []
     while len(beats) < count:
@@ -58,11 +58,11 @@ async def collect(
 
 
 def pack(values: list[int], bits: int) -> int:
-    """Pack one beat, the first value in the lowest bits."""
+    """Pack values into a beat, the first value in the lowest bits."""
     return sum((v & ((1 << bits) - 1)) << (i * bits) for i, v in enumerate(values))
 
 
 def unpack(beat: int, lanes: int, bits: int, signed: bool) -> list[int]:
-    """Undo ``pack``."""
+    """Return the values that `pack` packed into a beat."""
     values = [(beat >> (i * bits)) & ((1 << bits) - 1) for i in range(lanes)]
     return [v - (v >> (bits - 1) << bits) for v in values] if signed else values

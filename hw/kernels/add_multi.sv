@@ -5,8 +5,8 @@
 //
 //   sum(t) = arg[0](t - DEPTH) + ... + arg[N-1](t - DEPTH)
 //
-// Latency DEPTH clocks, one sum a clock. Reset clears the pipeline when RESET_ZERO is set. All
-// addition is in front of the first register; it does not balance a tree over the stages.
+// Latency DEPTH clocks, one sum per clock. Reset clears the pipeline if RESET_ZERO is set. All
+// additions are upstream of the first register; no tree is balanced over the stages.
 
 module add_multi
   import mvu_pkg::*;

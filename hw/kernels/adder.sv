@@ -4,9 +4,9 @@
 //
 //   out[l] = a[l] + b[l]    for each of PE lanes
 //
-// It takes a beat of both inputs together. A beat a clock; latency 1 clock. Reset: empty. It does
-// not saturate, and does not cut the path from m_axis_tready to the inputs' tready, nor that from
-// one input's tvalid to the other's tready.
+// It takes the beats of both inputs together. One beat per clock; latency 1 clock. Reset: empty. It
+// does not saturate, and does not cut the path from m_axis_tready to the inputs' tready, nor that
+// from one input's tvalid to the other's tready.
 
 module adder #(
     int unsigned PE = 2,  // lanes

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Stream duplicator: each of OUTPUTS streams gets every beat of the input, once.
+// Stream duplicator: each of OUTPUTS streams receives every beat of the input once.
 //
 //   m_axis[i] = s_axis    for each of OUTPUTS streams
 //
-// Each output takes a beat when it is ready, before or after the others; the input goes on when
-// all have it. A beat a clock where all are ready; latency 0. Reset: no output has the beat at the
-// input. It holds no beat: outputs that part by more than the beat at the input need a FIFO, and
-// the paths from tvalid to tvalid and from m_axis_tready to s_axis_tready are not cut.
+// Each output takes a beat when it is ready, before or after the others; the input advances when
+// all have it. One beat per clock if all are ready; latency 0. Reset: no output has the beat at the
+// input. It stores no beat: outputs that diverge by more than the beat at the input need a FIFO,
+// and the paths from tvalid to tvalid and from m_axis_tready to s_axis_tready are not cut.
 
 module duplicator #(
     int unsigned OUTPUTS = 2,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Data width converter: a drop-in for FINN's module of the same name and ports. FINN's moves
-// single bits, which takes most of a simulation's time; this one moves words.
+// single bits, which dominates the simulation time; this one moves words.
 //
-// The bits of the input beats, lowest first, come out OBITS at a time; any two widths go together.
-// A beat in and a beat out in each clock where the ratio allows; latency 1 clock behind the beat
-// that completes an output. Reset: empty. Where one width divides the other it holds one word, and
-// does not cut the path from m_axis_tready to s_axis_tready; else it holds up to IBITS + OBITS bits
-// and does.
+// The bits of the input beats, lowest first, are output OBITS at a time, for any two widths. One
+// beat in and one beat out per clock if the ratio allows; latency 1 clock after the beat that
+// completes an output. Reset: empty. If one width divides the other, it holds one word and does not
+// cut the path from m_axis_tready to s_axis_tready; otherwise it holds up to IBITS + OBITS bits and
+// does.
 
 module dwc_axi #(
     int unsigned IBITS = 8,  // of an input beat

@@ -4,9 +4,9 @@
 // Compared are value * 2^SHIFT + the index's offset, which is OFFSETS[index * OFFSET_WIDTH +:
 // OFFSET_WIDTH] in two's complement.
 //
-// Takes LABELS / PE beats of PE values, value l of beat b having index b * PE + l, and gives K
-// beats of one index each. Input runs at a beat a clock, except that an image's last beat waits
-// while indices of the image before are still to be taken. Reset: empty.
+// It takes LABELS / PE beats of PE values, where value l of beat b has index b * PE + l, and
+// outputs K beats of one index each. It takes one beat per clock, but an image's last beat waits
+// until all indices of the previous image have been accepted. Reset: empty.
 //
 // Equal to FINN's Python execution of LabelSelect (ONNX TopK), ties included. It does not cut the
 // combinational path from m_axis_tready to s_axis_tready.
@@ -73,7 +73,7 @@ module label_select #(
           value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
           label = beat_q * PE + 32'(l);
           value = (value <<< SHIFT) + value_t'($signed(OFFSETS[label*OFFSET_WIDTH+:OFFSET_WIDTH]));
-          // insert behind all that are as large; places that are not filled yet count as smaller
+          // insert after all that are as large; unfilled places count as smaller
           for (int k = K - 1; k >= 0; k--) begin
             if (32'(k) >= label || value > best[k]) begin
               if (k < K - 1) begin

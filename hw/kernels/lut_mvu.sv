@@ -6,19 +6,19 @@
 //
 // The top plane of a signed operand counts negatively; the bits of a plane mean 0 and 1, or -1 and
 // 1 where the operand is bipolar, which has one plane. The dot product of two planes is a count of
-// ones: of their AND, or of their XOR where both are bipolar. Where it takes less, a table serves
-// instead (distributed arithmetic): the sums of every choice of four activations are made once a
-// beat, and each weight plane of each row picks one of them.
+// ones: of their AND, or of their XOR if both are bipolar. If it is smaller, a table is used
+// instead (distributed arithmetic): the sums of every subset of four activations are computed once
+// per beat, and each weight plane of each row selects one of them.
 //
-// One beat of weights and one of activations a clock; MW / SIMD beats make PE outputs, and MH / PE
-// times that an image's vector, for which the activations are kept and replayed. The streams are
+// One beat of weights and one of activations per clock; MW / SIMD beats make PE outputs, and MH /
+// PE times that an image's vector, for which the activations are kept and replayed. The streams are
 // those of FINN's MVAU, except that a beat of weights comes by planes, [PE][WEIGHT_WIDTH][SIMD],
 // whose bit q belongs to element (q mod ACTIVATION_WIDTH) Stripe + q div ACTIVATION_WIDTH: the
 // order in which activations fall into planes by a few shifts and masks.
 //
-// Latency 1 clock behind a row's last beat. It stalls when a row is done and the one before has
-// not been taken. Reset: empty. It does not cut the path from m_axis_tready to s_axis_tready, and
-// counts and adds within one clock.
+// Latency 1 clock after a row's last beat. It stalls when a row is done and the previous one has
+// not been accepted. Reset: empty. It does not cut the path from m_axis_tready to s_axis_tready,
+// and counts and adds within one clock.
 
 module lut_mvu #(
     int unsigned MW = 8,  // elements of a vector

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
 // Weight streamer: a drop-in for FINN's module of the same name and ports. It streams the words of
-// a memory, first to last, again and again. FINN's copies each word through a chain of registers,
-// busy or not, which costs more simulation time than the matrix product that takes the weights.
+// a memory, first to last, repeatedly. FINN's copies each word through a chain of registers, busy
+// or not, which costs more simulation time than the matrix product that consumes the weights.
 //
-// Latency 1 clock; a word a clock. Reset: at the first word, not valid; the memory keeps what it has,
-// at start-up its file.
+// Latency 1 clock; one word per clock. Reset: at the first word, not valid; the memory keeps its
+// content, which initially is that of its file.
 //
 // The AXI4-Lite port reads and writes the memory beside the stream, which it does not delay, with
-// FINN's addresses: byte (w · 2^P + p) · 4 is part p of word w, 32 bits, the lowest first, with P the
-// bits that count the parts of a word. Writing the last part writes the word, with the other parts
-// as they were written last; wstrb is ignored. A word beyond the memory answers SLVERR (0 when
-// read), a part beyond the word reads 0. An answer comes a clock after its request, one at a time;
-// a write goes first. The port costs nothing where it is tied off.
+// FINN's addresses: byte (w · 2^P + p) · 4 is part p of word w, 32 bits, the lowest first, with P
+// the bits that count the parts of a word. Writing the last part writes the word, with the other
+// parts as they were written last; wstrb is ignored. A word beyond the memory answers SLVERR (0
+// when read), a part beyond the word reads 0. An answer comes a clock after its request, one at a
+// time; a write goes first. The port costs nothing where it is tied off.
 //
 // It has neither several sets nor a memory of twice the clock (checked).
 

@@ -6,8 +6,8 @@
 //   out[l] = (in[l](0) + ... + in[l](WINDOW - 1)) >> SHIFT    SUM = 1
 //
 // The stream is that of FINN's Pool: all places of a window for the first PE channels, then for the
-// next PE. Takes a beat a clock; latency 1 clock behind a window's last beat, which waits while the
-// window before has not been taken. Reset: empty. It does not cut the path from m_axis_tready to
+// next PE. One beat per clock; latency 1 clock after a window's last beat, which waits until the
+// previous window has been accepted. Reset: empty. It does not cut the path from m_axis_tready to
 // s_axis_tready.
 
 module pool #(

@@ -4,7 +4,7 @@
 //
 //   m_axis = s_axis, later
 //
-// A beat in and a beat out in each clock; latency 2 clocks. DEPTH beats wait in a memory that is
+// One beat in and one beat out per clock; latency 2 clocks. DEPTH beats wait in a memory that is
 // written and read at clock edges, as block RAM is, and one in a register at the output. Reset:
 // empty. It cuts every path from input to output and back.
 

@@ -5,10 +5,10 @@
 //   out = BIAS + (T_0 <= in) + ... + (T_{STEPS-1} <= in)
 //
 // The streams are those of FINN's Thresholding: element e of a pixel is lane e mod PE of beat
-// e div PE. A beat a clock, all comparisons at once, latency 1 clock; the thresholds of a beat are
-// one word of a memory that is read at start-up. Reset: empty, at the first channel. It does not
-// cut the path from m_axis_tready to s_axis_tready. Where steps are many, FINN's binary search
-// takes fewer comparisons.
+// e div PE. One beat per clock, all comparisons in parallel, latency 1 clock; the thresholds of a
+// beat are one word of a memory that is read at start-up. Reset: empty, at the first channel. It
+// does not cut the path from m_axis_tready to s_axis_tready. If there are many steps, FINN's binary
+// search needs fewer comparisons.
 
 module thresholds #(
     int unsigned CHANNELS = 4,

@@ -8,12 +8,12 @@
 // Bit 31 of a word is the sign. The leading zeros of the rest pick an octave of the tail
 // probability, the next bits a segment of it, and t is the position in the segment.
 //
-// With LOADABLE, a memory may take the place of that table: twice as long, for z above the middle
-// and then for -z below it, so the distribution need not be symmetric. It is written over the
-// `load` port, and used by rows that come with `loaded`; both must hold still while such are inside.
+// With LOADABLE, a memory may replace that table: twice as long, for z above the median and then
+// for -z below it, so the distribution need not be symmetric. It is written through the `load`
+// port, and used by rows with `loaded`; both must be stable while such rows are in the pipeline.
 //
-// Latency 2 enabled clocks, one row a clock. `in_valid` marks a row; a row keeps its place only
-// with `en` high. No reset: the user of the samples knows which are valid.
+// Latency 2 enabled clocks, one row per clock. `in_valid` marks a row; rows advance only with `en`
+// high. No reset: the consumer of the samples knows which are valid.
 //
 // Reference: Lee et al., hierarchical segmentation for hardware inversion.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Noise on a stream: each element gets noise that depends on (seed, site, image, element) alone.
+// Noise on a stream: each element's noise depends only on (seed, site, image, element).
 //
 //   mul, then add:  v = c + rs((c + o) sm z1) + rs(sa z2)
 //   add, then mul:  v = c + n + rs((c + o + n) sm z1)     n = rs(sa z2)
@@ -14,25 +14,25 @@
 // sm and sa are registers with 16 fractional bits; when they drift, image n has rs(s sm), rs(s sa).
 // s and g are 1 + rate n, with a rate of 32 fractional bits, cut to 16 and held in 0..16.
 //
-// A tap that repeats takes each beat k times, execution i with draws 2i and 2i + 1, and gives the
+// A tap that repeats uses each beat k times, execution i with draws 2i and 2i + 1, and outputs the
 // mean of v, rounded, halves up. With ROUND it is rounded to an integer. Then it saturates to
 // OUT_MIN..OUT_MAX. Element e of an image is lane e mod PE of beat e div PE.
 //
 // Settings are written to a shadow set over the cfg bus and armed by writing START (address 7).
-// They take effect in front of the image of that number, counted from reset; the tap alone waits
-// some 15 clocks for its own pipeline to empty, nothing around it drains. cfg_pending is high from
+// They take effect before the image of that number, counted from reset; only the tap waits, some
+// 15 clocks until its pipeline is empty, and nothing around it drains. cfg_pending is high from
 // the write of START until then; the shadow set must not be written meanwhile.
 //
 //   0 SEED_LOW  1 SEED_HIGH  2 IMAGE_BASE  3 SIGMA_ADD  4 SIGMA_MUL
 //   5 CONTROL (bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 k - 1)
 //   6 GAIN_RATE  7 START  8 SIGMA_RATE  9 TABLE_PLACE  10 TABLE_LOW  11 TABLE_HIGH
 //
-// TABLE_HIGH enters {TABLE_HIGH, TABLE_LOW} at TABLE_PLACE, which goes on by one. The table has no
-// shadow: it must be written while no image that uses it is inside.
+// TABLE_HIGH stores {TABLE_HIGH, TABLE_LOW} at TABLE_PLACE, which is incremented. The table has no
+// shadow: it must be written while no image that uses it is in the pipeline.
 //
-// Latency 15 clocks, one beat a clock; k + 15 and one in k clocks when it repeats. Reset: disabled,
-// empty, image 0. Noise advances with the beats, never with the clock. `digest` hashes the output
-// stream of each image (stream_digest.sv).
+// Latency 15 clocks, one beat per clock; k + 15 and one beat in k clocks when it repeats. Reset:
+// disabled, empty, image 0. Noise advances with the beats, not with the clock. `digest` hashes the
+// output stream of each image (stream_digest.sv).
 //
 // It does not cut the combinational path from m_axis_tready to s_axis_tready.
 // Reference: "Walking Noise" (Borras, Klein, Froening, ECML PKDD 2024) for the noise model.
@@ -207,7 +207,7 @@ module noise_tap
     return share > 64'sh0f_ffff ? 20'hf_ffff : 20'(share);
   endfunction
 
-  // what waits for its noise: data, the place of its first element among the words, and its drift
+  // beats that wait for their noise: data, place of the first element among the words, and drift
   localparam int unsigned Depth = 16;
   logic [InBits-1:0] waiting[Depth];
   logic [1:0] waiting_place[Depth];
@@ -444,7 +444,7 @@ module noise_tap
     else if (en) m_axis_tvalid <= repeats_q ? mean_valid_q : valid_q[ToSum-1];
   end
 
-  // digest of what has left
+  // digest of the output
   stream_digest #(
       .PE(PE),
       .BEATS(Beats),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What is written to a noise tap.
+// Settings of a noise tap.
 
 package noise_tap_pkg;
   typedef struct packed {

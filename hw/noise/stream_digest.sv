@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Hashes the elements of each image: d <- d K + v, mod 2^32, element after element. K is odd, so a
-// stream that differs in one element has another digest.
+// Hash of the elements of each image: d <- d K + v, mod 2^32, element by element. K is odd, so
+// streams that differ in one element have different digests.
 //
-// Takes a beat in each clock with `taken`. `digest` is given for a clock after the image's last.
+// It takes a beat in each clock with `taken`. `digest` is valid for one clock after the image's
+// last.
 
 module stream_digest #(
     int unsigned PE = 1,  // elements of a beat

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The registers of a noise tap, as noise_tap.sv lists them: a shadow set that is written one by one,
-// and the active set, which takes its place with `swap`.
+// The registers of a noise tap, as noise_tap.sv lists them: a shadow set that is written one by
+// one, and the active set, which takes its place with `swap`.
 //
 // A write of START makes the shadow set wait (`pending`) for the image `start`; it must not be
-// written until `swap`, which is for the user to give. The table has no shadow: a write of
+// written until `swap`, which the parent module asserts. The table has no shadow: a write of
 // TABLE_HIGH is passed on at once, with the place it belongs to. Reset: all 0, nothing pending.
 
 module tap_settings

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a microcontroller sees of an accelerator: registers, memory access and an interrupt.
+// Interface between a microcontroller and an accelerator: registers, memory access, an interrupt.
 //
 // The register file (generated from registers.rdl, which says what each register does) answers on
 // AXI4-Lite. A run streams images from memory into the accelerator and writes labels and logits

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// From a processor's bus, one access at a time, to an AXI4-Lite master.
+// Bridge from a processor's bus, one access at a time, to an AXI4-Lite master.
 //
 // An access is held, `valid` high, until `ready`, which comes with the read data for one clock.
-// `fault` is high with it where the answer was an error. Reset: no access under way.
+// `fault` is then high if the response was an error. Reset: no access in progress.
 
 module axi_lite_bridge #(
     int unsigned ADDRESS_WIDTH = 12

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A memory of one port, with byte enables: what is read comes a clock after it was asked for.
+// A single-port memory with byte enables and a read latency of 1 clock.
 //
-// No reset; without a file its content at start is undefined.
+// No reset; without a file its initial content is undefined.
 
 module ram #(
     int unsigned WORDS = 1024,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Tells the taps what software has written into their registers.
+// Bus that passes the registers written by software on to the taps.
 //
 // `written` is high in the clock in which a register is written, `values` has the content a clock
 // later; registers in the order of the taps' addresses (noise_tap.sv). One is written at a time.
-// Latency: two clocks. Reset: nothing to tell.
+// Latency: two clocks. Reset: idle.
 
 module tap_bus #(
     int unsigned TAPS = 1,
