@@ -2,8 +2,8 @@
 //
 // Philox4x32-10 on a row of counters: four random words for each counter.
 //
-//   ten rounds of (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0
-// c0))
+//   ten rounds of (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1,
+//                                  lo(M0 c0))
 //
 // Latency 10 enabled clocks, one row per clock. A stage changes only when `en` is high and it holds
 // a row. Reset empties the pipeline. The key must be stable while rows are in the pipeline.

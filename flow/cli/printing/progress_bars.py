@@ -26,7 +26,7 @@ class _ImagesPerSecond(ProgressColumn):
 
 
 class ProgressBars:
-    """Shows stages, each from its first report on.
+    """Display of the progress of stages, each from its first report on.
 
     Args:
         console: where to; without a terminal each stage that takes long has a line now and then.

@@ -177,8 +177,8 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
     chain = chain_before(graph, step.inputs[0])
     origin = chain[-1] if chain else None
-    behind_layer = origin is not None and isinstance(origin.module, Convolution | Dense)
-    if bool((gain < 0).any()) and not behind_layer:
+    after_layer = origin is not None and isinstance(origin.module, Convolution | Dense)
+    if bool((gain < 0).any()) and not after_layer:
         yield (
             "has a negative gain, and no layer before it whose weights could take the sign",
             "use BatchNorm2d(…, affine=False)",

@@ -13,12 +13,12 @@ from flow.files import replacing
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write ``repeats.png``, whole or not at all.
+    """Write ``repeats.png`` atomically.
 
     Args:
         folder: folder of the picture.
-        summary: what ``repeats.json`` holds.
-        table: the rows of it.
+        summary: content of ``repeats.json``.
+        table: rows of ``repeats.json``.
 
     Raises:
         UserError: the file cannot be written.

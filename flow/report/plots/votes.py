@@ -13,12 +13,12 @@ from flow.files import replacing
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
-    """Write ``votes.png``, whole or not at all; UserError if that cannot be.
+    """Write ``votes.png`` atomically, or raise a UserError.
 
     Args:
         folder: folder of the picture.
-        summary: what ``votes.json`` holds.
-        table: the rows of it.
+        summary: content of ``votes.json``.
+        table: rows of ``votes.json``.
     """
     figure = Figure((7.2, 4.6), dpi=130, layout="constrained")
     axes = figure.subplots()
