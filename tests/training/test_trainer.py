@@ -13,7 +13,7 @@ from flow import models
 from flow.data.augment import augmented
 from flow.errors import UserError
 from flow.noise import Additive, Noise, Source
-from flow.training import checkpoint, trainer
+from flow.training import checkpoint, trainer, zoo
 from flow.training.trainer import Progress
 from flow.training.zoo import zoo_path
 
@@ -196,8 +196,9 @@ def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
 def test_the_default_place_is_where_it_is_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "LOCAL", tmp_path / "build")
-    monkeypatch.setattr(checkpoint, "ZOO", tmp_path / "zoo")
+    for module in (zoo, trainer):
+        monkeypatch.setattr(module, "LOCAL", tmp_path / "build")
+    monkeypatch.setattr(zoo, "ZOO", tmp_path / "zoo")
     path = trainer.train("tfc", "digits", epochs=1)
     assert zoo_path("tfc", "digits") == path
 

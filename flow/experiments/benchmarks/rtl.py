@@ -135,8 +135,8 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
     accelerator = ours.accelerator
     measures = {
         **_simulated(ours, finns, root),
-        **_driven(ours, root),
         **_modelled(accelerator, trained),
+        **_driven(ours, root),
     }
     for name in missing():
         measures.pop(name, None)
