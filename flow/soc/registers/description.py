@@ -16,7 +16,7 @@ from flow.soc.registers.access import Field, Register
 from sim.runner import REPOSITORY
 
 DESCRIPTION = REPOSITORY / "hw" / "soc" / "registers.rdl"
-CLASS = Path(__file__).with_name("noise_registers.py")
+CLASS = Path(__file__).with_name("generated.py")
 PAGE = REPOSITORY / "docs" / "soc.md"
 MODULE = "noise_registers"
 HEADER = f"{MODULE}.h"
