@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 _FOLDER = "FINN_BUILD_DIR"
@@ -34,7 +33,6 @@ def _settle(folder: str) -> None:
     initialize_dummy_settings()
 
 
-@cache
 def register_operators() -> None:
     """Make FINN find this project's operators; whatever reads a compiled graph needs them."""
     if _FOLDER not in os.environ:
