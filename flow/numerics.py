@@ -167,14 +167,14 @@ def _code(path: Path) -> str:
 
 
 def code_of(text: str) -> str:
-    """Return what counts of a module's text: its code, without comments, docstrings and layout."""
+    """Hash what counts of a module's text: its code, without comments, docstrings and layout."""
     tree = ast.parse(text)
     for node in _statements(tree):
         for name in _BODIES:
             # a text that stands alone documents what is above it
             if body := getattr(node, name, None):
                 setattr(node, name, [one for one in body if not _is_text(one)])
-    return ast.dump(tree)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _is_text(node: ast.AST) -> bool:

