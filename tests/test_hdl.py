@@ -147,7 +147,13 @@ def test_wrapper(file, tmp_path):
     ("node", "attribute", "value", "error", "message"),
     [
         ("NoiseTap_rtl_0", "Site", 255, UserError, "a tap at site 255.*with fewer layers"),
-        ("NoiseTap_rtl_1", "PE", 1, Defect, "product has 16 bits per beat at its producer, 8 at its consumer"),
+        (
+            "NoiseTap_rtl_1",
+            "PE",
+            1,
+            Defect,
+            "product has 16 bits per beat at its producer, 8 at its consumer",
+        ),
     ],
 )
 def test_what_cannot_be_wired(node, attribute, value, error, message, tmp_path):

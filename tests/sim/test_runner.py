@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sim import runner, verilated
+from sim import recipe, runner, verilated
 from sim.runner import REPOSITORY, build
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "pool.sv"
@@ -25,7 +25,9 @@ def kernel(root: Path, window: int, optimise: bool = False):
 def root(tmp_path_factory):
     """An empty store, whose library is compiled with the least work."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "_LIBRARY_OPTIMISATION", "OPT_GLOBAL=-O0")
+        least = [*recipe.LIBRARY_FLAGS[:-1], "OPT_GLOBAL=-O0"]
+        for module in (recipe, runner):
+            patch.setattr(module, "LIBRARY_FLAGS", least)
         yield tmp_path_factory.mktemp("builds")
 
 

@@ -25,7 +25,7 @@ from flow.walks.crosscheck.ablation import Step, ablate, chosen_sites, sentence,
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
-from flow.walks.sides import measurements
+from flow.walks.sides import integer
 from flow.walks.walk import Walk
 from tests.compiler.test_convolutional_networks import NETWORKS, SHAPE, SLOWEST
 from tests.helpers.synthetic import walk
@@ -215,7 +215,7 @@ def test_points_are_kept_and_taken_again(dense, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(measurements, "classify", never)
+    monkeypatch.setattr(integer, "classify", never)
     assert steps_at(dense, "fc2.acc", (6.0, 24.0)) == first
 
 
