@@ -59,19 +59,17 @@ def walk_hw(
     """
     clock = StageClock()
     started = time.monotonic()
-    opened = prepare_walk(settings, clock, progress, engine)
-    walk, sites, folder = opened.walk, opened.sites, opened.folder
-    accelerator, network, metadata = walk.context.accelerator, walk.context.network, opened.metadata
+    prepared = prepare_walk(settings, clock, progress, engine)
+    walk, sites, folder = prepared.walk, prepared.sites, prepared.folder
+    accelerator, network, metadata = (
+        walk.context.accelerator,
+        walk.context.network,
+        prepared.metadata,
+    )
     effort = Effort.of(settings, accelerator, len(walk.context.labels))
-    with ThreadPoolExecutor(1) as pool:
-        # the compiler works while the checks run that need no simulator
-        progress("build simulator", 0, 1)
-        building = pool.submit(_build, walk)
-        with clock.stage("prepare"):
-            level_zero, levels = _prepare(walk, sites, settings, progress)
-        places = _places(effort, walk, levels)
-        clock.seconds["verilate"] = building.result()
-        progress("build simulator", 1, 1)
+    given = _given_levels(walk, sites, settings)
+    level_zero, levels = _prepare_and_build(walk, sites, given, clock, progress)
+    places = _places(effort, walk, levels)
     with clock.stage("measure"):
         found = _measure(walk, places, effort.hw_images, folder, progress)
     measured = found.points
@@ -88,7 +86,7 @@ def walk_hw(
     result = summary.summarise(walk, measured, checked, spent, level_zero, found) | {
         "ablation": steps.to_json(),
         "training_noise": metadata.noise,
-        "checkpoint": opened.checkpoint.name,
+        "checkpoint": prepared.checkpoint.name,
         "command": command,
         "seconds": clock.seconds,
         "report": str(folder / "report.html"),
@@ -98,17 +96,51 @@ def walk_hw(
     return result
 
 
+def _prepare_and_build(
+    walk: Walk,
+    sites: list[str],
+    given: list[float] | None,
+    clock: StageClock,
+    progress: ProgressCallback,
+) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
+    """Compile the simulator while that is done which needs none; returns as `_prepare`."""
+    with ThreadPoolExecutor(1) as pool:
+        progress("build simulator", 0, 1)
+        building = pool.submit(_build, walk)
+        with clock.stage("prepare"):
+            found = _prepare(walk, sites, given, progress)
+        clock.seconds["verilate"] = building.result()
+        progress("build simulator", 1, 1)
+    return found
+
+
 def _build(walk: Walk) -> float:
     started = time.monotonic()
     _ = walk.context.designs.whole.simulation
     return round(time.monotonic() - started, 2)
 
 
+def _given_levels(
+    walk: Walk, sites: list[str], settings: HardwareWalkSettings
+) -> list[float] | None:
+    """Return the levels that the user gave; None where they are searched for.
+
+    Raises:
+        OptionError: a level is beyond the registers of a site.
+    """
+    if settings.levels == AUTO:
+        return None
+    for site in sites:
+        for level in settings.levels:
+            with about("levels"):
+                walk.context.settings(NoisePoint(site, level))
+    return list(settings.levels)
+
+
 def _prepare(
-    walk: Walk, sites: list[str], settings: HardwareWalkSettings, progress: ProgressCallback
+    walk: Walk, sites: list[str], given: list[float] | None, progress: ProgressCallback
 ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
     """Check the golden model, and find each site's levels where none were given."""
-    given = None if settings.levels == AUTO else list(settings.levels)
     wanted = [] if given else sites
     calls = [Task(reference_check, FINN_IMAGES), *(Task(found_levels, site) for site in wanted)]
     progress("L0: golden = FINN", 0, 1)
@@ -139,12 +171,9 @@ def reference_check(walk: Walk, images: int) -> summary.ReferenceCheck:
 
 
 def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[NoisePoint]:
-    """List the points of the walk; a level beyond the registers is a UserError."""
+    """List the points of the walk."""
     places = [NoisePoint("", 0.0)]
     for site, found in levels.items():
-        for level in found:
-            with about("levels"):
-                walk.context.settings(NoisePoint(site, level))
         for draw in range(effort.draws[site]):
             places += [NoisePoint(site, sigma, draw) for sigma in found]
     return places
