@@ -20,8 +20,8 @@ GIVEN  = $(foreach name,$(SET),$(name)='$(value $(name))')
 RUN    = $(BIN)/noisewalk $@ $(GIVEN)
 
 # pip's packages one by one, so that a slow network is seen to work; its errors in full
-PIP    = { $(BIN)/pip install --disable-pip-version-check --progress-bar off $(1); \
-	  echo $$? > $(VENV)/.status; } | awk '/^(Collecting|Installing)/ {print "  " substr($$0, 1, 76); fflush()}'; \
+PIP    = { PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --progress-bar off $(1); \
+	  echo $$? > $(VENV)/.status; } | sed -u -n -E 's/^((Collecting|Installing).{0,60}).*/  \1/p'; \
 	exit $$(cat $(VENV)/.status)
 
 .PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-walk test quick lint clean
