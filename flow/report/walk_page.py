@@ -110,7 +110,7 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "ratio_rtl": "one device"
         if one_device(entry, Side.RTL)
         else _ratio(entry.get("ratio_rtl")),
-        "ratio_hardware_rng": _ratio(entry.get("ratio_hardware_rng")),
+        "ratio_hardware_rng": _ratio(entry.get("ratio_crn")),
         "draws": entry.get("draws"),
         "p_agree": _p(entry.get("p_agree"), entry.get("p_agree_holm")),
         "p_disagree": _p(entry.get("p_disagree"), entry.get("p_disagree_holm")),

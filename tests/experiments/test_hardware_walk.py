@@ -234,7 +234,7 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
     assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
     assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
     assert entry["ratio"][1] < 1 / factor < entry["ratio"][2]
-    assert entry["ratio_hardware_rng"][0] == pytest.approx(1 / factor, rel=0.03)
+    assert entry["ratio_crn"][0] == pytest.approx(1 / factor, rel=0.03)
 
 
 def test_further_draws_are_spent_once(build, summary, monkeypatch):

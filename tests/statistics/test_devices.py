@@ -114,7 +114,7 @@ def test_intervals_hold_devices_but_for_common_random_numbers() -> None:
     for key in ("mu_sw", "mu_golden", "mu_crn", "ratio_golden"):
         (mu, lo, hi), (same, low, high) = shared[key], alone[key]
         assert mu == same and np.log(hi / lo) > 1.2 * np.log(high / low), key
-    assert shared["ratio_hardware_rng"] == alone["ratio_hardware_rng"]
+    assert shared["ratio_crn"] == alone["ratio_crn"]
     assert shared["ratio_rtl"] is None and alone["ratio_rtl"] is not None
     assert shared["differences"]["rtl"] == [] and len(alone["differences"]["rtl"]) == 9
     assert shared["devices"]["rtl"] == 1 and alone["devices"] is None
@@ -134,7 +134,7 @@ def test_one_device_says_nothing_of_others() -> None:
     assert entry["ratio_golden"] is None and entry["p_agree"] == entry["p_disagree"] == 1
     assert entry["differences"] == {"golden": [], "rtl": []}
     assert entry["mu_golden"][0] == site.figures.midpoints["golden"].mu
-    assert entry["ratio_hardware_rng"] is not None
+    assert entry["ratio_crn"] is not None
 
 
 def test_a_fixed_device_is_one_however_often_it_is_drawn() -> None:

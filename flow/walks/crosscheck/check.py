@@ -76,7 +76,7 @@ class SiteCheck:
             "ratio": golden if f.backed else None,
             "ratio_golden": golden,
             "ratio_rtl": f.ratio_rtl and list(f.ratio_rtl),
-            "ratio_hardware_rng": f.ratio_hardware_rng and list(f.ratio_hardware_rng),
+            "ratio_crn": f.ratio_hardware_rng and list(f.ratio_hardware_rng),
             "draws": f.draws,
             "devices": f.devices and {short: mu.devices for short, mu in sides.items() if mu},
             "rtl_images": f.rtl_images,

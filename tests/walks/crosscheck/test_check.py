@@ -109,7 +109,7 @@ def test_so_many_images_as_needed_decide() -> None:
 
 def test_common_draws_narrow_the_ratio() -> None:
     site = cross_check(*walk(SITES), 10).sites[0].to_json()
-    assert site["ratio_hardware_rng"] == pytest.approx((1.0, 1.0, 1.0))
+    assert site["ratio_crn"] == pytest.approx((1.0, 1.0, 1.0))
     assert site["ratio"][2] - site["ratio"][1] > 0.02
 
 
@@ -276,7 +276,7 @@ def test_json_has_what_the_summary_needs() -> None:
     entry = json.loads(json.dumps(cross_check(*walk(SITES), 10).to_json(), allow_nan=False))
     assert entry["verdict"] == "agree" and entry["margin"] == 0.1
     site = entry["sites"]["conv0.acc"]
-    for name in ("mu_sw", "mu_hw", "mu_rtl", "mu_crn", "ratio", "ratio_rtl", "ratio_hardware_rng"):
+    for name in ("mu_sw", "mu_hw", "mu_rtl", "mu_crn", "ratio", "ratio_rtl", "ratio_crn"):
         assert len(site[name]) == 3 and site[name][1] <= site[name][0] <= site[name][2]
     assert site["rtl_images"] == 128 and site["bit_mismatches"] == 0
     assert site["need"] is None and 0 <= site["p_agree"] <= site["p_agree_holm"] <= LEVEL
