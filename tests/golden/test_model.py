@@ -219,5 +219,5 @@ def test_thresholds_that_are_not_the_network_s_are_refused(accelerator, network,
     def shift(thresholds):
         thresholds[:, :8] += 8 * 256
 
-    with pytest.raises(Defect, match=rf"site {re.escape(site)}: .* not the network's"):
+    with pytest.raises(Defect, match=rf"site {re.escape(site)}: .* differ from the network's"):
         _proof(network, accelerator, _with_first_thresholds(golden, shift), inputs)

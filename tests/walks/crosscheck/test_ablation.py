@@ -220,7 +220,7 @@ def test_points_are_kept_and_taken_again(dense, monkeypatch):
 
 
 def test_weights_are_left_out_and_it_is_said(dense):
-    site = next(iter(dense.weights))
+    site = next(iter(dense.context.weights))
     found = ablate(dense, [site], [NoisePoint(site, 1.0)], [], ignore)
     assert found.points == [] and found.to_json()[site]["steps"] == []
     assert found.to_json()[site]["sentence"].startswith("not done for weights")
