@@ -219,16 +219,19 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
 ):
     """The labels of both scopes are the same, and no point of one is taken for the other's."""
     sites = ["input", "fc1.weight", "fc3.acc"]
-    full = Walk(
-        network=network,
-        accelerator=accelerator,
-        inputs=inputs[:20],
-        labels=digits.labels[:20],
-        setting=NoiseSetting("additive", seed=3),
-        store=Store(tmp_path / "points"),
-        build=built,
+    full, part = (
+        Walk(
+            network=network,
+            accelerator=accelerator,
+            inputs=inputs[:20],
+            labels=digits.labels[:20],
+            setting=NoiseSetting("additive", seed=3),
+            store=Store(tmp_path / "points"),
+            build=built,
+            scope=scope,
+        )
+        for scope in (FULL, SITE)
     )
-    part = replace(full, scope=SITE)
     for walk in (full, part):
         for site in ("", *sites):
             quickly_built(walk.context.designs.at(site))
