@@ -50,6 +50,10 @@ def main() -> None:
     """Run the command line; a user's mistake ends with one message and status 2."""
     try:
         cli(prog_name="noisewalk", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        # click's Abort is a RuntimeError
+        errors.print("interrupted: finished points are kept; the same command resumes")
+        sys.exit(130)
     except UserError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
@@ -64,6 +68,3 @@ def main() -> None:
             raise
         errors.print(escape(str(error)), highlight=False, soft_wrap=True)
         sys.exit(1)
-    except (click.Abort, KeyboardInterrupt):
-        errors.print("interrupted: finished points are kept; the same command resumes")
-        sys.exit(130)
