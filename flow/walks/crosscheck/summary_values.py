@@ -30,14 +30,21 @@ def midpoint_text(mu: Any) -> str:
     return f"{mu[0]:.3g} [{mu[1]:.3g}, {mu[2]:.3g}]"
 
 
+def _value(entry: Mapping[str, Any], name: str, side: Side) -> Any:
+    """Return a side's value from a site's entry; golden's was the hardware's in old summaries."""
+    shorts = (side.short, "hw") if side is Side.GOLDEN else (side.short,)
+    found = (entry.get(f"{name}_{short}") for short in shorts)
+    return next((value for value in found if value is not None), None)
+
+
 def midpoint_of(entry: Mapping[str, Any], side: Side) -> Any:
     """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
-    return entry.get(f"mu_{side.short}")
+    return _value(entry, "mu", side)
 
 
 def fit_of(entry: Mapping[str, Any], side: Side) -> tuple[float, float] | None:
     """Return μ and k of a side's fitted curve; None where μ is a bound, or there is no fit."""
-    mu, k = midpoint_of(entry, side), entry.get(f"k_{side.short}")
+    mu, k = midpoint_of(entry, side), _value(entry, "k", side)
     return (mu[0], k) if k is not None and mu is not None and not isinstance(mu, Mapping) else None
 
 
