@@ -15,6 +15,7 @@ from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
 from flow.training.zoo import zoo_path
+from flow.walks.context import WalkContext
 from flow.walks.engine.engine import SerialExecutor
 from flow.walks.loading import CALIBRATION_IMAGES
 from flow.walks.points import store
@@ -198,7 +199,7 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
         return Localisation(f"{images} images of {place.site}", None, "a point")
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", wrong)
-    monkeypatch.setattr("flow.walks.crosscheck.localise.localise_point", located)
+    monkeypatch.setattr("flow.experiments.hardware_walk.localise_point", located)
     found = hardware_walk.walk_hw(
         HardwareWalkSettings(**{**SETTINGS, "seed": 7}, build=build), silent
     )
@@ -220,12 +221,12 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
     Both hardware sides have it, so L1 holds, and only the comparison of curves can tell.
     """
     results_folder(tmp_path)  # its own points: the keys know of no bias
-    real = Walk.settings
+    real = WalkContext.settings
 
     def biased(self, place, first_image=0):
         return real(self, replace(place, sigma=factor * place.sigma), first_image)
 
-    monkeypatch.setattr(Walk, "settings", biased)
+    monkeypatch.setattr(WalkContext, "settings", biased)
     wanted = {"sites": "fc1.acc", "levels": "12,20,30,45,80", "draws": 48, "hw_images": 8}
     found = hardware_walk.walk_hw(
         HardwareWalkSettings(**{**SETTINGS, **wanted}, build=tmp_path), silent
