@@ -330,7 +330,7 @@ def test_a_part_of_the_network_does_not_pass_for_all_of_it(tmp_path: Path) -> No
         (legend,) = plot_curves(summary, curves).legends
         labels = [text.get_text() for text in legend.get_texts()]
         assert ("RTL (simulated from the noisy site on)" in labels) == part
-        assert ("simulated with noise from the noisy site on alone" in html) == part
+        assert ("simulated with noise only from the noisy site on" in html) == part
         assert (
             "conv0.acc: behind the input; conv1.acc: behind the unit of conv1.acc" in html
         ) == part
