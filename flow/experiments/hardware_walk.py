@@ -86,7 +86,7 @@ def walk_hw(
     result = summary.summarise(walk, measured, checked, spent, level_zero, found) | {
         "ablation": steps.to_json(),
         "training_noise": metadata.noise,
-        "checkpoint": prepared.checkpoint.name,
+        "checkpoint": prepared.checkpoint,
         "command": command,
         "seconds": clock.seconds,
         "report": str(folder / "report.html"),

@@ -8,18 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from flow import data
 from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
 from flow.experiments.studies.status import STATE
 from flow.files import canonical, replacing, write_json
-from flow.models import Network, site_scales
+from flow.models import site_scales
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
 from flow.settings import AUTO
 from flow.statistics.level_search import Search
-from flow.training.checkpoint import Metadata
 from flow.training.zoo import TrainedNetwork
 from flow.walks import software
 from flow.walks.points.curves import curve_table, write_curves
@@ -41,7 +39,10 @@ SCALE_IMAGES = 200
 
 
 def walk(
-    settings: SoftwareSettings, progress: ProgressCallback, command: str = ""
+    settings: SoftwareSettings,
+    progress: ProgressCallback,
+    command: str = "",
+    trained: TrainedNetwork | None = None,
 ) -> dict[str, Any]:
     """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
 
@@ -49,6 +50,7 @@ def walk(
         settings: the user's choice.
         progress: called with the progress.
         command: how the user asked for it, for the summary.
+        trained: the network and its images; by default those that the settings name.
 
     Returns:
         what ``summary.json`` holds.
@@ -58,7 +60,7 @@ def walk(
     """
     started, clock = time.monotonic(), StageClock()
     with clock.stage("load"):
-        job = _Job.prepare(settings)
+        job = _Job.prepare(settings, trained or TrainedNetwork.load(settings, settings.images))
     points: list[Point] = []
     kinds: dict[str, Any] = {}
     with clock.stage("walk"):
@@ -95,9 +97,8 @@ class _Job:
     budget: Budget
 
     @classmethod
-    def prepare(cls, settings: SoftwareSettings) -> Self:
-        """Load what the user chose; UserError as for `walk`."""
-        trained = TrainedNetwork.load(settings, settings.images)
+    def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:
+        """Make a walk ready; UserError as for `walk`."""
         network = trained.network
         sites = chosen_sites(settings.sites, network, network.walk_sites)
         scales = site_scales(network, trained.inputs[:SCALE_IMAGES])
@@ -107,7 +108,7 @@ class _Job:
             "checkpoint": trained.digest,
             "retrain": settings.retrain,
         }
-        name = _name(settings, network, trained.metadata)
+        name = _name(settings, trained)
         folder = settings.out or settings.build / "walk" / name
         _claim(folder, identity)
         return cls(
@@ -150,7 +151,7 @@ class _Job:
     def _measure(self, setting: NoiseSetting) -> Measure:
         """Return what measures points: the network, or one trained with each point's noise."""
         trained, epochs = self.trained, self.settings.retrain
-        if not epochs:
+        if not epochs or trained.checkpoint is None:
             return Inference(trained.network, trained.inputs, setting, self.batch)
         return Retrained(
             model=trained.network.name,
@@ -183,7 +184,7 @@ def _summary(job: _Job, points: Sequence[Point], kinds: Mapping[str, Any]) -> di
         "kinds": kinds,
         "retrain": settings.retrain,
         "training_noise": trained.metadata.noise,
-        "checkpoint": trained.checkpoint.name,
+        "checkpoint": trained.file_name,
         "identity": job.identity,
     }
 
@@ -192,11 +193,11 @@ def _told(progress: ProgressCallback, kind: str, total: int, ended: int) -> None
     progress(kind, ended, total)
 
 
-def _name(settings: SoftwareSettings, network: Network, metadata: Metadata) -> str:
+def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
     """Return the name of the results folder."""
-    name = f"{network.name}-{data.dataset(settings.dataset).name}"
-    if metadata.noise:
-        name += f"-trained-{metadata.noise['kind']}"
+    name = f"{trained.network.name}-{trained.images.name}"
+    if trained.metadata.noise:
+        name += f"-trained-{trained.metadata.noise['kind']}"
     return name + (f"-retrained-{settings.retrain}" if settings.retrain else "")
 
 

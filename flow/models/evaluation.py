@@ -10,6 +10,7 @@ import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from flow.models.quantisers import inference_values
 from flow.noise import Noise, NoiseTap, Sampler, WeightTap
 from flow.noise.samplers import CachedSampler
 from flow.threads import share
+
+Labels = npt.NDArray[np.unsignedinteger[Any]]
+"""Predicted classes: bytes, or two bytes each where there are more than 256 classes."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def evaluate_levels(
     sampler: Sampler,
     *,
     batch: int = 1000,
-) -> npt.NDArray[np.uint8]:
+) -> Labels:
     """Classify images at each level of noise on one site, with the results of `evaluate`.
 
     Args:
@@ -156,7 +160,7 @@ def evaluate_levels(
         batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
-        The predicted labels, uint8 [levels, N].
+        The predicted labels, unsigned integers [levels, N].
 
     Raises:
         UserError: there is no such site.
@@ -172,7 +176,7 @@ def evaluate_groups(
     *,
     batch: int = 1000,
     first_image: int = 0,
-) -> list[npt.NDArray[np.uint8]]:
+) -> list[Labels]:
     """Classify images at the levels of several groups, computing clean values once for all.
 
     Args:
@@ -183,7 +187,7 @@ def evaluate_groups(
         first_image: number of the first image in its set, which determines the samples.
 
     Returns:
-        The predicted labels of each group, uint8 [levels, N].
+        The predicted labels of each group, unsigned integers [levels, N].
 
     Raises:
         UserError: a site does not exist.
@@ -192,7 +196,8 @@ def evaluate_groups(
         for site in group.sites:
             network.tap(site)
     plan = _Plan.of(network, groups)
-    labels = [np.empty((len(group.levels), len(inputs)), dtype=np.uint8) for group in groups]
+    shapes = [(len(group.levels), len(inputs)) for group in groups]
+    labels = [np.empty(shape, dtype=network.label_type) for shape in shapes]
     local = threading.local()
 
     def work(rows: slice) -> None:
@@ -262,7 +267,7 @@ def evaluate(
     noise: Mapping[str, Noise] | None = None,
     sampler: Sampler | None = None,
     batch: int = 1000,
-) -> npt.NDArray[np.uint8]:
+) -> Labels:
     """Classify images in evaluation mode.
 
     Args:
@@ -273,7 +278,7 @@ def evaluate(
         batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
-        The predicted labels, uint8 [N]; the lowest index among equal logits.
+        The predicted labels, unsigned integers [N]; the lowest index among equal logits.
     """
     if noise and sampler is None:
         raise ValueError("noise without a sampler")
@@ -281,7 +286,7 @@ def evaluate(
         raise UserError(f"the batch is {batch} images: give 1 or more")
     was_training = network.training
     network.eval()
-    labels = np.empty(len(inputs), dtype=np.uint8)
+    labels = np.empty(len(inputs), dtype=network.label_type)
     try:
         if noise and sampler is not None:
             network.set_noise(noise, sampler)
@@ -297,6 +302,3 @@ def evaluate(
         network.clear_noise()
         network.train(was_training)
     return labels
-
-
-Labels = npt.NDArray[np.uint8]

@@ -1,5 +1,6 @@
 """Base class of all networks: named sites along the data flow, and noise on them."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,22 @@ class Network(nn.Module):
         self.name = name
         self.image_shape = image_shape
         self.classes = classes
+        self.image_range: tuple[float, float] | None = (-1.0, 1.0)
+        """Smallest and largest value of the images that the network has seen; None if unknown."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of the network with its weights."""
+        found = hashlib.sha256(self.definition + f"{type(self)} {self.name}".encode())
+        for name, value in self.state_dict().items():
+            found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            found.update(value.detach().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    @property
+    def label_type(self) -> type[np.unsignedinteger]:
+        """Smallest type that holds every label."""
+        return np.uint8 if self.classes <= 1 << 8 else np.uint16
 
     @property
     def definition(self) -> bytes:
@@ -170,7 +187,9 @@ class Network(nn.Module):
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Return images, float [N, C, H, W], in the memory layout that is fastest for layers."""
+    """Return images, float [N, …], in the memory layout that is fastest for layers."""
+    if images.ndim != 4:
+        return images.contiguous()
     return images.contiguous(memory_format=torch.channels_last)
 
 

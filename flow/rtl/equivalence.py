@@ -6,6 +6,7 @@ for bit.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def against_finn(accelerator: Accelerator, golden: GoldenModel, stream: Tensor) 
 
 
 def against_brevitas(
-    golden: GoldenModel, stream: Tensor, brevitas: npt.NDArray[np.uint8]
+    golden: GoldenModel, stream: Tensor, brevitas: npt.NDArray[np.unsignedinteger[Any]]
 ) -> LabelCheck:
     """Compare labels; each difference has its margin, which float rounding may explain.
 

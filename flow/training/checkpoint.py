@@ -159,6 +159,15 @@ def load(path: Path, expect_model: str | None = None) -> tuple[Network, Metadata
     return network.eval(), metadata
 
 
+def load_into(network: Network, path: Path) -> None:
+    """Give a network of the same form the weights of a checkpoint.
+
+    Raises:
+        UserError: the file is missing, corrupt or truncated, or is of another network.
+    """
+    _restore(network, read_tensors(path)[0], path)
+
+
 def _restore(network: Network, tensors: dict[str, Tensor], path: Path) -> None:
     layers = _quantised(network)
     state = {name: t for name, t in tensors.items() if name not in layers}

@@ -27,6 +27,7 @@ from flow.data.augment import augmented
 from flow.errors import UserError
 from flow.files import canonical
 from flow.models import Network, evaluate
+from flow.models.network import channels_last
 from flow.noise import Noise, TorchSampler, derive_seed
 from flow.training import checkpoint
 from flow.training.settings import TrainingSettings
@@ -103,32 +104,42 @@ def train(
         spread=spread, start=first and first.digest, precision=precision,
     )  # fmt: skip
     out = out or LOCAL / file_name(model, dataset, noise, spread)
-    run = _Run(settings, first)
+    run = _Run(settings, _built(settings, first), first)
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
-    state = out.with_name(f"{out.stem}.state.safetensors")
-    if resume and state.exists():
-        run.resume(state)
-    _train_epochs(run, samples, state, out.stem, progress)
-    checkpoint.save(run.network, out, run.measure(test))
-    state.unlink(missing_ok=True)
+    run.finish(samples, test, out, resume=resume, progress=progress)
     return out
 
 
-def _train_epochs(
-    run: "_Run",
+def train_network(
+    network: Network,
     samples: Samples,
-    state: Path,
-    name: str,
-    progress: Callable[[Progress], None] | None,
-) -> None:
-    """Train the epochs that are left, and save the run's state after each."""
-    while run.epoch < run.settings.epochs:
-        report = run.train_epoch(samples)
-        run.save(state)
-        log.info("%s epoch %d/%d loss %.4f accuracy %.4f, %.1f s", name, *asdict(report).values())
-        if progress is not None:
-            progress(report)
+    test: Samples,
+    settings: TrainingSettings,
+    *,
+    out: Path | None = None,
+    resume: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> checkpoint.Metadata:
+    """Train a network where it is.
+
+    Args:
+        network: the network, which is changed.
+        samples: images and labels to train on.
+        test: images and labels to measure the accuracy on.
+        settings: settings of the training.
+        out: checkpoint to write, beside which the state is kept after each epoch; none by default.
+        resume: whether to continue a run of the same settings that was stopped.
+        progress: called after every epoch.
+
+    Returns:
+        What a checkpoint of the network says about it.
+
+    Raises:
+        UserError: a site does not exist, or a file cannot be read or written.
+    """
+    run = _Run(settings, network)
+    return run.finish(samples, test, out, resume=resume, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -169,15 +180,24 @@ def _generator(*parts: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(*parts))
 
 
+def _built(settings: TrainingSettings, start: _Start | None = None) -> Network:
+    """Return a network with the weights that a training begins with."""
+    known = data.dataset(settings.dataset)
+    with _random(settings.seed, "weights"):
+        network = models.build(settings.model, known.image_shape, known.classes)
+    if start is not None:
+        start.load_into(network)
+    return network
+
+
 class _Run:
     """A training run between two epochs."""
 
-    def __init__(self, settings: TrainingSettings, start: _Start | None = None) -> None:
-        known = data.dataset(settings.dataset)
+    def __init__(
+        self, settings: TrainingSettings, network: Network, start: _Start | None = None
+    ) -> None:
         self.settings, self.start = settings, start
         self.epoch = 0
-        with _random(settings.seed, "weights"):
-            network = models.build(settings.model, known.image_shape, known.classes)
         # The layout in which torch's convolutions are fastest on a CPU
         self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
         noise = settings.noise
@@ -188,8 +208,35 @@ class _Run:
         for site in self.noise:
             self.network.tap(site)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
-        if start is not None:
-            start.load_into(self.network)
+
+    def finish(
+        self,
+        samples: Samples,
+        test: Samples,
+        out: Path | None,
+        *,
+        resume: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> checkpoint.Metadata:
+        """Train the epochs that are left; with a checkpoint to write, save the state after each."""
+        state = None if out is None else out.with_name(f"{out.stem}.state.safetensors")
+        if resume and state is not None and state.exists():
+            self.resume(state)
+        while self.epoch < self.settings.epochs:
+            report = self.train_epoch(samples)
+            if state is not None:
+                self.save(state)
+            name = self.settings.model if out is None else out.stem
+            log.info(
+                "%s epoch %d/%d loss %.4f accuracy %.4f, %.1f s", name, *asdict(report).values()
+            )
+            if progress is not None:
+                progress(report)
+        found = self.measure(test)
+        if out is not None and state is not None:
+            checkpoint.save(self.network, out, found)
+            state.unlink(missing_ok=True)
+        return found
 
     def train_epoch(self, samples: Samples) -> Progress:
         settings, start = self.settings, time.perf_counter()
@@ -223,7 +270,7 @@ class _Run:
             images = inputs[chosen]
             if settings.augment:
                 images = augmented(images)
-            images = images.contiguous(memory_format=torch.channels_last)
+            images = channels_last(images)
             wanted = labels[chosen]
             dtype = getattr(torch, settings.precision)
             with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
@@ -323,7 +370,7 @@ def estimated_seconds(
     """
     known = data.dataset(dataset)
     settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
-    run, batch = _Run(settings), settings.batch
+    run, batch = _Run(settings, _built(settings)), settings.batch
     height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10
     with _random("estimate"):

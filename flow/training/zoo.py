@@ -26,12 +26,20 @@ from flow.training.settings import TrainedSettings
 class TrainedNetwork:
     """A trained network, with test images of its data set."""
 
-    checkpoint: Path
+    checkpoint: Path | None
+    """File of the network; None if it is in memory alone."""
     network: Network
     metadata: Metadata
     images: ImageSet
     inputs: Tensor
     """float32 [N, C, H, W], the images as the network takes them."""
+    digest: str
+    """Hash of the network with its weights."""
+
+    @property
+    def file_name(self) -> str | None:
+        """Name of the network's file; None if it is in memory alone."""
+        return None if self.checkpoint is None else self.checkpoint.name
 
     @classmethod
     def load(
@@ -59,12 +67,7 @@ class TrainedNetwork:
                 "images", f"is {images}, {found.source} has {len(found)}: ask for fewer"
             )
         inputs = data.to_input(found.images, network.image_shape)
-        return cls(path, network, metadata, found, inputs)
-
-    @property
-    def digest(self) -> str:
-        """Hash of the checkpoint file."""
-        return checkpoint.digest_of(self.checkpoint)
+        return cls(path, network, metadata, found, inputs, checkpoint.digest_of(path))
 
 
 def find_checkpoint(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +114,7 @@ class WalkContext:
         self,
         side: Side,
         place: NoisePoint,
-        labels: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.unsignedinteger[Any]],
         mismatches: int | None = None,
     ) -> Point:
         """Return what a side found at a place; ``mismatches``: images of RTL unlike golden."""

@@ -50,7 +50,8 @@ class PreparedWalk:
     walk: Walk
     sites: list[str]
     """Those asked for."""
-    checkpoint: Path
+    checkpoint: str | None
+    """Name of its file."""
     metadata: Metadata
     folder: Path
     """For results."""
@@ -105,7 +106,7 @@ def prepare_walk(
         engine=engine or SerialExecutor(),
         opening=WalkRecipe(settings, tuple(identity.items())),
     )
-    return PreparedWalk(walk, sites, trained.checkpoint, metadata, folder)
+    return PreparedWalk(walk, sites, trained.file_name, metadata, folder)
 
 
 def compile_trained(

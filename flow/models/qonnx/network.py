@@ -44,6 +44,7 @@ class ImportedNetwork(Network):
         self.taps = nn.ModuleList(_tap(graph, *place) for place in graph.sites.items())
         self.graph: Graph = graph
         self._sites = list(graph.sites)
+        self.image_range = _image_range(graph)
         last = {name: step for step in graph.steps for name in step.inputs}
         self._spent = [[n for n, one in last.items() if one is step] for step in graph.steps]
 
@@ -79,6 +80,16 @@ class ImportedNetwork(Network):
             for name in spent:
                 del values[name]
         return values[self.graph.exit]
+
+
+def _image_range(graph: Graph) -> tuple[float, float] | None:
+    """Return the range of the images' quantiser; None if the images meet another operation."""
+    for step in graph.steps:
+        if isinstance(step.module, Quant) and graph.entry in step.inputs:
+            quant = step.module
+            low, high = ((end - quant.zero_point) * quant.scale for end in quant.limits)
+            return float(low.min()), float(high.max())
+    return None
 
 
 def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:

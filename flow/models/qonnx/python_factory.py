@@ -44,6 +44,24 @@ def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
         return model
     path, _, name = model.rpartition(":")
     module = _module(_factory(Path(path), name), model)
+    return str(write_qonnx(module, model, f"{Path(path).stem}-{name}", image_shape, root))
+
+
+def write_qonnx(
+    module: nn.Module, said: str, stem: str, image_shape: tuple[int, int, int], root: Path
+) -> Path:
+    """Export a trained Brevitas module to a QONNX file, and return the file's path.
+
+    Args:
+        module: the module, which is in evaluation mode afterwards.
+        said: what messages call it.
+        stem: name of the file without its ending.
+        image_shape: (H, W, C) of the module's input images.
+        root: folder for the files, in folders that are named by their content.
+
+    Raises:
+        UserError: the module cannot be exported.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "network.onnx"
         try:
@@ -52,13 +70,13 @@ def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
         except Exception as error:
             shape = "×".join(str(size) for size in image_shape)
             raise UserError(
-                f"{model} cannot be exported to QONNX, for images of {shape}: {_reason(error)}"
+                f"{said} cannot be exported to QONNX, for images of {shape}: {_reason(error)}"
             ) from error
         content = _tidied(file)
-    kept = root / hashlib.sha256(content).hexdigest()[:16] / f"{Path(path).stem}-{name}.onnx"
+    kept = root / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.onnx"
     with replacing(kept) as temporary:
         temporary.write_bytes(content)
-    return str(kept)
+    return kept
 
 
 def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A point of a walk: where it lies, and what one side predicted there."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ class Point:
     """Noise seed."""
     side: Side
     """Who predicted it."""
-    predictions: NDArray[np.uint8]
-    """Predicted class, uint8 [images]."""
+    predictions: NDArray[np.unsignedinteger[Any]]
+    """Predicted class [images]."""
     bit_mismatches: int | None = None
     """rtl only: images whose final output differs from golden in any bit; None: not compared."""
     scope: str | None = None
@@ -42,8 +43,8 @@ class Point:
             raise ValueError(f"no such kind of noise: {self.kind}")
         if self.scope is not None and self.scope not in SCOPES:
             raise ValueError(f"no such scope: {self.scope}")
-        if self.predictions.dtype != np.uint8 or self.predictions.ndim != 1:
-            raise ValueError("predictions must be uint8 [images]")
+        if self.predictions.dtype not in (np.uint8, np.uint16) or self.predictions.ndim != 1:
+            raise ValueError("predictions must be uint8 or uint16 [images]")
         if not np.isfinite(self.sigma) or self.sigma < 0 or (self.sigma == 0) != (self.site == ""):
             raise ValueError(f"site '{self.site}' does not go with sigma {self.sigma}")
 

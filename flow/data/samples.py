@@ -1,0 +1,168 @@
+"""Images and labels that Python code holds: arrays, tensors, a ``Dataset`` or a ``DataLoader``."""
+
+import hashlib
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, RandomSampler
+
+from flow.data.parquet import Labels
+from flow.data.sets import ImageSet, interleave, to_input
+from flow.errors import UserError
+from flow.files import replacing
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images with their labels, in the order in which every prefix is balanced over the classes."""
+
+    images: Tensor
+    """uint8 [N, H, W, C], or float32 [N, …] as the network takes them."""
+    labels: Labels
+    """int64 [N], from 0."""
+
+    @classmethod
+    def of(cls, images: Any, labels: Any = None) -> "Samples":
+        """Gather images and labels.
+
+        Args:
+            images: an array or a tensor: bytes 0..255, [N, H, W], [N, H, W, C] or [N, C, H, W],
+                which the network sees as −1..1; or floats [N, …], which it sees as they are. Or a
+                ``Dataset``, a ``DataLoader`` or a pair of images and labels.
+            labels: whole numbers [N] from 0; not given if they come with the images.
+
+        Raises:
+            UserError: they do not belong together, or the network could not use them; the message
+                says why.
+        """
+        if labels is None:
+            pair = isinstance(images, tuple) and len(images) == 2
+            images, labels = images if pair else _gathered(images)
+        taken, found = _images(images), _labels(labels)
+        if len(taken) != len(found):
+            raise UserError(
+                f"there are {len(taken)} images and {len(found)} labels: give one label for each "
+                "image"
+            )
+        order = interleave(found, int(found.max()) + 1)
+        return cls(taken[torch.from_numpy(order)], found[order])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def name(self) -> str:
+        """Name of the images in results, which tells their content."""
+        found = hashlib.sha256(self.images.numpy().tobytes() + self.labels.tobytes())
+        return f"images-{found.hexdigest()[:8]}"
+
+    @property
+    def inputs(self) -> Tensor:
+        """The images as a network of any kind takes them, float32 [N, …]."""
+        if self.images.dtype != torch.uint8:
+            return self.images
+        return to_input(self.images.numpy())
+
+    @property
+    def image_set(self) -> ImageSet:
+        """The images as a data set: float images of 4 axes as [N, H, W, C], others as [N, 1, …, 1].
+
+        `flow.data.load` reads the same from the file that `write` writes.
+        """
+        images = self.images.numpy()
+        if self.images.dtype != torch.uint8:
+            four = self.images.ndim == 4
+            images = (
+                self.images.permute(0, 2, 3, 1).numpy()
+                if four
+                else self.images.flatten(1)[:, None, :, None].numpy()
+            )
+        return ImageSet(self.name, "test", images, self.labels, "memory")
+
+    def write(self, folder: Path) -> Path:
+        """Write an ``.npz`` file, named by its content, which `flow.data.load` reads.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        path = folder / f"{self.name}.npz"
+        if not path.exists():
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, x=self.image_set.images, y=self.labels)
+        return path
+
+
+def _gathered(images: Any) -> tuple[Tensor, Tensor]:
+    """Return the images and labels of a ``Dataset`` or ``DataLoader``."""
+    if isinstance(images, np.ndarray | Tensor):
+        raise UserError("there are images and no labels: give labels, whole numbers from 0")
+    if isinstance(images, DataLoader):
+        if isinstance(images.sampler, RandomSampler):
+            warnings.warn(
+                "the DataLoader shuffles, so each run sees the images in another order: make it "
+                "with shuffle=False",
+                stacklevel=4,
+            )
+        batches: Iterable[Any] = images
+    elif hasattr(images, "__getitem__") and hasattr(images, "__len__"):
+        batches = DataLoader(images, batch_size=256)
+    else:
+        raise UserError(
+            f"the images are a {type(images).__name__}: give an array, a tensor, a Dataset or a "
+            "DataLoader"
+        )
+    try:
+        pairs = [(torch.as_tensor(x), torch.as_tensor(y)) for x, y in batches]
+        return torch.cat([x for x, _ in pairs]), torch.cat([y.reshape(-1) for _, y in pairs])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the {type(images).__name__} does not give pairs of an image, as a tensor or array, "
+            f"and a label: {error}"
+        ) from error
+
+
+def _images(images: Any) -> Tensor:
+    """Return images, uint8 [N, H, W, C] or float32 [N, …]."""
+    found = torch.as_tensor(images).detach().cpu()
+    if found.ndim < 2 or 0 in found.shape:
+        raise UserError(f"the images have the shape {list(found.shape)}: it must be [N, …]")
+    if found.dtype == torch.uint8:
+        return _channels_last(found)
+    if not found.is_floating_point():
+        raise UserError(
+            f"the images are of type {found.dtype}: give uint8, 0 to 255, which the network sees "
+            "as −1 to 1, or floats, which it sees as they are"
+        )
+    if not torch.isfinite(found).all():
+        raise UserError("images hold values that are not finite (NaN or infinity): remove them")
+    return found.to(torch.float32).contiguous()
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """Return bytes [N, H, W], [N, H, W, C] or [N, C, H, W] as [N, H, W, C]."""
+    if images.ndim == 3:
+        return images[..., None].contiguous()
+    if images.ndim == 4 and images.shape[-1] in (1, 3):
+        return images.contiguous()
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images.permute(0, 2, 3, 1).contiguous()
+    raise UserError(
+        f"images of bytes have the shape {list(images.shape)}: it must be [N, H, W], or "
+        "[N, H, W, C] or [N, C, H, W] with 1 or 3 channels"
+    )
+
+
+def _labels(labels: Any) -> Labels:
+    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if found.dtype.kind not in "iu" or found.ndim != 1 or found.size == 0 or found.min() < 0:
+        raise UserError(
+            f"the labels are {found.dtype} {list(found.shape)}: give a whole number from 0 for "
+            "each image"
+        )
+    return found.astype(np.int64)
