@@ -54,9 +54,9 @@ def run(
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.
     """
     this = ExperimentRun(command)
-    opened = prepare_walk(settings, StageClock(), progress, engine)
-    walk, folder = opened.walk, opened.folder
-    unknown = [site for site in opened.sites if site not in walk.context.taps]
+    prepared = prepare_walk(settings, StageClock(), progress, engine)
+    walk, folder = prepared.walk, prepared.folder
+    unknown = [site for site in prepared.sites if site not in walk.context.taps]
     if unknown:
         raise OptionError("sites", f": {unknown[0]} has no tap that repeats: choose others")
     effort = Effort.of(settings, walk.context.accelerator, len(walk.context.labels))
@@ -64,11 +64,11 @@ def run(
     _ = walk.context.designs.whole.simulation
     progress("build simulator", 1, 1)
     rows: list[dict[str, Any]] = []
-    for number, site in enumerate(opened.sites):
-        progress("repeats", number, len(opened.sites))
+    for number, site in enumerate(prepared.sites):
+        progress("repeats", number, len(prepared.sites))
         place = NoisePoint(site, settings.sigma or FACTOR * midpoint_of_site(walk, site))
         rows += [_row(walk, place, k, effort.hw_images) for k in settings.repeats]
-    progress("repeats", len(opened.sites), len(opened.sites))
+    progress("repeats", len(prepared.sites), len(prepared.sites))
     table = pd.DataFrame(rows)
     found = {
         **describe_walk(walk, settings.dataset, effort.hw_images),

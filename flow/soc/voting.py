@@ -105,14 +105,14 @@ def run(
     """
     this = ExperimentRun(command)
     firmware.require()
-    opened = prepare_walk(settings, StageClock(), progress, engine or SerialExecutor())
-    walk = opened.walk
-    check_sites(walk.context.taps, opened.sites)
+    prepared = prepare_walk(settings, StageClock(), progress, engine or SerialExecutor())
+    walk = prepared.walk
+    check_sites(walk.context.taps, prepared.sites)
     images = settings.hw_images or min(RTL_IMAGES, len(walk.context.labels))
     progress("build simulator", 0, 1)
     built, simulation = ready(walk)
     progress("build simulator", 1, 1)
-    golden = _golden_labels(walk, opened.sites, settings, progress)
+    golden = _golden_labels(walk, prepared.sites, settings, progress)
     ballots = [
         VoteRun(place.site, place.sigma, Votes(k, early), images)
         for place in golden
@@ -128,7 +128,7 @@ def run(
         "rows": table.to_dict("records"),
         "system": describe(built, simulation),
     }
-    folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
+    folder = make_folder(settings.build / "walk-soc" / prepared.folder.name)
     return this.write(folder, "votes", found, table, votes.write)
 
 

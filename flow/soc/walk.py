@@ -116,8 +116,8 @@ def run(
     started = time.monotonic()
     firmware.require()
     engine = engine or SerialExecutor()
-    opened = prepare_walk(settings, StageClock(), progress, engine)
-    walk, sites = opened.walk, opened.sites
+    prepared = prepare_walk(settings, StageClock(), progress, engine)
+    walk, sites = prepared.walk, prepared.sites
     check_sites(walk.context.taps, sites)
     images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
     progress("build simulators", 0, 2)
@@ -139,7 +139,7 @@ def run(
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
     }
-    folder = make_folder(settings.build / "walk-soc" / opened.folder.name)
+    folder = make_folder(settings.build / "walk-soc" / prepared.folder.name)
     result["folder"] = str(folder)
     points = [_as_point(walk, one) for one in seen]
     write_curves(folder / "curves.parquet", curve_table(points, walk.context.labels))

@@ -346,7 +346,7 @@ class _Run:
                 adam["state"].setdefault(int(index), {})[name] = value
         self.optimiser.load_state_dict(adam)
         self.epoch = int(fields["epoch"])
-        log.info("going on from epoch %d of %s", self.epoch, path)
+        log.info("resuming after epoch %d of %s", self.epoch, path)
 
 
 def estimated_seconds(

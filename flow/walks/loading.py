@@ -39,8 +39,8 @@ class WalkRecipe:
 
 
 @lru_cache(maxsize=4)
-def _prepared_again(opening: WalkRecipe) -> Walk:
-    return prepare_walk(opening.settings, StageClock(), no_progress).walk
+def _prepared_again(recipe: WalkRecipe) -> Walk:
+    return prepare_walk(recipe.settings, StageClock(), no_progress).walk
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def prepare_walk(
         identity=identity,
         scope=settings.scope,
         engine=engine or SerialExecutor(),
-        opening=WalkRecipe(settings, tuple(identity.items())),
+        recipe=WalkRecipe(settings, tuple(identity.items())),
     )
     return PreparedWalk(walk, sites, trained.file_name, metadata, folder)
 

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Walk:
         identity: what the points depend on and the walk does not see: checkpoint and data set.
         scope: how much RTL simulates at a noisy site; see `flow.rtl.design`.
         engine: does the work; this process if not given.
-        opening: how another process opens the same walk; its ``repr`` tells all that it depends on.
+        recipe: how another process opens the same walk; its ``repr`` tells all that it depends on.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Walk:
         identity: dict[str, str] | None = None,
         scope: str = FULL,
         engine: Engine | None = None,
-        opening: Callable[[], "Walk"] | None = None,
+        recipe: Callable[[], "Walk"] | None = None,
     ) -> None:
         golden = accelerator.golden_model()
         designs = Designs(accelerator, golden, scope, build / "sim")
@@ -75,7 +76,7 @@ class Walk:
         self.identity = identity or {}
         self.scope = scope
         self.engine = engine or SerialExecutor()
-        self.opening = opening
+        self.recipe = recipe
 
     @property
     def setting(self) -> NoiseSetting:
@@ -117,7 +118,7 @@ class Walk:
             the points in the order asked for; those of RTL that could not be simulated are missing,
             and failures instead.
         """
-        found = {one: self.store.get(self.key(one)) for one in wanted}
+        found = {one: self._stored(one) for one in wanted}
         missing = [one for one, point in found.items() if point is None]
         for side in dict.fromkeys(one.side for one in wanted):
             progress(side, sum(one.side == side for one in wanted if found[one] is not None), 0)
@@ -133,6 +134,14 @@ class Walk:
             [point for point in found.values() if point is not None]
         )
         return measured
+
+    def _stored(self, one: PointRequest) -> Point | None:
+        """Return a point that was measured before.
+
+        One without noise has the seed of this walk, whichever walk measured it.
+        """
+        point = self.store.get(self.key(one))
+        return None if point is None else replace(point, seed=self.context.seed_of(one.place))
 
     def _where(self, one: PointRequest) -> tuple[Side, str, float, int]:
         return one.side, one.place.site, one.place.sigma, self.context.seed_of(one.place)

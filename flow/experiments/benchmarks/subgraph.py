@@ -39,8 +39,8 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
         told otherwise, the time is that from the first clock to the last; "all included" adds
         what a part needs besides: golden's stream, the simulator's start, files.
     """
-    opened = prepare_walk(settings.changed(scope=SITE), StageClock(), no_progress)
-    walk = opened.walk
+    prepared = prepare_walk(settings.changed(scope=SITE), StageClock(), no_progress)
+    walk = prepared.walk
     sites = walk.context.network.accumulator_sites[-LAYERS:]
     whole = walk.context.designs.whole
     seen: dict[tuple[str, str], list[float]] = {}

@@ -11,9 +11,8 @@
           seed: [0, 1, 2]
           sites: [fc0.acc, fc1.acc]   # sites and levels are lists already: one run has them all
 
-A run's results lie in a folder of its own below ``build/studies/<name>``; measured points, in the
-store of all walks. So a study that is stopped goes on where it was, and one that has grown measures
-what is new.
+Each run has its own results folder in ``build/studies/<name>``; measured points are in the store of
+all walks. So an interrupted study resumes, and a study that has grown measures only what is new.
 """
 
 import hashlib

@@ -181,15 +181,15 @@ class DaskExecutor:
 
         if not calls:
             return
-        assert walk.opening is not None, "a walk that no other process can open"
+        assert walk.recipe is not None, "a walk that no other process can open"
         surroundings = WorkerEnvironment.here()
         pending = {}
         try:
             for number, call in enumerate(calls):
                 # the key tells the content: two clients that want the same share the work
-                content = repr((surroundings, walk.opening, walk.setting, call.item))
+                content = repr((surroundings, walk.recipe, walk.setting, call.item))
                 key = f"{call.name}-{hashlib.sha256(content.encode()).hexdigest()}"
-                arguments = (surroundings, walk.opening, walk.setting, call)
+                arguments = (surroundings, walk.recipe, walk.setting, call)
                 future = self.client.submit(_at_worker, *arguments, key=key, priority=-number)
                 pending[future] = call
             for future in as_completed(list(pending)):
@@ -248,11 +248,11 @@ class WorkerEnvironment:
 
 
 def _at_worker(
-    surroundings: WorkerEnvironment, opening: Callable[[], Workload], setting, call: Task
+    surroundings: WorkerEnvironment, recipe: Callable[[], Workload], setting, call: Task
 ):
     """Do a call in a worker's process."""
     silence_libraries()
     surroundings.enter()
     # results must not depend on how many threads a machine has
     torch.set_num_threads(1)
-    return call.work(opening().with_setting(setting), call.item)
+    return call.work(recipe().with_setting(setting), call.item)

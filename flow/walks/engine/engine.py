@@ -9,7 +9,7 @@ class Workload(Protocol):
     """What calls are done on: a walk, which another process can open again."""
 
     @property
-    def opening(self) -> Callable[[], Any] | None:
+    def recipe(self) -> Callable[[], Any] | None:
         """How another process opens it; its ``repr`` tells all that it depends on."""
 
     @property
