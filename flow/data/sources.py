@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from huggingface_hub import snapshot_download
 
 from flow.data import parquet
 from flow.data.parquet import Images, Labels
@@ -84,6 +83,9 @@ def in_package() -> Found:
 
 def on_hub(hub_set: HubSet, split: str) -> Found | None:
     """Fetch a split from the hub or from its local cache; None if neither has it."""
+    # takes half a second to import, and most sets are on this machine
+    from huggingface_hub import snapshot_download
+
     try:
         folder = snapshot_download(
             hub_set.repo,

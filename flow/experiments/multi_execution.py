@@ -30,7 +30,7 @@ from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
 from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import MultiExecutionSettings
-from flow.models import Levels, Network, evaluate_groups, site_scales
+from flow.models import Levels, Network, evaluate_groups, site_scales, suitable_batch
 from flow.models.evaluation import Labels
 from flow.models.network import chosen_sites
 from flow.noise import Noise, TorchSampler
@@ -44,7 +44,7 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
-from flow.walks.software import GLOBAL, batch_of
+from flow.walks.software import GLOBAL
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)
@@ -81,7 +81,7 @@ class _Comparison:
     ) -> dict[Plan, npt.NDArray[np.float32]]:
         """Return each plan's share of draws in which an image's label is right, [images]."""
         values = site_scales(self.network, self.inputs[:1])
-        batch = batch_of(max(count for count, _ in values.values()))
+        batch = suitable_batch(max(count for count, _ in values.values()))
         digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
         noises = {plan: self._noise(chosen) for plan, chosen in plans.items()}
         keys = {

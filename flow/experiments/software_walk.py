@@ -13,7 +13,7 @@ from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
 from flow.experiments.studies.status import STATE
 from flow.files import canonical, replacing, write_json
-from flow.models import site_scales
+from flow.models import site_scales, suitable_batch
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
 from flow.settings import AUTO
@@ -31,7 +31,6 @@ from flow.walks.software import (
     Inference,
     Measure,
     SoftwareWalk,
-    batch_of,
 )
 
 SCALE_IMAGES = 200
@@ -116,7 +115,7 @@ class _Job:
             trained=trained,
             sites=sites,
             deviations={site: scales[site][1] for site in sites},
-            batch=batch_of(max(values for values, _ in scales.values())),
+            batch=suitable_batch(max(values for values, _ in scales.values())),
             identity=identity,
             folder=folder,
             budget=Budget(settings.max_noisy_images, settings.max_seconds),

@@ -9,6 +9,7 @@ from flow.models.evaluation import (
     evaluate_groups,
     evaluate_levels,
     site_scales,
+    suitable_batch,
     trace,
 )
 from flow.models.network import Network, Recipe
@@ -30,5 +31,6 @@ __all__ = [
     "register",
     "resolve",
     "site_scales",
+    "suitable_batch",
     "trace",
 ]

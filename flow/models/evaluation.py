@@ -28,6 +28,20 @@ Labels = npt.NDArray[np.unsignedinteger[Any]]
 """Predicted classes: bytes, or two bytes each where there are more than 256 classes."""
 
 
+BATCH_VALUES = 1 << 20
+"""Number of values of the largest site in a batch, few enough for a core's cache."""
+
+
+def suitable_batch(values: int) -> int:
+    """Return the number of images per batch that suits the caches, a divisor of 1,000.
+
+    Args:
+        values: number of values of the largest site, for one image.
+    """
+    most = max(1, BATCH_VALUES // values)
+    return max(n for n in range(1, 1001) if 1000 % n == 0 and n <= most)
+
+
 @dataclass(frozen=True)
 class Levels:
     """Noise settings on the same sites that share their samples."""
@@ -147,7 +161,7 @@ def evaluate_levels(
     levels: Sequence[Noise],
     sampler: Sampler,
     *,
-    batch: int = 1000,
+    batch: int | None = None,
 ) -> Labels:
     """Classify images at each level of noise on one site, with the results of `evaluate`.
 
@@ -157,7 +171,8 @@ def evaluate_levels(
         site: the site with the noise.
         levels: the noise at each level; all levels share their samples.
         sampler: source of the samples.
-        batch: images per batch; TorchSampler's samples depend on it.
+        batch: images per batch, on which TorchSampler's samples depend; as many as suit the caches
+            by default.
 
     Returns:
         The predicted labels, unsigned integers [levels, N].
@@ -174,7 +189,7 @@ def evaluate_groups(
     inputs: Tensor,
     groups: Sequence[Levels],
     *,
-    batch: int = 1000,
+    batch: int | None = None,
     first_image: int = 0,
 ) -> list[Labels]:
     """Classify images at the levels of several groups, computing clean values once for all.
@@ -183,7 +198,8 @@ def evaluate_groups(
         network: the network, which is not changed.
         inputs: float32 [N, C, H, W] in −1..1.
         groups: the groups of levels.
-        batch: images per batch; TorchSampler's samples depend on it.
+        batch: images per batch, on which TorchSampler's samples depend; as many as suit the caches
+            by default.
         first_image: number of the first image in its set, which determines the samples.
 
     Returns:
@@ -195,6 +211,7 @@ def evaluate_groups(
     for group in groups:
         for site in group.sites:
             network.tap(site)
+    batch = _batch(network, inputs, batch)
     plan = _Plan.of(network, groups)
     shapes = [(len(group.levels), len(inputs)) for group in groups]
     labels = [np.empty(shape, dtype=network.label_type) for shape in shapes]
@@ -260,13 +277,23 @@ def _reached(graph: fx.Graph, entries: set[str]) -> set[fx.Node]:
     return reached
 
 
+def _batch(network: Network, inputs: Tensor, asked: int | None) -> int:
+    """Return the number of images per batch: the one asked for, or one that suits the network."""
+    if asked is None:
+        sizes = (values for values, _ in site_scales(network, inputs[:1]).values())
+        return suitable_batch(max(sizes))
+    if asked < 1:
+        raise UserError(f"the batch is {asked} images: give 1 or more")
+    return asked
+
+
 def evaluate(
     network: Network,
     inputs: Tensor,
     *,
     noise: Mapping[str, Noise] | None = None,
     sampler: Sampler | None = None,
-    batch: int = 1000,
+    batch: int | None = None,
 ) -> Labels:
     """Classify images in evaluation mode.
 
@@ -275,15 +302,15 @@ def evaluate(
         inputs: float32 [N, C, H, W] in −1..1, from `flow.data.to_input`.
         noise: the noise of each site; none by default.
         sampler: source of the samples; required with noise.
-        batch: images per batch; TorchSampler's samples depend on it.
+        batch: images per batch, on which TorchSampler's samples depend; as many as suit the caches
+            by default.
 
     Returns:
         The predicted labels, unsigned integers [N]; the lowest index among equal logits.
     """
     if noise and sampler is None:
         raise ValueError("noise without a sampler")
-    if batch < 1:
-        raise UserError(f"the batch is {batch} images: give 1 or more")
+    batch = _batch(network, inputs, batch)
     was_training = network.training
     network.eval()
     labels = np.empty(len(inputs), dtype=network.label_type)

@@ -16,10 +16,12 @@ from brevitas.core.scaling import ScalingImplType
 from brevitas.core.zero_point import ZeroZeroPoint
 from brevitas.inject import ExtendedInjector
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
+from brevitas.proxy.quant_proxy import QuantProxyFromInjector
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from dependencies import value
 from torch import Tensor, nn
 
+from flow.models.quick_brevitas import without_compiler
 from flow.noise import WeightGrid, WeightTap
 
 
@@ -149,18 +151,21 @@ def convolution(
 def inference_values(network: nn.Module, images: Tensor) -> Iterator[None]:
     """Set Brevitas' inference mode, in which a network computes the same values in fewer steps.
 
-    Networks with one-bit quantisers, for which Brevitas has no such mode, are not changed.
+    Float networks are not changed, nor are those with one-bit quantisers, for which Brevitas has no
+    such mode.
 
     Args:
         network: the network, in evaluation mode.
         images: one or more input images, which are run once to determine the scales.
     """
-    # takes a second to import, and only software walks need it
-    from brevitas.export.inference import quant_inference_mode
-
-    if any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in network.modules()):
+    modules = list(network.modules())
+    quantised = any(isinstance(m, QuantProxyFromInjector) for m in modules)
+    if not quantised or any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in modules):
         yield
         return
+    # takes a second to import, and only software walks need it
+    with without_compiler():
+        from brevitas.export.inference import quant_inference_mode
     with quant_inference_mode(network, cache_quant_weight=True):
         network(images)
         yield

@@ -5,18 +5,29 @@ it compiles.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 import torch
 
 _COMPILER = "torch._dynamo"
 
-if _COMPILER not in sys.modules:
-    _stand_in = ModuleType(_COMPILER)
-    _stand_in.is_compiling = torch.compiler.is_compiling  # type: ignore[attr-defined]
-    sys.modules[_COMPILER] = torch._dynamo = _stand_in  # type: ignore[assignment]
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Let modules of Brevitas be imported in a ``with`` block without the compiler."""
+    if _COMPILER in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_COMPILER)
+    stand_in.is_compiling = torch.compiler.is_compiling  # type: ignore[attr-defined]
+    sys.modules[_COMPILER] = torch._dynamo = stand_in  # type: ignore[assignment]
     try:
-        import brevitas.export.inference
-        import brevitas.nn  # noqa: F401
+        yield
     finally:
         del sys.modules[_COMPILER], torch._dynamo
+
+
+with without_compiler():
+    import brevitas.nn  # noqa: F401

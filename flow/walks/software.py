@@ -34,8 +34,6 @@ GLOBAL = "global"
 """Stands where a site's name does for noise at every site of the walk."""
 BLOCK = 1000
 """Images of a stored point, and of the bracket of a search."""
-BATCH_VALUES = 1 << 20
-"""Values of the largest site in a batch: few enough for a core's cache."""
 
 
 class Piece(NamedTuple):
@@ -255,16 +253,6 @@ class Inference:
             for places, rows in zip(groups.values(), found, strict=True)
             for place, row in zip(places, rows, strict=True)
         }
-
-
-def batch_of(values: int) -> int:
-    """Return how many images a batch is to hold: a divisor of `BLOCK` that suits the caches.
-
-    Args:
-        values: of the largest site, for one image.
-    """
-    most = max(1, BATCH_VALUES // values)
-    return max(n for n in range(1, BLOCK + 1) if BLOCK % n == 0 and n <= most)
 
 
 def _ignore(points: int) -> None:
