@@ -96,7 +96,7 @@ class TrainedSettings(NetworkSettings):
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "training_noise"),)
 
     training_noise: str | None = None
-    """Kind of noise that the checkpoint was trained with; none if not given"""
+    """Kind of noise that the checkpoint was trained with, or file.py:MyNoise; none if not given"""
     checkpoint: Path | None = None
     """Checkpoint file in place of the shipped or locally trained one"""
 
@@ -105,7 +105,8 @@ class TrainingOptions(NetworkSettings):
     """What the user may choose of a training."""
 
     noise: str | None = None
-    """Kind of noise in training, such as additive; none if not given"""
+    """Kind of noise in training, such as additive, or a class of your own, file.py:MyNoise; none if
+    not given"""
     sigma: Annotated[float, Field(ge=0)] | None = None
     """Noise level σ of sites without their own; if not given, 8 for quantised networks"""
     sites: SiteLevels | None = None

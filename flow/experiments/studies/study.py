@@ -42,6 +42,7 @@ from flow.experiments.studies import robustness, status
 from flow.files import make_folder, write_json
 from flow.models.qonnx import python_factory
 from flow.settings import Settings, shown
+from flow.user_code import is_user_code
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
 
@@ -224,7 +225,7 @@ def _crossed(
         values = dict(zip(given, combination, strict=True))
         label = _label(name, values, varied, command)
         network = {one: str(values.get(one, command.settings.default(one))) for one in _NETWORK}
-        if python_factory.is_factory(network["model"]):
+        if is_user_code(network["model"]):
             with about("model"):
                 values["model"] = _exported(**network, build=build)
         made = command.settings(**{**values, "out": folder / label, "build": build})
