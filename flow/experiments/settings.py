@@ -76,8 +76,8 @@ class SoftwareWalkSettings(SoftwareSettings):
     """A walk in software alone."""
 
     noise: Kinds = ("additive",)
-    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class
-    of your own, file.py:MyNoise"""
+    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class of
+    your own, file.py:MyNoise"""
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
@@ -89,8 +89,8 @@ class OneKindSettings(SoftwareSettings):
     """A walk in software with one kind of noise."""
 
     noise: str = "additive"
-    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical, or a class
-    of your own, file.py:MyNoise"""
+    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class of
+    your own, file.py:MyNoise"""
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
@@ -181,8 +181,8 @@ class DynamicsSettings(NetworkSettings):
     """Training at each noise level, and what that does to the layers."""
 
     noise: Kinds = ("additive", "multiplicative")
-    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class
-    of your own, file.py:MyNoise"""
+    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class of
+    your own, file.py:MyNoise"""
     levels: Levels = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Noise levels σ of training, at every site; training without noise is always added"""
     epochs: Count = 10

@@ -93,7 +93,8 @@ class Noise:
         """Return the first line of the class's docstring, which is the formula by convention."""
         text = vars(cls).get("__doc__") or ""
         # a dataclass without a docstring gets its signature
-        return "" if text.startswith(f"{cls.__name__}(") else text.strip().partition("\n")[0]
+        first = text.strip().partition("\n")[0].removesuffix(".")
+        return "" if first.startswith(f"{cls.__name__}(") else first
 
     @staticmethod
     def at(

@@ -96,7 +96,7 @@ class TrainedSettings(NetworkSettings):
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "training_noise"),)
 
     training_noise: str | None = None
-    """Kind of noise that the checkpoint was trained with, or file.py:MyNoise; none if not given"""
+    """Kind of noise that the checkpoint was trained with; none if not given"""
     checkpoint: Path | None = None
     """Checkpoint file in place of the shipped or locally trained one"""
 

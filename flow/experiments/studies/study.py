@@ -41,6 +41,7 @@ from flow.experiments.settings import (
 from flow.experiments.studies import robustness, status
 from flow.files import make_folder, write_json
 from flow.models.qonnx import python_factory
+from flow.noise import class_of
 from flow.settings import Settings, shown
 from flow.user_code import is_user_code
 from flow.walks.engine.engine import Engine
@@ -48,6 +49,7 @@ from flow.walks.settings import HardwareWalkSettings
 
 _KEYS = ("title", "minutes", "runs")
 _NETWORK = ("model", "dataset")
+_NOISE = ("noise", "training_noise")
 _PLACES = frozenset({"out", "build"})
 """Options that are the study's own."""
 
@@ -98,7 +100,11 @@ class Run:
         """All that its results depend on, as JSON has it."""
         # folders may be moved
         chosen = self.settings.model_dump(mode="json", exclude=set(_PLACES))
-        return {"command": self.command, "settings": chosen}
+        kinds = [name for one in _NOISE for name in _listed(chosen.get(one)) if is_user_code(name)]
+        codes = {name: class_of(name).origin for name in kinds}
+        return {"command": self.command, "settings": chosen} | (
+            {"code": {name: one.code for name, one in codes.items() if one}} if codes else {}
+        )
 
     def told(self, error: Exception) -> str:
         """Return the message of an error, with options as the user wrote them."""
@@ -251,6 +257,10 @@ def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command:
     text = json.dumps({**values, **lists}, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     return "-".join([*(part.replace("/", "_") for part in first), digest])
+
+
+def _listed(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
 
 
 def run_study(

@@ -74,8 +74,8 @@ class TapSettings:
         """
         if type(noise) not in TWINS:
             raise UserError(
-                f"{noise.origin or noise.kind} has no fixed-point twin in flow.noise.hardware: walk "
-                "it in software with `noisewalk walk`"
+                f"{noise.origin or noise.kind} has no fixed-point twin in flow.noise.hardware: "
+                "walk it in software with `noisewalk walk`"
             )
         if not 0 <= seed < 1 << 64:
             raise UserError(f"the seed is {seed}: give a whole number from 0 to 2^64 − 1")
