@@ -56,7 +56,7 @@ def entry(cls: type[Settings], name: str) -> dict[str, Any]:
     default = cls.default(name)
     return {
         "name": name,
-        "help": " ".join((field.description or "").split()),
+        "help": field.description,
         "metavar": metavar,
         "words": words,
         "default": None if default is None or default == () else shown(default),
@@ -101,10 +101,9 @@ def page_text() -> str:
         parts.append(f"## {one.whole_name}\n\n`noisewalk {one.whole_name}`{studied}:\n")
         rows = ["| option | values | default | meaning |", "|---|---|---|---|"]
         for cls in one.settings:
-            for name in cls.options():
-                one_option = entry(cls, name)
-                default = one_option["default"] or "–"
-                cells = flag(name), cls.wanted(name), default, one_option["help"]
+            for name, field in cls.options().items():
+                default = entry(cls, name)["default"]
+                cells = flag(name), cls.wanted(name), default or "–", field.description or ""
                 rows.append(
                     f"| `{cells[0]}` | "
                     + " | ".join(c.replace("|", "\\|") for c in cells[1:])

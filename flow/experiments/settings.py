@@ -76,8 +76,7 @@ class SoftwareWalkSettings(SoftwareSettings):
     """A walk in software alone."""
 
     noise: Kinds = ("additive",)
-    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class of
-    your own, file.py:MyNoise"""
+    """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
@@ -89,8 +88,7 @@ class OneKindSettings(SoftwareSettings):
     """A walk in software with one kind of noise."""
 
     noise: str = "additive"
-    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class of
-    your own, file.py:MyNoise"""
+    """Kind: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
@@ -181,8 +179,7 @@ class DynamicsSettings(NetworkSettings):
     """Training at each noise level, and what that does to the layers."""
 
     noise: Kinds = ("additive", "multiplicative")
-    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical, or a class of
-    your own, file.py:MyNoise"""
+    """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
     levels: Levels = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Noise levels σ of training, at every site; training without noise is always added"""
     epochs: Count = 10

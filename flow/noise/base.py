@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flow import user_code
 from flow.errors import UserError, unknown
-from flow.noise.origin import Origin
+from flow.noise.origin import Origin, shortened
 from flow.noise.samplers import Source
 from flow.noise.site import Site
 
@@ -296,7 +296,8 @@ def class_of(kind: str | type[Noise]) -> type[Noise]:
             return _CLASSES[kind]
         if not user_code.is_user_code(kind):
             raise unknown("noise", kind, _CLASSES)
-        path, name = user_code.split(kind)
+        written, name = user_code.split(kind)
+        path = shortened(written)
         kind = _loaded(path, name, _digest(path))
     if kind.origin is not None:
         _check(kind, kind.origin)

@@ -32,9 +32,9 @@ class Origin:
         module_file = getattr(sys.modules.get(made.__module__), "__file__", None)
         try:
             if module_file is not None:
-                path = Path(module_file).resolve()
+                path = Path(module_file)
                 text = path.read_text(encoding="utf-8")
-                return cls(name, f"{_shortened(path)}:{name}", _line(text, name), file_digest(path))
+                return cls(name, f"{shortened(path)}:{name}", _line(text, name), file_digest(path))
             text = "".join(linecache.getlines(_code_file(made)))
             return cls(name, "", _line(text, name), code_of(text)[:16] if text else "")
         except (OSError, SyntaxError, ValueError):
@@ -50,8 +50,9 @@ class Origin:
         return {"file": self.file, "code": self.code}
 
 
-def _shortened(path: Path) -> Path:
-    here = Path.cwd()
+def shortened(path: Path) -> Path:
+    """Return a file's path from the working directory, or the whole path if it is elsewhere."""
+    path, here = path.resolve(), Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 

@@ -208,7 +208,11 @@ def test_it_trains_and_its_checkpoint_is_read_without_the_file(here):
     (here / "uniform.py").unlink()
     assert zoo_path("float-mlp", "digits", "uniform") == path
     found = walked(
-        model="float-mlp", training_noise="uniform", levels=(1.0,), sites=["fc0.acc"], out=here / "w"
+        model="float-mlp",
+        training_noise="uniform",
+        levels=(1.0,),
+        sites=["fc0.acc"],
+        out=here / "w",
     )
     assert found["training_noise"]["kind"] == "uniform"
     with pytest.raises(UserError, match="there is no file"):
@@ -260,7 +264,9 @@ def test_executions_of_it_are_no_smaller_sigma_unless_it_says_so(here):
 
 
 ONCE = "    def once(self, y, source):\n"
-BODY = ONCE + "        return y + self.sigma_add * self.width * (2 * source.uniform(1) - 1) * 3**0.5\n"
+BODY = (
+    ONCE + "        return y + self.sigma_add * self.width * (2 * source.uniform(1) - 1) * 3**0.5\n"
+)
 BAD = {
     "no such file": (None, "there is no file uniform.py"),
     "no Python": (("@dataclass", "@@dataclass"), r"uniform.py, line 6: SyntaxError"),
@@ -278,7 +284,10 @@ BAD = {
     "built-in": (("    width", '    kind = "mixed"\n    width'), "name of a built-in kind, mixed"),
     "clean": (("    width", '    kind = "clean"\n    width'), "the kind of Uniform .* is 'clean'"),
     "a bad name": (("    width", '    kind = "a/b"\n    width'), "is 'a/b': give words of"),
-    "a field of all": (("    width", "    adds: bool = True\n    width"), "has a field adds, which"),
+    "a field of all": (
+        ("    width", "    adds: bool = True\n    width"),
+        "has a field adds, which",
+    ),
     "not JSON": (("width: float = 1.0", "width: object = Noise"), "a field that JSON cannot hold"),
     "needs a field": (
         ("width: float = 1.0", "width: float = field(kw_only=True)"),
