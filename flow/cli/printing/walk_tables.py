@@ -102,9 +102,8 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
             table.add_row(site, interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
         console.print(table)
         if walked["origin"]:
-            said = (
-                f"{kind}: {walked['formula'] or 'without a formula'} ({walked['origin']['file']})"
-            )
+            formula, file = walked["formula"] or "no formula", walked["origin"]["file"]
+            said = f"{kind}: {formula} ({file})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
