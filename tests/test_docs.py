@@ -111,7 +111,8 @@ def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"`uniform.py`:\n\n((?:(?:    .*)?\n)+)", page.read_text())
     (tmp_path / "uniform.py").write_text(textwrap.dedent(block))
-    shorter = {"walk": "--levels 2 --images 100 --seeds 1".split(), "train": ["--epochs", "1"]}
+    few = ["--levels", "2", "--images", "100", "--seeds", "1"]
+    shorter = {"walk": few, "train": ["--epochs", "1"]}
     ran = [line.split()[1:] for line in commands(page) if "uniform.py:Uniform" in line]
     ran = [arguments for arguments in ran if "--model" in arguments]
     assert [arguments[0] for arguments in ran] == ["walk", "train", "walk"]
