@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from flow import callbacks, errors, files, hdl, paths, quiet, version
+from flow import callbacks, errors, files, hdl, paths, quiet, user_code, version
 from flow.paths import REPOSITORY as ROOT
 
 PACKAGES = ("flow", "sim")
@@ -66,6 +66,20 @@ def _digest(codes: Mapping[str, str]) -> str:
     """Hash the code of modules, by name."""
     text = "\n".join(f"{name}\n{code}" for name, code in sorted(codes.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Hash the code of a user's file, and of the files in its folder that it imports.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        SyntaxError: a file is not Python.
+    """
+    return _digest(
+        {one.name: code_of(one.read_text(encoding="utf-8")) for one in user_code.files_of(path)}
+    )
 
 
 @cache

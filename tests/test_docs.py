@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -103,6 +104,23 @@ def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
     assert ran >= 4
     report = tmp_path / "build" / "walk-hw" / "tfc-w2a2-digits" / "report.html"
     assert "golden" in report.read_text()
+
+
+def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
+    page = REPOSITORY / "docs" / "adding-a-noise-kind.md"
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"`uniform.py`:\n\n((?:(?:    .*)?\n)+)", page.read_text())
+    (tmp_path / "uniform.py").write_text(textwrap.dedent(block))
+    few = ["--levels", "2", "--images", "100", "--seeds", "1"]
+    shorter = {"walk": few, "train": ["--epochs", "1"]}
+    ran = [line.split()[1:] for line in commands(page) if "uniform.py:Uniform" in line]
+    ran = [arguments for arguments in ran if "--model" in arguments]
+    assert [arguments[0] for arguments in ran] == ["walk", "train", "walk"]
+    for arguments in ran:
+        ended = CliRunner().invoke(
+            main.cli, arguments + shorter[arguments[0]], catch_exceptions=False
+        )
+        assert ended.exit_code == 0, ended.output
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ class SoftwareWalkSettings(SoftwareSettings):
     """A walk in software alone."""
 
     noise: Kinds = ("additive",)
-    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical"""
+    """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
@@ -88,7 +88,7 @@ class OneKindSettings(SoftwareSettings):
     """A walk in software with one kind of noise."""
 
     noise: str = "additive"
-    """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
+    """Kind: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
@@ -179,7 +179,7 @@ class DynamicsSettings(NetworkSettings):
     """Training at each noise level, and what that does to the layers."""
 
     noise: Kinds = ("additive", "multiplicative")
-    """Kinds of noise: additive, multiplicative, mixed, fixed-pattern, drift, empirical"""
+    """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
     levels: Levels = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Noise levels σ of training, at every site; training without noise is always added"""
     epochs: Count = 10
@@ -202,9 +202,9 @@ class DynamicsSettings(NetworkSettings):
     @property
     def kinds(self) -> "list[NoiseSetting]":
         """The noise of each kind asked for."""
-        from flow.walks.points.noise_setting import NoiseSetting
+        from flow.walks.points.noise_setting import NoiseSetting, distinct
 
-        return [NoiseSetting(kind, seed=self.seed) for kind in self.noise]
+        return distinct([NoiseSetting(kind, seed=self.seed) for kind in self.noise])
 
 
 class BenchWalkSettings(OneKindSettings):

@@ -140,10 +140,12 @@ class _Job:
         one.run(searches, partial(_told, progress, setting.kind, len(searches)))
         mixed = setting.kind == "mixed"
         return one.points(), {
-            "unit": "none" if setting.kind == "multiplicative" else network.unit(self.sites),
+            "unit": network.unit(self.sites) if setting.made.adds else "none",
             "order": setting.order if mixed else None,
-            "ratio": setting.ratio if mixed else None,
+            "ratio": setting.ratio if setting.made.adds and setting.made.multiplies else None,
             "options": setting.options,
+            "formula": setting.made.formula(),
+            "origin": setting.noise(0.0).to_json().get("origin"),
             "sites": {name: _entry(search) for name, search in searches.items()},
         }
 

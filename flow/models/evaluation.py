@@ -129,6 +129,8 @@ class _Evaluator:
         # the interpreter does not compute a value that is given; no node reads one given as None
         self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=plan.graph)
         self.suffix = fx.Interpreter(own, graph=plan.graph)
+        # it would append the graph's node to the message of a user's mistake
+        self.suffix.extra_traceback = False
         self.taps = [{s: own.tap(s) for s in sorted(group.sites)} for group in plan.groups]
         self.samplers = [CachedSampler(copy.deepcopy(group.sampler)) for group in plan.groups]
 

@@ -1,6 +1,6 @@
 """Noise in software: kinds of noise, their samplers, and the taps that apply them."""
 
-from flow.noise.base import ORDERS, Noise, shared_by_images
+from flow.noise.base import CLEAN, ORDERS, Noise, class_of, is_kind, shared_by_images
 from flow.noise.kinds import (
     KINDS,
     Additive,
@@ -22,6 +22,7 @@ from flow.noise.site import Site
 from flow.noise.taps import NoiseTap, Tap, WeightGrid, WeightTap
 
 __all__ = [
+    "CLEAN",
     "DRAWS",
     "KINDS",
     "ORDERS",
@@ -41,6 +42,8 @@ __all__ = [
     "WeightGrid",
     "WeightSource",
     "WeightTap",
+    "class_of",
     "derive_seed",
+    "is_kind",
     "shared_by_images",
 ]

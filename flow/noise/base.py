@@ -1,15 +1,25 @@
-"""Base class of all kinds of noise: levels, executions, a name, and conversion to JSON."""
+"""Base class of all kinds of noise: levels, executions, a name, and conversion to JSON.
+
+Kinds are open. A subclass in this package is a kind that is known by its name; a subclass in a
+user's own file is known as ``file.py:MyNoise``. Results name both by `Noise.kind`.
+"""
 
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
 
+import torch
 from torch import Tensor
 
+from flow import user_code
 from flow.errors import UserError, unknown
+from flow.noise.origin import Origin, shortened
 from flow.noise.samplers import Source
 from flow.noise.site import Site
 
@@ -17,8 +27,13 @@ Order = Literal["mul-add", "add-mul"]
 ORDERS: tuple[str, ...] = get_args(Order)
 MOST_EXECUTIONS = 64
 
+CLEAN = "clean"
+"""Name of no noise, which no kind can have."""
+
+_KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*")
+"""Names of kinds; in names of files, levels follow them."""
 _CLASSES: dict[str, type["Noise"]] = {}
-"""Class of each kind by the kind's name, in the order of definition."""
+"""Class of each kind of this package by the kind's name, in the order of definition."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,9 @@ class Noise:
     """
 
     kind: ClassVar[str]
+    """Name of the kind; if a class does not give one, that of the class: ``my-noise``."""
+    origin: ClassVar[Origin | None] = None
+    """Where a user's class is written; None for the kinds of this package."""
     adds: ClassVar[bool] = True
     """Whether the kind has σₐ."""
     multiplies: ClassVar[bool] = True
@@ -45,8 +63,12 @@ class Noise:
     """Number of executions of the layer, each with new z₁ and z₂; y' is their mean."""
 
     def __init_subclass__(cls) -> None:
-        """Register the kind by its name."""
-        _CLASSES[cls.kind] = cls
+        """Name the kind, and register it if it is of this package."""
+        if "kind" not in vars(cls):
+            cls.kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", "-", cls.__name__).lower()
+        cls.origin = Origin.of(cls)
+        if cls.origin is None:
+            _CLASSES[cls.kind] = cls
 
     def __post_init__(self) -> None:
         if type(self) is Noise:
@@ -66,44 +88,56 @@ class Noise:
                 f"a layer is executed {self.executions} times: give 1 to {MOST_EXECUTIONS}"
             )
 
+    @classmethod
+    def formula(cls) -> str:
+        """Return the first line of the class's docstring, which is the formula by convention."""
+        text = vars(cls).get("__doc__") or ""
+        # a dataclass without a docstring gets its signature
+        first = text.strip().partition("\n")[0].removesuffix(".")
+        return "" if first.startswith(f"{cls.__name__}(") else first
+
     @staticmethod
     def at(
-        kind: str, sigma: float, ratio: float = 0.5, order: str = "mul-add", **options: Any
+        kind: "str | type[Noise]",
+        sigma: float,
+        ratio: float = 0.5,
+        order: str = "mul-add",
+        **options: Any,
     ) -> "Noise":
         """Make noise of any kind at one level.
 
         Args:
-            kind: one of `flow.noise.KINDS`.
+            kind: one of `flow.noise.KINDS`, ``file.py:MyNoise``, or a class.
             sigma: σ; for kinds with σₐ and σₘ the amplitude A.
             ratio: r, with σₐ = A·r and σₘ = A·(1−r).
             order: order of mixed noise, ``mul-add`` or ``add-mul``.
             options: further fields of the kind's class; None means not given.
 
         Raises:
-            UserError: as for the class; or the kind or order is unknown, the ratio lies outside
-                0..1, or the kind has no such option.
+            UserError: as for the class and `class_of`; or the order is unknown, the ratio lies
+                outside 0..1, or the kind has no such option.
         """
-        made = _class_of(kind)
+        made = class_of(kind)
         if order not in ORDERS:
             raise unknown("noise order", order, ORDERS)
         if not 0 <= ratio <= 1:
             raise UserError(f"the noise ratio is {ratio}: give a number from 0 to 1")
         given = {name: value for name, value in options.items() if value is not None}
         for name in given:
-            if name not in Noise.options_of(kind):
-                raise UserError(f"{kind} noise has no {name.replace('_', ' ')}: leave it out")
+            if name not in Noise.options_of(made):
+                raise UserError(f"{made.kind} noise has no {name.replace('_', ' ')}: leave it out")
         if "order" in _names(made):
             given["order"] = order
         if made.adds:
             given["sigma_add"] = sigma * ratio if made.multiplies else sigma
         if made.multiplies:
             given["sigma_mul"] = sigma * (1 - ratio) if made.adds else sigma
-        return made(**given)
+        return made(**given) if made.origin is None else _made_by_user(made, given)
 
     @staticmethod
-    def options_of(kind: str) -> set[str]:
+    def options_of(kind: "str | type[Noise]") -> set[str]:
         """Return the names of a kind's options."""
-        return _names(_class_of(kind)) - {"sigma_add", "sigma_mul", "order"}
+        return _names(class_of(kind)) - {"sigma_add", "sigma_mul", "order"}
 
     @staticmethod
     def from_json(told: Mapping[str, Any]) -> "Noise":
@@ -112,37 +146,50 @@ class Noise:
         Raises:
             UserError: as for the class, or the content of a file that the noise reads has changed.
         """
-        made = _class_of(told["kind"])
+        origin = told.get("origin")
+        if origin is not None and not origin["file"]:
+            raise UserError(f"{told['kind']} noise is not in a file: write its class in one")
+        made = class_of(told["kind"] if origin is None else origin["file"])
         noise = made(**{name: told[name] for name in _names(made) if name in told})
-        for name in noise.to_json().keys() - _names(made) - {"kind"}:
-            if told.get(name) != getattr(noise, name):
+        for name, value in noise.to_json().items():
+            known = told.get(name)
+            if name == "origin":
+                same = known is not None and known["code"] == value["code"]
+            else:
+                same = name == "kind" or name in _names(made) or known == value
+            if not same:
                 raise UserError(
-                    f"the {name} of {noise} is not {told.get(name)}, which was written down: bring "
-                    "its file back as it was"
+                    f"the {name} of {noise} is not {known}, which was written down: bring its file "
+                    "back as it was"
                 )
         return noise
 
     def to_json(self) -> dict[str, Any]:
-        """Return the kind and every field that distinguishes two noises."""
+        """Return the kind, where a user's is written, and every field that tells noises apart."""
         told = [one.name for one in fields(self) if one.compare]
-        return {"kind": self.kind, **{name: getattr(self, name) for name in told}}
+        found = {"kind": self.kind, **{name: getattr(self, name) for name in told}}
+        return found if self.origin is None else found | {"origin": self.origin.to_json()}
 
     @property
     def name(self) -> str:
         """Short name for files: ``additive-4``, ``mixed-1-2-add-mul``; with a hash if longer."""
         if self.silent:
-            return "clean"
+            return CLEAN
         both = self.adds and self.multiplies
         levels = [f"{sigma:g}" for sigma in (self.sigma_add, self.sigma_mul) if sigma or both]
-        common = Noise.__dataclass_fields__
+        # of measured noise the digest tells; a user's class may read a file without one
+        unnamed = {*Noise.__dataclass_fields__, "kind", "origin"}
+        unnamed |= {"file"} if self.origin is None else set()
         own = {
             key: value
             for key, value in self.to_json().items()
-            if key not in (*common, "kind", "file") and value is not None
+            if key not in unnamed and value is not None
         }
         extra = [] if own in ({}, {"order": "mul-add"}) else [_short(own)]
         if self.executions > 1:
             extra.append(f"x{self.executions}")
+        if self.origin is not None:
+            extra.append(self.origin.code)
         return "-".join([self.kind, *levels, *extra])
 
     def scaled(self, factor: float) -> Self:
@@ -156,8 +203,11 @@ class Noise:
 
     @property
     def averages(self) -> bool:
-        """Whether the mean of k executions is distributed as one execution with σ/√k."""
-        return True
+        """Whether the mean of k executions is distributed as one execution with σ/√k.
+
+        A user's class has to say so, since only normal samples keep their distribution.
+        """
+        return self.origin is None
 
     def apply(self, y: Tensor, source: Source) -> Tensor:
         """Return y with noise, or y itself if the noise is silent.
@@ -168,35 +218,175 @@ class Noise:
         """
         if self.silent:
             return y
-        total = self.once(y, source)
+        once = self.once if self.origin is None else self._once_of_user
+        total = once(y, source)
         for number in range(1, self.executions):
-            total = total + self.once(y, source.of_execution(number))
+            total = total + once(y, source.of_execution(number))
         return total / self.executions if self.executions > 1 else total
 
     def once(self, y: Tensor, source: Source) -> Tensor:
-        """Return y with the noise of one execution."""
+        """Return y with the noise of one execution.
+
+        Args:
+            y: the clean values, float [N, C] or [N, C, H, W]; of a weight site, the weights.
+            source: the samples for these values.
+        """
         raise NotImplementedError
 
+    def _once_of_user(self, y: Tensor, source: Source) -> Tensor:
+        """Return what a user's code makes of y.
 
-def shared_by_images(site: str, kind: str) -> bool:
+        Raises:
+            UserError: the code fails, does not return values like y, or draws from torch's global
+                generator, whose samples are not those of the seed.
+        """
+        generator = torch.random.get_rng_state()
+        try:
+            # a copy, because code that changes it in place would change y at other levels too
+            noisy = self.once(y.clone(), source)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{self.origin} failed: {_place(error, type(self))}") from error
+        if not isinstance(noisy, Tensor) or noisy.shape != y.shape or not noisy.is_floating_point():
+            shape = list(getattr(noisy, "shape", ()))
+            raise UserError(
+                f"{self.origin} returned a {type(noisy).__name__} of shape {shape}: once must "
+                f"return floats of y's shape, {list(y.shape)}"
+            )
+        if not torch.equal(generator, torch.random.get_rng_state()):
+            raise UserError(
+                f"{self.origin} draws random numbers from torch, which do not follow the seed: "
+                "take them from source"
+            )
+        return noisy
+
+
+def shared_by_images(site: str, kind: str | type[Noise]) -> bool:
     """Return whether all images of a noise draw share their noise, so that a draw is a device.
 
     Args:
         site: the site, such as ``fc0.weight``.
-        kind: one of `flow.noise.KINDS`.
+        kind: one of `flow.noise.KINDS`, ``file.py:MyNoise``, or a class.
     """
-    return Site(site).is_weight or _class_of(kind).shared
+    return Site(site).is_weight or class_of(kind).shared
 
 
 def kinds() -> tuple[str, ...]:
-    """Return the names of the kinds."""
+    """Return the names of the kinds of this package."""
     return tuple(_CLASSES)
 
 
-def _class_of(kind: str) -> type[Noise]:
-    if kind not in _CLASSES:
-        raise unknown("noise", kind, _CLASSES)
-    return _CLASSES[kind]
+def is_kind(name: str) -> bool:
+    """Whether a kind can have this name."""
+    return name != CLEAN and _KIND.fullmatch(name) is not None
+
+
+def class_of(kind: str | type[Noise]) -> type[Noise]:
+    """Return the class of a kind.
+
+    Args:
+        kind: one of `flow.noise.KINDS`; ``file.py:MyNoise``, whose file is run; or the class.
+
+    Raises:
+        UserError: there is no such kind, or a user's class cannot be one.
+    """
+    if isinstance(kind, str):
+        if kind in _CLASSES:
+            return _CLASSES[kind]
+        if not user_code.is_user_code(kind):
+            raise unknown("noise", kind, (*_CLASSES, "file.py:MyNoise"))
+        written, name = user_code.split(kind)
+        path = shortened(written)
+        kind = _loaded(path, name, _digest(path))
+    if kind.origin is not None:
+        _check(kind, kind.origin)
+    return kind
+
+
+def _digest(path: Path) -> str:
+    """Hash the files behind a user's kind, comments included: line numbers are in messages."""
+    digest = hashlib.sha256(str(Path.cwd()).encode())
+    for file in user_code.files_of(path):
+        digest.update(str(file).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path, name: str, digest: str) -> type[Noise]:
+    """Run a user's file once for its content, and return a class that it defines."""
+    found = vars(user_code.run(path))
+    classes = {n: value for n, value in found.items() if _is_users(value)}
+    if name in classes:
+        return classes[name]
+    if name in found:
+        raise UserError(f"{name} in {path} is not a class derived from flow.noise.Noise")
+    if not classes:
+        raise UserError(f"{path} has no class derived from flow.noise.Noise: write {name}")
+    raise unknown(f"class in {path}", name, classes)
+
+
+def _is_users(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Noise) and value.origin is not None
+
+
+def _check(made: type[Noise], origin: Origin) -> None:
+    """Raise a UserError if a user's class cannot be a kind."""
+    if not origin.code:
+        raise UserError(f"the code of {origin} cannot be read: write the class in a file")
+    if made.once is Noise.once:
+        raise UserError(
+            f"{origin} has no method once(self, y, source), which returns y with noise: write it"
+        )
+    if "__dataclass_fields__" not in vars(made):
+        raise UserError(
+            f"{origin} is not a dataclass: write @dataclass(frozen=True) above the class"
+        )
+    taken = (_names(made) - _names(Noise)) & {"kind", *dir(Noise)}
+    if taken:
+        name = min(taken)
+        raise UserError(
+            f"{origin} has a field {name}, which every kind has: rename it, or write it without a "
+            f"type, as in {name} = …"
+        )
+    if made.kind in _CLASSES:
+        raise UserError(
+            f"{origin} has the name of a built-in kind, {made.kind}: rename the class, or give it "
+            "another kind"
+        )
+    if not is_kind(made.kind):
+        raise UserError(
+            f"the kind of {origin} is '{made.kind}': give words of small letters and digits, such "
+            "as my-noise"
+        )
+
+
+def _made_by_user(made: type[Noise], given: Mapping[str, Any]) -> Noise:
+    """Return noise of a user's class.
+
+    Raises:
+        UserError: the class does not take the fields, or has one that cannot be written as JSON.
+    """
+    try:
+        noise = made(**given)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{made.origin} cannot be made: {_place(error, made)}") from error
+    try:
+        json.dumps(noise.to_json(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{made.origin} has a field that JSON cannot hold: {user_code.reason(error)}; give it "
+            "numbers, texts and lists, and the rest field(compare=False)"
+        ) from error
+    return noise
+
+
+def _place(error: Exception, made: type[Noise]) -> str:
+    """Return an error with the line of a user's class where it happened."""
+    file = getattr(made.once, "__code__", None)
+    return user_code.place(error, file and Path(file.co_filename))
 
 
 def _names(made: type[Noise]) -> set[str]:

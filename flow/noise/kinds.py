@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from flow.errors import UserError, unknown
@@ -59,7 +58,7 @@ class Mixed(Noise):
     @property
     def averages(self) -> bool:
         """Whether executions average: they do except for ``add-mul``, with its product z₁·z₂."""
-        return self.order == "mul-add"
+        return super().averages and self.order == "mul-add"
 
     def once(self, y: Tensor, source: Source) -> Tensor:
         """Return y'."""
@@ -181,7 +180,7 @@ class Empirical(Noise):
 
     def once(self, y: Tensor, source: Source) -> Tensor:
         """Return y'."""
-        place = (torch.special.ndtr(source.normal(1)) * len(self.samples)).long()
+        place = (source.uniform(1) * len(self.samples)).long()
         return y + self.sigma_add * self.samples[place.clamp(max=len(self.samples) - 1)]
 
 

@@ -106,7 +106,17 @@ class Source:
         Args:
             draw: 0 for z₁ (multiplicative), 1 for z₂ (additive).
         """
+        if draw not in range(DRAWS):
+            raise UserError(f"noise has no sample {draw}: an execution draws samples 0 and 1")
         return self.sampler(self.site, DRAWS * self.execution + draw, self.shape)
+
+    def uniform(self, draw: int) -> Tensor:
+        """Return samples uniform on 0..1, both ends included: Φ(z) of `normal`'s z.
+
+        Args:
+            draw: as for `normal`, whose sample of that number they are not independent of.
+        """
+        return torch.special.ndtr(self.normal(draw))
 
     def pattern(self, draw: int, device: int | None) -> Tensor:
         """Return a device's samples of N(0, 1), one per channel, [1, C] or [1, C, 1, 1]."""

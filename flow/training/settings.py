@@ -105,7 +105,7 @@ class TrainingOptions(NetworkSettings):
     """What the user may choose of a training."""
 
     noise: str | None = None
-    """Kind of noise in training, such as additive; none if not given"""
+    """Kind of noise in training, such as additive or file.py:MyNoise; none if not given"""
     sigma: Annotated[float, Field(ge=0)] | None = None
     """Noise level σ of sites without their own; if not given, 8 for quantised networks"""
     sites: SiteLevels | None = None

@@ -15,11 +15,12 @@ from flow.data import ImageSet
 from flow.errors import OptionError, UserError, about, unknown
 from flow.models import Network
 from flow.models.qonnx.network import open_network
-from flow.noise import KINDS, Noise
+from flow.noise import CLEAN, KINDS, Noise, class_of
 from flow.paths import ZOO
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata, load
 from flow.training.settings import TrainedSettings
+from flow.user_code import is_user_code
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,9 @@ def file_name(
 def noise_name(noise: Noise | Mapping[str, Noise] | None) -> str:
     """Return a short name of a noise, for file names: ``clean``, ``additive-4@conv0.acc``."""
     if noise is None:
-        return "clean"
+        return CLEAN
     if not isinstance(noise, Noise):
-        name = "+".join(f"{noise_name(one)}@{site}" for site, one in noise.items()) or "clean"
+        name = "+".join(f"{noise_name(one)}@{site}" for site, one in noise.items()) or CLEAN
         # what most file systems take, with room for the rest of the name
         long = hashlib.sha256(name.encode()).hexdigest()[:16]
         return name if len(name) <= 120 else f"{name[:100]}…{long}"
@@ -158,19 +159,26 @@ def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path
         model: a full or short name.
         dataset: the set it was trained on.
         noise: the noise of training; a kind alone means the level that ships, or the first there.
+            A user's kind may be named as ``file.py:MyNoise``, for a checkpoint that was trained
+            with the code as it is, or by its name alone, for one trained with any.
 
     Returns:
         The file, or None if there is none: then it has to be trained.
     """
     if isinstance(noise, str):
-        if noise not in KINDS:
-            raise unknown("noise", noise, KINDS)
-        pattern = f"{models.resolve(model)}_{dataset}_{noise}-*.safetensors"
+        kind, code = noise, ""
+        if is_user_code(noise):
+            made = class_of(noise)
+            kind, code = made.kind, f"-{made.origin.code}" if made.origin else ""
+        pattern = f"{models.resolve(model)}_{dataset}_{kind}-[0-9]*{code}.safetensors"
         names = [
             [path for path in finished(folder, pattern) if not _special(path.name)]
             for folder in (ZOO, LOCAL)
         ]
-        return next((found[0] for found in names if found), None)
+        path = next((found[0] for found in names if found), None)
+        if path is None and not code and kind not in KINDS:
+            raise unknown("noise", noise, KINDS)
+        return path
     paths = [folder / file_name(model, dataset, noise) for folder in (ZOO, LOCAL)]
     return next((path for path in paths if path.exists()), None)
 

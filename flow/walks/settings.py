@@ -53,7 +53,7 @@ class NoiseOptions(Settings):
             OptionError: a kind is unknown or lacks an option, or an option is none of any kind's.
         """
         from flow.noise import Noise
-        from flow.walks.points.noise_setting import NoiseSetting
+        from flow.walks.points.noise_setting import NoiseSetting, distinct
 
         names = ("executions", "device", "gain_rate", "sigma_rate", "samples")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
@@ -70,7 +70,8 @@ class NoiseOptions(Settings):
             own = {name: value for name, value in given.items() if name in options}
             with about(*(self._own(own) or ["noise"])):
                 found.append(NoiseSetting(kind, self.order, self.ratio, self.seed, own))
-        return found
+        with about("noise"):
+            return distinct(found)
 
     @staticmethod
     def _own(options: Mapping[str, Any]) -> list[str]:

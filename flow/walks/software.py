@@ -196,7 +196,7 @@ class SoftwareWalk:
         except KeyError:
             return None
         devices, fixed = None, self.setting.options.get("device") is not None
-        if not fixed and any(shared_by_images(s, self.setting.kind) for s in self._noisy(name)):
+        if not fixed and any(shared_by_images(s, self.setting.made) for s in self._noisy(name)):
             devices = by_device(draws.mean(axis=2, dtype=np.float64), float(clean.mean()))
         seeds = np.full(len(wanted.levels), wanted.draws)
         return Curve(np.array(wanted.levels), draws.mean(axis=0), clean, seeds, devices)

@@ -101,6 +101,10 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
             counts = (str(v) for v in (entry["images"], entry["draws"], len(entry["levels"])))
             table.add_row(site, interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
         console.print(table)
+        if walked["origin"]:
+            formula, file = walked["formula"] or "no formula", walked["origin"]["file"]
+            said = f"{kind}: {formula} ({file})"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
         f"{found['images_evaluated']:,} noisy images, {found['seconds']['total']:.0f} s; "

@@ -19,12 +19,11 @@ from flow.errors import UserError
 from flow.experiments import hardware_walk
 from flow.experiments.settings import RobustnessSettings
 from flow.files import write_json
-from flow.noise import KINDS
+from flow.noise import CLEAN, KINDS
 from flow.training.zoo import zoo_path
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
 
-CLEAN = "clean"
 SIDES = {"software": "mu_sw", "hardware": "mu_hw"}
 """Keys of a walk's summary; hardware's is there only where the RTL equals golden."""
 

@@ -40,12 +40,15 @@ from flow.experiments.settings import (
 from flow.experiments.studies import robustness, status
 from flow.files import make_folder, write_json
 from flow.models.qonnx import python_factory
+from flow.noise import class_of
 from flow.settings import Settings, shown
+from flow.user_code import is_user_code
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
 
 _KEYS = ("title", "minutes", "runs")
 _NETWORK = ("model", "dataset")
+_NOISE = ("noise", "training_noise")
 _PLACES = frozenset({"out", "build"})
 """Options that are the study's own."""
 
@@ -96,7 +99,11 @@ class Run:
         """All that its results depend on, as JSON has it."""
         # folders may be moved
         chosen = self.settings.model_dump(mode="json", exclude=set(_PLACES))
-        return {"command": self.command, "settings": chosen}
+        kinds = [name for one in _NOISE for name in _listed(chosen.get(one)) if is_user_code(name)]
+        codes = {name: class_of(name).origin for name in kinds}
+        return {"command": self.command, "settings": chosen} | (
+            {"code": {name: one.code for name, one in codes.items() if one}} if codes else {}
+        )
 
     def told(self, error: Exception) -> str:
         """Return the message of an error, with options as the user wrote them."""
@@ -223,7 +230,7 @@ def _crossed(
         values = dict(zip(given, combination, strict=True))
         label = _label(name, values, varied, command)
         network = {one: str(values.get(one, command.settings.default(one))) for one in _NETWORK}
-        if python_factory.is_factory(network["model"]):
+        if is_user_code(network["model"]):
             with about("model"):
                 values["model"] = _exported(**network, build=build)
         made = command.settings(**{**values, "out": folder / label, "build": build})
@@ -248,7 +255,11 @@ def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command:
     lists = {key: shown(value) for key, value in values.items() if command.settings.is_list(key)}
     text = json.dumps({**values, **lists}, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return "-".join([*(part.replace("/", "_") for part in first), digest])
+    return "-".join([*(part.replace("/", "_").replace(":", "_") for part in first), digest])
+
+
+def _listed(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
 
 
 def run_study(

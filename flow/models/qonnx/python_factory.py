@@ -5,10 +5,7 @@ ordinary file, which other processes open without running the user's code.
 """
 
 import hashlib
-import importlib.util
-import sys
 import tempfile
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +14,11 @@ import onnx
 import torch
 from torch import nn
 
-from flow import data
+from flow import data, user_code
 from flow.errors import UserError, unknown
 from flow.files import replacing
 from flow.models.qonnx.file import export_qonnx
+from flow.user_code import is_user_code, place, reason
 
 KEPT = "pkg.torch.onnx.name_scopes"
 """Key of the modules' names in a node's metadata, the rest of which holds the user's paths."""
@@ -40,11 +38,11 @@ def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
     Raises:
         UserError: the factory does not exist or fails, or its module cannot be exported.
     """
-    if not is_factory(model):
+    if not is_user_code(model):
         return model
-    path, _, name = model.rpartition(":")
-    module = _module(_factory(Path(path), name), model)
-    return str(write_qonnx(module, model, f"{Path(path).stem}-{name}", image_shape, root))
+    path, name = user_code.split(model)
+    module = _module(_factory(path, name), model)
+    return str(write_qonnx(module, model, f"{path.stem}-{name}", image_shape, root))
 
 
 def write_qonnx(
@@ -70,7 +68,7 @@ def write_qonnx(
         except Exception as error:
             shape = "×".join(str(size) for size in image_shape)
             raise UserError(
-                f"{said} cannot be exported to QONNX, for images of {shape}: {_reason(error)}"
+                f"{said} cannot be exported to QONNX, for images of {shape}: {reason(error)}"
             ) from error
         content = _tidied(file)
     kept = root / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.onnx"
@@ -90,32 +88,14 @@ def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
         UserError: as for `exported`.
     """
     model, dataset = options["model"], options["dataset"]
-    if not is_factory(model):
+    if not is_user_code(model):
         return dict(options)
     return {**options, "model": exported(model, data.dataset(dataset).image_shape, build / "own")}
 
 
-def is_factory(model: str) -> bool:
-    """Whether a model's name has the form ``file.py:factory``."""
-    return ".py:" in model
-
-
 def _factory(path: Path, name: str):
     """Run a file and return a function that it defines."""
-    if not path.is_file():
-        raise UserError(f"there is no file {path}: correct the name before the colon")
-    spec = importlib.util.spec_from_file_location(f"custom_network_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # the file may import modules from its folder, as when run as a script
-    sys.path.insert(0, str(path.resolve().parent))
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"{path} cannot be run: {_place(error)}") from error
-    finally:
-        sys.path.pop(0)
+    module = user_code.run(path)
     functions = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
     if not callable(getattr(module, name, None)):
         raise unknown(f"function in {path}", name, functions)
@@ -126,25 +106,12 @@ def _module(factory, model: str) -> nn.Module:
     try:
         module = factory()
     except Exception as error:
-        raise UserError(f"{model} failed: {_place(error)}") from error
+        raise UserError(f"{model} failed: {place(error, user_code.split(model)[0])}") from error
     if not isinstance(module, nn.Module):
         raise UserError(
             f"{model} returned a {type(module).__name__}: it must return a trained Brevitas module"
         )
     return module
-
-
-def _place(error: Exception) -> str:
-    """Return the last line of a traceback with its file and line, for messages."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}, line {frames[-1].lineno}: {_reason(error)}"
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().split("\n")
-    return f"{type(error).__name__}: {lines[0]}"
 
 
 def _tidied(path: Path) -> bytes:

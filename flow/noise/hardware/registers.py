@@ -1,13 +1,13 @@
 """Registers of a noise tap, and the conversion of noise in the network's units to them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flow.errors import UserError
-from flow.noise import Drift, Empirical, FixedPattern, Mixed, Noise
+from flow.noise import Additive, Drift, Empirical, FixedPattern, Mixed, Multiplicative, Noise
 from flow.noise.base import MOST_EXECUTIONS
 from flow.noise.measured import read_table
 from flow.noise.quantile_table import QuantileTable
@@ -70,22 +70,15 @@ class TapSettings:
             image_base: number of the first image.
 
         Raises:
-            UserError: a σ or a rate does not fit its register.
+            UserError: the kind has no fixed-point twin, or a σ or a rate does not fit its register.
         """
+        if type(noise) not in TWINS:
+            raise UserError(
+                f"{noise.origin or noise.kind} has no fixed-point twin in flow.noise.hardware: "
+                "walk it in software with `noisewalk walk`"
+            )
         if not 0 <= seed < 1 << 64:
             raise UserError(f"the seed is {seed}: give a whole number from 0 to 2^64 − 1")
-        own: dict[str, Any] = {}
-        if isinstance(noise, Empirical):
-            own = {"table": read_table(Path(noise.file), noise.digest)}
-        elif isinstance(noise, FixedPattern):
-            own = {"pattern": True, "seed": seed if noise.device is None else noise.device}
-        elif isinstance(noise, Drift):
-            own = {
-                "gain_rate": _rate(noise.gain_rate, "gain"),
-                "sigma_rate": _rate(noise.sigma_rate, "σ"),
-            }
-        elif isinstance(noise, Mixed):
-            own = {"add_first": noise.order == "add-mul"}
         common = cls(
             seed=seed,
             image_base=image_base,
@@ -94,7 +87,7 @@ class TapSettings:
             enable=not noise.silent,
             executions=noise.executions,
         )
-        return replace(common, **own)
+        return replace(common, **TWINS[type(noise)](noise))
 
     @property
     def draws(self) -> list[int]:
@@ -132,6 +125,31 @@ class TapSettings:
             for low, high in self.table.words():
                 yield TABLE_LOW, low
                 yield TABLE_HIGH, high
+
+
+def _pattern(noise: FixedPattern) -> dict[str, Any]:
+    return {"pattern": True} | ({} if noise.device is None else {"seed": noise.device})
+
+
+def _drift(noise: Drift) -> dict[str, Any]:
+    return {
+        "gain_rate": _rate(noise.gain_rate, "gain"),
+        "sigma_rate": _rate(noise.sigma_rate, "σ"),
+    }
+
+
+TWINS: Mapping[type[Noise], Callable[[Any], dict[str, Any]]] = {
+    Additive: lambda noise: {},
+    Multiplicative: lambda noise: {},
+    Mixed: lambda noise: {"add_first": noise.order == "add-mul"},
+    FixedPattern: _pattern,
+    Drift: _drift,
+    Empirical: lambda noise: {"table": read_table(Path(noise.file), noise.digest)},
+}
+"""Kinds with a fixed-point twin, each with the register values beyond seed, levels and executions.
+
+A class derived from one of them is another kind, without a twin.
+"""
 
 
 def largest_factor(noise: Noise, scale: float) -> float:

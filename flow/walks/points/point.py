@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.noise import KINDS
+from flow.noise import is_kind
 from flow.rtl.scope import SCOPES
 from flow.statistics.intervals import share
 from flow.walks.points.side import Side
@@ -23,7 +23,7 @@ class Point:
     site: str
     """Tap, e.g. ``conv0.acc``; "" without noise."""
     kind: str
-    """One of `flow.noise.KINDS`."""
+    """Name of the kind of noise, `flow.noise.Noise.kind`."""
     sigma: float
     """Noise level, in the run's unit; 0 without noise."""
     seed: int
@@ -39,8 +39,8 @@ class Point:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "side", Side(self.side))
-        if self.kind not in KINDS:
-            raise ValueError(f"no such kind of noise: {self.kind}")
+        if not is_kind(self.kind):
+            raise ValueError(f"no name of a kind of noise: {self.kind}")
         if self.scope is not None and self.scope not in SCOPES:
             raise ValueError(f"no such scope: {self.scope}")
         if self.predictions.dtype not in (np.uint8, np.uint16) or self.predictions.ndim != 1:
