@@ -17,10 +17,16 @@ class ProgressCallback(Protocol):
 
 
 class StageClock:
-    """Measures the seconds of each stage."""
+    """Measures the seconds of each stage, and of all.
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    Args:
+        before: seconds that had passed before, from the start of the process; None if they do not
+            count.
+    """
+
+    def __init__(self, before: float | None = None) -> None:
+        self._started = time.monotonic() - (before or 0.0)
+        self.seconds = {} if before is None else {"start": round(before, 2)}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -28,6 +34,11 @@ class StageClock:
         started = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - started, 2)
+
+    @property
+    def all_seconds(self) -> dict[str, float]:
+        """The seconds of each stage, and their ``total`` until now."""
+        return self.seconds | {"total": round(time.monotonic() - self._started, 2)}
 
 
 def no_progress(stage: str, done: int, total: int, images: int = 0) -> None:

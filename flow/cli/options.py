@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 from rich.console import Console
 
+from flow.callbacks import StageClock
 from flow.errors import OptionError, Spelling, UserError, about
 
 if TYPE_CHECKING:
@@ -228,11 +230,20 @@ def bars() -> "ProgressBars":
 
 
 def show(found: Any, printed: Callable[[Console, Any], None]) -> None:
-    """Print a result as text, or as JSON if requested."""
+    """Print a result, a mapping or a summary of a walk, as text, or as JSON if requested."""
     if console.stderr:
-        click.echo(json.dumps(found, default=str, ensure_ascii=False))
+        plain = found if isinstance(found, Mapping) else found.model_dump(mode="json")
+        click.echo(json.dumps(plain, default=str, ensure_ascii=False))
     else:
         printed(console, found)
+
+
+def started_clock() -> StageClock:
+    """Return a clock that counts from the start of the process."""
+    # imported here because --help needs none of it
+    import psutil
+
+    return StageClock(time.time() - psutil.Process().create_time())
 
 
 def command_line() -> str:

@@ -1,7 +1,7 @@
 """Files generated from the settings.
 
 ``python -m flow.cli.reference`` updates them in the repository: the options of the command line,
-the variables of make, and the reference page of the docs.
+the variables of make, the reference page of the docs, and the schema of results.
 """
 
 import json
@@ -17,6 +17,7 @@ from sim.runner import REPOSITORY
 
 VARIABLES = REPOSITORY / "variables.mk"
 PAGE = REPOSITORY / "docs" / "settings.md"
+SCHEMA = REPOSITORY / "docs" / "summary.schema.json"
 STUDIED = "walk-hw", "walk", "multi-exec", "multi-exec-hw", "robustness", "dynamics"
 _METAVARS = {
     int: "INTEGER",
@@ -113,7 +114,23 @@ def page_text() -> str:
     return "\n".join(parts)
 
 
-FILES = {OPTIONS: options_text, VARIABLES: variables_text, PAGE: page_text}
+def schema_text() -> str:
+    """Return the JSON Schema of ``summary.json``."""
+    from pydantic import TypeAdapter
+
+    from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
+
+    schema = TypeAdapter(HardwareWalkSummary | SoftwareWalkSummary).json_schema(
+        mode="serialization"
+    )
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "summary.json of walk and walk-hw",
+    }
+    return json.dumps(head | schema, ensure_ascii=False, indent=1) + "\n"
+
+
+FILES = {OPTIONS: options_text, VARIABLES: variables_text, PAGE: page_text, SCHEMA: schema_text}
 """Generated files, each with the function that returns its text."""
 
 

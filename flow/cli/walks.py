@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from flow.cli.options import bars, command, command_line, console, show
+from flow.cli.options import bars, command, command_line, console, show, started_clock
 
 if TYPE_CHECKING:
     from flow.experiments.settings import (
@@ -38,11 +38,13 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
     from flow.cli.printing import training, walk_tables
     from flow.experiments import hardware_walk
 
-    training.ensure_checkpoint(settings, console)
+    clock = started_clock()
+    with clock.stage("train"):
+        training.ensure_checkpoint(settings, console)
     with bars() as progress:
-        summary = hardware_walk.walk_hw(settings, progress, command_line(), engine)
+        summary = hardware_walk.walk_hw(settings, progress, command_line(), engine, clock=clock)
     show(summary, walk_tables.print_summary)
-    if summary["failures"]:
+    if summary.failures:
         sys.exit(1)
 
 
@@ -56,7 +58,7 @@ def walk(settings: "SoftwareWalkSettings") -> None:
     from flow.experiments import software_walk
 
     with bars() as progress:
-        found = software_walk.walk(settings, progress, command_line())
+        found = software_walk.walk(settings, progress, command_line(), clock=started_clock())
     show(found, walk_tables.print_walk)
 
 

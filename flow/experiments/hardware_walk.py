@@ -5,7 +5,6 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from flow.callbacks import ProgressCallback, StageClock, count_steps, unnumbered_steps
 from flow.errors import about
@@ -26,6 +25,7 @@ from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import SOFTWARE, Side
 from flow.walks.settings import Effort, HardwareWalkSettings
 from flow.walks.sides.golden import accuracy_at
+from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.walk import Walk
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ def walk_hw(
     progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
-) -> dict[str, Any]:
+    clock: StageClock | None = None,
+) -> HardwareWalkSummary:
     """Walk noise through a network in software and in RTL, and compare.
 
     Args:
@@ -49,16 +50,16 @@ def walk_hw(
         progress: called with the progress.
         command: how the user asked for it, for the report.
         engine: does the work; this process if not given.
+        clock: measures the stages; a new one if not given.
 
     Returns:
-        The content of ``summary.json``.
+        What was found; ``summary.json`` is its dump.
 
     Raises:
         UserError: something the user can mend; points already computed are kept.
         SimulationError: not even one image without noise could be simulated.
     """
-    clock = StageClock()
-    started = time.monotonic()
+    clock = clock or StageClock()
     prepared = prepare_walk(settings, clock, progress, engine)
     walk, sites, folder = prepared.walk, prepared.sites, prepared.folder
     accelerator, network, metadata = (
@@ -82,16 +83,21 @@ def walk_hw(
     with clock.stage("ablation"):
         steps = _ablation(settings, walk, places, measured, checked, progress)
         measured += steps.points
-    clock.seconds["total"] = round(time.monotonic() - started, 2)
-    result = summary.summarise(walk, measured, checked, spent, level_zero, found) | {
-        "ablation": steps.to_json(),
-        "training_noise": metadata.noise,
-        "checkpoint": prepared.checkpoint,
-        "command": command,
-        "seconds": clock.seconds,
-        "report": str(folder / "report.html"),
-        "divergence": located.to_json() if located else None,
-    }
+    result = summary.summarise(
+        walk,
+        measured,
+        checked,
+        spent,
+        level_zero,
+        found,
+        ablation=steps.to_json(),
+        training_noise=metadata.noise,
+        checkpoint=prepared.checkpoint,
+        command=command,
+        seconds=clock.all_seconds,
+        report=str(folder / "report.html"),
+        divergence=located.to_json() if located else None,
+    )
     files.write(folder, result, curve_table(measured, walk.context.labels))
     return result
 

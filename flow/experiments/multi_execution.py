@@ -32,7 +32,6 @@ from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import MultiExecutionSettings
 from flow.models import Levels, Network, evaluate_groups, site_scales, suitable_batch
 from flow.models.evaluation import Labels
-from flow.models.network import chosen_sites
 from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
 from flow.report.plots.executions import write as write_picture
@@ -44,7 +43,8 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
-from flow.walks.software import GLOBAL
+from flow.walks.summaries import SoftwareWalkSummary
+from flow.walks.summaries.software import GLOBAL
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)
@@ -154,8 +154,7 @@ def run(
     """
     this = ExperimentRun(command)
     walked = software_walk.walk(settings, progress, command)
-    (entries,) = (kind["sites"] for kind in walked["kinds"].values())
-    folder = Path(walked["folder"])
+    folder = Path(walked.folder)
     trained = TrainedNetwork.load(settings, settings.images)
     network = trained.network
     (setting,) = settings.kinds
@@ -164,13 +163,13 @@ def run(
         inputs=trained.inputs,
         labels=trained.images.labels,
         setting=setting,
-        sigma=settings.sigma or FACTOR * midpoint_of(entries, GLOBAL),
-        sites=chosen_sites(settings.sites, network, network.walk_sites),
+        sigma=settings.sigma or FACTOR * midpoint_of(walked, GLOBAL),
+        sites=list(walked),
         store=Store(folder / "points"),
         identity={"checkpoint": trained.digest, "dataset": settings.dataset},
     )
-    clean = walked["accuracy"]["software"]
-    plans = _all_plans(comparison, settings.budgets, entries, clean[0], progress)
+    clean = walked.accuracy["software"]
+    plans = _all_plans(comparison, settings.budgets, walked, clean.level, progress)
     right = comparison.measure(plans, range(settings.draws), partial(progress, "executions"))
     table = compare(plans, right)
     found = {
@@ -178,7 +177,7 @@ def run(
         "dataset": settings.dataset,
         "noise": setting.kind,
         "sigma": comparison.sigma,
-        "clean": clean,
+        "clean": list(clean),
         "images": len(trained.images),
         "draws": settings.draws,
         "sites": comparison.sites,
@@ -190,7 +189,7 @@ def run(
 def _all_plans(
     comparison: _Comparison,
     budgets: Sequence[float],
-    entries: Mapping[str, Mapping[str, Any]],
+    walked: SoftwareWalkSummary,
     clean: float,
     progress: ProgressCallback,
 ) -> dict[Plan, Ints]:
@@ -199,13 +198,13 @@ def _all_plans(
     Args:
         comparison: measures what tailored plans are chosen by.
         budgets: mean executions per site.
-        entries: the walk's entry of each site.
+        walked: the walk of the sites alone.
         clean: accuracy without noise.
         progress: called with the progress.
     """
     sites, guess = comparison.sites, 1 / comparison.network.classes
-    mu = np.array([midpoint_of(entries, site) for site in sites])
-    start = Start(mu, steepness_of(entries, sites), comparison.sigma, clean, guess)
+    mu = np.array([midpoint_of(walked, site) for site in sites])
+    start = Start(mu, steepness_of(walked), comparison.sigma, clean, guess)
     plans = rules(mu, budgets)
     for number, mean in enumerate(budgets):
         progress("tailor", number, len(budgets))
@@ -265,29 +264,27 @@ def tailored(comparison: _Comparison, mean: float, others: Sequence[Ints], start
     return best
 
 
-def steepness_of(entries: Mapping[str, Mapping[str, Any]], sites: Sequence[str]) -> Floats:
-    """Return each site's steepness from a walk's summary, or the median where it has none."""
-    known = [entries[site]["k_sw"] for site in sites]
+def steepness_of(walked: SoftwareWalkSummary) -> Floats:
+    """Return each site's steepness from a walk, or the median where it has none."""
+    known = [entry.k_sw for entry in walked.sites.values()]
     usual = float(np.median([k for k in known if k is not None] or [2.0]))
     return np.array([usual if k is None else k for k in known])
 
 
-def midpoint_of(entries: Mapping[str, Mapping[str, Any]], site: str) -> float:
-    """Return a site's midpoint from a walk's summary, or its bound where it has none.
+def midpoint_of(walked: SoftwareWalkSummary, site: str) -> float:
+    """Return a site's midpoint from a walk, or its bound where it has none.
 
     Raises:
         UserError: the site was not measured, or it has no bound either.
     """
-    found = entries[site]["mu_sw"]
+    found = walked[site].midpoint
     if found is None:
         raise UserError(
             f"site {site} was not measured within the walk's budget: give it a larger one"
         )
-    if not isinstance(found, dict):
-        return float(found[0])
-    if found["level"] <= 0:
+    if found.level <= 0:
         raise UserError(f"site {site} has no midpoint, nor a bound: the network only guesses")
-    return float(found["level"])
+    return found.level
 
 
 def rules(mu: Floats, means: Sequence[float]) -> dict[Plan, Ints]:

@@ -37,7 +37,7 @@ class SoftwareSettings(NoiseOptions, TrainedSettings):
     }
 
     sites: Names = ()
-    """Noise sites, such as conv0.acc,fc0.acc; the network's own choice if none is given"""
+    """Noise sites, such as conv0.acc,global (all default sites); default and global if not given"""
     levels: Levels = AUTO
     """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
     seeds: Count = 4
@@ -107,8 +107,16 @@ class MultiExecutionSettings(OneKindSettings):
     """Noise draws per point of the comparison"""
 
     def check(self) -> None:
-        """See that the mean of executions is what the comparison takes it for."""
+        """See that the walk tells σ, and that executions have the mean that is compared."""
+        from flow.walks.summaries.software import GLOBAL
+
         super().check()
+        if self.sites == (GLOBAL,):
+            raise OptionError("sites", "is global alone: name sites to spend executions on")
+        if self.sites and GLOBAL not in self.sites and self.sigma is None:
+            raise OptionError(
+                "sigma", ": the sites named have no global midpoint: give it, or add global to them"
+            )
         (kind,) = self.kinds
         if not kind.noise(0.0).averages:
             order = f" in the order {kind.order}" if kind.kind == "mixed" else ""

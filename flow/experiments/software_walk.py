@@ -1,12 +1,13 @@
 """The ``walk`` command: where does a network break under noise, in software alone?"""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
+
+import pandas as pd
 
 from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
@@ -17,21 +18,19 @@ from flow.models import site_scales, suitable_batch
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
 from flow.settings import AUTO
+from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import Search
 from flow.training.zoo import TrainedNetwork
 from flow.walks import software
-from flow.walks.points.curves import curve_table, write_curves
+from flow.walks.points.curves import curve_table, side_table, write_curves
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
+from flow.walks.points.side import Side
 from flow.walks.points.store import Store
 from flow.walks.retraining import Retrained
-from flow.walks.software import (
-    GLOBAL,
-    Budget,
-    Inference,
-    Measure,
-    SoftwareWalk,
-)
+from flow.walks.software import Budget, Inference, Measure, SoftwareWalk
+from flow.walks.summaries import Level, SoftwareKind, SoftwareSite, SoftwareWalkSummary
+from flow.walks.summaries.software import GLOBAL
 
 SCALE_IMAGES = 200
 """Number of images behind a site's standard deviation, at which the search for levels begins."""
@@ -41,39 +40,40 @@ def walk(
     settings: SoftwareSettings,
     progress: ProgressCallback,
     command: str = "",
+    clock: StageClock | None = None,
+    *,
     trained: TrainedNetwork | None = None,
-) -> dict[str, Any]:
+    kinds: Sequence[NoiseSetting] | None = None,
+) -> SoftwareWalkSummary:
     """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
 
     Args:
         settings: the user's choice.
         progress: called with the progress.
         command: how the user asked for it, for the summary.
+        clock: measures the stages; a new one if not given.
         trained: the network and its images; by default those that the settings name.
+        kinds: the kinds of noise; by default those that the settings name.
 
     Returns:
-        what ``summary.json`` holds.
+        What was found; ``summary.json`` is its dump.
 
     Raises:
         UserError: something the user can mend; points already measured are kept.
     """
-    started, clock = time.monotonic(), StageClock()
+    clock = clock or StageClock()
     with clock.stage("load"):
         job = _Job.prepare(settings, trained or TrainedNetwork.load(settings, settings.images))
     points: list[Point] = []
-    kinds: dict[str, Any] = {}
+    found_kinds: dict[str, SoftwareKind] = {}
     with clock.stage("walk"):
-        for setting in settings.kinds:
-            found, kinds[setting.kind] = job.walk(setting, progress)
+        for setting in kinds or settings.kinds:
+            found, found_kinds[setting.kind] = job.walk(setting, progress)
             points += [point for point in found if point.site or not points]
-    result = _summary(job, points, kinds) | {
-        "command": command,
-        "folder": str(job.folder),
-        "seconds": clock.seconds | {"total": round(time.monotonic() - started, 2)},
-    }
+    result = _summary(job, points, found_kinds, command, clock.all_seconds)
     table = curve_table(points, job.trained.images.labels)
     write_curves(job.folder / "curves.parquet", table)
-    write_json(job.folder / "summary.json", result)
+    write_json(job.folder / "summary.json", result.model_dump(mode="json"))
     software_walk.write(job.folder, result, table)
     return result
 
@@ -85,6 +85,9 @@ class _Job:
     settings: SoftwareSettings
     trained: TrainedNetwork
     sites: Sequence[str]
+    """Sites walked one by one, in the order of the data."""
+    together: Sequence[str]
+    """Sites that are noisy together in `GLOBAL`; empty if that is not walked."""
     deviations: Mapping[str, float]
     """Standard deviation of each site's values."""
     batch: int
@@ -99,7 +102,10 @@ class _Job:
     def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:
         """Make a walk ready; UserError as for `walk`."""
         network = trained.network
-        sites = chosen_sites(settings.sites, network, network.walk_sites)
+        named = [site for site in settings.sites if site != GLOBAL]
+        everything = not settings.sites
+        sites = chosen_sites(named, network, network.walk_sites) if named or everything else []
+        together = network.walk_sites if everything or GLOBAL in settings.sites else []
         scales = site_scales(network, trained.inputs[:SCALE_IMAGES])
         identity = {
             "model": network.name,
@@ -114,7 +120,8 @@ class _Job:
             settings=settings,
             trained=trained,
             sites=sites,
-            deviations={site: scales[site][1] for site in sites},
+            together=together,
+            deviations={site: scales[site][1] for site in (*sites, *together)},
             batch=suitable_batch(max(values for values, _ in scales.values())),
             identity=identity,
             folder=folder,
@@ -123,30 +130,59 @@ class _Job:
 
     def walk(
         self, setting: NoiseSetting, progress: ProgressCallback
-    ) -> tuple[list[Point], dict[str, Any]]:
+    ) -> tuple[list[Point], SoftwareKind]:
         """Walk with one kind of noise: the points, and the entry of the kind in the summary."""
         images, network = self.trained.images, self.trained.network
         one = SoftwareWalk(
             labels=images.labels,
             inputs=self.trained.inputs,
-            sites=self.sites,
+            sites=self.together,
             setting=setting,
             measure=self._measure(setting),
             store=Store(self.folder / "points"),
             identity={**self.identity, "batch": self.batch},
             budget=self.budget,
         )
-        searches = _searches(self.settings, setting, self.deviations, len(images), network.classes)
+        searches = self._searches(setting)
         one.run(searches, partial(_told, progress, setting.kind, len(searches)))
         mixed = setting.kind == "mixed"
-        return one.points(), {
-            "unit": network.unit(self.sites) if setting.made.adds else "none",
-            "order": setting.order if mixed else None,
-            "ratio": setting.ratio if setting.made.adds and setting.made.multiplies else None,
-            "options": setting.options,
-            "formula": setting.made.formula(),
-            "origin": setting.noise(0.0).to_json().get("origin"),
-            "sites": {name: _entry(search) for name, search in searches.items()},
+        points = one.points()
+        table = curve_table(points, images.labels)
+        entries = {
+            name: _entry(search, side_table(table, name, Side.SOFTWARE, setting.kind))
+            for name, search in searches.items()
+        }
+        unit = network.unit([*self.sites, *self.together])
+        return points, SoftwareKind(
+            unit=unit if setting.made.adds else "none",
+            order=setting.order if mixed else None,
+            ratio=setting.ratio if setting.made.adds and setting.made.multiplies else None,
+            options=dict(setting.options),
+            formula=setting.made.formula(),
+            origin=setting.noise(0.0).to_json().get("origin"),
+            sites={site: entries[site] for site in self.sites},
+            global_=entries.get(GLOBAL),
+        )
+
+    def _searches(self, setting: NoiseSetting) -> dict[str, Search]:
+        """Return the search at each site, and at all together."""
+        settings, images = self.settings, len(self.trained.images)
+        stages = [*range(software.BLOCK, images, software.BLOCK), images]
+        given = () if settings.levels == AUTO else settings.levels
+        hints = {site: _hint(setting, self.deviations[site]) for site in self.deviations}
+        wanted = {site: hints[site] for site in self.sites}
+        if self.together:
+            wanted[GLOBAL] = min(hints[site] for site in self.together)
+        return {
+            name: Search(
+                guess=1 / self.trained.network.classes,
+                images=stages[-1:] if settings.retrain else stages,
+                draws=settings.seeds,
+                precision=settings.precision_of_mu,
+                hint=hint,
+                given=given,
+            )
+            for name, hint in wanted.items()
         }
 
     def _measure(self, setting: NoiseSetting) -> Measure:
@@ -166,28 +202,37 @@ class _Job:
         )
 
 
-def _summary(job: _Job, points: Sequence[Point], kinds: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(
+    job: _Job,
+    points: Sequence[Point],
+    kinds: Mapping[str, SoftwareKind],
+    command: str,
+    seconds: Mapping[str, float],
+) -> SoftwareWalkSummary:
     """Return what the walk found and what it depends on."""
     settings, trained = job.settings, job.trained
     clean = next(point for point in points if not point.site)
-    return {
-        "model": trained.network.name,
-        "dataset": trained.images.name,
-        "noise": list(kinds),
-        "seed": settings.seed,
-        "classes": trained.network.classes,
-        "images": {"software": len(trained.images)},
-        "accuracy": {"software": clean.accuracy(trained.images.labels)},
-        "precision": settings.precision_of_mu,
-        "max_seconds": settings.max_seconds,
-        "max_noisy_images": settings.max_noisy_images,
-        "images_evaluated": job.budget.used,
-        "kinds": kinds,
-        "retrain": settings.retrain,
-        "training_noise": trained.metadata.noise,
-        "checkpoint": trained.file_name,
-        "identity": job.identity,
-    }
+    return SoftwareWalkSummary(
+        model=trained.network.name,
+        dataset=trained.images.name,
+        noise=list(kinds),
+        seed=settings.seed,
+        classes=trained.network.classes,
+        images={"software": len(trained.images)},
+        accuracy={"software": Estimate(*clean.accuracy(trained.images.labels))},
+        precision=settings.precision_of_mu,
+        max_seconds=settings.max_seconds,
+        max_noisy_images=settings.max_noisy_images,
+        images_evaluated=job.budget.used,
+        kinds=dict(kinds),
+        retrain=settings.retrain,
+        training_noise=trained.metadata.noise,
+        checkpoint=trained.file_name,
+        identity=dict(job.identity),
+        command=command,
+        folder=str(job.folder),
+        seconds=dict(seconds),
+    )
 
 
 def _told(progress: ProgressCallback, kind: str, total: int, ended: int) -> None:
@@ -227,31 +272,6 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
         temporary.write_text(canonical(identity) + "\n", encoding="utf-8")
 
 
-def _searches(
-    settings: SoftwareSettings,
-    setting: NoiseSetting,
-    deviations: Mapping[str, float],
-    images: int,
-    classes: int,
-) -> dict[str, Search]:
-    """Return the search at each site, and at all sites at once."""
-    stages = [*range(software.BLOCK, images, software.BLOCK), images]
-    given = () if settings.levels == AUTO else settings.levels
-    hints = {site: _hint(setting, deviation) for site, deviation in deviations.items()}
-    hints[GLOBAL] = min(hints.values())
-    return {
-        name: Search(
-            guess=1 / classes,
-            images=stages[-1:] if settings.retrain else stages,
-            draws=settings.seeds,
-            precision=settings.precision_of_mu,
-            hint=hint,
-            given=given,
-        )
-        for name, hint in hints.items()
-    }
-
-
 def _hint(setting: NoiseSetting, deviation: float) -> float:
     """Return the σ at which a site's noise is about as large as its values are."""
     noise = setting.noise(1.0)
@@ -259,17 +279,32 @@ def _hint(setting: NoiseSetting, deviation: float) -> float:
     return 1 / share if share else 1.0
 
 
-def _entry(search: Search) -> dict[str, Any]:
-    """Return a site's entry in the summary."""
+def _entry(search: Search, table: pd.DataFrame) -> SoftwareSite:
+    """Return a site's entry in the summary.
+
+    Args:
+        search: its search.
+        table: its points, from `flow.walks.points.curves.side_table`.
+    """
     found, wanted = search.midpoint, search.wanted
-    return {
-        "mu_sw": None if found is None else found.to_json(),
-        "k_sw": None if found is None else found.k,
-        "misfit": search.misfit,
-        "step": found is not None and found.step,
-        "devices": None if found is None else found.devices,
-        "ended": search.state,
-        "images": search.images_used,
-        "draws": wanted.draws,
-        "levels": list(wanted.levels),
-    }
+    levels = [
+        Level(
+            sigma=row.sigma,
+            images=int(row.images),
+            draws=round(row.trials / row.images),
+            accuracy=Estimate(row.accuracy, row.lo, row.hi),
+        )
+        for row in table.itertuples()
+        if row.sigma in wanted.levels
+    ]
+    return SoftwareSite(
+        mu_sw=None if found is None else found.estimate,
+        k_sw=None if found is None else found.k,
+        misfit=search.misfit,
+        step=found is not None and found.step,
+        devices=None if found is None else found.devices,
+        ended=search.state,
+        images=search.images_used,
+        draws=wanted.draws,
+        levels=levels,
+    )

@@ -25,7 +25,7 @@ def write(path: Path, walks: Sequence[Finished]) -> None:
     Raises:
         UserError: the file cannot be written, or walks use different margins.
     """
-    settings = {(w.summary.get("margin", 0.1), w.summary.get("level", 0.05)) for w in walks}
+    settings = {(w.summary["margin"], w.summary["level"]) for w in walks}
     if len(settings) > 1:
         raise UserError("the walks were judged by different margins or levels: compare others")
     names = [f"{number}: {_name(walk)}" for number, walk in enumerate(walks, start=1)]
@@ -55,5 +55,5 @@ def write(path: Path, walks: Sequence[Finished]) -> None:
 def _name(walk: Finished) -> str:
     """Return a name that distinguishes a walk from others."""
     s = walk.summary
-    trained = f", trained with {s['training_noise']['kind']}" if s.get("training_noise") else ""
+    trained = f", trained with {s['training_noise']['kind']}" if s["training_noise"] else ""
     return f"{s['model']} on {s['dataset']}, {s['noise']} noise{trained}, seed {s['seed']}"

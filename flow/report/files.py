@@ -13,8 +13,8 @@ from flow.files import replacing, write_json
 from flow.report import walk_page
 from flow.report.plots import walk_hw
 from flow.rtl import synthesis
-from flow.rtl.scope import FULL
 from flow.walks.points.curves import write_curves
+from flow.walks.summaries import HardwareWalkSummary
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Finished:
 
     folder: Path
     summary: dict[str, Any]
+    """Dump of its `flow.walks.summaries.HardwareWalkSummary`."""
     table: pd.DataFrame
     """Table of the points, from `flow.walks.points.curves.curve_table`."""
 
@@ -33,37 +34,32 @@ class Finished:
         Raises:
             UserError: it is not a folder of ``walk-hw``, or a file in it cannot be read.
         """
+        summary = HardwareWalkSummary.read(folder / "summary.json")
         try:
-            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             table = pd.read_parquet(folder / "curves.parquet")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{folder} is not the folder of a finished walk: {error}; give one in which "
-                "walk-hw wrote summary.json and curves.parquet"
+                "walk-hw wrote curves.parquet"
             ) from error
-        if not {"sites", "verdict", "rtl", "checks"} <= summary.keys():
-            raise UserError(
-                f"{folder} has the results of another command than walk-hw: give a folder of "
-                "walk-hw"
-            )
-        summary["rtl"].setdefault("scope", FULL)  # missing in walks from before scopes
-        return cls(folder, summary, table)
+        return cls(folder, summary.model_dump(mode="json"), table)
 
 
-def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
+def write(folder: Path, summary: HardwareWalkSummary, table: pd.DataFrame) -> None:
     """Write the results of a walk: ``summary.json``, ``curves.parquet`` and the report.
 
     Args:
         folder: folder of the walk.
-        summary: summary from `flow.walks.crosscheck.summary.summarise`, extended by the job.
+        summary: summary from `flow.walks.crosscheck.summary.summarise`.
         table: table of the points, from `flow.walks.points.curves.curve_table`.
 
     Raises:
         UserError: a file cannot be written.
     """
     write_curves(folder / "curves.parquet", table)
-    write_json(folder / "summary.json", summary)
-    write_report(Finished(folder, dict(summary), table))
+    dumped = summary.model_dump(mode="json")
+    write_json(folder / "summary.json", dumped)
+    write_report(Finished(folder, dumped, table))
 
 
 def write_report(walk: Finished) -> Path:
@@ -87,8 +83,8 @@ def write_report(walk: Finished) -> Path:
 
 def _synthesised(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the results of ``synth`` for the walk's accelerator, or None."""
-    path = Path(summary.get("accelerator", "")) / synthesis.FILE
-    return _read(path, "synth") if "accelerator" in summary else None
+    accelerator = summary["accelerator"]
+    return _read(Path(accelerator) / synthesis.FILE, "synth") if accelerator else None
 
 
 def _repeats(folder: Path) -> dict[str, Any] | None:

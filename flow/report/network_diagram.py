@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flow.report.plots.colours import colour_of
+from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text
 from flow.walks.points.side import Side
 
@@ -85,9 +86,9 @@ def operator(node: Mapping[str, Any]) -> str:
 
 def picture(summary: Mapping[str, Any]) -> Picture | None:
     """Return the diagram of the network, or None if the summary has no ``hardware``."""
-    if "hardware" not in summary:
-        return None
     hardware = summary["hardware"]
+    if hardware is None:
+        return None
     scale = _Scale(summary["sites"])
     places: dict[str, list[str]] = {}
     for site in (*hardware["taps"], *hardware["weights"]):
@@ -105,8 +106,8 @@ class _Scale:
 
     def __init__(self, sites: Mapping[str, Any]) -> None:
         self.sites = sites
-        found = [_level(midpoint_of(entry, s)) for entry in sites.values() for s in _SIDES]
-        levels = [level for level in found if level]
+        found = [midpoint_of(entry, side) for entry in sites.values() for side in _SIDES]
+        levels = [mu.level for mu in found if mu is not None and mu.level]
         self.low, self.high = (min(levels), max(levels)) if levels else (1.0, 1.0)
         self.ends = (f"{self.low:.3g}", f"{self.high:.3g}") if levels else None
 
@@ -116,21 +117,13 @@ class _Scale:
             return [Strip("no noise applied here", "", "")]
         return [self._strip(side, midpoint_of(self.sites[site], side)) for side in _SIDES]
 
-    def _strip(self, side: Side, mu: Any) -> Strip:
-        level = _level(mu)
+    def _strip(self, side: Side, mu: Estimate | None) -> Strip:
         text = f"{side} {midpoint_text(mu).split(' [')[0]}"
-        if not level:
+        if mu is None or not mu.level:
             return Strip(text, "", "")
         reach = math.log(self.high / self.low)
-        fill = colour_of(math.log(level / self.low) / reach if reach else 0.5)
+        fill = colour_of(math.log(mu.level / self.low) / reach if reach else 0.5)
         return Strip(text, fill, "#000000" if _luminance(fill) > 0.18 else "#ffffff")
-
-
-def _level(mu: Any) -> float:
-    """Return μ or its bound, or 0 without either."""
-    if mu is None:
-        return 0.0
-    return float(mu["level"] if isinstance(mu, Mapping) else mu[0])
 
 
 def _luminance(colour: str) -> float:
@@ -159,14 +152,14 @@ def _working(nodes: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any]
 
 
 def _box(node: Mapping[str, Any], sources: list[str], sites: list[tuple[str, list[Strip]]]) -> Box:
-    folding = [f"{key} {node[key]}" for key in ("PE", "SIMD", "depth") if key in node]
+    folding = [f"{key} {node[key]}" for key in ("PE", "SIMD", "depth") if node.get(key)]
     lines = [
         " · ".join(folding) or "–",
         f"{node['cycles']:,} cycles",
         f"{node['input_type']} → {node['output_type']}",
     ]
     title = f"{node['name']}: {operator(node)}, {', '.join(lines)}"
-    if "weight_type" in node:
+    if node.get("weight_type"):
         title += f", weights {node['weight_type']}, in {node['resType']}"
     box = Box(node["name"], title, [operator(node), *lines], sites, sources)
     told = len(box.lines) + sum(1 + len(strips) for _, strips in sites)

@@ -26,8 +26,7 @@ from flow.report.wording import (
     scope_sentence,
     verdict_sentence,
 )
-from flow.rtl.scope import FULL, SITE
-from flow.statistics.verdict import LEVEL, MARGIN
+from flow.rtl.scope import SITE
 from flow.walks.crosscheck.ablation import STEPS
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.walks.points.side import SHOWN, Side
@@ -64,17 +63,17 @@ def write_report(
     text = environment().get_template("report.html.j2").render(
         s=summary,
         verdict=verdict_sentence(summary),
-        definition=definition(summary.get("margin", 0.1), summary.get("level", LEVEL)),
+        definition=definition(summary["margin"], summary["level"]),
         power=power_sentence(summary),
         further=further_sentence(summary),
         scope=scope_sentence(summary),
         differences=_difference_rows(summary),
         steps=_step_rows(summary),
-        sentences=[(s, entry["sentence"]) for s, entry in summary.get("ablation", {}).items()],
+        sentences=[(s, entry["sentence"]) for s, entry in summary["ablation"].items()],
         unit=sigma_unit(summary),
         image=base64.b64encode(content).decode(),
         rows=[site_row(name, entry) for name, entry in summary["sites"].items()],
-        hardware_rng=any(entry.get("mu_crn") is not None for entry in summary["sites"].values()),
+        hardware_rng=any(entry["mu_crn"] is not None for entry in summary["sites"].values()),
         sides=Side,
         clean=[
             (side.label, summary["images"].get(side), summary["accuracy"].get(side.accuracy_key))
@@ -94,33 +93,31 @@ def write_report(
 
 def _nodes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the nodes of the hardware; none if the summary lacks them."""
-    return summary["hardware"]["nodes"] if "hardware" in summary else []
+    return summary["hardware"]["nodes"] if summary["hardware"] else []
 
 
 def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a site in the tables, as text."""
-    shown = entry.get("detectable")
+    shown = entry["detectable"]
     return {
         "site": name,
         "software": _midpoint(entry, Side.SOFTWARE),
         "golden": _midpoint(entry, Side.GOLDEN),
         "rtl": _midpoint(entry, Side.RTL),
         "hardware_rng": _midpoint(entry, Side.SOFTWARE_HARDWARE_RNG),
-        "ratio": _ratio(entry.get("ratio_golden") or entry.get("ratio")),
-        "ratio_rtl": "one device"
-        if one_device(entry, Side.RTL)
-        else _ratio(entry.get("ratio_rtl")),
-        "ratio_hardware_rng": _ratio(entry.get("ratio_crn")),
-        "draws": entry.get("draws"),
-        "p_agree": _p(entry.get("p_agree"), entry.get("p_agree_holm")),
-        "p_disagree": _p(entry.get("p_disagree"), entry.get("p_disagree_holm")),
+        "ratio": _ratio(entry["ratio_golden"]),
+        "ratio_rtl": "one device" if one_device(entry, Side.RTL) else _ratio(entry["ratio_rtl"]),
+        "ratio_hardware_rng": _ratio(entry["ratio_crn"]),
+        "draws": entry["draws"],
+        "p_agree": _p(entry["p_agree"], entry["p_agree_holm"]),
+        "p_disagree": _p(entry["p_disagree"], entry["p_disagree_holm"]),
         "shown": shown and [f"{100 * v:.1f} %" for v in shown.values()],
         "rtl_images": entry["rtl_images"],
-        "part": entry.get("rtl_scope", FULL) == SITE,
+        "part": entry["rtl_scope"] == SITE,
         "mismatches": entry["bit_mismatches"],
         "backed": entry["rtl_images"] > 0 and entry["bit_mismatches"] == 0,
         "verdict": entry["verdict"],
-        "reason": entry.get("reason", ""),
+        "reason": entry["reason"],
         "need": need_sentence(entry),
     }
 
@@ -147,7 +144,7 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return every paired difference of accuracies, by site, level and side."""
     rows = []
     for site, entry in summary["sites"].items():
-        for side, found in entry.get("differences", {}).items():
+        for side, found in entry["differences"].items():
             for one in found:
                 values = {"site": site, "side": side, "hardware": one[side]}
                 rows.append({**one, **values})
@@ -157,9 +154,9 @@ def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return every step of `flow.walks.crosscheck.ablation`, by site."""
     sides = {name: (before.label, after.label) for name, before, after in STEPS}
-    margin = f"{summary.get('margin', MARGIN) * 100:g} %"
+    margin = f"{summary['margin'] * 100:g} %"
     rows = []
-    for site, entry in summary.get("ablation", {}).items():
+    for site, entry in summary["ablation"].items():
         for one in entry["steps"]:
             before, after = sides[one["step"]]
             moves = f"yes, beyond ± {margin}" if one["beyond"] else "yes" if one["moved"] else "no"

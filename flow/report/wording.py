@@ -24,9 +24,9 @@ def definition(margin: float = MARGIN, level: float = LEVEL) -> str:
 
 def power_sentence(summary: Mapping[str, Any]) -> str:
     """Return the sentence on the smallest detectable difference; empty if it is unknown."""
-    if "power" not in summary:
+    if summary["power"] is None:
         return ""
-    found, often = summary.get("detectable"), f"{summary['power'] * 100:g} %"
+    found, often = summary["detectable"], f"{summary['power'] * 100:g} %"
     if found is None:
         return (
             "At least one site has no ratio of μ, so the walk has no smallest detectable "
@@ -42,7 +42,7 @@ def power_sentence(summary: Mapping[str, Any]) -> str:
 
 def further_sentence(summary: Mapping[str, Any]) -> str:
     """Return the sentence on further noise draws; empty if the summary lacks them."""
-    spent = summary.get("further")
+    spent = summary["further"]
     if spent is None:
         return ""
     if not spent["draws"]:
@@ -77,7 +77,7 @@ def scope_sentence(summary: Mapping[str, Any]) -> str:
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """Return the walk's verdict and the result of the RTL comparison in one sentence."""
     sites, verdict = summary["sites"], summary["verdict"]
-    margin = summary.get("margin", 0.1) * 100
+    margin = summary["margin"] * 100
     if verdict == "agree":
         found = (
             f"at all {len(sites)} sites the midpoint noise level of the golden model lies within "
@@ -115,7 +115,7 @@ def bit_exact_check(summary: Mapping[str, Any]) -> str:
 
 def need_sentence(entry: Mapping[str, Any]) -> str:
     """Return the sentence on the samples that would decide a site; empty if it is decided."""
-    need = entry.get("need")
+    need = entry["need"]
     if not need:
         return ""
     if need["images"] is None and need["draws"] is not None:

@@ -28,6 +28,7 @@ from flow.numerics import code_digest
 from flow.settings import AUTO
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
+from flow.statistics.estimate import Estimate
 from flow.statistics.midpoint import midpoint
 from flow.walks.engine.engine import Engine, SerialExecutor, Task
 from flow.walks.loading import prepare_walk
@@ -286,10 +287,10 @@ def _summary(
     }
     guess = 1 / walk.context.network.classes
 
-    def level(side: Sequence[Point], site: str) -> list[float] | dict[str, str | float]:
+    def level(side: Sequence[Point], site: str) -> Estimate:
         curve = curve_of(side, walk.context.labels, site, Side.RTL)
         assert curve is not None
-        return midpoint(curve, guess).to_json()
+        return midpoint(curve, guess).estimate
 
     clean = seen[0]
     return {

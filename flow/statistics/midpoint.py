@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from flow.statistics.devices import Spread, jackknife, widened
+from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import Float, percentile_ends, wilson
 from flow.statistics.logistic import fit
 
@@ -99,20 +100,14 @@ class Midpoint:
     """Number of devices if images share their noise; the interval for a single one is its own."""
 
     @property
-    def level(self) -> float | None:
-        """The σ that μ lies above or below; None unless this is a bound."""
-        return {"above": self.lo, "below": self.hi}[self.bound] if self.bound else None
-
-    def to_json(self) -> list[float] | dict[str, str | float]:
-        """``[mu, lo, hi]``, or ``{"bound": "above", "level": σ}``."""
-        if self.mu is None:
-            return {"bound": str(self.bound), "level": float(self.level or 0.0)}
-        return [self.mu, self.lo, self.hi]
+    def estimate(self) -> Estimate:
+        """μ with its interval, or the σ that it lies above or below."""
+        if self.bound == "above":
+            return Estimate(None, self.lo, None)
+        return Estimate(self.mu, None if self.bound else self.lo, self.hi)
 
     def __str__(self) -> str:
-        if self.mu is None:
-            return f"{'>' if self.bound == 'above' else '<'} {self.level:.3g}"
-        return f"{self.mu:.3g} [{self.lo:.3g}, {self.hi:.3g}]"
+        return str(self.estimate)
 
 
 def logistic(sigma: ArrayLike, mu: float, k: float, clean: float, guess: float) -> Float:

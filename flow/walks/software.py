@@ -29,9 +29,8 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
+from flow.walks.summaries.software import GLOBAL
 
-GLOBAL = "global"
-"""Stands where a site's name does for noise at every site of the walk."""
 BLOCK = 1000
 """Images of a stored point, and of the bracket of a search."""
 
@@ -80,7 +79,7 @@ class SoftwareWalk:
     inputs: Tensor
     """float32 [N, C, H, W]."""
     sites: Sequence[str]
-    """In the order of the data."""
+    """Sites that are noisy together in `GLOBAL`, in the order of the data."""
     setting: NoiseSetting
     measure: Measure
     store: Store

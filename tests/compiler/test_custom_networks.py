@@ -136,10 +136,10 @@ def test_the_job_gets_to_a_report_that_tells_the_unit(own, results_folder, tmp_p
         budget=0, build=results_folder(tmp_path), sites="conv0.acc,fc0.acc",
     )  # fmt: skip
     summary = hardware_walk.walk_hw(settings, lambda *_: None)
-    assert summary["model"] == "per_channel"
-    assert summary["rtl"]["bit_mismatches"] == 0 and summary["verdict"] != "disagree"
-    assert summary["sites"]["conv0.acc"]["unit"] == "lsb"
-    assert summary["sites"]["fc0.acc"]["unit"] == "real" and summary["unit"] == "real or lsb"
+    assert summary.model == "per_channel"
+    assert summary.rtl.bit_mismatches == 0 and summary.verdict != "disagree"
+    assert summary["conv0.acc"].unit == "lsb"
+    assert summary["fc0.acc"].unit == "real" and summary.unit == "real or lsb"
     folder = tmp_path / "walk-hw" / "per_channel-digits"
     assert "LSB" in (folder / "report.html").read_text()
     assert json.loads((folder / "summary.json").read_text())["unit"] == "real or lsb"

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
 
+from flow.cli.reference import SCHEMA
 from flow.errors import UserError
 from flow.experiments import hardware_walk
 from flow.rtl import simulate
@@ -23,6 +25,7 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import Side
 from flow.walks.settings import Effort, HardwareWalkSettings
+from flow.walks.summaries import HardwareWalkSummary, WalkSummary
 from flow.walks.walk import Walk
 
 SETTINGS = {
@@ -56,18 +59,27 @@ def folder(build, summary):
 
 
 def test_summary_has_what_the_design_lists(summary, folder):
-    assert summary == json.loads((folder / "summary.json").read_text())
-    assert list(summary["sites"]) == ["fc0.acc", "fc1.acc", "fc2.acc", "fc3.acc"]
-    assert summary["divergence"] is None
-    assert summary["rtl"]["bit_mismatches"] == 0 and summary["rtl"]["scope"] == "full"
-    assert summary["rtl"]["images"] == 20 * (4 * 9 + 1)
-    assert summary["checks"]["L0"]["mismatches"] == 0
-    assert summary["accuracy"]["brevitas"] == summary["accuracy"]["golden"]
-    for entry in summary["sites"].values():
-        assert entry["verdict"] in ("agree", "undecided")
-        assert entry["bit_mismatches"] == 0 and entry["rtl_runs"] == 20 * 9
-        mu, low, high = entry["mu_hw"]
-        assert low < mu < high
+    file = folder / "summary.json"
+    dumped = json.loads(file.read_text())
+    assert summary.model_dump(mode="json") == dumped
+    assert WalkSummary.read(file) == HardwareWalkSummary.read(file) == summary
+    jsonschema.validate(dumped, json.loads(SCHEMA.read_text()))
+    assert list(summary) == list(summary.sites) == ["fc0.acc", "fc1.acc", "fc2.acc", "fc3.acc"]
+    assert summary.divergence is None
+    assert summary.rtl.bit_mismatches == 0 and summary.rtl.scope == "full"
+    assert summary.rtl.images == 20 * (4 * 9 + 1)
+    assert summary.checks.golden.mismatches == 0
+    assert summary.accuracy["brevitas"] == summary.accuracy["golden"]
+    for site in summary:
+        entry = summary[site]
+        assert entry.verdict in ("agree", "undecided")
+        assert entry.bit_mismatches == 0 and entry.rtl_runs == 20 * 9
+        mu, low, high = entry.midpoint
+        assert low < mu < high and entry.midpoint == entry.golden == entry.mu_hw
+        assert entry.software.low < entry.software.value < entry.software.high
+        assert dumped["sites"][site]["mu_sw"] == list(entry.software)
+    with pytest.raises(UserError, match=r"unknown site 'fc0.ac': did you mean fc0.acc"):
+        summary["fc0.ac"]
 
 
 def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, folder, tmp_path):
@@ -79,15 +91,15 @@ def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, fold
     own = tmp_path / "walk-hw" / folder.name
     text = (own / "report.html").read_text()
     whole, table = (pd.read_parquet(f / "curves.parquet") for f in (folder, own))
-    assert found["rtl"]["scope"] == "site" and found["rtl"]["bit_mismatches"] == 0
-    assert found["rtl"]["images"] == summary["rtl"]["images"]
+    assert found.rtl.scope == "site" and found.rtl.bit_mismatches == 0
+    assert found.rtl.images == summary.rtl.images
     # all but the point without noise
-    assert found["rtl"]["images_simulated_in_this_run"] == summary["rtl"]["images"] - 20
-    for site, entry in found["sites"].items():
+    assert found.rtl.images_simulated_in_this_run == summary.rtl.images - 20
+    for site, entry in found.sites.items():
         begins = {"rtl_scope": "site", "rtl_begins": f"the matrix-vector unit of {site}"}
         full = {"rtl_scope": "full", "rtl_begins": "the input"}
-        assert entry == summary["sites"][site] | begins
-        assert summary["sites"][site] == entry | full
+        assert entry == summary[site].model_copy(update=begins)
+        assert summary[site] == entry.model_copy(update=full)
         assert f"{site}: behind the matrix-vector unit of {site}" in text
     assert "RTL scope: site, not the whole network" in text
     assert "RTL (simulated), from the site on" in text
@@ -102,8 +114,8 @@ def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, fold
 def test_curves_fall_from_clean_to_guessing_on_both_sides(summary, folder):
     table = pd.read_parquet(folder / "curves.parquet")
     for side, accuracy in (("software", "brevitas"), ("golden", "golden")):
-        clean = summary["accuracy"][accuracy][0]
-        for site in summary["sites"]:
+        clean = summary.accuracy[accuracy].value
+        for site in summary:
             rows = table[(table.side == side) & (table.site == site)]
             means = rows.groupby("sigma").accuracy.mean()
             assert len(means) == 9
@@ -121,7 +133,7 @@ def test_rtl_and_golden_agree_image_by_image(folder, summary):
 def test_every_file_is_there(folder, summary):
     for name in ("summary.json", "curves.parquet", "curves.png", "report.html"):
         assert (folder / name).stat().st_size > 1000, name
-    assert summary["verdict"] in (folder / "report.html").read_text()
+    assert summary.verdict in (folder / "report.html").read_text()
 
 
 def test_a_second_run_computes_nothing(build, summary, monkeypatch):
@@ -132,10 +144,8 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     monkeypatch.setattr("flow.rtl.simulate.simulate", never)
     monkeypatch.setattr(store.Store, "put", never)
     again = hardware_walk.walk_hw(HardwareWalkSettings(**SETTINGS, build=build), silent, "a test")
-    drop = ("seconds", "rtl")
-    assert {k: v for k, v in again.items() if k not in drop} == {
-        k: v for k, v in summary.items() if k not in drop
-    }
+    drop = {"seconds", "rtl"}
+    assert again.model_dump(exclude=drop) == summary.model_dump(exclude=drop)
 
 
 def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
@@ -162,7 +172,7 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     )
     finished = hardware_walk.walk_hw(settings, silent)
     assert sum(calls) < 4 * 3 + 1
-    assert finished["rtl"]["images"] == 20 * (4 * 3 + 1)
+    assert finished.rtl.images == 20 * (4 * 3 + 1)
     assert kept < set(points.rglob("*.npz"))
 
 
@@ -203,13 +213,13 @@ def test_golden_speaks_for_no_site_where_rtl_differs(build, summary, monkeypatch
     found = hardware_walk.walk_hw(
         HardwareWalkSettings(**{**SETTINGS, "seed": 7}, build=build), silent
     )
-    assert found["verdict"] == "disagree"
-    assert found["sites"]["fc2.acc"]["verdict"] == "disagree"
-    assert found["sites"]["fc2.acc"]["mu_hw"] is None
-    assert found["sites"]["fc1.acc"]["bit_mismatches"] == 0
-    assert found["rtl"]["bit_mismatches"] == 9
-    assert found["divergence"]["rerun"] == "20 images of fc2.acc"
-    assert found["divergence"]["sentence"][1:] in Path(found["report"]).read_text()
+    assert found.verdict == "disagree"
+    assert found["fc2.acc"].verdict == "disagree"
+    assert found["fc2.acc"].midpoint is None
+    assert found["fc1.acc"].bit_mismatches == 0
+    assert found.rtl.bit_mismatches == 9
+    assert found.divergence.rerun == "20 images of fc2.acc"
+    assert found.divergence.sentence[1:] in Path(found.report).read_text()
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.15, "disagree"), (1.0, "agree")])
@@ -231,29 +241,29 @@ def test_a_planted_bias_of_the_hardwares_sigma_is_found(
     found = hardware_walk.walk_hw(
         HardwareWalkSettings(**{**SETTINGS, **wanted}, build=tmp_path), silent
     )
-    entry = found["sites"]["fc1.acc"]
-    assert found["rtl"]["bit_mismatches"] == 0 and found["rtl"]["images"] == 8 * 6
-    assert found["verdict"] == entry["verdict"] == verdict, entry["reason"]
-    assert entry["ratio"][1] < 1 / factor < entry["ratio"][2]
-    assert entry["ratio_crn"][0] == pytest.approx(1 / factor, rel=0.03)
+    entry = found["fc1.acc"]
+    assert found.rtl.bit_mismatches == 0 and found.rtl.images == 8 * 6
+    assert found.verdict == entry.verdict == verdict, entry.reason
+    assert entry.ratio.low < 1 / factor < entry.ratio.high
+    assert entry.ratio_crn.value == pytest.approx(1 / factor, rel=0.03)
 
 
 def test_further_draws_are_spent_once(build, summary, monkeypatch):
     """Undecided with two draws; the budget adds some, and a second run takes them as they are."""
     settings = HardwareWalkSettings(**{**SETTINGS, "sites": "fc2.acc", "budget": 5}, build=build)
-    assert summary["sites"]["fc2.acc"]["draws"] == 2
+    assert summary["fc2.acc"].draws == 2
     found = hardware_walk.walk_hw(settings, silent, "a test")
-    entry, further = found["sites"]["fc2.acc"], found["further"]
-    assert further["draws"]["fc2.acc"] >= 6 and further["looks"] >= 2
-    assert entry["draws"] == 2 + further["draws"]["fc2.acc"] == found["draws"]["golden"]
-    first, then = (one["sites"]["fc2.acc"]["ratio_golden"] for one in (summary, found))
+    entry, further = found["fc2.acc"], found.further
+    assert further.draws["fc2.acc"] >= 6 and further.looks >= 2
+    assert entry.draws == 2 + further.draws["fc2.acc"] == found.draws["golden"]
+    first, then = (one["fc2.acc"].ratio_golden for one in (summary, found))
     assert then[2] / then[1] < first[2] / first[1]
-    assert found["rtl"]["images"] == 20 * (9 + 1)  # simulated as before
+    assert found.rtl.images == 20 * (9 + 1)  # simulated as before
     report = (build / "walk-hw" / "tfc-w2a2-digits" / "report.html").read_text()
-    assert f"{further['draws']['fc2.acc']} more at fc2.acc" in report
+    assert f"{further.draws['fc2.acc']} more at fc2.acc" in report
     monkeypatch.setattr(store.Store, "put", lambda *_: pytest.fail("measured again"))
     again = hardware_walk.walk_hw(settings, silent, "a test")
-    assert again["further"] == further and again["sites"] == found["sites"]
+    assert again.further == further and again.sites == found.sites
 
 
 def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inputs, digits):

@@ -1,6 +1,7 @@
 """The comparison of ways of spending executions: paired, resumable, with its bad input."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from flow.experiments import multi_execution
 from flow.experiments.multi_execution import TAILORED, UNIFORM
 from flow.experiments.settings import MultiExecutionSettings
 from flow.models import evaluation
+from flow.statistics.estimate import Estimate
 
 WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision_of_mu": 0.1, "seeds": 2}
 
@@ -58,6 +60,8 @@ def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkey
         ({"budgets": "nan"}, "budgets is nan"),
         ({"sigma": 0.0}, "sigma is 0: give a number above 0"),
         ({"draws": 0}, "draws is 0"),
+        ({"sites": "global"}, "sites is global alone"),
+        ({"sites": "fc0.acc,fc1.acc"}, "sigma: the sites named have no global midpoint"),
     ],
 )
 def test_bad_settings(changes, message, tmp_path):
@@ -73,7 +77,10 @@ def test_noise_whose_mean_is_not_that_of_a_smaller_sigma_is_refused(tmp_path):
 
 
 def test_a_walk_that_measured_too_little_is_told():
-    entries = {"a": {"mu_sw": None}, "b": {"mu_sw": {"bound": "above", "level": 4.0}}}
+    bounds = {"a": None, "b": Estimate(None, 4.0, None), "c": Estimate(None, 0.0, None)}
+    walked = {site: SimpleNamespace(midpoint=mu) for site, mu in bounds.items()}
     with pytest.raises(UserError, match=r"site a was not measured within the walk's budget"):
-        multi_execution.midpoint_of(entries, "a")
-    assert multi_execution.midpoint_of(entries, "b") == 4.0
+        multi_execution.midpoint_of(walked, "a")
+    assert multi_execution.midpoint_of(walked, "b") == 4.0
+    with pytest.raises(UserError, match="site c has no midpoint, nor a bound"):
+        multi_execution.midpoint_of(walked, "c")

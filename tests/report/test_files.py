@@ -16,8 +16,9 @@ from flow.report.charts import walk_charts
 from flow.report.files import Finished, write, write_report
 from flow.report.plots.walk_hw import plot_curves
 from flow.version import revision
+from flow.walks.summaries import HardwareWalkSummary
 from tests.report.test_network_diagram import summary as drawn
-from tests.report.test_walk_page import results
+from tests.report.test_walk_page import old_results, results
 
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],
@@ -38,7 +39,7 @@ def finished(folder: Path, model: str = "tfc-w2a2") -> Path:
         tap |= {"channels": 4, "pixels": 9, "in_bits": 7, "out_bits": 14, "fraction_bits": 8}
     folder.mkdir()
     (folder / "repeats.json").write_text(json.dumps(REPEATS))
-    write(folder, summary | {"revision": revision()}, curves)
+    write(folder, HardwareWalkSummary.model_validate(summary | {"revision": revision()}), curves)
     return folder
 
 
@@ -66,7 +67,8 @@ def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
     page = folder / "report.html"
     assert "not measured: run <code>noisewalk synth --model tfc-w2a2" in page.read_text()
     walk = Finished.read(folder)
-    write(folder, walk.summary | {"accelerator": str(accelerator)}, walk.table)
+    summary = walk.summary | {"accelerator": str(accelerator)}
+    write(folder, HardwareWalkSummary.model_validate(summary), walk.table)
     assert "not measured: run" in page.read_text()
     estimate = {"lut": 4321, "dsp": 7, "bram": 0}
     counts = {"lut": 16322, "ff": 5042, "dsp": 262, "bram": 8, "lutram": 3168, "srl": 0}
@@ -89,7 +91,7 @@ def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
 
 
 def test_a_walk_without_hardware_facts_has_a_page_without_them(tmp_path: Path) -> None:
-    summary, curves = results(1)
+    summary, curves = old_results(1)
     del summary["rtl"]["scope"]
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     curves.to_parquet(tmp_path / "curves.parquet")
@@ -129,7 +131,8 @@ def test_the_revision_is_a_commit_or_a_version(tmp_path: Path) -> None:
 
 def test_walks_of_other_units_have_charts_of_their_own() -> None:
     summary, curves = results(1)
-    other = summary | {"unit": "none"}
+    sites = {site: entry | {"unit": "none"} for site, entry in summary["sites"].items()}
+    other = summary | {"unit": "none", "sites": sites}
     panels = walk_charts([("a", summary, curves), ("b", other, curves)])["panels"]
     assert [panel["title"] for panel in panels] == ["conv0.acc, σ real", "conv0.acc, σ relative"]
     assert [{one["name"] for one in panel["series"]} for panel in panels] == [{"a"}, {"b"}]

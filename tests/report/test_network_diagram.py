@@ -35,7 +35,7 @@ def summary() -> dict[str, Any]:
         "hardware": {"nodes": nodes, "taps": taps, "weights": []},
         "sites": {
             "conv0.acc": {"mu_sw": [2.0, 1.9, 2.1], "mu_golden": [8.0, 7.0, 9.0]},
-            "conv1.acc": {"mu_sw": {"bound": "above", "level": 32.0}, "mu_golden": None},
+            "conv1.acc": {"mu_sw": [None, 32.0, None], "mu_golden": None},
         },
     }
 
@@ -52,7 +52,7 @@ def box(drawn: Picture, name: str) -> Box:
 
 
 def test_without_hardware_there_is_no_picture() -> None:
-    assert picture({"sites": {}}) is None
+    assert picture({"sites": {}, "hardware": None}) is None
 
 
 def test_converters_are_left_out_and_their_streams_joined(drawn: Picture) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
+from numpy.typing import NDArray
 
 from flow.errors import UserError
 from flow.report.plots.walk_hw import plot_curves, write_curves
@@ -19,7 +20,10 @@ from flow.statistics.midpoint import logistic
 from flow.walks.crosscheck.check import cross_check
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.points.curves import curve_table
+from flow.walks.points.point import Point
 from flow.walks.points.side import Side
+from flow.walks.summaries import HardwareWalkSummary
+from flow.walks.summaries.upgrade import upgraded
 from tests.helpers.synthetic import device_walk, walk
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
@@ -28,7 +32,13 @@ HOSTILE = "<script>alert(1)</script>$x_{$"
 
 
 def results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Make a walk whose sides agree."""
+    """Make a walk whose sides agree; its summary is that of an old version, upgraded."""
+    summary, curves = old_results(count, seeds)
+    return HardwareWalkSummary.model_validate(upgraded(summary)).model_dump(mode="json"), curves
+
+
+def old_results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Make a walk whose sides agree, as the first versions wrote it."""
     rng = np.random.default_rng(0)
     rows = [("", "additive", 0.0, 0, s, n, round(CLEAN * n)) for s, n in IMAGES.items()]
     sites: dict[str, Any] = {}
@@ -69,6 +79,14 @@ def results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.DataFram
         "command": "noisewalk walk-hw --model tfc",
     }  # fmt: skip
     return summary, curves
+
+
+def judged(points: list[Point], labels: NDArray[np.int64], **options: int) -> dict[str, Any]:
+    """Return what a cross-check adds to a summary."""
+    check = cross_check(points, labels, 10, **options).to_json()
+    for entry in check["sites"].values():
+        entry |= {"unit": "real", "rtl_scope": "full", "rtl_begins": "the input"}
+    return check
 
 
 def html_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
@@ -116,10 +134,14 @@ def test_seeds_do_not_narrow_the_bars() -> None:
     ],
 )
 def test_bounds_are_written_as_bounds(tmp_path: Path, bound: dict[str, Any]) -> None:
-    summary, curves = results()
+    summary, curves = old_results()
     nothing = {"ratio": None, "k_sw": None, "k_hw": None, "verdict": "undecided"}
     for entry in summary["sites"].values():
         entry |= {key: bound for key in ("mu_sw", "mu_hw", "mu_rtl", "mu_crn")} | nothing
+    summary = HardwareWalkSummary.model_validate(upgraded(summary)).model_dump(mode="json")
+    above = bound["bound"] == "above"
+    shape = [None, bound["level"], None] if above else [None, None, bound["level"]]
+    assert summary["sites"]["conv0.acc"]["mu_golden"] == shape
     summary["verdict"] = "undecided"
     write_curves(tmp_path / "bound.png", summary, curves)
     sign = "&gt;" if bound["bound"] == "above" else "&lt;"
@@ -189,8 +211,7 @@ def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int
     """From a walk whose golden, software and RTL figures can be told apart by their value."""
     points, labels = walk({"a": (1.0, 2.0)}, shift={"a": 1.3}, rtl=rtl)
     summary, _ = results(1)
-    check = cross_check(points, labels, 10).to_json()
-    summary |= check
+    summary |= judged(points, labels)
     summary["images"]["rtl"] = rtl
     summary["rtl"]["images"] = 9 * rtl
     entry = summary["sites"]["a"]
@@ -239,7 +260,7 @@ def test_sides_are_named_in_full_everywhere() -> None:
 def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     points, labels = walk({"a": (1.0, 2.0), "b": (3.0, 2.0)}, images=250, rtl=30)
     summary, _ = results(1)
-    summary |= cross_check(points, labels, 10).to_json()
+    summary |= judged(points, labels)
     spent = {"budget": 10, "looks": 3, "draws": {"a": 15}, "ended": "the budget was spent"}
     summary |= {"further": spent, "seconds": {"further": 12.3}}
     html = html_of(tmp_path, summary, curve_table(points, labels))
@@ -286,7 +307,7 @@ def test_one_device_is_called_so(tmp_path: Path, devices: int) -> None:
     """Where images share their noise: what has an interval over devices shows it, the rest none."""
     points, labels = device_walk(devices, rtl=30)
     summary, _ = results(1)
-    summary |= cross_check(points, labels, 10, resamples=199).to_json()
+    summary |= judged(points, labels, resamples=199)
     curves = curve_table(points, labels)
     html = html_of(tmp_path, summary, curves)
     entry = summary["sites"]["fc0.weight"]
@@ -341,8 +362,7 @@ def test_a_part_of_the_network_does_not_pass_for_all_of_it(tmp_path: Path) -> No
 
 def test_the_first_divergence_is_shown_only_where_there_is_one(tmp_path: Path) -> None:
     summary, curves = results(1)
-    for nothing in (summary, summary | {"divergence": None}):
-        assert "First divergence" not in html_of(tmp_path, nothing, curves)
+    assert "First divergence" not in html_of(tmp_path, summary, curves)
     found = Divergence(
         "the tap at conv1.acc", "NoiseTap_rtl_3", "NoiseTap_rtl_3_out0", 17, (4, 5), 3, -3072, 21,
         8, 1234, Path("run/window.fst"),

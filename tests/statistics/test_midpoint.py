@@ -75,14 +75,14 @@ def test_curve_that_never_falls_is_a_bound() -> None:
     rng = np.random.default_rng(3)
     found = midpoint(curve(rng, 1e6, 3.0, np.geomspace(0.1, 10, 9)), GUESS)
     assert found.bound == "above" and found.mu is None and found.k is None
-    assert found.to_json() == {"bound": "above", "level": 10.0} and str(found) == "> 10"
-    json.dumps(found.to_json(), allow_nan=False)
+    assert found.estimate == (None, 10.0, None) and str(found) == "> 10"
+    json.dumps(found.estimate, allow_nan=False)
 
 
 def test_curve_fallen_at_the_first_level_is_a_bound() -> None:
     rng = np.random.default_rng(4)
     found = midpoint(curve(rng, 1e-3, 3.0, np.geomspace(0.1, 10, 9)), GUESS)
-    assert found.bound == "below" and found.to_json() == {"bound": "below", "level": 0.1}
+    assert found.bound == "below" and found.estimate == (None, None, 0.1)
 
 
 def test_bound_never_claims_more_than_the_data() -> None:
@@ -91,15 +91,15 @@ def test_bound_never_claims_more_than_the_data() -> None:
     for mu in np.linspace(9, 11, 80):
         found = midpoint(curve(rng, mu, 3.0, np.geomspace(0.5, 10, 9), images=500), GUESS)
         if found.bound:
-            assert found.bound == "above" and found.level is not None
-            assert found.level <= mu * 1.05
+            assert found.bound == "above"
+            assert found.estimate.level <= mu * 1.05
 
 
 def test_guessing_network_says_nothing() -> None:
     rng = np.random.default_rng(6)
     rows = right(rng, 2000, np.full(6, GUESS), 0.5).astype(np.float32)
     found = midpoint(Curve(np.arange(1.0, 6), rows[1:], rows[0], np.ones(5, dtype=int)), GUESS)
-    assert found.to_json() == {"bound": "above", "level": 0.0}
+    assert found.estimate == (None, 0.0, None)
 
 
 def test_fall_between_two_levels_is_as_wide_as_they_are() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor, nn
 
+from flow.callbacks import StageClock, no_progress
+from flow.cli.reference import SCHEMA
 from flow.errors import UserError
 from flow.experiments import software_walk
 from flow.experiments.settings import SoftwareWalkSettings
@@ -22,9 +25,12 @@ from flow.statistics.level_search import Search
 from flow.statistics.midpoint import logistic
 from flow.training import checkpoint, trainer
 from flow.walks import software
+from flow.walks.points.curves import side_table
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.store import Store
-from flow.walks.software import GLOBAL, Budget, SoftwareWalk
+from flow.walks.software import Budget, SoftwareWalk
+from flow.walks.summaries import SoftwareWalkSummary, WalkSummary
+from flow.walks.summaries.software import GLOBAL
 from tests.helpers.synthetic import CLASSES, CLEAN, GUESS
 
 SETTINGS = {"model": "tfc-w2a2", "dataset": "digits", "seeds": 2, "precision_of_mu": 0.1}
@@ -207,12 +213,14 @@ def killed(settings: SoftwareWalkSettings, after: int) -> None:
 
 
 def comparable(summary):
-    return {k: v for k, v in summary.items() if k not in ("seconds", "folder")}
+    return summary.model_dump(exclude={"seconds", "folder"})
 
 
 def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)
-    settings = SoftwareWalkSettings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path / "killed")
+    settings = SoftwareWalkSettings(
+        **SETTINGS, sites="fc0.acc,fc3.acc,global", out=tmp_path / "killed"
+    )
     process = multiprocessing.get_context("fork").Process(target=killed, args=(settings, 15))
     process.start()
     process.join()
@@ -244,16 +252,20 @@ def test_results_have_every_site_and_all_at_once(tmp_path):
         **SETTINGS, noise="additive,multiplicative", levels="1,10,100", images=200, out=tmp_path
     )
     summary = software_walk.walk(settings, lambda *a: None)
-    assert summary == json.loads((tmp_path / "summary.json").read_text())
+    file = tmp_path / "summary.json"
+    assert summary.model_dump(mode="json") == json.loads(file.read_text())
+    assert WalkSummary.read(file) == SoftwareWalkSummary.read(file) == summary
     sites = ["fc0.acc", "fc1.acc", "fc2.acc", "fc3.acc", GLOBAL]
     table = pd.read_parquet(tmp_path / "curves.parquet")
     for kind in ("additive", "multiplicative"):
-        assert list(summary["kinds"][kind]["sites"]) == sites
+        found = summary.kinds[kind]
+        assert list(found.entries) == sites and list(found) == sites[:-1]
         for site in sites:
+            same_as_the_table(found[site], side_table(table, site, "software", kind))
             rows = table[(table.kind == kind) & (table.site == site)]
             assert sorted(set(rows.sigma)) == [1, 10, 100] and len(rows) == 2 * 3
             assert (rows.images == 200).all()
-    assert summary["images_evaluated"] == 2 * 5 * 3 * 2 * 200
+    assert summary.images_evaluated == 2 * 5 * 3 * 2 * 200
     everywhere, one = (
         table[(table.site == s) & (table.sigma == 10) & (table.kind == "additive")].accuracy.mean()
         for s in (GLOBAL, "fc2.acc")
@@ -262,6 +274,66 @@ def test_results_have_every_site_and_all_at_once(tmp_path):
     assert (table.site == "").sum() == 1
     middle = table[(table.sigma == 10) & (table.kind == "additive")]
     assert middle.groupby("site").accuracy.nunique().max() == 2, "the draws differ"
+
+
+def same_as_the_table(entry, rows):
+    """The levels of an entry are those of the curve, accuracy and interval included."""
+    assert [level.sigma for level in entry.levels] == rows.sigma.tolist() == [1, 10, 100]
+    for level, row in zip(entry.levels, rows.itertuples(), strict=True):
+        assert (level.images, level.draws) == (200, 2)
+        assert level.accuracy == (row.accuracy, row.lo, row.hi)
+
+
+def test_global_noise_is_that_of_all_default_sites_and_walked_when_asked_for(tmp_path):
+    options = {**SETTINGS, "levels": "10,30,100", "images": 60}
+    whole, alone, both, one = (
+        software_walk.walk(
+            SoftwareWalkSettings(**options, sites=sites, out=tmp_path / (sites or "all")),
+            no_progress,
+        )
+        for sites in ("", GLOBAL, f"fc1.acc,{GLOBAL}", "fc1.acc")
+    )
+    assert list(alone) == [] and list(both) == list(one) == ["fc1.acc"]
+    assert alone[GLOBAL] == both[GLOBAL] == whole[GLOBAL]
+    assert both["fc1.acc"] == one["fc1.acc"] == whole["fc1.acc"]
+    assert one.kinds["additive"].global_ is None
+    with pytest.raises(UserError, match=r"unknown site 'global': .*fc1.acc"):
+        one[GLOBAL]
+    table = pd.read_parquet(tmp_path / "fc1.acc" / "curves.parquet")
+    assert set(table.site) == {"", "fc1.acc"}
+    keys = [
+        {path.name for path in (tmp_path / name / "points").rglob("*.npz")}
+        for name in ("all", "fc1.acc", GLOBAL)
+    ]
+    assert keys[1] < keys[0] and keys[2] < keys[0]
+
+
+def test_a_site_is_asked_for_by_its_name(tmp_path):
+    settings = SoftwareWalkSettings(**SETTINGS, levels="1,12,100", images=200, out=tmp_path)
+    summary = software_walk.walk(settings, no_progress)
+    assert list(summary) == list(summary.sites) == [f"fc{number}.acc" for number in range(4)]
+    mu = summary["fc2.acc"].midpoint
+    assert (
+        mu.low < mu.value < mu.high and str(mu) == f"{mu.value:.3g} [{mu.low:.3g}, {mu.high:.3g}]"
+    )
+    with pytest.raises(UserError, match=r"unknown site 'fc2.ac': did you mean fc2.acc"):
+        summary["fc2.ac"]
+    several = summary.model_copy(
+        update={"kinds": summary.kinds | {"mixed": summary.kinds["additive"]}}
+    )
+    with pytest.raises(UserError, match=r"several kinds of noise: .*summary.kinds\[.mixed.\]"):
+        several["fc2.acc"]
+    assert several.kinds["mixed"]["fc2.acc"] == summary["fc2.acc"]
+    jsonschema.validate(summary.model_dump(mode="json"), json.loads(SCHEMA.read_text()))
+
+
+def test_the_clock_of_a_command_counts_from_its_start(tmp_path):
+    settings = SoftwareWalkSettings(**SETTINGS, levels="10", images=50, out=tmp_path)
+    alone = software_walk.walk(settings, no_progress).seconds
+    assert list(alone) == ["load", "walk", "total"]
+    told = software_walk.walk(settings, no_progress, clock=StageClock(100.0)).seconds
+    assert told["start"] == 100 and 100 < told["total"] < 200
+    assert sum(told.values()) - told["total"] == pytest.approx(told["total"], abs=0.5)
 
 
 def test_a_folder_of_another_network_is_refused_and_kept(tmp_path):
@@ -297,7 +369,6 @@ def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, 
     noises = [Noise.at("additive", sigma) for sigma in (5.0, 50.0)]
     first, second = 0, 1 << 32
     assert calls[0] == (None, 3, first)
-    # global noise is that of the one site walked: the same networks serve
     assert sorted(calls[1:], key=repr) == sorted(
         [({"fc1.acc": noise}, 3, seed) for noise in noises for seed in (first, second)], key=repr
     )

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.callbacks import ProgressCallback
-from flow.cli.printing.walk_tables import interval
 from flow.soc import firmware, system
 from flow.soc.walk import describe, opened_system
+from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.loading import compile_chosen
 from flow.walks.settings import AcceleratorSettings
 
@@ -62,8 +62,8 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
         table.add_row(
             site,
             str(entry["points"]),
-            interval(entry["mu_soc"]),
-            interval(entry["mu_walk_hw"]),
+            midpoint_text(entry["mu_soc"]),
+            midpoint_text(entry["mu_walk_hw"]),
             str(entry["bit_mismatches"]),
             str(entry["unlike_walk_hw"]),
         )

@@ -1,5 +1,6 @@
 """Tables of results on the command line."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -8,13 +9,16 @@ from rich.table import Table
 from flow.experiments.studies.study import Run
 from flow.report.wording import further_sentence, power_sentence, scope_sentence
 from flow.rtl.scope import SITE
+from flow.walks.crosscheck.summary_values import midpoint_text
+from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
+from flow.walks.summaries.hardware import SiteAblation
 
 
-def print_summary(console: Console, summary: dict[str, Any]) -> None:
-    """Print the ``summary.json`` of a walk in software and RTL."""
-    images = summary["images"]
-    part = ", in part" if summary["rtl"]["scope"] == SITE else ""
-    table = Table(title=f"{summary['model']} on {summary['dataset']}, {summary['noise']} noise")
+def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
+    """Print the results of a walk in software and RTL."""
+    images = summary.images
+    part = ", in part" if summary.rtl.scope == SITE else ""
+    table = Table(title=f"{summary.model} on {summary.dataset}, {summary.noise} noise")
     table.add_column("site")
     for column in (
         f"μ software (n={images['software']})",
@@ -24,48 +28,44 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     ):
         table.add_column(column, justify="right")
     table.add_column("verdict", no_wrap=True)
-    for site, entry in summary["sites"].items():
-        table.add_row(
-            site,
-            *(interval(entry[name]) for name in ("mu_sw", "mu_hw", "ratio", "mu_rtl")),
-            entry["verdict"],
-        )
+    for site, entry in summary.sites.items():
+        figures = (entry.software, entry.midpoint, entry.ratio, entry.rtl)
+        table.add_row(site, *map(midpoint_text, figures), entry.verdict)
     console.print(table)
-    if summary["ablation"]:
-        print_ablation(console, summary["ablation"])
-    l0, rtl = summary["checks"]["L0"], summary["rtl"]
+    if summary.ablation:
+        print_ablation(console, summary.ablation)
+    l0, rtl = summary.checks.golden, summary.rtl
     console.print(
-        f"L0: golden = FINN on {l0['tensors']} tensors of {l0['images']} images, "
-        f"mismatches: {l0['mismatches']}; golden ≠ Brevitas on {len(l0['labels_differing'])} of "
-        f"{l0['labels_compared']} labels",
+        f"L0: golden = FINN on {l0.tensors} tensors of {l0.images} images, "
+        f"mismatches: {l0.mismatches}; golden ≠ Brevitas on {len(l0.labels_differing)} of "
+        f"{l0.labels_compared} labels",
         highlight=False,
     )
     console.print(
-        f"L1: RTL = golden on {rtl['images']} images, bit_mismatches: {rtl['bit_mismatches']}",
+        f"L1: RTL = golden on {rtl.images} images, bit_mismatches: {rtl.bit_mismatches}",
         highlight=False,
     )
-    for said in (scope_sentence(summary), power_sentence(summary), further_sentence(summary)):
+    dumped = summary.model_dump(mode="json")
+    for said in (scope_sentence(dumped), power_sentence(dumped), further_sentence(dumped)):
         console.print(said, highlight=False)
-    console.print(f"verdict: {summary['verdict']}", highlight=False)
-    total = summary["seconds"]["total"]
-    console.print(f"{total:.0f} s; report: {summary['report']}", highlight=False, soft_wrap=True)
+    console.print(f"verdict: {summary.verdict}", highlight=False)
+    total = summary.seconds["total"]
+    console.print(f"{total:.0f} s; report: {summary.report}", highlight=False, soft_wrap=True)
 
 
-def print_ablation(console: Console, ablation: dict[str, Any]) -> None:
+def print_ablation(console: Console, ablation: Mapping[str, SiteAblation]) -> None:
     """Print the steps from software to RTL at each site."""
     table = Table(title="from software to RTL, one step at a time")
     for name in ("site", "step", "μ before", "μ after", "after / before", "moved"):
         table.add_column(name, justify="right" if "/" in name or "μ" in name else "left")
     for site, entry in ablation.items():
-        for step in entry["steps"]:
-            mu = (interval(step[name]) for name in ("mu_before", "mu_after"))
-            ratio = (
-                "–" if step["ratio"] is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step["ratio"])
-            )
-            table.add_row(site, step["step"], *mu, ratio, "yes" if step["moved"] else "no")
+        for step in entry.steps:
+            mu = midpoint_text(step.mu_before), midpoint_text(step.mu_after)
+            ratio = "–" if step.ratio is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step.ratio)
+            table.add_row(site, step.step, *mu, ratio, "yes" if step.moved else "no")
     console.print(table)
     for site, entry in ablation.items():
-        console.print(f"{site}: {entry['sentence']}", highlight=False)
+        console.print(f"{site}: {entry.sentence}", highlight=False)
 
 
 def print_executions(console: Console, found: dict[str, Any]) -> None:
@@ -88,39 +88,30 @@ def print_executions(console: Console, found: dict[str, Any]) -> None:
     console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
 
 
-def print_walk(console: Console, found: dict[str, Any]) -> None:
+def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
     """Print the results of a software walk."""
-    accuracy, low, high = (100 * part for part in found["accuracy"]["software"])
-    for kind, walked in found["kinds"].items():
-        table = Table(title=f"{found['model']} on {found['dataset']}, {kind} noise")
+    clean = found.model_dump()["accuracy"]["software"]
+    accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * part for part in clean))
+    for kind, walked in found.kinds.items():
+        table = Table(title=f"{found.model} on {found.dataset}, {kind} noise")
         for name in ("site", "μ", "k", "misfit", "images", "draws", "levels", "ended"):
             table.add_column(name, justify="left" if name in ("site", "ended") else "right")
-        for site, entry in walked["sites"].items():
-            k = "–" if entry["k_sw"] is None else f"{entry['k_sw']:.2f}"
-            misfit = "–" if entry["misfit"] is None else f"{100 * entry['misfit']:.1f} %"
-            counts = (str(v) for v in (entry["images"], entry["draws"], len(entry["levels"])))
-            table.add_row(site, interval(entry["mu_sw"]), k, misfit, *counts, entry["ended"])
+        for site, entry in walked.entries.items():
+            k = "–" if entry.k_sw is None else f"{entry.k_sw:.2f}"
+            misfit = "–" if entry.misfit is None else f"{100 * entry.misfit:.1f} %"
+            counts = map(str, (entry.images, entry.draws, len(entry.levels)))
+            table.add_row(site, midpoint_text(entry.midpoint), k, misfit, *counts, entry.ended)
         console.print(table)
-        if walked["origin"]:
-            formula, file = walked["formula"] or "no formula", walked["origin"]["file"]
-            said = f"{kind}: {formula} ({file})"
+        if walked.origin:
+            said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
     console.print(
-        f"without noise {accuracy:.2f} % [{low:.2f}, {high:.2f}], n={found['images']['software']}; "
-        f"{found['images_evaluated']:,} noisy images, {found['seconds']['total']:.0f} s; "
-        f"results: {found['folder']}",
+        f"without noise {accuracy}, n={found.images['software']}; "
+        f"{found.images_evaluated:,} noisy images, {found.seconds['total']:.0f} s; "
+        f"results: {found.folder}",
         highlight=False,
         soft_wrap=True,
     )
-
-
-def interval(value: Any) -> str:
-    """Return a midpoint with its interval, or its bound, as text."""
-    if value is None:
-        return "–"
-    if isinstance(value, dict):
-        return f"{'>' if value['bound'] == 'above' else '<'} {value['level']:.3g}"
-    return f"{value[0]:.3g} [{value[1]:.3g}, {value[2]:.3g}]"
 
 
 def print_repeats(console: Console, found: dict[str, Any]) -> None:
@@ -159,7 +150,7 @@ def print_robustness(console: Console, found: dict[str, Any]) -> None:
     table.add_column("verdict")
     for row in found["rows"]:
         cells = (
-            interval(row[key])
+            midpoint_text(row[key])
             for key in ("software", "software_ratio", "hardware", "hardware_ratio")
         )
         table.add_row(row["site"], row["training"], *cells, row["verdict"])
@@ -213,6 +204,6 @@ def line_of_run(run: Run) -> str:
     state, summary = run.state, run.summary
     if summary is None:
         return f"{run.name}: {state.get('ended')}: {state.get('message', '')}"
-    verdict = f", verdict {summary['verdict']}" if "verdict" in summary else ""
+    verdict = f", verdict {summary.verdict}" if isinstance(summary, HardwareWalkSummary) else ""
     failures = f", {state['failures']} RTL points failed" if state.get("failures") else ""
     return f"{run.name}: done in {state['seconds']:.0f} s{verdict}{failures}"

@@ -23,10 +23,11 @@ from flow.experiments.benchmarks.measure import Figure
 from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
 from flow.models import evaluate, site_scales, suitable_batch
 from flow.noise import Noise, TorchSampler
+from flow.statistics.estimate import Estimate
 from flow.training.zoo import TrainedNetwork
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
-from flow.walks.software import BLOCK, GLOBAL, Inference
+from flow.walks.software import BLOCK, Inference
 
 LEVELS = 20
 STRIDE = 5
@@ -69,11 +70,10 @@ def run(settings: BenchWalkSettings) -> Found:
         own = SoftwareWalkSettings(**dict(settings) | {"out": Path(folder) / "walk"})
         walked = software_walk.walk(own, no_progress)
     (setting,) = settings.kinds
-    (kind,) = walked["kinds"].values()
+    (kind,) = walked.kinds.values()
     grid = {
-        site: np.geomspace(entry["levels"][0], entry["levels"][-1], LEVELS)
-        for site, entry in kind["sites"].items()
-        if site != GLOBAL
+        site: np.geomspace(entry.levels[0].sigma, entry.levels[-1].sigma, LEVELS)
+        for site, entry in kind.sites.items()
     }
     started = time.perf_counter()
     ours = _ours(network, inputs, setting, grid)
@@ -99,9 +99,9 @@ def run(settings: BenchWalkSettings) -> Found:
         straightforward=float(np.mean(straight)) * points,
         timed=len(straight),
         grid=took,
-        searched=walked["seconds"]["walk"],
-        searched_images=walked["images_evaluated"],
-        widest=max(_width(entry["mu_sw"]) for entry in kind["sites"].values()),
+        searched=walked.seconds["walk"],
+        searched_images=walked.images_evaluated,
+        widest=max(_width(entry.midpoint) for entry in kind.entries.values()),
         differing=int((gaps > ndtri(0.975) * np.maximum(errors, 1e-9)).sum()),
         largest=float(gaps.max()),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
@@ -141,5 +141,8 @@ def _ours(network, inputs, setting: NoiseSetting, grid) -> dict[tuple[str, float
     return {(p.site, p.sigma): np.concatenate([found[p] for found in blocks]) for p in places}
 
 
-def _width(mu) -> float:
-    return max(mu[2] / mu[0] - 1, 1 - mu[1] / mu[0]) if isinstance(mu, list) else 0.0
+def _width(mu: Estimate | None) -> float:
+    middle, low, high = mu or (None, None, None)
+    if middle is None or low is None or high is None:
+        return 0.0
+    return max(high / middle - 1, 1 - low / middle)

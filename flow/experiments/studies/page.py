@@ -17,6 +17,14 @@ from flow.experiments.studies.study import Study
 from flow.files import replacing
 from flow.report.html import environment
 from flow.report.plots.study import plot
+from flow.statistics.estimate import Estimate
+from flow.walks.summaries import (
+    HardwareSite,
+    HardwareWalkSummary,
+    SoftwareSite,
+    SoftwareWalkSummary,
+    WalkSummary,
+)
 
 SAME = ("command", "model", "dataset", "noise", "training_noise", "site")
 """What rows have in common that are put together."""
@@ -25,41 +33,46 @@ SAME = ("command", "model", "dataset", "noise", "training_noise", "site")
 def table(study: Study) -> pd.DataFrame:
     """Return a row a run and site: μ of software and hardware, their ratio, the verdict.
 
-    Midpoints that are only a bound are missing. Runs that are not finished have no row.
+    Midpoints that are only a bound are missing. Runs that are not finished, or are no walks, have
+    no row.
     """
     rows: list[dict[str, Any]] = []
     for run in study.runs:
         summary = run.summary
-        if summary is None:
+        if not isinstance(summary, WalkSummary):
             continue
-        for noise, sites in _by_noise(summary).items():
-            for site, entry in sites.items():
+        for noise, entries in _by_noise(summary).items():
+            for site, entry in entries.items():
                 row = {
                     "run": run.name,
                     "command": run.command,
-                    "model": summary["model"],
-                    "dataset": summary["dataset"],
+                    "model": summary.model,
+                    "dataset": summary.dataset,
                     "noise": noise,
-                    "training_noise": (summary.get("training_noise") or {}).get("kind", ""),
-                    "seed": summary["seed"],
+                    "training_noise": (summary.training_noise or {}).get("kind", ""),
+                    "seed": summary.seed,
                     "site": site,
                 }
                 for key in ("mu_sw", "mu_hw", "ratio"):
-                    value = entry.get(key)
-                    ends = value if isinstance(value, list) else [None] * 3
+                    value: Estimate | None = getattr(entry, key, None)
+                    ends = [None] * 3 if value is None or value.value is None else value
                     row |= dict(zip((key, f"{key}_lo", f"{key}_hi"), ends, strict=True))
-                row["verdict"] = entry.get("verdict", "")
-                row["rtl_images"] = entry.get("rtl_runs", 0)
-                row["bit_mismatches"] = entry.get("bit_mismatches", 0)
+                row["verdict"] = getattr(entry, "verdict", "")
+                row["rtl_images"] = getattr(entry, "rtl_runs", 0)
+                row["bit_mismatches"] = getattr(entry, "bit_mismatches", 0)
                 rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _by_noise(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the sites of a summary by kind of noise; none of one that has no midpoints."""
-    if "kinds" in summary:
-        return {kind: found["sites"] for kind, found in summary["kinds"].items()}
-    return {summary["noise"]: summary["sites"]} if "sites" in summary else {}
+def _by_noise(
+    summary: WalkSummary,
+) -> Mapping[str, Mapping[str, SoftwareSite] | Mapping[str, HardwareSite]]:
+    """Return the entries of a walk by kind of noise."""
+    if isinstance(summary, SoftwareWalkSummary):
+        return {kind: found.entries for kind, found in summary.kinds.items()}
+    if isinstance(summary, HardwareWalkSummary):
+        return {summary.noise: summary.sites}
+    return {}
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ noise raised it. Two networks differ in every image, so the interval of that rat
 from those of both μ, as if they were independent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,11 @@ from flow.experiments import hardware_walk
 from flow.experiments.settings import RobustnessSettings
 from flow.files import write_json
 from flow.noise import CLEAN, KINDS
+from flow.statistics.estimate import Estimate
 from flow.training.zoo import zoo_path
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
-
-SIDES = {"software": "mu_sw", "hardware": "mu_hw"}
-"""Keys of a walk's summary; hardware's is there only where the RTL equals golden."""
+from flow.walks.summaries import HardwareWalkSummary
 
 
 def trainings(model: str, dataset: str) -> list[str]:
@@ -71,17 +70,15 @@ def run(
         tell_of = partial(prefixed, progress, name)
         summaries[name] = hardware_walk.walk_hw(own, tell_of, command, engine)
     table = compare(summaries)
-    folder = settings.out or Path(summaries[CLEAN]["report"]).parent
+    folder = settings.out or Path(summaries[CLEAN].report or "").parent
     result = {
-        "model": summaries[CLEAN]["model"],
+        "model": summaries[CLEAN].model,
         "dataset": settings.dataset,
         "noise": settings.noise,
-        "images": summaries[CLEAN]["images"],
-        "accuracy": {name: found["accuracy"]["golden"] for name, found in summaries.items()},
-        "verdicts": {name: found["verdict"] for name, found in summaries.items()},
-        "bit_mismatches": {
-            name: found["rtl"]["bit_mismatches"] for name, found in summaries.items()
-        },
+        "images": summaries[CLEAN].images,
+        "accuracy": {name: list(found.accuracy["golden"]) for name, found in summaries.items()},
+        "verdicts": {name: found.verdict for name, found in summaries.items()},
+        "bit_mismatches": {name: found.rtl.bit_mismatches for name, found in summaries.items()},
         "rows": table.to_dict("records"),
         "command": command,
         "folder": str(folder),
@@ -90,29 +87,33 @@ def run(
     return result
 
 
-def compare(summaries: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def compare(summaries: Mapping[str, HardwareWalkSummary]) -> pd.DataFrame:
     """Return a row a site and training: μ on both sides, and its ratio to the clean network's.
 
     Args:
         summaries: of walks, by what the network was trained with; one is clean.
     """
     rows = []
-    for site, plain in summaries[CLEAN]["sites"].items():
+    for site, plain in summaries[CLEAN].sites.items():
         for name, summary in summaries.items():
-            entry = summary["sites"][site]
-            row: dict[str, Any] = {"site": site, "training": name, "verdict": entry["verdict"]}
-            for side, key in SIDES.items():
-                row[side] = entry[key]
-                row[f"{side}_ratio"] = ratio(entry[key], plain[key]) if name != CLEAN else None
+            entry = summary.sites[site]
+            row: dict[str, Any] = {"site": site, "training": name, "verdict": entry.verdict}
+            # hardware's is there only where the RTL equals golden
+            for side, mu, before in (
+                ("software", entry.software, plain.software),
+                ("hardware", entry.midpoint, plain.midpoint),
+            ):
+                row[side] = mu and list(mu)
+                row[f"{side}_ratio"] = ratio(mu, before) if name != CLEAN else None
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def ratio(above: Any, below: Any) -> list[float] | None:
-    """Return a / b of two ``[μ, lo, hi]`` with its 95 % interval; None if either is a bound."""
-    if not (isinstance(above, Sequence) and isinstance(below, Sequence)):
+def ratio(above: Estimate | None, below: Estimate | None) -> list[float] | None:
+    """Return the ratio of two μ with its 95 % interval; None if either is a bound."""
+    if above is None or below is None or above.value is None or below.value is None:
         return None
-    a, b = np.log(above), np.log(below)
+    a, b = np.log(np.array([above, below], dtype=np.float64))
     middle = a[0] - b[0]
     low = middle - np.hypot(a[0] - a[1], b[2] - b[0])
     high = middle + np.hypot(a[2] - a[0], b[0] - b[1])

@@ -45,6 +45,7 @@ from flow.settings import Settings, shown
 from flow.user_code import is_user_code
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
+from flow.walks.summaries import WalkSummary
 
 _KEYS = ("title", "minutes", "runs")
 _NETWORK = ("model", "dataset")
@@ -58,7 +59,7 @@ class Command:
     """A command that a study may name."""
 
     settings: type[Settings]
-    run: Callable[..., dict[str, Any]]
+    run: Callable[..., WalkSummary | dict[str, Any]]
     """Takes settings, what is told about progress, and the command as the user would type it."""
     summary: str
     """File that a finished run has in its folder."""
@@ -71,11 +72,13 @@ class Command:
         return set(self.settings.options()) - _PLACES
 
 
+WALKED = "summary.json"
+"""File of a walk."""
 COMMANDS = {
-    "walk-hw": Command(HardwareWalkSettings, hardware_walk.walk_hw, "summary.json", spread=True),
+    "walk-hw": Command(HardwareWalkSettings, hardware_walk.walk_hw, WALKED, spread=True),
     "multi-exec-hw": Command(RepeatSettings, repeats.run, "repeats.json", spread=True),
     "robustness": Command(RobustnessSettings, robustness.run, "robustness.json", spread=True),
-    "walk": Command(SoftwareWalkSettings, software_walk.walk, "summary.json"),
+    "walk": Command(SoftwareWalkSettings, software_walk.walk, WALKED),
     "multi-exec": Command(MultiExecutionSettings, multi_execution.run, "executions.json"),
     "dynamics": Command(DynamicsSettings, dynamics.run, "dynamics.json"),
 }
@@ -115,11 +118,17 @@ class Run:
         return status.state_of(self.folder, self.stamp)
 
     @property
-    def summary(self) -> dict[str, Any] | None:
-        """What it found, once it has."""
+    def summary(self) -> WalkSummary | dict[str, Any] | None:
+        """What it found, once it has; None if that cannot be read."""
         if self.state.get("ended") != "done":
             return None
-        return status.read_json(self.folder / COMMANDS[self.command].summary)
+        file = self.folder / COMMANDS[self.command].summary
+        if file.name != WALKED:
+            return status.read_json(file)
+        try:
+            return WalkSummary.read(file)
+        except UserError:
+            return None
 
     def write_state(self, **more: Any) -> None:
         """Say how it stands."""
@@ -304,6 +313,7 @@ def run_study(
             run.write_state(ended="failed", message=run.told(error))
         else:
             seconds = round(time.monotonic() - started, 1)
-            run.write_state(ended="done", seconds=seconds, failures=len(found.get("failures", ())))
+            failures = len(getattr(found, "failures", ()))
+            run.write_state(ended="done", seconds=seconds, failures=failures)
         finished(run)
     return failed

@@ -1,4 +1,4 @@
-"""Pictures of a software walk, drawn only from ``summary.json`` and the curve table.
+"""Pictures of a software walk, drawn only from its summary and the curve table.
 
 ``curves.png`` shows accuracy over σ, with one panel per site and one colour per kind of noise.
 ``midpoints.png`` shows μ over the sites in the order of the data flow, with its 95 % interval or an
@@ -6,7 +6,6 @@ arrow for a bound, and global noise as a horizontal line.
 """
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from flow.files import replacing
 from flow.report.plots.walk_hw import log_axis
 from flow.statistics.midpoint import logistic
 from flow.walks.points.curves import side_table
-from flow.walks.software import GLOBAL
+from flow.walks.summaries import SoftwareKind, SoftwareWalkSummary
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colours of the kinds of noise, from Okabe and Ito; markers distinguish the kinds as well."""
@@ -33,12 +32,12 @@ _AXES = {
 }
 
 
-def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> None:
+def write(folder: Path, summary: SoftwareWalkSummary, curves: pd.DataFrame) -> None:
     """Write both pictures, each atomically.
 
     Args:
         folder: folder for the pictures.
-        summary: content of ``summary.json``.
+        summary: summary of the walk.
         curves: table from `flow.walks.points.curves.curve_table`.
 
     Raises:
@@ -52,9 +51,9 @@ def write(folder: Path, summary: Mapping[str, Any], curves: pd.DataFrame) -> Non
             figure.savefig(temporary, format="png")
 
 
-def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
+def plot_curves(summary: SoftwareWalkSummary, curves: pd.DataFrame) -> Figure:
     """Draw accuracy over σ: points with their Wilson intervals, and the fit if there is one."""
-    sites = list(dict.fromkeys(s for kind in summary["kinds"].values() for s in kind["sites"]))
+    sites = list(dict.fromkeys(s for kind in summary.kinds.values() for s in kind.entries))
     columns = min(len(sites), 4)
     rows = math.ceil(len(sites) / columns)
     figure = Figure((3.4 * columns + 0.6, 2.5 * rows + 1.1), dpi=130, layout="constrained")
@@ -74,22 +73,23 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curves_of(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:
-    clean, guess = summary["accuracy"]["software"][0], 1 / summary["classes"]
+def _curves_of(panel: Axes, summary: SoftwareWalkSummary, curves: pd.DataFrame, site: str) -> None:
+    clean, guess = summary.accuracy["software"].level, 1 / summary.classes
     levels = curves.loc[curves["site"] == site, "sigma"]
     if len(levels):
         log_axis(panel, (levels.min() / 1.25, levels.max() * 1.25))
-    for number, (kind, found) in enumerate(summary["kinds"].items()):
-        entry, colour = found["sites"].get(site, {}), _COLOURS[number % len(_COLOURS)]
+    for number, (kind, found) in enumerate(summary.kinds.items()):
+        entry, colour = found[site], _COLOURS[number % len(_COLOURS)]
         table = side_table(curves, site, "software", kind)
         bars = [table["accuracy"] - table["lo"], table["hi"] - table["accuracy"]]
         panel.errorbar(
             table["sigma"], table["accuracy"], yerr=np.maximum(bars, 0), color=colour, ms=3.5,
             fmt=_MARKERS[number % len(_MARKERS)], elinewidth=0.9, label=kind,
         )  # fmt: skip
-        if len(table) and isinstance(entry.get("mu_sw"), list):
+        mu, k = entry.midpoint, entry.k_sw
+        if len(table) and mu is not None and mu.value is not None and k is not None:
             fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
-            fitted = logistic(fine, entry["mu_sw"][0], entry["k_sw"], clean, guess)
+            fitted = logistic(fine, mu.value, k, clean, guess)
             panel.plot(fine, fitted, color=colour, lw=1)
     for level in (clean, guess):
         panel.axhline(level, color="#767676", lw=0.8, ls=":", zorder=0)
@@ -100,40 +100,42 @@ def _curves_of(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, si
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def plot_midpoints(summary: Mapping[str, Any]) -> Figure:
+def plot_midpoints(summary: SoftwareWalkSummary) -> Figure:
     """Draw μ over the sites, one panel per kind of noise."""
-    kinds = summary["kinds"]
-    sites = len(next(iter(kinds.values()))["sites"])
+    kinds = summary.kinds
+    sites = len(next(iter(kinds.values())).entries)
     width = max(6.0, 0.5 * sites + 1.5)
     figure = Figure((width, 3.3 * len(kinds) + 0.6), dpi=130, layout="constrained")
     panels = figure.subplots(len(kinds), 1, squeeze=False)[:, 0]
     for number, (panel, (kind, found)) in enumerate(zip(panels, kinds.items(), strict=True)):
-        _midpoints_of(panel, found["sites"], _COLOURS[number % len(_COLOURS)])
+        _midpoints_of(panel, found, _COLOURS[number % len(_COLOURS)])
         panel.set_title(f"{kind} noise", fontsize=10, loc="left", **_PLAIN)
-        panel.set_ylabel(f"midpoint μ\n{_AXES.get(found['unit'], found['unit'])}", fontsize=9)
+        panel.set_ylabel(f"midpoint μ\n{_AXES.get(found.unit, found.unit)}", fontsize=9)
     figure.suptitle(f"{_title(summary)}: midpoint noise level, 95 % intervals", fontsize=11,
                     **_PLAIN)  # fmt: skip
     return figure
 
 
-def _midpoints_of(panel: Axes, entries: Mapping[str, Any], colour: str) -> None:
-    names = [name for name in entries if name != GLOBAL]
+def _midpoints_of(panel: Axes, found: SoftwareKind, colour: str) -> None:
+    names = list(found.sites)
     panel.set_yscale("log")
     for x, name in enumerate(names):
-        mu = entries[name]["mu_sw"]
-        if isinstance(mu, list):
-            ends = [[mu[0] - mu[1]], [mu[2] - mu[0]]]
-            panel.errorbar([x], [mu[0]], yerr=ends, fmt="o", color=colour, ms=5, capsize=3)
-        elif mu is not None and mu["level"] > 0:
-            up = mu["bound"] == "above"
+        mu = found[name].midpoint
+        if mu is None:
+            continue
+        middle, low, high = mu
+        if middle is not None and low is not None and high is not None:
+            ends = [[middle - low], [high - middle]]
+            panel.errorbar([x], [middle], yerr=ends, fmt="o", color=colour, ms=5, capsize=3)
+        elif mu.level > 0:
             panel.errorbar(
-                [x], [mu["level"]], yerr=[mu["level"] / 2], fmt="_", color=colour, ms=9,
-                lolims=up, uplims=not up,
+                [x], [mu.level], yerr=[mu.level / 2], fmt="_", color=colour, ms=9,
+                lolims=high is None, uplims=low is None,
             )  # fmt: skip
-    everywhere = entries.get(GLOBAL, {}).get("mu_sw")
-    if isinstance(everywhere, list):
-        panel.axhspan(everywhere[1], everywhere[2], color="#999999", alpha=0.3, lw=0)
-        panel.axhline(everywhere[0], color="#555555", lw=1, label="global: σ at every site")
+    middle, low, high = (found.global_ and found.global_.midpoint) or (None, None, None)
+    if middle is not None and low is not None and high is not None:
+        panel.axhspan(low, high, color="#999999", alpha=0.3, lw=0)
+        panel.axhline(middle, color="#555555", lw=1, label="global: σ at every default site")
         panel.legend(fontsize=8, frameon=False)
     panel.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     panel.set_xlim(-0.6, len(names) - 0.4)
@@ -142,7 +144,7 @@ def _midpoints_of(panel: Axes, entries: Mapping[str, Any], colour: str) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _title(summary: Mapping[str, Any]) -> str:
-    trained = " (noisy training)" if summary["training_noise"] else ""
-    again = f" (retrained, {summary['retrain']} epochs)" if summary["retrain"] else ""
-    return f"{summary['model']}{trained}{again} on {summary['dataset']}"
+def _title(summary: SoftwareWalkSummary) -> str:
+    trained = " (noisy training)" if summary.training_noise else ""
+    again = f" (retrained, {summary.retrain} epochs)" if summary.retrain else ""
+    return f"{summary.model}{trained}{again} on {summary.dataset}"

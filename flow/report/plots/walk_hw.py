@@ -24,6 +24,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flow.files import replacing
 from flow.rtl.scope import SITE
+from flow.statistics.estimate import Estimate
 from flow.statistics.midpoint import logistic
 from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
@@ -193,22 +194,26 @@ def _line(
         panel.plot(fine, fitted, color=side.colour, lw=1.4, ls=side.line)
 
 
-def _midpoint(panel: Axes, side: Side, mu: Any, reach: tuple[float, float], *, bare: bool) -> None:
+def _midpoint(
+    panel: Axes, side: Side, mu: Estimate | None, reach: tuple[float, float], *, bare: bool
+) -> None:
     lane = _LANES[side]
     if mu is None:
         return
-    if isinstance(mu, Mapping):
-        above = mu["bound"] == "above"
-        level = float(np.clip(mu["level"], *reach))
+    if mu.value is None:
+        above = mu.high is None
+        level = float(np.clip(mu.level, *reach))
         panel.annotate(
             "", (reach[1] if above else reach[0], lane), xytext=(level, lane),
             arrowprops={"arrowstyle": "->", "color": side.colour, "lw": 1.4},
         )  # fmt: skip
         return
     if not bare:
-        panel.plot(mu[1:], [lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5)
+        panel.plot(
+            np.array(mu[1:], dtype=float), [lane] * 2, color=side.colour, lw=1.8, marker="|", ms=5
+        )
     panel.plot(
-        mu[0], lane, side.marker, color=side.colour, ms=4.5,
+        mu.value, lane, side.marker, color=side.colour, ms=4.5,
         mfc="white" if side.marker == "D" else side.colour,
     )  # fmt: skip
 

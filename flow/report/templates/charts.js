@@ -143,9 +143,10 @@ class Chart {
         transform: `translate(${at(point.x, point.y)})` }, group);
     }
     if (!lanes || !one.mu) return;
-    const bound = !Array.isArray(one.mu), [low, high] = this.view.x;
-    if (bound) {
-      const level = Math.min(Math.max(one.mu.level, low), high), above = one.mu.bound === "above";
+    const [low, high] = this.view.x;
+    if (one.mu[0] === null) {
+      const above = one.mu[2] === null, bound = above ? one.mu[1] : one.mu[2];
+      const level = Math.min(Math.max(bound, low), high);
       const from = this.x(level), to = above ? RIGHT - 1 : LEFT + 1, back = above ? -6 : 6;
       draw("path", { class: "bar", d: `M${from} ${lane}H${to}m${back} -4l${-back} 4l${back} 4` },
         group);

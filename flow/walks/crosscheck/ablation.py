@@ -83,8 +83,8 @@ class Step:
         """Return the fields; μ and ratio as those of a site are."""
         return {
             "step": self.name,
-            "mu_before": self.before.to_json(),
-            "mu_after": self.after.to_json(),
+            "mu_before": self.before.estimate,
+            "mu_after": self.after.estimate,
             "ratio": self.ratio and self.ratio.to_json(),
             "moved": self.moved,
             "beyond": self.beyond(margin),

@@ -71,7 +71,7 @@ class SiteCheck:
         golden = f.ratio.to_json() if f.ratio else None
         wanted = self.need
         return {
-            **{f"mu_{short}": mu and mu.to_json() for short, mu in sides.items()},
+            **{f"mu_{short}": mu and mu.estimate for short, mu in sides.items()},
             **{f"k_{short}": mu and mu.k for short, mu in sides.items() if short != "crn"},
             "ratio": golden if f.backed else None,
             "ratio_golden": golden,

@@ -1,4 +1,4 @@
-"""What a run found, as ``summary.json`` holds it."""
+"""What a run of ``walk-hw`` found, gathered into its summary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +17,7 @@ from flow.walks.points.measurement import Failure, Measured
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
 from flow.walks.points.side import SHOWN, Side
+from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.walk import Walk
 
 _NODE = (
@@ -42,7 +43,8 @@ def summarise(
     spent: FurtherDraws,
     level_zero: ReferenceCheck,
     measured: Measured,
-) -> dict[str, Any]:
+    **more: Any,
+) -> HardwareWalkSummary:
     """Gather what was found.
 
     Args:
@@ -52,6 +54,7 @@ def summarise(
         spent: what was measured beyond the walk's first points.
         level_zero: the checks of the golden model.
         measured: what this run simulated, and the simulations that failed.
+        more: further fields of the summary, which only the job knows.
     """
     crosscheck = checked.to_json()
     sites = {
@@ -61,7 +64,7 @@ def summarise(
     finn, labels = level_zero.finn.to_json(), level_zero.labels
     simulated = _simulated(points)
     manifest = walk.context.accelerator.manifest
-    return {
+    found = {
         "model": walk.context.network.name,
         "dataset": walk.identity["dataset"],
         **_noise(walk.context.setting),
@@ -91,6 +94,7 @@ def summarise(
         "accelerator": str(walk.context.accelerator.folder),
         "hardware": hardware_facts(manifest),
     }
+    return HardwareWalkSummary.model_validate(found | more)
 
 
 def _site_entry(

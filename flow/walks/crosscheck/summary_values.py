@@ -1,8 +1,9 @@
 """Values of a finished walk, as its summary holds them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flow.statistics.estimate import Estimate
 from flow.walks.points.side import Side
 
 _UNITS = {
@@ -21,31 +22,21 @@ def sigma_unit(summary: Mapping[str, Any], site: str | None = None) -> str:
     return _UNITS.get(unit, str(unit))
 
 
-def midpoint_text(mu: Any) -> str:
+def midpoint_text(mu: Sequence[float | None] | None) -> str:
     """Write a midpoint of the summary: ``2.31 [2.2, 2.43]``, ``> 10``, or ``–`` for none."""
-    if mu is None:
-        return "–"
-    if isinstance(mu, Mapping):
-        return f"{'>' if mu['bound'] == 'above' else '<'} {mu['level']:.3g}"
-    return f"{mu[0]:.3g} [{mu[1]:.3g}, {mu[2]:.3g}]"
+    return "–" if mu is None else str(Estimate(*mu))
 
 
-def _value(entry: Mapping[str, Any], name: str, side: Side) -> Any:
-    """Return a side's value from a site's entry; golden's was the hardware's in old summaries."""
-    shorts = (side.short, "hw") if side is Side.GOLDEN else (side.short,)
-    found = (entry.get(f"{name}_{short}") for short in shorts)
-    return next((value for value in found if value is not None), None)
-
-
-def midpoint_of(entry: Mapping[str, Any], side: Side) -> Any:
-    """Return a side's μ from a site's entry of the summary, as stored; None if it has none."""
-    return _value(entry, "mu", side)
+def midpoint_of(entry: Mapping[str, Any], side: Side) -> Estimate | None:
+    """Return a side's μ from a site's entry of the summary; None if it has none."""
+    mu = entry.get(f"mu_{side.short}")
+    return None if mu is None else Estimate(*mu)
 
 
 def fit_of(entry: Mapping[str, Any], side: Side) -> tuple[float, float] | None:
     """Return μ and k of a side's fitted curve; None where μ is a bound, or there is no fit."""
-    mu, k = midpoint_of(entry, side), _value(entry, "k", side)
-    return (mu[0], k) if k is not None and mu is not None and not isinstance(mu, Mapping) else None
+    mu, k = midpoint_of(entry, side), entry.get(f"k_{side.short}")
+    return None if mu is None or mu.value is None or k is None else (mu.value, k)
 
 
 def clean_accuracy(summary: Mapping[str, Any], side: Side) -> float:

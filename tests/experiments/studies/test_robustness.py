@@ -1,23 +1,32 @@
 """Clean and noise-trained checkpoints side by side."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from flow.errors import UserError
 from flow.experiments.settings import RobustnessSettings
 from flow.experiments.studies import robustness
+from flow.statistics.estimate import Estimate
 
 
-def entry(software, hardware, verdict="agree"):
-    return {"mu_sw": software, "mu_hw": hardware, "verdict": verdict}
+def walked(**sites):
+    """Stand in for the summary of a walk; of each site: μ in software, and in hardware."""
+    entries = {
+        site: SimpleNamespace(software=software, midpoint=hardware, verdict="agree")
+        for site, (software, hardware) in sites.items()
+    }
+    return SimpleNamespace(sites=entries)
 
 
 def test_ratios_to_the_clean_network():
-    bound = {"bound": "above", "level": 9.0}
+    clean = Estimate(2.0, 1.9, 2.1)
     summaries = {
-        "clean": {"sites": {"a": entry([2.0, 1.9, 2.1], [2.0, 1.9, 2.1]), "b": entry(bound, None)}},
-        "additive": {"sites": {"a": entry([6.0, 5.5, 6.5], [5.0, 4.0, 6.0]),
-                               "b": entry([1.0, 0.9, 1.1], None)}},
-    }  # fmt: skip
+        "clean": walked(a=(clean, clean), b=(Estimate(None, 9.0, None), None)),
+        "additive": walked(
+            a=(Estimate(6.0, 5.5, 6.5), Estimate(5.0, 4.0, 6.0)), b=(Estimate(1.0, 0.9, 1.1), None)
+        ),
+    }
     rows = robustness.compare(summaries).to_dict("records")
     assert [(row["site"], row["training"]) for row in rows] == [
         ("a", "clean"), ("a", "additive"), ("b", "clean"), ("b", "additive"),

@@ -172,7 +172,7 @@ runs:
     found = study.read(written(tmp_path, text), tmp_path / "build")
     failed = study.run_study(found, silent, SerialExecutor(), lambda run: None)
     summary = found.runs[0].summary
-    assert summary is not None and list(summary["kinds"]) == ["additive", "mixed"]
+    assert summary is not None and list(summary.kinds) == ["additive", "mixed"]
     ((run, message),) = failed
     assert run is found.runs[1] and message.startswith("images is 501, ")
 

@@ -207,7 +207,7 @@ def test_curves_that_never_fall_are_undecided() -> None:
     points, labels = walk({"a": (1e6, 3.0)}, levels=np.geomspace(0.1, 10, 9))
     site = cross_check(points, labels, 10).sites[0]
     assert site.verdict == "undecided" and site.to_json()["ratio_golden"] is None
-    assert site.need is None and site.to_json()["mu_hw"] == {"bound": "above", "level": 10.0}
+    assert site.need is None and site.to_json()["mu_hw"] == (None, 10.0, None)
 
 
 def test_only_one_side_falling_disagrees() -> None:

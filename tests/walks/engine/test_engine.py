@@ -25,6 +25,7 @@ from flow.walks.loading import prepare_walk
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import Side
 from flow.walks.settings import HardwareWalkSettings
+from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.walk import Walk
 from sim.runner import SimulationError
 
@@ -62,21 +63,19 @@ def points_of(build: Path) -> dict[str, bytes]:
     return found
 
 
-def same(one: dict, other: dict) -> bool:
+def same(one: HardwareWalkSummary, other: HardwareWalkSummary) -> bool:
     """Whether two summaries say the same, folders and what depends on speed left out."""
-    drop = ("seconds", "rtl", "report", "command", "accelerator")
-    return {k: v for k, v in one.items() if k not in drop} == {
-        k: v for k, v in other.items() if k not in drop
-    }
+    drop = {"seconds", "rtl", "report", "command", "accelerator"}
+    return one.model_dump(exclude=drop) == other.model_dump(exclude=drop)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(fresh, tmp_path_factory) -> tuple[dict, dict[str, bytes]]:
+def undisturbed(fresh, tmp_path_factory) -> tuple[HardwareWalkSummary, dict[str, bytes]]:
     """What one process finds that nothing disturbs."""
     build = fresh(tmp_path_factory.mktemp("undisturbed"))
     summary = hardware_walk.walk_hw(settings(build), silent)
     points = points_of(build)
-    assert len(points) == POINTS and summary["rtl"]["bit_mismatches"] == 0
+    assert len(points) == POINTS and summary.rtl.bit_mismatches == 0
     return summary, points
 
 
@@ -320,12 +319,12 @@ def test_a_walk_with_a_failed_point_does_not_agree_there(fresh, undisturbed, tmp
         "flow.walks.sides.rtl.simulate.simulate", failing_at(simulate.simulate, "fc1.acc")
     )
     found = hardware_walk.walk_hw(settings(build), silent)
-    assert {failure["site"] for failure in found["failures"]} == {"fc1.acc"}
-    assert found["sites"]["fc1.acc"]["verdict"] == "undecided"
-    assert "could not be simulated" in found["sites"]["fc1.acc"]["reason"]
+    assert {failure.site for failure in found.failures} == {"fc1.acc"}
+    assert found["fc1.acc"].verdict == "undecided"
+    assert "could not be simulated" in found["fc1.acc"].reason
     others = ("fc0.acc", "fc2.acc", "fc3.acc")
-    assert all(found["sites"][s] == undisturbed[0]["sites"][s] for s in others)
-    assert "crashed, hung" in Path(found["report"]).read_text()
+    assert all(found[s] == undisturbed[0][s] for s in others)
+    assert "crashed, hung" in Path(found.report).read_text()
 
 
 def failing_at(real, site: str):

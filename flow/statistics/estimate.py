@@ -1,0 +1,26 @@
+"""An estimate with its interval, in the shape in which all results give one."""
+
+from typing import NamedTuple
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval; if the data give a bound only, just one end is there."""
+
+    value: float | None
+    """The estimate; None for a bound."""
+    low: float | None
+    """Lower end, or the level that the value lies above; None if it lies below `high`."""
+    high: float | None
+    """Upper end, or the level that the value lies below; None if it lies above `low`."""
+
+    @property
+    def level(self) -> float:
+        """The value, or its bound where there is none."""
+        known = (part for part in self if part is not None)
+        return next(known)
+
+    def __str__(self) -> str:
+        """Return ``2.31 [2.2, 2.43]``, ``> 10`` or ``< 0.1``."""
+        if self.value is None:
+            return f"> {self.low:.3g}" if self.high is None else f"< {self.high:.3g}"
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"

@@ -1,0 +1,16 @@
+"""What a walk found, as objects; ``summary.json`` is their dump."""
+
+from flow.walks.summaries.base import Level, Part, WalkSummary
+from flow.walks.summaries.hardware import HardwareSite, HardwareWalkSummary
+from flow.walks.summaries.software import SoftwareKind, SoftwareSite, SoftwareWalkSummary
+
+__all__ = [
+    "HardwareSite",
+    "HardwareWalkSummary",
+    "Level",
+    "Part",
+    "SoftwareKind",
+    "SoftwareSite",
+    "SoftwareWalkSummary",
+    "WalkSummary",
+]

@@ -1,0 +1,122 @@
+"""What the summaries of all walks have in common, and how they are read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from flow.errors import UserError, unknown
+from flow.statistics.estimate import Estimate
+from flow.walks.summaries.upgrade import upgraded
+
+
+class Part(BaseModel):
+    """Base of a summary and of its parts: frozen, without unknown keys, nan and infinity."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
+
+
+class Level(Part):
+    """Accuracy at one noise level."""
+
+    sigma: float
+    """Noise level σ, in the unit of the site"""
+    images: int
+    """Images of each noise draw"""
+    draws: int
+    """Noise draws"""
+    accuracy: Estimate | None
+    """Share of right labels over all draws, with its Wilson interval for one draw's images: 0 to 1;
+    null in results of schema version 1"""
+
+
+class WalkSummary(Part):
+    """What a walk found: common to all kinds of walks.
+
+    ``summary["fc0.acc"]`` is the entry of a site, and a loop over the summary yields the names of
+    the sites, in the order of the data.
+    """
+
+    schema_version: Literal[2] = 2
+    """Version of this schema"""
+    made_by: Literal["walk", "walk-hw"]
+    """Command that made the results"""
+    model: str
+    """Name of the network"""
+    dataset: str
+    """Name of the data set"""
+    seed: int
+    """Seed of the noise"""
+    classes: int
+    """Classes of the data set; guessing is right once in that many"""
+    images: dict[str, int]
+    """Test images per point, by side; of RTL those simulated"""
+    accuracy: dict[str, Estimate]
+    """Accuracy without noise, 0 to 1, by side; Brevitas is software"""
+    training_noise: dict[str, JsonValue] | None
+    """Noise that the network was trained with; null for none"""
+    checkpoint: str | None
+    """File name of the trained weights; null if an old version did not record it"""
+    command: str
+    """Command line; empty if called from Python"""
+    seconds: dict[str, float]
+    """Wall time of each stage in seconds, and the total of the run until its results were written.
+    From the command line, start is the time from the start of the process to that of the walk"""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a ``summary.json`` of any version.
+
+        Args:
+            path: path of the file.
+
+        Returns:
+            The summary, as an object of the class that fits its command.
+
+        Raises:
+            UserError: the file cannot be read, or is of another command.
+        """
+        classes: list[type[Self]] = cls.__subclasses__() or [cls]
+        makers = {one.model_fields["made_by"].default: one for one in classes}
+        try:
+            content = upgraded(json.loads(path.read_text(encoding="utf-8")))
+            maker = makers.get(content.get("made_by"))
+            if maker is not None:
+                return maker.model_validate(content)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path.parent} is not the folder of a finished walk: {_reason(error)}; give one "
+                f"in which {' or '.join(makers)} wrote summary.json"
+            ) from error
+        raise UserError(
+            f"{path.parent} has the results of another command than {' or '.join(makers)}: give a "
+            "folder of that"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file is no summary, in one line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+Entry = TypeVar("Entry")
+
+
+def entry_of(entries: Mapping[str, Entry], site: str) -> Entry:
+    """Return the entry of a site; UserError naming the nearest if there is none."""
+    if site not in entries:
+        raise unknown("site", site, entries)
+    return entries[site]

@@ -1,0 +1,447 @@
+"""What a walk in software and in hardware found."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from flow.statistics.estimate import Estimate
+from flow.statistics.verdict import Verdict
+from flow.walks.summaries.base import Part, WalkSummary, entry_of
+
+Scope = Literal["full", "site"]
+
+
+class Detectable(Part):
+    """Smallest differences in μ that would have been shown with 80 % chance; 0.05 is 5 %."""
+
+    difference: float
+    """Smallest difference of any size, as a share of μ"""
+    disagreement: float
+    """Smallest difference called disagreement, as a share of μ"""
+
+
+class Need(Part):
+    """Samples that would decide a site with 80 % chance if its estimate were the truth."""
+
+    images: int | None
+    """Images, with the present draws; null if images alone would not decide"""
+    draws: int | None
+    """Noise draws, on the present images; null if draws alone would not decide"""
+
+
+class Difference(Part):
+    """Accuracy of a hardware side minus that of software at one level, paired by image."""
+
+    sigma: float
+    """Noise level σ, in the unit of the site"""
+    images: int
+    """Images of both sides"""
+    software: float
+    """Accuracy in software, 0 to 1: mean over the draws"""
+    golden: float | None = None
+    """Accuracy of golden, 0 to 1; null where RTL is compared"""
+    rtl: float | None = None
+    """Accuracy of RTL, 0 to 1; null where golden is compared"""
+    difference: Estimate
+    """Hardware side minus software, −1 to 1"""
+
+
+class Differences(Part):
+    """Differences to software of both hardware sides."""
+
+    golden: list[Difference]
+    """Golden minus software, by σ"""
+    rtl: list[Difference]
+    """RTL minus software, on the RTL's images, by σ"""
+
+
+class HardwareSite(Part):
+    """What was found at one site. A μ is value, low, high; of a bound its end alone."""
+
+    mu_sw: Estimate | None
+    """μ of software, in the unit of σ"""
+    mu_golden: Estimate | None
+    """μ of the golden model, in the unit of σ"""
+    mu_rtl: Estimate | None
+    """μ of the simulated RTL alone, in the unit of σ; null if it was not simulated"""
+    mu_crn: Estimate | None
+    """μ of software with the hardware's random numbers, in the unit of σ"""
+    mu_hw: Estimate | None
+    """μ of the hardware: golden's where all simulated RTL equals golden, null elsewhere"""
+    k_sw: float | None
+    """Steepness of software's fitted curve; null without a midpoint"""
+    k_golden: float | None
+    """Steepness of golden's fitted curve; null without a midpoint"""
+    k_rtl: float | None
+    """Steepness of RTL's fitted curve; null without a midpoint"""
+    k_hw: float | None
+    """Golden's steepness where golden stands for the hardware; null elsewhere"""
+    ratio: Estimate | None
+    """μ golden / μ software where golden stands for the hardware; null elsewhere"""
+    ratio_golden: Estimate | None
+    """μ golden / μ software; null if either is a bound or has too few devices"""
+    ratio_rtl: Estimate | None
+    """μ RTL / μ software, on the RTL's images"""
+    ratio_crn: Estimate | None
+    """μ golden / μ of software with the hardware's random numbers"""
+    draws: int | None
+    """Noise draws per point, software and golden"""
+    devices: dict[str, int | None] | None
+    """Devices behind the μ of each side; null where each image has its own noise"""
+    rtl_images: int
+    """RTL images per point"""
+    rtl_runs: int | None
+    """Noisy RTL images, over all points of the site"""
+    bit_mismatches: int | None
+    """RTL images that differ from golden in any bit; null if a point was not compared"""
+    differences: Differences
+    """Differences in accuracy per point"""
+    p_agree: float | None
+    """p-value of agree, for the site alone"""
+    p_disagree: float | None
+    """p-value of disagree, for the site alone"""
+    p_agree_holm: float | None
+    """p-value of agree, adjusted for all sites"""
+    p_disagree_holm: float | None
+    """p-value of disagree, adjusted for all sites"""
+    detectable: Detectable | None
+    """Differences that would have been shown; null without a ratio"""
+    need: Need | None
+    """What would decide the site; null if it is decided, or if nothing known would"""
+    verdict: Verdict
+    """Verdict on the site"""
+    reason: str
+    """Reason of the verdict, in words"""
+    scale: float
+    """Real value of one LSB at the tap"""
+    scale_error: float | None
+    """Relative deviation of the scales of single channels from it"""
+    unit: str
+    """Unit of σ: real (that of the layer's output), none (σ is a factor), or lsb"""
+    rtl_scope: Scope
+    """Simulated part of the network: full, or site for what lies behind the site"""
+    rtl_begins: str
+    """Where the simulated part begins"""
+
+    @property
+    def midpoint(self) -> Estimate | None:
+        """The hardware's midpoint: golden's, where RTL equals it."""
+        return self.mu_hw
+
+    @property
+    def software(self) -> Estimate | None:
+        """The midpoint in software."""
+        return self.mu_sw
+
+    @property
+    def golden(self) -> Estimate | None:
+        """The midpoint of the golden model."""
+        return self.mu_golden
+
+    @property
+    def rtl(self) -> Estimate | None:
+        """The midpoint of the simulated RTL alone."""
+        return self.mu_rtl
+
+
+class Failure(Part):
+    """A point whose simulation failed twice."""
+
+    site: str
+    """Name of the site; empty without noise"""
+    sigma: float
+    """Noise level σ, in the unit of the site"""
+    draw: int
+    """Number of the noise draw, from 0"""
+    message: str
+    """What happened"""
+    command: str
+    """Command that repeats the simulation"""
+
+
+class Further(Part):
+    """Noise draws beyond the first ones, at undecided sites."""
+
+    budget: float
+    """Budget in minutes"""
+    looks: int
+    """Number of analyses, the first included"""
+    draws: dict[str, int]
+    """Further noise draws per point, by site"""
+    ended: str
+    """Why there were no more"""
+
+
+class DifferingLabel(Part):
+    """An image that golden and Brevitas label differently without noise."""
+
+    image: int
+    """Number of the image, from 0"""
+    golden: int
+    """Golden's label"""
+    brevitas: int
+    """Label of Brevitas"""
+    margin: float
+    """Distance of the two labels' scores, in LSB of the scores"""
+
+
+class GoldenCheck(Part):
+    """Check L0: the golden model without noise, against FINN and Brevitas."""
+
+    images: int
+    """Images compared with FINN's execution"""
+    tensors: int
+    """Tensors compared for each image"""
+    differing: list[str]
+    """Nodes whose output differs from FINN's"""
+    mismatches: int
+    """Number of such nodes"""
+    labels_compared: int
+    """Images whose label is compared with that of Brevitas"""
+    labels_differing: list[DifferingLabel]
+    """Images whose label differs"""
+
+
+class RtlCheck(Part):
+    """Check L1: simulated RTL against golden, bit for bit."""
+
+    images: int
+    """Simulated images, over all points"""
+    bit_mismatches: int
+    """Images that differ in any bit"""
+
+
+class Checks(Part):
+    """Comparisons that link the sides."""
+
+    golden: GoldenCheck = Field(validation_alias="L0", serialization_alias="L0")
+    """Golden against FINN and Brevitas"""
+    rtl: RtlCheck = Field(validation_alias="L1", serialization_alias="L1")
+    """RTL against golden"""
+
+
+class RtlRun(RtlCheck):
+    """Simulation of the RTL."""
+
+    engine: str
+    """Simulator and its version"""
+    scope: Scope
+    """Simulated part of the network: full, or site for what lies behind the site"""
+    cycles_per_image: int
+    """Clock cycles per image of the whole network"""
+    seconds_per_image: float | None
+    """Wall time per image in seconds; null if nothing was simulated in this run"""
+    images_simulated_in_this_run: int | None
+    """Images that were not stored before"""
+
+
+class AblationStep(Part):
+    """One step from software to RTL at a site."""
+
+    step: str
+    """Name of the step"""
+    mu_before: Estimate
+    """μ before it, in the unit of σ"""
+    mu_after: Estimate
+    """μ after it, in the unit of σ"""
+    ratio: Estimate | None
+    """μ after / μ before; null if either is a bound"""
+    moved: bool
+    """Whether the step moves μ"""
+    beyond: bool
+    """Whether the whole interval of the ratio lies beyond the margin"""
+    images: int
+    """Images of both sides"""
+    draws: int
+    """Noise draws per point"""
+
+
+class SiteAblation(Part):
+    """Causes of the difference at a site."""
+
+    sentence: str
+    """Result in words"""
+    steps: list[AblationStep]
+    """Steps from software to RTL; none at sites of weights"""
+
+
+class Divergence(Part):
+    """First value in which RTL and golden differ."""
+
+    place: str
+    """Place in the network"""
+    node: str
+    """Name of the node"""
+    stream: str
+    """Output stream of the node"""
+    image: int
+    """Number of the image, from 0"""
+    pixel: tuple[int, int] | None
+    """Row and column; null if the layer has no pixels"""
+    channel: int
+    """Number of the channel, from 0"""
+    rtl: int | None
+    """Integer in RTL; null if its beat is missing"""
+    golden: int
+    """Integer in golden"""
+    fraction_bits: int
+    """Fractional bits of both"""
+    time_ns: int | None
+    """Simulation time of the beat, in ns"""
+    waveform: str | None
+    """Path of the waveform"""
+
+
+class LocatedDivergence(Part):
+    """Search for the first divergence."""
+
+    point: str
+    """Point of the walk"""
+    rerun: str
+    """Images that were simulated again"""
+    sentence: str
+    """Result in words"""
+    divergence: Divergence | None
+    """First difference; null if it did not occur again"""
+    command: str | None
+    """Command that opens the waveform"""
+
+
+class Node(Part):
+    """A node of the hardware; a property that it does not have is null."""
+
+    name: str
+    """Name"""
+    operator: str
+    """FINN's operator"""
+    PE: int | None = None
+    """Outputs computed in parallel"""
+    SIMD: int | None = None
+    """Inputs read in parallel"""
+    resType: str | None = None
+    """Where products are computed: lut or dsp"""
+    depth: int | None = None
+    """Depth of a FIFO, in beats"""
+    weight_type: str | None = None
+    """Type of the weights"""
+    inputs: list[str]
+    """Names of its input streams"""
+    outputs: list[str]
+    """Names of its output streams"""
+    input_type: str
+    """Type of the inputs"""
+    output_type: str
+    """Type of the outputs"""
+    cycles: int
+    """Clock cycles per image"""
+
+
+class Tap(Part):
+    """A noise tap of the hardware."""
+
+    name: str
+    """Name of the site"""
+    node: str
+    """Name of the node"""
+    channels: int
+    """Channels"""
+    pixels: int
+    """Pixels per image"""
+    in_bits: int
+    """Width of an input value, in bits"""
+    out_bits: int
+    """Width of an output value, in bits"""
+    fraction_bits: int
+    """Fractional bits of an output value"""
+
+
+class Weights(Part):
+    """Weights that noise is added to."""
+
+    name: str
+    """Name of the site"""
+    node: str
+    """Name of the node"""
+    shape: list[int]
+    """Shape of the matrix"""
+    low: int
+    """Smallest weight"""
+    high: int
+    """Largest weight"""
+
+
+class Hardware(Part):
+    """The accelerator."""
+
+    cycles_per_image: int
+    """Clock cycles per image"""
+    nodes: list[Node]
+    """Nodes in the order of the data"""
+    taps: list[Tap]
+    """Noise taps"""
+    weights: list[Weights]
+    """Weights with noise"""
+
+
+class HardwareWalkSummary(WalkSummary):
+    """What ``walk-hw`` found: software, golden model and RTL, compared at each site."""
+
+    made_by: Literal["walk-hw"] = "walk-hw"
+    """Command that made the results"""
+    noise: str
+    """Kind of noise"""
+    order: str | None
+    """Order of mixed noise; null for other kinds"""
+    ratio: float | None
+    """Additive share of mixed noise, 0 to 1; null for other kinds"""
+    noise_options: dict[str, JsonValue]
+    """Further options of the noise"""
+    unit: str
+    """Unit of σ over all sites: real, none, lsb, or real or lsb"""
+    margin: float
+    """Ratios of μ within ± margin of 1 agree; 0.1 is 10 %"""
+    level: float
+    """Error rate α of the walk's verdicts"""
+    level_of_look: float
+    """Part of α of the last analysis"""
+    power: float | None
+    """Chance with which differences would have been shown"""
+    detectable: Detectable | None
+    """Largest of the sites' detectable differences; null if a site has none"""
+    verdict: Verdict
+    """Verdict on the walk"""
+    failures: list[Failure]
+    """Points that could not be simulated"""
+    further: Further | None
+    """Further noise draws"""
+    draws: dict[str, int]
+    """Noise draws, by side"""
+    checks: Checks
+    """Comparisons that link the sides"""
+    rtl: RtlRun
+    """Simulation of the RTL"""
+    sites: dict[str, HardwareSite]
+    """By site, in the order of the data"""
+    ablation: dict[str, SiteAblation]
+    """Causes of differences, by site"""
+    divergence: LocatedDivergence | None
+    """First divergence of RTL and golden; null if there is none"""
+    versions: dict[str, str]
+    """Versions of libraries and tools"""
+    revision: str | None
+    """Commit or version of this program"""
+    accelerator: str | None
+    """Folder of the accelerator"""
+    hardware: Hardware | None
+    """Nodes and sites of the accelerator; null in results of old versions"""
+    report: str | None
+    """Path of the report"""
+
+    def __getitem__(self, site: str) -> HardwareSite:
+        """Return the entry of a site; UserError if there is none."""
+        return entry_of(self.sites, site)
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        """Iterate over the names of the sites, in the order of the data."""
+        return iter(self.sites)

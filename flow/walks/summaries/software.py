@@ -1,0 +1,128 @@
+"""What a walk in software found."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from flow.errors import UserError
+from flow.statistics.estimate import Estimate
+from flow.statistics.level_search import State
+from flow.walks.summaries.base import Level, Part, WalkSummary, entry_of
+
+GLOBAL = "global"
+"""Stands where a site's name does for noise at every default site of the network together."""
+
+
+class SoftwareSite(Part):
+    """What was found at one site, or with noise at all of them."""
+
+    mu_sw: Estimate | None
+    """Midpoint noise level μ, in the unit of σ: value, low, high; of a bound its end alone. Null if
+    nothing was measured"""
+    k_sw: float | None
+    """Steepness of the fitted curve; null without a midpoint"""
+    misfit: float | None
+    """Largest difference in accuracy between fit and points, 0 to 1; null without a fit"""
+    step: bool
+    """Whether the accuracy falls between two levels, which then are the interval's ends"""
+    devices: int | None
+    """Devices behind μ; null where each image has its own noise"""
+    ended: State
+    """Why the search ended: precise, bound, exhausted, given (levels) or budget"""
+    images: int
+    """Images behind μ"""
+    draws: int
+    """Noise draws per point"""
+    levels: list[Level]
+    """Levels of the fit that were measured, ascending in σ"""
+
+    @property
+    def midpoint(self) -> Estimate | None:
+        """The midpoint in software."""
+        return self.mu_sw
+
+
+class SoftwareKind(Part):
+    """What was found with one kind of noise."""
+
+    unit: str
+    """Unit of σ: real (that of the layer's output), none (σ is a factor), lsb or real or lsb"""
+    order: str | None
+    """Order of mixed noise; null for other kinds"""
+    ratio: float | None
+    """Additive share r of noise with σₐ and σₘ, 0 to 1; null for other kinds"""
+    options: dict[str, JsonValue]
+    """Further options of the noise"""
+    formula: str | None = None
+    """Noisy value y' in terms of the value y; null in results of schema version 1"""
+    origin: dict[str, str] | None = None
+    """File, class and code of a user's kind of noise; null for the others"""
+    sites: dict[str, SoftwareSite]
+    """By site, in the order of the data"""
+    global_: SoftwareSite | None = Field(validation_alias=GLOBAL, serialization_alias=GLOBAL)
+    """Noise at all default sites of the network together; null if it was not asked for. In results
+    of schema version 1: at all sites that were walked"""
+
+    @property
+    def entries(self) -> dict[str, SoftwareSite]:
+        """The entries of the sites, and then that of ``global`` if there is one."""
+        return self.sites | ({GLOBAL: self.global_} if self.global_ else {})
+
+    def __getitem__(self, site: str) -> SoftwareSite:
+        """Return the entry of a site, or of ``global``; UserError if there is none."""
+        return entry_of(self.entries, site)
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        """Iterate over the names of the sites, in the order of the data."""
+        return iter(self.sites)
+
+
+class SoftwareWalkSummary(WalkSummary):
+    """What ``walk`` found, with each kind of noise."""
+
+    made_by: Literal["walk"] = "walk"
+    """Command that made the results"""
+    noise: list[str]
+    """Kinds of noise"""
+    precision: float
+    """Half width of μ's interval at which a search ends, as a share of μ"""
+    max_seconds: float | None
+    """Time limit in seconds; null for none"""
+    max_noisy_images: int | None
+    """Limit on noisy images; null for none"""
+    images_evaluated: int
+    """Noisy images that the results rest on"""
+    kinds: dict[str, SoftwareKind]
+    """By kind of noise"""
+    retrain: int
+    """Epochs of training with a point's noise before it was measured; 0 for none"""
+    identity: dict[str, JsonValue]
+    """What the points depend on besides noise and images"""
+    folder: str
+    """Folder of the results"""
+
+    @property
+    def sites(self) -> dict[str, SoftwareSite]:
+        """The entries by site, in the order of the data; UserError for several kinds of noise."""
+        return self._only.sites
+
+    @property
+    def _only(self) -> SoftwareKind:
+        if len(self.kinds) > 1:
+            names = " or ".join(f'summary.kinds["{kind}"]' for kind in self.kinds)
+            raise UserError(f"the walk has several kinds of noise: choose {names}")
+        (only,) = self.kinds.values()
+        return only
+
+    def __getitem__(self, site: str) -> SoftwareSite:
+        """Return the entry of a site, or of ``global``, for a walk with one kind of noise.
+
+        Raises:
+            UserError: there is no such site, or there are several kinds of noise.
+        """
+        return self._only[site]
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        """Iterate over the names of the sites; UserError for several kinds of noise."""
+        return iter(self._only)
