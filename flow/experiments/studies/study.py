@@ -264,7 +264,7 @@ def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command:
     lists = {key: shown(value) for key, value in values.items() if command.settings.is_list(key)}
     text = json.dumps({**values, **lists}, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return "-".join([*(part.replace("/", "_").replace(":", "_") for part in first), digest])
+    return "-".join([*(part.replace("/", "_") for part in first), digest])
 
 
 def _listed(value: str | list[str] | None) -> list[str]:
