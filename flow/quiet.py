@@ -2,10 +2,27 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LOGGERS = ("finn", "finn_logger", "torch.onnx", "qonnx")
 
 
 def silence_libraries() -> None:
     """Keep what FINN, Brevitas and torch's exporter tell of every step from the terminal."""
     warnings.filterwarnings("ignore")
-    for name in ("finn", "finn_logger", "torch.onnx", "qonnx"):
+    for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def silenced_libraries() -> Iterator[None]:
+    """Silence libraries for a ``with`` block."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    with warnings.catch_warnings():
+        silence_libraries()
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

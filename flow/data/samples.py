@@ -129,7 +129,12 @@ def _gathered(images: Any) -> tuple[Tensor, Tensor]:
 
 def _images(images: Any) -> Tensor:
     """Return images, uint8 [N, H, W, C] or float32 [N, …]."""
-    found = torch.as_tensor(images).detach().cpu()
+    try:
+        found = torch.as_tensor(images).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the images are a {type(images).__name__}: give an array or a tensor"
+        ) from error
     if found.ndim < 2 or 0 in found.shape:
         raise UserError(f"the images have the shape {list(found.shape)}: it must be [N, …]")
     if found.dtype == torch.uint8:

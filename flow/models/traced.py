@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from flow.errors import UserError
 from flow.models.network import Network
 from flow.noise import NoiseTap, Tap
-from flow.noise.site import INPUT, Site
+from flow.noise.site import INPUT, Site, layer_name
 
 _TAPS = "noise_taps"
 _LIBRARIES = ("torch.nn.", "torch.ao.nn.", "brevitas.nn.")
@@ -85,7 +85,9 @@ class TracedNetwork(Network):
     Sites: ``input``, then one behind every operation in the order of the data flow:
     ``<module>.acc`` behind products, ``.norm`` behind normalisations, ``.act`` behind activations
     and ``.pool`` behind poolings. A function such as ``F.relu`` counts as a module of its name in
-    the module that calls it. The second call of a module has the site ``<module>_1.act``.
+    the module that calls it. The second call of a module has the site ``<module>_2.act``. A module
+    with quantised layers has sites only at its input and behind its products, named as after its
+    export to QONNX: hardware has no values between normalisation and activation.
 
     Args:
         model: the module, which is not changed; the network shares its parameters.
@@ -101,20 +103,20 @@ class TracedNetwork(Network):
     ) -> None:
         super().__init__(name or type(model).__name__, (0, 0, 0), 0)
         self.image_range = None
+        # bypasses Module.__setattr__, so that parameters are not listed twice
+        self.__dict__["model"] = model
         graph = _trace(model, self.name, training)
         modules = _attributes(model, graph)
         self.skipped = list(_skipped(model, graph, modules))
         """Modules with parameters that no site follows, and why."""
         _make_functional(graph, modules)
-        self._sites = _insert_taps(graph, modules)
+        self._sites = _insert_taps(graph, modules, self.quantised)
         if self._sites == [INPUT]:
             raise UserError(
                 f"{self.name} has no operation to disturb: no convolution, dense layer, "
                 "normalisation, activation or pooling"
             )
         self.body = fx.GraphModule(modules, graph, type(model).__name__)
-        # bypasses Module.__setattr__, so that parameters are not listed twice
-        self.__dict__["model"] = model
 
     @property
     def model(self) -> nn.Module:
@@ -124,7 +126,7 @@ class TracedNetwork(Network):
     @property
     def quantised(self) -> bool:
         """Whether layers of the module have weights that Brevitas quantises."""
-        return any(isinstance(m, QuantWeightBiasInputOutputLayer) for m in self.body.modules())
+        return any(isinstance(m, QuantWeightBiasInputOutputLayer) for m in self.model.modules())
 
     @property
     def walk_sites(self) -> list[Site]:
@@ -300,17 +302,26 @@ def _make_functional(graph: fx.Graph, modules: dict[str, Any]) -> None:
         node.args[0].replace_all_uses_with(node, lambda user, before=earlier: user not in before)
 
 
-def _insert_taps(graph: fx.Graph, modules: dict[str, Any]) -> list[Site]:
+def _insert_taps(graph: fx.Graph, modules: dict[str, Any], quantised: bool) -> list[Site]:
     """Put a tap behind every operation of a known kind that depends on the images."""
     sites: list[Site] = []
     seen: set[fx.Node] = set()
+    numbers = {"conv": count(), "fc": count()}
     for node in list(graph.nodes):
         if node.op != "placeholder" and seen.isdisjoint(node.all_input_nodes):
             continue
         seen.add(node)
-        site = _site(node, modules, sites)
-        if site is None:
+        found = _operation(node, modules)
+        if found is None:
             continue
+        name, kind = found
+        if quantised and kind == "acc":
+            layer = "fc" if isinstance(modules.get(name), nn.Linear) else "conv"
+            number = next(numbers[layer])
+            name = layer_name(name) or f"{layer}{number}"
+        elif quantised and name:
+            continue
+        site = _site(name, kind, sites)
         path = f"{_TAPS}.{len(sites)}"
         sites.append(site)
         modules[path] = NoiseTap()
@@ -321,20 +332,25 @@ def _insert_taps(graph: fx.Graph, modules: dict[str, Any]) -> list[Site]:
     return sites
 
 
-def _site(node: fx.Node, modules: dict[str, Any], taken: list[Site]) -> Site | None:
-    """Return the site behind an operation; None if it has none."""
+def _operation(node: fx.Node, modules: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the path of an operation and the kind of its site; None if it has no site."""
     if node.op == "placeholder":
-        return Site(INPUT)
+        return "", INPUT
     if node.op == "call_module":
-        kind, path = _kind(modules[str(node.target)]), str(node.target)
+        path, kind = str(node.target), _kind(modules[str(node.target)])
     elif node.op in ("call_function", "call_method"):
         name, scope = _name(node), _scope(node)
-        kind, path = _KIND_OF_FUNCTION.get(name), f"{scope}.{name}" if scope else name
+        path, kind = f"{scope}.{name}" if scope else name, _KIND_OF_FUNCTION.get(name)
     else:
         return None
-    if kind is None:
-        return None
-    names = (Site.of(f"{path}_{number}" if number else path, kind) for number in count())
+    return None if kind is None else (path, kind)
+
+
+def _site(path: str, kind: str, taken: list[Site]) -> Site:
+    """Return the site of an operation, numbered from the second of its name."""
+    if not path:
+        return Site(kind)
+    names = (Site.of(path if n == 1 else f"{path}_{n}", kind) for n in count(1))
     return next(site for site in names if site not in taken)
 
 

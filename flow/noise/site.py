@@ -1,8 +1,15 @@
 """Names of the places where noise enters a network."""
 
+import re
 from typing import Self
 
 INPUT = "input"
+_NAMES = re.compile(r"[A-Za-z]\w*(\.\w+)*")
+
+
+def layer_name(path: str) -> str:
+    """Return a module's path if it can name a quantised layer; a mere number cannot."""
+    return path if _NAMES.fullmatch(path) and path != INPUT else ""
 
 
 class Site(str):

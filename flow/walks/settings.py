@@ -74,6 +74,12 @@ class NoiseOptions(Settings):
             return distinct(found)
 
     @staticmethod
+    def options_of(setting: "NoiseSetting") -> dict[str, Any]:
+        """Return the options with which a user asks for a noise of one kind."""
+        own = {"samples" if n == _SAMPLES else n: value for n, value in setting.options.items()}
+        return {"noise": setting.kind, "order": setting.order, "ratio": setting.ratio, **own}
+
+    @staticmethod
     def _own(options: Mapping[str, Any]) -> list[str]:
         """Return the options that a kind has for itself, as the user knows them."""
         return ["samples" if n == _SAMPLES else n for n in options if n != "executions"]

@@ -25,6 +25,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
 from flow.errors import UserError
+from flow.noise.site import layer_name
 
 QUANTISERS = ("Quant", "BipolarQuant")
 _QONNX = "qonnx.custom_op.general"
@@ -32,7 +33,6 @@ _DOMAINS = {"": "", "ai.onnx": "", _QONNX: _QONNX, "onnx.brevitas": _QONNX}
 """Names of the supported operator domains. qonnx imports the module that a domain names, so every
 other domain is refused."""
 _FOLDS_SUBGRAPHS = ("If", "Loop", "Scan")
-_MODULE = re.compile(r"[A-Za-z]\w*(\.\w+)*")
 
 
 def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> None:
@@ -227,9 +227,9 @@ def module_of(node: NodeProto) -> str:
     for entry in node.metadata_props:
         if entry.key == "pkg.torch.onnx.name_scopes":
             scopes = ast.literal_eval(entry.value)
-            return _usable(next(_owners(scopes[:-1]), ""))
+            return layer_name(next(_owners(scopes[:-1]), ""))
     # the older exporter: /features/features.0/Conv
-    return _usable(next(_owners(node.name.split("/")[:-1]), ""))
+    return layer_name(next(_owners(node.name.split("/")[:-1]), ""))
 
 
 def _owners(paths: list[str]) -> Iterator[str]:
@@ -238,11 +238,6 @@ def _owners(paths: list[str]) -> Iterator[str]:
         own = re.split(r"\.?\b(?:act_quant|weight_quant|input_quant|output_quant)\b", path)[0]
         if own:
             yield own
-
-
-def _usable(path: str) -> str:
-    """Return a module's path if it can name a site, which a mere number cannot."""
-    return path if _MODULE.fullmatch(path) and path != "input" else ""
 
 
 def shown(node: NodeProto) -> str:

@@ -37,8 +37,9 @@ class Task:
 class Engine(Protocol):
     """Does the calls of a walk."""
 
-    workers: int
-    """Calls at a time, to cut work into pieces by."""
+    @property
+    def workers(self) -> int:
+        """Number of calls at a time, by which work is cut into pieces."""
 
     def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Do calls, those that take longest first in the sequence.

@@ -5,7 +5,7 @@ is stored as soon as it is there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from flow.errors import UserError
@@ -55,12 +55,14 @@ class NoiseSetting:
         """
         made, total = type(noise), noise.sigma_add + noise.sigma_mul
         both = made.adds and made.multiplies and total > 0
+        usual = {one.name: one.default for one in fields(made)}
+        own = {name: getattr(noise, name) for name in sorted(Noise.options_of(made))}
         setting = cls(
             kind=made.kind,
             order=getattr(noise, "order", "mul-add"),
             ratio=noise.sigma_add / total if both else 0.5,
             seed=seed,
-            options={name: getattr(noise, name) for name in sorted(Noise.options_of(made))},
+            options={name: value for name, value in own.items() if value != usual[name]},
             made=made,
         )
         if setting.noise(0.0) != replace(noise, sigma_add=0.0, sigma_mul=0.0):
