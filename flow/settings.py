@@ -10,7 +10,9 @@ user wrote it.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -50,20 +52,53 @@ def _named(value: Any) -> Any:
     return [item for item in items if item != ""] if isinstance(items, list) else items
 
 
-def parse_levels(value: Any) -> tuple[float, ...] | Literal["auto"]:
-    """Read noise levels: numbers, as a list or with commas between, or ``auto``.
+@dataclass(frozen=True)
+class MidpointLevels:
+    """Noise levels of each site, as multiples of its own midpoint μ: ``0.5mu,1mu,2mu``."""
+
+    factors: tuple[float, ...]
+    """Multiples, ascending."""
+
+    def of(self, mu: float) -> list[float]:
+        """Return the levels σ of a site with a midpoint, to four digits, ascending."""
+        return sorted({float(f"{factor * mu:.4g}") for factor in self.factors})
+
+    def __str__(self) -> str:
+        return ",".join(f"{shown(factor)}{_MU}" for factor in self.factors)
+
+
+_MU = "mu"
+_IN_MIDPOINTS = re.compile(r"(.*?)\s*(?:mu|μ)\s*", re.IGNORECASE)
+"""A level as a multiple of μ, with either letter of that sound."""
+
+
+def parse_levels(value: Any) -> tuple[float, ...] | MidpointLevels | Literal["auto"]:
+    """Read noise levels: numbers, as a list or with commas between, all with mu or none; or auto.
 
     Returns:
         The levels in ascending order, or ``auto``.
 
     Raises:
-        ValueError: nothing there, not a number, not finite, not above zero, or twice the same.
+        ValueError: nothing there, not a number, not finite, not above zero, twice the same, or only
+            some with mu.
     """
+    if isinstance(value, MidpointLevels):
+        return value
     if isinstance(value, str) and value.strip().lower() == AUTO:
         return AUTO
     items = _listed(value)
     if not isinstance(items, list | tuple) or not items or items == [""]:
         raise ValueError("give noise levels such as 0.1,0.2,0.5, or auto")
+    multiples = [_IN_MIDPOINTS.fullmatch(str(item)) for item in items]
+    if not any(multiples):
+        return _positive_levels(items)
+    if not all(multiples):
+        raise ValueError("give all levels in mu, such as 0.5mu,1mu,2mu, or none")
+    return MidpointLevels(_positive_levels([found[1] for found in multiples if found]))
+
+
+def _positive_levels(items: Sequence[Any]) -> tuple[float, ...]:
+    """Return levels, or multiples of a midpoint, in ascending order; errors of `parse_levels`."""
     levels: list[float] = []
     for item in items:
         try:
@@ -104,8 +139,10 @@ Kinds = Annotated[tuple[str, ...], BeforeValidator(_named), AfterValidator(_each
 """A list of kinds, each once."""
 Numbers = Annotated[tuple[Item, ...], BeforeValidator(_listed), AfterValidator(_ascending)]
 """A list of numbers in ascending order, each once."""
-Levels = Annotated[tuple[float, ...] | Literal["auto"], BeforeValidator(parse_levels)]
-"""Noise levels in ascending order, or ``auto``."""
+Levels = Annotated[
+    tuple[float, ...] | MidpointLevels | Literal["auto"], BeforeValidator(parse_levels)
+]
+"""Noise levels in ascending order, multiples of each site's midpoint, or ``auto``."""
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
@@ -253,6 +290,7 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
     str: ("a name", "names"),
     bool: ("true or false", ""),
     Path: ("a path", "paths"),
+    MidpointLevels: ("multiples such as 0.5mu", ""),
 }
 """By type: one value, and several."""
 

@@ -25,7 +25,7 @@ from flow.experiments.settings import (
 from flow.experiments.studies import study
 from flow.noise import KINDS
 from flow.rtl import synthesis
-from flow.settings import Settings
+from flow.settings import MidpointLevels, Settings
 from flow.training import trainer as train
 from flow.training.settings import TrainingOptions
 from flow.walks.settings import HardwareWalkSettings
@@ -48,6 +48,8 @@ BAD = {
     "not finite": ({"budget": "nan"}, "{budget} is nan: give a number of at least 0"),
     "no such word": ({"mvu": "luts"}, "{mvu} is luts: did you mean lut?"),
     "of a list": ({"levels": "1,-2"}, "{levels} is 1,-2: a noise level cannot be negative"),
+    "some in midpoints": ({"levels": "1mu,2"}, "{levels} is 1mu,2: give all levels in mu, such as"),
+    "no number of midpoints": ({"levels": "xmu"}, "{levels} is xmu: 'x' is not a number"),
     "exclusive": ({"cycles": 64, "fps": 3}, "{cycles} and {fps} exclude each other: give one"),
     "unknown": ({"hw_image": 3}, "{hw_image} is no option here: did you mean {hw_images}"),
     "of another kind": ({"gain_rate": 1}, "{gain_rate} is no option of additive noise"),
@@ -248,6 +250,14 @@ def test_settings_are_values():
     one = HardwareWalkSettings(levels=[3, 1], sites="fc0.acc")
     assert one == pickle.loads(pickle.dumps(one)) and hash(one) == hash(one.changed())
     assert one.changed(seed=4).seed == 4 and one.changed(seed=4).levels == (1.0, 3.0)
+    multiples = one.changed(levels="2mu, 0.5 mu")
+    assert multiples.levels == one.changed(levels=["0.5mu", "2μ"]).levels
+    assert multiples.levels == MidpointLevels((0.5, 2.0)) == multiples.changed(seed=4).levels
+    assert str(multiples.levels) == "0.5mu,2mu" and multiples.levels.of(3.0) == [1.5, 6.0]
+    # what tells a study's runs apart
+    assert multiples.model_dump(mode="json")["levels"] != one.changed(levels="0.5,2").levels
+    with pytest.raises(OptionError, match="levels is 1mu, but each level is a training"):
+        DynamicsSettings(levels="1mu")
     with pytest.raises(ValueError, match="frozen"):
         one.seed = 3
     with pytest.raises(OptionError, match="seed is -1"):

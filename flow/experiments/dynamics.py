@@ -45,7 +45,7 @@ def run(
     known = data.dataset(settings.dataset)
     sites = models.build(model, known.image_shape, known.classes).walk_sites
     images = data.load(settings.dataset, "test", IMAGES)
-    levels = [0.0, *(level for level in settings.levels if isinstance(level, float))]
+    levels = [0.0, *(settings.levels if isinstance(settings.levels, tuple) else ())]
     runs = [(setting, sigma) for setting in settings.kinds for sigma in levels]
     rows: list[dict[str, Any]] = []
     for number, (setting, sigma) in enumerate(runs):

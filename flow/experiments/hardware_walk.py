@@ -3,23 +3,26 @@
 import logging
 import shutil
 import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from flow.callbacks import ProgressCallback, StageClock, count_steps, unnumbered_steps
-from flow.errors import about
+from flow.errors import Defect, about
 from flow.files import PLAN, write_json
 from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
-from flow.settings import AUTO
+from flow.settings import Levels, MidpointLevels
+from flow.statistics.midpoint import Curve, midpoint
 from flow.walks.crosscheck import ablation, further_draws, summary
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.localise import localise_point
 from flow.walks.engine.engine import Engine, Task
-from flow.walks.levels import SEARCH_REACH, choose_levels
+from flow.walks.levels import SEARCH_REACH, choose_levels, in_midpoints
 from flow.walks.loading import prepare_walk
-from flow.walks.points.curves import curve_table
+from flow.walks.points.curves import curve_of, curve_table
 from flow.walks.points.measurement import Measured
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import SOFTWARE, Side
@@ -68,8 +71,9 @@ def walk_hw(
         prepared.metadata,
     )
     effort = Effort.of(settings, accelerator, len(walk.context.labels))
-    given = _given_levels(walk, sites, settings)
-    level_zero, levels = _prepare_and_build(walk, sites, given, clock, progress)
+    if isinstance(settings.levels, tuple):
+        _within_registers(walk, dict.fromkeys(sites, settings.levels))
+    level_zero, levels = _prepare_and_build(walk, sites, settings.levels, clock, progress)
     places = _places(effort, walk, levels)
     with clock.stage("measure"):
         found = _measure(walk, places, effort.hw_images, folder, progress)
@@ -105,7 +109,7 @@ def walk_hw(
 def _prepare_and_build(
     walk: Walk,
     sites: list[str],
-    given: list[float] | None,
+    given: Levels,
     clock: StageClock,
     progress: ProgressCallback,
 ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
@@ -126,43 +130,33 @@ def _build(walk: Walk) -> float:
     return round(time.monotonic() - started, 2)
 
 
-def _given_levels(
-    walk: Walk, sites: list[str], settings: HardwareWalkSettings
-) -> list[float] | None:
-    """Return the levels that the user gave; None where they are searched for.
-
-    Raises:
-        OptionError: a level is beyond the registers of a site.
-    """
-    if settings.levels == AUTO:
-        return None
-    for site in sites:
-        for level in settings.levels:
+def _within_registers(walk: Walk, levels: Mapping[str, Sequence[float]]) -> None:
+    """Raise an OptionError if a level that the user gave is beyond the registers of its site."""
+    for site, sigmas in levels.items():
+        for sigma in sigmas:
             with about("levels"):
-                walk.context.settings(NoisePoint(site, level))
-    return list(settings.levels)
+                walk.context.settings(NoisePoint(site, sigma))
 
 
 def _prepare(
-    walk: Walk, sites: list[str], given: list[float] | None, progress: ProgressCallback
+    walk: Walk, sites: list[str], given: Levels, progress: ProgressCallback
 ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
-    """Check the golden model, and find each site's levels where none were given."""
-    wanted = [] if given else sites
-    calls = [Task(reference_check, FINN_IMAGES), *(Task(found_levels, site) for site in wanted)]
+    """Check the golden model, and find what each site's levels take, if they are not numbers."""
+    wanted = [] if isinstance(given, tuple) else sites
+    search = level_search(given)
+    calls = [Task(reference_check, FINN_IMAGES), *(Task(search, site) for site in wanted)]
     progress("L0: golden = FINN", 0, 1)
     if wanted:
         progress("find levels", 0, len(wanted))
-    levels = dict.fromkeys(sites, given or [])
-    done = 0
+    found: dict[str, Any] = {}
     for call, result in walk.engine.run(walk, calls):
         if call.work is reference_check:
             level_zero = result
             progress("L0: golden = FINN", 1, 1)
         else:
-            levels[call.item] = result
-            done += 1
-            progress("find levels", done, len(wanted))
-    return level_zero, levels
+            found[call.item] = result
+            progress("find levels", len(found), len(wanted))
+    return level_zero, site_levels(walk, sites, given, found)
 
 
 def reference_check(walk: Walk, images: int) -> summary.ReferenceCheck:
@@ -222,6 +216,45 @@ def found_levels(walk: Walk, site: str) -> list[float]:
         accuracy, accuracy(0.0), 1 / walk.context.network.classes, hint=hint, tolerance=0.02
     )
     return sorted({min(level, largest) for level in found})
+
+
+def golden_curve(walk: Walk, site: str) -> Curve:
+    """Return golden's curve at the levels of `found_levels`: all images, one noise draw."""
+    places = [NoisePoint(site, sigma) for sigma in found_levels(walk, site)]
+    points = walk.run(walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0), *places])).points
+    curve = curve_of(points, walk.labels, site, Side.GOLDEN)
+    if curve is None:
+        raise Defect(f"golden measured nothing at {site}")
+    return curve
+
+
+def level_search(given: Levels) -> Callable[[Walk, str], Any]:
+    """Return what searches a site for what its levels depend on, if they are not numbers."""
+    return golden_curve if isinstance(given, MidpointLevels) else found_levels
+
+
+def site_levels(
+    walk: Walk, sites: Sequence[str], given: Levels, found: Mapping[str, Any]
+) -> dict[str, list[float]]:
+    """Return the levels of each site.
+
+    Args:
+        walk: the walk.
+        sites: the sites.
+        given: what the user gave; multiples are those of golden's midpoint.
+        found: what `level_search` found at each site; nothing where levels are numbers.
+
+    Raises:
+        OptionError: a site's midpoint is only a bound, or a multiple is beyond its registers.
+    """
+    if isinstance(given, tuple):
+        return {site: list(given) for site in sites}
+    if not isinstance(given, MidpointLevels):
+        return {site: found[site] for site in sites}
+    guess = 1 / walk.context.network.classes
+    levels = in_midpoints(given, {site: midpoint(found[site], guess) for site in sites})
+    _within_registers(walk, levels)
+    return levels
 
 
 def _ablation(

@@ -6,7 +6,6 @@ bit. The cycles per image are those of a design that executes the layer k times
 (`flow.rtl.throughput`).
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +22,6 @@ from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint
 from flow.walks.engine.engine import Engine
 from flow.walks.loading import prepare_walk
-from flow.walks.points.curves import curve_of
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.settings import Effort
@@ -141,10 +139,6 @@ def measure(walk: Walk, place: NoisePoint, k: int, images: int) -> tuple[Point, 
 
 def midpoint_of_site(walk: Walk, site: str) -> float:
     """Return a site's midpoint in the golden model, or half the last level if it has none."""
-    levels = hardware_walk.found_levels(walk, site)
-    places = [NoisePoint("", 0.0), *(NoisePoint(site, sigma) for sigma in levels)]
-    points: Sequence[Point] = walk.run(walk.wanted([Side.GOLDEN], places)).points
-    curve = curve_of(points, walk.context.labels, site, Side.GOLDEN)
-    assert curve is not None
+    curve = hardware_walk.golden_curve(walk, site)
     found = midpoint(curve, 1 / walk.context.network.classes)
-    return found.mu or levels[-1] / FACTOR
+    return found.mu or float(curve.levels[-1]) / FACTOR

@@ -39,7 +39,7 @@ class SoftwareSettings(NoiseOptions, TrainedSettings):
     sites: Names = ()
     """Noise sites, such as conv0.acc,global (all default sites); default and global if not given"""
     levels: Levels = AUTO
-    """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
+    """Noise levels σ, in the layer's unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
     seeds: Count = 4
     """Noise draws per point; the maximum where levels are searched for"""
     precision_of_mu: Annotated[float, Field(gt=0, lt=1)] = 0.03
@@ -202,8 +202,10 @@ class DynamicsSettings(NetworkSettings):
     def check(self) -> None:
         """See that the noise exists, and that there is a finite number of trainings."""
         super().check()
-        if self.levels == AUTO:
-            raise OptionError("levels", "is auto, but each level is a training: list them")
+        if not isinstance(self.levels, tuple):
+            raise OptionError(
+                "levels", f"is {self.levels}, but each level is a training at every site: list them"
+            )
         with about("noise"):
             _ = self.kinds
 

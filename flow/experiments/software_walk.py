@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -17,11 +17,12 @@ from flow.files import canonical, replacing, write_json
 from flow.models import site_scales, suitable_batch
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
-from flow.settings import AUTO
+from flow.settings import MidpointLevels
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import Search
 from flow.training.zoo import TrainedNetwork
 from flow.walks import software
+from flow.walks.levels import in_midpoints
 from flow.walks.points.curves import curve_table, side_table, write_curves
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
@@ -145,11 +146,23 @@ class _Job:
         )
         searches = self._searches(setting)
         one.run(searches, partial(_told, progress, setting.kind, len(searches)))
+        asked = searches
+        if isinstance(self.settings.levels, MidpointLevels):
+            midpoints = {name: search.midpoint for name, search in searches.items()}
+            asked = {
+                name: replace(searches[name], given=tuple(levels), state="running")
+                for name, levels in in_midpoints(self.settings.levels, midpoints).items()
+            }
+            one.run(asked, partial(_told, progress, f"{setting.kind}, levels", len(asked)))
         mixed = setting.kind == "mixed"
         points = one.points()
         table = curve_table(points, images.labels)
         entries = {
-            name: _entry(search, side_table(table, name, Side.SOFTWARE, setting.kind))
+            name: _entry(
+                search,
+                asked[name],
+                side_table(table, name, Side.SOFTWARE, setting.kind),
+            )
             for name, search in searches.items()
         }
         unit = network.unit([*self.sites, *self.together])
@@ -168,7 +181,7 @@ class _Job:
         """Return the search at each site, and at all together."""
         settings, images = self.settings, len(self.trained.images)
         stages = [*range(software.BLOCK, images, software.BLOCK), images]
-        given = () if settings.levels == AUTO else settings.levels
+        given = settings.levels if isinstance(settings.levels, tuple) else ()
         hints = {site: _hint(setting, self.deviations[site]) for site in self.deviations}
         wanted = {site: hints[site] for site in self.sites}
         if self.together:
@@ -279,15 +292,16 @@ def _hint(setting: NoiseSetting, deviation: float) -> float:
     return 1 / share if share else 1.0
 
 
-def _entry(search: Search, table: pd.DataFrame) -> SoftwareSite:
+def _entry(search: Search, asked: Search, table: pd.DataFrame) -> SoftwareSite:
     """Return a site's entry in the summary.
 
     Args:
         search: its search.
+        asked: what measured the levels asked for; the search itself if none were.
         table: its points, from `flow.walks.points.curves.side_table`.
     """
     found, wanted = search.midpoint, search.wanted
-    levels = [
+    measured = [
         Level(
             sigma=row.sigma,
             images=int(row.images),
@@ -295,7 +309,7 @@ def _entry(search: Search, table: pd.DataFrame) -> SoftwareSite:
             accuracy=Estimate(row.accuracy, row.lo, row.hi),
         )
         for row in table.itertuples()
-        if row.sigma in wanted.levels
+        if row.sigma in asked.wanted.levels
     ]
     return SoftwareSite(
         mu_sw=None if found is None else found.estimate,
@@ -303,8 +317,8 @@ def _entry(search: Search, table: pd.DataFrame) -> SoftwareSite:
         misfit=search.misfit,
         step=found is not None and found.step,
         devices=None if found is None else found.devices,
-        ended=search.state,
+        ended="budget" if asked.state == "budget" else search.state,
         images=search.images_used,
         draws=wanted.draws,
-        levels=levels,
+        levels=measured,
     )

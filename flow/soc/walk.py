@@ -25,7 +25,6 @@ from flow.experiments.settings import SocWalkSettings
 from flow.files import make_folder, write_json
 from flow.golden.model import Record
 from flow.numerics import code_digest
-from flow.settings import AUTO
 from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.estimate import Estimate
@@ -126,13 +125,14 @@ def run(
     progress("build simulators", 1, 2)
     _ = walk.context.designs.whole.simulation
     progress("build simulators", 2, 2)
-    places = [NoisePoint("", 0.0)]
-    for number, site in enumerate(sites):
+    search, found = hardware_walk.level_search(settings.levels), {}
+    for number, site in enumerate([] if isinstance(settings.levels, tuple) else sites):
         progress("find levels", number, len(sites))
-        given = settings.levels
-        levels = hardware_walk.found_levels(walk, site) if given == AUTO else given
-        places += [NoisePoint(site, sigma) for sigma in levels]
+        found[site] = search(walk, site)
     progress("find levels", len(sites), len(sites))
+    levels = hardware_walk.site_levels(walk, sites, settings.levels, found)
+    places = [NoisePoint(site, sigma) for site, sigmas in levels.items() for sigma in sigmas]
+    places.insert(0, NoisePoint("", 0.0))
     seen = measure_all(walk, places, images, progress)
     alone = _walk_hw(walk, places, images, progress)
     result = _summary(walk, settings, sites, seen, alone) | {

@@ -1,10 +1,14 @@
 """Noise levels, found where the accuracy falls."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
+
+from flow.errors import OptionError
+from flow.settings import MidpointLevels
+from flow.statistics.midpoint import Midpoint
 
 _FACTOR = 4.0
 """Ratio of the coarse steps; each edge is then halved twice in log σ, to √2."""
@@ -153,3 +157,30 @@ def _ladder(low: float, high: float, count: int) -> list[float]:
         if all(a < b for a, b in pairwise(levels)):
             return levels
     raise ValueError(f"no {count} levels between {low} and {high}")
+
+
+def in_midpoints(
+    levels: MidpointLevels, midpoints: Mapping[str, Midpoint | None]
+) -> dict[str, list[float]]:
+    """Return the levels of each site, from multiples of its midpoint.
+
+    Args:
+        levels: the multiples.
+        midpoints: what a search found at each site; None if it measured nothing.
+
+    Raises:
+        OptionError: a site has no midpoint, or only a bound.
+    """
+    known = {site: found.mu for site, found in midpoints.items() if found and found.mu}
+    lacking = [
+        f"{site} is {found}" if found else f"{site} was not measured"
+        for site, found in midpoints.items()
+        if site not in known
+    ]
+    if lacking:
+        raise OptionError(
+            "levels",
+            f"is {levels}, but μ of {', of '.join(lacking)}, not a number: give levels in numbers, "
+            "or sites with a midpoint",
+        )
+    return {site: levels.of(mu) for site, mu in known.items()}

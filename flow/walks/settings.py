@@ -129,7 +129,7 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
     noise: str = "additive"
     """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
     levels: Levels = AUTO
-    """Noise levels σ, in the unit of the layer's output; auto searches for them at each site"""
+    """Noise levels σ, in the layer's unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
     images: Count | None = None
     """Test images per point in software; if not given, 2,000, or all of a smaller set"""
     draws: Count | None = None

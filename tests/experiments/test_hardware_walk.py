@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from flow.cli.reference import SCHEMA
-from flow.errors import UserError
+from flow.errors import OptionError, UserError
 from flow.experiments import hardware_walk
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
@@ -264,6 +264,25 @@ def test_further_draws_are_spent_once(build, summary, monkeypatch):
     monkeypatch.setattr(store.Store, "put", lambda *_: pytest.fail("measured again"))
     again = hardware_walk.walk_hw(settings, silent, "a test")
     assert again.further == further and again.sites == found.sites
+
+
+def test_levels_in_midpoints_are_those_of_golden(build, summary):
+    changed = {"sites": "fc1.acc", "levels": "0.5mu,2mu", "hw_images": 4}
+    found = hardware_walk.walk_hw(
+        HardwareWalkSettings(**{**SETTINGS, **changed}, build=build), silent
+    )
+    differences = found["fc1.acc"].differences
+    sigmas = [one.sigma for one in differences.golden]
+    # μ of one draw here, of two there
+    mu = summary["fc1.acc"].golden.value
+    assert sigmas == pytest.approx([0.5 * mu, 2 * mu], rel=0.1)
+    assert sigmas[1] == pytest.approx(4 * sigmas[0], rel=1e-3)
+    assert [one.sigma for one in differences.rtl] == sigmas
+    table = pd.read_parquet(Path(found.report).with_name("curves.parquet"))
+    assert sorted(set(table[table.site != ""].sigma)) == sigmas
+    far = HardwareWalkSettings(**{**SETTINGS, **changed, "levels": "1mu,1000000mu"}, build=build)
+    with pytest.raises(OptionError, match="levels: "):
+        hardware_walk.walk_hw(far, silent)
 
 
 def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inputs, digits):

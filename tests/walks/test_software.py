@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from flow.callbacks import StageClock, no_progress
 from flow.cli.reference import SCHEMA
-from flow.errors import UserError
+from flow.errors import OptionError, UserError
 from flow.experiments import software_walk
 from flow.experiments.settings import SoftwareWalkSettings
 from flow.models import Levels, Network, evaluate, evaluate_groups
 from flow.noise import Noise, NoiseTap, TorchSampler, derive_seed
+from flow.settings import MidpointLevels
 from flow.statistics.level_search import Search
-from flow.statistics.midpoint import logistic
+from flow.statistics.midpoint import Midpoint, logistic
 from flow.training import checkpoint, trainer
 from flow.walks import software
+from flow.walks.levels import in_midpoints
 from flow.walks.points.curves import side_table
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.store import Store
@@ -325,6 +327,31 @@ def test_a_site_is_asked_for_by_its_name(tmp_path):
         several["fc2.acc"]
     assert several.kinds["mixed"]["fc2.acc"] == summary["fc2.acc"]
     jsonschema.validate(summary.model_dump(mode="json"), json.loads(SCHEMA.read_text()))
+
+
+def test_levels_in_midpoints_follow_a_search(tmp_path):
+    settings = SoftwareWalkSettings(**SETTINGS, sites="fc1.acc,fc2.acc", images=200, out=tmp_path)
+    searched = software_walk.walk(settings, no_progress)
+    found = software_walk.walk(settings.changed(levels="0.5mu,1mu,2mu"), no_progress)
+    table = pd.read_parquet(tmp_path / "curves.parquet")
+    for site in found:
+        entry, mu = found[site], searched[site].midpoint
+        assert entry.midpoint == mu and entry.ended == searched[site].ended
+        sigmas = [level.sigma for level in entry.levels]
+        assert sigmas == pytest.approx([0.5 * mu.value, mu.value, 2 * mu.value], rel=1e-3)
+        assert all((level.images, level.draws) == (200, 2) for level in entry.levels)
+        shares = [level.accuracy.value for level in entry.levels]
+        assert shares == sorted(shares, reverse=True)
+        assert shares[1] == pytest.approx((searched.accuracy["software"].value + 0.1) / 2, abs=0.1)
+        assert set(sigmas) < set(table[table.site == site].sigma)
+
+
+def test_levels_in_midpoints_need_midpoints():
+    bounds = {"a": Midpoint(2.0, 1.9, 2.1, 2.0), "b": Midpoint(None, 9.0, np.inf, None, "above")}
+    levels = MidpointLevels((0.5, 1.0))
+    assert in_midpoints(levels, {"a": bounds["a"]}) == {"a": [1.0, 2.0]}
+    with pytest.raises(OptionError, match=r"levels is 0.5mu,1mu, but μ of b is > 9, of c was not"):
+        in_midpoints(levels, bounds | {"c": None})
 
 
 def test_the_clock_of_a_command_counts_from_its_start(tmp_path):

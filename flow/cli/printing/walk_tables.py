@@ -90,8 +90,8 @@ def print_executions(console: Console, found: dict[str, Any]) -> None:
 
 def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
     """Print the results of a software walk."""
-    clean = found.model_dump()["accuracy"]["software"]
-    accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * part for part in clean))
+    shares = (100 * part for part in found.accuracy["software"] if part is not None)
+    accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*shares)
     for kind, walked in found.kinds.items():
         table = Table(title=f"{found.model} on {found.dataset}, {kind} noise")
         for name in ("site", "μ", "k", "misfit", "images", "draws", "levels", "ended"):

@@ -35,7 +35,7 @@ class SoftwareSite(Part):
     draws: int
     """Noise draws per point"""
     levels: list[Level]
-    """Levels of the fit that were measured, ascending in σ"""
+    """Levels asked for, otherwise those of the fit, where measured: ascending in σ"""
 
     @property
     def midpoint(self) -> Estimate | None:
