@@ -143,4 +143,4 @@ def test_the_notebook_runs(tmp_path, results_folder, monkeypatch):
         for output in cell.get("outputs", ())
         if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) == 1
+    assert len(pictures) == 2

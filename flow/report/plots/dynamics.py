@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from flow.files import replacing
+from flow.report.plots.figure import Figure
 
 PANELS = {
     "weight_magnitude": "mean |w|",

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from flow.files import replacing
+from flow.report.plots.figure import Figure
 
 _OURS = {"tailored": ("#D55E00", "o", "-"), "uniform": ("#000000", "s", "-")}
 _MARKERS = "^vD<>Phd*"

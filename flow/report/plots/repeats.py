@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 from flow.files import replacing
+from flow.report.plots.figure import Figure
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from flow.files import replacing
+from flow.report.plots.figure import Figure
 from flow.report.plots.walk_hw import log_axis
 from flow.statistics.midpoint import logistic
 from flow.walks.points.curves import side_table

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
+
+from flow.report.plots.figure import Figure
 
 _PANEL = ["command", "model", "dataset", "noise", "training_noise"]
 """Columns that are equal in the rows of a panel."""

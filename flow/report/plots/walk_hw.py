@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flow.files import replacing
+from flow.report.plots.figure import Figure
 from flow.rtl.scope import SITE
 from flow.statistics.estimate import Estimate
 from flow.statistics.midpoint import logistic
