@@ -44,7 +44,7 @@ from flow.training.trainer import Progress, train_network
 from flow.training.zoo import TrainedNetwork, find_checkpoint, load_trained
 from flow.walks.engine.dask import DaskExecutor
 from flow.walks.loading import CALIBRATION_IMAGES
-from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.noise_setting import NoiseSetting, distinct
 from flow.walks.settings import HardwareWalkSettings
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 
@@ -191,7 +191,7 @@ def walk(
     images: Any,
     labels: Any = None,
     *,
-    noise: Noise | Sequence[Noise] = ADDITIVE,
+    noise: Noise | str | Sequence[Noise | str] = ADDITIVE,
     sites: Sequence[str] = (),
     levels: Sequence[float] | Literal["auto"] = AUTO,
     seed: int = 0,
@@ -205,7 +205,8 @@ def walk(
         images: floats [N, …] as the network takes them; bytes, which it sees as −1..1; or a
             ``Dataset`` or ``DataLoader`` of images and labels.
         labels: whole numbers [N] from 0; not given with a ``Dataset`` or ``DataLoader``.
-        noise: kind of noise with its options, or several kinds; levels do not count.
+        noise: kind of noise, as an object with its options or by its name, or several kinds; levels
+            do not count.
         sites: sites to walk; by default every site of a float network, the accumulators of a
             quantised one, and all of them together as ``global``.
         levels: noise levels σ; searched for at each site by default.
@@ -219,14 +220,14 @@ def walk(
             measured are kept.
     """
     samples = Samples.of(images, labels)
-    kinds = [noise] if isinstance(noise, Noise) else list(noise)
+    kinds = [noise] if isinstance(noise, Noise | str) else noise
     settings = SoftwareWalkSettings(
         sites=tuple(sites), levels=_levels(levels), seed=seed, **options
     )
     trained = _trained(network, samples, settings.build)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
     settings = settings.changed(out=settings.out or settings.build / "walk" / name)
-    asked = [NoiseSetting.of(one, seed) for one in kinds]
+    asked = distinct([_setting(one, seed) for one in kinds])
     with silenced_libraries():
         summary = software_walk.walk(settings, progress, trained=trained, kinds=asked)
     return Walk(summary, _points(summary.folder), Path(summary.folder))
@@ -237,7 +238,7 @@ def walk_hw(
     images: Any,
     labels: Any = None,
     *,
-    noise: Noise = ADDITIVE,
+    noise: Noise | str = ADDITIVE,
     sites: Sequence[str] = (),
     levels: Sequence[float] | Literal["auto"] = AUTO,
     seed: int = 0,
@@ -251,7 +252,7 @@ def walk_hw(
         network: a quantised network: a Brevitas module, one from `tap` or `load`.
         images: as for `walk`.
         labels: as for `walk`.
-        noise: kind of noise with its options; levels do not count.
+        noise: kind of noise, as an object with its options or by its name; levels do not count.
         sites: sites to walk; the accumulators by default.
         levels: noise levels σ; searched for at each site by default.
         seed: seed of the noise.
@@ -266,7 +267,7 @@ def walk_hw(
     """
     samples = Samples.of(images, labels)
     build = Path(options.get("build", HardwareWalkSettings.default("build")))
-    kind = NoiseSetting.of(noise, seed)
+    kind = _setting(noise, seed)
     # a kind without a twin is told before anything is written
     TapSettings.of(kind.noise(0.0), 1.0, seed)
     settings = HardwareWalkSettings(
@@ -384,6 +385,12 @@ def train(
     low, high = samples.inputs.aminmax()
     given.image_range = float(low), float(high)
     return given
+
+
+def _setting(noise: Noise | str, seed: int) -> NoiseSetting:
+    return (
+        NoiseSetting(noise, seed=seed) if isinstance(noise, str) else NoiseSetting.of(noise, seed)
+    )
 
 
 def _points(folder: str | Path) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def test_walks_of_several_kinds_and_of_other_weights_do_not_mix(mlp, floats, tmp
     options = {"sites": ["last.acc"], "levels": LEVELS, "seeds": 1, "build": tmp_path}
     first = flow.walk(mlp, *floats, **options)
     kept = first.to_pandas()
-    both = flow.walk(mlp, *floats, noise=[flow.Additive(), flow.Mixed(1.0, 3.0)], **options)
+    both = flow.walk(mlp, *floats, noise=["additive", flow.Mixed(1.0, 3.0)], **options)
     assert list(both.summary.kinds) == ["additive", "mixed"]
     assert both.summary.kinds["mixed"].ratio == 0.25
     assert first.to_pandas().equals(kept)
