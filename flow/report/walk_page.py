@@ -19,6 +19,7 @@ from flow.report.html import environment
 from flow.report.network_diagram import operator, picture
 from flow.report.wording import (
     IN_PART,
+    bound_text,
     definition,
     further_sentence,
     need_sentence,
@@ -115,6 +116,7 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "rtl_images": entry["rtl_images"],
         "part": entry["rtl_scope"] == SITE,
         "mismatches": entry["bit_mismatches"],
+        "bounds": _bounds(entry),
         "backed": entry["rtl_images"] > 0 and entry["bit_mismatches"] == 0,
         "verdict": entry["verdict"],
         "reason": entry["reason"],
@@ -126,6 +128,14 @@ def _midpoint(entry: Mapping[str, Any], side: Side) -> str:
     """Return μ of a side as text, with a remark if it is valid for one device only."""
     text = midpoint_text(midpoint_of(entry, side))
     return f"{text}, of one device" if one_device(entry, side) else text
+
+
+def _bounds(entry: Mapping[str, Any]) -> str:
+    """Return what share of runs and images can differ at most; empty if unknown."""
+    runs, images = (entry.get(f"differing_{unit}_below") for unit in ("runs", "images"))
+    if runs is None or images is None:
+        return ""
+    return f"at most {bound_text(runs)} of such runs, {bound_text(images)} of images (95 %)"
 
 
 def _ratio(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The results of a walk in words: sentences on its verdict, scope and power."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,7 +111,16 @@ def bit_exact_check(summary: Mapping[str, Any]) -> str:
         return f"the {rtl} was not compared with golden on its {runs:,} runs {places}"
     if wrong:
         return f"the {rtl} differs from golden in {wrong:,} of {runs:,} runs {places}"
-    return f"the {rtl} equals golden bit for bit in all {runs:,} runs {places}"
+    bound = summary["rtl"].get("differing_runs_below")
+    most = f", so that at most {bound_text(bound)} of such runs differ (95 %)" if bound else ""
+    return f"the {rtl} equals golden bit for bit in all {runs:,} runs {places}{most}"
+
+
+def bound_text(share: float) -> str:
+    """Return an upper bound of a share, rounded up to two digits."""
+    percent = 100 * share
+    digits = max(0, 1 - math.floor(math.log10(percent)))
+    return f"{math.ceil(percent * 10**digits) / 10**digits:.{digits}f} %"
 
 
 def need_sentence(entry: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 Z95 = float(ndtri(0.975))
 """Normal quantile of a 95 % interval."""
@@ -33,6 +33,18 @@ def share(correct: int, images: int) -> list[float]:
     """Return a proportion and the ends of its 95 % interval (`wilson`)."""
     low, high = wilson(correct, images)
     return [correct / images, float(low), float(high)]
+
+
+def upper_bound(count: int, trials: int) -> float:
+    """Return the upper 95 % bound of a proportion (Clopper and Pearson, Biometrika 1934).
+
+    Args:
+        count: successes.
+        trials: trials, > 0.
+    """
+    if count >= trials:
+        return 1.0
+    return float(betaincinv(count + 1, trials - count, 0.95))
 
 
 def percentile_ends(resampled: Float) -> tuple[float, float]:

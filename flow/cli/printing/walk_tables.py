@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.experiments.studies.study import Run
-from flow.report.wording import further_sentence, power_sentence, scope_sentence
+from flow.report.wording import bound_text, further_sentence, power_sentence, scope_sentence
 from flow.rtl.scope import SITE
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
@@ -35,6 +35,7 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
     if summary.ablation:
         print_ablation(console, summary.ablation)
     l0, rtl = summary.checks.golden, summary.rtl
+    bound = rtl.differing_runs_below
     console.print(
         f"L0: golden = FINN on {l0.tensors} tensors of {l0.images} images, "
         f"mismatches: {l0.mismatches}; golden ≠ Brevitas on {len(l0.labels_differing)} of "
@@ -42,7 +43,8 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
         highlight=False,
     )
     console.print(
-        f"L1: RTL = golden on {rtl.images} images, bit_mismatches: {rtl.bit_mismatches}",
+        f"L1: RTL = golden on {rtl.images} images, bit_mismatches: {rtl.bit_mismatches}"
+        + (f" (95 %: below {bound_text(bound)})" if bound else ""),
         highlight=False,
     )
     dumped = summary.model_dump(mode="json")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.statistics.devices import FEWEST
+from flow.statistics.intervals import upper_bound
 from flow.statistics.midpoint import RESAMPLES
 from flow.statistics.ratio import LogRatio
 from flow.statistics.verdict import (
@@ -82,6 +83,8 @@ class SiteCheck:
             "rtl_images": f.rtl_images,
             "rtl_runs": f.rtl_runs,
             "bit_mismatches": f.bit_mismatches,
+            "differing_runs_below": _bound(f.bit_mismatches, f.rtl_runs),
+            "differing_images_below": _bound(f.bit_mismatches, f.rtl_images),
             "differences": {
                 side: [d.to_json() for d in f.differences if d.side == side]
                 for side in (Side.GOLDEN, Side.RTL)
@@ -96,6 +99,11 @@ class SiteCheck:
             "verdict": self.verdict,
             "reason": self.reason,
         }
+
+
+def _bound(mismatches: int | None, trials: int) -> float | None:
+    """Return the upper bound of the share that differs; None if nothing was compared."""
+    return None if mismatches is None or not trials else upper_bound(mismatches, trials)
 
 
 @dataclass(frozen=True)

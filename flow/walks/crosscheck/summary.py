@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.rtl.equivalence import FinnCheck, LabelCheck
+from flow.statistics.intervals import upper_bound
 from flow.statistics.verdict import Verdict, overall
 from flow.version import revision
 from flow.walks.crosscheck.check import CrossCheck
@@ -142,12 +143,16 @@ def _sides(points: Sequence[Point], labels: NDArray[np.int64]) -> dict[str, Any]
     }
 
 
-def _simulated(points: Sequence[Point]) -> dict[str, int]:
+def _simulated(points: Sequence[Point]) -> dict[str, Any]:
     """Count the simulated images, and those that differ from golden."""
     rtl = [point for point in points if point.side is Side.RTL]
+    images = sum(point.images for point in rtl)
+    mismatches = sum(point.bit_mismatches or 0 for point in rtl)
+    compared = images and all(point.bit_mismatches is not None for point in rtl)
     return {
-        "images": sum(point.images for point in rtl),
-        "bit_mismatches": sum(point.bit_mismatches or 0 for point in rtl),
+        "images": images,
+        "bit_mismatches": mismatches,
+        "differing_runs_below": upper_bound(mismatches, images) if compared else None,
     }
 
 

@@ -95,6 +95,10 @@ class HardwareSite(Part):
     """Noisy RTL images, over all points of the site"""
     bit_mismatches: int | None
     """RTL images that differ from golden in any bit; null if a point was not compared"""
+    differing_runs_below: float | None = None
+    """Upper 95 % bound of the share of such runs that differ from golden; null if unknown"""
+    differing_images_below: float | None = None
+    """Upper 95 % bound of the share of images that differ in one of their runs; null if unknown"""
     differences: Differences
     """Differences in accuracy per point"""
     p_agree: float | None
@@ -210,6 +214,8 @@ class RtlCheck(Part):
     """Simulated images, over all points"""
     bit_mismatches: int
     """Images that differ in any bit"""
+    differing_runs_below: float | None = None
+    """Upper 95 % bound of the share of simulated runs that differ; null if unknown"""
 
 
 class Checks(Part):
