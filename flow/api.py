@@ -467,10 +467,7 @@ def _as_files(network: Network | nn.Module, samples: Samples, build: Path) -> di
     own = build / "own"
     dataset = str(samples.write(own))
     if isinstance(found, ImportedNetwork):
-        path = own / found.digest[:16] / f"{found.name}.onnx"
-        with replacing(path) as temporary:
-            temporary.write_bytes(found.definition)
-        return {"model": str(path), "dataset": dataset}
+        return {"model": str(found.file), "dataset": dataset}
     if isinstance(found, TracedNetwork) or found.name not in models.names():
         raise UserError(
             f"{found.name} has no quantised weights, so there is no hardware of it: walk it in "

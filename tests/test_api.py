@@ -158,6 +158,8 @@ def test_a_brevitas_module_as_on_the_command_line(digits, tmp_path, monkeypatch)
     hw = flow.walk_hw(module, *digits, hw_images=4, draws=1, budget=0, **names)
     assert hw.summary.rtl.bit_mismatches == 0 and hw.summary.rtl.images > 0
     assert hw.verdict in ("agree", "disagree", "undecided")
+    accelerator = flow.compile(module, digits[0], build=build)
+    assert list(accelerator.sites) == list(hw) and accelerator.folder.is_dir()
     site = hw["conv0.acc"]
     assert site.software and site.golden and site.verdict == "undecided"
     page = hw.report(tmp_path / "report.html").read_text()

@@ -121,10 +121,9 @@ class _Plan:
 
 
 class _Evaluator:
-    """State of one thread: a copy of the network, the taps of each group, and samplers."""
+    """State of one thread: its own network, the taps of each group, and samplers."""
 
-    def __init__(self, network: Network, plan: _Plan) -> None:
-        own = copy.deepcopy(network)
+    def __init__(self, own: Network, plan: _Plan) -> None:
         self.plan = plan
         # the interpreter does not compute a value that is given; no node reads one given as None
         self.clean = fx.Interpreter(own, garbage_collect_values=False, graph=plan.graph)
@@ -222,7 +221,7 @@ def evaluate_groups(
     def work(rows: slice) -> None:
         # taps and samplers have state, so each thread needs its own
         if not hasattr(local, "evaluator"):
-            local.evaluator = _Evaluator(fixed, plan)
+            local.evaluator = _Evaluator(fixed if alone else copy.deepcopy(fixed), plan)
         with torch.inference_mode():
             found = local.evaluator.labels(inputs[rows], first_image + rows.start)
             for array, levels in zip(labels, found, strict=True):
@@ -231,6 +230,7 @@ def evaluate_groups(
 
     fixed = copy.deepcopy(network).eval()
     fixed.clear_noise()
+    alone = torch.get_num_threads() == 1
     with torch.inference_mode(), inference_values(fixed, inputs[:1]):
         _pool_by_pairs(fixed)
         share(len(inputs), batch, work)

@@ -110,7 +110,8 @@ def test_yosys_synthesises(module, yosys, tmp_path):
     for source in sources(module):
         shutil.copy(source, tmp_path)
     names = " ".join(path.name for path in sources(module))
-    script = f"read_slang -j 1 -DSYNTHESIS --top {module.stem} {names}; prep; check -assert"
+    read = f"read_slang -j 1 -DSYNTHESIS --top {module.stem} {names}"
+    script = f"{read}; proc; opt_clean; check -assert"
     found = subprocess.run(
         [yosys, "-q", "-p", script],
         cwd=tmp_path,

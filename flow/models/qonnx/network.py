@@ -34,12 +34,13 @@ class ImportedNetwork(Network):
     same noise in LSB to each.
 
     Args:
-        name: name of the network in results.
+        file: path of the file; the network is named after it.
         graph: the network's graph.
     """
 
-    def __init__(self, name: str, graph: Graph) -> None:
-        super().__init__(name, graph.image_shape, graph.classes)
+    def __init__(self, file: Path, graph: Graph) -> None:
+        super().__init__(file.stem, graph.image_shape, graph.classes)
+        self.file = file
         self.steps = nn.ModuleList(step.module for step in graph.steps)
         self.taps = nn.ModuleList(_tap(graph, *place) for place in graph.sites.items())
         self.graph: Graph = graph
@@ -121,4 +122,4 @@ def open_network(path: Path, image_shape: tuple[int, int, int]) -> ImportedNetwo
     graph = open_graph(read(path), image_shape)
     if graph.classes > MOST_CLASSES:
         raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
-    return ImportedNetwork(path.stem, graph).eval()
+    return ImportedNetwork(path, graph).eval()
