@@ -316,12 +316,11 @@ def evaluate(
     was_training = network.training
     network.eval()
     labels = np.empty(len(inputs), dtype=network.label_type)
+    network.clear_noise()
     try:
-        if noise and sampler is not None:
-            network.set_noise(noise, sampler)
-        else:
-            network.clear_noise()
-        with torch.inference_mode():
+        with torch.inference_mode(), inference_values(network, inputs[:1]):
+            if noise and sampler is not None:
+                network.set_noise(noise, sampler)
             for first in range(0, len(inputs), batch):
                 if sampler is not None:
                     sampler.start_batch(first)
