@@ -1,0 +1,122 @@
+"""Random words and samples by a compiled kernel: the numbers of NumPy's functions, bit for bit.
+
+The kernel is compiled when samples are first drawn. Where it cannot be compiled, or does not
+compute the same as `flow.noise.philox` and `flow.noise.gaussian`, these are used instead.
+"""
+
+import ctypes
+import logging
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import c_int32, c_uint32, c_uint64, c_void_p
+from functools import cache
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from flow import native
+from flow.errors import UserError
+from flow.noise.gaussian import FALL_BITS, TABLE, entries, gaussian
+from flow.noise.philox import noise_words
+
+log = logging.getLogger(__name__)
+
+_PLACE = (c_uint64, c_uint32, c_uint32, c_uint64, c_uint64)
+"""Types of seed, site and draw, first image, images and elements."""
+_building = Lock()
+
+
+class Kernel:
+    """Compiled functions, which threads may call side by side.
+
+    Args:
+        library: the compiled ``kernel.cpp``.
+    """
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._words, self._samples = library.words, library.samples
+        self._words.argtypes = (*_PLACE, c_void_p)
+        self._samples.argtypes = (*_PLACE, c_void_p, c_int32, c_void_p)
+        self._words.restype = self._samples.restype = None
+
+    def words(
+        self, seed: int, site: int, draw: int, first_image: int, images: int, elements: int
+    ) -> npt.NDArray[np.uint32]:
+        """Return what `flow.noise.philox.noise_words` returns."""
+        out = np.empty((images, elements), dtype=np.uint32)
+        self._words(seed, site << 16 | draw, first_image, images, elements, out.ctypes.data)
+        return out
+
+    def samples(
+        self,
+        seed: int,
+        site: int,
+        draw: int,
+        first_image: int,
+        out: npt.NDArray[np.int32],
+        table: npt.NDArray[np.int64] = TABLE,
+    ) -> None:
+        """Write what `flow.noise.gaussian.gaussian` makes of a site's words.
+
+        Args:
+            seed: 64 bits.
+            site: the site's number, 16 bits.
+            draw: number of the draw, 16 bits.
+            first_image: number of the first image.
+            out: int32 [images, elements], contiguous: z · 2^FRACTION_BITS.
+            table: for one or both signs, as for ``gaussian``.
+        """
+        assert out.dtype == np.int32 and out.flags.c_contiguous
+        packed = entries(table)
+        pairs = np.stack([packed >> FALL_BITS, packed & ((1 << FALL_BITS) - 1)], 1)
+        pairs = pairs.astype(np.int32)
+        lower = len(pairs) // 2 if table.ndim == 3 else 0
+        place = (seed, site << 16 | draw, first_image, *out.shape)
+        self._samples(*place, pairs.ctypes.data, lower, out.ctypes.data)
+
+
+class _Choice:
+    """Whether the kernel may be used."""
+
+    allowed = True
+
+
+@contextmanager
+def numpy_only() -> Iterator[None]:
+    """Draw by NumPy's functions, in all threads: for tests and comparisons."""
+    before, _Choice.allowed = _Choice.allowed, False
+    try:
+        yield
+    finally:
+        _Choice.allowed = before
+
+
+def kernel() -> Kernel | None:
+    """Return the kernel, compiled on the first call, or None if NumPy must do."""
+    if not _Choice.allowed:
+        return None
+    with _building:
+        return _kernel()
+
+
+@cache
+def _kernel() -> Kernel | None:
+    try:
+        found = Kernel(native.load(__file__))
+        _check(found)
+    except (OSError, RuntimeError, subprocess.TimeoutExpired, UserError) as error:
+        log.warning("samples are drawn by NumPy, several times slower: %s", error)
+        return None
+    return found
+
+
+def _check(found: Kernel) -> None:
+    """Compare the kernel with NumPy; RuntimeError if they differ."""
+    both = np.stack([TABLE, TABLE // 2])
+    for table in (TABLE, both):
+        place, out = (0xFEDCBA9876543210, 3, 1, 0xFFFFFFFE), np.empty((5, 1001), dtype=np.int32)
+        found.samples(*place, out, table)
+        if not np.array_equal(out, gaussian(noise_words(*place, *out.shape), table)):
+            raise RuntimeError("the compiled kernel computes other numbers than NumPy")
