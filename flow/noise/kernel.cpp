@@ -168,6 +168,58 @@ void draw(Key key, u32 first_image, u64 images, u64 elements, i32* out, Convert 
     }
 }
 
+// v · 2^-shift, halves up
+inline i64 rounded(i64 v, i64 shift) { return (v + (shift ? (i64)1 << (shift - 1) : 0)) >> shift; }
+
+// a · b · 2^-28, halves up: the product may need 83 bits
+inline i64 rounded_product(i64 a, i64 b) {
+    i64 low = b & ((1 << 20) - 1), high = b >> 20;
+    return (a * high + ((a * low + (1 << 27)) >> 20)) >> 8;
+}
+
+// a value at the site as an integer: float32 holds whole numbers up to 2^24
+inline i64 whole(float v) { return (i32)v; }
+inline i64 whole(i64 v) { return v; }
+inline void put(float& out, i64 v) { out = (float)(i32)v; }
+inline void put(i64& out, i64 v) { out = v; }
+
+struct Tap {
+    i64 frac, sigma_mul, sigma_add, add_first;
+    i64 shift;  // bits that the output is rounded by
+    i64 low, high;
+    i64 bipolar;  // whether the output is `low` or `high` and nothing between
+};
+
+template <bool multiplies, bool adds, class Value>
+void tap(const Value* __restrict acc, Value* __restrict out, u64 count, const i64* __restrict offset,
+         const i32* __restrict z1, const i32* __restrict z2, Tap t) {
+    for (u64 n = 0; n < count; ++n) {
+        i64 clean = whole(acc[n]) << t.frac, noisy = clean;
+        if (adds) {
+            noisy += rounded(t.sigma_add * z2[n], 28 - t.frac);
+        }
+        if (multiplies) {
+            i64 base = (t.add_first ? noisy : clean) + offset[n];
+            noisy += rounded_product(base, t.sigma_mul * z1[n]);
+        }
+        i64 clipped = std::min(std::max(rounded(noisy, t.shift), t.low), t.high);
+        put(out[n], t.bipolar ? (noisy < 0 ? t.low : t.high) : clipped);
+    }
+}
+
+// consecutive elements, whose offsets repeat with a period, and samples too if `fixed`
+template <class Value>
+void tap(const Value* acc, Value* out, u64 count, const i64* offset, u64 period, const i32* z1,
+         const i32* z2, bool fixed, const Tap& t) {
+    auto work = z1 ? (z2 ? tap<true, true, Value> : tap<true, false, Value>)
+                   : (z2 ? tap<false, true, Value> : tap<false, false, Value>);
+    for (u64 at = 0; at < count; at += period) {
+        u64 skip = fixed ? 0 : at;
+        work(acc + at, out + at, std::min(period, count - at), offset, z1 ? z1 + skip : z1,
+             z2 ? z2 + skip : z2, t);
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -183,6 +235,16 @@ void samples(u64 seed, u32 place, u32 first_image, u64 images, u64 elements, con
     Table table{entries, lower};
     draw({seed, place}, first_image, images, elements, out,
          [table](const u32* from, i32* to) { sample(from, table, to); });
+}
+
+void tap_floats(const float* acc, float* out, u64 count, const i64* offset, u64 period,
+                const i32* z1, const i32* z2, i32 fixed, const Tap* t) {
+    tap(acc, out, count, offset, period, z1, z2, fixed, *t);
+}
+
+void tap_integers(const i64* acc, i64* out, u64 count, const i64* offset, u64 period,
+                  const i32* z1, const i32* z2, i32 fixed, const Tap* t) {
+    tap(acc, out, count, offset, period, z1, z2, fixed, *t);
 }
 
 }  // extern "C"

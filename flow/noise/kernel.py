@@ -1,7 +1,7 @@
-"""Random words and samples by a compiled kernel: the numbers of NumPy's functions, bit for bit.
+"""Random words, samples and the tap by a compiled kernel: NumPy's numbers, bit for bit.
 
 The kernel is compiled when samples are first drawn. Where it cannot be compiled, or does not
-compute the same as `flow.noise.philox` and `flow.noise.gaussian`, these are used instead.
+compute the same as `flow.noise.philox` and `flow.noise.gaussian`, NumPy is used instead.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ import logging
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import c_int32, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, byref, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 from threading import Lock
 
@@ -26,6 +26,17 @@ log = logging.getLogger(__name__)
 _PLACE = (c_uint64, c_uint32, c_uint32, c_uint64, c_uint64)
 """Types of seed, site and draw, first image, images and elements."""
 _building = Lock()
+_FIELDS = ("frac", "sigma_mul", "sigma_add", "add_first", "shift", "low", "high", "bipolar")
+
+
+class TapLevels(Structure):
+    """Levels and format of a tap without drift, as ``kernel.cpp`` has them.
+
+    ``shift`` is the number of bits by which the output is rounded; a bipolar output is ``low`` or
+    ``high``.
+    """
+
+    _fields_ = tuple((name, c_int64) for name in _FIELDS)
 
 
 class Kernel:
@@ -39,7 +50,14 @@ class Kernel:
         self._words, self._samples = library.words, library.samples
         self._words.argtypes = (*_PLACE, c_void_p)
         self._samples.argtypes = (*_PLACE, c_void_p, c_int32, c_void_p)
-        self._words.restype = self._samples.restype = None
+        self._taps = {np.dtype("f4"): library.tap_floats, np.dtype("i8"): library.tap_integers}
+        for tap in self._taps.values():
+            tap.argtypes = (
+                c_void_p, c_void_p, c_uint64, c_void_p, c_uint64, c_void_p, c_void_p, c_int32,
+                POINTER(TapLevels),
+            )  # fmt: skip
+        for function in (self._words, self._samples, *self._taps.values()):
+            function.restype = None
 
     def words(
         self, seed: int, site: int, draw: int, first_image: int, images: int, elements: int
@@ -75,6 +93,38 @@ class Kernel:
         lower = len(pairs) // 2 if table.ndim == 3 else 0
         place = (seed, site << 16 | draw, first_image, *out.shape)
         self._samples(*place, pairs.ctypes.data, lower, out.ctypes.data)
+
+    def tap(
+        self,
+        acc: npt.NDArray,
+        out: npt.NDArray,
+        offset: npt.NDArray[np.int64],
+        z1: npt.NDArray[np.int32] | None,
+        z2: npt.NDArray[np.int32] | None,
+        levels: TapLevels,
+    ) -> None:
+        """Write what a tap makes of consecutive elements (`flow.noise.hardware.fixed_point`).
+
+        Args:
+            acc: whole numbers, float32 or int64 [n], contiguous.
+            out: the output, like ``acc``.
+            offset: o · 2^F, [period], of the first elements; it repeats.
+            z1: samples, [n], or [period] if they repeat; None if there is no such noise.
+            z2: as z₁.
+            levels: the tap's levels and format.
+        """
+        given = [z for z in (z1, z2) if z is not None]
+        arrays = (acc, out, offset, *given)
+        assert acc.dtype == out.dtype and offset.dtype == np.int64
+        assert all(z.dtype == np.int32 for z in given)
+        assert all(one.flags.c_contiguous for one in arrays)
+        repeats = any(len(z) != len(acc) for z in given)
+        assert all(len(z) == (len(offset) if repeats else len(acc)) for z in given)
+        z1_at, z2_at = (None if z is None else z.ctypes.data for z in (z1, z2))
+        self._taps[acc.dtype](
+            acc.ctypes.data, out.ctypes.data, len(acc), offset.ctypes.data, len(offset),
+            z1_at, z2_at, repeats, byref(levels),
+        )  # fmt: skip
 
 
 class _Choice:

@@ -10,7 +10,8 @@ import torch
 
 from flow import native
 from flow.noise import gaussian, kernel
-from flow.noise.hardware.fixed_point import draw_samples
+from flow.noise.hardware.fixed_point import TapFormat, apply_tap, draw_samples
+from flow.noise.hardware.registers import SIGMA_ADD_BITS, SIGMA_MUL_BITS, TapSettings
 from flow.noise.philox import noise_words
 from flow.noise.quantile_table import QuantileTable
 from tests.hw.noise.test_philox import KNOWN
@@ -139,6 +140,66 @@ def test_draws_of_a_tap_are_the_same_both_ways_and_on_threads(table):
     assert kernel.kernel() is not None
     assert torch.equal(draw_samples(*draw), fast)
     assert fast.dtype == torch.int32
+
+
+def random_tap(rng: np.random.Generator, wide: bool) -> tuple[TapFormat, TapSettings]:
+    """Return any format and levels, with the largest among them; float32 holds the output."""
+    frac, bits = int(rng.integers(0, 13)), int(rng.integers(2, 40 if wide else 24))
+    step = 2 if rng.random() < 0.2 else 1
+    low, high = (-1, 1) if step == 2 else (-(1 << bits), (1 << bits) - 1)
+    fmt = TapFormat(frac, low, high, rounds=step == 2 or rng.random() < 0.5, step=step)
+    mul, add = (
+        int(rng.choice([0, 1, (1 << most) - 1, rng.integers(1 << int(rng.integers(1, most)))]))
+        for most in (SIGMA_MUL_BITS, SIGMA_ADD_BITS)
+    )
+    pattern, executions, drift = rng.random(3)
+    settings = TapSettings(
+        seed=int(rng.integers(1 << 62)),
+        image_base=int(rng.integers(1 << 32)),
+        sigma_mul=mul,
+        sigma_add=add,
+        add_first=bool(rng.integers(2)),
+        enable=rng.random() < 0.95,
+        pattern=pattern < 0.3,
+        executions=3 if executions < 0.1 else 1,
+        gain_rate=-123_456 if drift < 0.1 else 0,
+        table=skewed() if rng.random() < 0.3 else None,
+    )
+    return fmt, settings
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["float32", "int64"])
+def test_a_tap_is_the_same_both_ways(compiled, wide):
+    rng = np.random.default_rng(11)
+    for case in range(250):
+        fmt, settings = random_tap(rng, wide)
+        channels, pixels = (int(n) for n in rng.integers(1, [70, 60]))
+        images = int(rng.integers(1, 6))
+        largest = 1 << (29 if wide else 22)
+        acc = torch.from_numpy(rng.integers(-largest, largest, (images, channels * pixels)))
+        acc = acc if wide else acc.float()
+        offset = torch.from_numpy(rng.integers(-(1 << 30), 1 << 30, channels))
+        tap = (acc, offset * int(rng.integers(2)), fmt, settings, 5)
+        found = apply_tap(*tap)
+        drawn = {d: draw_samples(settings.seed, 5, d, settings.image_base, *acc.shape,
+                                 settings.table_of(d)) for d in settings.draws}  # fmt: skip
+        assert torch.equal(apply_tap(*tap, drawn), found), (case, fmt, settings)
+        with kernel.numpy_only():
+            expected = apply_tap(*tap)
+        assert found.dtype == acc.dtype
+        assert torch.equal(found, expected), (case, fmt, settings)
+
+
+def test_a_tap_that_rounds_at_the_half(compiled):
+    """Values on both sides of each half, and of the ends of the range."""
+    fmt = TapFormat(4, -3, 3, rounds=True)
+    settings = TapSettings(enable=True, sigma_add=1 << 12)
+    acc, z = torch.zeros(1, 2001, dtype=torch.int64), torch.arange(-1000, 1001).int()[None] * 256
+    tap = (acc, torch.zeros(1, dtype=torch.int64), fmt, settings, 1, {1: z})
+    found = apply_tap(*tap)
+    with kernel.numpy_only():
+        assert torch.equal(apply_tap(*tap), found)
+    assert found.unique().tolist() == [-3, -2, -1, 0, 1, 2, 3]
 
 
 def falls_back(caplog) -> str:

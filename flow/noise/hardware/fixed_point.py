@@ -32,7 +32,7 @@ from flow.noise.hardware.registers import (
     SIGMA_MUL_BITS,
     TapSettings,
 )
-from flow.noise.kernel import kernel
+from flow.noise.kernel import TapLevels, kernel
 from flow.noise.philox import noise_words
 from flow.noise.quantile_table import QuantileTable
 from flow.noise.samplers import DRAWS
@@ -46,6 +46,8 @@ SHARE = 1 << 18
 """Samples per thread and step."""
 _CHUNK = 1 << 16
 """Elements per step, few enough to stay in the processor's cache."""
+_PERIOD = 1 << 10
+"""Elements over which the kernel is given offsets, at least."""
 _SPLIT = 20
 _DIGEST_MULTIPLIER = 0x9E3779B1
 _WORD = 0xFFFFFFFF
@@ -131,6 +133,13 @@ def apply_tap(
         The tap's output, [N, E], with the dtype of ``acc``.
     """
     flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
+    drifts = settings.enable and (settings.gain_rate or settings.sigma_rate)
+    if (compiled := kernel()) and settings.executions == 1 and not drifts:
+        repeats = -(-_PERIOD // len(offset))
+        z = _Samples(settings, site, 0, acc.shape, len(offset), drawn or {})
+        offsets = np.tile(offset.numpy(), repeats)
+        compiled.tap(flat, out, offsets, *z.repeated(repeats), _tap_levels(fmt, settings))
+        return torch.from_numpy(out).view(acc.shape)
     piece = len(offset) * max(1, _CHUNK // len(offset))
     offsets = np.tile(offset.numpy(), piece // len(offset)) if offset.any() else None
     levels = _Levels.of(settings, *acc.shape) if settings.enable else None
@@ -152,6 +161,20 @@ def apply_tap(
         total //= settings.executions
         out[:] = _narrow(total, fmt)
     return torch.from_numpy(out).view(acc.shape)
+
+
+def _tap_levels(fmt: TapFormat, settings: TapSettings) -> TapLevels:
+    bipolar = fmt.step != 1
+    return TapLevels(
+        frac=fmt.frac,
+        sigma_mul=settings.sigma_mul,
+        sigma_add=settings.sigma_add,
+        add_first=settings.add_first,
+        shift=fmt.frac if fmt.rounds and not bipolar else 0,
+        low=fmt.out_min,
+        high=fmt.out_max,
+        bipolar=bipolar,
+    )
 
 
 _Integers = npt.NDArray[np.int64]
@@ -250,6 +273,17 @@ class _Samples:
             for z in self.z
         )
         return z1, z2
+
+    def repeated(self, times: int) -> list[npt.NDArray[np.int32] | None]:
+        """Return the samples of all elements, or those of a fixed pattern repeated."""
+        return [
+            z
+            if z is None
+            else np.tile(z, times)
+            if self.channels
+            else z.astype(np.int32, copy=False)
+            for z in self.z
+        ]
 
 
 def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:
