@@ -29,6 +29,16 @@ _building = Lock()
 _FIELDS = ("frac", "sigma_mul", "sigma_add", "add_first", "shift", "low", "high", "bipolar")
 
 
+def _pairs(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return base + half and fall of each segment, as ``kernel.cpp`` reads them."""
+    packed = entries(table)
+    both = np.stack([packed >> FALL_BITS, packed & ((1 << FALL_BITS) - 1)], 1)
+    return both.astype(np.int32)
+
+
+_NORMAL = _pairs(TABLE)
+
+
 class TapLevels(Structure):
     """Levels and format of a tap without drift, as ``kernel.cpp`` has them.
 
@@ -87,9 +97,7 @@ class Kernel:
             table: for one or both signs, as for ``gaussian``.
         """
         assert out.dtype == np.int32 and out.flags.c_contiguous
-        packed = entries(table)
-        pairs = np.stack([packed >> FALL_BITS, packed & ((1 << FALL_BITS) - 1)], 1)
-        pairs = pairs.astype(np.int32)
+        pairs = _NORMAL if table is TABLE else _pairs(table)
         lower = len(pairs) // 2 if table.ndim == 3 else 0
         place = (seed, site << 16 | draw, first_image, *out.shape)
         self._samples(*place, pairs.ctypes.data, lower, out.ctypes.data)

@@ -135,10 +135,10 @@ def apply_tap(
     flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
     drifts = settings.enable and (settings.gain_rate or settings.sigma_rate)
     if (compiled := kernel()) and settings.executions == 1 and not drifts:
-        repeats = -(-_PERIOD // len(offset))
-        z = _Samples(settings, site, 0, acc.shape, len(offset), drawn or {})
-        offsets = np.tile(offset.numpy(), repeats)
-        compiled.tap(flat, out, offsets, *z.repeated(repeats), _tap_levels(fmt, settings))
+        times = -(-_PERIOD // len(offset))
+        z1, z2 = _Samples(settings, site, 0, acc.shape, len(offset), drawn or {}).repeated(times)
+        period = np.tile(offset.numpy(), times)
+        compiled.tap(flat, out, period, z1, z2, _tap_levels(fmt, settings))
         return torch.from_numpy(out).view(acc.shape)
     piece = len(offset) * max(1, _CHUNK // len(offset))
     offsets = np.tile(offset.numpy(), piece // len(offset)) if offset.any() else None
@@ -251,7 +251,7 @@ class _Samples:
         drawn: Mapping[int, Tensor],
     ) -> None:
         self.channels = channels if settings.pattern else 0
-        self.z: list[npt.NDArray | None] = []
+        self.z: list[npt.NDArray[np.int32] | None] = []
         for d, sigma in enumerate((settings.sigma_mul, settings.sigma_add)):
             draw = PATTERN_DRAW + d if settings.pattern else DRAWS * execution + d
             if not (settings.enable and sigma):
@@ -263,7 +263,7 @@ class _Samples:
                 elements = channels if settings.pattern else shape[1]
                 table = settings.table_of(draw)
                 z = draw_samples(settings.seed, site, draw, first, images, elements, table)
-            self.z.append(z.numpy().reshape(-1))
+            self.z.append(z.numpy().reshape(-1).astype(np.int32, copy=False))
 
     def at(self, part: slice) -> tuple[npt.NDArray | None, npt.NDArray | None]:
         """Return the samples of consecutive elements that begin with the first of a pixel."""
@@ -276,14 +276,7 @@ class _Samples:
 
     def repeated(self, times: int) -> list[npt.NDArray[np.int32] | None]:
         """Return the samples of all elements, or those of a fixed pattern repeated."""
-        return [
-            z
-            if z is None
-            else np.tile(z, times)
-            if self.channels
-            else z.astype(np.int32, copy=False)
-            for z in self.z
-        ]
+        return [np.tile(z, times) if z is not None and self.channels else z for z in self.z]
 
 
 def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:
