@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import torch
+
 from flow.errors import UserError
 from flow.experiments.benchmarks.measure import Figure, in_turn
 from flow.noise.hardware.fixed_point import draw_samples
@@ -17,7 +19,7 @@ _PLACE = (2026, 1, 0, 0)
 
 
 def run(rounds: int = 5) -> list[Figure]:
-    """Measure words on one thread, and samples on as many as torch may use.
+    """Measure on one thread.
 
     Args:
         rounds: number of times that everything is measured, in turn.
@@ -29,7 +31,7 @@ def run(rounds: int = 5) -> list[Figure]:
     if compiled is None:
         raise UserError("there is no compiled kernel: `noisewalk -v doctor` shows the reason")
     words, numpys_words = "random words, one thread, kernel", "random words, one thread, NumPy"
-    samples, numpys_samples = "samples, kernel", "samples, NumPy"
+    samples, numpys_samples = "samples, one thread, kernel", "samples, one thread, NumPy"
     measures = {
         words: lambda: _millions(lambda: compiled.words(*_PLACE, *SIZE)),
         numpys_words: lambda: _millions(lambda: noise_words(*_PLACE, *SIZE)),
@@ -51,7 +53,13 @@ def by_numpy(work: Callable[[], object]) -> Callable[[], object]:
 
 
 def _millions(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    for _ in range(REPEATS):
-        work()
-    return REPEATS * SIZE[0] * SIZE[1] / (time.perf_counter() - started) / 1e6
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        started = time.perf_counter()
+        for _ in range(REPEATS):
+            work()
+        seconds = time.perf_counter() - started
+    finally:
+        torch.set_num_threads(threads)
+    return REPEATS * SIZE[0] * SIZE[1] / seconds / 1e6

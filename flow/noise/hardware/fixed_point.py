@@ -43,7 +43,9 @@ WEIGHT_DRAW = 1 << 14
 PATTERN_DRAW = 1 << 15
 """First draw of a device's fixed samples, apart from the draws of executions."""
 SHARE = 1 << 18
-"""Samples per thread and step."""
+"""Samples per thread and step that NumPy draws."""
+_KERNEL_SHARE = 1 << 21
+"""Samples per thread and step that the kernel draws: a step takes some milliseconds, as NumPy's."""
 _CHUNK = 1 << 16
 """Elements per step, few enough to stay in the processor's cache."""
 _PERIOD = 1 << 10
@@ -106,7 +108,8 @@ def draw_samples(
             words = noise_words(*place, rows.stop - rows.start, elements)
             samples[rows] = gaussian(words, entries)
 
-    share(images, max(1, SHARE // elements), fill)
+    step = _KERNEL_SHARE if compiled else SHARE
+    share(images, max(1, step // elements), fill)
     return torch.from_numpy(samples)
 
 

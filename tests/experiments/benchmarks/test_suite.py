@@ -96,7 +96,7 @@ def test_both_ways_of_drawing_are_measured(monkeypatch):
     monkeypatch.setattr(draws, "SIZE", (4, 1000))
     figures = {figure.name: figure for figure in draws.run(1)}
     assert len(figures) == 6 and all(figure.median > 0 for figure in figures.values())
-    assert figures["samples, kernel : samples, NumPy"].unit == "ratio"
+    assert figures["samples, one thread, kernel : samples, one thread, NumPy"].unit == "ratio"
     with numpy_only(), pytest.raises(UserError, match="no compiled kernel"):
         draws.run(1)
 
