@@ -3,8 +3,8 @@
 Whatever computes figures names its modules, as objects. All modules of this project that these
 import count with them, down to the leaves, apart from those of `INERT`. So a file that is moved,
 split or renamed is never left out. What is hashed is the parsed code: comments, docstrings and
-layout do not count, every digit does. The templates of HDL that a module reads count with it, as
-they are.
+layout do not count, every digit does. The templates of HDL that a module reads, and the C++ that it
+loads, count with it, as they are.
 """
 
 import ast
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from flow import callbacks, errors, files, hdl, paths, quiet, user_code, version
+from flow import callbacks, errors, files, hdl, native, paths, quiet, user_code, version
 from flow.paths import REPOSITORY as ROOT
 
 PACKAGES = ("flow", "sim")
@@ -49,17 +49,19 @@ def code_digest(*modules: ModuleType | str, root: Path = ROOT) -> str:
 def _code_digest(*modules: str, root: Path) -> str:
     names = closure(modules, root)
     codes = {name: _code(_path(name, root)) for name in names}
-    return _digest(codes | templates(names, root))
+    return _digest(codes | sources(names, root))
 
 
-def templates(names: Iterable[str], root: Path = ROOT) -> dict[str, str]:
-    """Return the texts of the HDL templates that modules read, by their paths below ``root``."""
-    readers = {_path(name, root) for name in names if hdl.__name__ in imports(name, root)}
-    return {
-        path.relative_to(root).as_posix(): path.read_text()
-        for reader in readers
-        for path in hdl.templates(reader)
-    }
+def sources(names: Iterable[str], root: Path = ROOT) -> dict[str, str]:
+    """Return what modules read as text, by paths below ``root``: HDL templates, and C++."""
+    found: set[Path] = set()
+    for name in names:
+        path, imported = _path(name, root), imports(name, root)
+        if hdl.__name__ in imported:
+            found.update(hdl.templates(path))
+        if native.__name__ in imported and native.source(path).exists():
+            found.add(native.source(path))
+    return {path.relative_to(root).as_posix(): path.read_text() for path in found}
 
 
 def _digest(codes: Mapping[str, str]) -> str:
@@ -84,10 +86,11 @@ def file_digest(path: Path) -> str:
 
 @cache
 def package_digest(root: Path = ROOT) -> str:
-    """Hash every module and template of this project: processes that agree run the same code."""
+    """Hash all code and templates of this project: processes that agree run the same code."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted(p for end in ("py", "j2") for p in (root / package).rglob(f"*.{end}")):
+        kinds = ("py", "j2", "cpp")
+        for path in sorted(p for end in kinds for p in (root / package).rglob(f"*.{end}")):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -40,6 +40,7 @@ def test_every_side_is_measured_and_has_what_it_computes_with():
             "flow.noise.hardware.fixed_point",
             "flow.noise.philox",
             "flow.noise.gaussian",
+            "flow.noise.kernel",
         },
         Side.INTEGER: {"flow.golden.float_noise", "flow.golden.layers"},
         Side.GOLDEN: {
@@ -82,7 +83,7 @@ def _hashes(name: str) -> tuple[str, str, str]:
 @pytest.mark.parametrize("who", SETS)
 def test_a_digit_of_any_module_changes_the_key_and_words_do_not(who):
     names = closure([SETS[who]])
-    codes = {name: _hashes(name)[0] for name in names} | numerics.templates(names)
+    codes = {name: _hashes(name)[0] for name in names} | numerics.sources(names)
     before = numerics._digest(codes)
     assert before == code_digest(SETS[who])
     for name in names:
@@ -134,9 +135,30 @@ def test_a_template_counts_with_the_module_that_reads_it(tmp_path):
     numerics._code_digest.cache_clear()
     after = {name: code_digest(name, root=tmp_path) for name in names}
     assert [before[name] == after[name] for name in names] == [False, True]
-    found = numerics.templates(closure(["flow.compiler.pipeline"]))
+    found = numerics.sources(closure(["flow.compiler.pipeline"]))
     names = {path.rpartition("/")[2] for path in found}
     assert {"accelerator.sv.j2", "node.sv.j2", "kernel.sv.j2", "noise_tap.sv.j2"} <= names
+
+
+def test_compiled_code_counts_with_the_module_that_loads_it(tmp_path):
+    for name, text in {
+        "native.py": "",
+        "kernel.py": "from flow import native\n",
+        "kernel.cpp": "int one = 1;\n",
+        "neighbour.py": "",
+        "neighbour.cpp": "int one = 1;\n",
+    }.items():
+        (tmp_path / "flow" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "flow" / name).write_text(text)
+    assert set(numerics.sources(["flow.kernel", "flow.neighbour"], tmp_path)) == {"flow/kernel.cpp"}
+    before = code_digest("flow.kernel", root=tmp_path)
+    (tmp_path / "flow" / "kernel.cpp").write_text("int one = 2;\n")
+    # a process hashes each set of modules once
+    numerics._code_digest.cache_clear()
+    assert code_digest("flow.kernel", root=tmp_path) != before
+    for side in (Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG):
+        names = closure([MEASUREMENTS[side].numerics.__name__])
+        assert "flow/noise/kernel.cpp" in numerics.sources(names)
 
 
 def test_the_hardware_of_an_accelerator_is_found():

@@ -101,22 +101,22 @@ def gaussian(
     Returns:
         int32, the words' shape: z · 2^FRACTION_BITS, signed.
     """
-    entries, flat = _entries(table), words.reshape(-1)
+    by_segment, flat = entries(table), words.reshape(-1)
     samples = np.empty(flat.shape, dtype=np.int32)
     for first in range(0, flat.size, _CHUNK):
         part = slice(first, first + _CHUNK)
-        samples[part] = _samples(flat[part], entries)
+        samples[part] = _samples(flat[part], by_segment)
     return samples.reshape(words.shape)
 
 
-def _samples(words: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64]) -> npt.NDArray:
+def _samples(words: npt.NDArray[np.uint32], by_segment: npt.NDArray[np.int64]) -> npt.NDArray:
     m = (words & np.uint32(0x7FFFFFFF)).astype(np.int32)
     # exact in float64, whose exponent is then the octave, followed by the segment and t
     bits = m.astype(np.float64).view(np.int64)
     place = (bits >> _SEGMENT_AT) - (_EXPONENT_OF_1 - 1)
-    if len(entries) > _HALF:
+    if len(by_segment) > _HALF:
         place = place.clip(0, _HALF - 1) + (words >> np.uint32(31)) * np.int64(_HALF)
-    entry = entries.take(place, mode="clip")
+    entry = by_segment.take(place, mode="clip")
     bits >>= _SEGMENT_AT - T_BITS
     bits &= (1 << T_BITS) - 1
     bits *= entry & _FALL
@@ -130,8 +130,11 @@ def _samples(words: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64]) -> n
     return entry
 
 
-def _entries(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return (base + half) · 2^FALL_BITS + fall for each segment, by m ascending from m = 0."""
+def entries(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return (base + half) · 2^FALL_BITS + fall for each segment, by m ascending from m = 0.
+
+    Those of the lower half follow, if the table has one.
+    """
     packed = (table[..., 0] + (1 << (GUARD - 1))) << FALL_BITS | table[..., 1]
     octaves = packed.reshape(-1, OCTAVES, SEGMENTS)[:, ::-1]
     return np.concatenate([octaves[:, 0, :1], octaves[:, 1:].reshape(len(octaves), -1)], 1).ravel()

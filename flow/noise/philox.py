@@ -2,7 +2,7 @@
 
 Noise is a pure function of (seed, site, image, element, draw), so it does not depend on folding,
 back-pressure, batches or the number of workers. ``hw/noise/philox4x32.sv`` is the same function in
-RTL.
+RTL, and ``kernel.cpp`` a compiled one.
 """
 
 import numpy as np

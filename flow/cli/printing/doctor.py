@@ -77,6 +77,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("disk", room, "builds and results", True, f"free {_DISK:g} GB")
     cores = len(os.sched_getaffinity(0))
     yield Finding("cores", str(cores), "worker processes", True)
+    remedy = "g++ and a cache folder that can be written: see noisewalk -v doctor"
+    yield Finding("compiled kernel", _kernel(), "drawing samples faster", False, remedy)
     for name, (use, remedy) in _EXTRAS.items():
         yield Finding(name, shutil.which(name) or "", use, False, remedy)
 
@@ -86,6 +88,15 @@ def _found(look: Callable[[str], str], name: str) -> str:
         return look(name)
     except (importlib.metadata.PackageNotFoundError, OSError, subprocess.SubprocessError):
         return ""
+
+
+def _kernel() -> str:
+    """Return whether the compiled kernel of the noise is in use."""
+    try:
+        from flow.noise.kernel import kernel
+    except ImportError:
+        return ""
+    return "in use" if kernel() else ""
 
 
 def _version(tool: str) -> str:

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import MVUS, compile_network
+from flow.experiments.benchmarks.draws import by_numpy
 from flow.experiments.benchmarks.measure import Figure, in_turn
 from flow.models import Network, evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import simulate
 from flow.training.zoo import TrainedNetwork
 from flow.walks.context import images_at_a_time
@@ -54,6 +56,9 @@ PAIR = "RTL, two workers, additive noise at every tap"
 DRIVEN = "RTL, Python at every clock, a few images from an empty pipeline"
 FEW = "RTL, cocotb, the same few images"
 GOLDEN, NOISY_GOLDEN, BREVITAS = "golden, clean", "golden, noise on", "Brevitas, clean"
+HWDRAWS = "Brevitas, noise on, the hardware's draws"
+BY_NUMPY = {name: f"{name}, by NumPy" for name in (NOISY_GOLDEN, HWDRAWS)}
+"""Names of the same without the compiled kernel."""
 PAIRS = (
     (IDLE, BARE),
     (BENCH, FINNS),
@@ -61,6 +66,7 @@ PAIRS = (
     (FEW, DRIVEN),
     (GOLDEN, BREVITAS),
     (NOISY_GOLDEN, BREVITAS),
+    *BY_NUMPY.items(),
 )
 """Measurements whose ratio is a figure too."""
 Measures = dict[str, Callable[[], float]]
@@ -201,10 +207,22 @@ def _modelled(accelerator: Accelerator, trained: TrainedNetwork) -> Measures:
     stream, golden = accelerator.quantise(inputs), accelerator.golden_model()
     additive = _everywhere(accelerator, "additive")
     batch = images_at_a_time(accelerator.sites)
+    noise = {name: Noise.at("additive", 4 * site.scale) for name, site in accelerator.sites.items()}
+
+    def on() -> object:
+        return golden.run(stream, additive)
+
+    def hwdraws() -> object:
+        sampler = HardwareSampler(accelerator.sites, 1)
+        return evaluate(network, inputs, noise=noise, sampler=sampler, batch=batch)
+
     return {
         GOLDEN: lambda: _timed(len(stream), lambda: golden.run(stream)),
-        NOISY_GOLDEN: lambda: _timed(len(stream), lambda: golden.run(stream, additive)),
+        NOISY_GOLDEN: lambda: _timed(len(stream), on),
+        BY_NUMPY[NOISY_GOLDEN]: lambda: _timed(len(stream), by_numpy(on)),
         BREVITAS: lambda: _timed(len(inputs), lambda: evaluate(network, inputs, batch=batch)),
+        HWDRAWS: lambda: _timed(len(inputs), hwdraws),
+        BY_NUMPY[HWDRAWS]: lambda: _timed(len(inputs), by_numpy(hwdraws)),
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flow.errors import UserError
-from flow.experiments.benchmarks import rtl, software_walk, subgraph
+from flow.experiments.benchmarks import draws, rtl, software_walk, subgraph
 from flow.experiments.benchmarks.measure import Bench, Figure
 from flow.experiments.settings import BenchWalkSettings
 from flow.walks.settings import HardwareWalkSettings
@@ -19,6 +19,7 @@ def run(settings: HardwareWalkSettings, walk: BenchWalkSettings, rounds: int = 5
     """
     parts: dict[str, Callable[[], list[Figure]]] = {
         "simulation and models": lambda: rtl.run(settings, rounds),
+        "drawing samples": lambda: draws.run(rounds),
         "scope of the simulation": lambda: subgraph.run(settings, rounds),
         f"walk in software, {walk.model} on {walk.dataset}": lambda: software_walk.figures(
             [software_walk.run(walk) for _ in range(rounds)], walk

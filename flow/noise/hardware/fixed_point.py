@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flow.noise.gaussian import FRACTION_BITS, gaussian
+from flow.noise.gaussian import FRACTION_BITS, TABLE, gaussian
 from flow.noise.hardware.registers import (
     RATE_FRACTION_BITS,
     SIGMA_ADD_BITS,
@@ -32,6 +32,7 @@ from flow.noise.hardware.registers import (
     SIGMA_MUL_BITS,
     TapSettings,
 )
+from flow.noise.kernel import TapLevels, kernel
 from flow.noise.philox import noise_words
 from flow.noise.quantile_table import QuantileTable
 from flow.noise.samplers import DRAWS
@@ -42,9 +43,13 @@ WEIGHT_DRAW = 1 << 14
 PATTERN_DRAW = 1 << 15
 """First draw of a device's fixed samples, apart from the draws of executions."""
 SHARE = 1 << 18
-"""Samples per thread and step."""
+"""Samples per thread and step that NumPy draws."""
+_KERNEL_SHARE = 1 << 21
+"""Samples per thread and step that the kernel draws: a step takes some milliseconds, as NumPy's."""
 _CHUNK = 1 << 16
 """Elements per step, few enough to stay in the processor's cache."""
+_PERIOD = 1 << 10
+"""Elements over which the kernel is given offsets, at least."""
 _SPLIT = 20
 _DIGEST_MULTIPLIER = 0x9E3779B1
 _WORD = 0xFFFFFFFF
@@ -92,15 +97,20 @@ def draw_samples(
     table: QuantileTable | None = None,
 ) -> Tensor:
     """Return the samples z of one site and draw, int32 [images, elements], 12 fractional bits."""
-    samples = torch.empty(images, elements, dtype=torch.int32)
+    samples = np.empty((images, elements), dtype=np.int32)
+    entries, compiled = table.entries if table else TABLE, kernel()
 
     def fill(rows: slice) -> None:
-        count = rows.stop - rows.start
-        words = noise_words(seed, site, draw, first_image + rows.start, count, elements)
-        samples[rows] = torch.from_numpy(table.sample(words) if table else gaussian(words))
+        place = (seed, site, draw, first_image + rows.start)
+        if compiled:
+            compiled.samples(*place, samples[rows], entries)
+        else:
+            words = noise_words(*place, rows.stop - rows.start, elements)
+            samples[rows] = gaussian(words, entries)
 
-    share(images, max(1, SHARE // elements), fill)
-    return samples
+    step = _KERNEL_SHARE if compiled else SHARE
+    share(images, max(1, step // elements), fill)
+    return torch.from_numpy(samples)
 
 
 def apply_tap(
@@ -126,6 +136,13 @@ def apply_tap(
         The tap's output, [N, E], with the dtype of ``acc``.
     """
     flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
+    drifts = settings.enable and (settings.gain_rate or settings.sigma_rate)
+    if (compiled := kernel()) and settings.executions == 1 and not drifts:
+        times = -(-_PERIOD // len(offset))
+        z1, z2 = _Samples(settings, site, 0, acc.shape, len(offset), drawn or {}).repeated(times)
+        period = np.tile(offset.numpy(), times)
+        compiled.tap(flat, out, period, z1, z2, _tap_levels(fmt, settings))
+        return torch.from_numpy(out).view(acc.shape)
     piece = len(offset) * max(1, _CHUNK // len(offset))
     offsets = np.tile(offset.numpy(), piece // len(offset)) if offset.any() else None
     levels = _Levels.of(settings, *acc.shape) if settings.enable else None
@@ -147,6 +164,20 @@ def apply_tap(
         total //= settings.executions
         out[:] = _narrow(total, fmt)
     return torch.from_numpy(out).view(acc.shape)
+
+
+def _tap_levels(fmt: TapFormat, settings: TapSettings) -> TapLevels:
+    bipolar = fmt.step != 1
+    return TapLevels(
+        frac=fmt.frac,
+        sigma_mul=settings.sigma_mul,
+        sigma_add=settings.sigma_add,
+        add_first=settings.add_first,
+        shift=fmt.frac if fmt.rounds and not bipolar else 0,
+        low=fmt.out_min,
+        high=fmt.out_max,
+        bipolar=bipolar,
+    )
 
 
 _Integers = npt.NDArray[np.int64]
@@ -223,7 +254,7 @@ class _Samples:
         drawn: Mapping[int, Tensor],
     ) -> None:
         self.channels = channels if settings.pattern else 0
-        self.z: list[npt.NDArray | None] = []
+        self.z: list[npt.NDArray[np.int32] | None] = []
         for d, sigma in enumerate((settings.sigma_mul, settings.sigma_add)):
             draw = PATTERN_DRAW + d if settings.pattern else DRAWS * execution + d
             if not (settings.enable and sigma):
@@ -235,7 +266,7 @@ class _Samples:
                 elements = channels if settings.pattern else shape[1]
                 table = settings.table_of(draw)
                 z = draw_samples(settings.seed, site, draw, first, images, elements, table)
-            self.z.append(z.numpy().reshape(-1))
+            self.z.append(z.numpy().reshape(-1).astype(np.int32, copy=False))
 
     def at(self, part: slice) -> tuple[npt.NDArray | None, npt.NDArray | None]:
         """Return the samples of consecutive elements that begin with the first of a pixel."""
@@ -245,6 +276,10 @@ class _Samples:
             for z in self.z
         )
         return z1, z2
+
+    def repeated(self, times: int) -> list[npt.NDArray[np.int32] | None]:
+        """Return the samples of all elements, or those of a fixed pattern repeated."""
+        return [np.tile(z, times) if z is not None and self.channels else z for z in self.z]
 
 
 def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ def test_everything_needed_is_here():
     assert not [name for name, one in found.items() if one.needed and one.missing]
     assert found["torch"].found.startswith("2.") and found["g++"].found[0].isdigit()
     assert not found["sbatch"].needed
+    assert found["compiled kernel"].found == "in use"
 
 
 def test_a_missing_tool_is_named_with_its_remedy(tmp_path):
@@ -28,6 +29,8 @@ def test_a_missing_tool_is_named_with_its_remedy(tmp_path):
     )  # fmt: skip
     assert ended.returncode == 1, ended.stderr
     assert "missing: g++" in ended.stdout and "apt-get install g++" in ended.stdout
+    (line,) = (line for line in ended.stdout.splitlines() if "compiled kernel" in line)
+    assert "not there" in line
 
 
 def test_shells_are_told_how_to_complete():

@@ -7,9 +7,10 @@ from click.testing import CliRunner
 
 from flow.cli.main import cli
 from flow.errors import UserError
-from flow.experiments.benchmarks import rtl, software_walk, subgraph, suite
+from flow.experiments.benchmarks import draws, rtl, software_walk, subgraph, suite
 from flow.experiments.benchmarks.measure import Bench, Figure, in_turn
 from flow.experiments.settings import BenchWalkSettings
+from flow.noise.kernel import numpy_only
 from flow.rtl import simulate
 from flow.walks.settings import HardwareWalkSettings
 
@@ -72,6 +73,7 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
     rows = [Figure("one way", "images/s", 20.0, 10.0, 1234.5), Figure("a : b", "ratio", 2, 1, 3)]
     monkeypatch.setattr(rtl, "run", lambda settings, rounds: rows)
     monkeypatch.setattr(subgraph, "run", lambda settings, rounds: [])
+    monkeypatch.setattr(draws, "run", lambda rounds: [])
     monkeypatch.setattr(rtl, "missing", lambda: {"two workers": "there is only one core"})
     monkeypatch.setattr(software_walk, "run", no_data)
     monkeypatch.chdir(tmp_path)
@@ -88,6 +90,15 @@ def test_the_command_prints_one_table_and_stores_it(monkeypatch, tmp_path):
     assert "there is no cifar10 here" in content["unmeasured"].values()
     assert content["cpu"] and content["cores"] >= 1 and content["date"] and content["rounds"] == 2
     assert content["versions"]["verilator"][0].isdigit()
+
+
+def test_both_ways_of_drawing_are_measured(monkeypatch):
+    monkeypatch.setattr(draws, "SIZE", (4, 1000))
+    figures = {figure.name: figure for figure in draws.run(1)}
+    assert len(figures) == 6 and all(figure.median > 0 for figure in figures.values())
+    assert figures["samples, one thread, kernel : samples, one thread, NumPy"].unit == "ratio"
+    with numpy_only(), pytest.raises(UserError, match="no compiled kernel"):
+        draws.run(1)
 
 
 @pytest.mark.slow
@@ -116,10 +127,11 @@ def test_a_walk_that_is_faster_has_a_ratio_above_one():
 def test_no_part_is_lost_when_another_fails(monkeypatch):
     monkeypatch.setattr(rtl, "run", lambda settings, rounds: _fail())
     monkeypatch.setattr(subgraph, "run", lambda settings, rounds: _fail())
+    monkeypatch.setattr(draws, "run", lambda rounds: _fail())
     monkeypatch.setattr(software_walk, "run", lambda settings: _fail())
     found = suite.run(None, BenchWalkSettings(model="float-mlp", dataset="digits"), 1)
     assert isinstance(found, Bench) and not found.figures
-    assert list(found.unmeasured.values())[-3:] == ["it fails"] * 3
+    assert list(found.unmeasured.values())[-4:] == ["it fails"] * 4
 
 
 def _fail():
