@@ -35,6 +35,7 @@ from flow.training import checkpoint, trainer
 from flow.training.zoo import file_name, zoo_path
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.settings import HardwareWalkSettings
+from flow.walks.summaries import SoftwareWalkSummary
 from sim.runner import REPOSITORY
 
 UNIFORM = '''\
@@ -147,7 +148,7 @@ def test_uniform_samples_are_uniform_also_for_weights():
         Source(TorchSampler(0), "a", (2, 2)).normal(2)
 
 
-def walked(**given) -> dict:
+def walked(**given) -> SoftwareWalkSummary:
     return software_walk.walk(SoftwareWalkSettings(**WALK | given), lambda *_: None)
 
 
@@ -174,7 +175,7 @@ def test_a_walk_is_reproducible_and_a_changed_file_is_measured_anew(here, monkey
     kind = "uniform.py:Uniform"
     first = walked(noise=kind, out=here / "a")
     again = walked(noise=kind, out=here / "b")
-    assert first["kinds"] == again["kinds"]
+    assert first.kinds == again.kinds
 
     def refuse(*arguments):
         raise AssertionError("measured")
@@ -186,7 +187,7 @@ def test_a_walk_is_reproducible_and_a_changed_file_is_measured_anew(here, monkey
         walked(noise=kind, out=here / "a")
     rewritten("self.sigma_add *", "0.0 *")
     changed = walked(noise=kind, out=here / "a")
-    assert changed["kinds"]["uniform"]["sites"] != first["kinds"]["uniform"]["sites"]
+    assert changed.kinds["uniform"].sites != first.kinds["uniform"].sites
 
 
 def test_it_trains_and_its_checkpoint_is_read_without_the_file(here):
@@ -214,9 +215,9 @@ def test_it_trains_and_its_checkpoint_is_read_without_the_file(here):
         sites=["fc0.acc"],
         out=here / "w",
     )
-    assert found["training_noise"]["kind"] == "uniform"
+    assert found.training_noise["kind"] == "uniform"
     with pytest.raises(UserError, match="there is no file"):
-        Noise.from_json(found["training_noise"])
+        Noise.from_json(found.training_noise)
 
 
 def test_retraining_with_a_changed_file_trains_anew(here):
@@ -338,7 +339,7 @@ def test_what_fails_in_the_middle_of_a_walk_is_told_and_nothing_is_lost(name, he
     with pytest.raises(UserError, match=message):
         walked(noise=kind, out=here / "out")
     assert sorted(here.rglob("*.npz")) == points
-    assert walked(noise="additive", out=here / "out")["kinds"] == first["kinds"]
+    assert walked(noise="additive", out=here / "out").kinds == first.kinds
 
 
 def test_code_that_changes_y_in_place_leaves_the_clean_values(here):

@@ -134,7 +134,7 @@ def test_keys_must_be_plain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"kind": "loud"},
+        {"kind": "file.py:Loud"},
         {"side": "board"},
         {"sigma": float("nan")},
         {"sigma": -1.0},
