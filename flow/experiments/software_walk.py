@@ -1,6 +1,5 @@
 """The ``walk`` command: where does a network break under noise, in software alone?"""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +13,7 @@ from flow.errors import OptionError
 from flow.experiments.settings import SoftwareSettings
 from flow.experiments.studies.status import STATE
 from flow.files import canonical, replacing, write_json
-from flow.models import site_scales, suitable_batch
+from flow.models import SCALE_IMAGES, site_scales, suitable_batch
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
 from flow.settings import MidpointLevels
@@ -32,9 +31,6 @@ from flow.walks.retraining import Retrained
 from flow.walks.software import Budget, Inference, Measure, SoftwareWalk
 from flow.walks.summaries import Level, SoftwareKind, SoftwareSite, SoftwareWalkSummary
 from flow.walks.summaries.software import GLOBAL
-
-SCALE_IMAGES = 200
-"""Number of images behind a site's standard deviation, at which the search for levels begins."""
 
 
 def walk(
@@ -162,6 +158,7 @@ class _Job:
                 search,
                 asked[name],
                 side_table(table, name, Side.SOFTWARE, setting.kind),
+                setting.share_of(self.deviations[name]) if name in self.deviations else None,
             )
             for name, search in searches.items()
         }
@@ -287,18 +284,18 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
 
 def _hint(setting: NoiseSetting, deviation: float) -> float:
     """Return the σ at which a site's noise is about as large as its values are."""
-    noise = setting.noise(1.0)
-    share = math.hypot(noise.sigma_add / max(deviation, 1e-6), noise.sigma_mul)
+    share = setting.share_of(deviation)
     return 1 / share if share else 1.0
 
 
-def _entry(search: Search, asked: Search, table: pd.DataFrame) -> SoftwareSite:
+def _entry(search: Search, asked: Search, table: pd.DataFrame, share: float | None) -> SoftwareSite:
     """Return a site's entry in the summary.
 
     Args:
         search: its search.
         asked: what measured the levels asked for; the search itself if none were.
         table: its points, from `flow.walks.points.curves.side_table`.
+        share: noise at σ = 1 as a share of the site's values; None for several sites.
     """
     found, wanted = search.midpoint, search.wanted
     measured = [
@@ -321,4 +318,5 @@ def _entry(search: Search, asked: Search, table: pd.DataFrame) -> SoftwareSite:
         images=search.images_used,
         draws=wanted.draws,
         levels=measured,
+        noise_share=share,
     )

@@ -4,6 +4,7 @@ import flow.models.quick_brevitas  # noqa: F401
 
 # isort: split
 from flow.models.evaluation import (
+    SCALE_IMAGES,
     Levels,
     evaluate,
     evaluate_groups,
@@ -17,6 +18,7 @@ from flow.models.registry import build, is_custom, names, recipe, register, reso
 from flow.noise.samplers import CachedSampler
 
 __all__ = [
+    "SCALE_IMAGES",
     "CachedSampler",
     "Levels",
     "Network",

@@ -28,6 +28,8 @@ Labels = npt.NDArray[np.unsignedinteger[Any]]
 """Predicted classes: bytes, or two bytes each where there are more than 256 classes."""
 
 
+SCALE_IMAGES = 200
+"""Number of images behind a site's standard deviation."""
 BATCH_VALUES = 1 << 20
 """Number of values of the largest site in a batch, few enough for a core's cache."""
 

@@ -31,6 +31,8 @@ from flow.rtl.scope import SITE
 from flow.walks.crosscheck.ablation import STEPS
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.walks.points.side import SHOWN, Side
+from flow.walks.summaries import HardwareWalkSummary
+from flow.walks.summaries.ranking import Ranked, breaks_first
 
 
 def write_report(
@@ -63,6 +65,7 @@ def write_report(
         ) from error
     text = environment().get_template("report.html.j2").render(
         s=summary,
+        breaks_first=breaks_first(_ranking(summary)),
         verdict=verdict_sentence(summary),
         definition=definition(summary["margin"], summary["level"]),
         power=power_sentence(summary),
@@ -90,6 +93,10 @@ def write_report(
     )  # fmt: skip
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _ranking(summary: Mapping[str, Any]) -> list[Ranked]:
+    return HardwareWalkSummary.model_validate(summary).ranking
 
 
 def _nodes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from flow.rtl.scope import SITE
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 from flow.walks.summaries.hardware import SiteAblation
+from flow.walks.summaries.ranking import Ranked, breaks_first
 
 
 def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
@@ -50,6 +51,7 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
     dumped = summary.model_dump(mode="json")
     for said in (scope_sentence(dumped), power_sentence(dumped), further_sentence(dumped)):
         console.print(said, highlight=False)
+    _print_answer(console, summary.ranking)
     console.print(f"verdict: {summary.verdict}", highlight=False)
     total = summary.seconds["total"]
     console.print(f"{total:.0f} s; report: {summary.report}", highlight=False, soft_wrap=True)
@@ -107,6 +109,7 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
         if walked.origin:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
+        _print_answer(console, walked.ranking)
     console.print(
         f"without noise {accuracy}, n={found.images['software']}; "
         f"{found.images_evaluated:,} noisy images, {found.seconds['total']:.0f} s; "
@@ -114,6 +117,11 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _print_answer(console: Console, order: list[Ranked]) -> None:
+    if said := breaks_first(order):
+        console.print(said, highlight=False, markup=False)
 
 
 def print_repeats(console: Console, found: dict[str, Any]) -> None:

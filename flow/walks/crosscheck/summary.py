@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.models import SCALE_IMAGES, site_scales
 from flow.rtl.equivalence import FinnCheck, LabelCheck
 from flow.statistics.intervals import upper_bound
 from flow.statistics.verdict import Verdict, overall
@@ -58,8 +59,13 @@ def summarise(
         more: further fields of the summary, which only the job knows.
     """
     crosscheck = checked.to_json()
+    context = walk.context
+    scales = site_scales(context.network, context.inputs[:SCALE_IMAGES])
+    shares = {site: context.setting.share_of(scale) for site, (_, scale) in scales.items()}
     sites = {
-        site: entry | _site_entry(walk, site, entry, measured.failures)
+        site: entry
+        | _site_entry(walk, site, entry, measured.failures)
+        | {"noise_share": shares[site]}
         for site, entry in crosscheck.pop("sites").items()
     }
     finn, labels = level_zero.finn.to_json(), level_zero.labels

@@ -4,6 +4,7 @@ A point that is stored is taken; the others are measured together where they sha
 is stored as soon as it is there.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
@@ -72,6 +73,15 @@ class NoiseSetting:
     def noise(self, sigma: float) -> Noise:
         """Return the noise of a level."""
         return Noise.at(self.made, sigma, self.ratio, self.order, **self.options)
+
+    def share_of(self, deviation: float) -> float:
+        """Return the noise at σ = 1 as a share of a site's values.
+
+        Args:
+            deviation: standard deviation of the values without noise, in the unit of σ.
+        """
+        noise = self.noise(1.0)
+        return math.hypot(noise.sigma_add / max(deviation, 1e-6), noise.sigma_mul)
 
     def seed_of(self, draw: int) -> int:
         """Return the seed of a draw: the setting's own for draw 0."""

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from flow.statistics.estimate import Estimate
 from flow.statistics.verdict import Verdict
 from flow.walks.summaries.base import Part, WalkSummary, entry_of
+from flow.walks.summaries.ranking import Ranked, ranked
 
 Scope = Literal["full", "site"]
 
@@ -123,6 +124,9 @@ class HardwareSite(Part):
     """Relative deviation of the scales of single channels from it"""
     unit: str
     """Unit of σ: real (that of the layer's output), none (σ is a factor), or lsb"""
+    noise_share: float | None = None
+    """Noise at σ = 1 as a share of the standard deviation of the site's values, by which μ is
+    multiplied to compare layers; null if unknown"""
     rtl_scope: Scope
     """Simulated part of the network: full, or site for what lies behind the site"""
     rtl_begins: str
@@ -443,6 +447,12 @@ class HardwareWalkSummary(WalkSummary):
     """Nodes and sites of the accelerator; null in results of old versions"""
     report: str | None
     """Path of the report"""
+
+    @property
+    def ranking(self) -> list[Ranked]:
+        """The sites by what they bear, the most sensitive first; in software if RTL differs."""
+        found = self.sites.items()
+        return ranked((site, one.mu_hw or one.mu_sw, one.noise_share) for site, one in found)
 
     def __getitem__(self, site: str) -> HardwareSite:
         """Return the entry of a site; UserError if there is none."""

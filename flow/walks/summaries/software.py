@@ -9,6 +9,7 @@ from flow.errors import UserError
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import State
 from flow.walks.summaries.base import Level, Part, WalkSummary, entry_of
+from flow.walks.summaries.ranking import Ranked, ranked
 
 GLOBAL = "global"
 """Stands where a site's name does for noise at every default site of the network together."""
@@ -36,6 +37,9 @@ class SoftwareSite(Part):
     """Noise draws per point"""
     levels: list[Level]
     """Levels asked for, otherwise those of the fit, where measured: ascending in σ"""
+    noise_share: float | None = None
+    """Noise at σ = 1 as a share of the standard deviation of the site's values, by which μ is
+    multiplied to compare layers; null if unknown"""
 
     @property
     def midpoint(self) -> Estimate | None:
@@ -63,6 +67,11 @@ class SoftwareKind(Part):
     global_: SoftwareSite | None = Field(validation_alias=GLOBAL, serialization_alias=GLOBAL)
     """Noise at all default sites of the network together; null if it was not asked for. In results
     of schema version 1: at all sites that were walked"""
+
+    @property
+    def ranking(self) -> list[Ranked]:
+        """The sites by what they bear, the most sensitive first."""
+        return ranked((site, one.midpoint, one.noise_share) for site, one in self.sites.items())
 
     @property
     def entries(self) -> dict[str, SoftwareSite]:
