@@ -28,11 +28,11 @@ from flow.report.wording import (
     verdict_sentence,
 )
 from flow.rtl.scope import SITE
+from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.ablation import STEPS
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
 from flow.walks.points.side import SHOWN, Side
-from flow.walks.summaries import HardwareWalkSummary
-from flow.walks.summaries.ranking import Ranked, breaks_first
+from flow.walks.summaries.ranking import Ranked, breaks_first, ranked
 
 
 def write_report(
@@ -96,7 +96,9 @@ def write_report(
 
 
 def _ranking(summary: Mapping[str, Any]) -> list[Ranked]:
-    return HardwareWalkSummary.model_validate(summary).ranking
+    entries = summary["sites"].items()
+    found = ((site, e["mu_hw"] or e["mu_sw"], e.get("noise_share")) for site, e in entries)
+    return ranked((site, mu and Estimate(*mu), share) for site, mu, share in found)
 
 
 def _nodes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
