@@ -8,6 +8,7 @@ which every prefix is balanced over the classes. Sets may also be custom (`flow.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -212,13 +213,15 @@ def interleave(labels: Labels, classes: int) -> Labels:
 
 def _digits(split: str) -> Found:
     """Return scikit-learn's digits: 8×8, 0..16 scaled to 0..255; 1,297 to train, 500 to test."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+    # scikit-learn's own file: importing its loader takes seconds, in every worker process
+    package = find_spec("sklearn")
+    assert package is not None and package.submodule_search_locations
+    folder = Path(package.submodule_search_locations[0])
+    table = np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    images = np.round(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     order = np.random.RandomState(_DIGITS_SEED).permutation(len(images))
     chosen = order[:_DIGITS_TEST] if split == "test" else order[_DIGITS_TEST:]
-    return images[chosen], bunch.target[chosen].astype(np.int64), "scikit-learn"
+    return images[chosen, ..., np.newaxis], table[chosen, -1].astype(np.int64), "scikit-learn"
 
 
 def to_input(images: CustomImages, shape: tuple[int, int, int] | None = None) -> Tensor:

@@ -365,3 +365,20 @@ def test_a_set_the_hub_does_not_have(hub: Hub) -> None:
     with pytest.raises(UserError, match="train images of svhn cannot be found"):
         data.load("svhn", "train")
     assert hub.asked
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    parts = [data.load("digits", split) for split in ("test", "train")]
+    images = np.concatenate([part.images for part in parts])[..., 0]
+    labels = np.concatenate([part.labels for part in parts])
+
+    def rows(images, labels) -> list[tuple[bytes, int]]:
+        return sorted(
+            (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
+        )
+
+    expected = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    assert rows(images, labels) == rows(expected, bunch.target)
