@@ -202,7 +202,7 @@ def noise_share(
 
 def _ranges(curve: Curve, found: Fits) -> tuple[Float, Float]:
     """Return lower and upper log μ of the curve and of each resample, [1 + B] each."""
-    log_mu = np.hstack([found.log_mu, found.resampled])
+    log_mu = np.concatenate([found.best[:1], found.resampled])
     mu = midpoint_of(curve, found)
     if not mu.bound and not mu.step:
         return log_mu, log_mu

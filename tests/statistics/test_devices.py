@@ -66,12 +66,12 @@ def test_jackknife_and_interval_of_a_mean_are_the_textbooks() -> None:
 
 
 def test_equal_sides_are_seldom_said_to_disagree_and_images_alone_would_say_it() -> None:
-    """Eight devices a side, 70 walks: from images alone, one of ten equal walks disagrees."""
+    """Eight devices a side, 70 walks: from images alone, one of four equal walks disagrees."""
     found = [ratios(8, seed) for seed in range(70)]
     new, old = (
         np.mean([r.p_disagree(0.1) <= LEVEL for r in each]) for each in zip(*found, strict=True)
     )
-    assert new <= LEVEL and old > 0.07
+    assert new <= LEVEL and old > 0.12
     held, missed = (np.mean([r.lo <= 0 <= r.hi for r in each]) for each in zip(*found, strict=True))
     assert held >= 0.88 and missed < 0.8  # 88 % or fewer of 70 would come in 2 % of cases
 
@@ -200,13 +200,13 @@ def test_differences_of_points_cover_with_devices_and_not_without() -> None:
 
 
 def test_fresh_noise_is_left_as_it_was() -> None:
-    """Figures as they were with a plain logistic fit, but for the choice of the model in lo."""
+    """Figures from before devices were known of, to the last digit that matters."""
     points, labels = walk({"a": (0.7, 2.0)}, images=200, rtl=20, seed=3)
     entry = cross_check(points, labels, 10, resamples=99).sites[0].to_json()
     assert entry["devices"] is None
-    assert entry["ratio_golden"] == pytest.approx((1.01447760, 0.86500239, 1.15173090), rel=1e-5)
+    assert entry["ratio_golden"] == pytest.approx((1.01447760, 0.87925094, 1.15173069), rel=1e-6)
     p = entry["p_agree"], entry["p_disagree"]
-    assert p == pytest.approx((0.105624995, 0.910655693), rel=1e-5)
+    assert p == pytest.approx((0.105624668, 0.916715123), rel=1e-6)
     shown = list(entry["detectable"].values())
-    assert shown == pytest.approx([0.227048433, 0.319044978], rel=1e-5)
-    assert entry["need"] == {"images": 1007, "draws": 6}
+    assert shown == pytest.approx([0.212803517, 0.305445485], rel=1e-6)
+    assert entry["need"] == {"images": 895, "draws": 5}

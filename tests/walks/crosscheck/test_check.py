@@ -23,7 +23,7 @@ def ratios(check: CrossCheck) -> list[list[float] | None]:
 
 
 def test_equal_sides_agree() -> None:
-    check = cross_check(*walk(SITES, images=4000), 10)
+    check = cross_check(*walk(SITES), 10)
     assert [site.verdict for site in check.sites] == ["agree", "agree"]
     assert check.verdict == "agree"
     for site, ratio in zip(check.sites, ratios(check), strict=True):
@@ -115,7 +115,7 @@ def test_common_draws_narrow_the_ratio() -> None:
 
 def test_rtl_alone_is_compared_on_its_own_images() -> None:
     """The ratio of the simulation: wider, and from its images and no others."""
-    points, labels = walk(SITES, images=4000, rtl=300, shift={"fc0.acc": 1.3})
+    points, labels = walk(SITES, rtl=300, shift={"fc0.acc": 1.3})
     check = cross_check(points, labels, 10)
     cut = [dataclasses.replace(p, predictions=p.predictions[:300]) for p in points]
     few = cross_check(cut, labels, 10)
@@ -162,7 +162,7 @@ def test_share_of_noise_tells_draws_from_images(common: float, share: float) -> 
 
 
 def test_a_bit_mismatch_disagrees_and_takes_golden_off() -> None:
-    points, labels = walk(SITES, images=4000)
+    points, labels = walk(SITES)
     at = next(i for i, p in enumerate(points) if p.side == "rtl" and p.site == "fc0.acc")
     points[at] = dataclasses.replace(points[at], bit_mismatches=2)
     good, bad = cross_check(points, labels, 10).sites
@@ -273,8 +273,7 @@ def test_differences_of_golden_and_of_rtl_are_listed_by_level() -> None:
 
 
 def test_json_has_what_the_summary_needs() -> None:
-    check = cross_check(*walk(SITES, images=4000), 10)
-    entry = json.loads(json.dumps(check.to_json(), allow_nan=False))
+    entry = json.loads(json.dumps(cross_check(*walk(SITES), 10).to_json(), allow_nan=False))
     assert entry["verdict"] == "agree" and entry["margin"] == 0.1
     site = entry["sites"]["conv0.acc"]
     for name in ("mu_sw", "mu_hw", "mu_rtl", "mu_crn", "ratio", "ratio_rtl", "ratio_crn"):
