@@ -65,12 +65,7 @@ def walk_hw(
     clock = clock or StageClock()
     prepared = prepare_walk(settings, clock, progress, engine)
     walk, sites, folder = prepared.walk, prepared.sites, prepared.folder
-    accelerator, network, metadata = (
-        walk.context.accelerator,
-        walk.context.network,
-        prepared.metadata,
-    )
-    effort = Effort.of(settings, accelerator, len(walk.context.labels))
+    effort = Effort.of(settings, walk.context.accelerator, len(walk.context.labels))
     if isinstance(settings.levels, tuple):
         _within_registers(walk, dict.fromkeys(sites, settings.levels))
     level_zero, levels = _prepare_and_build(walk, sites, settings.levels, clock, progress)
@@ -82,7 +77,7 @@ def walk_hw(
     with clock.stage("further"):
         stages = unnumbered_steps("further draws", progress)
         measured, checked, spent = further_draws.draw_further(
-            walk, measured, network.classes, settings.budget, stages
+            walk, measured, walk.context.network.classes, settings.budget, stages
         )
     with clock.stage("ablation"):
         steps = _ablation(settings, walk, places, measured, checked, progress)
@@ -95,7 +90,7 @@ def walk_hw(
         level_zero,
         found,
         ablation=steps.to_json(),
-        training_noise=metadata.noise,
+        training_noise=prepared.metadata.noise,
         checkpoint=prepared.checkpoint,
         command=command,
         seconds=clock.all_seconds,

@@ -1,57 +1,24 @@
-"""Training, with or without noise, that a kill cannot spoil.
-
-Everything random is a function of the seed and the place in the run. The order of the images, their
-crops and the dropout depend on (seed, epoch), the noise on (seed, step). So a run that resumes
-after a kill is bit-identical to one that was never stopped, on the same machine with the same
-number of threads.
-"""
+"""Training, with or without noise, that a kill cannot spoil (`flow.training.run`)."""
 
 import hashlib
-import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from flow import data, models
-from flow.data.augment import augmented
-from flow.errors import UserError
 from flow.files import canonical
-from flow.models import Network, evaluate
-from flow.models.network import channels_last
-from flow.noise import Noise, TorchSampler, derive_seed
+from flow.models import Network
+from flow.noise import Noise
 from flow.training import checkpoint
+from flow.training.run import Progress, Samples, Start, TrainingRun, seeded
 from flow.training.settings import TrainingSettings
 from flow.training.zoo import LOCAL, file_name
 
 log = logging.getLogger(__name__)
-
-Samples = tuple[Tensor, Tensor]
-"""Network inputs, float32 [N, C, H, W], and labels, int64 [N]."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State of a training run after an epoch."""
-
-    epoch: int
-    """Number of finished epochs."""
-    epochs: int
-    loss: float
-    """Mean cross-entropy of the epoch, nats."""
-    accuracy: float
-    """Share of training images labelled rightly during the epoch, with dropout and noise."""
-    seconds: float
-    """Time that the epoch took."""
 
 
 def train(
@@ -98,13 +65,13 @@ def train(
     Raises:
         UserError: a name or number is bad, images are not found, or a file cannot be written.
     """
-    first = None if start is None else _Start.read(start)
+    first = None if start is None else Start.read(start)
     settings = TrainingSettings.of(
         model, dataset, noise, epochs, seed, batch=batch, lr=lr, clamp=clamp, augment=augment,
         spread=spread, start=first and first.digest, precision=precision,
     )  # fmt: skip
     out = out or LOCAL / file_name(model, dataset, noise, spread)
-    run = _Run(settings, _built(settings, first), first)
+    run = TrainingRun(settings, _built(settings, first), first)
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
     run.finish(samples, test, out, resume=resume, progress=progress)
@@ -138,29 +105,8 @@ def train_network(
     Raises:
         UserError: a site does not exist, or a file cannot be read or written.
     """
-    run = _Run(settings, network)
+    run = TrainingRun(settings, network)
     return run.finish(samples, test, out, resume=resume, progress=progress)
-
-
-@dataclass(frozen=True)
-class _Start:
-    """A checkpoint whose weights a training begins with."""
-
-    path: Path
-    weights: Mapping[str, Tensor]
-    digest: str
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a checkpoint; UserError as for `checkpoint.load`."""
-        return cls(path, checkpoint.load(path)[0].state_dict(), checkpoint.digest_of(path))
-
-    def load_into(self, network: Network) -> None:
-        """Give a network these weights; UserError if they do not fit."""
-        try:
-            network.load_state_dict(self.weights)
-        except RuntimeError as error:
-            raise UserError(f"{self.path} does not fit {network.name}: {error}") from error
 
 
 def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
@@ -168,185 +114,14 @@ def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
     return data.to_input(found.images, shape), torch.from_numpy(found.labels)
 
 
-@contextmanager
-def _random(*parts: object) -> Iterator[None]:
-    """Seed torch's global generator for a block, and restore it afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(*parts))
-        yield
-
-
-def _generator(*parts: object) -> torch.Generator:
-    return torch.Generator().manual_seed(derive_seed(*parts))
-
-
-def _built(settings: TrainingSettings, start: _Start | None = None) -> Network:
+def _built(settings: TrainingSettings, start: Start | None = None) -> Network:
     """Return a network with the weights that a training begins with."""
     known = data.dataset(settings.dataset)
-    with _random(settings.seed, "weights"):
+    with seeded(settings.seed, "weights"):
         network = models.build(settings.model, known.image_shape, known.classes)
     if start is not None:
         start.load_into(network)
     return network
-
-
-class _Run:
-    """A training run between two epochs."""
-
-    def __init__(
-        self, settings: TrainingSettings, network: Network, start: _Start | None = None
-    ) -> None:
-        self.settings, self.start = settings, start
-        self.epoch = 0
-        # The layout in which torch's convolutions are fastest on a CPU
-        self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
-        noise = settings.noise
-        if isinstance(noise, Noise):
-            noise = dict.fromkeys(self.network.walk_sites, noise)
-        self.noise: Mapping[str, Noise] = noise or {}
-        """By site."""
-        for site in self.noise:
-            self.network.tap(site)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
-
-    def finish(
-        self,
-        samples: Samples,
-        test: Samples,
-        out: Path | None,
-        *,
-        resume: bool,
-        progress: Callable[[Progress], None] | None,
-    ) -> checkpoint.Metadata:
-        """Train the epochs that are left; with a checkpoint to write, save the state after each."""
-        state = None if out is None else out.with_name(f"{out.stem}.state.safetensors")
-        if resume and state is not None and state.exists():
-            self.resume(state)
-        while self.epoch < self.settings.epochs:
-            report = self.train_epoch(samples)
-            if state is not None:
-                self.save(state)
-            name = self.settings.model if out is None else out.stem
-            log.info(
-                "%s epoch %d/%d loss %.4f accuracy %.4f, %.1f s", name, *asdict(report).values()
-            )
-            if progress is not None:
-                progress(report)
-        found = self.measure(test)
-        if out is not None and state is not None:
-            checkpoint.save(self.network, out, found)
-            state.unlink(missing_ok=True)
-        return found
-
-    def train_epoch(self, samples: Samples) -> Progress:
-        settings, start = self.settings, time.perf_counter()
-        with _random(settings.seed, "epoch", self.epoch):
-            order = torch.randperm(len(samples[0]))
-            # A last batch of one image has no variance to normalise by
-            batches = [b for b in order.split(settings.batch) if len(b) > 1]
-            loss, correct = self._train_batches(samples, batches)
-        self.epoch += 1
-        count = len(order)
-        return Progress(
-            self.epoch, settings.epochs, loss / count, correct / count, time.perf_counter() - start
-        )
-
-    def _train_batches(self, samples: Samples, batches: Sequence[Tensor]) -> tuple[float, int]:
-        settings, (inputs, labels) = self.settings, samples
-        sampler = TorchSampler(derive_seed(settings.seed, "noise"))
-        self.network.set_noise(self.noise, sampler, evaluation=False)
-        self.network.train()
-        loss_sum, correct, total = 0.0, 0, settings.epochs * len(batches)
-        for number, chosen in enumerate(batches):
-            step = self.epoch * len(batches) + number
-            sampler.start_batch(step * settings.batch)
-            if settings.spread:
-                z = torch.randn((), generator=_generator(settings.seed, "spread", step)).item()
-                factor = abs(1 + settings.spread * z)
-                noise = {site: one.scaled(factor) for site, one in self.noise.items()}
-                self.network.set_noise(noise, sampler, evaluation=False)
-            for group in self.optimiser.param_groups:
-                group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * step / total))
-            images = inputs[chosen]
-            if settings.augment:
-                images = augmented(images)
-            images = channels_last(images)
-            wanted = labels[chosen]
-            dtype = getattr(torch, settings.precision)
-            with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
-                logits = self.network(images)
-            loss = F.cross_entropy(logits, wanted)
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-            if settings.clamp:
-                self._clamp_weights()
-            loss_sum += loss.item() * len(chosen)
-            correct += int((logits.argmax(1) == wanted).sum())
-        self.network.clear_noise()
-        return loss_sum, correct
-
-    def _clamp_weights(self) -> None:
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                if name.endswith((".linear.weight", ".conv.weight")):
-                    parameter.clamp_(-1, 1)
-
-    def measure(self, test: Samples) -> checkpoint.Metadata:
-        settings, (inputs, labels) = self.settings, test
-        right = labels.numpy()
-        accuracy = float(np.mean(evaluate(self.network, inputs) == right))
-        noisy = None
-        if self.noise:
-            sampler = TorchSampler(settings.seed)
-            predicted = evaluate(self.network, inputs, noise=self.noise, sampler=sampler)
-            noisy = float(np.mean(predicted == right))
-        return checkpoint.Metadata(
-            model=settings.model,
-            dataset=settings.dataset,
-            noise=settings.noise.to_json() if isinstance(settings.noise, Noise) else None,
-            noise_by_site=(
-                {site: noise.to_json() for site, noise in self.noise.items()}
-                if isinstance(settings.noise, Mapping)
-                else None
-            ),
-            spread=settings.spread,
-            epochs=settings.epochs,
-            seed=settings.seed,
-            accuracy=accuracy,
-            n=len(right),
-            noisy_accuracy=noisy,
-            start=None if self.start is None else self.start.path.name,
-        )
-
-    def _fields(self) -> dict[str, str]:
-        noise = {site: one.to_json() for site, one in self.noise.items()}
-        settings = dict(self.settings) | {"noise": noise}
-        return {"settings": json.dumps(settings), "epoch": str(self.epoch)}
-
-    def save(self, path: Path) -> None:
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        for index, values in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{key}": value for key, value in values.items()}
-        checkpoint.write_tensors(tensors, path, self._fields())
-
-    def resume(self, path: Path) -> None:
-        tensors, fields = checkpoint.read_tensors(path)
-        if fields.get("settings") != self._fields()["settings"]:
-            raise UserError(
-                f"{path} is of a run with other settings: finish that one, or delete the file"
-            )
-        network = {k.removeprefix("network."): v for k, v in tensors.items() if k[0] == "n"}
-        self.network.load_state_dict(network)
-        adam = self.optimiser.state_dict()
-        adam["state"] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".")
-                adam["state"].setdefault(int(index), {})[name] = value
-        self.optimiser.load_state_dict(adam)
-        self.epoch = int(fields["epoch"])
-        log.info("resuming after epoch %d of %s", self.epoch, path)
 
 
 def estimated_seconds(
@@ -370,16 +145,16 @@ def estimated_seconds(
     """
     known = data.dataset(dataset)
     settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
-    run, batch = _Run(settings, _built(settings)), settings.batch
+    run, batch = TrainingRun(settings, _built(settings)), settings.batch
     height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10
-    with _random("estimate"):
+    with seeded("estimate"):
         inputs = torch.rand(batch, channels, height, width) * 2 - 1
         labels = torch.randint(known.classes, (batch,))
         batches = [torch.arange(batch)] * steps
-        run._train_batches((inputs, labels), batches[:warm_up])
+        run.train_batches((inputs, labels), batches[:warm_up])
         start = time.perf_counter()
-        run._train_batches((inputs, labels), batches)
+        run.train_batches((inputs, labels), batches)
         seconds = time.perf_counter() - start
     return seconds / steps * math.ceil(known.train_images / batch) * epochs
 

@@ -14,6 +14,7 @@ from flow.data.augment import augmented
 from flow.errors import UserError
 from flow.noise import Additive, Noise, Source
 from flow.training import checkpoint, trainer, zoo
+from flow.training import run as training_run
 from flow.training.trainer import Progress
 from flow.training.zoo import zoo_path
 
@@ -61,7 +62,7 @@ def test_training_leaves_the_random_state_alone(tmp_path: Path) -> None:
 def test_every_epoch_has_its_own_order_and_every_step_its_own_noise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Spy(trainer.TorchSampler):
+    class Spy(training_run.TorchSampler):
         def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
             sample = super().__call__(site, draw, shape)
             samples.append((site, sample.flatten()[0].item()))
@@ -74,7 +75,7 @@ def test_every_epoch_has_its_own_order_and_every_step_its_own_noise(
     samples: list[tuple[str, float]] = []
     orders: list[Tensor] = []
     real_randperm = torch.randperm
-    monkeypatch.setattr(trainer, "TorchSampler", Spy)
+    monkeypatch.setattr(training_run, "TorchSampler", Spy)
     monkeypatch.setattr(torch, "randperm", spy_randperm)
     measured: list[int] = []
     run(tmp_path / "n.safetensors", epochs=2, progress=lambda p: measured.append(len(samples)))
@@ -185,7 +186,7 @@ def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
     test = trainer._samples("digits", "test", (8, 8, 1))
 
     def correct(network: models.Network) -> int:
-        sampler = trainer.TorchSampler(0)
+        sampler = run.TorchSampler(0)
         predicted = models.evaluate(network, test[0], noise=everywhere, sampler=sampler)
         return int((predicted == test[1].numpy()).sum())
 
@@ -251,7 +252,7 @@ def test_images_are_augmented_where_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool | None, found: bool
 ) -> None:
     seen = []
-    monkeypatch.setattr(trainer, "augmented", lambda images: seen.append(images) or images)
+    monkeypatch.setattr(training_run, "augmented", lambda images: seen.append(images) or images)
     trainer.train("tfc", "digits", epochs=1, augment=asked, out=tmp_path / "one.safetensors")
     assert bool(seen) == found
 

@@ -59,15 +59,7 @@ def summarise(
         more: further fields of the summary, which only the job knows.
     """
     crosscheck = checked.to_json()
-    context = walk.context
-    scales = site_scales(context.network, context.inputs[:SCALE_IMAGES])
-    shares = {site: context.setting.share_of(scale) for site, (_, scale) in scales.items()}
-    sites = {
-        site: entry
-        | _site_entry(walk, site, entry, measured.failures)
-        | {"noise_share": shares[site]}
-        for site, entry in crosscheck.pop("sites").items()
-    }
+    sites = _site_entries(walk, crosscheck.pop("sites"), measured.failures)
     finn, labels = level_zero.finn.to_json(), level_zero.labels
     simulated = _simulated(points)
     manifest = walk.context.accelerator.manifest
@@ -102,6 +94,19 @@ def summarise(
         "hardware": hardware_facts(manifest),
     }
     return HardwareWalkSummary.model_validate(found | more)
+
+
+def _site_entries(
+    walk: Walk, compared: Mapping[str, Mapping[str, Any]], failures: Sequence[Failure]
+) -> dict[str, dict[str, Any]]:
+    """Return the sites' entries from those of the cross-check."""
+    context = walk.context
+    scales = site_scales(context.network, context.inputs[:SCALE_IMAGES])
+    shares = {site: context.setting.share_of(scale) for site, (_, scale) in scales.items()}
+    return {
+        site: {**entry, **_site_entry(walk, site, entry, failures), "noise_share": shares[site]}
+        for site, entry in compared.items()
+    }
 
 
 def _site_entry(

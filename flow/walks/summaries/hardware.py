@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from flow.statistics.estimate import Estimate
 from flow.statistics.verdict import Verdict
+from flow.walks.summaries.accelerator import Hardware
 from flow.walks.summaries.base import Part, WalkSummary, entry_of
+from flow.walks.summaries.checks import Checks, Failure, LocatedDivergence, RtlRun, Scope
 from flow.walks.summaries.ranking import Ranked, ranked
-
-Scope = Literal["full", "site"]
 
 
 class Detectable(Part):
@@ -153,21 +153,6 @@ class HardwareSite(Part):
         return self.mu_rtl
 
 
-class Failure(Part):
-    """A point whose simulation failed twice."""
-
-    site: str
-    """Name of the site; empty without noise"""
-    sigma: float
-    """Noise level σ, in the unit of the site"""
-    draw: int
-    """Number of the noise draw, from 0"""
-    message: str
-    """What happened"""
-    command: str
-    """Command that repeats the simulation"""
-
-
 class Further(Part):
     """Noise draws beyond the first ones, at undecided sites."""
 
@@ -179,71 +164,6 @@ class Further(Part):
     """Further noise draws per point, by site"""
     ended: str
     """Why there were no more"""
-
-
-class DifferingLabel(Part):
-    """An image that golden and Brevitas label differently without noise."""
-
-    image: int
-    """Number of the image, from 0"""
-    golden: int
-    """Golden's label"""
-    brevitas: int
-    """Label of Brevitas"""
-    margin: float
-    """Distance of the two labels' scores, in LSB of the scores"""
-
-
-class GoldenCheck(Part):
-    """Check L0: the golden model without noise, against FINN and Brevitas."""
-
-    images: int
-    """Images compared with FINN's execution"""
-    tensors: int
-    """Tensors compared for each image"""
-    differing: list[str]
-    """Nodes whose output differs from FINN's"""
-    mismatches: int
-    """Number of such nodes"""
-    labels_compared: int
-    """Images whose label is compared with that of Brevitas"""
-    labels_differing: list[DifferingLabel]
-    """Images whose label differs"""
-
-
-class RtlCheck(Part):
-    """Check L1: simulated RTL against golden, bit for bit."""
-
-    images: int
-    """Simulated images, over all points"""
-    bit_mismatches: int
-    """Images that differ in any bit"""
-    differing_runs_below: float | None = None
-    """Upper 95 % bound of the share of simulated runs that differ; null if unknown"""
-
-
-class Checks(Part):
-    """Comparisons that link the sides."""
-
-    golden: GoldenCheck = Field(validation_alias="L0", serialization_alias="L0")
-    """Golden against FINN and Brevitas"""
-    rtl: RtlCheck = Field(validation_alias="L1", serialization_alias="L1")
-    """RTL against golden"""
-
-
-class RtlRun(RtlCheck):
-    """Simulation of the RTL."""
-
-    engine: str
-    """Simulator and its version"""
-    scope: Scope
-    """Simulated part of the network: full, or site for what lies behind the site"""
-    cycles_per_image: int
-    """Clock cycles per image of the whole network"""
-    seconds_per_image: float | None
-    """Wall time per image in seconds; null if nothing was simulated in this run"""
-    images_simulated_in_this_run: int | None
-    """Images that were not stored before"""
 
 
 class AblationStep(Part):
@@ -274,124 +194,6 @@ class SiteAblation(Part):
     """Result in words"""
     steps: list[AblationStep]
     """Steps from software to RTL; none at sites of weights"""
-
-
-class Divergence(Part):
-    """First value in which RTL and golden differ."""
-
-    place: str
-    """Place in the network"""
-    node: str
-    """Name of the node"""
-    stream: str
-    """Output stream of the node"""
-    image: int
-    """Number of the image, from 0"""
-    pixel: tuple[int, int] | None
-    """Row and column; null if the layer has no pixels"""
-    channel: int
-    """Number of the channel, from 0"""
-    rtl: int | None
-    """Integer in RTL; null if its beat is missing"""
-    golden: int
-    """Integer in golden"""
-    fraction_bits: int
-    """Fractional bits of both"""
-    time_ns: int | None
-    """Simulation time of the beat, in ns"""
-    waveform: str | None
-    """Path of the waveform"""
-
-
-class LocatedDivergence(Part):
-    """Search for the first divergence."""
-
-    point: str
-    """Point of the walk"""
-    rerun: str
-    """Images that were simulated again"""
-    sentence: str
-    """Result in words"""
-    divergence: Divergence | None
-    """First difference; null if it did not occur again"""
-    command: str | None
-    """Command that opens the waveform"""
-
-
-class Node(Part):
-    """A node of the hardware; a property that it does not have is null."""
-
-    name: str
-    """Name"""
-    operator: str
-    """FINN's operator"""
-    PE: int | None = None
-    """Outputs computed in parallel"""
-    SIMD: int | None = None
-    """Inputs read in parallel"""
-    resType: str | None = None
-    """Where products are computed: lut or dsp"""
-    depth: int | None = None
-    """Depth of a FIFO, in beats"""
-    weight_type: str | None = None
-    """Type of the weights"""
-    inputs: list[str]
-    """Names of its input streams"""
-    outputs: list[str]
-    """Names of its output streams"""
-    input_type: str
-    """Type of the inputs"""
-    output_type: str
-    """Type of the outputs"""
-    cycles: int
-    """Clock cycles per image"""
-
-
-class Tap(Part):
-    """A noise tap of the hardware."""
-
-    name: str
-    """Name of the site"""
-    node: str
-    """Name of the node"""
-    channels: int
-    """Channels"""
-    pixels: int
-    """Pixels per image"""
-    in_bits: int
-    """Width of an input value, in bits"""
-    out_bits: int
-    """Width of an output value, in bits"""
-    fraction_bits: int
-    """Fractional bits of an output value"""
-
-
-class Weights(Part):
-    """Weights that noise is added to."""
-
-    name: str
-    """Name of the site"""
-    node: str
-    """Name of the node"""
-    shape: list[int]
-    """Shape of the matrix"""
-    low: int
-    """Smallest weight"""
-    high: int
-    """Largest weight"""
-
-
-class Hardware(Part):
-    """The accelerator."""
-
-    cycles_per_image: int
-    """Clock cycles per image"""
-    nodes: list[Node]
-    """Nodes in the order of the data"""
-    taps: list[Tap]
-    """Noise taps"""
-    weights: list[Weights]
-    """Weights with noise"""
 
 
 class HardwareWalkSummary(WalkSummary):

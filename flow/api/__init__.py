@@ -1,0 +1,21 @@
+"""Python API: networks with taps, walks, compilation and training from a script or a notebook.
+
+Every function does what the command of its name does, with networks and images that Python holds:
+equal seeds give equal results. What they raise is a `flow.UserError` of one sentence.
+"""
+
+from flow.api.networks import checkpoint, compile, load, train
+from flow.api.tapping import tap
+from flow.api.walks import HardwareWalk, Walk, walk, walk_hw
+
+__all__ = [
+    "HardwareWalk",
+    "Walk",
+    "checkpoint",
+    "compile",
+    "load",
+    "tap",
+    "train",
+    "walk",
+    "walk_hw",
+]

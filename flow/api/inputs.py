@@ -1,0 +1,124 @@
+"""Networks and images that Python holds, as walks and compilation take them."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flow import data, models
+from flow.api.tapping import tap
+from flow.data.samples import Samples
+from flow.errors import UserError
+from flow.models import Network
+from flow.models.qonnx.network import ImportedNetwork, open_network
+from flow.models.qonnx.python_factory import write_qonnx
+from flow.models.traced import TracedNetwork
+from flow.quiet import silenced_libraries
+from flow.training import checkpoint as checkpoints
+from flow.training.checkpoint import Metadata
+from flow.training.zoo import TrainedNetwork
+
+
+def trained_network(network: Network | nn.Module, samples: Samples, build: Path) -> TrainedNetwork:
+    """Return a network and its images as a walk takes them."""
+    found = fitted(network, samples, build)
+    return TrainedNetwork(
+        checkpoint=None,
+        network=found,
+        metadata=Metadata(found.name, samples.name, None, 0, 0, 0.0, 0),
+        images=samples.image_set,
+        inputs=inputs_of(found, samples),
+        digest=found.digest,
+    )
+
+
+def fitted(network: Network | nn.Module, samples: Samples, build: Path) -> Network:
+    """Return a network that takes these images; one of Brevitas' modules goes through QONNX.
+
+    Raises:
+        UserError: it is in training mode, on another device or of another type than float32, or
+            does not take the images.
+    """
+    found = tap(network)
+    source = found.model if isinstance(found, TracedNetwork) else found
+    if source.training:
+        raise UserError(f"{found.name} is in training mode: call .eval() on it first")
+    for name, value in source.state_dict().items():
+        if value.device.type != "cpu":
+            raise UserError(
+                f"{found.name} is on {value.device}: bring it to the processor with .cpu()"
+            )
+        if value.is_floating_point() and value.dtype != torch.float32:
+            raise UserError(f"{name} of {found.name} is {value.dtype}: call .float() on it")
+    if isinstance(found, TracedNetwork):
+        if found.quantised:
+            shape = samples.image_set.images.shape[1:]
+            with silenced_libraries():
+                path = write_qonnx(found.model, found.name, found.name, shape, build / "own")
+                found = open_network(path, shape)
+        else:
+            found.fit_to(samples.inputs)
+    check_labels(found, samples)
+    _check_range(found, samples)
+    return found
+
+
+def inputs_of(network: Network, samples: Samples) -> Tensor:
+    """Return images as a network takes them."""
+    if isinstance(network, TracedNetwork):
+        return samples.inputs
+    return data.to_input(samples.image_set.images, network.image_shape)
+
+
+def as_files(network: Network | nn.Module, samples: Samples, build: Path) -> dict[str, Any]:
+    """Write a network and its images to files, and return the settings that name them.
+
+    Worker processes open them there, as those of the command line.
+    """
+    found = fitted(network, samples, build)
+    own = build / "own"
+    dataset = str(samples.write(own))
+    if isinstance(found, ImportedNetwork):
+        return {"model": str(found.file), "dataset": dataset}
+    if isinstance(found, TracedNetwork) or found.name not in models.names():
+        raise UserError(
+            f"{found.name} has no quantised weights, so there is no hardware of it: walk it in "
+            "software with flow.walk, or give a Brevitas module"
+        )
+    path = own / f"{found.name}-{found.digest[:16]}.safetensors"
+    told = Metadata(found.name, dataset, None, 0, 0, 0.0, 0)
+    checkpoints.save(found, path, told)
+    return {"model": found.name, "dataset": dataset, "checkpoint": path}
+
+
+def set_mode(network: Network, *, training: bool) -> None:
+    network.train(training)
+    if isinstance(network, TracedNetwork):
+        network.model.train(training)
+
+
+def check_labels(network: Network, samples: Samples) -> None:
+    largest = int(samples.labels.max())
+    if largest >= network.classes:
+        raise UserError(
+            f"the labels go up to {largest}, {network.name} tells {network.classes} classes apart: "
+            "give its own labels"
+        )
+
+
+def _check_range(network: Network, samples: Samples) -> None:
+    """Warn about images on another scale than those that the network has seen."""
+    if network.image_range is None:
+        return
+    low, high = network.image_range
+    first, last = (float(value) for value in samples.inputs.aminmax())
+    width = high - low
+    outside = max(low - first, last - high) > 0.1 * width
+    if outside or last - first <= 0.5 * width:
+        warnings.warn(
+            f"the images lie in {first:.3g}..{last:.3g}, {network.name} has seen {low:.3g}.."
+            f"{high:.3g}: bring them to its scale",
+            stacklevel=4,
+        )

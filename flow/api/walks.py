@@ -1,0 +1,211 @@
+"""Walks from Python: in software alone, or in software and hardware, with their cross-check."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import pandas as pd
+from torch import nn
+
+from flow.api.inputs import as_files, trained_network
+from flow.callbacks import ProgressCallback, no_progress
+from flow.data.samples import Samples
+from flow.experiments import hardware_walk, software_walk
+from flow.experiments.settings import SoftwareWalkSettings
+from flow.files import replacing
+from flow.models import Network
+from flow.noise import Additive, Noise
+from flow.noise.hardware.registers import TapSettings
+from flow.quiet import silenced_libraries
+from flow.report import files
+from flow.report.plots import software_walk as software_plots
+from flow.report.plots import walk_hw as hardware_plots
+from flow.settings import AUTO
+from flow.walks.engine.dask import DaskExecutor
+from flow.walks.points.noise_setting import NoiseSetting, distinct
+from flow.walks.settings import HardwareWalkSettings
+from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
+
+ADDITIVE = Additive()
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A finished walk in software: its summary, its points, its pictures.
+
+    ``walk["conv1.acc"].midpoint`` is the midpoint noise level of a site with its 95 % interval.
+    """
+
+    summary: SoftwareWalkSummary
+    points: pd.DataFrame
+    """Table of the points: one row per site, kind, σ, seed and side."""
+    folder: Path
+    """Folder in which the walk left ``summary.json``, ``curves.parquet`` and its pictures."""
+
+    def __getitem__(self, site: str) -> Any:
+        """Return what was found at a site.
+
+        Raises:
+            UserError: the site was not walked; the message names the nearest.
+        """
+        return self.summary[site]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the sites in the order of the data."""
+        return iter(self.summary)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the points: one row per site, kind, σ, seed and side, with counts and interval."""
+        return self.points.copy()
+
+    def figures(self) -> "dict[str, software_plots.Figure]":
+        """Return the pictures by name: ``curves`` (accuracy over σ) and ``midpoints`` (μ)."""
+        return {
+            "curves": software_plots.plot_curves(self.summary, self.points),
+            "midpoints": software_plots.plot_midpoints(self.summary),
+        }
+
+
+@dataclass(frozen=True)
+class HardwareWalk(Walk):
+    """A finished walk in software and in hardware, with its cross-check."""
+
+    summary: HardwareWalkSummary  # type: ignore[assignment]  # another schema, the same face
+
+    @property
+    def verdict(self) -> str:
+        """Whether software and hardware agree: ``agree``, ``disagree`` or ``undecided``."""
+        return self.summary.verdict
+
+    def figures(self) -> "dict[str, software_plots.Figure]":
+        """Return the pictures by name: ``curves``, accuracy over σ of every side."""
+        told = self.summary.model_dump(mode="json")
+        return {"curves": hardware_plots.plot_curves(told, self.points)}
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML file that needs no other.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        told = self.summary.model_dump(mode="json")
+        with TemporaryDirectory() as scratch, replacing(Path(path)) as temporary:
+            page = files.write_report(files.Finished(Path(scratch), told, self.points))
+            temporary.write_bytes(page.read_bytes())
+        return Path(path)
+
+
+def walk(
+    network: Network | nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    noise: Noise | str | Sequence[Noise | str] = ADDITIVE,
+    sites: Sequence[str] = (),
+    levels: Sequence[float] | Literal["auto"] = AUTO,
+    seed: int = 0,
+    progress: ProgressCallback = no_progress,
+    **options: Any,
+) -> Walk:
+    """Walk noise through a network in software: find the midpoint of each site and of all.
+
+    Args:
+        network: the network, from `tap` or `load`, in evaluation mode.
+        images: floats [N, …] as the network takes them; bytes, which it sees as −1..1; or a
+            ``Dataset`` or ``DataLoader`` of images and labels.
+        labels: whole numbers [N] from 0; not given with a ``Dataset`` or ``DataLoader``.
+        noise: kind of noise, as an object with its options or by its name, or several kinds; levels
+            do not count.
+        sites: sites to walk; by default every site of a float network, the accumulators of a
+            quantised one, and all of them together as ``global``.
+        levels: noise levels σ; searched for at each site by default.
+        seed: seed of the noise.
+        progress: called with the stage, the steps done and in all.
+        options: further settings of ``walk`` by their names, such as ``seeds``,
+            ``precision_of_mu``, ``max_seconds``, ``out`` or ``build`` (docs/settings.md).
+
+    Raises:
+        UserError: the network and its images do not fit, or a setting is unknown; points already
+            measured are kept.
+    """
+    samples = Samples.of(images, labels)
+    kinds = [noise] if isinstance(noise, Noise | str) else noise
+    settings = SoftwareWalkSettings(
+        sites=tuple(sites), levels=_levels(levels), seed=seed, **options
+    )
+    trained = trained_network(network, samples, settings.build)
+    name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
+    settings = settings.changed(out=settings.out or settings.build / "walk" / name)
+    asked = distinct([_setting(one, seed) for one in kinds])
+    with silenced_libraries():
+        summary = software_walk.walk(settings, progress, trained=trained, kinds=asked)
+    return Walk(summary, _points(summary.folder), Path(summary.folder))
+
+
+def walk_hw(
+    network: Network | nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    noise: Noise | str = ADDITIVE,
+    sites: Sequence[str] = (),
+    levels: Sequence[float] | Literal["auto"] = AUTO,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: ProgressCallback = no_progress,
+    **options: Any,
+) -> HardwareWalk:
+    """Compile a network, walk noise through it in software and in RTL, and compare the two.
+
+    Args:
+        network: a quantised network: a Brevitas module, one from `tap` or `load`.
+        images: as for `walk`.
+        labels: as for `walk`.
+        noise: kind of noise, as an object with its options or by its name; levels do not count.
+        sites: sites to walk; the accumulators by default.
+        levels: noise levels σ; searched for at each site by default.
+        seed: seed of the noise.
+        jobs: worker processes. With more than one, a script must guard its code with
+            ``if __name__ == "__main__"``, since each worker imports it.
+        progress: called with the stage, the steps done and in all.
+        options: further settings of ``walk-hw`` by their names, such as ``draws``, ``hw_images``,
+            ``cycles``, ``budget``, ``out`` or ``build`` (docs/settings.md).
+
+    Raises:
+        UserError: as for `walk`; or the network cannot be compiled.
+    """
+    samples = Samples.of(images, labels)
+    build = Path(options.get("build", HardwareWalkSettings.default("build")))
+    kind = _setting(noise, seed)
+    # a kind without a twin is told before anything is written
+    TapSettings.of(kind.noise(0.0), 1.0, seed)
+    settings = HardwareWalkSettings(
+        **as_files(network, samples, build),
+        **HardwareWalkSettings.options_of(kind),
+        sites=tuple(sites),
+        levels=_levels(levels),
+        seed=seed,
+        **options,
+    )
+    with silenced_libraries(), ExitStack() as stack:
+        engine = stack.enter_context(DaskExecutor(jobs, folder=build)) if jobs > 1 else None
+        summary = hardware_walk.walk_hw(settings, progress, engine=engine)
+    folder = Path(summary.report or "").parent
+    return HardwareWalk(summary, _points(folder), folder)
+
+
+def _points(folder: str | Path) -> pd.DataFrame:
+    return pd.read_parquet(Path(folder) / "curves.parquet")
+
+
+def _setting(noise: Noise | str, seed: int) -> NoiseSetting:
+    return (
+        NoiseSetting(noise, seed=seed) if isinstance(noise, str) else NoiseSetting.of(noise, seed)
+    )
+
+
+def _levels(levels: Sequence[float] | Literal["auto"]) -> Any:
+    return levels if isinstance(levels, str) else tuple(levels)
