@@ -311,7 +311,9 @@ def _entry(search: Search, asked: Search, table: pd.DataFrame, share: float | No
     return SoftwareSite(
         mu_sw=None if found is None else found.estimate,
         k_sw=None if found is None else found.k,
-        misfit=search.misfit,
+        method_sw=None if found is None else found.method,
+        floor_sw=None if found is None else found.floor,
+        misfit=None if found is None else found.misfit,
         step=found is not None and found.step,
         devices=None if found is None else found.devices,
         ended="budget" if asked.state == "budget" else search.state,

@@ -13,15 +13,14 @@ page, where the script takes 14 kB.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from flow.report.wording import IN_PART
 from flow.rtl.scope import SITE
-from flow.statistics.midpoint import logistic
 from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
+    line_of,
     midpoint_of,
     one_device,
     sigma_unit,
@@ -94,9 +93,8 @@ def _series(
     )  # only points and μ, as its images are few
     line: list[list[float]] = []
     if points and fit is not None:
-        fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), _FINE)
         guess, clean = 1 / summary["classes"], clean_accuracy(summary, side)
-        fitted = logistic(fine, *fit, clean, guess)
+        fine, fitted = line_of(fit, table, clean, guess, _FINE)
         line = [[float(f"{x:.5g}"), round(float(y), 5)] for x, y in zip(fine, fitted, strict=True)]
     alone = one_device(entry, side)
     return {"side": side, "points": points, "line": line, "mu": mu, "oneDevice": alone}

@@ -30,7 +30,13 @@ from flow.report.wording import (
 from flow.rtl.scope import SITE
 from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.ablation import STEPS
-from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text, one_device, sigma_unit
+from flow.walks.crosscheck.summary_values import (
+    method_of,
+    midpoint_of,
+    midpoint_text,
+    one_device,
+    sigma_unit,
+)
 from flow.walks.points.side import SHOWN, Side
 from flow.walks.summaries.ranking import Ranked, breaks_first, ranked
 
@@ -134,8 +140,10 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _midpoint(entry: Mapping[str, Any], side: Side) -> str:
-    """Return μ of a side as text, with a remark if it is valid for one device only."""
-    text = midpoint_text(midpoint_of(entry, side))
+    """Return μ of a side as text, with the model if it is no plain logistic, and for one device."""
+    text, method = midpoint_text(midpoint_of(entry, side)), method_of(entry, side)
+    if midpoint_of(entry, side) is not None and method not in (None, "logistic"):
+        text += f", {method}"
     return f"{text}, of one device" if one_device(entry, side) else text
 
 

@@ -4,14 +4,17 @@ A curve (one site, or all sites at once) goes through three stages. Each request
 noise draws, and receives the counts:
 
 1. **Bracket**, on few images and one draw: from the hint up and down in steps of 4, until the
-   lowest level leaves 90 % of the fall and the highest 10 %, or the reach ends, or the accuracy has
-   levelled off below half way (multiplicative noise does not change zeros).
+   lowest level leaves 90 % of the accuracy above guessing and the highest 10 %, or the reach ends,
+   or the accuracy levels off (multiplicative noise does not change zeros): below half way if one
+   step changes nothing, above it if two do. A curve that levels off above half way is a bound.
 2. **Refine** where the curve bends: eight levels, spaced evenly over the logit of s, the remaining
-   share of the fall, from 95 % to 5 %. They enclose the two points that determine a logistic of two
-   unknowns best, s = 82.4 % and 17.6 % (the D-optimal design), and they cover the whole fall of a
-   curve that is not quite a logistic. Levels already there are kept; after each measurement the
-   curve is fitted again and new gaps are filled. If the fall is so steep that fewer than two levels
-   lie in it, the levels on both sides of it are kept until two do.
+   share of the fall to the curve's own floor, from 95 % to 5 %. They enclose the two points that
+   determine a logistic of two unknowns best, s = 82.4 % and 17.6 % (the D-optimal design), and they
+   cover the whole fall of a curve that is not quite a logistic. The last level stays if there is a
+   floor, which it measures. Levels already there are kept; after each measurement the curve is
+   fitted again and new gaps are filled. If the fall is so steep that fewer than two levels lie in
+   it, the levels on both sides of it are kept until two do. At last, the gap at half way is halved
+   until it is small enough for interpolation, because the curve may be no logistic.
 3. **Narrow**: more images, as many as the interval needs (it shrinks as 1/√n), until μ's 95 %
    interval is as narrow as requested; once all images are used, further noise draws. Images come
    first because a new image reduces the whole variance, while a new draw on an old image reduces
@@ -35,7 +38,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from flow.statistics.devices import FEWEST
-from flow.statistics.midpoint import Curve, Midpoint, estimate, logistic, midpoint
+from flow.statistics.midpoint import Curve, Midpoint, midpoint, outline
 
 State = Literal["running", "precise", "bound", "exhausted", "given", "budget"]
 
@@ -86,8 +89,6 @@ class Search:
     """Last midpoint found."""
     images_used: int = 0
     """Number of images that `midpoint` was computed from."""
-    misfit: float | None = None
-    """Largest difference between the fit and the accuracy at any level; None without a fit."""
     _bracketed: bool = False
     _width: float = math.inf
     """Half width of the interval in units of `precision`, with one draw less."""
@@ -127,11 +128,7 @@ class Search:
 
     def _fit(self, curve: Curve) -> Midpoint:
         found = self.midpoint = midpoint(curve, self.guess)
-        self.images_used, self.misfit = curve.images, None
-        if found.mu is not None and found.k is not None:
-            clean = float(curve.clean.mean())
-            fitted = logistic(curve.levels, found.mu, found.k, clean, self.guess)
-            self.misfit = float(np.abs(curve.accuracy - fitted).max())
+        self.images_used = curve.images
         return found
 
     def _ask(
@@ -149,7 +146,9 @@ class Search:
         share = (accuracy - self.guess) / max(clean - self.guess, 1e-9)
         lowest, highest = self.wanted.levels[0], self.wanted.levels[-1]
         end = FACTOR ** (REACH - 0.5)
-        flat = share[-1] < 0.5 and abs(share[-1] - share[-2]) < _FLAT
+        steps = np.abs(np.diff(share[-3:]))
+        below = share[-1] < 0.5
+        flat = share[-1] < _DECIDED and steps[-1 if below else 0 :].max() < _FLAT
         more = []
         if share[0] < _DECIDED and lowest > self.hint / end:
             more.append(_rounded(lowest / FACTOR))
@@ -159,23 +158,24 @@ class Search:
 
     def _refine(self, curve: Curve) -> bool:
         """Request levels in gaps where the fit bends, and tell whether there was a gap."""
-        found = estimate(curve, self.guess)
-        if found is None:
-            return False
-        mu, k = found
+        found = outline(curve, self.guess)
         have = np.log(self.wanted.levels)
-        if not have[0] < math.log(mu) < have[-1]:
+        if found is None or not have[0] < math.log(found.crossing) < have[-1]:
             return False
-        gap = (_TARGETS[0] - _TARGETS[1]) / k
-        at = math.log(mu) - _TARGETS / k
+        centre = math.log(found.centre)
+        gap = (_TARGETS[0] - _TARGETS[1]) / found.k
+        at = centre - _TARGETS / found.k
         far = math.log(self.hint) + np.array([-1, 1]) * (REACH + 1) * math.log(FACTOR)
         at = at[(at > far[0]) & (at < far[1])]
         new = [_rounded(math.exp(x)) for x in at if np.abs(have - x).min() > gap / 2 + _DIGITS]
-        left = expit(-k * (have - math.log(mu)))
+        left = expit(-found.k * (have - centre))
         bend = (left > 0.02) & (left < 0.98)
-        if np.count_nonzero(bend) < 2:
-            after = int(np.searchsorted(have, math.log(mu)))
+        after = int(np.searchsorted(have, math.log(found.crossing)))
+        if np.count_nonzero(bend) < 2 or found.coarse:
             bend[after - 1 : after + 1] = True
+        bend[-1] |= found.floored
+        if not new and found.coarse and have[after] - have[after - 1] > self.precision:
+            new = [_rounded(math.exp((have[after] + have[after - 1]) / 2))]
         kept = [level for level, inside in zip(self.wanted.levels, bend, strict=True) if inside]
         levels = sorted({*kept, *new})
         if not new or len(levels) > MOST_LEVELS:
@@ -210,9 +210,9 @@ class Search:
         return next(n for n in self.images if n > self.wanted.images)
 
     def _hopeless(self, curve: Curve) -> bool:
-        """Whether the levels do not enclose a fall, so that more images would not help."""
-        found = estimate(curve, self.guess)
-        return found is None or not curve.levels[0] < found[0] < curve.levels[-1]
+        """Whether the levels do not enclose the crossing, so that more images would not help."""
+        found = outline(curve, self.guess)
+        return found is None or not curve.levels[0] < found.crossing < curve.levels[-1]
 
 
 def _rounded(level: float) -> float:

@@ -1,20 +1,23 @@
 """Midpoint noise level of an accuracy curve: its fit, its interval, and bounds without a midpoint.
 
-The curve is A(σ) = A_r + (A₀ − A_r) / (1 + (σ/μ)^k) (Borras, Klein, Fröning, ECML PKDD 2024),
-with A₀ the accuracy without noise on the same images and A_r = 1/classes. μ and k maximise the
-binomial likelihood of the counts.
+μ is the σ at which half of the accuracy above guessing is lost, whatever the curve's shape:
+A(μ) = (A₀ + A_r)/2, with A₀ the accuracy without noise on the same images and A_r = 1/classes. It
+is read from the simplest model that fits the points (`flow.statistics.curve_models`), whose
+parameters maximise the binomial likelihood of the counts.
 
 **Interval.** The points of a curve share their images, and often their noise draws, so the counts
 are correlated, and intervals from the binomial information are too narrow or too wide, depending on
 the correlation. The independent unit is the image. The interval is therefore a percentile bootstrap
-over images: resample image indices, recount every point *and* A₀, refit. This keeps together
+over images: resample image indices, recount every point *and* A₀, choose the
+model and fit again. This keeps together
 whatever the points of one image share. If all images share their noise, devices are a unit too, and
 the interval is widened by their variance (`flow.statistics.devices`).
 
 **When μ is a number.** μ is a number if the whole 95 % interval lies within the tested levels
 [σ_min, σ_max]. Otherwise the data give only a bound, which the other end of the interval supports:
 
-- the upper end lies above σ_max (the curve never falls, or not surely before the last level):
+- the upper end lies above σ_max (the curve never reaches half way, or not surely before the last
+  level):
   "above", μ > min(lower end, σ_max);
 - the lower end lies below σ_min (fallen before the first level): "below",
   μ < max(upper end, σ_min);
@@ -23,21 +26,29 @@ the interval is widened by their variance (`flow.statistics.devices`).
 
 **Steps.** If fewer than two levels lie within the fall (5 % to 95 % of it), the likelihood hardly
 constrains μ between neighbouring levels, and a bootstrap interval would be too narrow. It is then
-widened to the tested levels that enclose it.
+widened to the tested levels that enclose it. The same happens to a monotone curve that loses more
+than half of its accuracy above guessing between the two levels around μ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from numpy.typing import NDArray
 
+from flow.statistics.curve_models import (
+    Fitted,
+    Method,
+    Rows,
+    choose,
+    fit_monotone,
+    likelier_logistic,
+)
 from flow.statistics.devices import Spread, jackknife, widened
 from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import Float, percentile_ends, wilson
-from flow.statistics.logistic import fit
 
 RESAMPLES = 1000
 """Number of bootstrap resamples; 1,000 put a 2.5 % point within about 0.08 standard errors."""
@@ -74,6 +85,11 @@ class Curve:
         return self.correct.mean(axis=1, dtype=np.float64)
 
     @property
+    def trials(self) -> Float:
+        """Binomial trials at each level, [L]."""
+        return np.asarray(self.seeds * float(self.images), dtype=np.float64)
+
+    @property
     def without_each_device(self) -> Float:
         """Accuracy at each level with each device left out, [D, L]; [0, L] for a single device."""
         if self.devices is None or len(self.devices) < 2:
@@ -92,12 +108,18 @@ class Midpoint:
     hi: float
     """Upper end; inf for a bound "above"."""
     k: float | None
-    """Steepness of the fall; None for a bound."""
+    """Steepness of the fitted logistic; None for a bound, and for a monotone curve."""
     bound: Literal["above", "below"] | None = None
     step: bool = False
     """Whether fewer than two levels lie in the fall; the interval then ends at tested levels."""
     devices: int | None = None
     """Number of devices if images share their noise; the interval for a single one is its own."""
+    method: Method | None = None
+    """Model of the curve that gave μ or its bound; None if the network only guesses."""
+    floor: float | None = None
+    """Accuracy that a logistic with a floor falls to; None for other models, and for a bound."""
+    misfit: float | None = None
+    """Largest difference in accuracy between the model and a point; None for a bound."""
 
     @property
     def estimate(self) -> Estimate:
@@ -108,13 +130,6 @@ class Midpoint:
 
     def __str__(self) -> str:
         return str(self.estimate)
-
-
-def logistic(sigma: ArrayLike, mu: float, k: float, clean: float, guess: float) -> Float:
-    """Return A(σ) of the module docstring; σ ≥ 0, any shape."""
-    with np.errstate(divide="ignore"):
-        fall = k * (np.log(np.asarray(sigma, dtype=np.float64)) - np.log(mu))
-    return np.asarray(guess + (clean - guess) * expit(-fall))
 
 
 @lru_cache(maxsize=4)
@@ -128,85 +143,106 @@ def resample_weights(images: int, resamples: int = RESAMPLES, seed: int = 0) -> 
     return weights
 
 
-def estimate(curve: Curve, guess: float) -> tuple[float, float] | None:
-    """Return (μ, k) of the fit, without an interval; None if the network only guesses.
-
-    Args:
-        curve: the curve, with at least one level.
-        guess: A_r.
-    """
-    if wilson(curve.clean.sum(), curve.images)[0] <= guess:
-        return None
-    log_mu, log_k = _best(curve, guess)
-    return float(np.exp(log_mu)), float(np.exp(log_k))
-
-
-def _trials(curve: Curve) -> Float:
-    return np.asarray(curve.seeds * float(curve.images), dtype=np.float64)
-
-
 def _inside(right: Float, images: int, guess: float) -> Float:
     """Return A₀ from counts, kept inside (A_r, 1), where the likelihood is defined."""
     inside: Float = np.maximum((right + 0.5) / (images + 1), guess + 0.5 / images)
     return inside
 
 
-def _best(curve: Curve, guess: float) -> Float:
-    """Return the (log μ, log k) of largest likelihood among the fits from three starts."""
-    clean = _inside(np.array([curve.clean.sum(dtype=np.float64)]), curve.images, guess)
-    accuracy = curve.accuracy[None]
-    x = np.log(curve.levels)
-    fallen = np.flatnonzero(accuracy[0] < (clean[0] + guess) / 2)
-    at = x[fallen[0]] if fallen.size else x[-1] + 1.0
-    starts = np.array([[at, np.log(k)] for k in (1.0, 3.0, 10.0)])
-    fits, likelihood = fit(
-        accuracy.repeat(3, 0), _trials(curve), clean.repeat(3), curve.levels, guess, starts
-    )
-    best: Float = fits[np.argmax(likelihood)]
-    return best
-
-
 class Fits(NamedTuple):
     """The fit of a curve, and its variation over images and devices."""
 
-    best: Float
-    """(log μ, log k), [2]."""
+    model: Fitted
+    """The model that was chosen, fitted to the curve first."""
     resampled: Float
     """log μ of each resample of the images, [B]."""
     devices: Spread | None
     """Spread of log μ over the devices; None if each image has its own noise."""
 
+    @property
+    def log_mu(self) -> float:
+        """Log μ of the curve."""
+        return float(self.model.log_mu[0])
 
-def bootstrap(curve: Curve, guess: float, weights: NDArray[np.float32]) -> Fits | None:
-    """Fit a curve, its resamples, and the curves with one device left out.
+
+def bootstrap(
+    curves: Sequence[Curve], guess: float, weights: NDArray[np.float32]
+) -> list[Fits] | None:
+    """Fit curves, their resamples, and the curves with one device left out, with one model for all.
 
     Args:
-        curve: the curve.
+        curves: the curves, on the same images.
         guess: A_r.
         weights: from `resample_weights`, [B, images].
 
     Returns:
-        The fits; None if the network does not beat guessing without noise (its Wilson interval
-        contains A_r).
+        The fits of each; None if a network does not beat guessing without noise (its Wilson
+        interval contains A_r).
     """
-    n = curve.images
-    if wilson(curve.clean.sum(), n)[0] <= guess:
+    if any(only_guesses(curve, guess) for curve in curves):
         return None
-    best = _best(curve, guess)
+    rows = [_rows(curve, guess, weights) for curve in curves]
+    return [
+        Fits(
+            model,
+            model.log_mu[own.resamples],
+            None if curve.devices is None else jackknife(model.log_mu[own.without_device]),
+        )
+        for curve, own, model in zip(curves, rows, choose(rows), strict=True)
+    ]
 
-    def again(accuracy: Float, right: Float) -> Float:
-        start = np.broadcast_to(best, (len(accuracy), 2))
-        clean = _inside(right, n, guess)
-        return fit(accuracy, _trials(curve), clean, curve.levels, guess, start)[0][:, 0]
 
-    rows = np.vstack([curve.correct, curve.clean[None]])
-    recount = (weights @ rows.T).astype(np.float64)
-    resampled = again(recount[:, :-1] / n, recount[:, -1])
-    if curve.devices is None:
-        return Fits(best, resampled, None)
+def _rows(curve: Curve, guess: float, weights: NDArray[np.float32]) -> Rows:
+    n = curve.images
+    recount = (weights @ np.vstack([curve.correct, curve.clean[None]]).T).astype(np.float64)
     without = curve.without_each_device
-    right = np.full(len(without), curve.clean.sum(dtype=np.float64))
-    return Fits(best, resampled, jackknife(again(without, right)))
+    right = curve.clean.sum(dtype=np.float64)
+    return Rows(
+        accuracy=np.vstack([curve.accuracy[None], recount[:, :-1] / n, without]),
+        clean=_inside(np.hstack([right, recount[:, -1], right.repeat(len(without))]), n, guess),
+        levels=curve.levels,
+        trials=curve.trials,
+        guess=guess,
+        devices=len(without),
+    )
+
+
+def only_guesses(curve: Curve, guess: float) -> bool:
+    """Return whether a network does not beat guessing without noise (its Wilson interval)."""
+    return bool(wilson(curve.clean.sum(), curve.images)[0] <= guess)
+
+
+class Outline(NamedTuple):
+    """Where a curve falls, from the points alone: enough to choose further levels."""
+
+    crossing: float
+    """σ at which the points cross half way, interpolated; beyond the levels if they do not."""
+    centre: float
+    """σ at which half of the fall to the curve's own floor has happened."""
+    k: float
+    """Steepness of that fall."""
+    floored: bool
+    """Whether the curve levels off above guessing."""
+    coarse: bool
+    """Whether the two levels around the crossing are too far apart to interpolate between them."""
+
+
+def outline(curve: Curve, guess: float) -> Outline | None:
+    """Return where a curve falls; None if the network only guesses.
+
+    Args:
+        curve: the curve, with at least one level.
+        guess: A_r.
+    """
+    if only_guesses(curve, guess):
+        return None
+    right = np.array([curve.clean.sum(dtype=np.float64)])
+    clean = _inside(right, curve.images, guess)
+    rows = Rows(curve.accuracy[None], clean, curve.levels, curve.trials, guess, devices=0)
+    shape, points = likelier_logistic(rows), fit_monotone(rows)
+    assert shape.centre is not None and shape.k is not None
+    crossing = float(np.exp(points.log_mu[0]))
+    return Outline(crossing, shape.centre, shape.k, shape.floor is not None, points.step)
 
 
 def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0) -> Midpoint:
@@ -218,9 +254,8 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
         resamples: bootstrap resamples.
         seed: seed of the resampling; curves with equally many images share their resamples.
     """
-    return midpoint_of(
-        curve, bootstrap(curve, guess, resample_weights(curve.images, resamples, seed))
-    )
+    found = bootstrap([curve], guess, resample_weights(curve.images, resamples, seed))
+    return midpoint_of(curve, None if found is None else found[0])
 
 
 def midpoint_of(curve: Curve, found: Fits | None) -> Midpoint:
@@ -228,21 +263,30 @@ def midpoint_of(curve: Curve, found: Fits | None) -> Midpoint:
     devices = None if curve.devices is None else len(curve.devices)
     if found is None:
         return Midpoint(None, 0.0, np.inf, None, "above", devices=devices)
-    log_mu, log_k = found.best
+    log_mu, model = found.log_mu, found.model
     ends = percentile_ends(found.resampled)
     if found.devices is not None and found.devices.dof:
         ends = widened((log_mu, log_mu), ends, [found.devices]).ends
     lo, hi = (float(np.exp(end)) for end in ends)
     first, last = float(curve.levels[0]), float(curve.levels[-1])
-    share = expit(-np.exp(log_k) * (np.log(curve.levels) - log_mu))
-    step = bool(np.count_nonzero((share > 0.05) & (share < 0.95)) < 2)
-    if step:
+    if model.step:
         lo = float(curve.levels[curve.levels <= lo].max(initial=min(lo, first)))
         hi = float(curve.levels[curve.levels >= hi].min(initial=max(hi, last)))
+    bound = partial(Midpoint, None, k=None, devices=devices, method=model.method)
     if lo < first and hi > last:
-        return Midpoint(None, 0.0, np.inf, None, "above", devices=devices)
+        return bound(0.0, np.inf, bound="above")
     if hi > last:
-        return Midpoint(None, min(lo, last), np.inf, None, "above", devices=devices)
+        return bound(min(lo, last), np.inf, bound="above")
     if lo < first:
-        return Midpoint(None, 0.0, max(hi, first), None, "below", devices=devices)
-    return Midpoint(float(np.exp(log_mu)), lo, hi, float(np.exp(log_k)), None, step, devices)
+        return bound(0.0, max(hi, first), bound="below")
+    return Midpoint(
+        float(np.exp(log_mu)),
+        lo,
+        hi,
+        model.k,
+        step=model.step,
+        devices=devices,
+        method=model.method,
+        floor=None if model.floor is None else float(model.floor[0]),
+        misfit=float(np.abs(curve.accuracy - model.accuracy[0]).max()),
+    )

@@ -140,15 +140,15 @@ def log_ratio(
     if hardware.images != software.images:
         raise ValueError("a ratio is paired by image: both sides need the same images")
     weights = resample_weights(hardware.images, resamples, seed)
-    fits = [bootstrap(curve, guess, weights) for curve in (hardware, software)]
-    if fits[0] is None or fits[1] is None:
+    fits = bootstrap((hardware, software), guess, weights)
+    if fits is None:
         return None
     above, below = _ranges(hardware, fits[0]), _ranges(software, fits[1])
     low = np.maximum(above[0] - below[1], -_FAR)
     high = np.minimum(above[1] - below[0], _FAR)
     range_ = float(low[0]), float(high[0])
     ends = percentile_ends(low[1:])[0], percentile_ends(high[1:])[1]
-    spreads = [found.devices for found in fits if found and found.devices]
+    spreads = [found.devices for found in fits if found.devices]
     if not spreads:
         return LogRatio(*range_, *ends)
     if min(spread.dof for spread in spreads) < FEWEST - 1:
@@ -192,17 +192,17 @@ def noise_share(
         The share; None if a curve does not beat guessing, or nothing varies.
     """
     weights = resample_weights(halves[0][0].images, resamples, seed)
-    fits = [[bootstrap(curve, guess, weights) for curve in half] for half in halves]
-    logs = [[fit.resampled for fit in half if fit is not None] for half in fits]
-    if not whole.spread or any(len(half) < 2 for half in logs):
+    fits = bootstrap([curve for half in halves for curve in half], guess, weights)
+    if fits is None or not whole.spread:
         return None
-    difference = (logs[0][0] - logs[0][1]) - (logs[1][0] - logs[1][1])
+    log_mu = [fit.resampled for fit in fits]
+    difference = (log_mu[0] - log_mu[1]) - (log_mu[2] - log_mu[3])
     return float(min(difference.var() / 4 / whole.spread**2 + whole.devices, 1.0))
 
 
 def _ranges(curve: Curve, found: Fits) -> tuple[Float, Float]:
     """Return lower and upper log μ of the curve and of each resample, [1 + B] each."""
-    log_mu = np.concatenate([found.best[:1], found.resampled])
+    log_mu = np.hstack([found.log_mu, found.resampled])
     mu = midpoint_of(curve, found)
     if not mu.bound and not mu.step:
         return log_mu, log_mu

@@ -43,7 +43,7 @@ class _Fall:
         tolerance: float,
     ) -> None:
         self.accuracy, self.hint, self.tolerance = accuracy, hint, tolerance
-        self.clean, self.half = clean, (clean + guess) / 2
+        self.clean = clean
         self.floor = guess
         """Accuracy that the curve falls to."""
         self.seen: dict[float, float] = {}
@@ -66,16 +66,17 @@ class _Fall:
     def find_top(self) -> int:
         """Return the first whole place from 0 up where the fall has ended, or the last of all.
 
-        A curve that levels off below half way has fallen: its floor is what it levels off at.
+        A curve has also fallen where it levels off, above half way too: its floor is there then.
         """
-        for place in range(_REACH):
-            if self.fallen(place):
-                return place
-            flat = place >= 2 and self.at(place - 2) - self.at(place) <= self.tolerance / 2
-            if flat and self.at(place) < self.half:
-                self.floor = self.at(place)
-                return place
-        return _REACH
+        place = 0
+        while place < _REACH and not self.fallen(place):
+            flat = place >= 2 and abs(self.at(place - 2) - self.at(place)) <= self.tolerance / 2
+            if flat and not self.untouched(place - 2):
+                break
+            place += 1
+        if not self.untouched(place) and not self.fallen(place):
+            self.floor = self.at(place)
+        return place
 
     def find_bottom(self, top: int) -> int:
         """Return the first whole place from 0 or the top down without an effect, or the last."""
@@ -115,8 +116,8 @@ def choose_levels(
     The search takes coarse steps of 4 from the hint until both edges are enclosed, then bisects
     each edge twice in log σ. It takes 5 to 18 evaluations, usually 8. The levels are spaced evenly
     in log σ, which spaces them evenly along the logistic too. A curve that levels off above
-    guessing counts as fallen where two coarse steps change nothing any more, if it is then below
-    half way.
+    guessing counts as fallen where two coarse steps change nothing any more; the levels then span
+    the fall to its floor, wherever it crosses half way, and one above half way gives a bound.
 
     Args:
         accuracy: measures the accuracy at a σ; expensive, and may be noisy.

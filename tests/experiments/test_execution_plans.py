@@ -9,7 +9,7 @@ import pytest
 from flow.errors import UserError
 from flow.experiments import execution_plans
 from flow.experiments.execution_plans import SCALINGS, Prediction
-from flow.statistics.midpoint import logistic
+from flow.statistics.logistic import logistic
 
 
 @pytest.mark.parametrize("name", SCALINGS)

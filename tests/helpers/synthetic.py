@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from flow.statistics.midpoint import Curve, logistic
+from flow.statistics.logistic import logistic
+from flow.statistics.midpoint import Curve
 from flow.walks.points.point import Point
 
 CLEAN, CLASSES = 0.88, 10

@@ -16,7 +16,7 @@ from flow.report.walk_page import write_report
 from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
 from flow.statistics.intervals import wilson
-from flow.statistics.midpoint import logistic
+from flow.statistics.logistic import logistic
 from flow.walks.crosscheck.check import cross_check
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.points.curves import curve_table

@@ -204,9 +204,9 @@ def test_fresh_noise_is_left_as_it_was() -> None:
     points, labels = walk({"a": (0.7, 2.0)}, images=200, rtl=20, seed=3)
     entry = cross_check(points, labels, 10, resamples=99).sites[0].to_json()
     assert entry["devices"] is None
-    assert entry["ratio_golden"] == pytest.approx((1.01447760, 0.87925094, 1.15173069), rel=1e-6)
+    assert entry["ratio_golden"] == pytest.approx((1.01447760, 0.87925094, 1.15173069), rel=1e-5)
     p = entry["p_agree"], entry["p_disagree"]
-    assert p == pytest.approx((0.105624668, 0.916715123), rel=1e-6)
+    assert p == pytest.approx((0.105624668, 0.916715123), rel=1e-5)
     shown = list(entry["detectable"].values())
-    assert shown == pytest.approx([0.212803517, 0.305445485], rel=1e-6)
+    assert shown == pytest.approx([0.212803517, 0.305445485], rel=1e-5)
     assert entry["need"] == {"images": 895, "draws": 5}

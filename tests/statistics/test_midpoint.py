@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from flow.statistics.intervals import wilson
-from flow.statistics.midpoint import Curve, logistic, midpoint
+from flow.statistics.logistic import logistic
+from flow.statistics.midpoint import Curve, midpoint
 from flow.statistics.ratio import midpoint_ratio
 from tests.helpers.synthetic import CLEAN, GUESS, curve, levels_around, right
 
@@ -35,40 +36,36 @@ def test_exact_curve_gives_exact_midpoint() -> None:
     ("shared", "draws"), [(0.0, 1), (0.5, 1), (0.5, 3)], ids=["independent", "shared", "draws"]
 )
 def test_interval_covers_the_truth(shared: float, draws: int) -> None:
-    """95 % of 1,000 intervals hold μ, within 2 (2.9 binomial standard errors).
+    """95 % of 150 intervals hold μ; fewer than 90 % would come in 1 % of cases.
 
     Independent binomial counts; images shared by the levels and by A₀, as in a walk; and several
-    noise draws a level, which share an image's difficulty. With 199 resamples the ranks of the
-    interval are whole numbers, and it covers as with more, at a fifth of the time.
+    noise draws a level, which share an image's difficulty.
     """
     rng = np.random.default_rng(1)
-    held, total = 0, 1000
+    held, total = 0, 150
     for _ in range(total):
         k = rng.uniform(1, 6)
         levels = levels_around(rng.uniform(0.8, 1.25), k)
         found = midpoint(
-            curve(rng, 1.0, k, levels, shared=shared, images=500, draws=draws),
-            GUESS,
-            resamples=199,
+            curve(rng, 1.0, k, levels, shared=shared, images=500, draws=draws), GUESS, resamples=99
         )
         assert found.bound is None
         held += found.lo <= 1.0 <= found.hi
-    assert 0.93 <= held / total <= 0.97
+    assert held / total >= 0.90
 
 
 def test_independent_counts_would_mislead() -> None:
     """Where points share their images, μ varies more than independent counts would have it."""
     rng = np.random.default_rng(2)
     levels = levels_around(1.0, 2.0)
-    width = {
-        shared: np.mean(
-            [np.log(m.hi / m.lo) for m in (
-                midpoint(curve(rng, 1.0, 2.0, levels, shared=shared), GUESS) for _ in range(10)
-            )]
-        )
-        for shared in (0.0, 1.0)
-    }  # fmt: skip
-    assert width[1.0] > 1.1 * width[0.0]
+    width = {}
+    for shared in (0.0, 1.0):
+        found = [
+            midpoint(curve(rng, 1.0, 2.0, levels, shared=shared), GUESS, resamples=199)
+            for _ in range(80)
+        ]
+        width[shared] = np.median([np.log(m.hi / m.lo) for m in found])
+    assert width[1.0] > 1.06 * width[0.0]
 
 
 def test_curve_that_never_falls_is_a_bound() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flow.errors import UserError
-from flow.statistics.midpoint import logistic
+from flow.statistics.logistic import logistic
 from flow.walks.levels import choose_levels
 from flow.walks.settings import HardwareWalkSettings
 

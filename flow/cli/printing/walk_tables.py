@@ -98,13 +98,16 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
     accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*shares)
     for kind, walked in found.kinds.items():
         table = Table(title=f"{found.model} on {found.dataset}, {kind} noise")
-        for name in ("site", "μ", "k", "misfit", "images", "draws", "levels", "ended"):
+        for name in ("site", "μ", "method", "k", "misfit", "images", "draws", "levels", "ended"):
             table.add_column(name, justify="left" if name in ("site", "ended") else "right")
         for site, entry in walked.entries.items():
             k = "–" if entry.k_sw is None else f"{entry.k_sw:.2f}"
             misfit = "–" if entry.misfit is None else f"{100 * entry.misfit:.1f} %"
             counts = map(str, (entry.images, entry.draws, len(entry.levels)))
-            table.add_row(site, midpoint_text(entry.midpoint), k, misfit, *counts, entry.ended)
+            method = entry.method or "–"
+            table.add_row(
+                site, midpoint_text(entry.midpoint), method, k, misfit, *counts, entry.ended
+            )
         console.print(table)
         if walked.origin:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"

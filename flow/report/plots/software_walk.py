@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from flow.files import replacing
 from flow.report.plots.figure import Figure
 from flow.report.plots.walk_hw import log_axis
-from flow.statistics.midpoint import logistic
+from flow.walks.crosscheck.summary_values import fit_of, line_of
 from flow.walks.points.curves import side_table
+from flow.walks.points.side import Side
 from flow.walks.summaries import SoftwareKind, SoftwareWalkSummary
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -86,11 +87,9 @@ def _curves_of(panel: Axes, summary: SoftwareWalkSummary, curves: pd.DataFrame, 
             table["sigma"], table["accuracy"], yerr=np.maximum(bars, 0), color=colour, ms=3.5,
             fmt=_MARKERS[number % len(_MARKERS)], elinewidth=0.9, label=kind,
         )  # fmt: skip
-        mu, k = entry.midpoint, entry.k_sw
-        if len(table) and mu is not None and mu.value is not None and k is not None:
-            fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
-            fitted = logistic(fine, mu.value, k, clean, guess)
-            panel.plot(fine, fitted, color=colour, lw=1)
+        fit = fit_of(vars(entry), Side.SOFTWARE)
+        if len(table) and fit is not None:
+            panel.plot(*line_of(fit, table, clean, guess, 200), color=colour, lw=1)
     for level in (clean, guess):
         panel.axhline(level, color="#767676", lw=0.8, ls=":", zorder=0)
     panel.set_title(site, fontsize=10, loc="left", **_PLAIN)

@@ -24,11 +24,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from flow.files import replacing
 from flow.report.plots.figure import Figure
 from flow.rtl.scope import SITE
+from flow.statistics.curve_models import Shape
 from flow.statistics.estimate import Estimate
-from flow.statistics.midpoint import logistic
 from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
+    line_of,
     midpoint_of,
     midpoint_text,
     one_device,
@@ -180,7 +181,7 @@ def _points(panel: Axes, side: Side, table: pd.DataFrame) -> None:
 
 
 def _line(
-    panel: Axes, side: Side, table: pd.DataFrame, fit: tuple[float, float] | None,
+    panel: Axes, side: Side, table: pd.DataFrame, fit: Shape | None,
     summary: Mapping[str, Any], guess: float,
 ) -> None:  # fmt: skip
     """Draw the fit if μ is a number, otherwise a thin line through the points; RTL has neither."""
@@ -189,9 +190,8 @@ def _line(
     if fit is None:
         panel.plot(table["sigma"], table["accuracy"], color=side.colour, lw=0.7, alpha=0.7)
     else:
-        fine = np.geomspace(table["sigma"].min(), table["sigma"].max(), 200)
-        fitted = logistic(fine, *fit, clean_accuracy(summary, side), guess)
-        panel.plot(fine, fitted, color=side.colour, lw=1.4, ls=side.line)
+        line = line_of(fit, table, clean_accuracy(summary, side), guess, 200)
+        panel.plot(*line, color=side.colour, lw=1.4, ls=side.line)
 
 
 def _midpoint(

@@ -64,7 +64,8 @@ class SiteCheck:
 
         ``*_hw`` and ``ratio`` are golden's figures where golden may speak for the hardware
         (`SiteFigures.backed`), and null elsewhere. ``*_golden`` has golden's figures in any case,
-        ``*_rtl`` those of the simulation alone. ``k_*`` is the steepness of the fits, to draw them.
+        ``*_rtl`` those of the simulation alone. ``k_*``, ``method_*`` and ``floor_*`` describe
+        the fits, to draw them.
         """
         f = self.figures
         sides = {side.short: f.midpoints.get(side) for side in (*SHOWN, *SOFTWARE)}
@@ -73,7 +74,12 @@ class SiteCheck:
         wanted = self.need
         return {
             **{f"mu_{short}": mu and mu.estimate for short, mu in sides.items()},
-            **{f"k_{short}": mu and mu.k for short, mu in sides.items() if short != "crn"},
+            **{
+                f"{key}_{short}": mu and getattr(mu, key)
+                for key in ("k", "method", "floor")
+                for short, mu in sides.items()
+                if short != "crn"
+            },
             "ratio": golden if f.backed else None,
             "ratio_golden": golden,
             "ratio_rtl": f.ratio_rtl and list(f.ratio_rtl),

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from flow.statistics.curve_models import Method, Shape
 from flow.statistics.estimate import Estimate
+from flow.statistics.intervals import Float
 from flow.walks.points.side import Side
 
 _UNITS = {
@@ -33,10 +38,38 @@ def midpoint_of(entry: Mapping[str, Any], side: Side) -> Estimate | None:
     return None if mu is None else Estimate(*mu)
 
 
-def fit_of(entry: Mapping[str, Any], side: Side) -> tuple[float, float] | None:
-    """Return μ and k of a side's fitted curve; None where μ is a bound, or there is no fit."""
-    mu, k = midpoint_of(entry, side), entry.get(f"k_{side.short}")
-    return None if mu is None or mu.value is None or k is None else (mu.value, k)
+def method_of(entry: Mapping[str, Any], side: Side) -> Method | None:
+    """Return the model that gave a side's μ; the logistic where a summary does not say."""
+    method: Method | None = entry.get(f"method_{side.short}", "logistic")
+    return method
+
+
+def fit_of(entry: Mapping[str, Any], side: Side) -> Shape | None:
+    """Return a side's fitted curve; None where μ is a bound, or there is no fit."""
+    mu, method = midpoint_of(entry, side), method_of(entry, side)
+    k, floor = (entry.get(f"{key}_{side.short}") for key in ("k", "floor"))
+    if mu is None or mu.value is None or method is None or (k is None and method != "monotone"):
+        return None
+    return Shape(method, mu.value, k, floor)
+
+
+def line_of(
+    fit: Shape, table: pd.DataFrame, clean: float, guess: float, count: int
+) -> tuple[Float, Float]:
+    """Return σ and accuracy along a fitted curve, from its first point to its last.
+
+    Args:
+        fit: the curve, from `fit_of`.
+        table: its points, from `flow.walks.points.curves.side_table`.
+        clean: accuracy without noise.
+        guess: accuracy of guessing.
+        count: number of places.
+    """
+    levels, accuracy, trials = (
+        table[name].to_numpy(dtype=np.float64) for name in ("sigma", "accuracy", "trials")
+    )
+    sigma = np.geomspace(levels[0], levels[-1], count)
+    return sigma, fit.accuracy(sigma, clean, guess, (levels, accuracy, trials))
 
 
 def clean_accuracy(summary: Mapping[str, Any], side: Side) -> float:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from flow.statistics.curve_models import Method
 from flow.statistics.estimate import Estimate
 from flow.statistics.verdict import Verdict
 from flow.walks.summaries.accelerator import Hardware
@@ -71,13 +72,32 @@ class HardwareSite(Part):
     mu_hw: Estimate | None
     """μ of the hardware: golden's where all simulated RTL equals golden, null elsewhere"""
     k_sw: float | None
-    """Steepness of software's fitted curve; null without a midpoint"""
+    """Steepness of software's fitted curve; null without a midpoint, and for a monotone curve"""
     k_golden: float | None
-    """Steepness of golden's fitted curve; null without a midpoint"""
+    """Steepness of golden's fitted curve; null without a midpoint, and for a monotone curve"""
     k_rtl: float | None
-    """Steepness of RTL's fitted curve; null without a midpoint"""
+    """Steepness of RTL's fitted curve; null without a midpoint, and for a monotone curve"""
     k_hw: float | None
     """Golden's steepness where golden stands for the hardware; null elsewhere"""
+    method_sw: Method | None = "logistic"
+    """Model of software's curve: logistic, logistic with a floor, or monotone;
+    null if it only guesses"""
+    method_golden: Method | None = "logistic"
+    """Model of golden's curve: logistic, logistic with a floor, or monotone;
+    null if it only guesses"""
+    method_rtl: Method | None = "logistic"
+    """Model of RTL's curve: logistic, logistic with a floor, or monotone;
+    null if it was not simulated"""
+    method_hw: Method | None = "logistic"
+    """Golden's model where golden stands for the hardware; null elsewhere"""
+    floor_sw: float | None = None
+    """Accuracy that software's logistic with a floor falls to, 0 to 1; null for other models"""
+    floor_golden: float | None = None
+    """Accuracy that golden's logistic with a floor falls to, 0 to 1; null for other models"""
+    floor_rtl: float | None = None
+    """Accuracy that RTL's logistic with a floor falls to, 0 to 1; null for other models"""
+    floor_hw: float | None = None
+    """Golden's floor where golden stands for the hardware; null elsewhere"""
     ratio: Estimate | None
     """μ golden / μ software where golden stands for the hardware; null elsewhere"""
     ratio_golden: Estimate | None
@@ -136,6 +156,11 @@ class HardwareSite(Part):
     def midpoint(self) -> Estimate | None:
         """The hardware's midpoint: golden's, where RTL equals it."""
         return self.mu_hw
+
+    @property
+    def method(self) -> Method | None:
+        """The model of the curve that gave the hardware's midpoint."""
+        return self.method_hw
 
     @property
     def software(self) -> Estimate | None:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from flow.errors import UserError
+from flow.statistics.curve_models import Method
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import State
 from flow.walks.summaries.base import Level, Part, WalkSummary, entry_of
@@ -22,7 +23,13 @@ class SoftwareSite(Part):
     """Midpoint noise level μ, in the unit of σ: value, low, high; of a bound its end alone. Null if
     nothing was measured"""
     k_sw: float | None
-    """Steepness of the fitted curve; null without a midpoint"""
+    """Steepness of the fitted curve; null without a midpoint, and for a monotone curve"""
+    method_sw: Method | None = "logistic"
+    """Model of the curve that gave μ: logistic, logistic with a floor, or monotone; null if the
+    network only guesses or nothing was measured"""
+    floor_sw: float | None = None
+    """Accuracy that the fitted logistic with a floor falls to, 0 to 1; null for other models and
+    without a midpoint"""
     misfit: float | None
     """Largest difference in accuracy between fit and points, 0 to 1; null without a fit"""
     step: bool
@@ -45,6 +52,11 @@ class SoftwareSite(Part):
     def midpoint(self) -> Estimate | None:
         """The midpoint in software."""
         return self.mu_sw
+
+    @property
+    def method(self) -> Method | None:
+        """The model of the curve that gave the midpoint."""
+        return self.method_sw
 
 
 class SoftwareKind(Part):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flow.statistics.midpoint import logistic
+from flow.statistics.logistic import logistic
 from flow.statistics.verdict import LEVEL, look_levels
 from flow.walks.crosscheck import further_draws
 from flow.walks.points.point import NoisePoint, Point
