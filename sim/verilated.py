@@ -21,8 +21,12 @@ _SMALL = 3 << 20
 
 
 def in_one_piece(scratch: Path) -> list[str]:
-    """Return make's arguments to compile a small design as a single file, which is faster."""
-    if sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) > _SMALL:
+    """Return make's arguments to compile a design as a single file, which is faster for a small one.
+
+    Without optimisation it is faster for any, since the compiler mostly reads headers.
+    """
+    large = sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) > _SMALL
+    if large and toolchain.compiler_optimises():
         return []
     # precompiling the header takes longer than reading it twice, so make must find it up to date
     (scratch / "Vtop__pch.h.fast.gch").touch()

@@ -20,6 +20,9 @@ from flow.training import checkpoint
 from flow.training.zoo import zoo_path
 from sim.runner import REPOSITORY
 
+# the tests simulate few images on many designs
+os.environ.setdefault("SIM_OPTIMISE", "0")
+
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
 SLOW_FIXTURES = {"built", "yosys", "accelerator", "bipolar_accelerator"}

@@ -19,6 +19,7 @@ from flow.statistics.midpoint import Curve, midpoint
 from flow.walks.crosscheck import ablation, further_draws, summary
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.localise import localise_point
+from flow.walks.crosscheck.sample_check import check_samples
 from flow.walks.engine.engine import Engine, Task
 from flow.walks.levels import SEARCH_REACH, choose_levels, in_midpoints
 from flow.walks.loading import prepare_walk
@@ -77,8 +78,9 @@ def walk_hw(
     with clock.stage("further"):
         stages = unnumbered_steps("further draws", progress)
         measured, checked, spent = further_draws.draw_further(
-            walk, measured, walk.context.network.classes, settings.budget, stages
-        )
+            walk, measured, walk.context.network.classes, settings.budget, stages,
+            design=settings.design, margin=settings.margin,
+        )  # fmt: skip
     with clock.stage("ablation"):
         steps = _ablation(settings, walk, places, measured, checked, progress)
         measured += steps.points
@@ -139,7 +141,7 @@ def _prepare(
     """Check the golden model, and find what each site's levels take, if they are not numbers."""
     wanted = [] if isinstance(given, tuple) else sites
     search = level_search(given)
-    calls = [Task(reference_check, FINN_IMAGES), *(Task(search, site) for site in wanted)]
+    calls = [Task(reference_check, tuple(sites)), *(Task(search, site) for site in wanted)]
     progress("L0: golden = FINN", 0, 1)
     if wanted:
         progress("find levels", 0, len(wanted))
@@ -154,15 +156,15 @@ def _prepare(
     return level_zero, site_levels(walk, sites, given, found)
 
 
-def reference_check(walk: Walk, images: int) -> summary.ReferenceCheck:
-    """Compare the golden model with FINN's execution, and with Brevitas."""
+def reference_check(walk: Walk, sites: Sequence[str]) -> summary.ReferenceCheck:
+    """Compare the golden model with FINN's execution and with Brevitas; check the samples."""
+    context = walk.context
     finn = equivalence.against_finn(
-        walk.context.accelerator, walk.context.golden, walk.context.stream[:images]
+        context.accelerator, context.golden, context.stream[:FINN_IMAGES]
     )
-    clean = evaluate(walk.context.network, walk.context.inputs, batch=walk.context.batch)
-    return summary.ReferenceCheck(
-        finn, equivalence.against_brevitas(walk.context.golden, walk.context.stream, clean)
-    )
+    clean = evaluate(context.network, context.inputs, batch=context.batch)
+    labels = equivalence.against_brevitas(context.golden, context.stream, clean)
+    return summary.ReferenceCheck(finn, labels, check_samples(context, sites))
 
 
 def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[NoisePoint]:
@@ -263,7 +265,7 @@ def _ablation(
     sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
     count = sum(place.site in sites and place.site in walk.context.taps for place in places)
     done = count_steps("ablation", 2 * count, progress) if count else lambda _: None
-    return ablation.ablate(walk, sites, places, measured, done)
+    return ablation.ablate(walk, sites, places, measured, done, settings.margin)
 
 
 def _first_divergence(

@@ -25,7 +25,7 @@ def write(path: Path, walks: Sequence[Finished]) -> None:
     Raises:
         UserError: the file cannot be written, or walks use different margins.
     """
-    settings = {(w.summary["margin"], w.summary["level"]) for w in walks}
+    settings = {(w.summary["design"], w.summary["margin"], w.summary["level"]) for w in walks}
     if len(settings) > 1:
         raise UserError("the walks were judged by different margins or levels: compare others")
     names = [f"{number}: {_name(walk)}" for number, walk in enumerate(walks, start=1)]

@@ -24,6 +24,7 @@ from flow.report.wording import (
     further_sentence,
     need_sentence,
     power_sentence,
+    random_numbers_sentences,
     scope_sentence,
     verdict_sentence,
 )
@@ -73,7 +74,8 @@ def write_report(
         s=summary,
         breaks_first=breaks_first(_ranking(summary)),
         verdict=verdict_sentence(summary),
-        definition=definition(summary["margin"], summary["level"]),
+        definition=definition(summary["design"], summary["margin"], summary["level"]),
+        random_numbers=random_numbers_sentences(summary),
         power=power_sentence(summary),
         further=further_sentence(summary),
         scope=scope_sentence(summary),

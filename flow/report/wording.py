@@ -5,21 +5,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from flow.rtl.scope import FULL, SITE
-from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES
+from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES, Design
 
 IN_PART = ", from the site on"
 """Addition to the name of RTL if only a subgraph of the network was simulated."""
 
 
-def definition(margin: float = MARGIN, level: float = LEVEL) -> str:
+def definition(design: Design, margin: float = MARGIN, level: float = LEVEL) -> str:
     """Return the definition of the three verdicts (`flow.statistics.verdict`)."""
     m, alpha = f"± {margin * 100:g} %", f"{level * 100:g} %"
+    of, also, claims = "software", "", "sites"
+    if design == "common":
+        of, claims = "software with the same random numbers", "sites and random numbers"
+        also = (
+            " The same is asked of the random numbers, over all sites together: μ of software with "
+            "the hardware's random numbers against that with torch's. The walk agrees if the sites "
+            "and the random numbers do."
+        )
     return (
-        f"Agree: μ of golden is shown to lie within {m} of μ of software; disagree: it is shown to "
-        f"lie beyond; undecided: neither is shown. At most {alpha} of walks whose sites all lie "
-        f"within {m} contain a wrong disagree, and at most {alpha} of walks with a site beyond it "
-        "are wrongly found to agree. A site also disagrees if the simulated RTL differs from "
-        "golden in any bit, and stays undecided if no RTL image was compared there."
+        f"Agree: μ of golden is shown to lie within {m} of μ of {of}; disagree: it is shown to "
+        f"lie beyond; undecided: neither is shown.{also} At most {alpha} of walks whose {claims} "
+        f"all lie within {m} contain a wrong disagree, and at most {alpha} of walks with one "
+        "beyond it are wrongly found to agree. A site also disagrees if the simulated RTL differs "
+        "from golden in any bit, and stays undecided if no RTL image was compared there."
     )
 
 
@@ -34,7 +42,7 @@ def power_sentence(summary: Mapping[str, Any]) -> str:
             "difference; the table has those of the other sites."
         )
     return (
-        f"Power, corrected for all sites: with a chance of at least {often} at every site, the "
+        f"Power, corrected for all claims: with a chance of at least {often} at every site, the "
         "walk would have shown that the μ of golden and software differ if they differ by "
         f"{found['difference'] * 100:.1f} %, and returned disagree if they differ by "
         f"{found['disagreement'] * 100:.1f} %."
@@ -84,18 +92,50 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
             f"at all {len(sites)} sites the midpoint noise level of the golden model lies within "
             f"± {margin:g} % of software's"
         )
+        if summary["random_numbers"]:
+            found += " with the same random numbers, and these lie within it of torch's"
     else:
         named = [name for name, entry in sites.items() if entry["verdict"] == verdict]
         agree = sum(entry["verdict"] == "agree" for entry in sites.values())
         place = ", ".join(named)
         if verdict == "undecided":
-            found = f"the data do not settle {place or 'any site'}"
+            numbers = (summary["random_numbers"] or {}).get("verdict") == "undecided"
+            open_ones = [*named, *["the hardware's random numbers"] * numbers]
+            found = f"the data do not settle {', '.join(open_ones) or 'any site'}"
         elif named:
             found = f"the sides differ at {place}"
-        else:  # no site disagrees, so check L0 failed
-            found = "the golden model differs from FINN's own execution"
+        else:
+            found = _failed_check(summary)
         found += f"; {agree} of {len(sites)} sites agree"
     return f"{verdict.capitalize()}: {found}, and {bit_exact_check(summary)}."
+
+
+def _failed_check(summary: Mapping[str, Any]) -> str:
+    """Return why a walk disagrees none of whose sites does."""
+    checks = summary["checks"]
+    if checks["L0"]["mismatches"]:
+        return "the golden model differs from FINN's own execution"
+    if (checks.get("samples") or {}).get("failed"):
+        return "the hardware's samples are not independent standard normal ones"
+    return "the hardware's random numbers move μ"
+
+
+def random_numbers_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """Return the sentences on the hardware's random numbers; none for old results."""
+    numbers, samples = summary["random_numbers"], summary["checks"].get("samples")
+    said = []
+    if numbers:
+        said.append(f"Random numbers {numbers['verdict']}: {numbers['reason']}.")
+        if need := need_sentence(numbers | {"draws": None}):
+            said.append(need)
+    if samples and samples["failed"]:
+        said.append(f"The hardware's samples fail a check: {'; '.join(samples['failed'])}.")
+    elif samples and samples["samples"]:
+        said.append(
+            f"{samples['samples']:,} samples of the hardware look independent and standard normal "
+            f"in {len(samples['figures'])} figures."
+        )
+    return said
 
 
 def bit_exact_check(summary: Mapping[str, Any]) -> str:
@@ -135,4 +175,5 @@ def need_sentence(entry: Mapping[str, Any]) -> str:
     alone = "; draws alone would not decide"
     if need["draws"] is not None:
         alone = f", or {need['draws']:,} draws of the same images"
-    return f"About {need['images']:,} images of {entry['draws']} draws would decide{alone}."
+    each = f" of {entry['draws']} draws" if entry["draws"] else ""
+    return f"About {need['images']:,} images{each} would decide{alone}."

@@ -23,12 +23,14 @@ estimate and in every resample. The ratio is then a range, and each test uses th
 its claim least.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.special import ndtr, stdtr
 
-from flow.statistics.devices import FEWEST, quantile, widened
+from flow.statistics.devices import FEWEST, Spread, quantile, widened
 from flow.statistics.intervals import Float, percentile_ends
 from flow.statistics.midpoint import (
     RESAMPLES,
@@ -119,6 +121,60 @@ def _tail(distance: float, half: float, dof: float) -> float:
     return float(ndtr(deviations) if np.isinf(dof) else stdtr(dof, deviations))
 
 
+class _Resampled(NamedTuple):
+    """log r and its variation."""
+
+    low: Float
+    """Lower end of the range of log r, of the curves and of each resample, [1 + B]."""
+    high: Float
+    """Upper end; equal to `low` where both sides have a μ."""
+    spreads: list[Spread]
+    """Spread over the devices of each side whose images share their noise."""
+
+    @classmethod
+    def of(
+        cls, hardware: Curve, software: Curve, guess: float, resamples: int, seed: int
+    ) -> Self | None:
+        """Resample the ratio of two sides; arguments, None and errors as of `log_ratio`."""
+        if hardware.images != software.images:
+            raise ValueError("a ratio is paired by image: both sides need the same images")
+        weights = resample_weights(hardware.images, resamples, seed)
+        fits = bootstrap((hardware, software), guess, weights)
+        if fits is None:
+            return None
+        above, below = _ranges(hardware, fits[0]), _ranges(software, fits[1])
+        low = np.maximum(above[0] - below[1], -_FAR)
+        high = np.minimum(above[1] - below[0], _FAR)
+        return cls(low, high, [found.devices for found in fits if found.devices])
+
+    @property
+    def measured(self) -> bool:
+        """Whether both sides have a μ and enough devices for an interval."""
+        return bool(self.low[0] == self.high[0]) and not self.few_devices
+
+    @property
+    def few_devices(self) -> bool:
+        """Whether a side has too few devices for an interval."""
+        return any(spread.dof < FEWEST - 1 for spread in self.spreads)
+
+    @property
+    def variance(self) -> float:
+        """Variance of log r."""
+        return float(self.low[1:].var()) + sum(spread.variance for spread in self.spreads)
+
+    @property
+    def ratio(self) -> LogRatio:
+        """The ratio with its interval."""
+        range_ = float(self.low[0]), float(self.high[0])
+        ends = percentile_ends(self.low[1:])[0], percentile_ends(self.high[1:])[1]
+        if not self.spreads:
+            return LogRatio(*range_, *ends)
+        if self.few_devices:
+            return LogRatio(*range_, -_FAR, _FAR, dof=0.0)
+        wide = widened(range_, ends, self.spreads)
+        return LogRatio(*range_, *wide.ends, wide.dof, wide.share)
+
+
 def log_ratio(
     hardware: Curve, software: Curve, guess: float, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> LogRatio | None:
@@ -137,24 +193,52 @@ def log_ratio(
     Raises:
         ValueError: the sides have different numbers of images.
     """
-    if hardware.images != software.images:
-        raise ValueError("a ratio is paired by image: both sides need the same images")
-    weights = resample_weights(hardware.images, resamples, seed)
-    fits = bootstrap((hardware, software), guess, weights)
-    if fits is None:
+    found = _Resampled.of(hardware, software, guess, resamples, seed)
+    return found and found.ratio
+
+
+class Pooled(NamedTuple):
+    """The ratio that several sites have in common."""
+
+    ratio: LogRatio
+    sites: tuple[str, ...]
+    """Sites that have a ratio with an interval, which the mean is of."""
+
+
+def pooled_ratio(
+    pairs: Mapping[str, tuple[Curve, Curve]],
+    guess: float,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Pooled | None:
+    """Return the mean of log r over sites, each weighted by its precision, 1 / variance.
+
+    The sites share their images, and so their resamples: the interval of the mean includes what
+    their estimates have in common.
+
+    Args:
+        pairs: (hardware, software) of each site, all on the same images.
+        guess: accuracy of guessing, in (0, 1).
+        resamples: bootstrap resamples.
+        seed: seed of the resampling.
+
+    Returns:
+        The mean; None if no site has a ratio with an interval.
+    """
+    found = {site: _Resampled.of(*curves, guess, resamples, seed) for site, curves in pairs.items()}
+    ratios = {site: one for site, one in found.items() if one is not None and one.measured}
+    if not ratios:
         return None
-    above, below = _ranges(hardware, fits[0]), _ranges(software, fits[1])
-    low = np.maximum(above[0] - below[1], -_FAR)
-    high = np.minimum(above[1] - below[0], _FAR)
-    range_ = float(low[0]), float(high[0])
-    ends = percentile_ends(low[1:])[0], percentile_ends(high[1:])[1]
-    spreads = [found.devices for found in fits if found.devices]
-    if not spreads:
-        return LogRatio(*range_, *ends)
-    if min(spread.dof for spread in spreads) < FEWEST - 1:
-        return LogRatio(*range_, -_FAR, _FAR, dof=0.0)
-    wide = widened(range_, ends, spreads)
-    return LogRatio(*range_, *wide.ends, wide.dof, wide.share)
+    precise = np.array([1 / max(one.variance, 1e-12) for one in ratios.values()])
+    weights = precise / precise.sum()
+    mean = np.einsum("s,sb->b", weights, [one.low for one in ratios.values()])
+    spreads = [
+        Spread(spread.variance * weight**2, spread.dof)
+        for weight, one in zip(weights, ratios.values(), strict=True)
+        for spread in one.spreads
+    ]
+    return Pooled(_Resampled(mean, mean, spreads).ratio, tuple(ratios))
 
 
 def midpoint_ratio(

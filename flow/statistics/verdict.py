@@ -1,12 +1,14 @@
 """Verdicts on the sites of a walk, *agree*, *disagree* or *undecided*, with controlled error rates.
 
-**The words**, with margin m (default 10 % in μ) and r = μ_hardware / μ_software:
+**The words**, with margin m (default 5 % in μ) and r = μ_hardware / μ_software:
 
 - *agree*: equivalence is shown, 1 − m < r < 1 + m, even if r is significantly different from 1.
 - *disagree*: a difference beyond the margin is shown, r < 1 − m or r > 1 + m.
 - *undecided*: neither is shown; `need` tells how many more images would decide.
 
-**Error control.** Each site has a p-value for either claim (`flow.statistics.ratio`). Over all
+**Error control.** Each site has a p-value for either claim (`flow.statistics.ratio`). What is said
+of a site holds as well for the walk's random numbers, if they are judged apart
+(`flow.walks.crosscheck.random_numbers`): they are one site more. Over all
 sites and all interim analyses (looks) of a walk, at the level α = 5 %:
 
 - The chance that *disagree* is returned for any site whose true r lies within the margin is at most
@@ -38,9 +40,11 @@ from flow.statistics.devices import quantile
 from flow.statistics.ratio import LogRatio
 
 Verdict = Literal["agree", "disagree", "undecided"]
+Design = Literal["common", "independent"]
+"""Whether software has the hardware's random numbers, or its own, where sites are compared."""
 
-MARGIN = 0.10
-"""Ratios of μ within ± 10 % of 1 count as equal."""
+MARGIN = 0.05
+"""Ratios of μ within ± 5 % of 1 count as equal, if the user does not say otherwise."""
 LEVEL = 0.05
 """Chance of a wrong verdict over all sites and looks of a walk."""
 MAX_ANALYSES = 4

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from flow.errors import OptionError, about
 from flow.settings import AUTO, Count, Levels, Names, Seed, Settings
+from flow.statistics.verdict import MARGIN, Design
 from flow.training.settings import TrainedSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 SMALL = 4096
 """Cycles per image up to which a network is small."""
 MOST_DRAWS = 8
-"""Noise draws of a site with little behind it, and of devices; in a small network twice as many."""
+"""Noise draws of devices, in a small network twice as many; independent ones of a site with little
+behind it."""
 MOST_LABELS = 16_000
 """Labels of a point at a site with little behind it: the more images, the fewer draws of each."""
 _SAMPLES = "file"
@@ -132,12 +134,15 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
     """Noise levels σ, in the layer's unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
     images: Count | None = None
     """Test images per point in software; if not given, 2,000, or all of a smaller set"""
-    draws: Count | None = None
-    """Noise draws per point in software; if not given, at least 4, in a large network 1"""
+    draws: Count | Literal["independent"] | None = None
+    """Noise draws per point in software, 1 or 2 if not given; or independent, to compare golden
+    with software's own random numbers at each site, which takes more draws"""
     hw_images: Count | None = None
     """Test images per point in RTL; if not given, 128, in a large network 64"""
     budget: Annotated[float, Field(ge=0)] = 10.0
     """Minutes for further noise draws at undecided sites; 0 for none"""
+    margin: Annotated[float, Field(gt=0, lt=1)] = MARGIN
+    """Largest difference in μ that counts as none, as a share: 0.05 is 5 %"""
     ablation: bool = False
     """Step-by-step comparison from software to RTL at every site; by default where they differ"""
     scope: Literal["full", "site"] = "full"
@@ -154,6 +159,11 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
         with about(*(self._own(setting.options) or ["noise"])):
             # rates and tables that no register holds, whatever the site
             TapSettings.of(setting.noise(0.0), 1.0, self.seed)
+
+    @property
+    def design(self) -> Design:
+        """Random numbers of the two sides that each site compares."""
+        return "independent" if self.draws == "independent" else "common"
 
     @property
     def setting(self) -> "NoiseSetting":
@@ -185,10 +195,10 @@ class Effort:
     ) -> "Effort":
         """Return what the user asked for, and else what takes minutes.
 
-        A small network gets more, and so does a site with little behind it, where a draw is cheap
-        and the noise of few values tells draws apart; many images need few draws. Where a draw is
-        one device for all images, it gets the most; a device that the user has fixed, which further
-        draws repeat, one.
+        Sides with common random numbers need few draws. Independent ones need more, most at a site
+        with little behind it, where a draw is cheap and the noise of few values tells draws apart;
+        many images need few draws. Where a draw is one device for all images, it gets the most; a
+        device that the user has fixed, which further draws repeat, one.
 
         Args:
             settings: the user's choice.
@@ -198,14 +208,24 @@ class Effort:
         from flow.noise import shared_by_images
 
         small = accelerator.manifest["cycles_per_image"] <= SMALL
-        least, hw_images = (4, 128) if small else (1, 64)
-        values = {name: site.pixels * site.channels for name, site in accelerator.sites.items()}
-        draws, behind, every = {}, 0, sum(values.values())
-        enough = min(MOST_DRAWS, math.ceil(MOST_LABELS / images))
-        for name in reversed(values):
-            behind += values[name]
-            draws[name] = settings.draws or max(least, min(enough, every // behind))
+        hw_images = 128 if small else 64
+        asked = None if settings.draws == "independent" else settings.draws
+        if settings.design == "independent":
+            draws = _independent_draws(accelerator, 4 if small else 1, images)
+        else:
+            draws = dict.fromkeys(accelerator.sites, asked or (2 if small else 1))
         most = 1 if settings.device is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
         shared = [s for s in (*draws, *accelerator.weights) if shared_by_images(s, settings.noise)]
-        draws |= dict.fromkeys(shared, settings.draws or most)
+        draws |= dict.fromkeys(shared, asked or most)
         return cls(draws, settings.hw_images or min(hw_images, images))
+
+
+def _independent_draws(accelerator: "Accelerator", least: int, images: int) -> dict[str, int]:
+    """Return the draws of each site where software has random numbers of its own."""
+    values = {name: site.pixels * site.channels for name, site in accelerator.sites.items()}
+    draws, behind, every = {}, 0, sum(values.values())
+    enough = min(MOST_DRAWS, math.ceil(MOST_LABELS / images))
+    for name in reversed(values):
+        behind += values[name]
+        draws[name] = max(least, min(enough, every // behind))
+    return draws

@@ -1,6 +1,7 @@
 """Points of a made-up network whose midpoints are known."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +9,14 @@ from scipy.special import ndtr
 
 from flow.statistics.logistic import logistic
 from flow.statistics.midpoint import Curve
+from flow.walks.crosscheck.check import cross_check
 from flow.walks.points.point import Point
 
 CLEAN, CLASSES = 0.88, 10
 GUESS = 1 / CLASSES
+
+independent_check = partial(cross_check, design="independent", margin=0.1)
+"""The cross-check of golden against software with random numbers of its own."""
 
 
 def right(rng: np.random.Generator, images: int, accuracy: NDArray, shared: float) -> NDArray:

@@ -16,6 +16,7 @@ from flow.statistics.verdict import (
     overall,
 )
 
+MARGIN = 0.1
 UPPER = float(np.log(1.1))
 LOWER = float(np.log(0.9))
 SITES = [f"site{number}" for number in range(9)]
@@ -26,7 +27,7 @@ def estimate(log_r: float, spread: float) -> LogRatio:
 
 
 def words(ratios: dict[str, LogRatio | None], level: float = LEVEL) -> list[str]:
-    return [judgement.verdict for judgement in decide(ratios, level).values()]
+    return [judgement.verdict for judgement in decide(ratios, level, MARGIN).values()]
 
 
 def test_p_values_are_those_of_the_interval() -> None:
@@ -111,7 +112,7 @@ def family_errors(log_r: list[float], spread: float, looks: tuple[float, ...]) -
                 site: frozen.get(site, estimate(float(total[i]) / draws, spread / draws**0.5))
                 for i, site in enumerate(SITES)
             }
-            found = decide(now, level, earlier=found)
+            found = decide(now, level, MARGIN, earlier=found)
             frozen = {s: now[s] for s, j in found.items() if j.verdict != "undecided"}
         verdicts = np.array([found[site].verdict for site in SITES])
         counts["disagree"] += bool((verdicts[inside] == "disagree").any())
@@ -150,10 +151,10 @@ def test_without_holm_it_would_not_hold() -> None:
 
 def test_a_verdict_stands_at_later_looks() -> None:
     ratios = {"a": estimate(UPPER + 2.0 * 0.02, 0.02)}  # p = 2.3 %
-    first = decide(ratios, 0.025)
+    first = decide(ratios, 0.025, MARGIN)
     assert first["a"].verdict == "disagree"
-    assert decide(ratios, 0.0125)["a"].verdict == "undecided"
-    assert decide(ratios, 0.0125, earlier=first)["a"].verdict == "disagree"
+    assert decide(ratios, 0.0125, MARGIN)["a"].verdict == "undecided"
+    assert decide(ratios, 0.0125, MARGIN, earlier=first)["a"].verdict == "disagree"
 
 
 def test_the_detectable_difference_is_found_in_80_percent() -> None:

@@ -7,8 +7,15 @@ from rich.console import Console
 from rich.table import Table
 
 from flow.experiments.studies.study import Run
-from flow.report.wording import bound_text, further_sentence, power_sentence, scope_sentence
+from flow.report.wording import (
+    bound_text,
+    further_sentence,
+    power_sentence,
+    random_numbers_sentences,
+    scope_sentence,
+)
 from flow.rtl.scope import SITE
+from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 from flow.walks.summaries.hardware import SiteAblation
@@ -24,14 +31,14 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
     for column in (
         f"μ software (n={images['software']})",
         f"μ golden (n={images['golden']})",
-        "golden / software",
+        "golden / software" + ", same noise" * (summary.design == "common"),
         f"μ RTL{part} (n={images['rtl']})",
     ):
         table.add_column(column, justify="right")
     table.add_column("verdict", no_wrap=True)
     for site, entry in summary.sites.items():
-        figures = (entry.software, entry.midpoint, entry.ratio, entry.rtl)
-        table.add_row(site, *map(midpoint_text, figures), entry.verdict)
+        software, golden, rtl = map(midpoint_text, (entry.software, entry.midpoint, entry.rtl))
+        table.add_row(site, software, golden, _ratio(entry.ratio), rtl, entry.verdict)
     console.print(table)
     if summary.ablation:
         print_ablation(console, summary.ablation)
@@ -49,7 +56,12 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
         highlight=False,
     )
     dumped = summary.model_dump(mode="json")
-    for said in (scope_sentence(dumped), power_sentence(dumped), further_sentence(dumped)):
+    for said in (
+        *random_numbers_sentences(dumped),
+        scope_sentence(dumped),
+        power_sentence(dumped),
+        further_sentence(dumped),
+    ):
         console.print(said, highlight=False)
     _print_answer(console, summary.ranking)
     console.print(f"verdict: {summary.verdict}", highlight=False)
@@ -65,11 +77,14 @@ def print_ablation(console: Console, ablation: Mapping[str, SiteAblation]) -> No
     for site, entry in ablation.items():
         for step in entry.steps:
             mu = midpoint_text(step.mu_before), midpoint_text(step.mu_after)
-            ratio = "–" if step.ratio is None else "{:.3f} [{:.3f}, {:.3f}]".format(*step.ratio)
-            table.add_row(site, step.step, *mu, ratio, "yes" if step.moved else "no")
+            table.add_row(site, step.step, *mu, _ratio(step.ratio), "yes" if step.moved else "no")
     console.print(table)
     for site, entry in ablation.items():
         console.print(f"{site}: {entry.sentence}", highlight=False)
+
+
+def _ratio(ratio: Estimate | None) -> str:
+    return "–" if ratio is None else "{:.3f} [{:.3f}, {:.3f}]".format(*ratio)
 
 
 def print_executions(console: Console, found: dict[str, Any]) -> None:

@@ -1,11 +1,17 @@
 """The cross-check (L2): software curve against hardware curve, and what is said about hardware.
 
 **Three sides** (see `flow.walks.points.point.Point`), paired by image. Golden points are cheap and
-many, RTL points dear and few. A statement on the hardware rests on golden, and only at sites where
-RTL images were simulated and every one of them, noisy or clean, was bit-equal to golden (L1).
+many, RTL points expensive and few. A statement on the hardware rests on golden, and only at sites
+where RTL images were simulated and every one of them, noisy or clean, was bit-equal to golden (L1).
 
-`flow.walks.crosscheck.figures` gathers each site's figures, `flow.statistics.verdict` judges the
-sites together, at a family-wise error of 5 % over all sites and looks. A site whose RTL differs
+**Two designs.** With common random numbers, each site compares golden with software on the
+hardware's random numbers, so that chance cancels; what that cannot see, a fault of these numbers,
+is one more claim over all sites together (`flow.walks.crosscheck.random_numbers`). The walk agrees
+if every site does and the random numbers do. With independent ones, each site compares golden with
+software on torch's random numbers, and there is nothing else to claim.
+
+`flow.walks.crosscheck.figures` gathers each site's figures, `flow.statistics.verdict` judges all
+claims together, at a family-wise error of 5 % over all claims and looks. A site whose RTL differs
 from golden disagrees whatever the statistics say, and one without RTL images is undecided.
 """
 
@@ -24,6 +30,7 @@ from flow.statistics.verdict import (
     LEVEL,
     MARGIN,
     POWER,
+    Design,
     Judgement,
     RequiredSamples,
     Verdict,
@@ -32,7 +39,9 @@ from flow.statistics.verdict import (
     need,
     overall,
 )
-from flow.walks.crosscheck.figures import SiteFigures, site_figures
+from flow.walks.crosscheck import random_numbers
+from flow.walks.crosscheck.figures import SiteFigures, common_draws, site_figures
+from flow.walks.crosscheck.random_numbers import RandomNumbers
 from flow.walks.points.point import Point
 from flow.walks.points.side import SHOWN, SOFTWARE, Side
 
@@ -62,15 +71,17 @@ class SiteCheck:
     def to_json(self) -> dict[str, Any]:
         """Return the site's entry of ``sites`` in the summary.
 
-        ``*_hw`` and ``ratio`` are golden's figures where golden may speak for the hardware
-        (`SiteFigures.backed`), and null elsewhere. ``*_golden`` has golden's figures in any case,
-        ``*_rtl`` those of the simulation alone. ``k_*``, ``method_*`` and ``floor_*`` describe
-        the fits, to draw them.
+        ``*_hw`` and ``ratio``, which the verdict rests on, are golden's figures where golden may
+        speak for the hardware (`SiteFigures.backed`), and null elsewhere. ``*_golden`` has them in
+        any case, ``*_rtl`` those of the simulation alone. ``k_*``, ``method_*`` and ``floor_*``
+        describe the fits, to draw them.
         """
         f = self.figures
         sides = {side.short: f.midpoints.get(side) for side in (*SHOWN, *SOFTWARE)}
         sides["hw"] = sides["golden"] if f.backed else None
-        golden = f.ratio.to_json() if f.ratio else None
+        ratio, golden, same = (
+            found and found.to_json() for found in (f.ratio, f.ratio_software, f.ratio_hardware_rng)
+        )
         wanted = self.need
         return {
             **{f"mu_{short}": mu and mu.estimate for short, mu in sides.items()},
@@ -80,10 +91,10 @@ class SiteCheck:
                 for short, mu in sides.items()
                 if short != "crn"
             },
-            "ratio": golden if f.backed else None,
+            "ratio": ratio if f.backed else None,
             "ratio_golden": golden,
             "ratio_rtl": f.ratio_rtl and list(f.ratio_rtl),
-            "ratio_crn": f.ratio_hardware_rng and list(f.ratio_hardware_rng),
+            "ratio_crn": same,
             "draws": f.draws,
             "devices": f.devices and {short: mu.devices for short, mu in sides.items() if mu},
             "rtl_images": f.rtl_images,
@@ -120,19 +131,31 @@ class CrossCheck:
     level: float
     """α of this look."""
     sites: tuple[SiteCheck, ...]
+    random_numbers: RandomNumbers | None
+    """Claim on the hardware's random numbers; None if each site compares them itself."""
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Verdicts on the sites, and on the random numbers."""
+        numbers = self.random_numbers
+        found = [site.verdict for site in self.sites]
+        return found if numbers is None else [*found, numbers.judgement.verdict]
 
     @property
     def verdict(self) -> Verdict:
         """Verdict on the walk."""
-        return overall([site.verdict for site in self.sites])
+        return overall(self.verdicts)
 
     @property
     def judgements(self) -> dict[str, Judgement]:
-        """What the statistics say, by site."""
-        return {site.site: site.judgement for site in self.sites}
+        """What the statistics say of each claim."""
+        found = {site.site: site.judgement for site in self.sites}
+        if self.random_numbers is not None:
+            found[random_numbers.NAME] = self.random_numbers.judgement
+        return found
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary's ``sites``, ``margin``, ``level``, ``detectable`` and ``verdict``.
+        """Return what the summary says of the walk and, under ``sites``, of each site.
 
         ``detectable`` holds the largest of any site, and is null if a site has no ratio.
         """
@@ -140,6 +163,8 @@ class CrossCheck:
         worst = [max(column) for column in zip(*(d for d in found if d), strict=True)]
         return {
             "sites": {site.site: site.to_json() for site in self.sites},
+            "design": "independent" if self.random_numbers is None else "common",
+            "random_numbers": self.random_numbers and self.random_numbers.to_json(),
             "margin": self.margin,
             "level": LEVEL,
             "level_of_look": self.level,
@@ -154,6 +179,7 @@ def cross_check(
     labels: NDArray[np.int64],
     classes: int,
     *,
+    design: Design = "common",
     margin: float = MARGIN,
     level: float = LEVEL,
     following: float | None = None,
@@ -167,10 +193,11 @@ def cross_check(
         points: all points of a run with one kind of noise, including those without noise.
         labels: int64 [images], in the order of the predictions.
         classes: number of classes; guessing is right once in that many.
+        design: random numbers of the two sides that each site compares.
         margin: ratios within ± margin of 1 count as equal.
         level: α of this look (`flow.statistics.verdict.look_levels`).
         following: α of the next look, for `SiteCheck.need`; that of this look if not given.
-        earlier: the look before; its decided sites have no new points.
+        earlier: the look before, whose verdicts stand.
         resamples: number of bootstrap resamples.
         seed: seed of the resampling.
 
@@ -184,32 +211,50 @@ def cross_check(
     sites = list(dict.fromkeys(p.site for p in points if p.site))
     if not sites or len({p.kind for p in points if p.site}) > 1:
         raise ValueError("cross_check needs the points of one kind of noise, at a site or more")
-    decided = [check for check in earlier.sites if check.verdict != "undecided"] if earlier else []
-    known = {check.site: check.figures for check in decided}
+    guess = 1.0 / classes
+    known = {c.site: c.figures for c in earlier.sites} if earlier else {}
     figures = {
-        site: known.get(site) or site_figures(points, labels, site, 1.0 / classes, resamples, seed)
+        site: known[site]
+        if site in known and known[site].draws == len(common_draws(points, site))
+        else site_figures(points, labels, site, guess, design, resamples, seed)
         for site in sites
     }
-    judgements = decide(
-        {site: found.ratio for site, found in figures.items()},
-        level,
-        margin,
-        earlier.judgements if earlier else None,
-    )
+    claims = {site: found.ratio for site, found in figures.items()}
+    pooled = None
+    if design == "common":
+        pooled = random_numbers.compare(points, labels, sites, guess, resamples, seed)
+        claims[random_numbers.NAME] = pooled and pooled.ratio
+    judgements = decide(claims, level, margin, earlier.judgements if earlier else None)
     checks = []
     for site, found in figures.items():
         judgement = judgements[site]
         verdict, reason = _verdict(found, judgement, margin)
-        shown = _detectable(found.ratio, level / len(sites), margin)
+        shown = _detectable(found.ratio, level / len(claims), margin)
         wanted = None
         if verdict == "undecided":
-            wanted = _need(found, judgement, margin, following or level, len(sites))
+            wanted = _need(found, judgement, margin, following or level, len(claims))
         checks.append(SiteCheck(found, judgement, verdict, reason, shown, wanted))
-    return CrossCheck(margin, level, tuple(checks))
+    numbers = None
+    if design == "common":
+        judgement = judgements[random_numbers.NAME]
+        wanted = None
+        if judgement.verdict == "undecided" and pooled is not None:
+            next_level = following or level
+            wanted = need(pooled.ratio, *_levels(judgement, next_level, len(claims)), margin, None)
+        every = [figures[site] for site in (pooled.sites if pooled else sites)]
+        numbers = RandomNumbers(
+            pooled,
+            judgement,
+            margin,
+            wanted,
+            min(one.images for one in every),
+            min(one.draws for one in every),
+        )
+    return CrossCheck(margin, level, tuple(checks), numbers)
 
 
 def _need(
-    figures: SiteFigures, judgement: Judgement, margin: float, level: float, sites: int
+    figures: SiteFigures, judgement: Judgement, margin: float, level: float, claims: int
 ) -> RequiredSamples | None:
     """Return what would decide an undecided site at the next look, None if nothing known would.
 
@@ -218,16 +263,20 @@ def _need(
         judgement: what the statistics say of it.
         margin: ratios within ± margin of 1 count as equal.
         level: α of the next look.
-        sites: number of sites that share it.
+        claims: number of claims that share it.
     """
     if not figures.backed or figures.ratio is None:
         return None
     if figures.few_devices:
         return None if figures.fixed_device else RequiredSamples(None, FEWEST / figures.draws)
-    share = level / sites
-    # a site that fails keeps the whole walk from agreeing; one that passes waits for itself alone
-    within = share if judgement.passed else level
-    return need(figures.ratio, within, share, margin, figures.noise)
+    return need(figures.ratio, *_levels(judgement, level, claims), margin, figures.noise)
+
+
+def _levels(judgement: Judgement, level: float, claims: int) -> tuple[float, float]:
+    """Return the levels at which the next look would find agreement and disagreement."""
+    share = level / claims
+    # a claim that fails keeps the whole walk from agreeing; one that passes waits for itself alone
+    return (share if judgement.passed else level), share
 
 
 def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple[Verdict, str]:
@@ -236,11 +285,12 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
     if ratio is None:
         text = "no ratio of μ: without noise a side is no better than guessing"
     elif ratio.number:
-        text = f"ratio of μ golden / software {ratio}"
+        noise = ", same noise" if figures.design == "common" else ""
+        text = f"ratio of μ golden / software{noise} {ratio}"
     else:
         text = (
-            f"no ratio of μ, software is {sides[Side.SOFTWARE]}, golden {sides[Side.GOLDEN]}: "
-            f"golden / software is {ratio}"
+            f"no ratio of μ, software is {sides[_software(figures.design)]}, golden "
+            f"{sides[Side.GOLDEN]}: golden / software is {ratio}"
         )
     if figures.few_devices:
         text += f": {_few_devices(figures)}"
@@ -258,6 +308,11 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
     if figures.bit_mismatches is None:
         return "undecided", f"RTL was not compared bit for bit; golden alone: {text}"
     return judgement.verdict, text
+
+
+def _software(design: Design) -> Side:
+    """Return software's side that golden is compared with."""
+    return Side.SOFTWARE_HARDWARE_RNG if design == "common" else Side.SOFTWARE
 
 
 def _few_devices(figures: SiteFigures) -> str:

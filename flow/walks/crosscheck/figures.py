@@ -5,10 +5,12 @@ software on the RTL's images. Each has the paired interval of Agresti and Min (S
 Medicine 2005), the Wald interval after adding 1/2 to each of the four cells. Where a side has
 several noise draws, an image counts as their mean, and the same two images are added.
 
-**Per site**: three ratios of midpoints. The verdict rests on μ_golden / μ_software
-(`flow.statistics.ratio`). The ratio μ_RTL / μ_software of the simulation alone, on the RTL's
-images, has a wider interval. The ratio of golden to software with the hardware's own draws (common
-random numbers) hardly depends on chance: it shows what fixed-point arithmetic changes.
+**Per site**: ratios of midpoints (`flow.statistics.ratio`). That of golden to software with the
+hardware's own draws (common random numbers) hardly depends on chance: it shows what fixed-point
+arithmetic changes. That of golden to software, with independent draws, shows what the random
+numbers change as well, and has a wider interval. The ratio of RTL to software is that of the
+simulation alone, on its images. The verdict rests on the first or, if asked for, on the second
+(`flow.walks.crosscheck.check`).
 
 **Noise that images share** (`flow.statistics.devices`): intervals include the variation among
 devices. A side of one device, as RTL is, then has no difference and no ratio to software, because
@@ -29,6 +31,7 @@ from flow.statistics.devices import FEWEST, jackknife, widened
 from flow.statistics.intervals import Z95, Float
 from flow.statistics.midpoint import Curve, Midpoint, Ratio, midpoint
 from flow.statistics.ratio import LogRatio, log_ratio, midpoint_ratio, noise_share
+from flow.statistics.verdict import Design
 from flow.walks.points.curves import curve_of
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
@@ -65,13 +68,18 @@ class SiteFigures:
     """What was measured at one site."""
 
     site: str
+    design: Design
+    """Random numbers of the two sides that the verdict compares."""
     midpoints: Mapping[Side, Midpoint]
     """By side; software and golden are there."""
     ratio: LogRatio | None
-    """μ_golden / μ_software; None if either only guesses without noise."""
+    """The ratio that the verdict rests on, μ_golden / μ of software with the same or with
+    independent draws; None if either only guesses without noise, or was not measured."""
+    ratio_software: LogRatio | None
+    """μ_golden / μ_software, with independent draws."""
     ratio_rtl: Ratio | None
     """μ_RTL / μ_software on the RTL's images; None if either is a bound, a step or one device."""
-    ratio_hardware_rng: Ratio | None
+    ratio_hardware_rng: LogRatio | None
     """μ_golden / μ of software with the hardware's draws: what fixed point changes."""
     noise: float | None
     """Share of the ratio's variance that more noise draws reduce; None if unknown."""
@@ -96,8 +104,12 @@ class SiteFigures:
 
     @property
     def few_devices(self) -> bool:
-        """Whether there are too few devices for an interval of the ratio."""
-        return self.devices is not None and self.devices < FEWEST
+        """Whether there are too few devices for an interval of the ratio.
+
+        With common random numbers both sides have the same devices, and any number will do.
+        """
+        few = self.devices is not None and self.devices < FEWEST
+        return few and self.design == "independent"
 
     @property
     def fixed_device(self) -> bool:
@@ -140,6 +152,7 @@ def site_figures(
     labels: NDArray[np.int64],
     site: str,
     guess: float,
+    design: Design,
     resamples: int,
     seed: int,
 ) -> SiteFigures:
@@ -150,6 +163,7 @@ def site_figures(
         labels: int64 [images], in the order of the predictions.
         site: the tap.
         guess: accuracy of guessing.
+        design: random numbers of the two sides that the verdict compares.
         resamples: number of bootstrap resamples.
         seed: seed of the resampling.
 
@@ -158,16 +172,20 @@ def site_figures(
     """
     sides = _Sides.of(points, labels, site)
     fit: _Fit = {"guess": guess, "resamples": resamples, "seed": seed}
-    draws = _common_draws(points, site)
-    ratio = log_ratio(*sides.pair(Side.GOLDEN, Side.SOFTWARE), **fit)
+    draws = common_draws(points, site)
+    independent = log_ratio(*sides.pair(Side.GOLDEN, Side.SOFTWARE), **fit)
+    common = _ratio_hardware_rng(sides, fit)
+    ratio = common if design == "common" else independent
     runs, fewest, mismatches = bit_exact_check(points, site)
     return SiteFigures(
         site=site,
+        design=design,
         midpoints={side: midpoint(curve, **fit) for side, curve in sides.curves.items()},
         ratio=ratio,
+        ratio_software=independent,
         ratio_rtl=_ratio_rtl(sides, fit),
-        ratio_hardware_rng=_ratio_hardware_rng(sides, fit),
-        noise=_noise_share(sides, draws, ratio, fit),
+        ratio_hardware_rng=common,
+        noise=_noise_share(sides, draws, ratio, design, fit),
         draws=len(draws),
         devices=sides.devices,
         images=sides.curves[Side.GOLDEN].images,
@@ -222,8 +240,19 @@ class _Sides:
         assert first is not None and second is not None
         return first, second
 
+    def same_noise(self, draws: Sequence[int] | None = None) -> tuple[Curve, Curve]:
+        """Return golden's curve, and that of software with the same random numbers.
 
-def _common_draws(points: Sequence[Point], site: str) -> list[int]:
+        Both have the same devices, so that only the images are a sample.
+        """
+        golden, software = (
+            replace(curve, devices=None)
+            for curve in self.pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG, draws)
+        )
+        return golden, software
+
+
+def common_draws(points: Sequence[Point], site: str) -> list[int]:
     """Return the seeds of the noise draws that both software and golden have at a site."""
     software, golden = (
         {point.seed for point in points if (point.site, point.side) == (site, side)}
@@ -233,14 +262,16 @@ def _common_draws(points: Sequence[Point], site: str) -> list[int]:
 
 
 def _noise_share(
-    sides: _Sides, draws: Sequence[int], ratio: LogRatio | None, fit: _Fit
+    sides: _Sides, draws: Sequence[int], ratio: LogRatio | None, design: Design, fit: _Fit
 ) -> float | None:
     """Return `SiteFigures.noise`, estimated from the two halves of the draws."""
     if ratio is None or not ratio.measured or len(draws) < 2:
         return None
-    first, second = (
-        sides.pair(Side.GOLDEN, Side.SOFTWARE, half) for half in (draws[::2], draws[1::2])
-    )
+    halves = (draws[::2], draws[1::2])
+    if design == "common":
+        first, second = (sides.same_noise(half) for half in halves)
+    else:
+        first, second = (sides.pair(Side.GOLDEN, Side.SOFTWARE, half) for half in halves)
     return noise_share((first, second), ratio, **fit)
 
 
@@ -251,16 +282,11 @@ def _ratio_rtl(sides: _Sides, fit: _Fit) -> Ratio | None:
     return midpoint_ratio(*sides.pair(Side.RTL, Side.SOFTWARE), **fit)
 
 
-def _ratio_hardware_rng(sides: _Sides, fit: _Fit) -> Ratio | None:
+def _ratio_hardware_rng(sides: _Sides, fit: _Fit) -> LogRatio | None:
     """Return `SiteFigures.ratio_hardware_rng`."""
     if Side.SOFTWARE_HARDWARE_RNG not in sides.curves:
         return None
-    # both sides have the same devices, so that only the images are a sample
-    golden, software = (
-        replace(curve, devices=None)
-        for curve in sides.pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG)
-    )
-    return midpoint_ratio(golden, software, **fit)
+    return log_ratio(*sides.same_noise(), **fit)
 
 
 def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int | None]:

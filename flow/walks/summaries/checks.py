@@ -65,6 +65,32 @@ class RtlCheck(Part):
     """Upper 95 % bound of the share of simulated runs that differ; null if unknown"""
 
 
+class SampleFigure(Part):
+    """One figure of the hardware's samples."""
+
+    site: str
+    """Sites and samples that it is of"""
+    name: str
+    """Name"""
+    value: float
+    """Value"""
+    low: float
+    """Smallest value that independent standard normal samples have, but for 1 in 10^9"""
+    high: float
+    """Largest such value"""
+
+
+class SamplesCheck(Part):
+    """Check of the hardware's samples against independent standard normal ones."""
+
+    samples: int
+    """Number of samples"""
+    failed: list[str]
+    """Figures that are not as they must be, in words"""
+    figures: list[SampleFigure]
+    """All figures"""
+
+
 class Checks(Part):
     """Comparisons that link the sides."""
 
@@ -72,6 +98,8 @@ class Checks(Part):
     """Golden against FINN and Brevitas"""
     rtl: RtlCheck = Field(validation_alias="L1", serialization_alias="L1")
     """RTL against golden"""
+    samples: SamplesCheck | None = None
+    """The hardware's samples; null in results of old versions"""
 
 
 class RtlRun(RtlCheck):

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from flow.statistics.curve_models import Method
 from flow.statistics.estimate import Estimate
-from flow.statistics.verdict import Verdict
+from flow.statistics.verdict import Design, Verdict
 from flow.walks.summaries.accelerator import Hardware
 from flow.walks.summaries.base import Part, WalkSummary, entry_of
 from flow.walks.summaries.checks import Checks, Failure, LocatedDivergence, RtlRun, Scope
@@ -30,6 +30,30 @@ class Need(Part):
     """Images, with the present draws; null if images alone would not decide"""
     draws: int | None
     """Noise draws, on the present images; null if draws alone would not decide"""
+
+
+class RandomNumbers(Part):
+    """The hardware's random numbers against torch's, over all sites together."""
+
+    ratio: Estimate | None
+    """μ of software with the hardware's random numbers / with torch's: mean over the sites, each
+    weighted by its precision; null if no site has such a ratio"""
+    sites: list[str]
+    """Sites that it is the mean of"""
+    p_agree: float
+    """p-value of agree, for this claim alone"""
+    p_disagree: float
+    """p-value of disagree, for this claim alone"""
+    p_agree_holm: float
+    """p-value of agree, adjusted for all claims"""
+    p_disagree_holm: float
+    """p-value of disagree, adjusted for all claims"""
+    need: Need | None
+    """What would decide it; null if it is decided, or if nothing known would"""
+    verdict: Verdict
+    """Verdict on the random numbers"""
+    reason: str
+    """Reason of the verdict, in words"""
 
 
 class Difference(Part):
@@ -99,7 +123,8 @@ class HardwareSite(Part):
     floor_hw: float | None = None
     """Golden's floor where golden stands for the hardware; null elsewhere"""
     ratio: Estimate | None
-    """μ golden / μ software where golden stands for the hardware; null elsewhere"""
+    """The ratio that the verdict rests on, where golden stands for the hardware, null elsewhere:
+    ratio_crn in the common design, ratio_golden in the independent one"""
     ratio_golden: Estimate | None
     """μ golden / μ software; null if either is a bound or has too few devices"""
     ratio_rtl: Estimate | None
@@ -236,6 +261,10 @@ class HardwareWalkSummary(WalkSummary):
     """Further options of the noise"""
     unit: str
     """Unit of σ over all sites: real, none, lsb, or real or lsb"""
+    design: Design = "independent"
+    """Random numbers of the two sides that each site compares: common or independent"""
+    random_numbers: RandomNumbers | None = None
+    """The hardware's random numbers against torch's; null in the independent design"""
     margin: float
     """Ratios of μ within ± margin of 1 agree; 0.1 is 10 %"""
     level: float

@@ -71,7 +71,9 @@ class Made:
         return self._side("golden", places) + self._side("software", places)
 
     def look(self, budget: float = 10.0):
-        return further_draws.draw_further(self, self.points, CLASSES, budget)
+        return further_draws.draw_further(
+            self, self.points, CLASSES, budget, design="independent", margin=0.1
+        )
 
 
 def test_draws_decide_what_they_can() -> None:

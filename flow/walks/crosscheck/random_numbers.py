@@ -1,0 +1,124 @@
+"""The hardware's random numbers against torch's, over all sites of a walk together.
+
+Where the verdict on each site compares golden with software on the same random numbers, a fault of
+these numbers is in both and cancels. It moves the curve of software with the hardware's numbers
+from that with torch's, at every site where it acts: μ of the one over μ of the other, averaged over
+the sites (`flow.statistics.ratio.pooled_ratio`), takes part in the walk's verdict as one site more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.statistics.devices import FEWEST
+from flow.statistics.ratio import LogRatio, Pooled, pooled_ratio
+from flow.statistics.verdict import Judgement, RequiredSamples
+from flow.walks.points.curves import curve_of
+from flow.walks.points.point import Point
+from flow.walks.points.side import Side
+
+NAME = "random numbers"
+"""Name among the claims that are judged together, which no site can have."""
+
+
+@dataclass(frozen=True)
+class RandomNumbers:
+    """Comparison of the hardware's random numbers with torch's."""
+
+    pooled: Pooled | None
+    """The common ratio of the sites; None if no site has one."""
+    judgement: Judgement
+    """What the statistics say of it."""
+    margin: float
+    need: RequiredSamples | None
+    """What would decide it; None if it is decided, or if nothing known would."""
+    images: int
+    draws: int
+    """Fewest noise draws per point at a site."""
+
+    @property
+    def ratio(self) -> LogRatio | None:
+        """The common ratio."""
+        return self.pooled and self.pooled.ratio
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Sites that it is the mean of."""
+        return self.pooled.sites if self.pooled else ()
+
+    @property
+    def reason(self) -> str:
+        """Reason of the verdict, in words."""
+        if self.pooled is None:
+            return (
+                "no site has a μ with both random numbers, or images share their noise there and "
+                f"have fewer than {FEWEST} devices a side"
+            )
+        count = len(self.sites)
+        text = (
+            f"μ of software with the hardware's random numbers / with torch's, over {count} "
+            f"site{'s' * (count > 1)}: {self.pooled.ratio}"
+        )
+        within = f"± {self.margin * 100:g} %"
+        p = {"agree": self.judgement.p_agree, "disagree": self.judgement.p_disagree_holm}
+        found = self.judgement.verdict
+        return (
+            text
+            + {
+                "agree": f": within {within}",
+                "disagree": f": beyond {within}",
+                "undecided": f": neither shown to lie within {within} nor beyond",
+            }[found]
+            + (f" (p = {p[found]:.2g})" if found in p else "")
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary's ``random_numbers``."""
+        wanted = self.need
+        return {
+            "ratio": self.ratio and self.ratio.to_json(),
+            "sites": list(self.sites),
+            **self.judgement.to_json(),
+            "need": wanted
+            and {
+                "images": wanted.images and round(wanted.images * self.images),
+                "draws": wanted.draws and int(np.ceil(wanted.draws * self.draws)),
+            },
+            "verdict": self.judgement.verdict,
+            "reason": self.reason,
+        }
+
+
+def compare(
+    points: Sequence[Point],
+    labels: NDArray[np.int64],
+    sites: Sequence[str],
+    guess: float,
+    resamples: int,
+    seed: int,
+) -> Pooled | None:
+    """Return the common ratio of sites: software with the hardware's random numbers to torch's.
+
+    Args:
+        points: all points of a run with one kind of noise, including those without noise.
+        labels: int64 [images], in the order of the predictions.
+        sites: the taps.
+        guess: accuracy of guessing.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling.
+
+    Returns:
+        The ratio; None if no site has one with an interval.
+    """
+    pairs = {}
+    for site in sites:
+        hardware, software = (
+            curve_of(points, labels, site, side)
+            for side in (Side.SOFTWARE_HARDWARE_RNG, Side.SOFTWARE)
+        )
+        if hardware is not None and software is not None:
+            pairs[site] = hardware, software
+    return pooled_ratio(pairs, guess, resamples=resamples, seed=seed)
