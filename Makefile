@@ -24,7 +24,7 @@ PIP    = { PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --p
 	  echo $$? > $(VENV)/.status; } | sed -u -n -E 's/^((Collecting|Installing).{0,60}).*/  \1/p'; \
 	exit $$(cat $(VENV)/.status)
 
-.PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-walk test quick lint clean
+.PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets, and the variables of each
@@ -64,6 +64,9 @@ train: $(READY) ## train MODEL on DATASET
 	$(RUN)
 
 bench: $(READY) ## time each stage against its alternatives; the software walk on CIFAR-10
+	$(RUN)
+
+bench-job: $(READY) ## time a whole JOB against that of the revision BASE
 	$(RUN)
 
 bench-walk: $(READY) ## time the walk in software

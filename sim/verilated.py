@@ -21,7 +21,7 @@ _SMALL = 3 << 20
 
 
 def in_one_piece(scratch: Path) -> list[str]:
-    """Return make's arguments to compile a design as a single file, which is faster for a small one.
+    """Return make's arguments to compile a design as one file, which is faster for a small one.
 
     Without optimisation it is faster for any, since the compiler mostly reads headers.
     """

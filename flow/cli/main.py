@@ -39,6 +39,7 @@ for command in (
     studies.study,
     studies.report,
     speed.bench,
+    speed.bench_job,
     speed.bench_walk,
     machine.doctor,
     machine.completion,

@@ -7,7 +7,8 @@ from rich.table import Table
 from flow.cli.options import command, console, say
 
 if TYPE_CHECKING:
-    from flow.experiments.settings import BenchSettings, BenchWalkSettings
+    from flow.experiments.benchmarks.measure import Figure
+    from flow.experiments.settings import BenchJobSettings, BenchSettings, BenchWalkSettings
 
 
 @command("bench", "flow.experiments.settings:BenchSettings", json=False)
@@ -20,20 +21,40 @@ def bench(settings: "BenchSettings") -> None:
 
     rounds = settings.rounds
     found = suite.run(settings.hardware, settings.software, rounds)
-    table = Table(title=f"{settings.model}, medians of {rounds} rounds")
+    _print_figures(f"{settings.model}, medians of {rounds} rounds", found.figures)
+    for name, reason in found.unmeasured.items():
+        say(f"not measured: {name}: {reason}")
+    path = settings.build / "bench" / f"{settings.model}-{settings.dataset}.json"
+    found.store(path, model=settings.model, dataset=settings.dataset, rounds=rounds)
+    say(f"results: {path}")
+
+
+def _print_figures(title: str, figures: "list[Figure]") -> None:
+    table = Table(title=title)
     for name in ("what", "median", "smallest", "largest", "unit"):
         table.add_column(name, justify="left" if name in ("what", "unit") else "right")
-    for figure in found.figures:
+    for figure in figures:
         values = (
             f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
             for v in (figure.median, figure.low, figure.high)
         )
         table.add_row(figure.name, *values, figure.unit)
     console.print(table)
-    for name, reason in found.unmeasured.items():
-        say(f"not measured: {name}: {reason}")
-    path = settings.build / "bench" / f"{settings.model}-{settings.dataset}.json"
-    found.store(path, model=settings.model, dataset=settings.dataset, rounds=rounds)
+
+
+@command("bench-job", "flow.experiments.settings:BenchJobSettings", json=False)
+def bench_job(settings: "BenchJobSettings") -> None:
+    """Time a whole job of this version against another revision, in turns.
+
+    Example: noisewalk bench-job --base v0.1 --job "walk-hw --model tfc"
+    """
+    from flow.experiments.benchmarks import job
+
+    found, runs = job.run(settings, say)
+    _print_figures(f"{settings.job}: {settings.base} against this version", found.figures)
+    path = settings.build / "bench-job" / "bench-job.json"
+    told = {"job": settings.job, "base": settings.base, "runs": [run.to_json() for run in runs]}
+    found.store(path, **told)
     say(f"results: {path}")
 
 

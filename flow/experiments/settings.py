@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from flow.errors import OptionError, about
-from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed
+from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed, Settings
 from flow.training.settings import NetworkSettings, TrainedSettings
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
 
@@ -231,6 +231,21 @@ class BenchWalkSettings(OneKindSettings):
     """Data set, such as cifar10 or digits"""
     seeds: Count = 1
     """Maximum number of noise draws per point"""
+
+
+class BenchJobSettings(Settings):
+    """A comparison of the speed of a whole job with that of another revision."""
+
+    job: str = "walk-hw --model cnv"
+    """Command that is measured, without --seed"""
+    base: str = "HEAD~1"
+    """Git revision to compare with"""
+    rounds: Annotated[int, Field(ge=0)] = 3
+    """Pairs of runs with new seeds, after one pair that starts with nothing built"""
+    seed: Seed = 1000
+    """Seed of the first pair; each further one has the next"""
+    build: Path = Path("build")
+    """Folder of everything that is built"""
 
 
 class BenchSettings(AcceleratorSettings):

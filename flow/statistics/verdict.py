@@ -134,6 +134,19 @@ def decide(
     return found
 
 
+def next_levels(judgement: Judgement, level: float, claims: int) -> tuple[float, float]:
+    """Return the levels at which the next look would find agreement and disagreement of a claim.
+
+    Args:
+        judgement: what was found so far.
+        level: α of the next look.
+        claims: number of claims that share it.
+    """
+    share = level / claims
+    # a claim that fails keeps the whole walk from agreeing; one that passes waits for itself alone
+    return (share if judgement.passed else level), share
+
+
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the walk's verdict: disagree if a site does, agree if all do."""
     if "disagree" in verdicts:

@@ -37,8 +37,9 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
         table.add_column(column, justify="right")
     table.add_column("verdict", no_wrap=True)
     for site, entry in summary.sites.items():
-        software, golden, rtl = map(midpoint_text, (entry.software, entry.midpoint, entry.rtl))
-        table.add_row(site, software, golden, _ratio(entry.ratio), rtl, entry.verdict)
+        cells = [midpoint_text(mu) for mu in (entry.software, entry.midpoint, entry.rtl)]
+        cells.insert(2, _ratio(entry.ratio))
+        table.add_row(site, *cells, entry.verdict)
     console.print(table)
     if summary.ablation:
         print_ablation(console, summary.ablation)

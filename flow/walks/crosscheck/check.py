@@ -37,6 +37,7 @@ from flow.statistics.verdict import (
     decide,
     detectable,
     need,
+    next_levels,
     overall,
 )
 from flow.walks.crosscheck import random_numbers
@@ -212,11 +213,9 @@ def cross_check(
     if not sites or len({p.kind for p in points if p.site}) > 1:
         raise ValueError("cross_check needs the points of one kind of noise, at a site or more")
     guess = 1.0 / classes
-    known = {c.site: c.figures for c in earlier.sites} if earlier else {}
+    known = _unchanged(earlier, points)
     figures = {
-        site: known[site]
-        if site in known and known[site].draws == len(common_draws(points, site))
-        else site_figures(points, labels, site, guess, design, resamples, seed)
+        site: known.get(site) or site_figures(points, labels, site, guess, design, resamples, seed)
         for site in sites
     }
     claims = {site: found.ratio for site, found in figures.items()}
@@ -236,21 +235,20 @@ def cross_check(
         checks.append(SiteCheck(found, judgement, verdict, reason, shown, wanted))
     numbers = None
     if design == "common":
-        judgement = judgements[random_numbers.NAME]
-        wanted = None
-        if judgement.verdict == "undecided" and pooled is not None:
-            next_level = following or level
-            wanted = need(pooled.ratio, *_levels(judgement, next_level, len(claims)), margin, None)
-        every = [figures[site] for site in (pooled.sites if pooled else sites)]
-        numbers = RandomNumbers(
+        numbers = random_numbers.judged(
             pooled,
-            judgement,
+            judgements[random_numbers.NAME],
             margin,
-            wanted,
-            min(one.images for one in every),
-            min(one.draws for one in every),
+            next_levels(judgements[random_numbers.NAME], following or level, len(claims)),
+            list(figures.values()),
         )
     return CrossCheck(margin, level, tuple(checks), numbers)
+
+
+def _unchanged(earlier: CrossCheck | None, points: Sequence[Point]) -> dict[str, SiteFigures]:
+    """Return the figures of the look before at the sites that have no new draws."""
+    found = [check.figures for check in earlier.sites] if earlier else []
+    return {one.site: one for one in found if one.draws == len(common_draws(points, one.site))}
 
 
 def _need(
@@ -269,14 +267,7 @@ def _need(
         return None
     if figures.few_devices:
         return None if figures.fixed_device else RequiredSamples(None, FEWEST / figures.draws)
-    return need(figures.ratio, *_levels(judgement, level, claims), margin, figures.noise)
-
-
-def _levels(judgement: Judgement, level: float, claims: int) -> tuple[float, float]:
-    """Return the levels at which the next look would find agreement and disagreement."""
-    share = level / claims
-    # a claim that fails keeps the whole walk from agreeing; one that passes waits for itself alone
-    return (share if judgement.passed else level), share
+    return need(figures.ratio, *next_levels(judgement, level, claims), margin, figures.noise)
 
 
 def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple[Verdict, str]:

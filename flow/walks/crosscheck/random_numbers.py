@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from flow.statistics.devices import FEWEST
 from flow.statistics.ratio import LogRatio, Pooled, pooled_ratio
-from flow.statistics.verdict import Judgement, RequiredSamples
+from flow.statistics.verdict import Judgement, RequiredSamples, need
+from flow.walks.crosscheck.figures import SiteFigures
 from flow.walks.points.curves import curve_of
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
@@ -122,3 +123,27 @@ def compare(
         if hardware is not None and software is not None:
             pairs[site] = hardware, software
     return pooled_ratio(pairs, guess, resamples=resamples, seed=seed)
+
+
+def judged(
+    pooled: Pooled | None,
+    judgement: Judgement,
+    margin: float,
+    levels: tuple[float, float],
+    figures: Sequence[SiteFigures],
+) -> RandomNumbers:
+    """Return the comparison with its verdict, and what would decide it if it is open.
+
+    Args:
+        pooled: from `compare`.
+        judgement: what the statistics say of it.
+        margin: ratios within ± margin of 1 count as equal.
+        levels: levels at which the next look would find agreement and disagreement.
+        figures: of all sites.
+    """
+    wanted = None
+    if pooled is not None and judgement.verdict == "undecided":
+        wanted = need(pooled.ratio, *levels, margin, None)
+    measured = [one for one in figures if pooled is None or one.site in pooled.sites]
+    images, draws = (min(getattr(one, name) for one in measured) for name in ("images", "draws"))
+    return RandomNumbers(pooled, judgement, margin, wanted, images, draws)

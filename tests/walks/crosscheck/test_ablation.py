@@ -206,7 +206,8 @@ def test_a_planted_error_is_found_at_its_step(plant, name, ratio, dense, monkeyp
         elif step.name != "random numbers":
             assert step.most < 0.01 and not step.moved
     if name:
-        assert sentence(list(steps.values()), 0.1).startswith(f"moves at: {name} by ")
+        # one step in twenty that changes only chance moves as well
+        assert f"{name} by " in sentence(list(steps.values()), 0.1).partition("no other")[0]
 
 
 def test_points_are_kept_and_taken_again(dense, monkeypatch):
