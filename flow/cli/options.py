@@ -14,7 +14,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from flow.errors import OptionError, Spelling, UserError, about
 if TYPE_CHECKING:
     from flow.cli.printing.progress_bars import ProgressBars
     from flow.settings import Settings
-    from flow.walks.engine.dask import DaskExecutor
+    from flow.walks.engine.engine import Engine
 
 console = Console()
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -133,7 +133,7 @@ class SettingsCommand(click.Command):
             chosen: list[Any] = [_made(cls, {**words, **given}) for cls in classes][::-1]
             with ExitStack() as stack:
                 if _ENGINE in self._settings:
-                    chosen[-1] = stack.enter_context(_cluster(chosen[-1]))
+                    chosen[-1] = stack.enter_context(_engine(chosen[-1]))
                 self._function(*chosen, **more)
         except OptionError as error:
             raise UserError(error.written(spell)) from error
@@ -179,10 +179,15 @@ def _made(cls: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
     return cls(**own)
 
 
-def _cluster(settings: Any) -> "DaskExecutor":
+def _engine(settings: Any) -> AbstractContextManager["Engine"]:
+    """Return what does the work: this process if there is one job, or a cluster."""
+    workers = settings.jobs or len(os.sched_getaffinity(0))
+    if workers == 1 and not settings.scheduler:
+        from flow.walks.engine.engine import SerialExecutor
+
+        return nullcontext(SerialExecutor())
     from flow.walks.engine.dask import DaskExecutor
 
-    workers = settings.jobs or len(os.sched_getaffinity(0))
     return DaskExecutor(workers, settings.scheduler or "", announce=say)
 
 

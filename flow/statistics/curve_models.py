@@ -29,7 +29,7 @@ without a shape, would widen its interval.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,7 +194,24 @@ def likelier_logistic(rows: Rows) -> Fitted:
     return floored if x2[0] - x2[1] > _LIKELIER else plain
 
 
-def choose(several: Sequence[Rows]) -> list[Fitted]:
+class Models(NamedTuple):
+    """The models of a curve, fitted to its rows."""
+
+    rows: Rows
+    plain: Fitted
+    floored: Fitted | None
+    """None if the curve has too few levels."""
+    monotone: Fitted
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """Fit every model."""
+        enough = len(rows.levels) >= _FLOOR_LEVELS
+        floored = fit_logistic(rows, floor=True) if enough else None
+        return cls(rows, fit_logistic(rows), floored, fit_monotone(rows))
+
+
+def choose(several: Sequence[Models]) -> list[Fitted]:
     """Return the simplest model that fits the first rows of all curves, fitted to each curve.
 
     `Fitted.log_mu` is of the model that fits each row of one curve; of several curves, and without
@@ -204,15 +221,16 @@ def choose(several: Sequence[Rows]) -> list[Fitted]:
         several: curves that are compared, with the same resamples; one curve alone as well.
     """
     right = _RIGHT if len(several) == 1 else _RIGHT_OF_COMPARED
-    found = [_candidates(rows, right) for rows in several]
+    found = [_candidates(models, right) for models in several]
     methods = [method for method in found[0] if all(method in others for others in found)]
-    common = 1 + len(several[0].accuracy[several[0].resamples])
+    first = several[0].rows
+    common = 1 + len(first.accuracy[first.resamples])
     fits = np.array([np.all([one[m].fits[:common] for one in found], axis=0) for m in methods])
     choice = np.argmax(fits, axis=0)
     if len(several) > 1:
         choice[:] = choice[0]
     chosen = []
-    for rows, candidates in zip(several, found, strict=True):
+    for (rows, *_), candidates in zip(several, found, strict=True):
         models = [candidates[method].model for method in methods]
         of_rows = np.append(choice, np.full(rows.devices, choice[0]))
         log_mu = np.choose(of_rows, [model.log_mu for model in models])
@@ -228,18 +246,17 @@ class _Candidate(NamedTuple):
     """Whether it fits each row, [R]."""
 
 
-def _candidates(rows: Rows, right: float) -> dict[Method, _Candidate]:
+def _candidates(models: Models, right: float) -> dict[Method, _Candidate]:
     """Return the models of a curve, the simplest first; the last one fits always.
 
     Args:
-        rows: the curve and its resamples.
+        models: the models.
         right: share of right models that a test keeps.
     """
-    plain, monotone = fit_logistic(rows), fit_monotone(rows)
+    rows, plain, floored, monotone = models
     fits = _fits(rows, plain, monotone, right)
     found: dict[Method, _Candidate] = {}
-    if len(rows.levels) >= _FLOOR_LEVELS:
-        floored = fit_logistic(rows, floor=True)
+    if floored is not None:
         assert floored.floor is not None
         fits &= _by_chance(rows, floored.floor[:, None] - rows.guess, np.ones(1), right)
         found[floored.method] = _Candidate(floored, _fits(rows, floored, monotone, right))

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from flow.statistics.curve_models import (
     Fitted,
     Method,
+    Models,
     Rows,
     choose,
     fit_monotone,
@@ -58,9 +59,12 @@ Ratio = tuple[float, float, float]
 """An estimate with the ends of its 95 % interval."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
-    """Results per image of one accuracy curve: one site, one kind of noise, one side."""
+    """Results per image of one accuracy curve: one site, one kind of noise, one side.
+
+    A curve is equal to itself alone.
+    """
 
     levels: Float
     """σ of each point, [L], ascending, > 0, in the run's unit."""
@@ -166,14 +170,15 @@ class Fits(NamedTuple):
 
 
 def bootstrap(
-    curves: Sequence[Curve], guess: float, weights: NDArray[np.float32]
+    curves: Sequence[Curve], guess: float, resamples: int, seed: int
 ) -> list[Fits] | None:
     """Fit curves, their resamples, and the curves with one device left out, with one model for all.
 
     Args:
         curves: the curves, on the same images.
         guess: A_r.
-        weights: from `resample_weights`, [B, images].
+        resamples: number of resamples B.
+        seed: seed of the resampling.
 
     Returns:
         The fits of each; None if a network does not beat guessing without noise (its Wilson
@@ -181,15 +186,21 @@ def bootstrap(
     """
     if any(only_guesses(curve, guess) for curve in curves):
         return None
-    rows = [_rows(curve, guess, weights) for curve in curves]
+    models = [_models(curve, guess, resamples, seed) for curve in curves]
     return [
         Fits(
             model,
-            model.log_mu[own.resamples],
-            None if curve.devices is None else jackknife(model.log_mu[own.without_device]),
+            model.log_mu[rows.resamples],
+            None if curve.devices is None else jackknife(model.log_mu[rows.without_device]),
         )
-        for curve, own, model in zip(curves, rows, choose(rows), strict=True)
+        for curve, (rows, *_), model in zip(curves, models, choose(models), strict=True)
     ]
+
+
+@lru_cache(maxsize=64)
+def _models(curve: Curve, guess: float, resamples: int, seed: int) -> Models:
+    """Fit every model to a curve, which takes part in several comparisons."""
+    return Models.of(_rows(curve, guess, resample_weights(curve.images, resamples, seed)))
 
 
 def _rows(curve: Curve, guess: float, weights: NDArray[np.float32]) -> Rows:
@@ -254,7 +265,7 @@ def midpoint(curve: Curve, guess: float, *, resamples: int = RESAMPLES, seed: in
         resamples: bootstrap resamples.
         seed: seed of the resampling; curves with equally many images share their resamples.
     """
-    found = bootstrap([curve], guess, resample_weights(curve.images, resamples, seed))
+    found = bootstrap([curve], guess, resamples, seed)
     return midpoint_of(curve, None if found is None else found[0])
 
 

@@ -39,7 +39,6 @@ from flow.statistics.midpoint import (
     Ratio,
     bootstrap,
     midpoint_of,
-    resample_weights,
 )
 
 _FAR = 50.0  # stands for the log of an unbounded ratio
@@ -138,8 +137,7 @@ class _Resampled(NamedTuple):
         """Resample the ratio of two sides; arguments, None and errors as of `log_ratio`."""
         if hardware.images != software.images:
             raise ValueError("a ratio is paired by image: both sides need the same images")
-        weights = resample_weights(hardware.images, resamples, seed)
-        fits = bootstrap((hardware, software), guess, weights)
+        fits = bootstrap((hardware, software), guess, resamples, seed)
         if fits is None:
             return None
         above, below = _ranges(hardware, fits[0]), _ranges(software, fits[1])
@@ -275,8 +273,7 @@ def noise_share(
     Returns:
         The share; None if a curve does not beat guessing, or nothing varies.
     """
-    weights = resample_weights(halves[0][0].images, resamples, seed)
-    fits = bootstrap([curve for half in halves for curve in half], guess, weights)
+    fits = bootstrap([curve for half in halves for curve in half], guess, resamples, seed)
     if fits is None or not whole.spread:
         return None
     log_mu = [fit.resampled for fit in fits]

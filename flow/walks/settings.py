@@ -175,7 +175,7 @@ class EngineSettings(Settings):
     """Where the work is done."""
 
     jobs: Count | None = None
-    """Worker processes; one per core if not given"""
+    """Worker processes, one per core if not given; with 1, all is done in one process"""
     scheduler: str | None = None
     """Address of a running Dask cluster, such as tcp://host:8786, or slurm"""
 

@@ -265,13 +265,13 @@ def test_the_main_job_through_the_makefile(results_folder, tmp_path):
     for name in ("Makefile", "variables.mk", "pyproject.toml", ".constraints.txt", "flow", ".venv"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     arguments = [
-        "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=500", "HW_IMAGES=16",
-        "LEVELS=2,8,32,128", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
-        "BUDGET=0.1",
+        "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=200", "HW_IMAGES=8",
+        "LEVELS=4,16,64", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
+        "BUDGET=0.02",
     ]  # fmt: skip
     found = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "bit_mismatches: 0" in found.stdout
     assert "fc1.acc" in found.stdout and "fc2.acc" not in found.stdout
     report = folder / "walk-hw" / "tfc-w2a2-digits-mixed" / "report.html"
-    assert "mixed" in report.read_text() and "BUDGET=0.1" in report.read_text()
+    assert "mixed" in report.read_text() and "BUDGET=0.02" in report.read_text()

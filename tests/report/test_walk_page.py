@@ -17,14 +17,13 @@ from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
 from flow.statistics.intervals import wilson
 from flow.statistics.logistic import logistic
-from flow.walks.crosscheck.check import cross_check
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.points.curves import curve_table
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.summaries.upgrade import upgraded
-from tests.helpers.synthetic import device_walk, walk
+from tests.helpers.synthetic import device_walk, independent_check, walk
 
 IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
 CLEAN = 0.86
@@ -66,6 +65,7 @@ def old_results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.Data
     summary = {
         "model": "tfc-w2a2", "dataset": "fashion-mnist", "noise": "additive", "seed": 0,
         "unit": "real", "training_noise": None, "classes": 10, "verdict": "agree",
+        "design": "independent", "random_numbers": None,
         "accuracy": {side: [CLEAN, 0.84, 0.88] for side in ("brevitas", "golden", "rtl")},
         "images": {"software": 2000, "golden": 2000, "rtl": 128},
         "checks": {
@@ -83,7 +83,7 @@ def old_results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.Data
 
 def judged(points: list[Point], labels: NDArray[np.int64], **options: int) -> dict[str, Any]:
     """Return what a cross-check adds to a summary."""
-    check = cross_check(points, labels, 10, **options).to_json()
+    check = independent_check(points, labels, 10, **options).to_json()
     for entry in check["sites"].values():
         entry |= {"unit": "real", "rtl_scope": "full", "rtl_begins": "the input"}
     return check
@@ -162,7 +162,7 @@ def test_verdict_comes_first_and_all_sites_appear(tmp_path: Path) -> None:
     html = html_of(tmp_path, summary, curves)
     verdict, picture = html.index(verdict_sentence(summary).split("'")[0]), html.index("<img")
     assert verdict < picture < html.index("<table")
-    assert definition() in html
+    assert definition("independent") in html
     assert '<th scope="row">conv8.acc</th>' in html and "unit of the layer" in html
     assert html.count("<table") == html.count("<caption")
     for name in summary["sites"]:
@@ -242,7 +242,7 @@ def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int
 def test_keys_of_the_summary_name_their_side() -> None:
     """What is golden's says so, or stands only where RTL bears it out."""
     points, labels = walk({"a": (1.0, 2.0)}, rtl=0)
-    entry = cross_check(points, labels, 10).to_json()["sites"]["a"]
+    entry = independent_check(points, labels, 10).to_json()["sites"]["a"]
     there = {name for name, value in entry.items() if value is not None}
     assert not {name for name in there if name.endswith(("_hw", "_rtl"))}
     assert "ratio" not in there and entry["rtl_images"] == entry["rtl_runs"] == 0

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from flow.experiments.benchmarks import error_rates
 from flow.statistics.ratio import LogRatio
 from flow.statistics.verdict import (
     LEVEL,
-    Judgement,
     decide,
     detectable,
     holm,
@@ -89,38 +89,6 @@ def test_a_walk_agrees_when_each_site_passes_alone() -> None:
     assert words(worse) == ["undecided"] * 10
 
 
-def family_errors(log_r: list[float], spread: float, looks: tuple[float, ...]) -> dict[str, float]:
-    """Share of 800 walks with a false word, when looked at again and again after more draws.
-
-    The increments of a site's sum are independent; each look has four times the draws.
-    """
-    rng = np.random.default_rng(1)
-    truth = np.array(log_r)
-    inside = (truth > LOWER - 1e-9) & (truth < UPPER + 1e-9)
-    outside = (truth <= LOWER + 1e-9) | (truth >= UPPER - 1e-9)
-    counts = {"disagree": 0, "agree": 0, "walk agrees": 0}
-    runs = 800
-    for _ in range(runs):
-        total, draws = np.zeros(len(truth)), 0
-        found: dict[str, Judgement] = {}
-        frozen: dict[str, LogRatio] = {}
-        for look, level in enumerate(looks):
-            more = 1 if look == 0 else 3 * draws
-            total += rng.normal(truth * more, spread * np.sqrt(more))
-            draws += more
-            now = {
-                site: frozen.get(site, estimate(float(total[i]) / draws, spread / draws**0.5))
-                for i, site in enumerate(SITES)
-            }
-            found = decide(now, level, MARGIN, earlier=found)
-            frozen = {s: now[s] for s, j in found.items() if j.verdict != "undecided"}
-        verdicts = np.array([found[site].verdict for site in SITES])
-        counts["disagree"] += bool((verdicts[inside] == "disagree").any())
-        counts["agree"] += bool((verdicts[outside] == "agree").any())
-        counts["walk agrees"] += bool((verdicts == "agree").all() and outside.any())
-    return {name: count / runs for name, count in counts.items()}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("looks", [(LEVEL,), look_levels()], ids=["one look", "four looks"])
 @pytest.mark.parametrize(
@@ -133,10 +101,14 @@ def test_family_wise_error_of_nine_sites(log_r: list[float], looks: tuple[float,
 
     Sites at the margin itself are neither within nor beyond: both words are false there.
     """
-    limit = LEVEL + 3.5 * np.sqrt(LEVEL * (1 - LEVEL) / 800)
-    for spread in (0.015, 0.04):
-        found = family_errors(log_r, spread, looks)
-        assert max(found.values()) < limit, found
+    limit = LEVEL + 3.5 * np.sqrt(LEVEL * (1 - LEVEL) / 400)
+    for spread, correlation in ((0.015, 0.0), (0.04, 0.5)):
+        found = error_rates.simulate(
+            log_r, spread, looks, margin=MARGIN, correlation=correlation, walks=400
+        )
+        assert max(found.false_disagree, found.false_agree) < limit, found
+        at_margin = abs(np.array(log_r) - UPPER).min() < 1e-9
+        assert found.agree < limit or not at_margin, found
 
 
 def test_without_holm_it_would_not_hold() -> None:

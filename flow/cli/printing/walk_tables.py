@@ -1,12 +1,11 @@
 """Tables of results on the command line."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from flow.experiments.studies.study import Run
 from flow.report.wording import (
     bound_text,
     further_sentence,
@@ -20,6 +19,9 @@ from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 from flow.walks.summaries.hardware import SiteAblation
 from flow.walks.summaries.ranking import Ranked, breaks_first
+
+if TYPE_CHECKING:
+    from flow.experiments.studies.study import Run
 
 
 def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
@@ -228,7 +230,7 @@ def print_bench_walk(console: Console, model: str, found: Any) -> None:
     )
 
 
-def line_of_run(run: Run) -> str:
+def line_of_run(run: "Run") -> str:
     """Return how a run of a study ended, in one line."""
     state, summary = run.state, run.summary
     if summary is None:

@@ -221,7 +221,7 @@ def cross_check(
     claims = {site: found.ratio for site, found in figures.items()}
     pooled = None
     if design == "common":
-        pooled = random_numbers.compare(points, labels, sites, guess, resamples, seed)
+        pooled = random_numbers.compare(list(figures.values()), guess, resamples, seed)
         claims[random_numbers.NAME] = pooled and pooled.ratio
     judgements = decide(claims, level, margin, earlier.judgements if earlier else None)
     checks = []

@@ -70,8 +70,10 @@ class SiteFigures:
     site: str
     design: Design
     """Random numbers of the two sides that the verdict compares."""
-    midpoints: Mapping[Side, Midpoint]
+    curves: Mapping[Side, Curve]
     """By side; software and golden are there."""
+    midpoints: Mapping[Side, Midpoint]
+    """By side."""
     ratio: LogRatio | None
     """The ratio that the verdict rests on, μ_golden / μ of software with the same or with
     independent draws; None if either only guesses without noise, or was not measured."""
@@ -180,6 +182,7 @@ def site_figures(
     return SiteFigures(
         site=site,
         design=design,
+        curves=sides.curves,
         midpoints={side: midpoint(curve, **fit) for side, curve in sides.curves.items()},
         ratio=ratio,
         ratio_software=independent,
@@ -229,7 +232,10 @@ class _Sides:
         self, hardware: Side, software: Side, draws: Sequence[int] | None = None
     ) -> tuple[Curve, Curve]:
         """Return two sides' curves on the images that both have; of some draws only, if given."""
-        images = min(self.curves[hardware].images, self.curves[software].images)
+        whole = self.curves[hardware], self.curves[software]
+        images = min(curve.images for curve in whole)
+        if draws is None and all(curve.images == images for curve in whole):
+            return whole
         points = self.points
         if draws is not None:
             points = [point for point in points if not point.site or point.seed in draws]
@@ -246,7 +252,7 @@ class _Sides:
         Both have the same devices, so that only the images are a sample.
         """
         golden, software = (
-            replace(curve, devices=None)
+            curve if curve.devices is None else replace(curve, devices=None)
             for curve in self.pair(Side.GOLDEN, Side.SOFTWARE_HARDWARE_RNG, draws)
         )
         return golden, software

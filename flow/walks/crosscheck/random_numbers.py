@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flow.statistics.devices import FEWEST
 from flow.statistics.ratio import LogRatio, Pooled, pooled_ratio
 from flow.statistics.verdict import Judgement, RequiredSamples, need
 from flow.walks.crosscheck.figures import SiteFigures
-from flow.walks.points.curves import curve_of
-from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 
 NAME = "random numbers"
@@ -94,19 +91,12 @@ class RandomNumbers:
 
 
 def compare(
-    points: Sequence[Point],
-    labels: NDArray[np.int64],
-    sites: Sequence[str],
-    guess: float,
-    resamples: int,
-    seed: int,
+    figures: Sequence[SiteFigures], guess: float, resamples: int, seed: int
 ) -> Pooled | None:
     """Return the common ratio of sites: software with the hardware's random numbers to torch's.
 
     Args:
-        points: all points of a run with one kind of noise, including those without noise.
-        labels: int64 [images], in the order of the predictions.
-        sites: the taps.
+        figures: of all sites.
         guess: accuracy of guessing.
         resamples: number of bootstrap resamples.
         seed: seed of the resampling.
@@ -114,14 +104,11 @@ def compare(
     Returns:
         The ratio; None if no site has one with an interval.
     """
-    pairs = {}
-    for site in sites:
-        hardware, software = (
-            curve_of(points, labels, site, side)
-            for side in (Side.SOFTWARE_HARDWARE_RNG, Side.SOFTWARE)
-        )
-        if hardware is not None and software is not None:
-            pairs[site] = hardware, software
+    pairs = {
+        one.site: (one.curves[Side.SOFTWARE_HARDWARE_RNG], one.curves[Side.SOFTWARE])
+        for one in figures
+        if Side.SOFTWARE_HARDWARE_RNG in one.curves
+    }
     return pooled_ratio(pairs, guess, resamples=resamples, seed=seed)
 
 

@@ -268,7 +268,7 @@ def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
     build = results_folder(tmp_path / "build")
     file = written(tmp_path, SMALL.replace("[0, 1]", "[1]"))
     entry = "from flow.cli.main import main; main()"
-    command = [sys.executable, "-c", entry, "study", "run", str(file), "--jobs=2"]
+    command = [sys.executable, "-c", entry, "study", "run", str(file), "--jobs=1"]
     options = {
         "cwd": tmp_path,
         "env": os.environ | {"PYTHONPATH": str(REPOSITORY)},
