@@ -1,4 +1,4 @@
-"""Diagram of the network in hardware: its nodes in a chain, with sites coloured by μ.
+"""Diagram of the network in hardware: its nodes in a chain, with sites coloured by what they bear.
 
 This module computes the layout; ``templates/network.svg.j2`` draws it. Width converters are
 omitted, since they compute nothing. A node follows its producer in a row until the row is full or
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flow.report.plots.colours import colour_of
-from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text
 from flow.walks.points.side import Side
 
@@ -73,7 +72,9 @@ class Picture:
     width: float
     height: float
     ends: tuple[str, str] | None
-    """Smallest and largest μ as text; None if there is no μ."""
+    """Smallest and largest value that a colour shows, as text; None if there is none."""
+    measure: str
+    """What the colours show, in words."""
     colours: list[str] = field(default_factory=lambda: [colour_of(i / 8) for i in range(9)])
     """Colours of the scale from the smallest to the largest μ."""
 
@@ -98,31 +99,53 @@ def picture(summary: Mapping[str, Any]) -> Picture | None:
         for node, sources in _working(hardware["nodes"])
     ]
     rows = _rows(boxes)
-    return _placed(boxes, rows, scale.ends)
+    return _placed(boxes, rows, scale)
 
 
 class _Scale:
-    """Colours for the μ of a walk's sites."""
+    """Colours for what the sites of a walk bear.
+
+    A site's μ is compared as a share of the standard deviation of its values; μ itself is compared
+    if a site lacks that, as in results of old versions.
+    """
 
     def __init__(self, sites: Mapping[str, Any]) -> None:
         self.sites = sites
-        found = [midpoint_of(entry, side) for entry in sites.values() for side in _SIDES]
-        levels = [mu.level for mu in found if mu is not None and mu.level]
+        self.relative = all(entry.get("noise_share") for entry in sites.values())
+        found = [self._level(name, side) for name in sites for side in _SIDES]
+        levels = [level for level in found if level]
         self.low, self.high = (min(levels), max(levels)) if levels else (1.0, 1.0)
         self.ends = (f"{self.low:.3g}", f"{self.high:.3g}") if levels else None
+
+    @property
+    def measure(self) -> str:
+        """What the colours show, in words."""
+        if self.relative:
+            return (
+                "the noise at their midpoint, as a share of the standard deviation of their values"
+            )
+        return "their midpoint noise level μ"
 
     def strips(self, site: str) -> list[Strip]:
         """Return the labels of a site, or a remark if it was not walked."""
         if site not in self.sites:
             return [Strip("no noise applied here", "", "")]
-        return [self._strip(side, midpoint_of(self.sites[site], side)) for side in _SIDES]
+        return [self._strip(site, side) for side in _SIDES]
 
-    def _strip(self, side: Side, mu: Estimate | None) -> Strip:
-        text = f"{side} {midpoint_text(mu).split(' [')[0]}"
-        if mu is None or not mu.level:
+    def _level(self, site: str, side: Side) -> float | None:
+        """Return what a site bears on one side."""
+        entry = self.sites[site]
+        mu = midpoint_of(entry, side)
+        share = entry["noise_share"] if self.relative else 1.0
+        return mu.level * share if mu is not None else None
+
+    def _strip(self, site: str, side: Side) -> Strip:
+        level = self._level(site, side)
+        text = f"{side} {midpoint_text(midpoint_of(self.sites[site], side)).split(' [')[0]}"
+        if not level:
             return Strip(text, "", "")
         reach = math.log(self.high / self.low)
-        fill = colour_of(math.log(mu.level / self.low) / reach if reach else 0.5)
+        fill = colour_of(math.log(level / self.low) / reach if reach else 0.5)
         return Strip(text, fill, "#000000" if _luminance(fill) > 0.18 else "#ffffff")
 
 
@@ -194,7 +217,7 @@ def _begins(box: Box) -> bool:
     return box.name.startswith(_BEGIN_LAYER)
 
 
-def _placed(boxes: list[Box], rows: list[list[Box]], ends: tuple[str, str] | None) -> Picture:
+def _placed(boxes: list[Box], rows: list[list[Box]], scale: _Scale) -> Picture:
     """Place the boxes and connect them."""
     number = {box.name: i for i, row in enumerate(rows) for box in row}
     by_name = {box.name: box for box in boxes}
@@ -221,4 +244,4 @@ def _placed(boxes: list[Box], rows: list[list[Box]], ends: tuple[str, str] | Non
             b += 40
         edges.append((f"{path}H{b}V{end.y}", (start, end) in detours))
     right = max(box.x + _WIDTH for box in boxes)
-    return Picture(boxes, edges, right + 4, y - _GUTTER + 4, ends)
+    return Picture(boxes, edges, right + 4, y - _GUTTER + 4, scale.ends, scale.measure)

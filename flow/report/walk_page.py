@@ -14,6 +14,7 @@ import pandas as pd
 
 from flow.errors import UserError
 from flow.files import replacing
+from flow.report import ranking_chart
 from flow.report.charts import repeat_charts, walk_charts
 from flow.report.html import environment
 from flow.report.network_diagram import operator, picture
@@ -29,7 +30,6 @@ from flow.report.wording import (
     verdict_sentence,
 )
 from flow.rtl.scope import SITE
-from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.ablation import STEPS
 from flow.walks.crosscheck.summary_values import (
     method_of,
@@ -39,7 +39,7 @@ from flow.walks.crosscheck.summary_values import (
     sigma_unit,
 )
 from flow.walks.points.side import SHOWN, Side
-from flow.walks.summaries.ranking import Ranked, breaks_first, ranked
+from flow.walks.summaries.ranking import breaks_first
 
 
 def write_report(
@@ -72,7 +72,8 @@ def write_report(
         ) from error
     text = environment().get_template("report.html.j2").render(
         s=summary,
-        breaks_first=breaks_first(_ranking(summary)),
+        breaks_first=breaks_first(ranking_chart.ranking(summary)),
+        ranking=ranking_chart.chart(summary),
         verdict=verdict_sentence(summary),
         definition=definition(summary["design"], summary["margin"], summary["level"]),
         random_numbers=random_numbers_sentences(summary),
@@ -101,12 +102,6 @@ def write_report(
     )  # fmt: skip
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _ranking(summary: Mapping[str, Any]) -> list[Ranked]:
-    entries = summary["sites"].items()
-    found = ((site, e["mu_hw"] or e["mu_sw"], e.get("noise_share")) for site, e in entries)
-    return ranked((site, mu and Estimate(*mu), share) for site, mu, share in found)
 
 
 def _nodes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

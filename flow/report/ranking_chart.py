@@ -1,0 +1,130 @@
+"""Bar chart of what the sites of a walk bear, the most sensitive first, in several units.
+
+This module computes the layout; ``templates/ranking.html.j2`` draws it. The bars of a unit share a
+logarithmic scale. Only the standard deviation of a site's own values, and the signal-to-noise ratio
+in decibels, compare sites with each other; noise is applied in the other units.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flow.statistics.estimate import Estimate
+from flow.walks.crosscheck.summary_values import midpoint_of
+from flow.walks.points.side import Side
+from flow.walks.summaries.ranking import Ranked, ranked
+
+WIDTH, NAME, TEXT, ROW = 720, 150, 170, 26
+"""Width of the chart, of the names on the left and of the figures on the right; height of a row."""
+_ROOM = 1.15
+"""Factor between the outermost ends and the edges of the scale."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One site in one unit."""
+
+    site: str
+    text: str
+    end: float
+    """Where the bar ends: at the value or its bound."""
+    low: float | None
+    high: float | None
+    """Ends of the interval; None beyond a bound."""
+    bound: bool
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The chart in one unit."""
+
+    name: str
+    caption: str
+    bars: Sequence[Bar]
+
+    @property
+    def height(self) -> int:
+        """Height of the chart."""
+        return ROW * len(self.bars)
+
+
+def ranking(summary: Mapping[str, Any]) -> list[Ranked]:
+    """Return the sites of a summary, the most sensitive first."""
+    entries = summary["sites"].items()
+    found = ((site, e["mu_hw"] or e["mu_sw"], e.get("noise_share")) for site, e in entries)
+    return ranked((site, mu and Estimate(*mu), share) for site, mu, share in found)
+
+
+def chart(summary: Mapping[str, Any]) -> list[Unit]:
+    """Return the chart in each unit that the sites have; none if fewer than two have a midpoint."""
+    order = ranking(summary)
+    if sum(one.relative.value is not None for one in order) < 2:
+        return []
+    sites = summary["sites"]
+    shares = [(one.site, one.relative) for one in order]
+    units = [
+        _unit(
+            "share of the values' standard deviation",
+            "Noise at the midpoint, as a share of the standard deviation of the site's own values",
+            shares, str,
+        ),
+        _unit(
+            "SNR in dB",
+            "Signal-to-noise ratio at the midpoint: the lower, the more noise the site bears",
+            shares, _decibels,
+        ),
+    ]  # fmt: skip
+    mu = [(one.site, _hardware(sites[one.site])) for one in order]
+    if all(sites[site]["unit"] == "none" for site, _ in mu):
+        units.append(_unit("σ as a factor", "Midpoint σ of multiplicative noise", mu, str))
+    real = [(site, value) for site, value in mu if sites[site]["unit"] == "real"]
+    if real:
+        units.append(_unit("real", "Midpoint σ in the unit of the layer's output", real, str))
+        lsb = [(site, _times(value, 1 / sites[site]["scale"])) for site, value in real]
+        units.append(_unit("LSB", "Midpoint σ in LSB of the layer's integers", lsb, str))
+    return units
+
+
+def _hardware(entry: Mapping[str, Any]) -> Estimate:
+    mu = entry["mu_hw"]
+    found = Estimate(*mu) if mu else midpoint_of(entry, Side.SOFTWARE)
+    assert found is not None
+    return found
+
+
+def _times(value: Estimate, factor: float) -> Estimate:
+    return Estimate(*(None if part is None else part * factor for part in value))
+
+
+def _decibels(share: Estimate) -> str:
+    """Write the ratio of signal to noise, whose ends are those of the noise in turn."""
+    low, value, high = (
+        None if part is None else 0.0 - 20 * math.log10(part)
+        for part in (share.high, share.value, share.low)
+    )
+    if value is None:
+        return f"< {high:.1f} dB" if low is None else f"> {low:.1f} dB"
+    return f"{value:.1f} [{low:.1f}, {high:.1f}] dB"
+
+
+def _unit(
+    name: str,
+    caption: str,
+    values: Sequence[tuple[str, Estimate]],
+    text: Callable[[Estimate], str],
+) -> Unit:
+    ends = [part for _, value in values for part in value if part]
+    low, high = math.log(min(ends) / _ROOM), math.log(max(ends) * _ROOM)
+
+    def at(value: float | None) -> float | None:
+        if not value:
+            return None
+        return round(NAME + (WIDTH - NAME - TEXT) * (math.log(value) - low) / (high - low), 1)
+
+    bars = [
+        Bar(site, text(value), at(value.level) or NAME, at(value.low), at(value.high),
+            value.value is None)
+        for site, value in values
+    ]  # fmt: skip
+    return Unit(name, caption, bars)
