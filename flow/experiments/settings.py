@@ -130,6 +130,7 @@ class MultiExecutionSettings(OneKindSettings):
 _NO_WALK = {
     "levels": "each site has noise of one level",
     "draws": "each point has one noise draw",
+    "margin": "there is no verdict",
     "budget": "there is no verdict to decide",
     "ablation": "software is not compared with RTL",
     "scope": "the whole network is simulated",
@@ -163,7 +164,7 @@ class SocWalkSettings(HardwareWalkSettings):
     """A walk by firmware on the whole system."""
 
     refused: ClassVar = {
-        **{name: _NO_WALK[name] for name in ("draws", "budget", "ablation")},
+        **{name: _NO_WALK[name] for name in ("draws", "margin", "budget", "ablation")},
         "scope": "a system has the whole network",
         "out": "the results lie in build/walk-soc",
     }
