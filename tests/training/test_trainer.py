@@ -186,7 +186,7 @@ def test_noise_in_training_makes_a_network_robust(tmp_path: Path) -> None:
     test = trainer._samples("digits", "test", (8, 8, 1))
 
     def correct(network: models.Network) -> int:
-        sampler = run.TorchSampler(0)
+        sampler = training_run.TorchSampler(0)
         predicted = models.evaluate(network, test[0], noise=everywhere, sampler=sampler)
         return int((predicted == test[1].numpy()).sum())
 
