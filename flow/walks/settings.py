@@ -135,8 +135,7 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
     images: Count | None = None
     """Test images per point in software; if not given, 2,000, or all of a smaller set"""
     draws: Count | Literal["independent"] | None = None
-    """Noise draws per point in software, 1 or 2 if not given; or independent, to compare golden
-    with software's own random numbers at each site, which takes more draws"""
+    """Noise draws per point, 1 or 2 if not given; or independent, without common random numbers"""
     hw_images: Count | None = None
     """Test images per point in RTL; if not given, 128, in a large network 64"""
     budget: Annotated[float, Field(ge=0)] = 10.0
