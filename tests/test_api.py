@@ -76,6 +76,7 @@ def test_every_public_name_is_there_and_documented():
         assert getattr(flow, name).__doc__, name
 
 
+@pytest.mark.slow
 def test_ten_lines_on_a_float_mlp(mlp, floats, tmp_path):
     net = flow.tap(mlp)
     walk = flow.walk(net, *floats, noise=flow.Additive(), build=tmp_path, precision_of_mu=0.2)
@@ -105,6 +106,7 @@ def test_a_point_is_what_evaluation_says(mlp, floats, tmp_path):
             assert row.correct == (found == labels).sum()
 
 
+@pytest.mark.slow
 def test_every_container_gives_the_same_walk(mlp, floats, tmp_path):
     images, labels = floats
     pairs = TensorDataset(images, torch.from_numpy(labels))
@@ -117,6 +119,7 @@ def test_every_container_gives_the_same_walk(mlp, floats, tmp_path):
     assert all(table.equals(found[0]) for table in found)
 
 
+@pytest.mark.slow
 def test_walks_of_several_kinds_and_of_other_weights_do_not_mix(mlp, floats, tmp_path):
     options = {"sites": ["last.acc"], "levels": LEVELS, "seeds": 1, "build": tmp_path}
     first = flow.walk(mlp, *floats, **options)
@@ -130,6 +133,7 @@ def test_walks_of_several_kinds_and_of_other_weights_do_not_mix(mlp, floats, tmp
     assert other.folder != first.folder
 
 
+@pytest.mark.slow
 def test_torchvision_s_resnet18(tmp_path):
     torch.manual_seed(0)
     net = flow.tap(models.resnet18().eval())
@@ -179,6 +183,7 @@ def test_a_brevitas_module_as_on_the_command_line(digits, tmp_path, monkeypatch)
     assert same_points(hw.to_pandas(), Path("hard"))
 
 
+@pytest.mark.slow
 def test_a_qonnx_file_as_on_the_command_line(digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
@@ -194,6 +199,7 @@ def test_a_qonnx_file_as_on_the_command_line(digits, tmp_path, monkeypatch):
     assert same_points(walk.to_pandas(), Path("soft"))
 
 
+@pytest.mark.slow
 def test_a_shipped_network_as_on_the_command_line(digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     net = flow.load("tfc-w2a2", "digits")

@@ -109,6 +109,7 @@ def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
     assert "golden" in report.read_text()
 
 
+@pytest.mark.slow
 def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
     page = REPOSITORY / "docs" / "adding-a-noise-kind.md"
     monkeypatch.chdir(tmp_path)

@@ -80,6 +80,7 @@ def _hashes(name: str) -> tuple[str, str, str]:
     return code_of(text), code_of(other_words), code_of(_with_another_digit(text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", SETS)
 def test_a_digit_of_any_module_changes_the_key_and_words_do_not(who):
     names = closure([SETS[who]])

@@ -137,6 +137,7 @@ def test_python_has_its_own_names(given, said):
     assert str(caught.value).startswith(said.format_map(Names(str)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -108,6 +108,7 @@ def test_every_convolutional_network_has_its_sites_grid_and_shapes(name: str) ->
 RESIDUAL = ["stage0", "stage1", "stage2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in models.names() if n.startswith("resnet8")])
 def test_a_residual_network_has_its_sites_grid_and_shapes(name: str) -> None:
     network = settled(name)

@@ -96,6 +96,7 @@ extern "C" void any(const u32* counter, u64 seed, u32* out) {{
 """
 
 
+@pytest.mark.slow
 def test_known_answers_in_every_lane(fresh):
     """Random123's, by the kernel's rounds: their counters are none of a site's."""
     fresh.parent.joinpath("known.cpp").write_text(ENCRYPT.format(kernel=SOURCE))
@@ -233,6 +234,7 @@ def test_where_the_cache_cannot_be_written_numpy_draws(fresh, caplog):
     assert "cannot write" in falls_back(caplog)
 
 
+@pytest.mark.slow
 def test_a_kernel_of_other_numbers_is_not_used(fresh, monkeypatch, tmp_path, caplog):
     text = SOURCE.read_text()
     other = tmp_path / "kernel.cpp"
@@ -241,6 +243,7 @@ def test_a_kernel_of_other_numbers_is_not_used(fresh, monkeypatch, tmp_path, cap
     assert "other numbers" in falls_back(caplog)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0, 20, 5000, -1], ids=["empty", "short", "half", "one byte less"])
 def test_a_damaged_library_is_built_again(fresh, keep):
     first = kernel.kernel()
@@ -258,6 +261,7 @@ def test_a_damaged_library_is_built_again(fresh, keep):
     assert np.array_equal(again.words(*place), noise_words(*place))
 
 
+@pytest.mark.slow
 def test_a_library_is_built_once(fresh):
     assert kernel.kernel() is not None
     (library,) = fresh.iterdir()
@@ -267,6 +271,7 @@ def test_a_library_is_built_once(fresh):
     assert [one.stat().st_mtime_ns for one in fresh.iterdir()] == [made]
 
 
+@pytest.mark.slow
 def test_other_flags_or_another_processor_have_another_library(fresh, monkeypatch):
     assert kernel.kernel() is not None
     monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-march=x86-64"))

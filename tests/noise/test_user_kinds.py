@@ -93,6 +93,7 @@ def test_a_user_s_kind_is_named_by_its_class_and_can_be_written_down(here):
         Noise.at("uniform", 1.0)
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_noise_from_json(here):
     noise = Noise.at("uniform.py:Uniform", 2.0)
     code = (
@@ -152,6 +153,7 @@ def walked(**given) -> SoftwareWalkSummary:
     return software_walk.walk(SoftwareWalkSettings(**WALK | given), lambda *_: None)
 
 
+@pytest.mark.slow
 def test_it_walks_on_the_command_line(here):
     arguments = ["walk", "NOISE=uniform.py:Uniform,additive", "MODEL=tfc-w2a2", "DATASET=digits"]
     arguments += ["LEVELS=2,8", "SEEDS=1", "IMAGES=200"]
@@ -171,6 +173,7 @@ def test_it_walks_on_the_command_line(here):
     assert not noise["uniform"].equals(noise["additive"])
 
 
+@pytest.mark.slow
 def test_a_walk_is_reproducible_and_a_changed_file_is_measured_anew(here, monkeypatch):
     kind = "uniform.py:Uniform"
     first = walked(noise=kind, out=here / "a")
@@ -220,6 +223,7 @@ def test_it_trains_and_its_checkpoint_is_read_without_the_file(here):
         Noise.from_json(found.training_noise)
 
 
+@pytest.mark.slow
 def test_retraining_with_a_changed_file_trains_anew(here):
     given = {"model": "float-mlp", "retrain": 1, "levels": (0.5,), "sites": ["fc0.acc"]}
     path = trainer.train("float-mlp", "digits", epochs=1)
@@ -296,6 +300,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_a_file_that_is_no_kind_is_told_in_one_sentence(name, here):
     change, message = BAD[name]
@@ -329,6 +334,7 @@ RAISING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAISING)
 def test_what_fails_in_the_middle_of_a_walk_is_told_and_nothing_is_lost(name, here):
     old, new, message = RAISING[name]

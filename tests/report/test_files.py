@@ -43,6 +43,7 @@ def finished(folder: Path, model: str = "tfc-w2a2") -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_page_is_written_anew_without_measuring(tmp_path: Path) -> None:
     folder = finished(tmp_path / "walk")
     names = {p.name for p in folder.iterdir()}
@@ -62,6 +63,7 @@ def test_a_page_is_written_anew_without_measuring(tmp_path: Path) -> None:
     assert revision() in page and "6,400" in page and "1,234 cycles per image" in page
 
 
+@pytest.mark.slow
 def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
     folder, accelerator = finished(tmp_path / "walk"), tmp_path / "accelerator"
     page = folder / "report.html"
@@ -90,6 +92,7 @@ def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
         write_report(Finished.read(folder))
 
 
+@pytest.mark.slow
 def test_a_walk_without_hardware_facts_has_a_page_without_them(tmp_path: Path) -> None:
     summary, curves = old_results(1)
     del summary["rtl"]["scope"]
@@ -109,6 +112,7 @@ def test_other_folders_are_the_users_error(tmp_path: Path) -> None:
         Finished.read(tmp_path)
 
 
+@pytest.mark.slow
 def test_walks_side_by_side(tmp_path: Path) -> None:
     folders = [finished(tmp_path / name, model=name) for name in ("first", "second")]
     page = tmp_path / "comparison.html"
@@ -140,6 +144,7 @@ def test_walks_of_other_units_have_charts_of_their_own() -> None:
     assert panel["title"] == "conv0.acc" and {one["run"] for one in panel["series"]} == {0, 1}
 
 
+@pytest.mark.slow
 def test_letters_of_the_picture_are_fit_for_a_paper() -> None:
     figure = plot_curves(*results(9))
     FigureCanvasAgg(figure).draw()

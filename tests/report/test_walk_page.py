@@ -96,6 +96,7 @@ def html_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 9])
 def test_figure_has_a_panel_a_site_with_rtl_bars(count: int) -> None:
     summary, curves = results(count)
@@ -125,6 +126,7 @@ def test_seeds_do_not_narrow_the_bars() -> None:
     assert heights[1] == pytest.approx(heights[0], rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bound",
     [
@@ -148,6 +150,7 @@ def test_bounds_are_written_as_bounds(tmp_path: Path, bound: dict[str, Any]) -> 
     assert f"<td>{sign} {bound['level']:.3g}</td>" in html_of(tmp_path, summary, curves)
 
 
+@pytest.mark.slow
 def test_files_are_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     summary, curves = results()
     write_curves(tmp_path / "curves.png", summary, curves)
@@ -169,6 +172,7 @@ def test_verdict_comes_first_and_all_sites_appear(tmp_path: Path) -> None:
         assert f'<tr><th scope="row">{name}</th>' in html
 
 
+@pytest.mark.slow
 def test_html_is_self_contained_and_escaped(tmp_path: Path) -> None:
     summary, curves = results(2)
     summary["model"] = HOSTILE
@@ -257,6 +261,7 @@ def test_sides_are_named_in_full_everywhere() -> None:
     assert any(label == "RTL (simulated)" for label in labels)
 
 
+@pytest.mark.slow
 def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     points, labels = walk({"a": (1.0, 2.0), "b": (3.0, 2.0)}, images=250, rtl=30)
     summary, _ = results(1)

@@ -52,6 +52,7 @@ def measured(
     return Curve(levels, correct, rows[0], np.full(len(levels), draws))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_intervals_hold_the_crossing_whatever_the_shape(shape: str) -> None:
     """95 % of 100 intervals; fewer than 88 would come in 0.1 % of cases."""
@@ -142,6 +143,7 @@ def test_monotone_crossing() -> None:
     assert crossing(np.array([[0.9]]), x[:1], np.array([0.5])) == np.inf
 
 
+@pytest.mark.slow
 def test_ratios_of_curves_with_a_floor_cover() -> None:
     """One model for both sides on the same resamples; 95 % of 60."""
     rng, held = np.random.default_rng(4), 0

@@ -64,6 +64,7 @@ def test_jackknife_and_interval_of_a_mean_are_the_textbooks() -> None:
     assert nothing.ends == pytest.approx((-1.0, 2.0)) and nothing.dof == np.inf
 
 
+@pytest.mark.slow
 def test_equal_sides_are_seldom_said_to_disagree_and_images_alone_would_say_it() -> None:
     """Eight devices a side, 70 walks: from images alone, one of four equal walks disagrees."""
     found = [ratios(8, seed) for seed in range(70)]
@@ -75,6 +76,7 @@ def test_equal_sides_are_seldom_said_to_disagree_and_images_alone_would_say_it()
     assert held >= 0.88 and missed < 0.8  # 88 % or fewer of 70 would come in 2 % of cases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [FEWEST, 16])
 def test_at_the_margin_each_word_is_as_rare_as_stated(devices: int) -> None:
     """True ratios of 0.9 and 1.1: 5 %, here of 60 walks; more than 7 would come in 1 %."""

@@ -32,6 +32,7 @@ def test_exact_curve_gives_exact_midpoint() -> None:
     assert found.mu == pytest.approx(3.0, rel=1e-3) and found.k == pytest.approx(2.0, rel=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shared", "draws"), [(0.0, 1), (0.5, 1), (0.5, 3)], ids=["independent", "shared", "draws"]
 )
@@ -54,6 +55,7 @@ def test_interval_covers_the_truth(shared: float, draws: int) -> None:
     assert held / total >= 0.90
 
 
+@pytest.mark.slow
 def test_independent_counts_would_mislead() -> None:
     """Where points share their images, μ varies more than independent counts would have it."""
     rng = np.random.default_rng(2)
@@ -82,6 +84,7 @@ def test_curve_fallen_at_the_first_level_is_a_bound() -> None:
     assert found.bound == "below" and found.estimate == (None, None, 0.1)
 
 
+@pytest.mark.slow
 def test_bound_never_claims_more_than_the_data() -> None:
     """μ just inside or outside the last level: a bound holds for the true μ."""
     rng = np.random.default_rng(5)

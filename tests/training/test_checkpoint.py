@@ -237,6 +237,7 @@ def test_a_run_that_is_not_finished_is_no_checkpoint(
 SHIPPED = finished(ZOO)
 
 
+@pytest.mark.slow
 def test_the_index_says_what_the_shipped_files_say(tmp_path: Path) -> None:
     for path in SHIPPED:
         (tmp_path / path.name).symlink_to(path)

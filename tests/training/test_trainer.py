@@ -98,6 +98,7 @@ def killed_after(epoch: int) -> Callable[[Progress], None]:
     return kill
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole.safetensors")
     out = tmp_path / "killed.safetensors"

@@ -178,6 +178,7 @@ def test_known_midpoints_are_recovered_however_far_from_the_hint(tmp_path):
     assert found["steep"].state == found["b"].state == "precise"
 
 
+@pytest.mark.slow
 def test_intervals_cover_although_the_search_stops_when_they_are_narrow(tmp_path):
     """95 % of 120; the limit is 3 binomial standard errors below."""
     truth = {f"s{i}": (float(np.exp(0.02 * i)), 1.5 + 0.02 * i) for i in range(120)}
@@ -219,6 +220,7 @@ def comparable(summary):
     return summary.model_dump(exclude={"seconds", "folder"})
 
 
+@pytest.mark.slow
 def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)
     settings = SoftwareWalkSettings(
@@ -250,6 +252,7 @@ def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch)
         assert one.read_bytes() == two.read_bytes(), name
 
 
+@pytest.mark.slow
 def test_results_have_every_site_and_all_at_once(tmp_path):
     settings = SoftwareWalkSettings(
         **SETTINGS, noise="additive,multiplicative", levels="1,10,100", images=200, out=tmp_path
@@ -287,6 +290,7 @@ def same_as_the_table(entry, rows):
         assert level.accuracy == (row.accuracy, row.lo, row.hi)
 
 
+@pytest.mark.slow
 def test_global_noise_is_that_of_all_default_sites_and_walked_when_asked_for(tmp_path):
     options = {**SETTINGS, "levels": "10,30,100", "images": 60}
     whole, alone, both, one = (
@@ -311,6 +315,7 @@ def test_global_noise_is_that_of_all_default_sites_and_walked_when_asked_for(tmp
     assert keys[1] < keys[0] and keys[2] < keys[0]
 
 
+@pytest.mark.slow
 def test_a_site_is_asked_for_by_its_name(tmp_path):
     settings = SoftwareWalkSettings(**SETTINGS, levels="1,12,100", images=200, out=tmp_path)
     summary = software_walk.walk(settings, no_progress)
@@ -330,6 +335,7 @@ def test_a_site_is_asked_for_by_its_name(tmp_path):
     jsonschema.validate(summary.model_dump(mode="json"), json.loads(SCHEMA.read_text()))
 
 
+@pytest.mark.slow
 def test_levels_in_midpoints_follow_a_search(tmp_path):
     settings = SoftwareWalkSettings(**SETTINGS, sites="fc1.acc,fc2.acc", images=200, out=tmp_path)
     searched = software_walk.walk(settings, no_progress)
@@ -355,6 +361,7 @@ def test_levels_in_midpoints_need_midpoints():
         in_midpoints(levels, bounds | {"c": None})
 
 
+@pytest.mark.slow
 def test_the_clock_of_a_command_counts_from_its_start(tmp_path):
     settings = SoftwareWalkSettings(**SETTINGS, levels="10", images=50, out=tmp_path)
     alone = software_walk.walk(settings, no_progress).seconds
@@ -364,6 +371,7 @@ def test_the_clock_of_a_command_counts_from_its_start(tmp_path):
     assert sum(told.values()) - told["total"] == pytest.approx(told["total"], abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_network_is_refused_and_kept(tmp_path):
     settings = SoftwareWalkSettings(**SETTINGS, levels="10", images=50, out=tmp_path / "r")
     software_walk.walk(settings, lambda *a: None)
@@ -379,6 +387,7 @@ def test_a_folder_of_another_network_is_refused_and_kept(tmp_path):
         software_walk.walk(settings.changed(out=tmp_path / "other"), lambda *a: None)
 
 
+@pytest.mark.slow
 def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, monkeypatch):
     calls = []
 

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from flow.cli.printing import doctor
 from flow.paths import REPOSITORY
 
@@ -17,6 +19,7 @@ def test_everything_needed_is_here():
     assert found["compiled kernel"].found == "in use"
 
 
+@pytest.mark.slow
 def test_a_missing_tool_is_named_with_its_remedy(tmp_path):
     """On a path that has make and perl, but no compiler."""
     for name in ("make", "perl"):

@@ -44,6 +44,7 @@ def test_sites_have_levels_of_their_own_or_the_common_one(tmp_path: Path) -> Non
     assert parse_site_levels(["input=2", "fc1.act"]) == {"input": 2, "fc1.act": None}
 
 
+@pytest.mark.slow
 def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_path: Path) -> None:
     for sigma, level in ((0.0, 0.0), (None, 8.0)):
         metadata, _ = run(

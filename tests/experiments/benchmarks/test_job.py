@@ -25,6 +25,7 @@ def test_a_revision_against_itself(tmp_path: Path) -> None:
     assert runs[0].to_json()["seconds"]["total"] <= runs[0].wall
 
 
+@pytest.mark.slow
 def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no revision of this project"):
         job.run(BenchJobSettings(base="no-such-revision", build=tmp_path), print)

@@ -118,6 +118,7 @@ def test_bad_files_are_one_message(tmp_path, text, said):
         study.read(written(tmp_path, text), tmp_path / "build")
 
 
+@pytest.mark.slow
 def test_a_network_in_python_is_made_once_and_is_a_file_from_then_on(tmp_path, monkeypatch):
     file = REPOSITORY / "tests" / "helpers" / "custom_networks.py"
     real, made = study.python_factory.exported, []

@@ -71,6 +71,7 @@ def _qcdq(proto):
     proto.graph.node[0].op_type, proto.graph.node[0].domain = "QuantizeLinear", ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -99,12 +100,14 @@ def test_a_damaged_or_missing_file_is_refused(good, tmp_path):
         models.resolve(str(tmp_path / "absent.onnx"))
 
 
+@pytest.mark.slow
 def test_a_network_without_quantisers_is_refused(tmp_path):
     path = file_of(custom_networks.unquantised(), tmp_path / "float.onnx")
     with pytest.raises(UserError, match="has no quantisers: build the network of Brevitas' layers"):
         open_network(path, SHAPE)
 
 
+@pytest.mark.slow
 def test_operators_that_are_not_known_are_all_named(tmp_path):
     path = file_of(custom_networks.sigmoid(), tmp_path / "sigmoid.onnx")
     with pytest.raises(UserError, match=r"node \w+ \(Sigmoid.*, node \w+ \(Tanh.*known are Add"):
@@ -121,6 +124,7 @@ def test_a_batch_left_open_is_made_one_image(good, tmp_path):
     assert torch.equal(ours(images), other(images))
 
 
+@pytest.mark.slow
 def test_what_hardware_cannot_do_is_told_for_every_node_with_what_to_change(tmp_path):
     network = open_network(file_of(custom_networks.unfit(), tmp_path / "unfit.onnx"), SHAPE)
     bad = [verdict for verdict in check_nodes(network.graph) if verdict.problem]
@@ -146,6 +150,7 @@ def test_a_factory_that_gives_no_network_is_told_with_its_place(name, message, t
         exported(f"{custom_networks.__file__}:{name}", SHAPE, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_factory_becomes_a_file_of_the_same_content_each_time(tmp_path):
     model = f"{custom_networks.__file__}:flat"
     files = {exported(model, SHAPE, tmp_path) for _ in range(2)}

@@ -65,6 +65,7 @@ def test_weights_are_programmed_to_their_own_grid(name):
             assert not torch.equal(found * tap.grid.scale, clean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_all_images_and_executions_see_the_same_weights(name):
     """A batch more or less, levels that share a clean prefix, several executions: one array."""

@@ -22,6 +22,7 @@ def ratios(check: CrossCheck) -> list[list[float] | None]:
     return [site.to_json()["ratio"] for site in check.sites]
 
 
+@pytest.mark.slow
 def test_equal_sides_agree() -> None:
     check = independent_check(*walk(SITES), 10)
     assert [site.verdict for site in check.sites] == ["agree", "agree"]
@@ -44,6 +45,7 @@ def test_a_planted_shift_disagrees(shift: float) -> None:
         assert ratio is not None and ratio[1] < shift * 1.03 and ratio[2] > shift * 0.97
 
 
+@pytest.mark.slow
 def test_fifteen_percent_disagrees_with_enough_images() -> None:
     """The shift that must be found: 15 %, at 10,000 images."""
     for seed, shift in enumerate((0.85, 1.15, 0.85, 1.15)):
@@ -83,6 +85,7 @@ def test_nine_equal_sites_agree_with_enough_images() -> None:
         assert check.verdict == "agree" and {s.verdict for s in check.sites} == {"agree"}
 
 
+@pytest.mark.slow
 def test_few_images_are_undecided() -> None:
     check = independent_check(*walk(SITES, images=100, rtl=20), 10)
     assert check.verdict == "undecided" and "neither shown" in check.sites[0].reason
@@ -107,12 +110,14 @@ def test_so_many_images_as_needed_decide() -> None:
     assert verdicts.count("agree") >= 3
 
 
+@pytest.mark.slow
 def test_common_draws_narrow_the_ratio() -> None:
     site = independent_check(*walk(SITES), 10).sites[0].to_json()
     assert site["ratio_crn"] == pytest.approx((1.0, 1.0, 1.0))
     assert site["ratio"][2] - site["ratio"][1] > 0.02
 
 
+@pytest.mark.slow
 def test_rtl_alone_is_compared_on_its_own_images() -> None:
     """The ratio of the simulation: wider, and from its images and no others."""
     points, labels = walk(SITES, rtl=300, shift={"fc0.acc": 1.3})
@@ -127,6 +132,7 @@ def test_rtl_alone_is_compared_on_its_own_images() -> None:
     assert check.sites[1].to_json()["ratio_rtl"][0] == pytest.approx(1.3, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("common", "share"), [(0.0, 1.0), (0.8, 0.5)])
 def test_share_of_noise_tells_draws_from_images(common: float, share: float) -> None:
     """Noise of its own in each draw is reduced by draws; what an image adds to a side is not.
@@ -161,6 +167,7 @@ def test_share_of_noise_tells_draws_from_images(common: float, share: float) -> 
         assert found == pytest.approx(share, abs=0.12)
 
 
+@pytest.mark.slow
 def test_a_bit_mismatch_disagrees_and_takes_golden_off() -> None:
     points, labels = walk(SITES)
     at = next(i for i, p in enumerate(points) if p.side == "rtl" and p.site == "fc0.acc")
@@ -173,6 +180,7 @@ def test_a_bit_mismatch_disagrees_and_takes_golden_off() -> None:
     assert entry["k_hw"] is None and entry["k_golden"] is not None
 
 
+@pytest.mark.slow
 def test_labels_that_differ_are_mismatches_whatever_the_count_says() -> None:
     points, labels = walk(SITES)
     at = next(i for i, p in enumerate(points) if p.side == "rtl" and p.site == "conv0.acc")
@@ -183,6 +191,7 @@ def test_labels_that_differ_are_mismatches_whatever_the_count_says() -> None:
     assert site.verdict == "disagree" and site.figures.bit_mismatches == 1
 
 
+@pytest.mark.slow
 def test_a_mismatch_without_noise_concerns_every_site() -> None:
     points, labels = walk(SITES)
     at = next(i for i, p in enumerate(points) if p.side == "rtl" and not p.site)
@@ -190,6 +199,7 @@ def test_a_mismatch_without_noise_concerns_every_site() -> None:
     assert {s.verdict for s in independent_check(points, labels, 10).sites} == {"disagree"}
 
 
+@pytest.mark.slow
 def test_golden_alone_is_no_statement_on_hardware() -> None:
     points, labels = walk(SITES)
     without = [p for p in points if not (p.side == "rtl" and p.site == "fc0.acc")]
@@ -203,6 +213,7 @@ def test_golden_alone_is_no_statement_on_hardware() -> None:
     assert check.sites[0].to_json()["bit_mismatches"] is None and not check.sites[0].figures.backed
 
 
+@pytest.mark.slow
 def test_curves_that_never_fall_are_undecided() -> None:
     points, labels = walk({"a": (1e6, 3.0)}, levels=np.geomspace(0.1, 10, 9))
     site = independent_check(points, labels, 10).sites[0]
@@ -217,6 +228,7 @@ def test_only_one_side_falling_disagrees() -> None:
     assert site.figures.midpoints["golden"].bound == "above"
 
 
+@pytest.mark.slow
 def test_falls_between_levels_disagree_only_beyond_them() -> None:
     """A step is somewhere between two levels: apart by a level, or not known to differ."""
     levels = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
@@ -253,6 +265,7 @@ def test_paired_difference_is_agresti_and_mins() -> None:
     assert d == pytest.approx(0.25) and lo < 0.25 < hi
 
 
+@pytest.mark.slow
 def test_differences_of_golden_and_of_rtl_are_listed_by_level() -> None:
     points, labels = walk(SITES)
     entry = independent_check(points, labels, 10).sites[0].to_json()["differences"]
@@ -272,6 +285,7 @@ def test_differences_of_golden_and_of_rtl_are_listed_by_level() -> None:
             assert one["software"] == pytest.approx(right[0])  # on the side's own images
 
 
+@pytest.mark.slow
 def test_json_has_what_the_summary_needs() -> None:
     entry = json.loads(json.dumps(independent_check(*walk(SITES), 10).to_json(), allow_nan=False))
     assert entry["verdict"] == "agree" and entry["margin"] == 0.1

@@ -76,6 +76,7 @@ class Made:
         )
 
 
+@pytest.mark.slow
 def test_draws_decide_what_they_can() -> None:
     """Undecided at first; more draws bring the words that are true, at the sites they were for."""
     made = Made({"easy": 1.0, "apart": 1.25, "clear": 1.8}, images=700)
@@ -90,6 +91,7 @@ def test_draws_decide_what_they_can() -> None:
     assert len(points) == len(made.points) + len(made.measured)
 
 
+@pytest.mark.slow
 def test_draw_numbers_go_on_and_nothing_is_measured_twice() -> None:
     made = Made({"easy": 1.0}, images=600, draws=2)
     _, check, spent = made.look()
@@ -106,6 +108,7 @@ def test_no_budget_no_draws_and_all_of_the_level() -> None:
     assert spent.looks == 1 and spent.draws == {} and "no budget" in spent.ended
 
 
+@pytest.mark.slow
 def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which each reading takes 20 s: the first chunks fit, the others do not."""
     clock = count(step=20)
@@ -139,6 +142,7 @@ def test_no_draws_where_the_hardware_is_not_known() -> None:
         assert not spent.draws and check.verdict == ("disagree" if rtl else "undecided")
 
 
+@pytest.mark.slow
 def test_devices_are_drawn_until_they_decide() -> None:
     """From one device, of which nothing follows, to as many as it takes."""
     made = Made({"easy": 1.0}, images=1000, spread=0.1)

@@ -34,6 +34,7 @@ def judge(points: list[Point], labels: NDArray[np.int64], **options: object) -> 
     return cross_check(points, labels, CLASSES, resamples=199, **options)
 
 
+@pytest.mark.slow
 def test_equal_sides_agree_within_five_percent_on_one_draw() -> None:
     check = judge(*walk(SITES))
     assert check.verdict == "agree" and check.margin == 0.05
@@ -49,6 +50,7 @@ def test_equal_sides_agree_within_five_percent_on_one_draw() -> None:
         assert "same noise" in site["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [0.87, 1.15])
 def test_a_fault_of_the_arithmetic_fails_its_site_alone(by: float) -> None:
     check = judge(*walk(SITES, shift={"fc3.acc": by}))
@@ -59,6 +61,7 @@ def test_a_fault_of_the_arithmetic_fails_its_site_alone(by: float) -> None:
     assert check.random_numbers.judgement.verdict == "agree"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [0.87, 1.15])
 def test_a_fault_of_the_random_numbers_fails_no_site_but_the_walk(by: float) -> None:
     check = judge(*moved_numbers(by))
@@ -70,6 +73,7 @@ def test_a_fault_of_the_random_numbers_fails_no_site_but_the_walk(by: float) -> 
     assert f"{len(SITES)} sites" in numbers.reason and "beyond ± 5 %" in numbers.reason
 
 
+@pytest.mark.slow
 def test_the_independent_design_sees_the_same_fault_at_sites() -> None:
     """With less power: 15 % are undecided at some sites on these images."""
     check = judge(*moved_numbers(0.7), design="independent")
@@ -77,6 +81,7 @@ def test_the_independent_design_sees_the_same_fault_at_sites() -> None:
     assert NAME not in check.judgements
 
 
+@pytest.mark.slow
 def test_few_images_leave_the_random_numbers_open() -> None:
     check = judge(*walk(SITES, images=150, rtl=20))
     numbers = check.random_numbers
@@ -87,6 +92,7 @@ def test_few_images_leave_the_random_numbers_open() -> None:
     assert "neither shown" in told["reason"]
 
 
+@pytest.mark.slow
 def test_the_pooled_ratio_is_narrower_than_that_of_a_site() -> None:
     points, labels = walk(SITES)
 
