@@ -67,8 +67,6 @@ def walk_hw(
     prepared = prepare_walk(settings, clock, progress, engine)
     walk, sites, folder = prepared.walk, prepared.sites, prepared.folder
     effort = Effort.of(settings, walk.context.accelerator, len(walk.context.labels))
-    if isinstance(settings.levels, tuple):
-        _within_registers(walk, dict.fromkeys(sites, settings.levels))
     level_zero, levels = _prepare_and_build(walk, sites, settings.levels, clock, progress)
     places = _places(effort, walk, levels)
     with clock.stage("measure"):
@@ -76,9 +74,9 @@ def walk_hw(
     measured = found.points
     located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
     with clock.stage("further"):
-        stages = unnumbered_steps("further draws", progress)
         measured, checked, spent = further_draws.draw_further(
-            walk, measured, walk.context.network.classes, settings.budget, stages,
+            walk, measured, walk.context.network.classes, settings.budget,
+            unnumbered_steps("further draws", progress),
             design=settings.design, margin=settings.margin,
         )  # fmt: skip
     with clock.stage("ablation"):
@@ -111,6 +109,8 @@ def _prepare_and_build(
     progress: ProgressCallback,
 ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
     """Compile the simulator while that is done which needs none; returns as `_prepare`."""
+    if isinstance(given, tuple):
+        _within_registers(walk, dict.fromkeys(sites, given))
     with ThreadPoolExecutor(1) as pool:
         progress("build simulator", 0, 1)
         building = pool.submit(_build, walk)

@@ -224,25 +224,34 @@ def cross_check(
         pooled = random_numbers.compare(list(figures.values()), guess, resamples, seed)
         claims[random_numbers.NAME] = pooled and pooled.ratio
     judgements = decide(claims, level, margin, earlier.judgements if earlier else None)
-    checks = []
-    for site, found in figures.items():
-        judgement = judgements[site]
-        verdict, reason = _verdict(found, judgement, margin)
-        shown = _detectable(found.ratio, level / len(claims), margin)
-        wanted = None
-        if verdict == "undecided":
-            wanted = _need(found, judgement, margin, following or level, len(claims))
-        checks.append(SiteCheck(found, judgement, verdict, reason, shown, wanted))
+    checks = [
+        _site_check(found, judgements[site], margin, level, following or level, len(claims))
+        for site, found in figures.items()
+    ]
     numbers = None
     if design == "common":
-        numbers = random_numbers.judged(
-            pooled,
-            judgements[random_numbers.NAME],
-            margin,
-            next_levels(judgements[random_numbers.NAME], following or level, len(claims)),
-            list(figures.values()),
-        )
+        judgement = judgements[random_numbers.NAME]
+        next_ones = next_levels(judgement, following or level, len(claims))
+        measured = list(figures.values())
+        numbers = random_numbers.judged(pooled, judgement, margin, next_ones, measured)
     return CrossCheck(margin, level, tuple(checks), numbers)
+
+
+def _site_check(
+    figures: SiteFigures,
+    judgement: Judgement,
+    margin: float,
+    level: float,
+    following: float,
+    claims: int,
+) -> SiteCheck:
+    """Return the check of one site; arguments as of `cross_check`, claims as of `_need`."""
+    verdict, reason = _verdict(figures, judgement, margin)
+    shown = _detectable(figures.ratio, level / claims, margin)
+    wanted = None
+    if verdict == "undecided":
+        wanted = _need(figures, judgement, margin, following, claims)
+    return SiteCheck(figures, judgement, verdict, reason, shown, wanted)
 
 
 def _unchanged(earlier: CrossCheck | None, points: Sequence[Point]) -> dict[str, SiteFigures]:
