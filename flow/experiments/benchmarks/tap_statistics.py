@@ -7,16 +7,16 @@ and prints the table of ``docs/hardware-noise.md``.
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from flow.compiler.operators.noise_tap import NoiseTap_rtl
 from flow.noise.gaussian import FRACTION_BITS
 from flow.noise.hardware.registers import SIGMA_FRACTION_BITS, TapSettings
+from flow.statistics.random_samples import Figure, Samples
 from sim import runner
 
 CHANNELS, PE, PIXELS = 64, 16, 25
@@ -24,23 +24,6 @@ ELEMENTS = CHANNELS * PIXELS
 SEED = 2026
 _OUT_BITS = 24
 _HW = runner.REPOSITORY / "hw"
-
-Samples = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure, and where it must lie."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether it does."""
-        return self.low <= self.value <= self.high
 
 
 def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
