@@ -5,7 +5,7 @@ value −1 or 1: an accumulator is an integer in the unit of the layer's output.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import torch
@@ -163,10 +163,12 @@ def inference_values(network: nn.Module, images: Tensor) -> Iterator[None]:
     if not quantised or any(isinstance(m, (BinaryQuant, ClampedBinaryQuant)) for m in modules):
         yield
         return
-    # takes a second to import, and only software walks need it
-    with without_compiler():
-        from brevitas.export.inference import quant_inference_mode
-    with quant_inference_mode(network, cache_quant_weight=True):
+    with ExitStack() as stack:
+        with without_compiler():
+            # takes a second to import, and only software walks need it
+            from brevitas.export.inference import quant_inference_mode
+
+            stack.enter_context(quant_inference_mode(network, cache_quant_weight=True))
         network(images)
         yield
 

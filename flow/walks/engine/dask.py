@@ -8,10 +8,12 @@ and a client or scheduler that dies loses no finished point.
 import hashlib
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -40,17 +42,14 @@ _ENVIRONMENT = ("DATA_DIR",)
 """Variables that a worker needs as the client has them."""
 
 
-_WORKERS = {
-    "distributed.worker.preload": ["flow.walks.engine.worker"],
-    "distributed.nanny.pre-spawn-environ": {
-        "DASK_LOGGING__DISTRIBUTED": "critical",
-        "PYTHONWARNINGS": "ignore",
-        "OMP_NUM_THREADS": 1,
-        "MKL_NUM_THREADS": 1,
-        "OPENBLAS_NUM_THREADS": 1,
-    },
+_ENVIRONMENT_OF_WORKERS = {
+    "DASK_LOGGING__DISTRIBUTED": "critical",
+    "PYTHONWARNINGS": "ignore",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
 }
-"""Dask's configuration of local workers; what fails in one is told as a result of its call."""
+"""Of local workers; what fails in one is told as a result of its call."""
 
 
 class DaskExecutor:
@@ -95,9 +94,6 @@ class DaskExecutor:
     @cached_property
     def client(self) -> "Client":
         """The connection to the scheduler."""
-        import dask
-
-        dask.config.set(_WORKERS)
         from distributed import Client
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -125,8 +121,11 @@ class DaskExecutor:
         return self._workers
 
     def _local(self):
+        import dask
         from distributed import LocalCluster
 
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+        _start_fork_server()
         return LocalCluster(
             n_workers=self._workers,
             threads_per_worker=1,
@@ -207,6 +206,26 @@ class DaskExecutor:
         finally:
             with _quiet_goodbye():
                 self.client.cancel(list(pending))
+
+
+def _start_fork_server() -> None:
+    """Start the process from which local workers are forked, so that they share its imports.
+
+    Ctrl-C, which all processes of a terminal get, is for the client: the process and its workers
+    have it blocked.
+    """
+    forkserver.set_forkserver_preload(["distributed", "flow.walks.engine.worker"])
+    before = dict(os.environ)
+    # otherwise started with the server, and with the signal unblocked again
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(_ENVIRONMENT_OF_WORKERS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager

@@ -1,9 +1,6 @@
-"""What a local worker does first: leave Ctrl-C, which all processes get, to the client."""
+"""What the workers of this machine have imported: they are forked from a process that did."""
 
-import signal
-from typing import Any
+import flow.walks.loading  # noqa: F401
+from flow.compiler.finn import register_operators
 
-
-def dask_setup(worker: Any) -> None:
-    """Called by Dask when the process starts."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+register_operators()

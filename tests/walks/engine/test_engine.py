@@ -30,9 +30,9 @@ from flow.walks.walk import Walk
 from sim.runner import SimulationError
 
 OPTIONS = {"model": "tfc-w2a2", "dataset": "digits", "images": 200, "hw_images": 6,
-           "cycles": 256, "levels": "8,40", "budget": 0.0}  # fmt: skip
-POINTS = 4 * 2 * 2 * (1 + 2) + 3 + 4 * 2 + 1
-"""4 sites, 2 levels and 2 draws in golden and twice in software; RTL; and those without noise."""
+           "cycles": 256, "levels": "8,40", "budget": 0.0, "sites": "fc1.acc,fc3.acc"}  # fmt: skip
+POINTS = 2 * 2 * 2 * (1 + 2) + 3 + 2 * 2 + 1
+"""2 sites, 2 levels and 2 draws in golden and twice in software; RTL; and those without noise."""
 
 
 def silent(stage: str, done: int, total: int, images: int = 0) -> None:
@@ -320,8 +320,7 @@ def test_a_walk_with_a_failed_point_does_not_agree_there(fresh, undisturbed, tmp
     assert {failure.site for failure in found.failures} == {"fc1.acc"}
     assert found["fc1.acc"].verdict == "undecided"
     assert "could not be simulated" in found["fc1.acc"].reason
-    others = ("fc0.acc", "fc2.acc", "fc3.acc")
-    assert all(found[s] == undisturbed[0][s] for s in others)
+    assert found["fc3.acc"] == undisturbed[0]["fc3.acc"]
     assert "crashed, hung" in Path(found.report).read_text()
 
 
@@ -344,11 +343,11 @@ def test_nothing_to_simulate_without_noise_is_an_error(fresh, tmp_path, monkeypa
 
 
 def test_a_full_disk_stops_cleanly(fresh, tmp_path):
-    """A file system of a megabyte or two, on which the compiled network lies elsewhere."""
+    """A file system for fewer files than the walk writes, on which the compiled network lies elsewhere."""
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", small], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", small], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("only root may mount a small file system")
