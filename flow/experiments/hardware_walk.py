@@ -34,7 +34,7 @@ from flow.walks.walk import Walk
 
 log = logging.getLogger(__name__)
 
-LEVEL_IMAGES = 1000
+LEVEL_IMAGES = 500
 """Number of images behind each step of the search for levels."""
 FINN_IMAGES = 4
 """Number of images in the L0 check against FINN's execution."""

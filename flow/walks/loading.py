@@ -19,7 +19,7 @@ from flow.walks.points.store import Store
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings
 from flow.walks.walk import Walk
 
-IMAGES = 2000
+IMAGES = 1000
 """Images of a point in software and in the golden model, where the user does not say."""
 CALIBRATION_IMAGES = 200
 """Images on which the scale of each tap is verified."""

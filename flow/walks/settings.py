@@ -133,7 +133,7 @@ class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
     levels: Levels = AUTO
     """Noise levels σ, in the layer's unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
     images: Count | None = None
-    """Test images per point in software; if not given, 2,000, or all of a smaller set"""
+    """Test images per point in software; if not given, 1,000, or all of a smaller set"""
     draws: Count | Literal["independent"] | None = None
     """Noise draws per point, 1 or 2 if not given; or independent, without common random numbers"""
     hw_images: Count | None = None
