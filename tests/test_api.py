@@ -176,9 +176,11 @@ def test_a_brevitas_module_as_on_the_command_line(digits, tmp_path, monkeypatch)
     words = ["--model", factory, "--dataset", "set.npz", "--levels", "0.5,4", "--seed", "3"]
     command_line(monkeypatch, "walk", *words, "--seeds", "2", "--out", "soft")
     assert same_points(walk.to_pandas(), Path("soft"))
+    # the file that the module was exported to is compiled
+    (file,) = (build / "own").rglob(f"{hw.summary.model}.onnx")
     command_line(
-        monkeypatch, "walk-hw", *words, "--hw-images", "4", "--draws", "1", "--budget", "0",
-        "--jobs", "1", "--out", "hard",
+        monkeypatch, "walk-hw", "--model", str(file), *words[2:], "--hw-images", "4", "--draws",
+        "1", "--budget", "0", "--jobs", "1", "--out", "hard",
     )  # fmt: skip
     assert same_points(hw.to_pandas(), Path("hard"))
 

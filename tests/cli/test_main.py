@@ -265,8 +265,8 @@ def test_the_main_job_through_the_makefile(results_folder, tmp_path):
     for name in ("Makefile", "variables.mk", "pyproject.toml", ".constraints.txt", "flow", ".venv"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     arguments = [
-        "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=200", "HW_IMAGES=8",
-        "LEVELS=4,16,64", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
+        "make", "-s", "walk-hw", "MODEL=tfc-w2a2", "DATASET=digits", "IMAGES=100", "HW_IMAGES=4",
+        "LEVELS=8,32", "NOISE=mixed", "SITES=fc1.acc,fc3.acc", "SEED=3", "JOBS=2",
         "BUDGET=0.02",
     ]  # fmt: skip
     found = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)

@@ -67,7 +67,7 @@ def test_family_wise_error_of_whole_walks() -> None:
         shift = {site: 1.1 if number % 2 else 0.9 for number, site in enumerate(sites)}
         points, labels = walk(sites, shift=shift, images=600, rtl=0, seed=seed)
         two = [p for p in points if p.side != "software-hwdraws"]
-        check = independent_check(two, labels, 10, resamples=199)
+        check = independent_check(two, labels, 10, resamples=99)
         words = {site.judgement.verdict for site in check.sites}
         for word in wrong:
             wrong[word] += word in words
