@@ -343,7 +343,7 @@ def test_nothing_to_simulate_without_noise_is_an_error(fresh, tmp_path, monkeypa
 
 
 def test_a_full_disk_stops_cleanly(fresh, tmp_path):
-    """A file system for fewer files than the walk writes, on which the compiled network lies elsewhere."""
+    """A file system for fewer files than the walk writes; the compiled network lies elsewhere."""
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
