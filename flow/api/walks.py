@@ -78,7 +78,7 @@ class HardwareWalk(Walk):
     @property
     def verdict(self) -> str:
         """Whether software and hardware agree: ``agree``, ``disagree`` or ``undecided``."""
-        return self.summary.verdict
+        return str(self.summary.verdict)
 
     def figures(self) -> "dict[str, software_plots.Figure]":
         """Return the pictures by name: ``curves``, accuracy over σ of every side."""

@@ -41,10 +41,15 @@ from flow.statistics.verdict import (
     overall,
 )
 from flow.walks.crosscheck import random_numbers
-from flow.walks.crosscheck.figures import SiteFigures, common_draws, site_figures
+from flow.walks.crosscheck.figures import (
+    SiteFigures,
+    common_draws,
+    midpoint_entries,
+    site_figures,
+)
 from flow.walks.crosscheck.random_numbers import RandomNumbers
 from flow.walks.points.point import Point
-from flow.walks.points.side import SHOWN, SOFTWARE, Side
+from flow.walks.points.side import Side
 
 DETECTABLE = ("difference", "disagreement")
 """Names of `SiteCheck.detectable`."""
@@ -72,32 +77,20 @@ class SiteCheck:
     def to_json(self) -> dict[str, Any]:
         """Return the site's entry of ``sites`` in the summary.
 
-        ``*_hw`` and ``ratio``, which the verdict rests on, are golden's figures where golden may
-        speak for the hardware (`SiteFigures.backed`), and null elsewhere. ``*_golden`` has them in
-        any case, ``*_rtl`` those of the simulation alone. ``k_*``, ``method_*`` and ``floor_*``
-        describe the fits, to draw them.
+        ``ratio``, which the verdict rests on, is null where golden does not speak for the hardware.
         """
         f = self.figures
-        sides = {side.short: f.midpoints.get(side) for side in (*SHOWN, *SOFTWARE)}
-        sides["hw"] = sides["golden"] if f.backed else None
         ratio, golden, same = (
             found and found.to_json() for found in (f.ratio, f.ratio_software, f.ratio_hardware_rng)
         )
         wanted = self.need
         return {
-            **{f"mu_{short}": mu and mu.estimate for short, mu in sides.items()},
-            **{
-                f"{key}_{short}": mu and getattr(mu, key)
-                for key in ("k", "method", "floor")
-                for short, mu in sides.items()
-                if short != "crn"
-            },
+            **midpoint_entries(f.midpoints, f.backed),
             "ratio": ratio if f.backed else None,
             "ratio_golden": golden,
             "ratio_rtl": f.ratio_rtl and list(f.ratio_rtl),
             "ratio_crn": same,
             "draws": f.draws,
-            "devices": f.devices and {short: mu.devices for short, mu in sides.items() if mu},
             "rtl_images": f.rtl_images,
             "rtl_runs": f.rtl_runs,
             "bit_mismatches": f.bit_mismatches,

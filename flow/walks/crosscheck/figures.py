@@ -34,7 +34,7 @@ from flow.statistics.ratio import LogRatio, log_ratio, midpoint_ratio, noise_sha
 from flow.statistics.verdict import Design
 from flow.walks.points.curves import curve_of
 from flow.walks.points.point import Point
-from flow.walks.points.side import Side
+from flow.walks.points.side import SHOWN, SOFTWARE, Side
 
 
 @dataclass(frozen=True)
@@ -293,6 +293,32 @@ def _ratio_hardware_rng(sides: _Sides, fit: _Fit) -> LogRatio | None:
     if Side.SOFTWARE_HARDWARE_RNG not in sides.curves:
         return None
     return log_ratio(*sides.same_noise(), **fit)
+
+
+def midpoint_entries(midpoints: Mapping[Side, Midpoint], backed: bool) -> dict[str, Any]:
+    """Return what a site's entry of the summary says of midpoints and fits.
+
+    ``*_hw`` are golden's figures where golden may speak for the hardware, and null elsewhere.
+    ``*_golden`` has them in any case, ``*_rtl`` those of the simulation alone. ``k_*``,
+    ``method_*`` and ``floor_*`` describe the fits, to draw them.
+
+    Args:
+        midpoints: by side; sides that were not measured are missing.
+        backed: whether golden may speak for the hardware.
+    """
+    sides = {side.short: midpoints.get(side) for side in (*SHOWN, *SOFTWARE)}
+    sides["hw"] = sides["golden"] if backed else None
+    devices = {short: mu.devices for short, mu in sides.items() if mu}
+    return {
+        **{f"mu_{short}": mu and mu.estimate for short, mu in sides.items()},
+        **{
+            f"{key}_{short}": mu and getattr(mu, key)
+            for key in ("k", "method", "floor")
+            for short, mu in sides.items()
+            if short != "crn"
+        },
+        "devices": devices if any(devices.values()) else None,
+    }
 
 
 def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int | None]:

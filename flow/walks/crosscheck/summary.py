@@ -5,22 +5,18 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flow.models import SCALE_IMAGES, site_scales
 from flow.rtl.equivalence import FinnCheck, LabelCheck
-from flow.statistics.intervals import upper_bound
-from flow.statistics.verdict import Verdict, overall
+from flow.statistics.verdict import LEVEL, Design, Verdict, overall
 from flow.version import revision
+from flow.walks.crosscheck import preliminary
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.further_draws import FurtherDraws
 from flow.walks.crosscheck.sample_check import SampleCheck
 from flow.walks.points.measurement import Failure, Measured
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
-from flow.walks.points.side import SHOWN, Side
-from flow.walks.summaries import HardwareWalkSummary
+from flow.walks.summaries import HardwareWalkSummary, Progress
 from flow.walks.walk import Walk
 
 _NODE = (
@@ -65,20 +61,72 @@ def summarise(
     """
     crosscheck = checked.to_json()
     sites = _site_entries(walk, crosscheck.pop("sites"), measured.failures)
-    finn, labels = level_zero.finn.to_json(), level_zero.labels
-    simulated = _simulated(points)
-    manifest = walk.context.accelerator.manifest
     found = {
+        **_facts(walk, points, level_zero, sites),
+        **crosscheck,
+        "verdict": _verdict(level_zero, sites, crosscheck["random_numbers"]),
+        "failures": [asdict(failure) for failure in measured.failures],
+        "further": spent.to_json(),
+    }
+    found["rtl"] |= {
+        "seconds_per_image": measured.speed.seconds_per_image,
+        "images_simulated_in_this_run": measured.speed.images,
+    }
+    return HardwareWalkSummary.model_validate(found | more)
+
+
+def begun(
+    walk: Walk,
+    sites: Sequence[str],
+    level_zero: ReferenceCheck,
+    design: Design,
+    margin: float,
+    **more: Any,
+) -> HardwareWalkSummary:
+    """Return the preliminary summary of a walk of which no point is measured.
+
+    Args:
+        walk: the walk.
+        sites: its sites.
+        level_zero: the checks of the golden model.
+        design: random numbers of the two sides that each site will compare.
+        margin: ratios within ± margin of 1 will count as equal.
+        more: further fields of the summary, which only the job knows.
+    """
+    guess = 1 / walk.context.network.classes
+    entries = {site: preliminary.unjudged([], walk.labels, site, guess) for site in sites}
+    found = {
+        **_facts(walk, [], level_zero, _site_entries(walk, entries, [])),
+        **dict.fromkeys(("power", "detectable", "verdict", "further", "divergence")),
+        "complete": False,
+        "progress": Progress(running=True, done={}, planned={}),
+        "design": design,
+        "margin": margin,
+        "level": LEVEL,
+        "level_of_look": 0.0,
+        "failures": [],
+        "ablation": {},
+    }
+    return HardwareWalkSummary.model_validate(found | more)
+
+
+def _facts(
+    walk: Walk,
+    points: Sequence[Point],
+    level_zero: ReferenceCheck,
+    sites: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what the summary says of a walk whether it is judged or not."""
+    finn, labels = level_zero.finn.to_json(), level_zero.labels
+    simulated = preliminary.simulated(points)
+    manifest = walk.context.accelerator.manifest
+    return {
         "model": walk.context.network.name,
         "dataset": walk.identity["dataset"],
         **_noise(walk.context.setting),
         "unit": _unit(walk, list(sites)),
         "classes": walk.context.network.classes,
-        **crosscheck,
-        "verdict": _verdict(level_zero, sites, crosscheck["random_numbers"]),
-        "failures": [asdict(failure) for failure in measured.failures],
-        "further": spent.to_json(),
-        **_sides(points, walk.labels),
+        **preliminary.sides(points, walk.labels),
         "checks": {
             "L0": finn | {"labels_compared": labels.images, "labels_differing": labels.differing},
             "L1": simulated,
@@ -89,8 +137,8 @@ def summarise(
             "scope": walk.scope,
             **simulated,
             "cycles_per_image": manifest["cycles_per_image"],
-            "seconds_per_image": measured.speed.seconds_per_image,
-            "images_simulated_in_this_run": measured.speed.images,
+            "seconds_per_image": None,
+            "images_simulated_in_this_run": None,
         },
         "sites": sites,
         "versions": manifest["versions"]
@@ -99,7 +147,6 @@ def summarise(
         "accelerator": str(walk.context.accelerator.folder),
         "hardware": hardware_facts(manifest),
     }
-    return HardwareWalkSummary.model_validate(found | more)
 
 
 def _site_entries(
@@ -144,32 +191,6 @@ def _noise(setting: NoiseSetting) -> dict[str, Any]:
         "ratio": setting.ratio if mixed else None,
         "noise_options": dict(setting.options),
         "seed": setting.seed,
-    }
-
-
-def _sides(points: Sequence[Point], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Return each side's accuracy without noise, images and noise draws."""
-    clean = {point.side: point for point in points if not point.site}
-    return {
-        "accuracy": {side.accuracy_key: clean[side].accuracy(labels) for side in SHOWN},
-        "images": {side: clean[side].images for side in SHOWN},
-        "draws": {
-            side: len({point.seed for point in points if point.side == side and point.site})
-            for side in SHOWN
-        },
-    }
-
-
-def _simulated(points: Sequence[Point]) -> dict[str, Any]:
-    """Count the simulated images, and those that differ from golden."""
-    rtl = [point for point in points if point.side is Side.RTL]
-    images = sum(point.images for point in rtl)
-    mismatches = sum(point.bit_mismatches or 0 for point in rtl)
-    compared = images and all(point.bit_mismatches is not None for point in rtl)
-    return {
-        "images": images,
-        "bit_mismatches": mismatches,
-        "differing_runs_below": upper_bound(mismatches, images) if compared else None,
     }
 
 

@@ -40,7 +40,14 @@ class Store:
 
     def get(self, key: Mapping[str, Any]) -> Point | None:
         """Return the stored point, or None if there is none or the file is damaged (logged)."""
-        path = self.path(key)
+        return self._read(self.path(key), canonical(key))
+
+    def named(self, name: str) -> Point | None:
+        """Return the point whose file has a name, from `path`, or None as for `get`."""
+        return self._read(self.root / name[:2] / name)
+
+    def _read(self, path: Path, key: str | None = None) -> Point | None:
+        """Return the point in a file, which lies under a key if one is given."""
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -52,7 +59,7 @@ class Store:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 meta = json.loads(file["meta"].tobytes())
-                if meta["key"] != canonical(key):
+                if key is not None and meta["key"] != key:
                     raise ValueError("stored under another key")
                 return Point(predictions=file["predictions"], **meta["point"])
         except Exception as error:  # a damaged archive fails in a dozen ways

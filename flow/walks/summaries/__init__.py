@@ -1,6 +1,6 @@
 """What a walk found, as objects; ``summary.json`` is their dump."""
 
-from flow.walks.summaries.base import Level, Part, WalkSummary
+from flow.walks.summaries.base import Level, Part, Progress, WalkSummary
 from flow.walks.summaries.hardware import HardwareSite, HardwareWalkSummary
 from flow.walks.summaries.software import SoftwareKind, SoftwareSite, SoftwareWalkSummary
 
@@ -9,6 +9,7 @@ __all__ = [
     "HardwareWalkSummary",
     "Level",
     "Part",
+    "Progress",
     "SoftwareKind",
     "SoftwareSite",
     "SoftwareWalkSummary",

@@ -40,6 +40,26 @@ class Level(Part):
     null in results of schema version 1"""
 
 
+class Progress(Part):
+    """How far a walk was that had not ended."""
+
+    running: bool
+    """Whether the walk went on when this was written; false where it was stopped"""
+    done: dict[str, int]
+    """What was measured: points by side, in walk the finished curves by kind of noise"""
+    planned: dict[str, int]
+    """What was planned, by the same; empty while noise levels were searched for"""
+
+    @property
+    def share(self) -> float | None:
+        """Share of what was planned that was measured; None while noise levels were searched for.
+
+        Points that are planned later count from then on.
+        """
+        planned = sum(self.planned.values())
+        return sum(self.done.values()) / planned if planned else None
+
+
 class WalkSummary(Part):
     """What a walk found: common to all kinds of walks.
 
@@ -51,6 +71,10 @@ class WalkSummary(Part):
     """Version of this schema"""
     made_by: Literal["walk", "walk-hw"]
     """Command that made the results"""
+    complete: bool = True
+    """Whether the walk has ended; false for preliminary results"""
+    progress: Progress | None = None
+    """How far a walk was that has not ended; null for a complete one"""
     model: str
     """Name of the network"""
     dataset: str

@@ -159,8 +159,8 @@ class HardwareSite(Part):
     """Differences that would have been shown; null without a ratio"""
     need: Need | None
     """What would decide the site; null if it is decided, or if nothing known would"""
-    verdict: Verdict
-    """Verdict on the site"""
+    verdict: Verdict | None
+    """Verdict on the site; null before the walk is judged"""
     reason: str
     """Reason of the verdict, in words"""
     scale: float
@@ -275,8 +275,8 @@ class HardwareWalkSummary(WalkSummary):
     """Chance with which differences would have been shown"""
     detectable: Detectable | None
     """Largest of the sites' detectable differences; null if a site has none"""
-    verdict: Verdict
-    """Verdict on the walk"""
+    verdict: Verdict | None
+    """Verdict on the walk; null before it is judged"""
     failures: list[Failure]
     """Points that could not be simulated"""
     further: Further | None
