@@ -103,4 +103,4 @@ def write_json(path: Path, summary: Mapping[str, Any]) -> None:
 
 
 PLAN = "plan.json"
-"""In a run's folder: names of a walk's first points in the store, by side."""
+"""In a walk's folder: names of its points in the store, by side (`flow.walks.points.plan`)."""

@@ -93,7 +93,7 @@ class HardwareWalk(Walk):
         """
         told = self.summary.model_dump(mode="json")
         with TemporaryDirectory() as scratch, replacing(Path(path)) as temporary:
-            page = files.write_report(files.Finished(Path(scratch), told, self.points))
+            page = files.write_report(files.Results(Path(scratch), told, self.points))
             temporary.write_bytes(page.read_bytes())
         return Path(path)
 

@@ -1,6 +1,7 @@
 """The command line."""
 
 import logging
+import signal
 import sys
 
 import click
@@ -47,14 +48,23 @@ for command in (
     cli.add_command(command)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a command as Ctrl-C does."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with one message and status 2."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(prog_name="noisewalk", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         # click's Abort is a RuntimeError
         errors.print("interrupted: finished points are kept; the same command resumes")
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, _Terminated) else 130)
     except UserError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)

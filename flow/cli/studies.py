@@ -109,18 +109,18 @@ def study_report_(file: Path) -> None:
 def report(folders: tuple[Path, ...], out: Path | None) -> None:
     """Rewrite a walk's report, or compare several walks.
 
-    Nothing is measured. For one folder, report.html and the pictures are written into it.
+    Nothing is measured. For one folder, report.html and the pictures are written into it. The
+    report of a stopped walk has every point that was measured.
 
     Example: noisewalk report build/walk-hw/tfc-w2a2-fashion-mnist
     """
     from flow.report import comparison_page, files
 
-    walks = [files.Finished.read(folder) for folder in folders]
-    if len(walks) == 1:
+    if len(folders) == 1:
         if out is not None:
             raise UserError("--out is for the page of several walks: give more folders")
-        say(f"report: {files.write_report(walks[0])}")
+        say(f"report: {files.rewrite(folders[0])}")
         return
     page = out or BUILD / "comparison.html"
-    comparison_page.write(page, walks)
+    comparison_page.write(page, [files.Results.read(folder) for folder in folders])
     say(f"report: {page}")

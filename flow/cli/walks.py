@@ -36,13 +36,16 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
     """
     # imported here because torch, brevitas and FINN take seconds, which --help should not
     from flow.cli.printing import training, walk_tables
+    from flow.cli.printing.preliminary import PreliminaryPrinter
     from flow.experiments import hardware_walk
 
     clock = started_clock()
     with clock.stage("train"):
         training.ensure_checkpoint(settings, console)
     with bars() as progress:
-        summary = hardware_walk.walk_hw(settings, progress, command_line(), engine, clock=clock)
+        summary = hardware_walk.walk_hw(
+            settings, progress, command_line(), engine, clock, tell=PreliminaryPrinter(console)
+        )
     show(summary, walk_tables.print_summary)
     if summary.failures:
         sys.exit(1)
@@ -55,10 +58,13 @@ def walk(settings: "SoftwareWalkSettings") -> None:
     Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
     """
     from flow.cli.printing import walk_tables
+    from flow.cli.printing.preliminary import PreliminaryPrinter
     from flow.experiments import software_walk
 
     with bars() as progress:
-        found = software_walk.walk(settings, progress, command_line(), clock=started_clock())
+        found = software_walk.walk(
+            settings, progress, command_line(), started_clock(), PreliminaryPrinter(console)
+        )
     show(found, walk_tables.print_walk)
 
 

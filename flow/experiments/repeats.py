@@ -13,9 +13,9 @@ import pandas as pd
 
 from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
-from flow.experiments import hardware_walk
 from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import RepeatSettings
+from flow.experiments.site_levels import golden_curve
 from flow.report import files
 from flow.report.plots import repeats
 from flow.rtl.throughput import cycles_per_image
@@ -77,7 +77,7 @@ def run(
     result = this.write(folder, "repeats", found, table, repeats.write)
     if (folder / "summary.json").exists():
         # the page of a walk shows repeats
-        files.write_report(files.Finished.read(folder))
+        files.rewrite(folder)
     return result
 
 
@@ -139,6 +139,6 @@ def measure(walk: Walk, place: NoisePoint, k: int, images: int) -> tuple[Point, 
 
 def midpoint_of_site(walk: Walk, site: str) -> float:
     """Return a site's midpoint in the golden model, or half the last level if it has none."""
-    curve = hardware_walk.golden_curve(walk, site)
+    curve = golden_curve(walk, site)
     found = midpoint(curve, 1 / walk.context.network.classes)
     return found.mu or float(curve.levels[-1]) / FACTOR

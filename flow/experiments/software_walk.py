@@ -1,7 +1,8 @@
 """The ``walk`` command: where does a network break under noise, in software alone?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ import pandas as pd
 
 from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
+from flow.experiments.preliminary import Preliminary, no_results
 from flow.experiments.settings import SoftwareSettings
 from flow.experiments.studies.status import STATE
 from flow.files import canonical, replacing, write_json
@@ -19,17 +21,24 @@ from flow.report.plots import software_walk
 from flow.settings import MidpointLevels
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import Search
+from flow.statistics.midpoint import Curve, midpoint
 from flow.training.zoo import TrainedNetwork
 from flow.walks import software
 from flow.walks.levels import in_midpoints
-from flow.walks.points.curves import curve_table, side_table, write_curves
+from flow.walks.points.curves import curve_of, curve_table, side_table, write_curves
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
 from flow.walks.retraining import Retrained
 from flow.walks.software import Budget, Inference, Measure, SoftwareWalk
-from flow.walks.summaries import Level, SoftwareKind, SoftwareSite, SoftwareWalkSummary
+from flow.walks.summaries import (
+    Level,
+    Progress,
+    SoftwareKind,
+    SoftwareSite,
+    SoftwareWalkSummary,
+)
 from flow.walks.summaries.software import GLOBAL
 
 
@@ -38,6 +47,7 @@ def walk(
     progress: ProgressCallback,
     command: str = "",
     clock: StageClock | None = None,
+    tell: Callable[[SoftwareWalkSummary], None] = no_results,
     *,
     trained: TrainedNetwork | None = None,
     kinds: Sequence[NoiseSetting] | None = None,
@@ -49,6 +59,8 @@ def walk(
         progress: called with the progress.
         command: how the user asked for it, for the summary.
         clock: measures the stages; a new one if not given.
+        tell: called with each preliminary summary: after a minute, then now and then, and where the
+            walk stops before its end.
         trained: the network and its images; by default those that the settings name.
         kinds: the kinds of noise; by default those that the settings name.
 
@@ -61,18 +73,20 @@ def walk(
     clock = clock or StageClock()
     with clock.stage("load"):
         job = _Job.prepare(settings, trained or TrainedNetwork.load(settings, settings.images))
-    points: list[Point] = []
-    found_kinds: dict[str, SoftwareKind] = {}
-    with clock.stage("walk"):
-        for setting in kinds or settings.kinds:
-            found, found_kinds[setting.kind] = job.walk(setting, progress)
-            points += [point for point in found if point.site or not points]
-    result = _summary(job, points, found_kinds, command, clock.all_seconds)
-    table = curve_table(points, job.trained.images.labels)
-    write_curves(job.folder / "curves.parquet", table)
-    write_json(job.folder / "summary.json", result.model_dump(mode="json"))
-    software_walk.write(job.folder, result, table)
-    return result
+    walks = [job.walk_of(setting) for setting in kinds or settings.kinds]
+
+    def write(running: bool) -> SoftwareWalkSummary | None:
+        done = {one.setting.kind: one.ended for one in walks}
+        planned = {one.setting.kind: len(one.searches) for one in walks}
+        progress = Progress(running=running, done=done, planned=planned)
+        begun = [one for one in walks if one.measured.points()]
+        return _write(job, begun, command, clock, progress) if begun else None
+
+    with Preliminary(clock, write, tell) as preliminary:
+        with clock.stage("walk"):
+            for one in walks:
+                one.run(preliminary.follow(progress))
+        return _write(job, walks, command, clock)
 
 
 @dataclass(frozen=True)
@@ -125,13 +139,10 @@ class _Job:
             budget=Budget(settings.max_noisy_images, settings.max_seconds),
         )
 
-    def walk(
-        self, setting: NoiseSetting, progress: ProgressCallback
-    ) -> tuple[list[Point], SoftwareKind]:
-        """Walk with one kind of noise: the points, and the entry of the kind in the summary."""
-        images, network = self.trained.images, self.trained.network
-        one = SoftwareWalk(
-            labels=images.labels,
+    def walk_of(self, setting: NoiseSetting) -> "_KindWalk":
+        """Return the walk with one kind of noise, of which nothing is measured."""
+        measured = SoftwareWalk(
+            labels=self.trained.images.labels,
             inputs=self.trained.inputs,
             sites=self.together,
             setting=setting,
@@ -140,39 +151,7 @@ class _Job:
             identity={**self.identity, "batch": self.batch},
             budget=self.budget,
         )
-        searches = self._searches(setting)
-        one.run(searches, partial(_told, progress, setting.kind, len(searches)))
-        asked = searches
-        if isinstance(self.settings.levels, MidpointLevels):
-            midpoints = {name: search.midpoint for name, search in searches.items()}
-            asked = {
-                name: replace(searches[name], given=tuple(levels), state="running")
-                for name, levels in in_midpoints(self.settings.levels, midpoints).items()
-            }
-            one.run(asked, partial(_told, progress, f"{setting.kind}, levels", len(asked)))
-        mixed = setting.kind == "mixed"
-        points = one.points()
-        table = curve_table(points, images.labels)
-        entries = {
-            name: _entry(
-                search,
-                asked[name],
-                side_table(table, name, Side.SOFTWARE, setting.kind),
-                setting.share_of(self.deviations[name]) if name in self.deviations else None,
-            )
-            for name, search in searches.items()
-        }
-        unit = network.unit([*self.sites, *self.together])
-        return points, SoftwareKind(
-            unit=unit if setting.made.adds else "none",
-            order=setting.order if mixed else None,
-            ratio=setting.ratio if setting.made.adds and setting.made.multiplies else None,
-            options=dict(setting.options),
-            formula=setting.made.formula(),
-            origin=setting.noise(0.0).to_json().get("origin"),
-            sites={site: entries[site] for site in self.sites},
-            global_=entries.get(GLOBAL),
-        )
+        return _KindWalk(self, setting, measured, self._searches(setting))
 
     def _searches(self, setting: NoiseSetting) -> dict[str, Search]:
         """Return the search at each site, and at all together."""
@@ -212,17 +191,117 @@ class _Job:
         )
 
 
+@dataclass
+class _KindWalk:
+    """A walk with one kind of noise."""
+
+    job: _Job
+    setting: NoiseSetting
+    measured: SoftwareWalk
+    searches: dict[str, Search]
+    """By site, and of all together."""
+    asked: dict[str, Search] = field(init=False)
+    """What measures the levels asked for; the searches themselves if none were."""
+
+    def __post_init__(self) -> None:
+        self.asked = self.searches
+
+    @property
+    def ended(self) -> int:
+        """Number of curves that have ended."""
+        return sum(search.state != "running" for search in self.searches.values())
+
+    def run(self, progress: ProgressCallback) -> None:
+        """Measure until every search has ended."""
+        kind, levels = self.setting.kind, self.job.settings.levels
+        self.measured.run(self.searches, partial(_told, progress, kind, len(self.searches)))
+        if isinstance(levels, MidpointLevels):
+            midpoints = {name: search.midpoint for name, search in self.searches.items()}
+            self.asked = {
+                name: replace(self.searches[name], given=tuple(given), state="running")
+                for name, given in in_midpoints(levels, midpoints).items()
+            }
+            told = partial(_told, progress, f"{kind}, levels", len(self.asked))
+            self.measured.run(self.asked, told)
+
+    def found(self, points: Sequence[Point]) -> SoftwareKind:
+        """Return the entry of the kind in the summary, from its points."""
+        job, setting = self.job, self.setting
+        labels, network = job.trained.images.labels, job.trained.network
+        table = curve_table(points, labels)
+        entries = {
+            name: _entry(
+                _with_midpoint(search, curve_of(points, labels, name, Side.SOFTWARE)),
+                self.asked[name],
+                side_table(table, name, Side.SOFTWARE, setting.kind),
+                setting.share_of(job.deviations[name]) if name in job.deviations else None,
+            )
+            for name, search in self.searches.items()
+        }
+        unit = network.unit([*job.sites, *job.together])
+        mixed = setting.kind == "mixed"
+        return SoftwareKind(
+            unit=unit if setting.made.adds else "none",
+            order=setting.order if mixed else None,
+            ratio=setting.ratio if setting.made.adds and setting.made.multiplies else None,
+            options=dict(setting.options),
+            formula=setting.made.formula(),
+            origin=setting.noise(0.0).to_json().get("origin"),
+            sites={site: entries[site] for site in job.sites},
+            global_=entries.get(GLOBAL),
+        )
+
+
+def _with_midpoint(search: Search, curve: Curve | None) -> Search:
+    """Return a search that runs with the midpoint of what is measured, if it has none of its own.
+
+    Args:
+        search: the search.
+        curve: its points; None if there are none.
+    """
+    if search.state != "running" or search.midpoint is not None or curve is None:
+        return search
+    found = copy(search)
+    found.midpoint, found.images_used = midpoint(curve, search.guess), curve.images
+    return found
+
+
+def _write(
+    job: _Job,
+    walks: Sequence[_KindWalk],
+    command: str,
+    clock: StageClock,
+    progress: Progress | None = None,
+) -> SoftwareWalkSummary:
+    """Write the results of walks, complete if there is no progress, and return their summary."""
+    points: list[Point] = []
+    kinds: dict[str, SoftwareKind] = {}
+    for one in walks:
+        found = one.measured.points()
+        kinds[one.setting.kind] = one.found(found)
+        points += [point for point in found if point.site or not points]
+    summary = _summary(job, points, kinds, command, clock.all_seconds, progress)
+    table = curve_table(points, job.trained.images.labels)
+    write_curves(job.folder / "curves.parquet", table)
+    write_json(job.folder / "summary.json", summary.model_dump(mode="json"))
+    software_walk.write(job.folder, summary, table)
+    return summary
+
+
 def _summary(
     job: _Job,
     points: Sequence[Point],
     kinds: Mapping[str, SoftwareKind],
     command: str,
     seconds: Mapping[str, float],
+    progress: Progress | None,
 ) -> SoftwareWalkSummary:
     """Return what the walk found and what it depends on."""
     settings, trained = job.settings, job.trained
     clean = next(point for point in points if not point.site)
     return SoftwareWalkSummary(
+        complete=progress is None,
+        progress=progress,
         model=trained.network.name,
         dataset=trained.images.name,
         noise=list(kinds),

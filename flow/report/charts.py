@@ -20,6 +20,7 @@ from flow.rtl.scope import SITE
 from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
+    guides,
     line_of,
     midpoint_of,
     one_device,
@@ -49,8 +50,7 @@ def walk_charts(
                 {"title": site, "axis": f"noise level σ ({unit})", "guides": [], "series": []},
             )
             if len(runs) == 1:
-                clean = clean_accuracy(summary, Side.SOFTWARE)
-                panel["guides"] = [["no noise", clean], ["guessing", 1 / summary["classes"]]]
+                panel["guides"] = [list(guide) for guide in guides(summary)]
             for side in Side:
                 found = _series(summary, curves, site, entry, side)
                 if found["points"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from flow.errors import UserError
 from flow.files import replacing
 from flow.report.charts import walk_charts
-from flow.report.files import Finished
+from flow.report.files import Results
 from flow.report.html import environment
 from flow.report.network_diagram import picture
 from flow.report.walk_page import site_row
@@ -15,7 +15,7 @@ from flow.walks.crosscheck.summary_values import sigma_unit
 from flow.walks.points.side import Side
 
 
-def write(path: Path, walks: Sequence[Finished]) -> None:
+def write(path: Path, walks: Sequence[Results]) -> None:
     """Write the page atomically.
 
     Args:
@@ -52,7 +52,7 @@ def write(path: Path, walks: Sequence[Finished]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _name(walk: Finished) -> str:
+def _name(walk: Results) -> str:
     """Return a name that distinguishes a walk from others."""
     s = walk.summary
     trained = f", trained with {s['training_noise']['kind']}" if s["training_noise"] else ""

@@ -1,4 +1,4 @@
-"""Files of a finished walk, written at its end or again from its stored results."""
+"""Files of a walk: written now and then, at its end, or again from its stored results."""
 
 import json
 from collections.abc import Mapping
@@ -13,13 +13,15 @@ from flow.files import replacing, write_json
 from flow.report import walk_page
 from flow.report.plots import walk_hw
 from flow.rtl import synthesis
-from flow.walks.points.curves import write_curves
-from flow.walks.summaries import HardwareWalkSummary
+from flow.walks.crosscheck.preliminary import usable, with_points
+from flow.walks.points.curves import curve_table, write_curves
+from flow.walks.points.plan import Plan
+from flow.walks.summaries import HardwareWalkSummary, Progress
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished walk, read from its folder."""
+class Results:
+    """Results of a walk, finished or not."""
 
     folder: Path
     summary: dict[str, Any]
@@ -28,13 +30,17 @@ class Finished:
     """Table of the points, from `flow.walks.points.curves.curve_table`."""
 
     @classmethod
-    def read(cls, folder: Path) -> "Finished":
+    def read(cls, folder: Path) -> "Results":
         """Read a folder of ``walk-hw``.
+
+        The results of a walk that was stopped are those of all points in its store.
 
         Raises:
             UserError: it is not a folder of ``walk-hw``, or a file in it cannot be read.
         """
         summary = HardwareWalkSummary.read(folder / "summary.json")
+        if not summary.complete:
+            return cls.of_unfinished(folder, summary, Plan.read(folder), running=False)
         try:
             table = pd.read_parquet(folder / "curves.parquet")
         except (OSError, ValueError) as error:
@@ -43,6 +49,28 @@ class Finished:
                 "walk-hw wrote curves.parquet"
             ) from error
         return cls(folder, summary.model_dump(mode="json"), table)
+
+    @classmethod
+    def of_unfinished(
+        cls, folder: Path, summary: HardwareWalkSummary, plan: Plan, *, running: bool
+    ) -> "Results":
+        """Gather the points of a walk before its end.
+
+        Args:
+            folder: folder of the walk.
+            summary: preliminary summary, with whatever points.
+            plan: the points that the walk wants.
+            running: whether it goes on.
+        """
+        measured = plan.measured()
+        points = usable([p for side in measured.values() for p in side], plan.searched())
+        progress = Progress(
+            running=running,
+            done={side: len(found) for side, found in measured.items()},
+            planned={side: len(names) for side, names in plan.points.items()},
+        )
+        found = with_points(summary, points, plan.labels, progress)
+        return cls(folder, found.model_dump(mode="json"), curve_table(points, plan.labels))
 
 
 def write(folder: Path, summary: HardwareWalkSummary, table: pd.DataFrame) -> None:
@@ -56,13 +84,30 @@ def write(folder: Path, summary: HardwareWalkSummary, table: pd.DataFrame) -> No
     Raises:
         UserError: a file cannot be written.
     """
-    write_curves(folder / "curves.parquet", table)
-    dumped = summary.model_dump(mode="json")
-    write_json(folder / "summary.json", dumped)
-    write_report(Finished(folder, dumped, table))
+    write_results(Results(folder, summary.model_dump(mode="json"), table))
 
 
-def write_report(walk: Finished) -> Path:
+def write_results(walk: Results) -> Path:
+    """Write what `write` writes, of results; returns the path of the page."""
+    write_curves(walk.folder / "curves.parquet", walk.table)
+    write_json(walk.folder / "summary.json", walk.summary)
+    return write_report(walk)
+
+
+def rewrite(folder: Path) -> Path:
+    """Write the report of a folder again, of a stopped walk with every point in its store.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: as for `Results.read`, or a file cannot be written.
+    """
+    walk = Results.read(folder)
+    return write_report(walk) if walk.summary["complete"] else write_results(walk)
+
+
+def write_report(walk: Results) -> Path:
     """Write ``report.html``, ``curves.png``, ``curves.pdf`` and ``curves.csv`` of a walk.
 
     Returns:

@@ -31,6 +31,7 @@ from flow.report.wording import (
 )
 from flow.rtl.scope import SITE
 from flow.walks.crosscheck.ablation import STEPS
+from flow.walks.crosscheck.preliminary import NOT_JUDGED
 from flow.walks.crosscheck.summary_values import (
     method_of,
     midpoint_of,
@@ -40,6 +41,9 @@ from flow.walks.crosscheck.summary_values import (
 )
 from flow.walks.points.side import SHOWN, Side
 from flow.walks.summaries.ranking import breaks_first
+
+RELOAD = 60
+"""Seconds after which the page of a walk that goes on loads itself again."""
 
 
 def write_report(
@@ -72,7 +76,8 @@ def write_report(
         ) from error
     text = environment().get_template("report.html.j2").render(
         s=summary,
-        breaks_first=breaks_first(ranking_chart.ranking(summary)),
+        reload=RELOAD if (summary["progress"] or {}).get("running") else None,
+        breaks_first=breaks_first(ranking_chart.ranking(summary)) if summary["complete"] else "",
         ranking=ranking_chart.chart(summary),
         verdict=verdict_sentence(summary),
         definition=definition(summary["design"], summary["margin"], summary["level"]),
@@ -130,7 +135,7 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "mismatches": entry["bit_mismatches"],
         "bounds": _bounds(entry),
         "backed": entry["rtl_images"] > 0 and entry["bit_mismatches"] == 0,
-        "verdict": entry["verdict"],
+        "verdict": entry["verdict"] or NOT_JUDGED,
         "reason": entry["reason"],
         "need": need_sentence(entry),
     }

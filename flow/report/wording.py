@@ -6,6 +6,8 @@ from typing import Any
 
 from flow.rtl.scope import FULL, SITE
 from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES, Design
+from flow.walks.crosscheck.preliminary import NOT_JUDGED
+from flow.walks.points.side import SHOWN, Side
 
 IN_PART = ", from the site on"
 """Addition to the name of RTL if only a subgraph of the network was simulated."""
@@ -83,8 +85,36 @@ def scope_sentence(summary: Mapping[str, Any]) -> str:
     )
 
 
+def preliminary_sentence(summary: Mapping[str, Any]) -> str:
+    """Return how far a walk is that has not ended, and in hardware which points it lacks."""
+    done, planned = summary["progress"]["done"], summary["progress"]["planned"]
+    if summary["made_by"] == "walk":
+        counts = (f"{done[kind]} of {n} curves of {kind} noise" for kind, n in planned.items())
+        return f"Preliminary: {', '.join(counts)} are final."
+    if planned:
+        share = math.floor(100 * sum(done.values()) / sum(planned.values()))
+        counts = (f"{_name(side)} {done[side]:,} of {n:,}" for side, n in planned.items())
+        stage = f"{share} % of the points ({', '.join(counts)})"
+    else:
+        images = summary["images"]["golden"]
+        stage = "noise levels are searched for" + f", on {images:,} images" * bool(images)
+    lacking = []
+    for side in SHOWN:
+        entries = summary["sites"].items()
+        sites = [name for name, entry in entries if entry[f"mu_{side.short}"] is None]
+        where = "" if len(sites) == len(entries) else f" at {', '.join(sites)}"
+        lacking += [f"No {_name(side)} points yet{where}."] * bool(sites)
+    return " ".join([f"Preliminary: {stage}.", *lacking, f"The walk is {NOT_JUDGED}."])
+
+
+def _name(side: str) -> str:
+    return "RTL" if side == Side.RTL else side
+
+
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """Return the walk's verdict and the result of the RTL comparison in one sentence."""
+    if not summary["complete"]:
+        return preliminary_sentence(summary)
     sites, verdict = summary["sites"], summary["verdict"]
     margin = summary["margin"] * 100
     if verdict == "agree":

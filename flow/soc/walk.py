@@ -20,7 +20,7 @@ import numpy as np
 from flow.callbacks import ProgressCallback, StageClock
 from flow.compiler.accelerator import Accelerator
 from flow.errors import OptionError
-from flow.experiments import hardware_walk
+from flow.experiments import site_levels
 from flow.experiments.settings import SocWalkSettings
 from flow.files import make_folder, write_json
 from flow.golden.model import Record
@@ -125,12 +125,12 @@ def run(
     progress("build simulators", 1, 2)
     _ = walk.context.designs.whole.simulation
     progress("build simulators", 2, 2)
-    search, found = hardware_walk.level_search(settings.levels), {}
+    search, found = site_levels.level_search(settings.levels), {}
     for number, site in enumerate([] if isinstance(settings.levels, tuple) else sites):
         progress("find levels", number, len(sites))
         found[site] = search(walk, site)
     progress("find levels", len(sites), len(sites))
-    levels = hardware_walk.site_levels(walk, sites, settings.levels, found)
+    levels = site_levels.site_levels(walk, sites, settings.levels, found)
     places = [NoisePoint(site, sigma) for site, sigmas in levels.items() for sigma in sigmas]
     places.insert(0, NoisePoint("", 0.0))
     seen = measure_all(walk, places, images, progress)

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -100,11 +101,13 @@ class SoftwareWalk:
 
         Args:
             searches: of each site, or of `GLOBAL`.
-            done: called with the number of curves that have ended.
+            done: called with the number of curves that have ended, after each block of images.
         """
         while running := {n: s for n, s in searches.items() if s.state == "running"}:
-            done(len(searches) - len(running))
-            self._round({name: search.wanted for name, search in running.items()})
+            ended = len(searches) - len(running)
+            done(ended)
+            wanted = {name: search.wanted for name, search in running.items()}
+            self._round(wanted, partial(done, ended))
             for name, search in running.items():
                 curve = self.curve(name, search.wanted)
                 if curve is None:
@@ -113,13 +116,14 @@ class SoftwareWalk:
                     search.tell(curve)
         done(len(searches))
 
-    def _round(self, wanted: Mapping[str, Wanted]) -> None:
+    def _round(self, wanted: Mapping[str, Wanted], done: Callable[[], None]) -> None:
         """Measure, block by block, what is not known yet."""
         for block, rows in enumerate(self.blocks):
             pieces = [Piece(place, block) for place in self._places(wanted, rows.start)]
             missing = [piece for piece in pieces if piece not in self._found]
             if missing and not self.budget.spent:
                 self._block(block, missing)
+                done()
 
     def _places(self, wanted: Mapping[str, Wanted], first_image: int) -> list[NoisePoint]:
         """The points that are wanted on a block; the clean one is wanted on every block."""

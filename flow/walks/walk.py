@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint, Point, PointRequest
 from flow.walks.points.side import SOFTWARE, Side
 from flow.walks.points.store import Store
+from flow.walks.sides.golden import Labels
 from flow.walks.sides.measurements import MEASUREMENTS
 
 log = logging.getLogger(__name__)
@@ -135,6 +136,14 @@ class Walk:
         )
         return measured
 
+    def take(self, one: PointRequest, measure: Callable[[NoisePoint], Labels]) -> Point:
+        """Take a point that is stored, or measure its labels in this process and store it."""
+        point = self._stored(one)
+        if point is None:
+            point = self.context.point(one.side, one.place, measure(one.place))
+            self.store.put(self.key(one), point)
+        return point
+
     def _stored(self, one: PointRequest) -> Point | None:
         """Return a point that was measured before.
 
@@ -160,8 +169,10 @@ class Walk:
     def _chunks(self, points: Sequence[PointRequest]) -> Iterator[Sequence[PointRequest]]:
         """Cut points into runs of a simulator: enough to share out, few enough to resume."""
         size = math.ceil(len(points) / (4 * self.engine.workers))
-        for _, group in groupby(points, lambda one: self.context.designs.at(one.place.site).entry):
-            same = list(group)
+        runs: dict[Hashable, list[PointRequest]] = {}
+        for one in _coarse_first(points):
+            runs.setdefault(self.context.designs.at(one.place.site).entry, []).append(one)
+        for same in runs.values():
             most = max(1, min(size, 4096 // same[0].images))
             for first in range(0, len(same), most):
                 yield same[first : first + most]
@@ -202,3 +213,18 @@ class Walk:
             key["simulation"] = context.designs.whole.simulation.design
             key["scope"] = context.designs.at(place.site).scope
         return key
+
+
+def _coarse_first(points: Sequence[PointRequest]) -> list[PointRequest]:
+    """Order points so that each site has a coarse curve before any has a fine one.
+
+    Every fourth level, as far as there are as many, comes before the others, then every second one.
+    """
+    sites: dict[str, list[PointRequest]] = {}
+    for one in points:
+        sites.setdefault(one.place.site, []).append(one)
+    spread = [
+        [same[n - 1] for n in sorted(range(1, len(same) + 1), key=lambda n: -(n & -n))]
+        for same in sites.values()
+    ]
+    return [one for one in chain.from_iterable(zip_longest(*spread)) if one is not None]

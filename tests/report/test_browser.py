@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api
 
 from flow.report import comparison_page
-from flow.report.files import Finished
+from flow.report.files import Results
 from tests.report.test_files import finished
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("walks")
     names = ("first", "</script><b>x")
     folders = [finished(root / f"{number}", model=name) for number, name in enumerate(names)]
-    comparison_page.write(root / "comparison.html", [Finished.read(f) for f in folders])
+    comparison_page.write(root / "comparison.html", [Results.read(f) for f in folders])
     return {"walk": folders[0] / "report.html", "comparison": root / "comparison.html"}
 
 

@@ -13,7 +13,7 @@ from flow.cli.main import cli
 from flow.errors import UserError
 from flow.report import comparison_page
 from flow.report.charts import walk_charts
-from flow.report.files import Finished, write, write_report
+from flow.report.files import Results, write, write_report
 from flow.report.plots.walk_hw import plot_curves
 from flow.version import revision
 from flow.walks.summaries import HardwareWalkSummary
@@ -68,7 +68,7 @@ def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
     folder, accelerator = finished(tmp_path / "walk"), tmp_path / "accelerator"
     page = folder / "report.html"
     assert "not measured: run <code>noisewalk synth --model tfc-w2a2" in page.read_text()
-    walk = Finished.read(folder)
+    walk = Results.read(folder)
     summary = walk.summary | {"accelerator": str(accelerator)}
     write(folder, HardwareWalkSummary.model_validate(summary), walk.table)
     assert "not measured: run" in page.read_text()
@@ -82,14 +82,14 @@ def test_the_page_has_what_synthesis_counted(tmp_path: Path) -> None:
     accelerator.mkdir()
     file = accelerator / "synthesis.json"
     file.write_text(json.dumps({"yosys": "0.70", "family": "xcup", "rows": rows}))
-    write_report(Finished.read(folder))
+    write_report(Results.read(folder))
     html = page.read_text()
     assert "not measured: run" not in html and "no figures: not done within 9 s" in html
     for figure in ("16,322", "5,042", "4,321", "4,080 LUT, 65.5 DSP"):
         assert figure in html
     file.write_text("{")
     with pytest.raises(UserError, match="or run synth again"):
-        write_report(Finished.read(folder))
+        write_report(Results.read(folder))
 
 
 @pytest.mark.slow
@@ -105,11 +105,11 @@ def test_a_walk_without_hardware_facts_has_a_page_without_them(tmp_path: Path) -
 
 def test_other_folders_are_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not the folder of a finished walk"):
-        Finished.read(tmp_path)
+        Results.read(tmp_path)
     results(1)[1].to_parquet(tmp_path / "curves.parquet")
     (tmp_path / "summary.json").write_text('{"kinds": {}}')
     with pytest.raises(UserError, match="another command"):
-        Finished.read(tmp_path)
+        Results.read(tmp_path)
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_walks_side_by_side(tmp_path: Path) -> None:
     html = page.read_text()
     for number, name in enumerate(("first", "second"), start=1):
         assert html.count(f'<th scope="row">{number}: {name} on fashion-mnist') == 3 + 1
-    walks = [Finished.read(folder) for folder in folders]
+    walks = [Results.read(folder) for folder in folders]
     walks[0].summary["margin"] = 0.2
     with pytest.raises(UserError, match="different margins"):
         comparison_page.write(page, walks)

@@ -81,10 +81,10 @@ def status(runs: Sequence[Mapping[str, Any]], folder: Path, points: Path) -> lis
     found = []
     for run in runs:
         state = state_of(folder / run["name"], run["stamp"])
-        planned = (read_json(folder / run["name"] / PLAN) or {}) if state else {}
+        plan = (read_json(folder / run["name"] / PLAN) or {}) if state else {}
         counts = {
             side: (sum(name in stored for name in files), len(files))
-            for side, files in planned.items()
+            for side, files in plan.get("points", {}).items()
         }
         ended = state.get("ended") or ("begun" if state else "waiting")
         found.append(Status(run["name"], ended, counts, state.get("message", "")))

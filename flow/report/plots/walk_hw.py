@@ -26,9 +26,11 @@ from flow.report.plots.figure import Figure
 from flow.rtl.scope import SITE
 from flow.statistics.curve_models import Shape
 from flow.statistics.estimate import Estimate
+from flow.walks.crosscheck.preliminary import NOT_JUDGED
 from flow.walks.crosscheck.summary_values import (
     clean_accuracy,
     fit_of,
+    guides,
     line_of,
     midpoint_of,
     midpoint_text,
@@ -42,7 +44,12 @@ _LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))
 """Height of each side's midpoint in the lane below the axis."""
 _PAGE = 7.16
 """Width of a page's two columns, inches."""
-_VERDICTS = {"agree": ("✓", "#00735C"), "disagree": ("✗", "#B3261E"), "undecided": ("?", "#5F6368")}
+_VERDICTS = {
+    "agree": ("✓", "#00735C"),
+    "disagree": ("✗", "#B3261E"),
+    "undecided": ("?", "#5F6368"),
+    None: ("…", "#5F6368"),
+}
 _GREY = "#767676"
 _PLAIN: dict[str, Any] = {"parse_math": False}  # a $ in a user's name does not begin a formula
 
@@ -74,11 +81,12 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
         if several or number + columns >= len(sites):  # nothing below it
             label = f"noise level σ\n({sigma_unit(summary, sites[number])})"
             panel.set_xlabel(label, fontsize=7, **_PLAIN)
+    early = "" if summary["complete"] else "preliminary: "
     trained = " (noisy training)" if summary.get("training_noise") else ""
     counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
     figure.suptitle(
-        f"{summary['model']}{trained} on {summary['dataset']}, {summary['noise']} noise at one site"
-        f"\nimages a point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
+        f"{early}{summary['model']}{trained} on {summary['dataset']}, {summary['noise']} noise at "
+        f"one site\nimages a point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
         fontsize=9, **_PLAIN,
     )  # fmt: skip
     figure.legend(
@@ -119,11 +127,11 @@ def log_axis(panel: Axes, reach: tuple[float, float]) -> None:
 
 def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:
     entry, guess = summary["sites"][site], 1.0 / summary["classes"]
-    clean = summary["accuracy"]["brevitas"][0]
     levels = curves.loc[curves["site"] == site, "sigma"]
     reach = (levels.min() / 1.25, levels.max() * 1.25) if len(levels) else (0.1, 10.0)
     log_axis(panel, reach)
-    for level, name, up in ((clean, "no noise", 3), (guess, "guessing", -9)):
+    for name, level in guides(summary):
+        up = 3 if name == "no noise" else -9
         panel.axhline(level, color=_GREY, lw=0.8, ls=":", zorder=0)
         panel.annotate(
             name, (1 if up > 0 else 0, level), xycoords=("axes fraction", "data"),
@@ -139,8 +147,9 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
             _line(panel, side, table, fit_of(entry, side), summary, guess)
         _midpoint(panel, side, mu, reach, bare=one_device(entry, side))
     sign, colour = _VERDICTS[entry["verdict"]]
+    verdict = entry["verdict"] or NOT_JUDGED
     panel.set_title(site, fontsize=9, fontweight="bold", loc="left", pad=24, **_PLAIN)
-    panel.set_title(f"{sign} {entry['verdict']}", fontsize=8.5, color=colour, loc="right", pad=24)
+    panel.set_title(f"{sign} {verdict}", fontsize=8.5, color=colour, loc="right", pad=24)
     panel.annotate(
         f"μ software {midpoint_text(midpoint_of(entry, Side.SOFTWARE))}\n"
         f"μ golden {midpoint_text(midpoint_of(entry, Side.GOLDEN))}",
@@ -149,7 +158,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
     panel.annotate(
         _doubt(entry), (0.03, 0.36), xycoords="axes fraction", fontsize=7, color="#B3261E"
     )
-    panel.set_ylim(-0.21, 1.06 if clean > 0.94 else 1.0)
+    panel.set_ylim(-0.21, 1.06 if guides(summary)[0][1] > 0.94 else 1.0)
     panel.set_yticks(np.arange(0, 1.01, 0.2), [f"{t:.0f}" for t in np.arange(0, 101, 20)])
     panel.grid(True, which="major", color="#E8E8E8", lw=0.6)
     panel.set_axisbelow(True)
@@ -160,7 +169,7 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
 def _doubt(entry: Mapping[str, Any]) -> str:
     """Return the reason why golden may not represent the hardware here; empty if it may."""
     if not entry["rtl_images"]:
-        return "not simulated in RTL"
+        return "not simulated in RTL" if entry["verdict"] else "not yet simulated in RTL"
     if entry["bit_mismatches"] is None:
         return "RTL not compared with golden"
     return f"RTL ≠ golden on {entry['bit_mismatches']:,} images" * bool(entry["bit_mismatches"])

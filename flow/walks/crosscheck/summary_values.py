@@ -72,6 +72,13 @@ def line_of(
     return sigma, fit.accuracy(sigma, clean, guess, (levels, accuracy, trials))
 
 
+def guides(summary: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the accuracies between which curves fall: without noise, if known, and of guessing."""
+    known = [Side.SOFTWARE] if Side.SOFTWARE.accuracy_key in summary["accuracy"] else []
+    clean = [("no noise", clean_accuracy(summary, side)) for side in known]
+    return [*clean, ("guessing", 1 / summary["classes"])]
+
+
 def clean_accuracy(summary: Mapping[str, Any], side: Side) -> float:
     """Return a side's accuracy without noise."""
     return float(summary["accuracy"][side.accuracy_key][0])

@@ -1,15 +1,19 @@
 """Points of the golden model, whose noise is that of the hardware bit for bit."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from flow.golden.model import Draws, GoldenModel
+from flow.golden.model import Draws, GoldenModel, Subgraph
 from flow.noise.hardware.fixed_point import draw_samples
 from flow.noise.hardware.weights import draw_errors
 from flow.walks.context import WalkContext
 from flow.walks.points.measurement import Measured
 from flow.walks.points.point import NoisePoint, Point, PointRequest
+
+Labels = npt.NDArray[np.uint8]
 
 
 def measure(
@@ -50,15 +54,21 @@ def samples(context: WalkContext, site: str, draw: int, images: int) -> Draws:
     }
 
 
-def accuracy_at(context: WalkContext, site: str, images: int) -> Callable[[float], float]:
-    """Return a quick measure of the accuracy at a level of one site, for finding levels."""
+def first_images(context: WalkContext, site: str, images: int) -> Callable[[NoisePoint], Labels]:
+    """Return what measures places of one site, or without noise, in draw 0 on the first images.
+
+    What the levels share is computed once, when it is first needed.
+    """
     golden: GoldenModel = context.golden
-    part = golden.before(site, context.stream[:images])
-    draws = samples(context, site, 0, images)
-    right = context.labels[:images]
 
-    def accuracy(sigma: float) -> float:
-        noise = context.settings(NoisePoint(site, sigma))
-        return float((golden.run(part, noise, draws=draws).numpy() == right).mean())
+    @cache
+    def shared() -> tuple[Subgraph, Draws]:
+        return golden.before(site, context.stream[:images]), samples(context, site, 0, images)
 
-    return accuracy
+    def labels(place: NoisePoint) -> Labels:
+        if not place.site:
+            return golden.run(context.stream[:images]).numpy().astype(np.uint8)
+        part, draws = shared()
+        return golden.run(part, context.settings(place), draws=draws).numpy().astype(np.uint8)
+
+    return labels

@@ -1,0 +1,104 @@
+"""Noise levels of a walk's sites: those that the user gave, or found by the golden model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flow.errors import Defect, about
+from flow.settings import Levels, MidpointLevels
+from flow.statistics.midpoint import Curve, midpoint
+from flow.walks.levels import SEARCH_REACH, choose_levels, in_midpoints
+from flow.walks.points.curves import curve_of
+from flow.walks.points.point import NoisePoint, PointRequest
+from flow.walks.points.side import Side
+from flow.walks.sides.golden import first_images
+from flow.walks.walk import Walk
+
+LEVEL_IMAGES = 500
+"""Number of images behind each step of the search for levels."""
+
+
+@dataclass(frozen=True)
+class LevelSearch:
+    """What a search found at one site."""
+
+    levels: list[float]
+    """Levels around the fall of the accuracy."""
+    points: list[PointRequest]
+    """Golden's points that it measured, which are stored."""
+    curve: Curve | None = None
+    """Golden's curve at the levels; None if nobody asked for it."""
+
+
+def check_registers(walk: Walk, levels: Mapping[str, Sequence[float]]) -> None:
+    """Raise an OptionError if a level that the user gave is beyond the registers of its site."""
+    for site, sigmas in levels.items():
+        for sigma in sigmas:
+            with about("levels"):
+                walk.context.settings(NoisePoint(site, sigma))
+
+
+def found_levels(walk: Walk, site: str) -> LevelSearch:
+    """Return the levels around the fall of a site's accuracy, as the golden model sees it."""
+    context, images = walk.context, min(LEVEL_IMAGES, len(walk.labels))
+    measure = first_images(context, site, images)
+    seen: list[PointRequest] = []
+
+    def accuracy(sigma: float) -> float:
+        place = NoisePoint(site, sigma) if sigma else NoisePoint("", 0.0)
+        seen.append(PointRequest(Side.GOLDEN, place, images))
+        return float(walk.take(seen[-1], measure).correct(walk.labels).mean())
+
+    largest = context.largest_level(site)
+    # the search goes up from the hint by its reach, and must not leave the registers
+    hint = min(4 * context.sites[site].scale, largest / SEARCH_REACH)
+    found = choose_levels(
+        accuracy, accuracy(0.0), 1 / context.network.classes, hint=hint, tolerance=0.02
+    )
+    return LevelSearch(sorted({min(level, largest) for level in found}), seen)
+
+
+def golden_curve(walk: Walk, site: str) -> Curve:
+    """Return golden's curve at the levels of `found_levels`: all images, one noise draw."""
+    curve = found_curve(walk, site).curve
+    if curve is None:
+        raise Defect(f"golden measured nothing at {site}")
+    return curve
+
+
+def found_curve(walk: Walk, site: str) -> LevelSearch:
+    """Return the levels of `found_levels` with `golden_curve` at them."""
+    search = found_levels(walk, site)
+    places = [NoisePoint("", 0.0), *(NoisePoint(site, sigma) for sigma in search.levels)]
+    wanted = walk.wanted([Side.GOLDEN], places)
+    curve = curve_of(walk.run(wanted).points, walk.labels, site, Side.GOLDEN)
+    return LevelSearch(search.levels, wanted, curve)
+
+
+def level_search(given: Levels) -> Callable[[Walk, str], LevelSearch]:
+    """Return what searches a site for what its levels depend on, if they are not numbers."""
+    return found_curve if isinstance(given, MidpointLevels) else found_levels
+
+
+def site_levels(
+    walk: Walk, sites: Sequence[str], given: Levels, found: Mapping[str, LevelSearch]
+) -> dict[str, list[float]]:
+    """Return the levels of each site.
+
+    Args:
+        walk: the walk.
+        sites: the sites.
+        given: what the user gave; multiples are those of golden's midpoint.
+        found: what `level_search` found at each site; nothing where levels are numbers.
+
+    Raises:
+        OptionError: a site's midpoint is only a bound, or a multiple is beyond its registers.
+    """
+    if isinstance(given, tuple):
+        return {site: list(given) for site in sites}
+    if not isinstance(given, MidpointLevels):
+        return {site: found[site].levels for site in sites}
+    guess = 1 / walk.context.network.classes
+    curves = {site: search.curve for site, search in found.items() if search.curve is not None}
+    levels = in_midpoints(given, {site: midpoint(curves[site], guess) for site in sites})
+    check_registers(walk, levels)
+    return levels
