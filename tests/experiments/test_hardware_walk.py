@@ -1,8 +1,10 @@
 """The job on `digits`, small: results, resuming, and that nothing is lost."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flow import data
 from flow.cli.reference import SCHEMA
 from flow.errors import OptionError, UserError
-from flow.experiments import hardware_walk
+from flow.experiments import hardware_walk, preliminary
+from flow.report.plots import walk_hw
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
 from flow.training.zoo import zoo_path
@@ -22,7 +26,7 @@ from flow.walks.engine.engine import SerialExecutor
 from flow.walks.loading import CALIBRATION_IMAGES
 from flow.walks.points import store
 from flow.walks.points.noise_setting import NoiseSetting
-from flow.walks.points.point import NoisePoint
+from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.settings import Effort, HardwareWalkSettings
 from flow.walks.summaries import HardwareWalkSummary, WalkSummary
@@ -148,10 +152,23 @@ def test_a_second_run_computes_nothing(build, summary, monkeypatch):
     assert again.model_dump(exclude=drop) == summary.model_dump(exclude=drop)
 
 
+def correct(points: list[Point]) -> dict[tuple[str, float, int, str], int]:
+    """Return how many labels of each point are right."""
+    labels = data.load("digits").labels
+    return {(p.site, p.sigma, p.seed, p.side): int(p.correct(labels).sum()) for p in points}
+
+
+def told_by(folder: Path) -> dict[tuple[str, float, int, str], int]:
+    """Return the same of the points in a walk's table."""
+    rows = pd.read_parquet(folder / "curves.parquet").itertuples()
+    return {(row.site, row.sigma, row.seed, row.side): row.correct for row in rows}
+
+
 def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
-    """Whatever the point at which it stops, what was finished is not computed again."""
+    """Whatever the point at which it stops, what was finished is reported, and is kept."""
     results_folder(tmp_path)
     settings = HardwareWalkSettings(**{**SETTINGS, "seed": 5, "levels": "2,20,200"}, build=tmp_path)
+    folder = tmp_path / "walk-hw" / "tfc-w2a2-digits"
     real, calls = simulate.simulate, []
 
     def stopping(*arguments, **options):
@@ -161,19 +178,50 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
         return real(*arguments, **options)
 
     monkeypatch.setattr("flow.rtl.simulate.simulate", stopping)
+    seen: list[HardwareWalkSummary] = []
     with pytest.raises(KeyboardInterrupt):
-        hardware_walk.walk_hw(settings, silent)
+        hardware_walk.walk_hw(settings, silent, "again", tell=seen.append)
     points = tmp_path / "points"
     kept = set(points.rglob("*.npz"))
     assert kept
+    (early,) = seen
+    assert early == WalkSummary.read(folder / "summary.json") and not early.complete
+    assert not early.progress.running and early.verdict is None
+    assert sum(early.progress.done.values()) == len(kept)
+    assert early.progress.planned == {"golden": 25, "software": 50, "rtl": 13}
+    stored = store.Store(points)
+    assert told_by(folder) == correct([stored.named(path.name) for path in kept])
+    assert 0 < early["fc0.acc"].rtl_runs < 3 * 20 and early["fc0.acc"].golden is not None
+    jsonschema.validate(early.model_dump(mode="json"), json.loads(SCHEMA.read_text()))
+    page = (folder / "report.html").read_text()
+    assert "not yet judged" in page and "<code>again</code>" in page and "refresh" not in page
     calls.clear()
     monkeypatch.setattr(
         "flow.rtl.simulate.simulate", lambda *a, **o: (calls.append(len(a[3])), real(*a, **o))[1]
     )
-    finished = hardware_walk.walk_hw(settings, silent)
+    # every report of progress is due
+    monkeypatch.setattr(preliminary, "FIRST", 0.0)
+    monkeypatch.setattr(preliminary, "GROWTH", 0.0)
+    monkeypatch.setattr(preliminary, "SHARE", math.inf)
+    pages: list[str] = []
+    monkeypatch.setattr(walk_hw, "write_curves", lambda path, *_: path.write_bytes(b"no picture"))
+    seen.clear()
+
+    def tell(summary: HardwareWalkSummary) -> None:
+        seen.append(summary)
+        pages.append((folder / "report.html").read_text())
+
+    finished = hardware_walk.walk_hw(settings, silent, tell=tell)
     assert sum(calls) < 4 * 3 + 1
     assert finished.rtl.images == 20 * (4 * 3 + 1)
     assert kept < set(points.rglob("*.npz"))
+    assert all(one.progress.running and one.verdict is None for one in seen)
+    shares = [one.progress.share for one in seen]
+    assert shares[-1] == 1 and all(a <= b for a, b in pairwise(shares[1:])) and len(seen) > 3
+    assert all('http-equiv="refresh"' in page and "not yet judged" in page for page in pages)
+    final = (folder / "report.html").read_text()
+    assert "refresh" not in final and "reliminary" not in final and finished.complete
+    assert told_by(folder) == correct([stored.named(path.name) for path in points.rglob("*.npz")])
 
 
 def test_a_full_disk_stops_with_a_message_and_keeps_what_was_done(build, summary, monkeypatch):

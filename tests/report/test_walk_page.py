@@ -1,6 +1,7 @@
 """The picture and the report of a walk, from made-up results."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
 from flow.statistics.intervals import wilson
 from flow.statistics.logistic import logistic
+from flow.walks.crosscheck.preliminary import usable, with_points
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.points.curves import curve_table
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
-from flow.walks.summaries import HardwareWalkSummary
+from flow.walks.summaries import HardwareWalkSummary, Progress
 from flow.walks.summaries.upgrade import upgraded
 from tests.helpers.synthetic import device_walk, independent_check, walk
 
@@ -391,3 +393,88 @@ def test_missing_picture_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="write the curves first"):
         write_report(tmp_path / "report.html", *results(1), tmp_path / "none.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def unfinished(*, running: bool) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Make a walk of two sites that lacks RTL at the second, and every point of its third side."""
+    points, labels = walk({"conv0.acc": (2.0, 2.0), "conv1.acc": (4.0, 2.0)})
+    kept = [p for p in points if p.side != "rtl" or p.site != "conv1.acc"]
+    begun, _ = results(2)
+    begun |= {"complete": False, "verdict": None}
+    progress = Progress(
+        running=running,
+        done={"software": 38, "golden": 19, "rtl": 10},
+        planned={"software": 38, "golden": 19, "rtl": 19},
+    )
+    found = with_points(HardwareWalkSummary.model_validate(begun), kept, labels, progress)
+    return found.model_dump(mode="json"), curve_table(kept, labels)
+
+
+def page_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
+    """Write the page without its picture, and return it."""
+    (folder / "picture.png").write_bytes(b"none")
+    write_report(folder / "report.html", summary, curves, folder / "picture.png")
+    return (folder / "report.html").read_text()
+
+
+def test_the_page_of_a_walk_that_goes_on_says_so_and_loads_itself_again(tmp_path: Path) -> None:
+    page = page_of(tmp_path, *unfinished(running=True))
+    assert '<meta http-equiv="refresh" content="60">' in page
+    counts = "88 % of the points (software 38 of 38, golden 19 of 19, RTL 10 of 19)"
+    said = f"Preliminary: {counts}. No RTL points yet at conv1.acc. The walk is not yet judged."
+    assert said in page and "The walk goes on." in page and "fashion-mnist: preliminary<" in page
+    assert 'id="verdicts"' not in page and not re.search(r'class="(dis)?agree', page)
+
+
+def test_the_page_of_a_stopped_walk_does_not(tmp_path: Path) -> None:
+    page = page_of(tmp_path, *unfinished(running=False))
+    assert 'http-equiv="refresh' not in page and "The walk was stopped." in page
+    assert "<code>noisewalk walk-hw --model tfc</code>" in page
+
+
+def test_a_finished_page_has_nothing_preliminary(tmp_path: Path) -> None:
+    page = page_of(tmp_path, *results(2))
+    assert 'http-equiv="refresh' not in page and "reliminary:" not in page
+    assert 'id="verdicts"' in page
+
+
+def test_a_preliminary_walk_has_the_midpoints_of_its_points_and_no_verdict() -> None:
+    summary, curves = unfinished(running=True)
+    first, second = summary["sites"].values()
+    assert first["mu_hw"] == first["mu_golden"] and first["rtl_runs"] == 9 * 128
+    assert second["mu_hw"] is None and second["mu_rtl"] is None and second["rtl_runs"] == 0
+    for entry in (first, second):
+        mu, low, high = entry["mu_golden"]
+        assert low < mu < high and entry["verdict"] is None and entry["reason"] == "not yet judged"
+        assert entry["ratio"] is None and entry["p_agree"] is None
+    assert summary["rtl"]["images"] == 10 * 128 == summary["checks"]["L1"]["images"]
+    (left, right) = plot_curves(summary, curves).axes
+    assert [panel.get_title("right") for panel in (left, right)] == ["… not yet judged"] * 2
+    assert "not yet simulated in RTL" in {text.get_text() for text in right.texts}
+
+
+def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
+    begun, _ = results(2)
+    found = with_points(
+        HardwareWalkSummary.model_validate(begun | {"complete": False, "verdict": None}),
+        [], np.zeros(0, np.int64), Progress(running=False, done={}, planned={}),
+    )  # fmt: skip
+    summary, empty = found.model_dump(mode="json"), curve_table([], np.zeros(0, np.int64))
+    assert not summary["accuracy"] and summary["images"] == {"software": 0, "golden": 0, "rtl": 0}
+    write_curves(tmp_path / "curves.png", summary, empty)
+    page = page_of(tmp_path, summary, empty)
+    assert "noise levels are searched for" in page and "No software points yet. No golden" in page
+
+
+def test_points_of_the_search_stand_in_for_golden_until_it_has_its_own() -> None:
+    points, _ = walk({"conv0.acc": (2.0, 2.0), "conv1.acc": (4.0, 2.0)})
+    golden = [p for p in points if p.side == "golden"]
+    search = [replace(p, predictions=p.predictions[:500]) for p in golden]
+    own = [p for p in golden if p.site == "conv0.acc"]
+    images = {p.site: p.images for p in usable(own, search)}
+    assert images == {"": 500, "conv0.acc": 2000, "conv1.acc": 500}
+    part = [replace(p, scope="site") for p in points if p.side == "rtl" and p.site]
+    # a part counts once the whole network was simulated
+    assert usable(part) == []
+    whole = [replace(p, scope="full", bit_mismatches=3) for p in points if p.side == "rtl"][:1]
+    assert {p.bit_mismatches for p in usable([*whole, *part])} == {3}

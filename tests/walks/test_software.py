@@ -216,6 +216,37 @@ def killed(settings: SoftwareWalkSettings, after: int) -> None:
     software_walk.walk(settings, lambda *a: None)
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C."""
+
+
+def test_a_stopped_walk_leaves_what_it_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(software, "BLOCK", 250)
+    settings = SoftwareWalkSettings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path)
+    real, blocks, seen = software.Inference.__call__, [], []
+
+    def stopping(self, block, noises):
+        blocks.append(block)
+        if len(blocks) > 3:
+            raise Stopped
+        return real(self, block, noises)
+
+    monkeypatch.setattr(software.Inference, "__call__", stopping)
+    with pytest.raises(Stopped):
+        software_walk.walk(settings, lambda *a: None, tell=seen.append)
+    (early,) = seen
+    assert early == WalkSummary.read(tmp_path / "summary.json") and not early.complete
+    assert early.progress.planned == {"additive": 2} and not early.progress.running
+    assert early["fc0.acc"].ended == "running" and early["fc0.acc"].midpoint is not None
+    table = pd.read_parquet(tmp_path / "curves.parquet")
+    assert {"", "fc0.acc", "fc3.acc"} == set(table.site)
+    stored = [Store(tmp_path / "points").named(p.name) for p in tmp_path.rglob("*.npz")]
+    assert table[table.site == "fc0.acc"].images.sum() == sum(
+        point.images for point in stored if point.site == "fc0.acc"
+    )
+    assert (tmp_path / "midpoints.png").stat().st_size > 1000
+
+
 def comparable(summary):
     return summary.model_dump(exclude={"seconds", "folder"})
 

@@ -245,7 +245,7 @@ def test_status_of_many_points_takes_no_time(tmp_path):
         run.folder.mkdir(parents=True)
         run.write_state(ended=None)
         mine = names[number * share : (number + 1) * share]
-        plan = {"golden": [f"{name}.npz" for name in mine] + ["ff.npz"]}
+        plan = {"points": {"golden": [f"{name}.npz" for name in mine] + ["ff.npz"]}}
         (run.folder / PLAN).write_text(json.dumps(plan))
     took = []
     for _ in range(3):

@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flow.callbacks import StageClock
 from flow.errors import Fatal, UserError
 from flow.experiments import hardware_walk
 from flow.paths import REPOSITORY
+from flow.report import files
 from flow.rtl import simulate
 from flow.walks.engine.dask import SLURM, DaskExecutor
 from flow.walks.engine.engine import SerialExecutor, Task
@@ -164,22 +166,45 @@ def test_a_killed_client_loses_no_point_and_repeats_none(fresh, undisturbed, tmp
     until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers), 60)
     left = {path: path.stat().st_mtime_ns for path in (build / "points").rglob("*.npz")}
     assert 10 <= len(left) < POINTS
+    folder = build / "walk-hw" / "tfc-w2a2-digits"
+    assert files.rewrite(folder) == folder / "report.html"
+    early = HardwareWalkSummary.read(folder / "summary.json")
+    assert sum(early.progress.done.values()) == len(left) and not early.progress.running
+    assert len(pd.read_parquet(folder / "curves.parquet")) == len(left)
     summary = hardware_walk.walk_hw(settings(build), silent)
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
     assert points_of(build) == undisturbed[1] and same(summary, undisturbed[0])
 
 
 @pytest.mark.slow
-def test_an_interrupted_client_says_how_to_go_on(fresh, undisturbed, tmp_path):
-    """Ctrl-C, which a terminal sends to the workers as well."""
+@pytest.mark.parametrize(
+    ("stop", "jobs", "status"),
+    [
+        # Ctrl-C, which a terminal sends to the workers as well
+        (lambda client: os.killpg(client.pid, signal.SIGINT), 2, 130),
+        (lambda client: client.terminate(), 1, 143),
+    ],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_an_interrupted_client_reports_and_says_how_to_go_on(
+    fresh, undisturbed, tmp_path, stop, jobs, status
+):
     build = fresh(tmp_path)
-    client = start(build, "--jobs=2")
+    client = start(build, f"--jobs={jobs}")
     until(lambda: len(points_of(build)) >= 10)
-    os.killpg(client.pid, signal.SIGINT)
-    assert client.wait(60) == 130
+    stop(client)
+    assert client.wait(60) == status
     said = (tmp_path / "client.log").read_text()
     assert "the same command resumes" in said and "Traceback" not in said, said
     assert 10 <= len(points_of(build)) < POINTS
+    folder = build / "walk-hw" / "tfc-w2a2-digits"
+    assert f"report: {folder.relative_to(build.parent)}/report.html" in said
+    early = HardwareWalkSummary.read(folder / "summary.json")
+    rows = len(pd.read_parquet(folder / "curves.parquet"))
+    assert not early.complete and sum(early.progress.done.values()) == rows
+    # workers finish the point that they are at
+    assert 10 <= rows <= len(points_of(build)) and (jobs == 2 or rows == len(points_of(build)))
+    assert "refresh" not in (folder / "report.html").read_text()
     assert same(hardware_walk.walk_hw(settings(build), silent), undisturbed[0])
 
 
