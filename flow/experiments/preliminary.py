@@ -85,9 +85,10 @@ class Preliminary(Generic[Summary]):
             return
         started = time.thread_time()
         found = self._write(True)
-        if found is not None:
-            self._last = found
-            self._tell(found)
+        if found is None:
+            return
+        self._last = found
+        self._tell(found)
         cost = time.thread_time() - started
         self._next = max(GROWTH * self._seconds, self._seconds + cost / SHARE)
 
@@ -143,12 +144,14 @@ class UnfinishedWalk:
         return {side: len(names) for side, names in self._plan.points.items()}
 
     def write(self, running: bool) -> HardwareWalkSummary | None:
-        """Write the report of all points that are stored; None if the walk has not begun."""
+        """Write the report of all points that are stored; None if there is nothing to tell yet."""
         if self._summary is None:
             return None
         timed = self._summary.model_copy(update={"seconds": self._clock.all_seconds})
         found = Results.of_unfinished(self._folder, timed, self._plan, running=running)
-        files.write_results(found)
+        if running and not found.table["site"].any():
+            return None
+        files.write_results(found, pictures=False)
         return HardwareWalkSummary.model_validate(found.summary)
 
     def _write_plan(self) -> None:

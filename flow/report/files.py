@@ -87,11 +87,11 @@ def write(folder: Path, summary: HardwareWalkSummary, table: pd.DataFrame) -> No
     write_results(Results(folder, summary.model_dump(mode="json"), table))
 
 
-def write_results(walk: Results) -> Path:
-    """Write what `write` writes, of results; returns the path of the page."""
+def write_results(walk: Results, *, pictures: bool = True) -> Path:
+    """Write what `write` writes, of results; arguments, result and errors as of `write_report`."""
     write_curves(walk.folder / "curves.parquet", walk.table)
     write_json(walk.folder / "summary.json", walk.summary)
-    return write_report(walk)
+    return write_report(walk, pictures=pictures)
 
 
 def rewrite(folder: Path) -> Path:
@@ -107,8 +107,13 @@ def rewrite(folder: Path) -> Path:
     return write_report(walk) if walk.summary["complete"] else write_results(walk)
 
 
-def write_report(walk: Results) -> Path:
+def write_report(walk: Results, *, pictures: bool = True) -> Path:
     """Write ``report.html``, ``curves.png``, ``curves.pdf`` and ``curves.csv`` of a walk.
+
+    Args:
+        walk: the walk.
+        pictures: whether to draw the two pictures, which takes longer than all else; otherwise old
+            ones are removed, and the page draws the curves only where scripts run.
 
     Returns:
         The path of the page.
@@ -119,10 +124,15 @@ def write_report(walk: Results) -> Path:
     with replacing(walk.folder / "curves.csv") as temporary:
         walk.table.to_csv(temporary, index=False)
     picture, page = walk.folder / "curves.png", walk.folder / "report.html"
-    walk_hw.write_curves(picture, walk.summary, walk.table)
+    if pictures:
+        walk_hw.write_curves(picture, walk.summary, walk.table)
+    else:
+        for old in (picture, picture.with_suffix(".pdf")):
+            old.unlink(missing_ok=True)
     walk_page.write_report(
-        page, walk.summary, walk.table, picture, _repeats(walk.folder), _synthesised(walk.summary)
-    )
+        page, walk.summary, walk.table, picture if pictures else None, _repeats(walk.folder),
+        _synthesised(walk.summary),
+    )  # fmt: skip
     return page
 
 

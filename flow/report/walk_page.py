@@ -50,7 +50,7 @@ def write_report(
     path: Path,
     summary: Mapping[str, Any],
     curves: pd.DataFrame,
-    image: Path,
+    image: Path | None,
     repeats: Mapping[str, Any] | None = None,
     resources: Mapping[str, Any] | None = None,
 ) -> None:
@@ -60,7 +60,8 @@ def write_report(
         path: path of the page.
         summary: content of ``summary.json``.
         curves: table from `flow.walks.points.curves.curve_table`.
-        image: PNG of `flow.report.plots.walk_hw.write_curves`, which is embedded in the page.
+        image: PNG of `flow.report.plots.walk_hw.write_curves`, which is embedded in the page;
+            None for a page that draws the curves only where scripts run.
         repeats: content of ``repeats.json`` of `flow.experiments.repeats`, if there is one.
         resources: result of `flow.rtl.synthesis.measure`, if there is one.
 
@@ -68,7 +69,7 @@ def write_report(
         UserError: the picture cannot be read, or the page cannot be written.
     """
     try:
-        content = Path(image).read_bytes()
+        content = image and Path(image).read_bytes()
     except OSError as error:
         raise UserError(
             f"cannot read the picture {image}: {error.strerror or error}; the report needs it, "
@@ -89,7 +90,7 @@ def write_report(
         steps=_step_rows(summary),
         sentences=[(s, entry["sentence"]) for s, entry in summary["ablation"].items()],
         unit=sigma_unit(summary),
-        image=base64.b64encode(content).decode(),
+        image=content and base64.b64encode(content).decode(),
         rows=[site_row(name, entry) for name, entry in summary["sites"].items()],
         hardware_rng=any(entry["mu_crn"] is not None for entry in summary["sites"].values()),
         sides=Side,

@@ -17,7 +17,6 @@ from flow import data
 from flow.cli.reference import SCHEMA
 from flow.errors import OptionError, UserError
 from flow.experiments import hardware_walk, preliminary
-from flow.report.plots import walk_hw
 from flow.rtl import simulate
 from flow.rtl.divergence import Localisation
 from flow.training.zoo import zoo_path
@@ -204,7 +203,6 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(preliminary, "GROWTH", 0.0)
     monkeypatch.setattr(preliminary, "SHARE", math.inf)
     pages: list[str] = []
-    monkeypatch.setattr(walk_hw, "write_curves", lambda path, *_: path.write_bytes(b"no picture"))
     seen.clear()
 
     def tell(summary: HardwareWalkSummary) -> None:

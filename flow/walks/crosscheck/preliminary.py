@@ -16,6 +16,8 @@ from flow.walks.points.point import Point
 from flow.walks.points.side import SHOWN, Side
 from flow.walks.summaries import HardwareWalkSummary, Progress
 
+_RESAMPLES = 200
+"""Bootstrap resamples of a preliminary midpoint: its interval is rough, and takes little time."""
 NOT_JUDGED = "not yet judged"
 """Stands where a verdict does, until the walk is judged."""
 
@@ -65,7 +67,11 @@ def unjudged(
 ) -> dict[str, Any]:
     """Return the entry of a site in the summary before it is judged."""
     curves = {side: curve_of(points, labels, site, side) for side in Side}
-    midpoints = {side: midpoint(curve, guess) for side, curve in curves.items() if curve}
+    midpoints = {
+        side: midpoint(curve, guess, resamples=_RESAMPLES)
+        for side, curve in curves.items()
+        if curve is not None
+    }
     runs, fewest, mismatches = bit_exact_check(points, site)
     nothing = (
         "ratio", "ratio_golden", "ratio_rtl", "ratio_crn", "differing_runs_below",
