@@ -90,6 +90,7 @@ class Preliminary(Generic[Summary]):
         self._last = found
         self._tell(found)
         cost = time.thread_time() - started
+        log.info("preliminary results: %.2f s of processor time", cost)
         self._next = max(GROWTH * self._seconds, self._seconds + cost / SHARE)
 
     def follow(self, progress: ProgressCallback) -> ProgressCallback:

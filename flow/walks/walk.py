@@ -164,13 +164,14 @@ class Walk:
         computed = [group for group in groups.values() if group[0].side is not Side.RTL]
         sites: list[str] = ["", *self.context.network.all_sites]
         computed.sort(key=lambda group: sites.index(group[0].place.site))
-        return [Batch(tuple(group)) for group in (*computed, *self._chunks(simulated))]
+        coarse = (coarse_first(group) for group in computed)
+        return [Batch(tuple(group)) for group in (*coarse, *self._chunks(simulated))]
 
     def _chunks(self, points: Sequence[PointRequest]) -> Iterator[Sequence[PointRequest]]:
         """Cut points into runs of a simulator: enough to share out, few enough to resume."""
         size = math.ceil(len(points) / (4 * self.engine.workers))
         runs: dict[Hashable, list[PointRequest]] = {}
-        for one in _coarse_first(points):
+        for one in coarse_first(points):
             runs.setdefault(self.context.designs.at(one.place.site).entry, []).append(one)
         for same in runs.values():
             most = max(1, min(size, 4096 // same[0].images))
@@ -215,10 +216,10 @@ class Walk:
         return key
 
 
-def _coarse_first(points: Sequence[PointRequest]) -> list[PointRequest]:
+def coarse_first(points: Sequence[PointRequest]) -> list[PointRequest]:
     """Order points so that each site has a coarse curve before any has a fine one.
 
-    Every fourth level, as far as there are as many, comes before the others, then every second one.
+    Of a site's nine levels the order is 8, 4, 2, 6, 1, 3, 5, 7, 9; sites take turns.
     """
     sites: dict[str, list[PointRequest]] = {}
     for one in points:

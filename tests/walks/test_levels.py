@@ -6,7 +6,10 @@ import pytest
 from flow.errors import UserError
 from flow.statistics.logistic import logistic
 from flow.walks.levels import choose_levels
+from flow.walks.points.point import NoisePoint, PointRequest
+from flow.walks.points.side import Side
 from flow.walks.settings import HardwareWalkSettings
+from flow.walks.walk import coarse_first
 
 
 def levels_of(value: object) -> object:
@@ -102,3 +105,17 @@ def test_step_gives_levels_that_differ() -> None:
 def test_levels_are_limited() -> None:
     with pytest.raises(ValueError, match="two levels"):
         choose_levels(lambda _: 0.5, 0.9, 0.1, count=1)
+
+
+def test_every_site_has_a_coarse_curve_before_any_has_a_fine_one() -> None:
+    clean = PointRequest(Side.RTL, NoisePoint("", 0.0), 8)
+    levels = [float(level) for level in range(1, 10)]
+    places = [NoisePoint(site, level) for site in ("a", "b") for level in levels]
+    points = [clean, *(PointRequest(Side.RTL, place, 8) for place in places)]
+    found = coarse_first(points)
+    assert found[0] == clean and sorted(map(hash, found)) == sorted(map(hash, points))
+    order = [8, 4, 2, 6, 1, 3, 5, 7, 9]
+    assert [one.place.sigma for one in found[1:] if one.place.site == "b"] == order
+    assert [(one.place.site, one.place.sigma) for one in found[1:5]] == [
+        ("a", 8), ("b", 8), ("a", 4), ("b", 4),
+    ]  # fmt: skip
