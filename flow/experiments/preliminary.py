@@ -80,15 +80,19 @@ class Preliminary(Generic[Summary]):
             self._tell(self._last.model_copy(update={"progress": stopped}))
 
     def refresh(self) -> None:
-        """Write the results, if it is time."""
+        """Write the results, if it is time; where that fails, the walk goes on without them."""
         if self._seconds < self._next:
             return
         started = time.thread_time()
-        found = self._write(True)
-        if found is None:
-            return
-        self._last = found
-        self._tell(found)
+        try:
+            found = self._write(True)
+        except Exception as error:
+            log.error("no preliminary report: %s", error)
+        else:
+            if found is None:
+                return
+            self._last = found
+            self._tell(found)
         cost = time.thread_time() - started
         log.info("preliminary results: %.2f s of processor time", cost)
         self._next = max(GROWTH * self._seconds, self._seconds + cost / SHARE)

@@ -1,7 +1,6 @@
 """The ``walk`` command: where does a network break under noise, in software alone?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ from flow.report.plots import software_walk
 from flow.settings import MidpointLevels
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import Search
-from flow.statistics.midpoint import Curve, midpoint
 from flow.training.zoo import TrainedNetwork
 from flow.walks import software
 from flow.walks.levels import in_midpoints
@@ -231,7 +229,7 @@ class _KindWalk:
         table = curve_table(points, labels)
         entries = {
             name: _entry(
-                _with_midpoint(search, curve_of(points, labels, name, Side.SOFTWARE)),
+                search.by_now(curve_of(points, labels, name, Side.SOFTWARE)),
                 self.asked[name],
                 side_table(table, name, Side.SOFTWARE, setting.kind),
                 setting.share_of(job.deviations[name]) if name in job.deviations else None,
@@ -250,20 +248,6 @@ class _KindWalk:
             sites={site: entries[site] for site in job.sites},
             global_=entries.get(GLOBAL),
         )
-
-
-def _with_midpoint(search: Search, curve: Curve | None) -> Search:
-    """Return a search that runs with the midpoint of what is measured, if it has none of its own.
-
-    Args:
-        search: the search.
-        curve: its points; None if there are none.
-    """
-    if search.state != "running" or search.midpoint is not None or curve is None:
-        return search
-    found = copy(search)
-    found.midpoint, found.images_used = midpoint(curve, search.guess), curve.images
-    return found
 
 
 def _write(

@@ -31,6 +31,7 @@ are not allowed or would not help; or as ``budget``, with the result at the time
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -125,6 +126,18 @@ class Search:
         self.state = "budget"
         if curve is not None and (self.midpoint is None or curve.images > self.images_used):
             self._fit(curve)
+
+    def by_now(self, curve: Curve | None) -> "Search":
+        """Return the search as it stands; one that runs takes the midpoint of a curve for now.
+
+        Args:
+            curve: what is measured, at whatever levels; None for nothing.
+        """
+        if self.state != "running" or self.midpoint is not None or curve is None:
+            return self
+        now = copy(self)
+        now._fit(curve)
+        return now
 
     def _fit(self, curve: Curve) -> Midpoint:
         found = self.midpoint = midpoint(curve, self.guess)

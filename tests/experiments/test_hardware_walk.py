@@ -218,7 +218,7 @@ def test_a_run_that_was_stopped_goes_on(results_folder, monkeypatch, tmp_path):
     assert shares[-1] == 1 and all(a <= b for a, b in pairwise(shares[1:])) and len(seen) > 3
     assert all('http-equiv="refresh"' in page and "not yet judged" in page for page in pages)
     final = (folder / "report.html").read_text()
-    assert "refresh" not in final and "reliminary" not in final and finished.complete
+    assert "refresh" not in final and "Preliminary" not in final and finished.complete
     assert told_by(folder) == correct([stored.named(path.name) for path in points.rglob("*.npz")])
 
 
