@@ -466,13 +466,17 @@ def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
     assert "noise levels are searched for" in page and "No software points yet. No golden" in page
 
 
-def test_points_of_the_search_stand_in_for_golden_until_it_has_its_own() -> None:
+def test_points_of_the_search_add_to_golden_until_it_has_a_curve_of_its_own() -> None:
     points, _ = walk({"conv0.acc": (2.0, 2.0), "conv1.acc": (4.0, 2.0)})
     golden = [p for p in points if p.side == "golden"]
     search = [replace(p, predictions=p.predictions[:500]) for p in golden]
-    own = [p for p in golden if p.site == "conv0.acc"]
+    own = [p for p in golden if p.site in ("", "conv0.acc")]
     images = {p.site: p.images for p in usable(own, search)}
-    assert images == {"": 500, "conv0.acc": 2000, "conv1.acc": 500}
+    assert images == {"": 2000, "conv0.acc": 2000, "conv1.acc": 500}
+    few = [p for p in own if p.site][2:4]
+    both = [p for p in usable(few, search) if p.site == "conv0.acc"]
+    assert sorted(p.images for p in both) == [500] * 7 + [2000] * 2
+    assert len({p.sigma for p in both}) == 9
     part = [replace(p, scope="site") for p in points if p.side == "rtl" and p.site]
     # a part counts once the whole network was simulated
     assert usable(part) == []

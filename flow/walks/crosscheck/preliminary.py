@@ -1,5 +1,6 @@
 """What a walk shows before it is judged: the curves and midpoints of what is measured by now."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from flow.walks.summaries import HardwareWalkSummary, Progress
 
 _RESAMPLES = 200
 """Bootstrap resamples of a preliminary midpoint: its interval is rough, and takes little time."""
+_LEVELS = 5
+"""Levels of a curve that does without the points of the search; the coarse ones come first."""
 NOT_JUDGED = "not yet judged"
 """Stands where a verdict does, until the walk is judged."""
 
@@ -52,14 +55,16 @@ def usable(points: Sequence[Point], search: Sequence[Point] = ()) -> list[Point]
 
     Args:
         points: points of the walk.
-        search: golden's points, on fewer images, from the search for noise levels. They stand in
-            for golden at sites where it has no others.
+        search: golden's points, on fewer images, from the search for noise levels. They add to
+            golden's own at sites where these are too few for a curve.
     """
     whole = any(p.side is Side.RTL and not p.site and p.scope == FULL for p in points)
     # a part says nothing about the layers that it skips until the whole was simulated
     known = [p for p in points if whole or p.scope != SITE]
-    golden = {p.site for p in known if p.side is Side.GOLDEN}
-    return propagate_mismatches([*known, *(p for p in search if p.site not in golden)])
+    own = {(p.site, p.sigma) for p in known if p.side is Side.GOLDEN}
+    levels = Counter(site for site, _ in own)
+    more = [p for p in search if levels[p.site] < _LEVELS and (p.site, p.sigma) not in own]
+    return propagate_mismatches([*known, *more])
 
 
 def unjudged(
