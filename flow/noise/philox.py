@@ -2,15 +2,15 @@
 
 Noise is a pure function of (seed, site, image, element, draw), so it does not depend on folding,
 back-pressure, batches or the number of workers. ``hw/noise/philox4x32.sv`` is the same function in
-RTL, and ``kernel.cpp`` a compiled one.
+RTL, ``kernel.cpp`` a compiled one, and ``torch_draws.py`` that of other devices.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 ROUNDS = 10
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
-_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _MASK = 0xFFFFFFFF
 _LOW = np.uint64(_MASK)
 _HALF = np.uint64(32)
@@ -36,7 +36,7 @@ def philox4x32(c0: Words, c1: Words, c2: Words, c3: Words, key: tuple[int, int])
     """
     k0, k1 = key
     for _ in range(ROUNDS):
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        p0, p1 = c0 * np.uint64(MULTIPLIERS[0]), c2 * np.uint64(MULTIPLIERS[1])
         # c1 and c3 are low halves; the bits above them are masked after the next exclusive or
         c0 = p1 >> _HALF ^ c1
         c0 ^= np.uint64(k0)
@@ -45,7 +45,7 @@ def philox4x32(c0: Words, c1: Words, c2: Words, c3: Words, key: tuple[int, int])
         c2 ^= np.uint64(k1)
         c2 &= _LOW
         c1, c3 = p1, p0
-        k0, k1 = (k0 + _KEY_STEPS[0]) & _MASK, (k1 + _KEY_STEPS[1]) & _MASK
+        k0, k1 = (k0 + KEY_STEPS[0]) & _MASK, (k1 + KEY_STEPS[1]) & _MASK
     return [c0, c1 & _LOW, c2, c3 & _LOW]
 
 

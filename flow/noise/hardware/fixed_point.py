@@ -14,16 +14,23 @@ z₁ and z₂ are fresh for each element and image; for a fixed pattern each cha
 images. z₂ comes from the normal table or from a loaded one. A tap that repeats takes the mean of k
 executions, each with its own z₁ and z₂, rounded, halves up. If the stream at the site keeps its
 type, v is rounded back to integers. Finally v saturates.
+
+On the processor, numbers are NumPy's, which multiplies int64 twice as fast as torch; on any other
+device they are torch's. The functions that both have are called alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from flow.device import CPU
+from flow.noise import torch_draws
 from flow.noise.gaussian import FRACTION_BITS, TABLE, gaussian
 from flow.noise.hardware.registers import (
     RATE_FRACTION_BITS,
@@ -32,7 +39,7 @@ from flow.noise.hardware.registers import (
     SIGMA_MUL_BITS,
     TapSettings,
 )
-from flow.noise.kernel import TapLevels, kernel
+from flow.noise.kernel import Kernel, TapLevels, kernel
 from flow.noise.philox import noise_words
 from flow.noise.quantile_table import QuantileTable
 from flow.noise.samplers import DRAWS
@@ -48,6 +55,8 @@ _KERNEL_SHARE = 1 << 21
 """Samples per thread and step that the kernel draws: a step takes some milliseconds, as NumPy's."""
 _CHUNK = 1 << 16
 """Elements per step, few enough to stay in the processor's cache."""
+_DEVICE_CHUNK = 1 << 22
+"""Elements per step on another device, whose intermediate values take 300 MB."""
 _PERIOD = 1 << 10
 """Elements over which the kernel is given offsets, at least."""
 _SPLIT = 20
@@ -55,6 +64,9 @@ _DIGEST_MULTIPLIER = 0x9E3779B1
 _WORD = 0xFFFFFFFF
 _FACTOR_BITS = 20
 """Bits of a drift's factor, with as many fractional bits as σ."""
+
+Array = Any
+"""An array of NumPy, or a tensor on a device."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,22 @@ def round_shift(v, shift: int):
     return v if shift == 0 else (v + (1 << (shift - 1))) >> shift
 
 
-def _round_shift_product(a: npt.NDArray, b: npt.NDArray, shift: int) -> npt.NDArray:
+def _library(values: Array) -> ModuleType:
+    """Return the library that computes with values."""
+    return torch if isinstance(values, Tensor) else np
+
+
+def _array(values: Tensor) -> Array:
+    """Return a tensor of the processor as NumPy's array; any other as it is."""
+    return values.numpy() if values.is_cpu else values
+
+
+def _int64(values: Array) -> Array:
+    library = _library(values)
+    return library.asarray(values, dtype=library.int64)
+
+
+def _round_shift_product(a: Array, b: Array, shift: int) -> Array:
     """Return round_shift(a · b, shift) for |a| < 2^42, |b| < 2^41 and shift ≥ 20, exactly.
 
     The product may need 83 bits. Floor division nests, so its low part can be shifted first.
@@ -95,10 +122,13 @@ def draw_samples(
     images: int,
     elements: int,
     table: QuantileTable | None = None,
+    device: torch.device = CPU,
 ) -> Tensor:
     """Return the samples z of one site and draw, int32 [images, elements], 12 fractional bits."""
-    samples = np.empty((images, elements), dtype=np.int32)
-    entries, compiled = table.entries if table else TABLE, kernel()
+    entries = table.entries if table else TABLE
+    if device != CPU:
+        return torch_draws.samples(seed, site, draw, first_image, images, elements, entries, device)
+    samples, compiled = np.empty((images, elements), dtype=np.int32), kernel()
 
     def fill(rows: slice) -> None:
         place = (seed, site, draw, first_image + rows.start)
@@ -121,7 +151,7 @@ def apply_tap(
     site: int,
     drawn: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
-    """Apply noise to a stream as the RTL does.
+    """Apply noise to a stream as the RTL does, on the stream's device.
 
     Args:
         acc: whole numbers [N, E], E = pixels · channels, channels last; int64, or float32 where
@@ -135,26 +165,24 @@ def apply_tap(
     Returns:
         The tap's output, [N, E], with the dtype of ``acc``.
     """
-    flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
     drifts = settings.enable and (settings.gain_rate or settings.sigma_rate)
-    if (compiled := kernel()) and settings.executions == 1 and not drifts:
-        times = -(-_PERIOD // len(offset))
-        z1, z2 = _Samples(settings, site, 0, acc.shape, len(offset), drawn or {}).repeated(times)
-        period = np.tile(offset.numpy(), times)
-        compiled.tap(flat, out, period, z1, z2, _tap_levels(fmt, settings))
-        return torch.from_numpy(out).view(acc.shape)
-    piece = len(offset) * max(1, _CHUNK // len(offset))
-    offsets = np.tile(offset.numpy(), piece // len(offset)) if offset.any() else None
-    levels = _Levels.of(settings, *acc.shape) if settings.enable else None
-    total = np.zeros(flat.size, dtype=np.int64) if settings.executions > 1 else None
+    if acc.is_cpu and settings.executions == 1 and not drifts and (compiled := kernel()):
+        return _compiled_tap(compiled, acc, offset, fmt, settings, site, drawn or {})
+    flat, o = _array(acc.reshape(-1)), _array(offset)
+    library, chunk = _library(flat), _CHUNK if acc.is_cpu else _DEVICE_CHUNK
+    piece = len(o) * max(1, chunk // len(o))
+    offsets = library.tile(o, (piece // len(o),)) if o.any() else None
+    levels = _Levels.of(settings, flat, *acc.shape) if settings.enable else None
+    out = library.empty_like(flat)
+    total = library.zeros_like(flat, dtype=library.int64) if settings.executions > 1 else None
     for execution in range(settings.executions):
-        z = _Samples(settings, site, execution, acc.shape, len(offset), drawn or {})
+        z = _Samples(settings, site, execution, acc, len(o), drawn or {})
         for first in range(0, len(flat), piece):
             part = slice(first, min(first + piece, len(flat)))
-            wide = flat[part].astype(np.int64) << fmt.frac
+            wide = _int64(flat[part]) << fmt.frac
             if levels is not None:
-                o = 0 if offsets is None else offsets[: len(wide)]
-                wide = _noisy(wide, o, fmt.frac, settings, levels.at(part), z.at(part))
+                here = 0 if offsets is None else offsets[: len(wide)]
+                wide = _noisy(wide, here, fmt.frac, settings, levels.at(part), z.at(part))
             if total is None:
                 out[part] = _narrow(wide, fmt)
             else:
@@ -163,6 +191,24 @@ def apply_tap(
         total += settings.executions // 2
         total //= settings.executions
         out[:] = _narrow(total, fmt)
+    return torch.as_tensor(out).view(acc.shape)
+
+
+def _compiled_tap(
+    compiled: Kernel,
+    acc: Tensor,
+    offset: Tensor,
+    fmt: TapFormat,
+    settings: TapSettings,
+    site: int,
+    drawn: Mapping[int, Tensor],
+) -> Tensor:
+    """Return what `apply_tap` returns without drift and repetition, by the kernel."""
+    flat, out = acc.numpy().reshape(-1), np.empty(acc.numel(), dtype=acc.numpy().dtype)
+    times = -(-_PERIOD // len(offset))
+    z1, z2 = _Samples(settings, site, 0, acc, len(offset), drawn).repeated(times)
+    period = np.tile(offset.numpy(), times)
+    compiled.tap(flat, out, period, z1, z2, _tap_levels(fmt, settings))
     return torch.from_numpy(out).view(acc.shape)
 
 
@@ -180,28 +226,25 @@ def _tap_levels(fmt: TapFormat, settings: TapSettings) -> TapLevels:
     )
 
 
-_Integers = npt.NDArray[np.int64]
-
-
 def _noisy(
-    wide: _Integers,
-    offset: _Integers | int,
+    wide: Array,
+    offset: Array | int,
     frac: int,
     settings: TapSettings,
-    levels: tuple[_Integers | int, _Integers | int, _Integers | int | None],
-    samples: tuple[npt.NDArray | None, npt.NDArray | None],
-) -> _Integers:
+    levels: tuple[Array | int, Array | int, Array | None],
+    samples: Sequence[Array | None],
+) -> Array:
     """Return v of one execution for consecutive elements."""
     (sigma_mul, sigma_add, gain), (z1, z2) = levels, samples
     if gain is not None:
         wide = round_shift((wide + offset) * gain, SIGMA_FRACTION_BITS) - offset
     noisy = wide
     if z2 is not None:
-        added = sigma_add * z2.astype(np.int64)
+        added = sigma_add * _int64(z2)
         noisy = noisy + round_shift(added, SIGMA_FRACTION_BITS + FRACTION_BITS - frac)
     if z1 is not None:
         base = (noisy if settings.add_first else wide) + offset
-        gained = sigma_mul * z1.astype(np.int64)
+        gained = sigma_mul * _int64(z1)
         noisy = noisy + _round_shift_product(base, gained, SIGMA_FRACTION_BITS + FRACTION_BITS)
     return noisy
 
@@ -210,32 +253,34 @@ def _noisy(
 class _Levels:
     """σₘ, σₐ and g of each image, or common to all images."""
 
-    rows: tuple[_Integers | int, _Integers | int, _Integers | None]
+    rows: tuple[Array | int, Array | int, Array | None]
     elements: int
     """Number of elements of an image."""
 
     @classmethod
-    def of(cls, settings: TapSettings, images: int, elements: int) -> "_Levels":
+    def of(cls, settings: TapSettings, flat: Array, images: int, elements: int) -> "_Levels":
         plain: tuple[int, int] = (settings.sigma_mul, settings.sigma_add)
         if not (settings.gain_rate or settings.sigma_rate):
             return cls((*plain, None), elements)
-        image = (np.arange(images, dtype=np.int64) + settings.image_base) & _WORD
+        numbers = _library(flat).arange(images, device=flat.device)
+        image = (numbers + settings.image_base) & _WORD
         share, gain = (_factor(image * rate) for rate in (settings.sigma_rate, settings.gain_rate))
         drifted = (
-            np.minimum(round_shift(sigma * share, SIGMA_FRACTION_BITS), (1 << bits) - 1)
+            round_shift(sigma * share, SIGMA_FRACTION_BITS).clip(max=(1 << bits) - 1)
             for sigma, bits in zip(plain, (SIGMA_MUL_BITS, SIGMA_ADD_BITS), strict=True)
         )
         return cls((*drifted, gain if settings.gain_rate else None), elements)
 
     def at(self, part: slice) -> tuple:
         """Return the levels of consecutive elements."""
-        if not any(isinstance(row, np.ndarray) for row in self.rows):
+        row = next((row for row in self.rows if not isinstance(row, int | None)), None)
+        if row is None:
             return self.rows
-        image = np.arange(part.start, part.stop) // self.elements
-        return tuple(row[image] if isinstance(row, np.ndarray) else row for row in self.rows)
+        image = _library(row).arange(part.start, part.stop, device=row.device) // self.elements
+        return tuple(row if isinstance(row, int | None) else row[image] for row in self.rows)
 
 
-def _factor(change: _Integers) -> _Integers:
+def _factor(change: Array) -> Array:
     """Return 1 + change, converted from 32 to 16 fractional bits and clipped to 0..16."""
     share = (change + (1 << RATE_FRACTION_BITS)) >> RATE_FRACTION_BITS - SIGMA_FRACTION_BITS
     return share.clip(0, (1 << _FACTOR_BITS) - 1)
@@ -249,12 +294,12 @@ class _Samples:
         settings: TapSettings,
         site: int,
         execution: int,
-        shape: torch.Size,
+        acc: Tensor,
         channels: int,
         drawn: Mapping[int, Tensor],
     ) -> None:
         self.channels = channels if settings.pattern else 0
-        self.z: list[npt.NDArray[np.int32] | None] = []
+        self.z: list[Array | None] = []
         for d, sigma in enumerate((settings.sigma_mul, settings.sigma_add)):
             draw = PATTERN_DRAW + d if settings.pattern else DRAWS * execution + d
             if not (settings.enable and sigma):
@@ -262,31 +307,30 @@ class _Samples:
                 continue
             z = drawn.get(draw)
             if z is None:
-                first, images = (0, 1) if settings.pattern else (settings.image_base, shape[0])
-                elements = channels if settings.pattern else shape[1]
+                first, images = (0, 1) if settings.pattern else (settings.image_base, len(acc))
+                size = (first, images, channels if settings.pattern else acc.shape[1])
                 table = settings.table_of(draw)
-                z = draw_samples(settings.seed, site, draw, first, images, elements, table)
-            self.z.append(z.numpy().reshape(-1).astype(np.int32, copy=False))
+                z = draw_samples(settings.seed, site, draw, *size, table, acc.device)
+            self.z.append(_array(z.reshape(-1).int()))
 
-    def at(self, part: slice) -> tuple[npt.NDArray | None, npt.NDArray | None]:
+    def at(self, part: slice) -> list[Array | None]:
         """Return the samples of consecutive elements that begin with the first of a pixel."""
-        count = part.stop - part.start
-        z1, z2 = (
-            z if z is None else np.tile(z, count // self.channels) if self.channels else z[part]
-            for z in self.z
-        )
-        return z1, z2
+        if self.channels:
+            return self.repeated((part.stop - part.start) // self.channels)
+        return [z if z is None else z[part] for z in self.z]
 
-    def repeated(self, times: int) -> list[npt.NDArray[np.int32] | None]:
+    def repeated(self, times: int) -> list[Array | None]:
         """Return the samples of all elements, or those of a fixed pattern repeated."""
-        return [np.tile(z, times) if z is not None and self.channels else z for z in self.z]
+        if not self.channels:
+            return self.z
+        return [z if z is None else _library(z).tile(z, (times,)) for z in self.z]
 
 
-def _narrow(wide: npt.NDArray[np.int64], fmt: TapFormat) -> npt.NDArray[np.int64]:
+def _narrow(wide: Array, fmt: TapFormat) -> Array:
     """Round if the tap rounds, and saturate."""
     if fmt.step != 1:
         # halves up: 0, half way between −1 and 1, becomes 1
-        return np.where(wide < 0, fmt.out_min, fmt.out_max)
+        return _library(wide).where(wide < 0, fmt.out_min, fmt.out_max)
     whole = round_shift(wide, fmt.frac) if fmt.rounds else wide
     return whole.clip(fmt.out_min, fmt.out_max)
 
@@ -306,6 +350,6 @@ def digest(values: Tensor) -> Tensor:
     for _ in range(values.shape[1]):
         powers.append(power)
         power = power * _DIGEST_MULTIPLIER & _WORD
-    weights = torch.tensor(powers[::-1], dtype=torch.int64)
+    weights = torch.tensor(powers[::-1], dtype=torch.int64, device=values.device)
     # products of two 32-bit words wrap in int64, but their low 32 bits stay correct
     return ((values.long() & _WORD) * weights).sum(1) & _WORD

@@ -1,0 +1,41 @@
+"""Devices on which torch computes: the processor, and what torch knows of GPUs on this machine."""
+
+import torch
+
+from flow.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def names() -> list[str]:
+    """Return the names of the devices that are there, such as ``cpu`` and ``cuda``."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None:
+        return [CPU.type]
+    several = range(torch.accelerator.device_count())
+    numbered = [f"{found.type}:{n}" for n in several] if len(several) > 1 else []
+    return [CPU.type, found.type, *numbered]
+
+
+def find(name: str) -> torch.device:
+    """Return a device, on which products of float32 numbers are exact to float32 from now on.
+
+    By default, GPUs round the factors of a convolution to 11 bits (TF32).
+
+    Args:
+        name: one of `names`.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if name == CPU.type:
+        return CPU
+    there = names()
+    if name not in there:
+        why = ""
+        if name.startswith("cuda") and torch.version.cuda is None:
+            why = f" (torch {torch.__version__} is built without CUDA)"
+        raise UserError(f"there is no device {name} here{why}: give {' or '.join(there)}")
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch's stubs lack it
+    torch.backends.cudnn.deterministic = True
+    return torch.device(name)
