@@ -38,4 +38,5 @@ def find(name: str) -> torch.device:
         raise UserError(f"there is no device {name} here{why}: give {' or '.join(there)}")
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch's stubs lack it
     torch.backends.cudnn.deterministic = True
-    return torch.device(name)
+    # a tensor's device has a number
+    return torch.empty(0, device=name).device

@@ -5,8 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from flow.device import CPU
 
-def share(rows: int, step: int, work: Callable[[slice], None]) -> None:
+
+def share(
+    rows: int, step: int, work: Callable[[slice], None], device: torch.device = CPU
+) -> None:
     """Call ``work`` for every ``step`` rows, on as many threads as torch may use.
 
     Each call has one thread of its own: calls side by side, each on what its cache holds, are
@@ -16,10 +20,11 @@ def share(rows: int, step: int, work: Callable[[slice], None]) -> None:
         rows: in all.
         step: rows of a call; the last may have fewer.
         work: takes rows ``start`` up to ``stop``; writes its results where they belong.
+        device: what computes; any but the processor works side by side by itself.
     """
     parts = [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
     threads = torch.get_num_threads()
-    if threads == 1 or len(parts) == 1:
+    if threads == 1 or len(parts) == 1 or device != CPU:
         for part in parts:
             work(part)
         return

@@ -2,9 +2,12 @@
 
 A stream holds whole numbers in float32, which is exact up to 2^24 (checked), or in int64 if a tap's
 format is wider. A stream of pixels is [N, H, W, C].
+
+On any device but the processor, sums are taken by matrix products and additions alone: libraries of
+convolutions may transform their operands (Winograd, Fourier), which rounds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -31,6 +34,11 @@ class Layer:
     output: str
     """Output stream, named by FINN's tensor."""
 
+    def to(self, device: torch.device) -> "Layer":
+        """Return the layer with its tensors on a device."""
+        tensors = {n: value for n, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
+
 
 @dataclass(frozen=True)
 class Window:
@@ -39,6 +47,25 @@ class Window:
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
+
+    def places(self, v: Tensor) -> Iterator[Tensor]:
+        """Yield the values at each place of all windows, [N, OH, OW, C], row by row.
+
+        Args:
+            v: an image, [N, H, W, C].
+        """
+        rows, columns = (
+            [
+                slice(n * dilation, n * dilation + size - dilation * (kernel - 1), stride)
+                for n in range(kernel)
+            ]
+            for size, kernel, stride, dilation in zip(
+                v.shape[1:3], self.kernel, self.stride, self.dilation, strict=True
+            )
+        )
+        for row in rows:
+            for column in columns:
+                yield v[:, row, column]
 
 
 @dataclass(frozen=True)
@@ -84,11 +111,22 @@ class Convolution(Layer):
 
     def __call__(self, a: Tensor) -> Tensor:
         """Return the accumulators, [N, OH, OW, MH], of activations, [N, H, W, C]."""
+        if not a.is_cpu:
+            return self._by_products(a)
         image = a.permute(0, 3, 1, 2)
         acc = functional.conv2d(
             image, self.weights, stride=self.window.stride, dilation=self.window.dilation
         )
         return acc.permute(0, 2, 3, 1)
+
+    def _by_products(self, a: Tensor) -> Tensor:
+        """Return the accumulators as a sum of matrix products, one for each place in a window."""
+        filters = self.weights.permute(2, 3, 1, 0).flatten(0, 1)
+        places = self.window.places(a)
+        acc = next(places) @ filters[0]
+        for values, matrix in zip(places, filters[1:], strict=True):
+            acc += values @ matrix
+        return acc
 
 
 def filters_of(matrix: Tensor, window: Window) -> Tensor:
@@ -138,6 +176,12 @@ class ByteConvolution(Layer):
         )  # fmt: skip
         place = (floats.name, floats.inputs, floats.output)
         return cls(*place, floats, packed, count, window, low, high, -low)
+
+    def to(self, device: torch.device) -> Layer:
+        """Return the layer itself on the processor, and the convolution in float32 elsewhere."""
+        if device.type == "cpu":
+            return self
+        return replace(self.floats, inputs=self.inputs, output=self.output).to(device)
 
     @property
     def matrix(self) -> Tensor:
@@ -195,11 +239,13 @@ class Pool(Layer):
         """Return [N, OH, OW, C] of [N, H, W, C]."""
         image, (kernel, stride) = v.permute(0, 3, 1, 2), (self.window.kernel, self.window.stride)
         if self.shift is None:
-            pooled = functional.max_pool2d(image, kernel, stride)
-        else:
+            return functional.max_pool2d(image, kernel, stride).permute(0, 2, 3, 1)
+        if v.is_cpu:
             total = functional.avg_pool2d(image, kernel, stride, divisor_override=1)
-            pooled = (total / (1 << self.shift)).floor_()
-        return pooled.permute(0, 2, 3, 1)
+            total = total.permute(0, 2, 3, 1)
+        else:
+            total = sum(self.window.places(v), torch.zeros((), device=v.device))
+        return (total / (1 << self.shift)).floor_()
 
 
 @dataclass(frozen=True)
@@ -241,8 +287,9 @@ class LabelSelect(Layer):
     """Offset of each class, int64 [C]; 0 if None."""
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return labels, int64 [N, 1], of values [N, C]."""
-        return self.compared(v).argmax(1, keepdim=True)
+        """Return labels on the processor, int64 [N, 1], of values [N, C]."""
+        # not every device takes the lowest index
+        return self.compared(v).cpu().argmax(1, keepdim=True)
 
     def compared(self, v: Tensor) -> Tensor:
         """Return the compared numbers, [N, C], for values [N, C]."""

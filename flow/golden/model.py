@@ -11,6 +11,7 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor
 
+from flow.device import CPU
 from flow.errors import Defect
 from flow.golden.layers import ByteConvolution, Convolution, Layer, MatrixVector, Tap, Thresholds
 from flow.golden.reader import read_layers
@@ -22,6 +23,8 @@ from flow.threads import share
 
 BATCH = 20
 """Images per batch, few enough to stay in the processor's caches."""
+DEVICE_BATCH = 200
+"""Images per batch on another device, which needs many values at a time."""
 
 Draws = Mapping[str, Mapping[int, Tensor]]
 """Samples drawn before, by site and draw: integers [N, elements], or [1, elements] for weights."""
@@ -34,6 +37,11 @@ class Subgraph:
     layers: Sequence[Layer]
     streams: Mapping[str, Tensor]
     """Streams by name, integers [N, …]."""
+
+    def to(self, device: torch.device) -> "Subgraph":
+        """Return the subgraph on a device."""
+        streams = {name: values.to(device) for name, values in self.streams.items()}
+        return Subgraph([layer.to(device) for layer in self.layers], streams)
 
 
 @dataclass
@@ -58,6 +66,7 @@ class GoldenModel:
         entry: name of the stream of images.
         input_shape: shape of an image in that stream.
         weights: weights that may have noise, by site.
+        device: where the layers are; streams are computed, and recorded, there.
     """
 
     def __init__(
@@ -66,8 +75,10 @@ class GoldenModel:
         entry: str,
         input_shape: tuple[int, ...],
         weights: Mapping[str, WeightSite] | None = None,
+        device: torch.device = CPU,
     ) -> None:
         self.layers = layers
+        self.device = device
         self.entry = entry
         self.input_shape = input_shape
         self.weights = weights or {}
@@ -87,6 +98,13 @@ class GoldenModel:
         """
         entry = model.graph.input[0].name
         return cls(read_layers(model), entry, tuple(model.get_tensor_shape(entry)[1:]), weights)
+
+    def to(self, device: torch.device) -> "GoldenModel":
+        """Return the model on a device, or itself if it is there."""
+        if device == self.device:
+            return self
+        layers = [layer.to(device) for layer in self.layers]
+        return GoldenModel(layers, self.entry, self.input_shape, self.weights, device)
 
     @property
     def taps(self) -> dict[str, Tap]:
@@ -182,7 +200,7 @@ class GoldenModel:
             record: names streams and digests, which are recorded in it.
 
         Returns:
-            The predicted labels, int64 [N].
+            The predicted labels on the processor, int64 [N].
         """
         source = self._programmed(self._subgraph(source), noise or {}, draws or {})
         if record is None:
@@ -214,7 +232,8 @@ class GoldenModel:
     def _subgraph(self, source: Tensor | Subgraph) -> Subgraph:
         if isinstance(source, Subgraph):
             return source
-        return Subgraph(self.layers, {self.entry: source.view(-1, *self.input_shape).float()})
+        images = source.to(self.device).view(-1, *self.input_shape).float()
+        return Subgraph(self.layers, {self.entry: images})
 
 
 def reached_from(stream: str, layers: Sequence[Layer]) -> list[Layer]:
@@ -290,7 +309,8 @@ def _run(
                 del live[name]
         seen.streams = {name: live[name] for name in record.names}
 
-    share(len(next(iter(subgraph.streams.values()))), BATCH, work)
+    given = next(iter(subgraph.streams.values()))
+    share(len(given), BATCH if given.is_cpu else DEVICE_BATCH, work, given.device)
     ordered = [batches[first] for first in sorted(batches)]
     record.streams = {
         name: torch.cat([one.streams[name] for one in ordered]) for name in record.names

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx, nn
 
+from flow.device import CPU
 from flow.errors import UserError
 from flow.models.network import Network, channels_last
 from flow.models.quantisers import inference_values
@@ -133,7 +134,9 @@ class _Evaluator:
         # it would append the graph's node to the message of a user's mistake
         self.suffix.extra_traceback = False
         self.taps = [{s: own.tap(s) for s in sorted(group.sites)} for group in plan.groups]
-        self.samplers = [CachedSampler(copy.deepcopy(group.sampler)) for group in plan.groups]
+        self.samplers = [
+            CachedSampler(copy.deepcopy(group.sampler), own.device) for group in plan.groups
+        ]
 
     def labels(self, images: Tensor, first_image: int) -> Iterator[Iterator[npt.NDArray]]:
         """Yield, for each group, the labels at each of its levels."""
@@ -151,7 +154,7 @@ class _Evaluator:
                     tap.set(site, noises[site], sampler)
                 else:
                     tap.clear()
-            yield self.suffix.run(initial_env=dict(start)).argmax(1).numpy()
+            yield self.suffix.run(initial_env=dict(start)).cpu().argmax(1).numpy()
         sampler.forget()
         for tap in taps.values():
             tap.clear()
@@ -198,7 +201,7 @@ def evaluate_groups(
     """Classify images at the levels of several groups, computing clean values once for all.
 
     Args:
-        network: the network, which is not changed.
+        network: the network, which is not changed; its device computes.
         inputs: float32 [N, C, H, W] in −1..1.
         groups: the groups of levels.
         batch: images per batch, on which TorchSampler's samples depend; as many as suit the caches
@@ -225,17 +228,18 @@ def evaluate_groups(
         if not hasattr(local, "evaluator"):
             local.evaluator = _Evaluator(fixed if alone else copy.deepcopy(fixed), plan)
         with torch.inference_mode():
-            found = local.evaluator.labels(inputs[rows], first_image + rows.start)
+            images = inputs[rows].to(fixed.device)
+            found = local.evaluator.labels(images, first_image + rows.start)
             for array, levels in zip(labels, found, strict=True):
                 for row, values in zip(array, levels, strict=True):
                     row[rows] = values
 
     fixed = copy.deepcopy(network).eval()
     fixed.clear_noise()
-    alone = torch.get_num_threads() == 1
-    with torch.inference_mode(), inference_values(fixed, inputs[:1]):
+    alone = torch.get_num_threads() == 1 or fixed.device != CPU
+    with torch.inference_mode(), inference_values(fixed, inputs[:1].to(fixed.device)):
         _pool_by_pairs(fixed)
-        share(len(inputs), batch, work)
+        share(len(inputs), batch, work, fixed.device)
     return labels
 
 
@@ -264,7 +268,7 @@ def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]
     for site in own.all_sites:
         own.tap(site).register_forward_hook(hook(site))
     with torch.inference_mode():
-        own(channels_last(inputs))
+        own(channels_last(inputs.to(own.device)))
     return found
 
 
@@ -302,7 +306,8 @@ def evaluate(
     """Classify images in evaluation mode.
 
     Args:
-        network: the network; its mode is restored, and its taps are left without noise.
+        network: the network, whose device computes; its mode is restored, and its taps are left
+            without noise.
         inputs: float32 [N, C, H, W] in −1..1, from `flow.data.to_input`.
         noise: the noise of each site; none by default.
         sampler: source of the samples; required with noise.
@@ -320,14 +325,16 @@ def evaluate(
     labels = np.empty(len(inputs), dtype=network.label_type)
     network.clear_noise()
     try:
-        with torch.inference_mode(), inference_values(network, inputs[:1]):
+        first_image = inputs[:1].to(network.device)
+        with torch.inference_mode(), inference_values(network, first_image):
             if noise and sampler is not None:
                 network.set_noise(noise, sampler)
             for first in range(0, len(inputs), batch):
                 if sampler is not None:
                     sampler.start_batch(first)
-                logits = network(channels_last(inputs[first : first + batch]))
-                labels[first : first + batch] = logits.argmax(1).numpy()
+                rows = slice(first, first + batch)
+                logits = network(channels_last(inputs[rows].to(network.device)))
+                labels[rows] = logits.cpu().argmax(1).numpy()
     finally:
         network.clear_noise()
         network.train(was_training)

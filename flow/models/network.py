@@ -1,10 +1,12 @@
 """Base class of all networks: named sites along the data flow, and noise on them."""
 
+import copy
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import chain
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
+from flow.device import CPU
 from flow.errors import OptionError, about, unknown
 from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
@@ -49,6 +52,15 @@ class Network(nn.Module):
         self.classes = classes
         self.image_range: tuple[float, float] | None = (-1.0, 1.0)
         """Smallest and largest value of the images that the network has seen; None if unknown."""
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the network's values, which computes."""
+        return next((value.device for value in chain(self.parameters(), self.buffers())), CPU)
+
+    def on(self, device: torch.device) -> Self:
+        """Return the network on a device: itself, or a copy."""
+        return self if device == self.device else copy.deepcopy(self).to(device)
 
     @property
     def digest(self) -> str:

@@ -240,7 +240,7 @@ class Noise:
             UserError: the code fails, does not return values like y, or draws from torch's global
                 generator, whose samples are not those of the seed.
         """
-        generator = torch.random.get_rng_state()
+        generators = _generators(y.device)
         try:
             # a copy, because code that changes it in place would change y at other levels too
             noisy = self.once(y.clone(), source)
@@ -254,12 +254,19 @@ class Noise:
                 f"{self.origin} returned a {type(noisy).__name__} of shape {shape}: once must "
                 f"return floats of y's shape, {list(y.shape)}"
             )
-        if not torch.equal(generator, torch.random.get_rng_state()):
+        if not all(map(torch.equal, generators, _generators(y.device))):
             raise UserError(
                 f"{self.origin} draws random numbers from torch, which do not follow the seed: "
                 "take them from source"
             )
         return noisy
+
+
+def _generators(device: torch.device) -> list[Tensor]:
+    """Return the states of torch's global generators: the processor's, and a device's own."""
+    states = [torch.random.get_rng_state()]
+    own = getattr(torch.get_device_module(device), "get_rng_state", None)
+    return states if device.type == "cpu" or own is None else [*states, own()]
 
 
 def shared_by_images(site: str, kind: str | type[Noise]) -> bool:

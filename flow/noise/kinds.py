@@ -181,7 +181,8 @@ class Empirical(Noise):
     def once(self, y: Tensor, source: Source) -> Tensor:
         """Return y'."""
         place = (source.uniform(1) * len(self.samples)).long()
-        return y + self.sigma_add * self.samples[place.clamp(max=len(self.samples) - 1)]
+        samples = self.samples.to(y.device)
+        return y + self.sigma_add * samples[place.clamp(max=len(samples) - 1)]
 
 
 KINDS = kinds()

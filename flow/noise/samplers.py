@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from flow.device import CPU
 from flow.errors import UserError
 
 DRAWS = 2
@@ -47,6 +48,9 @@ class Sampler(Protocol):
 
 class TorchSampler:
     """Samples of torch's generator, a function of (seed, site, draw, first image of the batch).
+
+    They are drawn on the processor, whatever device uses them, because each kind of device has a
+    generator of its own.
 
     Each site and draw has its own generator, so the samples of a site do not depend on which other
     sites are active. Each batch seeds it again, so a run can begin at any batch. Samples depend on
@@ -95,6 +99,8 @@ class Source:
     """Shape of y, [N, C] or [N, C, H, W]."""
     execution: int = 0
     """Number of the layer's execution."""
+    device: torch.device = CPU
+    """Device of y, to which samples are brought."""
 
     def of_execution(self, number: int) -> Self:
         """Return the samples of another execution, independent of these."""
@@ -108,7 +114,8 @@ class Source:
         """
         if draw not in range(DRAWS):
             raise UserError(f"noise has no sample {draw}: an execution draws samples 0 and 1")
-        return self.sampler(self.site, DRAWS * self.execution + draw, self.shape)
+        z = self.sampler(self.site, DRAWS * self.execution + draw, self.shape)
+        return z.to(self.device)
 
     def uniform(self, draw: int) -> Tensor:
         """Return samples uniform on 0..1, both ends included: Φ(z) of `normal`'s z.
@@ -132,7 +139,7 @@ class Source:
     def _along(self, axis: int, values: Tensor) -> Tensor:
         shape = [1] * len(self.shape)
         shape[axis] = -1
-        return values.view(shape)
+        return values.to(self.device).view(shape)
 
 
 class WeightSource(Source):
@@ -147,7 +154,8 @@ class WeightSource(Source):
 
     def normal(self, draw: int) -> Tensor:
         """Return samples of N(0, 1) with the weights' shape, equal for every image."""
-        return self.sampler.pattern(self.site, draw, math.prod(self.shape), None).view(*self.shape)
+        z = self.sampler.pattern(self.site, draw, math.prod(self.shape), None)
+        return z.to(self.device).view(*self.shape)
 
     def pattern(self, draw: int, device: int | None) -> Tensor:
         """Raise a UserError, because an error of weights is a fixed pattern already."""
@@ -175,10 +183,15 @@ class CachedSampler:
 
     Only the samples of the first execution are kept. Those of further executions, of which there
     may be many, are drawn again, so memory does not grow with the executions.
+
+    Args:
+        sampler: source of the samples.
+        device: where they are kept.
     """
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: Sampler, device: torch.device = CPU) -> None:
         self._sampler = sampler
+        self._device = device
         self._samples: dict[tuple[str, int], Tensor] = {}
         self._patterns: dict[tuple[str, int, int, int | None], Tensor] = {}
 
@@ -200,7 +213,7 @@ class CachedSampler:
         """Return a device's samples, which are equal for all batches."""
         key = (site, draw, channels, device)
         if key not in self._patterns:
-            self._patterns[key] = self._sampler.pattern(*key)
+            self._patterns[key] = self._sampler.pattern(*key).to(self._device)
         return self._patterns[key]
 
     def __call__(self, site: str, draw: int, shape: Sequence[int]) -> Tensor:
@@ -209,5 +222,5 @@ class CachedSampler:
             self._sampler.start_batch(self._sampler.first_image)
             return self._sampler(site, draw, shape)
         if (site, draw) not in self._samples:
-            self._samples[site, draw] = self._sampler(site, draw, shape)
+            self._samples[site, draw] = self._sampler(site, draw, shape).to(self._device)
         return self._samples[site, draw]

@@ -90,11 +90,12 @@ class NoiseTap(Tap):
         return y if not self.in_lsb else y / self._unit(y)
 
     def _unit(self, y: Tensor) -> Tensor:
-        return self.__dict__["unit"].view(1, -1, *[1] * (y.ndim - 2))
+        return self.__dict__["unit"].to(y.device).view(1, -1, *[1] * (y.ndim - 2))
 
     def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
         """Return y with noise, on the site's grid if it has one."""
-        noisy = noise.apply(self.in_unit(y), Source(sampler, self.site, y.shape))
+        source = Source(sampler, self.site, y.shape, device=y.device)
+        noisy = noise.apply(self.in_unit(y), source)
         if self.in_lsb:
             noisy = noisy * self._unit(y)
         requantise = self.__dict__["requantise"]
@@ -138,5 +139,6 @@ class WeightTap(Tap):
     def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
         """Return the programmed weights; in training, gradients pass as for exact weights."""
         w = getattr(y, "value", y)
-        programmed = self.grid(noise.apply(w, WeightSource(sampler, self.site, w.shape)))
+        source = WeightSource(sampler, self.site, w.shape, device=w.device)
+        programmed = self.grid(noise.apply(w, source))
         return w + (programmed - w).detach() if w.requires_grad else programmed

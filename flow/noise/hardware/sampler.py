@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from flow.device import CPU
 from flow.noise.gaussian import FRACTION_BITS
 from flow.noise.hardware.fixed_point import PATTERN_DRAW, draw_samples
 from flow.noise.hardware.sites import TapSite
@@ -17,11 +18,15 @@ class HardwareSampler:
     Args:
         sites: the taps of the accelerator.
         seed: key of the generator.
+        device: where they are drawn and stay.
     """
 
-    def __init__(self, sites: Mapping[str, TapSite], seed: int) -> None:
+    def __init__(
+        self, sites: Mapping[str, TapSite], seed: int, device: torch.device = CPU
+    ) -> None:
         self.sites = sites
         self.seed = seed
+        self.device = device
         self.first_image = 0
 
     def start_batch(self, first_image: int) -> None:
@@ -32,9 +37,8 @@ class HardwareSampler:
         """Return float32 samples of the given shape, [N, C] or [N, C, H, W]."""
         images, channels, *pixels = shape
         tap = self.sites[site]
-        z = draw_samples(
-            self.seed, tap.number, draw, self.first_image, images, channels * math.prod(pixels)
-        )
+        size = (self.first_image, images, channels * math.prod(pixels))
+        z = draw_samples(self.seed, tap.number, draw, *size, device=self.device)
         samples = self._real(z).view(images, *pixels, channels)
         if draw % 2 == 1 and tap.negated:
             # the hardware adds to the negated accumulator
@@ -44,7 +48,8 @@ class HardwareSampler:
     def pattern(self, site: str, draw: int, channels: int, device: int | None) -> Tensor:
         """Return float32 samples, [channels], of the generator keyed by the device."""
         tap, seed = self.sites[site], self.seed if device is None else device
-        z = draw_samples(seed, tap.number, PATTERN_DRAW + draw, 0, 1, channels)
+        size = (0, 1, channels)
+        z = draw_samples(seed, tap.number, PATTERN_DRAW + draw, *size, device=self.device)
         samples = self._real(z)[0]
         if draw == 1 and tap.negated:
             samples[tap.negated] *= -1

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from flow.device import CPU
 from flow.errors import UserError
 from flow.noise import Noise, Sampler
 from flow.noise.gaussian import FRACTION_BITS as Z_FRACTION_BITS
@@ -83,9 +84,12 @@ def settings_of(noise: Noise, site: WeightSite, seed: int) -> TapSettings:
     return TapSettings.of(replace(noise, executions=1), site.scale, seed)
 
 
-def draw_errors(site: WeightSite, seed: int, draw: int) -> Tensor:
+def draw_errors(
+    site: WeightSite, seed: int, draw: int, device: torch.device = CPU
+) -> Tensor:
     """Return the samples z₁ (draw 0) or z₂ (draw 1), int32 [1, MW · MH], 12 fractional bits."""
-    return draw_samples(seed, site.number, WEIGHT_DRAW + draw, 0, 1, site.elements)
+    size = (0, 1, site.elements)
+    return draw_samples(seed, site.number, WEIGHT_DRAW + draw, *size, device=device)
 
 
 def program(
@@ -104,13 +108,14 @@ def program(
     """
     if not settings.enable:
         return weights
+    device = weights.device
     samples = {
-        draw: drawn[draw] if draw in drawn else draw_errors(site, settings.seed, draw)
+        draw: drawn[draw] if draw in drawn else draw_errors(site, settings.seed, draw, device)
         for draw, sigma in enumerate((settings.sigma_mul, settings.sigma_add))
         if sigma
     }
     flat = weights.long().reshape(1, -1)
-    offset = torch.zeros(1, dtype=torch.int64)
+    offset = torch.zeros(1, dtype=torch.int64, device=device)
     found = apply_tap(flat, offset, site.format, settings, site.number, samples)
     return found.view(weights.shape).to(weights.dtype)
 

@@ -1,0 +1,49 @@
+"""A second device of torch on which nothing but the processor computes, for tests.
+
+A tensor of it and one of the processor do not mix, as with a GPU: whoever forgets to bring a tensor
+to the device gets a RuntimeError. What a GPU rounds or orders otherwise, this device does not show.
+"""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from filelock import FileLock
+from torch.utils import cpp_extension
+
+NAME = "second"
+_SOURCE = Path(__file__).with_suffix(".cpp")
+
+
+@cache
+def second_device(folder: Path) -> torch.device:
+    """Return the device, which is there from now on.
+
+    Args:
+        folder: folder of the library, which is compiled once for all processes that share it.
+    """
+    library = folder / "second_device.so"
+    with FileLock(library.with_suffix(".lock")):
+        if not library.exists():
+            _compile(library)
+    torch.ops.load_library(str(library))
+    torch.utils.rename_privateuse1_backend(NAME)
+    module = SimpleNamespace(
+        is_available=lambda: True, device_count=lambda: 1, current_device=lambda: 0,
+        is_initialized=lambda: True, _is_in_bad_fork=lambda: False,
+        manual_seed_all=lambda seed: None, get_amp_supported_dtype=lambda: [torch.bfloat16],
+    )  # fmt: skip
+    torch._register_device_module(NAME, module)
+    torch.utils.generate_methods_for_privateuse1_backend()
+    return torch.empty(0, device=NAME).device
+
+
+def _compile(library: Path) -> None:
+    headers = [f"-I{path}" for path in cpp_extension.include_paths()]
+    (folder, *_) = cpp_extension.library_paths()
+    command = ["g++", "-std=c++20", "-O1", "-fPIC", "-shared", *headers, str(_SOURCE)]
+    command += ["-o", str(library), f"-L{folder}", "-ltorch_cpu", "-ltorch", "-lc10"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[:2000]
