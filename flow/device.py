@@ -7,6 +7,14 @@ from flow.errors import UserError
 CPU = torch.device("cpu")
 
 
+def key(device: torch.device) -> dict[str, str]:
+    """Return what floats computed on a device depend on, for the keys of stored results.
+
+    Devices order additions differently, so their floats differ in rounding. Integers do not.
+    """
+    return {} if device == CPU else {"device": device.type}
+
+
 def names() -> list[str]:
     """Return the names of the devices that are there, such as ``cpu`` and ``cuda``."""
     found = torch.accelerator.current_accelerator(check_available=True)

@@ -8,9 +8,7 @@ import torch
 from flow.device import CPU
 
 
-def share(
-    rows: int, step: int, work: Callable[[slice], None], device: torch.device = CPU
-) -> None:
+def share(rows: int, step: int, work: Callable[[slice], None], device: torch.device = CPU) -> None:
     """Call ``work`` for every ``step`` rows, on as many threads as torch may use.
 
     Each call has one thread of its own: calls side by side, each on what its cache holds, are

@@ -112,6 +112,7 @@ def train(
     seed: int = 0,
     test: Any = None,
     checkpoint: str | Path | None = None,
+    device: str = "cpu",
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Network:
@@ -129,7 +130,8 @@ def train(
         test: images and labels to measure the accuracy on, a pair, ``Dataset`` or ``DataLoader``;
             those of the training by default.
         checkpoint: safetensors file to write. The state after each epoch is kept beside it, from
-            which the same call resumes.
+            which the same call resumes, on any device.
+        device: what trains, such as ``cuda``; in the end the network is on the processor.
         progress: called after every epoch.
         options: further settings of a training: ``clamp``, ``spread``, ``augment``, ``precision``.
 
@@ -149,6 +151,7 @@ def train(
         (inputs_of(trained, samples), torch.from_numpy(samples.labels)),
         (inputs_of(trained, measured), torch.from_numpy(measured.labels)),
         settings,
+        device=device,
         out=None if checkpoint is None else Path(checkpoint),
         progress=progress,
     )

@@ -23,4 +23,5 @@ def augmented(images: Tensor, margin: int = 4) -> Tensor:
     columns[mirrored] = columns[mirrored].flip(1)
     rows = top + torch.arange(height)
     index = torch.arange(count)[:, None, None, None], torch.arange(channels)[:, None, None]
-    return padded[*index, rows[:, None, :, None], columns[:, None, None, :]]
+    places = (*index, rows[:, None, :, None], columns[:, None, None, :])
+    return padded[tuple(place.to(images.device) for place in places)]

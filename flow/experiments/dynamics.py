@@ -10,6 +10,7 @@ import pandas as pd
 from flow import data, models
 from flow.callbacks import ProgressCallback
 from flow.data.sets import ImageSet
+from flow.device import find
 from flow.experiments.settings import DynamicsSettings
 from flow.files import replacing, write_json
 from flow.models import Network
@@ -52,8 +53,9 @@ def run(
         progress("training", number, len(runs))
         noise: dict[str, Noise] = dict.fromkeys(sites, setting.noise(sigma)) if sigma else {}
         path = train_once(
-            folder / "networks", model, settings.dataset, noise, settings.epochs, seed=settings.seed
-        )
+            folder / "networks", model, settings.dataset, noise, settings.epochs,
+            seed=settings.seed, device=find(settings.device),
+        )  # fmt: skip
         known_by = {"kind": setting.kind, "sigma": sigma}
         found = _layer_rows(checkpoint.load(path, model), images, noise, settings.seed)
         rows += [known_by | row for row in found]

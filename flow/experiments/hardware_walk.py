@@ -220,7 +220,7 @@ def reference_check(walk: Walk, sites: Sequence[str]) -> summary.ReferenceCheck:
     finn = equivalence.against_finn(
         context.accelerator, context.golden, context.stream[:FINN_IMAGES]
     )
-    clean = evaluate(context.network, context.inputs, batch=context.batch)
+    clean = evaluate(context.device_network, context.inputs, batch=context.batch)
     labels = equivalence.against_brevitas(context.golden, context.stream, clean)
     return summary.ReferenceCheck(finn, labels, check_samples(context, sites))
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from flow import models
+from flow import device, models
 from flow.callbacks import ProgressCallback
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
@@ -156,7 +156,8 @@ def run(
     walked = software_walk.walk(settings, progress, command)
     folder = Path(walked.folder)
     trained = TrainedNetwork.load(settings, settings.images)
-    network = trained.network
+    chosen = device.find(settings.device)
+    network = trained.network.on(chosen)
     (setting,) = settings.kinds
     comparison = _Comparison(
         network=network,
@@ -166,7 +167,11 @@ def run(
         sigma=settings.sigma or FACTOR * midpoint_of(walked, GLOBAL),
         sites=list(walked),
         store=Store(folder / "points"),
-        identity={"checkpoint": trained.digest, "dataset": settings.dataset},
+        identity={
+            "checkpoint": trained.digest,
+            "dataset": settings.dataset,
+            **device.key(chosen),
+        },
     )
     clean = walked.accuracy["software"]
     plans = _all_plans(comparison, settings.budgets, walked, clean.level, progress)

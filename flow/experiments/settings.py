@@ -8,7 +8,7 @@ from pydantic import Field
 
 from flow.errors import OptionError, about
 from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed, Settings
-from flow.training.settings import NetworkSettings, TrainedSettings
+from flow.training.settings import DeviceSettings, NetworkSettings, TrainedSettings
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class SynthesisSettings(AcceleratorSettings):
     """Time limit for the synthesis of a node, in seconds"""
 
 
-class SoftwareSettings(NoiseOptions, TrainedSettings):
+class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     """A walk in software alone, of one kind of noise or several."""
 
     renamed: ClassVar = {
@@ -184,7 +184,7 @@ class VoteSettings(HardwareWalkSettings):
     """Noise level σ at every site; the site's midpoint if not given"""
 
 
-class DynamicsSettings(NetworkSettings):
+class DynamicsSettings(DeviceSettings, NetworkSettings):
     """Training at each noise level, and what that does to the layers."""
 
     noise: Kinds = ("additive", "multiplicative")
@@ -224,6 +224,7 @@ class BenchWalkSettings(OneKindSettings):
     refused: ClassVar = {
         **dict.fromkeys(("levels", "max_seconds", "max_noisy_images"), "the walk is timed whole"),
         **dict.fromkeys(("retrain", "out"), "only the walk's speed is measured"),
+        "device": "the processor is measured",
     }
 
     model: str = "float-lenet5-bn"

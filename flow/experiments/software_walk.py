@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+import torch
 
+from flow import device
 from flow.callbacks import ProgressCallback, StageClock
 from flow.errors import OptionError
 from flow.experiments.preliminary import Preliminary, no_results
@@ -106,6 +108,8 @@ class _Job:
     folder: Path
     """Folder of the results."""
     budget: Budget
+    device: torch.device
+    """What computes."""
 
     @classmethod
     def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:
@@ -135,6 +139,7 @@ class _Job:
             identity=identity,
             folder=folder,
             budget=Budget(settings.max_noisy_images, settings.max_seconds),
+            device=device.find(settings.device),
         )
 
     def walk_of(self, setting: NoiseSetting) -> "_KindWalk":
@@ -146,7 +151,7 @@ class _Job:
             setting=setting,
             measure=self._measure(setting),
             store=Store(self.folder / "points"),
-            identity={**self.identity, "batch": self.batch},
+            identity={**self.identity, "batch": self.batch, **device.key(self.device)},
             budget=self.budget,
         )
         return _KindWalk(self, setting, measured, self._searches(setting))
@@ -176,7 +181,8 @@ class _Job:
         """Return what measures points: the network, or one trained with each point's noise."""
         trained, epochs = self.trained, self.settings.retrain
         if not epochs or trained.checkpoint is None:
-            return Inference(trained.network, trained.inputs, setting, self.batch)
+            network = trained.network.on(self.device)
+            return Inference(network, trained.inputs, setting, self.batch)
         return Retrained(
             model=trained.network.name,
             dataset=self.settings.dataset,
@@ -186,6 +192,7 @@ class _Job:
             setting=setting,
             batch=self.batch,
             folder=self.folder / "retrained",
+            device=self.device,
         )
 
 

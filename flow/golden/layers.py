@@ -9,7 +9,7 @@ convolutions may transform their operands (Winograd, Fourier), which rounds.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,8 +36,12 @@ class Layer:
 
     def to(self, device: torch.device) -> "Layer":
         """Return the layer with its tensors on a device."""
-        tensors = {n: value for n, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
+        moved: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

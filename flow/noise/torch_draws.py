@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flow.noise.gaussian import FALL_BITS, GUARD, TABLE, T_BITS, entries
+from flow.noise.gaussian import FALL_BITS, GUARD, T_BITS, TABLE, entries
 from flow.noise.philox import KEY_STEPS, MULTIPLIERS, ROUNDS
 
 _WORD = 0xFFFFFFFF

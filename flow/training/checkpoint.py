@@ -206,7 +206,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, fields: dict[str, str]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, fields)
+        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, fields)
         # safetensors makes it readable by its owner alone, which an installed package must not be
         temporary.chmod(0o644)
         os.replace(temporary, path)

@@ -2,8 +2,9 @@
 
 Everything random is a function of the seed and the place in the run. The order of the images, their
 crops and the dropout depend on (seed, epoch), the noise on (seed, step). So a run that resumes
-after a kill is bit-identical to one that was never stopped, on the same machine with the same
-number of threads.
+after a kill is bit-identical to one that was never stopped, on the same processor with the same
+number of threads. On another device, dropout has the device's random numbers, and all others are
+those of the processor. What is written is the same for every device.
 """
 
 import json
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flow.data.augment import augmented
+from flow.device import CPU
 from flow.errors import UserError
 from flow.models import Network, evaluate
 from flow.models.network import channels_last
@@ -84,15 +86,19 @@ def _generator(*parts: object) -> torch.Generator:
 
 
 class TrainingRun:
-    """A training run between two epochs."""
+    """A training run between two epochs, on a device to which the network is moved."""
 
     def __init__(
-        self, settings: TrainingSettings, network: Network, start: Start | None = None
+        self,
+        settings: TrainingSettings,
+        network: Network,
+        start: Start | None = None,
+        device: torch.device = CPU,
     ) -> None:
-        self.settings, self.start = settings, start
+        self.settings, self.start, self.device = settings, start, device
         self.epoch = 0
         # The layout in which torch's convolutions are fastest on a CPU
-        self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
+        self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
         noise = settings.noise
         if isinstance(noise, Noise):
             noise = dict.fromkeys(self.network.walk_sites, noise)
@@ -111,7 +117,11 @@ class TrainingRun:
         resume: bool,
         progress: Callable[[Progress], None] | None,
     ) -> checkpoint.Metadata:
-        """Train the epochs that are left; with a checkpoint to write, save the state after each."""
+        """Train the epochs that are left, and bring the network to the processor.
+
+        With a checkpoint to write, the state is saved after each epoch.
+        """
+        samples = samples[0].to(self.device), samples[1].to(self.device)
         state = None if out is None else out.with_name(f"{out.stem}.state.safetensors")
         if resume and state is not None and state.exists():
             self.resume(state)
@@ -126,6 +136,7 @@ class TrainingRun:
             if progress is not None:
                 progress(report)
         found = self.measure(test)
+        self.network.to(CPU)
         if out is not None and state is not None:
             checkpoint.save(self.network, out, found)
             state.unlink(missing_ok=True)
@@ -134,7 +145,7 @@ class TrainingRun:
     def train_epoch(self, samples: Samples) -> Progress:
         settings, start = self.settings, time.perf_counter()
         with seeded(settings.seed, "epoch", self.epoch):
-            order = torch.randperm(len(samples[0]))
+            order = torch.randperm(len(samples[0])).to(self.device)
             # A last batch of one image has no variance to normalise by
             batches = [b for b in order.split(settings.batch) if len(b) > 1]
             loss, correct = self.train_batches(samples, batches)
@@ -166,7 +177,7 @@ class TrainingRun:
             images = channels_last(images)
             wanted = labels[chosen]
             dtype = getattr(torch, settings.precision)
-            with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
+            with torch.autocast(self.device.type, dtype, enabled=dtype is not torch.float32):
                 logits = self.network(images)
             loss = F.cross_entropy(logits, wanted)
             self.optimiser.zero_grad()

@@ -71,6 +71,22 @@ SiteLevels = Annotated[dict[str, float | None], BeforeValidator(parse_site_level
 """The noise level of each site; None for the common one."""
 
 
+class DeviceSettings(Settings):
+    """What computes."""
+
+    device: str = "cpu"
+    """Device that computes in software, golden and training: cpu, or cuda or mps as torch has it"""
+
+    def check(self) -> None:
+        """Look for the device."""
+        super().check()
+        if self.device != "cpu":
+            from flow import device
+
+            with about("device"):
+                device.find(self.device)
+
+
 class NetworkSettings(Settings):
     """A network and its data set."""
 
@@ -101,7 +117,7 @@ class TrainedSettings(NetworkSettings):
     """Checkpoint file in place of the shipped or locally trained one"""
 
 
-class TrainingOptions(NetworkSettings):
+class TrainingOptions(DeviceSettings, NetworkSettings):
     """What the user may choose of a training."""
 
     noise: str | None = None

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from flow import data, models
+from flow.device import CPU, find
+from flow.device import key as device_key
 from flow.files import canonical
 from flow.models import Network
 from flow.noise import Noise
@@ -35,6 +37,7 @@ def train(
     spread: float = 0.0,
     start: Path | None = None,
     precision: str = "float32",
+    device: str = "cpu",
     out: Path | None = None,
     resume: bool = True,
     progress: Callable[[Progress], None] | None = None,
@@ -55,6 +58,7 @@ def train(
         start: checkpoint to begin with, of this network or of one that differs only in its bits;
             random weights by default.
         precision: precision of matrix products, ``float32`` or ``bfloat16``.
+        device: what trains, by a name that `flow.device.find` knows.
         out: checkpoint to write; by default one that `flow.training.zoo.zoo_path` finds.
         resume: whether to continue a run of the same settings that was stopped.
         progress: called after every epoch.
@@ -71,7 +75,7 @@ def train(
         spread=spread, start=first and first.digest, precision=precision,
     )  # fmt: skip
     out = out or LOCAL / file_name(model, dataset, noise, spread)
-    run = TrainingRun(settings, _built(settings, first), first)
+    run = TrainingRun(settings, _built(settings, first), first, find(device))
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
     run.finish(samples, test, out, resume=resume, progress=progress)
@@ -84,17 +88,19 @@ def train_network(
     test: Samples,
     settings: TrainingSettings,
     *,
+    device: str = "cpu",
     out: Path | None = None,
     resume: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> checkpoint.Metadata:
-    """Train a network where it is.
+    """Train a network in place; in the end it is on the processor.
 
     Args:
         network: the network, which is changed.
         samples: images and labels to train on.
         test: images and labels to measure the accuracy on.
         settings: settings of the training.
+        device: what trains, by a name that `flow.device.find` knows.
         out: checkpoint to write, beside which the state is kept after each epoch; none by default.
         resume: whether to continue a run of the same settings that was stopped.
         progress: called after every epoch.
@@ -105,7 +111,7 @@ def train_network(
     Raises:
         UserError: a site does not exist, or a file cannot be read or written.
     """
-    run = TrainingRun(settings, network)
+    run = TrainingRun(settings, network, device=find(device))
     return run.finish(samples, test, out, resume=resume, progress=progress)
 
 
@@ -132,6 +138,7 @@ def estimated_seconds(
     noise: Noise | Mapping[str, Noise] | None = None,
     batch: int | None = None,
     precision: str = "float32",
+    device: str = "cpu",
 ) -> float:
     """Estimate the seconds of a training, from a few steps on made-up images, in under a second.
 
@@ -142,16 +149,18 @@ def estimated_seconds(
         noise: noise during training.
         batch: images per step; by default as the network's recipe says.
         precision: precision of matrix products.
+        device: what trains, by a name that `flow.device.find` knows.
     """
     known = data.dataset(dataset)
     settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
-    run, batch = TrainingRun(settings, _built(settings)), settings.batch
+    run = TrainingRun(settings, _built(settings), device=find(device))
+    batch = settings.batch
     height, width, channels = run.network.image_shape
     warm_up, steps = 3, 10
     with seeded("estimate"):
-        inputs = torch.rand(batch, channels, height, width) * 2 - 1
-        labels = torch.randint(known.classes, (batch,))
-        batches = [torch.arange(batch)] * steps
+        inputs = (torch.rand(batch, channels, height, width) * 2 - 1).to(run.device)
+        labels = torch.randint(known.classes, (batch,)).to(run.device)
+        batches = [torch.arange(batch, device=run.device)] * steps
         run.train_batches((inputs, labels), batches[:warm_up])
         start = time.perf_counter()
         run.train_batches((inputs, labels), batches)
@@ -168,6 +177,7 @@ def train_once(
     *,
     seed: int,
     start: Path | None = None,
+    device: torch.device = CPU,
 ) -> Path:
     """Train a network, unless the folder holds one that was trained in the same way.
 
@@ -179,6 +189,7 @@ def train_once(
         epochs: passes over the training images.
         seed: seed of everything random.
         start: checkpoint to begin with; random weights by default.
+        device: what trains.
 
     Returns:
         The checkpoint.
@@ -190,9 +201,13 @@ def train_once(
         "noise": {site: one.to_json() for site, one in noise.items()},
         "epochs": epochs,
         "seed": seed,
+        **device_key(device),
     }
     path = folder / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.safetensors"
     if not path.is_file():
         log.info("training %s with noise at %s", model, ", ".join(noise) or "no site")
-        train(model, dataset, noise=noise or None, epochs=epochs, seed=seed, start=start, out=path)
+        train(
+            model, dataset, noise=noise or None, epochs=epochs, seed=seed, start=start, out=path,
+            device=str(device),
+        )  # fmt: skip
     return path

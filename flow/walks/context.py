@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from flow.device import CPU
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings, largest_factor
 from flow.noise.hardware.sites import TapSite
@@ -65,11 +67,13 @@ class WalkContext:
     setting: NoiseSetting
     """The noise, all but its level."""
     golden: "GoldenModel"
-    """The bit-exact model of the accelerator."""
+    """The bit-exact model of the accelerator, on the processor."""
     designs: "Designs"
     """What is simulated for noise at each site."""
     build: Path
     """Folder of simulators and of what they write while they run."""
+    device: torch.device = CPU
+    """What computes the software and golden sides."""
 
     def __post_init__(self) -> None:
         self.stream = self.accelerator.quantise(self.inputs)
@@ -79,7 +83,9 @@ class WalkContext:
         self.sites: dict[str, TapSite | WeightSite] = {**self.taps, **self.weights}
         self.batch = images_at_a_time(self.taps)
         """Images at a time in software; the samples of torch's generator depend on it."""
-        self.clean = CleanPrefix(self.golden, self.stream)
+        self.device_network = self.network.on(self.device)
+        self.device_golden = self.golden.to(self.device)
+        self.clean = CleanPrefix(self.device_golden, self.stream)
         self.images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
     def with_setting(self, setting: NoiseSetting) -> "WalkContext":

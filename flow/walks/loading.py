@@ -8,13 +8,17 @@ from pathlib import Path
 from flow.callbacks import ProgressCallback, StageClock, no_progress
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
+from flow.device import CPU, find
 from flow.errors import OptionError
 from flow.files import make_folder
+from flow.golden import device_check
 from flow.models.network import chosen_sites
+from flow.noise.hardware.registers import TapSettings
 from flow.noise.site import Site
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import TrainedNetwork
 from flow.walks.engine.engine import Engine, SerialExecutor
+from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings
 from flow.walks.walk import Walk
@@ -23,6 +27,8 @@ IMAGES = 1000
 """Images of a point in software and in the golden model, where the user does not say."""
 CALIBRATION_IMAGES = 200
 """Images on which the scale of each tap is verified."""
+DEVICE_IMAGES = 8
+"""Images on which a device is compared with the processor."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ def prepare_walk(
     Raises:
         UserError: what is asked for does not exist, or the network cannot be compiled.
     """
+    device = find(settings.device)
     with clock.stage("load"):
         trained = TrainedNetwork.load(settings, settings.images, IMAGES)
         sites = hardware_sites(trained, settings)
@@ -105,8 +112,25 @@ def prepare_walk(
         scope=settings.scope,
         engine=engine or SerialExecutor(),
         recipe=WalkRecipe(settings, tuple(identity.items())),
+        device=device,
     )
+    _check_device(walk, sites)
     return PreparedWalk(walk, sites, trained.file_name, metadata, folder)
+
+
+def _check_device(walk: Walk, sites: Sequence[str]) -> None:
+    """Raise a UserError if the walk's device does not compute what golden is on the processor."""
+    context = walk.context
+    if context.device == CPU:
+        return
+    device_check.check_arithmetic(context.device)
+    noises: dict[str, dict[str, TapSettings]] = {"the network": {}} | {
+        f"noise at {site}": context.settings(
+            NoisePoint(site, min(4 * context.sites[site].scale, context.largest_level(site)))
+        )
+        for site in sites
+    }
+    device_check.check_model(context.golden, context.device, context.stream[:DEVICE_IMAGES], noises)
 
 
 def compile_trained(

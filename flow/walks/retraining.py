@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from flow.device import CPU
 from flow.models.evaluation import Labels
 from flow.noise import Noise
 from flow.training import checkpoint
@@ -38,6 +40,8 @@ class Retrained:
     """Images at a time in measuring."""
     folder: Path
     """Where the trained networks are kept."""
+    device: torch.device = CPU
+    """What trains and measures."""
 
     def __call__(
         self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
@@ -46,12 +50,13 @@ class Retrained:
         found: dict[NoisePoint, Labels] = {}
         for place, noise in noises.items():
             network, _ = checkpoint.load(self._trained(place, noise), self.model)
-            measure = Inference(network, self.inputs, self.setting, self.batch)
+            measure = Inference(network.on(self.device), self.inputs, self.setting, self.batch)
             found |= measure(block, {place: noise})
         return found
 
     def _trained(self, place: NoisePoint, noise: Mapping[str, Noise]) -> Path:
         seed = self.setting.seed_of(place.draw) % (1 << 63)
         return train_once(
-            self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start
-        )
+            self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start,
+            device=self.device,
+        )  # fmt: skip

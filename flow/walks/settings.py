@@ -11,7 +11,7 @@ from pydantic import Field
 from flow.errors import OptionError, about
 from flow.settings import AUTO, Count, Levels, Names, Seed, Settings
 from flow.statistics.verdict import MARGIN, Design
-from flow.training.settings import TrainedSettings
+from flow.training.settings import DeviceSettings, TrainedSettings
 
 if TYPE_CHECKING:
     from flow.compiler.accelerator import Accelerator
@@ -24,8 +24,8 @@ MOST_DRAWS = 8
 behind it."""
 MOST_LABELS = 16_000
 """Labels of a point at a site with little behind it: the more images, the fewer draws of each."""
-_SAMPLES = "file"
-"""What a kind of noise calls its samples."""
+_RENAMED = {"samples": "file", "device_seed": "device"}
+"""Options that a kind of noise calls otherwise."""
 
 
 class NoiseOptions(Settings):
@@ -37,8 +37,8 @@ class NoiseOptions(Settings):
     """Additive share r of mixed noise: σₐ = σ · r, σₘ = σ · (1 − r)"""
     executions: Annotated[int, Field(ge=1, le=64)] | None = None
     """Executions of a noisy layer, which outputs their mean; 1 if not given"""
-    device: Seed | None = None
-    """Seed of the device, for fixed-pattern noise; if not given, each draw is another device"""
+    device_seed: Seed | None = None
+    """Seed of a noisy device, for fixed-pattern noise; if not given, each draw is another one"""
     gain_rate: float | None = None
     """Change of the gain over 1,000 images, for drift"""
     sigma_rate: float | None = None
@@ -57,16 +57,17 @@ class NoiseOptions(Settings):
         from flow.noise import Noise
         from flow.walks.points.noise_setting import NoiseSetting, distinct
 
-        names = ("executions", "device", "gain_rate", "sigma_rate", "samples")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if "samples" in given:
-            given[_SAMPLES] = str(given.pop("samples"))
+        names = ("executions", "device_seed", "gain_rate", "sigma_rate", "samples")
+        chosen = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        given = {
+            _RENAMED.get(name, name): str(value) if isinstance(value, Path) else value
+            for name, value in chosen.items()
+        }
         with about("noise"):
             known = {kind: Noise.options_of(kind) for kind in kinds}
         for name in given:
             if not any(name in options for options in known.values()):
-                option = "samples" if name == _SAMPLES else name
-                raise OptionError(option, f"is no option of {' or '.join(kinds)} noise")
+                raise OptionError(_option(name), f"is no option of {' or '.join(kinds)} noise")
         found = []
         for kind, options in known.items():
             own = {name: value for name, value in given.items() if name in options}
@@ -78,13 +79,18 @@ class NoiseOptions(Settings):
     @staticmethod
     def options_of(setting: "NoiseSetting") -> dict[str, Any]:
         """Return the options with which a user asks for a noise of one kind."""
-        own = {"samples" if n == _SAMPLES else n: value for n, value in setting.options.items()}
+        own = {_option(name): value for name, value in setting.options.items()}
         return {"noise": setting.kind, "order": setting.order, "ratio": setting.ratio, **own}
 
     @staticmethod
     def _own(options: Mapping[str, Any]) -> list[str]:
         """Return the options that a kind has for itself, as the user knows them."""
-        return ["samples" if n == _SAMPLES else n for n in options if n != "executions"]
+        return [_option(name) for name in options if name != "executions"]
+
+
+def _option(name: str) -> str:
+    """Return the user's name of an option that a kind of noise has."""
+    return next((option for option, own in _RENAMED.items() if own == name), name)
 
 
 class AcceleratorSettings(TrainedSettings):
@@ -125,7 +131,7 @@ class AcceleratorSettings(TrainedSettings):
         return {"cycles": self.cycles, "fps": self.fps, "nodes": nodes}
 
 
-class HardwareWalkSettings(NoiseOptions, AcceleratorSettings):
+class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     """A walk in software and in RTL."""
 
     noise: str = "additive"
@@ -213,7 +219,7 @@ class Effort:
             draws = _independent_draws(accelerator, 4 if small else 1, images)
         else:
             draws = dict.fromkeys(accelerator.sites, asked or (2 if small else 1))
-        most = 1 if settings.device is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
+        most = 1 if settings.device_seed is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
         shared = [s for s in (*draws, *accelerator.weights) if shared_by_images(s, settings.noise)]
         draws |= dict.fromkeys(shared, asked or most)
         return cls(draws, settings.hw_images or min(hw_images, images))

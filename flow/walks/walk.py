@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from flow.compiler.accelerator import Accelerator
+from flow.device import CPU
+from flow.device import key as device_key
 from flow.models import Network
 from flow.numerics import code_digest
 from flow.rtl.design import Designs
@@ -52,6 +55,7 @@ class Walk:
         scope: how much RTL simulates at a noisy site; see `flow.rtl.design`.
         engine: does the work; this process if not given.
         recipe: how another process opens the same walk; its ``repr`` tells all that it depends on.
+        device: what computes the software and golden sides.
     """
 
     def __init__(
@@ -67,11 +71,12 @@ class Walk:
         scope: str = FULL,
         engine: Engine | None = None,
         recipe: Callable[[], "Walk"] | None = None,
+        device: torch.device = CPU,
     ) -> None:
         golden = accelerator.golden_model()
         designs = Designs(accelerator, golden, scope, build / "sim")
         self.context = WalkContext(
-            network, accelerator, inputs, labels, setting, golden, designs, build
+            network, accelerator, inputs, labels, setting, golden, designs, build, device
         )
         self.store = store
         self.identity = identity or {}
@@ -207,7 +212,9 @@ class Walk:
         if side.has_torch_rng:
             # torch's samples depend on it, and the two sides are to have the same
             key["batch"] = context.batch
-        if not side.is_software:
+        if side.is_software:
+            key |= device_key(context.device)
+        else:
             key["accelerator"] = context.accelerator.folder.name
         if side is Side.RTL:
             # what a part is made of is what the whole is

@@ -373,7 +373,7 @@ def test_late_sites_of_a_large_network_get_more_independent_draws():
         found = Effort.of(independent, accelerator, 2000).draws
         assert [found[site] for site in (*shapes, "fc0.weight")] == draws
         for device, devices in ((None, draws[-1]), (5, 1)):  # all images have the device's noise
-            chosen = HardwareWalkSettings(noise="fixed-pattern", device=device)
+            chosen = HardwareWalkSettings(noise="fixed-pattern", device_seed=device)
             of_device = Effort.of(chosen, accelerator, 2000).draws
             assert {of_device[site] for site in shapes} == {devices}
         many = Effort.of(independent, accelerator, 10_000).draws

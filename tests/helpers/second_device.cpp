@@ -116,6 +116,10 @@ void check(const c10::OperatorHandle& op, const at::Tensor& t) {
 }
 
 void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+    for (auto& one : op.schema().returns()) {
+        TORCH_CHECK(!one.alias_info() || one.alias_info()->isWrite(), op.schema().name(),
+                    " is a view, which needs an entry");
+    }
     auto count = op.schema().arguments().size();
     for (auto& one : torch::jit::last(*stack, count)) {
         if (one.isTensor()) check(op, one.toTensor());
@@ -132,6 +136,18 @@ at::Tensor view(const at::Tensor& t, c10::SymIntArrayRef size) {
     return at::native::view(t, C10_AS_INTARRAYREF_SLOW(size));
 }
 
+at::Tensor as_strided(const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
+                      std::optional<c10::SymInt> offset) {
+    auto first = offset ? std::optional<int64_t>(offset->expect_int()) : std::nullopt;
+    return at::native::as_strided_tensorimpl(t, C10_AS_INTARRAYREF_SLOW(size),
+                                             C10_AS_INTARRAYREF_SLOW(stride), first);
+}
+
+at::Tensor reshape_alias(const at::Tensor& t, c10::SymIntArrayRef size,
+                         c10::SymIntArrayRef stride) {
+    return as_strided(t, size, stride, t.sym_storage_offset());
+}
+
 at::Tensor& set_storage(at::Tensor& t, at::Storage storage) {
     int64_t size = storage.nbytes() / t.itemsize();
     return at::native::set_storage_cpu_(t, storage, 0, size, {});
@@ -142,13 +158,6 @@ at::Tensor& set_storage_part(at::Tensor& t, at::Storage storage, c10::SymInt fir
     return at::native::set_storage_cpu_(t, storage, first.expect_int(),
                                         C10_AS_INTARRAYREF_SLOW(size),
                                         C10_AS_INTARRAYREF_SLOW(stride));
-}
-
-at::Tensor as_strided(const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
-                      std::optional<c10::SymInt> offset) {
-    auto first = offset ? std::optional<int64_t>(offset->expect_int()) : std::nullopt;
-    return at::native::as_strided_tensorimpl(t, C10_AS_INTARRAYREF_SLOW(size),
-                                             C10_AS_INTARRAYREF_SLOW(stride), first);
 }
 
 // torch has convolutions of its own for the devices that it knows
@@ -181,6 +190,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
     m.impl("_local_scalar_dense", item);
     m.impl("view", view);
     m.impl("as_strided", as_strided);
+    m.impl("_reshape_alias", reshape_alias);
     m.impl("unfold", at::native::unfold);
     m.impl("set_.source_Storage", set_storage);
     m.impl("set_.source_Storage_storage_offset", set_storage_part);

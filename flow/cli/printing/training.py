@@ -29,9 +29,10 @@ def run(console: Console, options: TrainingOptions) -> Path:
     )  # fmt: skip
     noise = _noise(options)
     seconds = trainer.estimated_seconds(
-        model, dataset, epochs, noise=noise, batch=options.batch, precision=precision
-    )
-    if precision not in fast_precisions():
+        model, dataset, epochs, noise=noise, batch=options.batch, precision=precision,
+        device=options.device,
+    )  # fmt: skip
+    if options.device == "cpu" and precision not in fast_precisions():
         console.print(f"this processor has no {precision} arithmetic: float32 is faster")
     console.print(
         f"training {models.resolve(model)} on {dataset}, {epochs} epochs: "

@@ -21,9 +21,7 @@ class HardwareSampler:
         device: where they are drawn and stay.
     """
 
-    def __init__(
-        self, sites: Mapping[str, TapSite], seed: int, device: torch.device = CPU
-    ) -> None:
+    def __init__(self, sites: Mapping[str, TapSite], seed: int, device: torch.device = CPU) -> None:
         self.sites = sites
         self.seed = seed
         self.device = device

@@ -84,9 +84,7 @@ def settings_of(noise: Noise, site: WeightSite, seed: int) -> TapSettings:
     return TapSettings.of(replace(noise, executions=1), site.scale, seed)
 
 
-def draw_errors(
-    site: WeightSite, seed: int, draw: int, device: torch.device = CPU
-) -> Tensor:
+def draw_errors(site: WeightSite, seed: int, draw: int, device: torch.device = CPU) -> Tensor:
     """Return the samples z₁ (draw 0) or z₂ (draw 1), int32 [1, MW · MH], 12 fractional bits."""
     size = (0, 1, site.elements)
     return draw_samples(seed, site.number, WEIGHT_DRAW + draw, *size, device=device)

@@ -20,7 +20,7 @@ def measure(
     context: WalkContext, requests: Sequence[PointRequest], found: Measured
 ) -> Iterator[Point]:
     """Measure points of one site and draw: clean prefix and samples are computed once."""
-    golden: GoldenModel = context.golden
+    golden: GoldenModel = context.device_golden
     site, draw = requests[0].place.site, requests[0].place.draw
     if site:
         part = context.clean.at(site)
@@ -40,7 +40,8 @@ def samples(context: WalkContext, site: str, draw: int, images: int) -> Draws:
     if site in context.weights:
         levels = enumerate((taken.sigma_mul, taken.sigma_add))
         weights = context.weights[site]
-        return {site: {d: draw_errors(weights, taken.seed, d) for d, sigma in levels if sigma}}
+        used = [d for d, sigma in levels if sigma]
+        return {site: {d: draw_errors(weights, taken.seed, d, context.device) for d in used}}
     if taken.executions > 1:
         # too many to hold
         return {}
@@ -48,7 +49,7 @@ def samples(context: WalkContext, site: str, draw: int, images: int) -> Draws:
     size = (0, images, tap.pixels * tap.channels)
     return {
         site: {
-            d: draw_samples(taken.seed, tap.number, d, *size, taken.table_of(d))
+            d: draw_samples(taken.seed, tap.number, d, *size, taken.table_of(d), context.device)
             for d in taken.draws
         }
     }
@@ -59,7 +60,7 @@ def first_images(context: WalkContext, site: str, images: int) -> Callable[[Nois
 
     What the levels share is computed once, when it is first needed.
     """
-    golden: GoldenModel = context.golden
+    golden: GoldenModel = context.device_golden
 
     @cache
     def shared() -> tuple[Subgraph, Draws]:

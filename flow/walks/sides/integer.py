@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from flow.device import CPU
 from flow.golden.float_noise import classify
 from flow.walks.context import WalkContext
 from flow.walks.points.measurement import Measured
@@ -15,8 +16,9 @@ def measure(
     """Measure points of one side, tap and draw; levels share their samples."""
     side, place = requests[0].side, requests[0].place
     levels = [context.noise(one.place.sigma) for one in requests]
-    sampler = sampler_of(context, side, place.draw)
-    part, tap = context.clean.at(place.site), context.taps[place.site]
+    sampler = sampler_of(context, side, place.draw, CPU)
+    # in float64, which not every device has
+    part, tap = context.clean.at(place.site).to(CPU), context.taps[place.site]
     rows = classify(context.golden, part, tap, levels, sampler, context.batch)
     for one, labels in zip(requests, rows, strict=True):
         yield context.point(side, one.place, labels)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from flow.models import Levels, evaluate, evaluate_groups
 from flow.models.evaluation import Labels
 from flow.noise import Sampler, TorchSampler
@@ -13,11 +15,11 @@ from flow.walks.points.point import Point, PointRequest
 from flow.walks.points.side import Side
 
 
-def sampler_of(context: WalkContext, side: Side, draw: int) -> Sampler:
+def sampler_of(context: WalkContext, side: Side, draw: int, device: torch.device) -> Sampler:
     """Return what a side with noise in floating point draws its samples from."""
     seed = context.setting.seed_of(draw)
     if side.has_hardware_rng:
-        return WeightSampler(context.weights, seed, HardwareSampler(context.taps, seed))
+        return WeightSampler(context.weights, seed, HardwareSampler(context.taps, seed, device))
     return TorchSampler(seed)
 
 
@@ -32,12 +34,12 @@ def measure(
         for one in requests:
             groups.setdefault((one.side, one.place.draw), []).append(one)
         sides = evaluate_groups(
-            context.network,
+            context.device_network,
             context.inputs,
             [
                 Levels(
                     [{site: context.noise(one.place.sigma)} for one in group],
-                    sampler_of(context, side, draw),
+                    sampler_of(context, side, draw, context.device),
                 )
                 for (side, draw), group in groups.items()
             ],
@@ -47,7 +49,7 @@ def measure(
             labels |= dict(zip(group, rows, strict=True))
     else:
         labels = dict.fromkeys(
-            requests, evaluate(context.network, context.inputs, batch=context.batch)
+            requests, evaluate(context.device_network, context.inputs, batch=context.batch)
         )
     for one in requests:
         yield context.point(one.side, one.place, labels[one])
