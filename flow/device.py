@@ -44,7 +44,8 @@ def find(name: str) -> torch.device:
         if name.startswith("cuda") and torch.version.cuda is None:
             why = f" (torch {torch.__version__} is built without CUDA)"
         raise UserError(f"there is no device {name} here{why}: give {' or '.join(there)}")
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch's stubs lack it
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     # a tensor's device has a number
     return torch.empty(0, device=name).device

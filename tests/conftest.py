@@ -25,8 +25,8 @@ os.environ.setdefault("SIM_OPTIMISE", "0")
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
-SLOW_FIXTURES = {"built", "yosys", "accelerator", "bipolar_accelerator"}
-"""Whoever asks for one of these, itself or by a parameter, compiles hardware."""
+SLOW_FIXTURES = {"built", "yosys", "accelerator", "bipolar_accelerator", "second"}
+"""Whoever asks for one of these, itself or by a parameter, compiles hardware, or a device."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -181,6 +181,22 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
     return {moved(gx), moved(gw), moved(gb)};
 }
 
+// its schema does not say that it writes the running mean and variance
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm(
+    const at::Tensor& x, const std::optional<at::Tensor>& weight,
+    const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& mean,
+    const std::optional<at::Tensor>& variance, bool training, double momentum, double eps) {
+    auto own = [&](const std::optional<at::Tensor>& t) {
+        if (!t || !t->defined()) return std::optional<at::Tensor>();
+        TORCH_CHECK(t->device() == x.device(), "batch norm: tensors of two devices");
+        return std::optional<at::Tensor>(seen(*t));
+    };
+    auto [y, saved_mean, saved_scale] =
+        at::native_batch_norm(seen(x), own(weight), own(bias), own(mean), own(variance), training,
+                              momentum, eps);
+    return {y.to(x.device()), saved_mean.to(x.device()), saved_scale.to(x.device())};
+}
+
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
     m.impl("empty.memory_format", empty);
     m.impl("empty_strided", empty_strided);
@@ -194,6 +210,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
     m.impl("unfold", at::native::unfold);
     m.impl("set_.source_Storage", set_storage);
     m.impl("set_.source_Storage_storage_offset", set_storage_part);
+    m.impl("native_batch_norm", batch_norm);
     m.impl("convolution_overrideable", convolution);
     m.impl("convolution_backward_overrideable", convolution_backward);
 }
