@@ -9,8 +9,6 @@ from pathlib import Path
 from sim import toolchain, verilated
 
 _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
-LIBRARY_FLAGS = (*toolchain.MAKE_FOR_GCC, "OPT_GLOBAL=-O2")
-"""Arguments to make for Verilator's own library, which designs share at every optimisation."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,17 @@ class Recipe:
         arguments += [f"-G{k}={_literal(v)}" for k, v in sorted(self.parameters.items())]
         return [*arguments, *self.flags]
 
+    def library_flags(self) -> list[str]:
+        """Return make's arguments for Verilator's own library, which all designs share."""
+        level = "-O2" if toolchain.compiler_optimises() else "-O0"
+        return [*toolchain.MAKE_FOR_GCC, f"OPT_GLOBAL={level}"]
+
     def optimisation(self) -> list[str]:
         """Return the arguments to make that set the compiler's optimisation."""
         fast, slow = ("-O2 -march=native", "-O1") if self.optimise else ("-O1", "-O0")
         if not toolchain.compiler_optimises():
             fast = slow = "-O0"
-        return [*LIBRARY_FLAGS, f"OPT_FAST={fast}", f"OPT_SLOW={slow}"]
+        return [*self.library_flags(), f"OPT_FAST={fast}", f"OPT_SLOW={slow}"]
 
     def make_flags(self) -> list[str]:
         """Return all arguments to make that do not depend on where files lie."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from sim import toolchain, verilated
-from sim.recipe import LIBRARY_FLAGS, Recipe
+from sim.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -218,11 +218,18 @@ def _compile(recipe: Recipe, scratch: Path, destination: Path, jobs: int | None)
 
     verilate = recipe.verilate_command(scratch, rules)
     call(verilate)
-    make = [*recipe.make_command(scratch, jobs), *verilated.in_one_piece(scratch)]
-    library = verilated.library_digest(scratch, LIBRARY_FLAGS)
+    make = recipe.make_command(scratch, jobs)
+    library = verilated.library_digest(scratch, recipe.library_flags())
     with verilated.library(scratch, destination.parent / f"runtime-{library}") as missing:
         if missing:
             call([*make, *missing])
+    if verilated.fits_one_piece(scratch):
+        flavour = verilated.library_digest(scratch, recipe.make_flags())
+        headers = destination.parent / f"headers-{flavour}"
+        with verilated.precompiled(scratch, headers) as missing:
+            if missing:
+                call([*make, *missing])
+        make += verilated.in_one_piece(scratch, recipe.entry, headers)
     make.append(recipe.top)
     call(make)
     _keep_only(scratch, {recipe.top, log_path.name, rules.name})
@@ -270,6 +277,8 @@ def _cocotb_environment(
         "COCOTB_RANDOM_SEED": str(seed),
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "COCOTB_ANSI_OUTPUT": "0",
+        # cocotb starts pytest's rewriting of assertions, whose plugins take longer than all else
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "TOPLEVEL_LANG": "verilog",
     }
 

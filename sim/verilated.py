@@ -14,27 +14,43 @@ from sim import toolchain
 POPCOUNT = Path(__file__).with_name("popcount.h")
 FST = Path(__file__).with_name("fst")
 """Headers that replace the libraries of Verilator's FST writer."""
+_SOURCE = "verilator_headers.h"
+_INCLUDES = """\
+#include "verilated.h"
+#include "verilated_dpi.h"
+#include "verilated_vpi.h"
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+#endif
+"""
+_HEADER = f"{_SOURCE}.fast"
+"""Verilator's headers, precompiled beside it under the name that Verilator's makefile gives."""
 _SPLIT = "VM_PARALLEL_BUILDS"
 """Make variable: whether a design is compiled in pieces, which does not concern the library."""
 _SMALL = 3 << 20
 """Largest design, in bytes of C++, that is compiled in one piece."""
 
 
-def in_one_piece(scratch: Path) -> list[str]:
-    """Return make's arguments to compile a design as one file, which is faster for a small one.
+def in_one_piece(scratch: Path, main: Path, headers: Path) -> list[str]:
+    """Join a design and its ``main`` to one file, and return make's arguments to compile that.
 
-    Without optimisation it is faster for any, since the compiler mostly reads headers.
+    The compiler mostly reads Verilator's headers, which ``headers`` holds precompiled.
     """
-    large = sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) > _SMALL
-    if large and toolchain.compiler_optimises():
-        return []
-    # precompiling the header takes longer than reading it twice, so make must find it up to date
-    (scratch / "Vtop__pch.h.fast.gch").touch()
-    return [f"{_SPLIT}=0", "VK_PCH_I_FAST=-include Vtop__pch.h"]
+    sources = [headers / _HEADER, *sorted(scratch.glob("Vtop*.cpp")), main]
+    lines = [f'#include "{source}"\n' for source in sources]
+    # newer than what it includes, so that make does not write its own
+    (scratch / "Vtop__ALL.cpp").write_text("".join(lines))
+    return [f"{_SPLIT}=0", "VM_USER_CLASSES="]
+
+
+def fits_one_piece(scratch: Path) -> bool:
+    """Return whether a design is compiled faster as one file: without optimisation, any is."""
+    small = sum(path.stat().st_size for path in scratch.glob("Vtop*.cpp")) <= _SMALL
+    return small or not toolchain.compiler_optimises()
 
 
 def library_digest(scratch: Path, make_flags: Sequence[str]) -> str:
-    """Hash everything that the objects of Verilator's library depend on, without the design."""
+    """Hash everything that Verilator's library and headers depend on, without the design."""
     # classes of the design are listed below their variable's name, followed by settings
     settings = [
         line
@@ -66,16 +82,33 @@ def library(scratch: Path, stored: Path) -> Iterator[list[str]]:
         (scratch / "Vtop_classes.mk").read_text(),
         re.DOTALL | re.MULTILINE,
     )
-    names = re.findall(r"\w+", listed[1]) if listed else []
+    names = [f"{name}.o" for name in (re.findall(r"\w+", listed[1]) if listed else [])]
+    with _missing(names, scratch, stored) as missing:
+        for name in set(names).difference(missing):
+            # a copy is newer than the makefile that it depends on
+            shutil.copyfile(stored / name, scratch / name)
+        yield missing
+
+
+@contextmanager
+def precompiled(scratch: Path, stored: Path) -> Iterator[list[str]]:
+    """Provide Verilator's headers precompiled; arguments as for `library`.
+
+    Yields:
+        What make needs to compile them, which are stored afterwards; nothing if they are stored.
+    """
+    (scratch / _SOURCE).write_text(_INCLUDES)
+    with _missing([_HEADER, f"{_HEADER}.gch"], scratch, stored) as missing:
+        shutil.copyfile(scratch / _SOURCE, scratch / _HEADER)
+        yield [f"VK_PCH_H={_SOURCE}", f"{_HEADER}.gch"] if missing else []
+
+
+@contextmanager
+def _missing(names: Sequence[str], scratch: Path, stored: Path) -> Iterator[list[str]]:
+    """Yield the files that are not stored yet; what the caller makes of them is stored then."""
     stored.mkdir(parents=True, exist_ok=True)
     with FileLock(stored / ".lock"):
-        missing = []
-        for name in (f"{name}.o" for name in names):
-            if (stored / name).exists():
-                # a copy is newer than the makefile that it depends on
-                shutil.copyfile(stored / name, scratch / name)
-            else:
-                missing.append(name)
+        missing = [name for name in names if not (stored / name).exists()]
         yield missing
         for name in missing:
             part = stored / f"{name}.part"
