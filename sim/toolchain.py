@@ -20,10 +20,9 @@ def _package(name: str) -> Path:
 
 
 def compiler_optimises() -> bool:
-    """Return whether C++ is optimised: not with ``SIM_OPTIMISE=0`` in the environment.
+    """Return whether C++ is optimised in full: not with ``SIM_OPTIMISE=0`` in the environment.
 
-    A simulator is then built in a fifth of the time and runs several times slower, which pays for
-    few images.
+    A simulator is then built in a third of the time and runs slower, which pays for few images.
     """
     return os.environ.get("SIM_OPTIMISE", "1") != "0"
 
