@@ -52,6 +52,7 @@ from flow.compiler.graph.passes import (
     UngroupConvolutions,
     begin_at,
 )
+from flow.compiler.graph.settled import SettlingModel
 from flow.compiler.graph.taps import grid
 from flow.errors import UserError
 from flow.models import Network
@@ -118,6 +119,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     Raises:
         UserError: a node has no hardware layer; the message names it.
     """
+    model = SettlingModel(model.model)
     for step in (
         ScaleBipolarOutside(),
         ConvertQONNXtoFINN(),
@@ -159,7 +161,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     ):
         model = model.transform(step)
     _reject_unsupported(model)
-    return model, quantiser
+    return ModelWrapper(model.model), quantiser
 
 
 def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:

@@ -1,0 +1,43 @@
+"""A graph on which FINN does not repeat what has just found nothing to do."""
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+
+
+class SettlingModel(ModelWrapper):
+    """A model that skips a transformation which left an equal graph as it was.
+
+    FINN tidies the graph by five transformations after each of its own, most of which find nothing
+    to do, and each of them is followed by five more. A transformation that is skipped returns the
+    model itself, not a copy.
+    """
+
+    _graph = b""
+    """The graph that ``_without_effect`` is about."""
+    _without_effect: frozenset[str] = frozenset()
+
+    def transform(
+        self,
+        transformation: Transformation,
+        make_deepcopy: bool = True,
+        cleanup: bool = True,
+        *options: bool,
+        **more: bool,
+    ) -> "SettlingModel":
+        """Apply a transformation, unless it would change nothing; see `ModelWrapper.transform`."""
+        apply = super().transform
+        if not cleanup:
+            # part of the tidying after another transformation, which is skipped as a whole
+            return apply(transformation, make_deepcopy, cleanup, *options, **more)
+        step = f"{type(transformation)} {sorted(vars(transformation).items())}"
+        before = self.model.SerializeToString(deterministic=True)
+        without_effect = self._without_effect if before == self._graph else frozenset()
+        if step in without_effect:
+            return self
+        applied = apply(transformation, make_deepcopy, cleanup, *options, **more)
+        # some transformations return an ordinary model
+        result = SettlingModel(applied.model)
+        after = result.model.SerializeToString(deterministic=True)
+        result._graph = after
+        result._without_effect = without_effect | {step} if after == before else frozenset()
+        return result
