@@ -18,6 +18,4 @@ async def run(dut, job: dict) -> list[int]:
     begun.cancel()
     await streams.reset(dut)
     cocotb.start_soon(streams.drive(dut, sent, job["idle"], rng))
-    return await with_timeout(
-        streams.collect(dut, job["count"], job["stall"], rng), 500_000, "ns"
-    )
+    return await with_timeout(streams.collect(dut, job["count"], job["stall"], rng), 500_000, "ns")

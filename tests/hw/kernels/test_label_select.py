@@ -1,12 +1,11 @@
 """Label select in RTL against FINN's Python execution, ties included."""
 
-import json
-
 import numpy as np
 import pytest
 
-from sim.runner import REPOSITORY, run_sim
+from sim.runner import REPOSITORY
 from tests.helpers.finn_execution import execute, operator
+from tests.helpers.variants import STALLS, Variant, simulate
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "label_select.sv"
 
@@ -27,24 +26,10 @@ def finn_labels(values, k, tmp_path, **attributes):
     return out.ravel().tolist()
 
 
-def rtl_labels(values, pe, k, bits, signed, tmp_path, idle=0.0, stall=0.0, **parameters):
-    job = {
-        "beats": values.reshape(-1, pe).tolist(),
-        "count": len(values) * k,
-        "in_bits": bits,
-        "idle": idle,
-        "stall": stall,
-    }
-    (tmp_path / "in.json").write_text(json.dumps(job))
+def variant(values, pe, k, bits, signed, stalls=STALLS[:1], **parameters) -> Variant:
+    job = {"beats": values.reshape(-1, pe).tolist(), "count": len(values) * k, "in_bits": bits}
     shape = {"LABELS": values.shape[1], "PE": pe, "K": k, "IN_WIDTH": bits, "IN_SIGNED": signed}
-    run_sim(
-        "label_select",
-        [SOURCE],
-        "tests.benches.stream_bench",
-        workdir=tmp_path,
-        parameters=shape | parameters,
-    )
-    return json.loads((tmp_path / "out.json").read_text())
+    return Variant(shape | parameters, [job | one for one in stalls])
 
 
 def few_bits(labels, bits, signed):
@@ -53,17 +38,7 @@ def few_bits(labels, bits, signed):
     return np.random.default_rng(4).integers(low, low + (1 << bits), (40, labels))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("labels", "pe", "k", "bits", "signed"),
-    [(10, 5, 1, 3, 1), (10, 2, 3, 4, 0), (12, 1, 12, 16, 1)],
-)
-def test_equals_finn(labels, pe, k, bits, signed, tmp_path):
-    values = few_bits(labels, bits, signed)
-    expected = finn_labels(values, k, tmp_path)
-    for idle, stall in ((0.0, 0.0), (0.4, 0.6)):
-        found = rtl_labels(values, pe, k, bits, signed, tmp_path, idle, stall)
-        assert found == expected
+SHAPES = [(10, 5, 1, 3, 1), (10, 2, 3, 4, 0), (12, 1, 12, 16, 1)]
 
 
 def selecting(labels, bits, signed, tmp_path, **offsets):
@@ -84,18 +59,41 @@ OFFSETS = {
 }
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("label_select")
+    variants = {}
+    for labels, pe, k, bits, signed in SHAPES:
+        values = few_bits(labels, bits, signed)
+        variants[labels, pe, k] = variant(values, pe, k, bits, signed, STALLS)
+    for name, offsets in OFFSETS.items():
+        for signed in (0, 1):
+            node = selecting(10, 3, signed, folder, Offsets=offsets)
+            names = ("SHIFT", "OFFSET_WIDTH", "OFFSETS")
+            parameters = {one: node.parameters()[one] for one in names}
+            values = few_bits(10, 3, signed)
+            variants[name, signed] = variant(values, 5, 1, 3, signed, **parameters)
+    return simulate("label_select", [SOURCE], "stream_bench", variants, folder)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("offsets", OFFSETS.values(), ids=OFFSETS)
+@pytest.mark.parametrize(("labels", "pe", "k", "bits", "signed"), SHAPES)
+def test_equals_finn(labels, pe, k, bits, signed, results, tmp_path):
+    values = few_bits(labels, bits, signed)
+    expected = finn_labels(values, k, tmp_path)
+    for stalls, found in zip(STALLS, results[labels, pe, k], strict=True):
+        assert found == expected, stalls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OFFSETS)
 @pytest.mark.parametrize("signed", [0, 1], ids=["unsigned", "signed"])
-def test_offsets_of_the_classes_count_exactly(offsets, signed, tmp_path):
+def test_offsets_of_the_classes_count_exactly(name, signed, results, tmp_path):
     """RTL and FINN's execution of ours give the label of value + offset, the lowest of equals."""
-    values = few_bits(10, 3, signed)
+    values, offsets = few_bits(10, 3, signed), OFFSETS[name]
     wanted = (values + np.round(offsets, 4)).argmax(1).tolist()
-    node = selecting(10, 3, signed, tmp_path, Offsets=offsets)
     assert finn_labels(values, 1, tmp_path, Offsets=offsets) == wanted
-    names = ("SHIFT", "OFFSET_WIDTH", "OFFSETS")
-    parameters = {name: node.parameters()[name] for name in names}
-    assert rtl_labels(values, 5, 1, 3, signed, tmp_path, **parameters) == wanted
+    assert results[name, signed] == [wanted]
 
 
 def test_offsets_change_nothing_of_a_node_without_them(tmp_path):

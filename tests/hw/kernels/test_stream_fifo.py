@@ -1,34 +1,37 @@
 """The FIFO in RTL: every beat once, in order, and as many waiting as it says."""
 
-import json
-
 import numpy as np
 import pytest
 
-from sim.runner import REPOSITORY, run_sim
+from sim.runner import REPOSITORY
+from tests.helpers.variants import Variant, simulate
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "stream_fifo.sv"
+SIZES = [(1, 3), (3, 8), (37, 20)]
+"""Depth and width."""
+STALLS = ((0.0, 0.0), (0.0, 0.7), (0.7, 0.0), (0.5, 0.5))
+
+
+def beats_of(depth: int, width: int):
+    return np.random.default_rng(depth).integers(0, 1 << width, 4 * depth + 50)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    variants = {}
+    for depth, width in SIZES:
+        beats = beats_of(depth, width)
+        job = {"beats": beats.reshape(-1, 1).tolist(), "count": len(beats), "in_bits": width}
+        jobs = [job | {"idle": idle, "stall": stall} for idle, stall in STALLS]
+        variants[depth, width] = Variant({"DEPTH": depth, "WIDTH": width}, jobs)
+    folder = tmp_path_factory.mktemp("stream_fifo")
+    return simulate("stream_fifo", [SOURCE], "stream_fifo_bench", variants, folder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("depth", "width"), [(1, 3), (3, 8), (37, 20)])
-def test_beats_come_out_in_order(depth, width, tmp_path):
-    beats = np.random.default_rng(depth).integers(0, 1 << width, 4 * depth + 50)
-    for idle, stall in ((0.0, 0.0), (0.0, 0.7), (0.7, 0.0), (0.5, 0.5)):
-        job = {
-            "beats": beats.reshape(-1, 1).tolist(),
-            "count": len(beats),
-            "in_bits": width,
-            "idle": idle,
-            "stall": stall,
-        }
-        (tmp_path / "in.json").write_text(json.dumps(job))
-        run_sim(
-            "stream_fifo",
-            [SOURCE],
-            "tests.benches.stream_bench,tests.benches.stream_fifo_bench",
-            workdir=tmp_path,
-            parameters={"DEPTH": depth, "WIDTH": width},
-        )
-        assert json.loads((tmp_path / "out.json").read_text()) == beats.tolist(), (idle, stall)
-        assert json.loads((tmp_path / "waiting.json").read_text()) == depth + 1
+@pytest.mark.parametrize(("depth", "width"), SIZES)
+def test_beats_come_out_in_order(depth, width, results):
+    beats = beats_of(depth, width).tolist()
+    for stalls, out in zip(STALLS, results[depth, width], strict=True):
+        assert out["beats"] == beats, stalls
+        assert out["waiting"] == depth + 1

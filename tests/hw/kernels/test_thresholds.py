@@ -1,15 +1,18 @@
 """Thresholding in RTL against FINN's Python execution of Thresholding, over random shapes."""
 
-import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from qonnx.core.datatype import DataType
 
 from flow.compiler.finn import register_operators
 from sim import streams
-from sim.runner import REPOSITORY, run_sim
+from sim.runner import REPOSITORY
 from tests.helpers.finn_execution import execute
+from tests.helpers.variants import STALLS, Variant, simulate
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "thresholds.sv"
 PIXELS = 7
@@ -41,59 +44,89 @@ def finn_thresholding(values, thresholds, in_type, out_type, threshold_type, bia
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-def test_equals_finn(seed, tmp_path):
-    rng = np.random.default_rng(seed)
-    pe, folds = int(rng.integers(1, 6)), int(rng.integers(1, 5))
-    out_bits = int(rng.integers(1, 5))
-    steps, bias = 2**out_bits - 1, int(rng.choice([0, -(2 ** (out_bits - 1))]))
-    out_type = DataType[f"{'INT' if bias else 'UINT'}{out_bits}"]
-    in_type, threshold_type = random_type(rng, 3, 20), random_type(rng, 3, 20)
-    bounds = [(int(t.min()), int(t.max())) for t in (in_type, threshold_type)]
-    # where both have values, so that comparisons go both ways
-    low, high = max(b[0] for b in bounds), min(b[1] for b in bounds)
-    thresholds = np.sort(rng.integers(low, high + 1, (pe * folds, steps)), 1)
-    values = rng.integers(low, high + 1, (PIXELS, pe * folds))
-    # equality, and the ends of the range
-    values[0] = thresholds[:, steps // 2]
-    values[1], values[2] = bounds[0]
-    folder = tmp_path / "finn"
-    expected = finn_thresholding(
-        values, thresholds, in_type, out_type, threshold_type, bias, folder
-    )
+@dataclass(frozen=True)
+class Case:
+    """One kernel of random shape, its thresholds and its random input."""
 
-    register_operators()
-    from flow.compiler.operators.thresholding import memory_text
+    pe: int
+    folds: int
+    bias: int
+    in_type: DataType
+    threshold_type: DataType
+    out_type: DataType
+    thresholds: npt.NDArray[np.int64]
+    """[channels, steps]."""
+    values: npt.NDArray[np.int64]
+    """[pixels, channels]."""
 
-    (tmp_path / "thresholds.dat").write_text(memory_text(thresholds, pe, threshold_type.bitwidth()))
-    for idle, stall in ((0.0, 0.0), (0.4, 0.6)):
+    @classmethod
+    def of(cls, seed: int) -> "Case":
+        rng = np.random.default_rng(seed)
+        pe, folds = int(rng.integers(1, 6)), int(rng.integers(1, 5))
+        out_bits = int(rng.integers(1, 5))
+        steps, bias = 2**out_bits - 1, int(rng.choice([0, -(2 ** (out_bits - 1))]))
+        out_type = DataType[f"{'INT' if bias else 'UINT'}{out_bits}"]
+        in_type, threshold_type = random_type(rng, 3, 20), random_type(rng, 3, 20)
+        bounds = [(int(t.min()), int(t.max())) for t in (in_type, threshold_type)]
+        # where both have values, so that comparisons go both ways
+        low, high = max(b[0] for b in bounds), min(b[1] for b in bounds)
+        thresholds = np.sort(rng.integers(low, high + 1, (pe * folds, steps)), 1)
+        values = rng.integers(low, high + 1, (PIXELS, pe * folds))
+        # equality, and the ends of the range
+        values[0] = thresholds[:, steps // 2]
+        values[1], values[2] = bounds[0]
+        return cls(pe, folds, bias, in_type, threshold_type, out_type, thresholds, values)
+
+    def variant(self, memory: Path) -> Variant:
+        """Write the thresholds, and return the kernel that reads them."""
+        register_operators()
+        from flow.compiler.operators.thresholding import memory_text
+
+        memory.write_text(memory_text(self.thresholds, self.pe, self.threshold_type.bitwidth()))
         job = {
-            "beats": values.reshape(-1, pe).tolist(),
-            "count": PIXELS * folds,
-            "in_bits": in_type.bitwidth(),
-            "idle": idle,
-            "stall": stall,
+            "beats": self.values.reshape(-1, self.pe).tolist(),
+            "count": PIXELS * self.folds,
+            "in_bits": self.in_type.bitwidth(),
         }
-        (tmp_path / "in.json").write_text(json.dumps(job))
-        run_sim(
-            "thresholds",
-            [SOURCE],
-            "tests.benches.stream_bench",
-            workdir=tmp_path,
-            parameters={
-                "CHANNELS": pe * folds,
-                "PE": pe,
-                "STEPS": steps,
-                "IN_WIDTH": in_type.bitwidth(),
-                "IN_SIGNED": int(in_type.signed()),
-                "THRESHOLD_WIDTH": threshold_type.bitwidth(),
-                "THRESHOLD_SIGNED": int(threshold_type.signed()),
-                "BIAS": bias,
-                "OUT_WIDTH": out_bits,
-                "FILE": '"thresholds.dat"',
-            },
-        )
-        out = json.loads((tmp_path / "out.json").read_text())
-        lanes = np.array([streams.unpack(beat, pe, out_bits, out_type.signed()) for beat in out])
-        assert (lanes.reshape(expected.shape) == expected).all(), (idle, stall)
+        parameters = {
+            "CHANNELS": self.pe * self.folds,
+            "PE": self.pe,
+            "STEPS": self.thresholds.shape[1],
+            "IN_WIDTH": self.in_type.bitwidth(),
+            "IN_SIGNED": int(self.in_type.signed()),
+            "THRESHOLD_WIDTH": self.threshold_type.bitwidth(),
+            "THRESHOLD_SIGNED": int(self.threshold_type.signed()),
+            "BIAS": self.bias,
+            "OUT_WIDTH": self.out_type.bitwidth(),
+            "FILE": f'"{memory.name}"',
+        }
+        return Variant(parameters, [job | stalls for stalls in STALLS])
+
+
+CASES = [Case.of(seed) for seed in range(6)]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("thresholds")
+    variants = {n: one.variant(folder / f"thresholds_{n}.dat") for n, one in enumerate(CASES)}
+    return simulate("thresholds", [SOURCE], "stream_bench", variants, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(len(CASES)))
+def test_equals_finn(seed, results, tmp_path):
+    case = CASES[seed]
+    expected = finn_thresholding(
+        case.values,
+        case.thresholds,
+        case.in_type,
+        case.out_type,
+        case.threshold_type,
+        case.bias,
+        tmp_path / "finn",
+    )
+    bits, signed = case.out_type.bitwidth(), case.out_type.signed()
+    for stalls, out in zip(STALLS, results[seed], strict=True):
+        lanes = np.array([streams.unpack(beat, case.pe, bits, signed) for beat in out])
+        assert (lanes.reshape(expected.shape) == expected).all(), stalls

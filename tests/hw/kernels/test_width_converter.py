@@ -1,40 +1,42 @@
 """Width converter in RTL: the bits of the stream stay, for widths that divide and that do not."""
 
-import json
-
 import numpy as np
 import pytest
 
 from sim import streams
-from sim.runner import REPOSITORY, run_sim
+from sim.runner import REPOSITORY
+from tests.helpers.variants import STALLS, Variant, simulate
 
 SOURCE = REPOSITORY / "hw" / "kernels" / "dwc_axi.sv"
+WIDTHS = [(1, 1), (24, 3), (3, 24), (10, 4), (6, 15), (416, 52), (8, 128), (7, 9)]
+"""Of the stream in and the stream out."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("in_bits", "out_bits"),
-    [(1, 1), (24, 3), (3, 24), (10, 4), (6, 15), (416, 52), (8, 128), (7, 9)],
-)
-def test_bits_stay_in_order(in_bits, out_bits, tmp_path):
+def bits_of(in_bits: int, out_bits: int):
     rng = np.random.default_rng(in_bits)
-    bits = rng.integers(0, 2, 4 * int(np.lcm(in_bits, out_bits)))
-    for idle, stall in ((0.0, 0.0), (0.4, 0.6)):
+    return rng.integers(0, 2, 4 * int(np.lcm(in_bits, out_bits)))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    variants = {}
+    for in_bits, out_bits in WIDTHS:
+        bits = bits_of(in_bits, out_bits)
         job = {
             "beats": bits.reshape(-1, in_bits).tolist(),
             "count": len(bits) // out_bits,
             "in_bits": 1,
-            "idle": idle,
-            "stall": stall,
         }
-        (tmp_path / "in.json").write_text(json.dumps(job))
-        run_sim(
-            "dwc_axi",
-            [SOURCE],
-            "tests.benches.stream_bench",
-            workdir=tmp_path,
-            parameters={"IBITS": in_bits, "OBITS": out_bits},
-        )
-        out = json.loads((tmp_path / "out.json").read_text())
+        parameters = {"IBITS": in_bits, "OBITS": out_bits}
+        variants[in_bits, out_bits] = Variant(parameters, [job | stalls for stalls in STALLS])
+    folder = tmp_path_factory.mktemp("dwc_axi")
+    return simulate("dwc_axi", [SOURCE], "stream_bench", variants, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("in_bits", "out_bits"), WIDTHS)
+def test_bits_stay_in_order(in_bits, out_bits, results):
+    bits = bits_of(in_bits, out_bits)
+    for stalls, out in zip(STALLS, results[in_bits, out_bits], strict=True):
         found = np.concatenate([streams.unpack(beat, out_bits, 1, False) for beat in out])
-        assert (found == bits).all(), (idle, stall)
+        assert (found == bits).all(), stalls
