@@ -1,16 +1,13 @@
-"""cocotb bench of ``noise_tap``: streams random values under one setting after another.
+"""Bench of ``noise_tap``: streams random values under one setting after another.
 
-Driver and monitor → what came out, written to ``out.json`` for the model to be held against.
-The stimulus comes from ``in.json``: images, and points of register writes; a point's settings are
-written while the images of the point before are still inside.
+Driver and monitor → what came out, for the model to be held against. The stimulus is images, and
+points of register writes; a point's settings are written while the images of the point before are
+still inside.
 """
 
-import json
 import random
-from pathlib import Path
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, with_timeout
 
 from sim import streams
@@ -46,16 +43,14 @@ async def _feed(dut, job, rng: random.Random) -> None:
         assert not dut.cfg_pending.value, "the settings were not taken by their first image"
 
 
-@cocotb.test()
-async def run_points(dut) -> None:
+async def run(dut, job: dict) -> list[dict[str, list]]:
     """Run all points under one condition after another, each from reset."""
-    job = json.loads(Path("in.json").read_text())
-    Clock(dut.clk, 2, unit="ns").start()
     dut.cfg_valid.value = 0
     digests: list[int] = []
-    cocotb.start_soon(_watch_digests(dut, digests))
+    watching = cocotb.start_soon(_watch_digests(dut, digests))
     out = [await _run(dut, job | condition, digests) for condition in job["conditions"]]
-    Path("out.json").write_text(json.dumps(out))
+    watching.cancel()
+    return out
 
 
 async def _run(dut, job, digests: list[int]) -> dict[str, list]:

@@ -1,8 +1,6 @@
 """The noise tap in RTL against its Python twin, bit for bit."""
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +19,8 @@ from flow.noise.hardware.fixed_point import (
 )
 from flow.noise.hardware.registers import TapSettings, largest_factor
 from flow.noise.quantile_table import QuantileTable
-from sim.runner import REPOSITORY, run_sim
+from sim.runner import REPOSITORY
+from tests.helpers.variants import Variant, simulate
 
 SOURCES = [REPOSITORY / "hw" / name for name in NoiseTap_rtl.sources]
 
@@ -145,71 +144,74 @@ CONDITIONS = {
 }
 
 
-def run_rtl(shape, values, workdir: Path, points) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Values and digests under every condition, from one simulator process."""
+STIMULI = {"basic": POINTS, "kinds": KINDS, "repeats": REPEATS}
+
+
+def job(shape: Shape, points) -> dict:
+    """All points under every condition."""
+    values = stimulus(shape, IMAGES * len(points))
+    sent = (values + 1) // 2 if shape.in_bits == 1 else values
+    return {
+        "beats": sent.reshape(-1, shape.pe).tolist(),
+        "points": [list(s.registers(i * IMAGES)) for i, s in enumerate(points)],
+        "table": list(TapSettings(table=SKEWED).table_registers()),
+        "site": shape.site,
+        "in_bits": shape.in_bits,
+        "out_bits": shape.out_bits,
+        "out_signed": shape.out_signed,
+        "conditions": list(CONDITIONS.values()),
+        "seed": 11,
+    }
+
+
+def variant(shape: Shape) -> Variant:
     fmt = shape.format
     packed = sum(
         (int(o) % (1 << shape.offset_bits)) << (c * shape.offset_bits)
         for c, o in enumerate(offsets(shape))
     )
-    bits = shape.in_bits == 1
-    sent = (values + 1) // 2 if bits else values
-    (workdir / "in.json").write_text(
-        json.dumps(
-            {
-                "beats": sent.reshape(-1, shape.pe).tolist(),
-                "points": [list(s.registers(i * IMAGES)) for i, s in enumerate(points)],
-                "table": list(TapSettings(table=SKEWED).table_registers()),
-                "site": shape.site,
-                "in_bits": shape.in_bits,
-                "out_bits": shape.out_bits,
-                "out_signed": shape.out_signed,
-                "conditions": list(CONDITIONS.values()),
-                "seed": 11,
-            }
-        )
-    )
-    run_sim(
-        "noise_tap",
-        SOURCES,
-        "tests.benches.noise_tap_bench",
-        workdir=workdir,
-        parameters={
-            "CHANNELS": shape.channels,
-            "PE": shape.pe,
-            "PIXELS": shape.pixels,
-            "IN_WIDTH": shape.in_bits,
-            "IN_SIGNED": int(shape.in_signed),
-            "FRAC": shape.frac,
-            "ROUND": int(shape.rounds),
-            "BIPOLAR": int(shape.bipolar),
-            "OUT_WIDTH": shape.out_bits,
-            "OUT_SIGNED": int(shape.out_signed),
-            "OUT_MIN": f"64'sh{fmt.out_min & (1 << 64) - 1:x}",
-            "OUT_MAX": f"64'sh{fmt.out_max:x}",
-            "OFFSET_WIDTH": shape.offset_bits,
-            "OFFSETS": f"{shape.channels * shape.offset_bits}'h{packed:x}",
-            "SITE": shape.site,
-        },
-    )
-    found = []
-    for out in json.loads((workdir / "out.json").read_text()):
-        got = torch.tensor(out["values"]).reshape(len(values), -1)
-        found.append((2 * got - 1 if bits else got, torch.tensor(out["digests"])))
-    return found
+    parameters = {
+        "CHANNELS": shape.channels,
+        "PE": shape.pe,
+        "PIXELS": shape.pixels,
+        "IN_WIDTH": shape.in_bits,
+        "IN_SIGNED": int(shape.in_signed),
+        "FRAC": shape.frac,
+        "ROUND": int(shape.rounds),
+        "BIPOLAR": int(shape.bipolar),
+        "OUT_WIDTH": shape.out_bits,
+        "OUT_SIGNED": int(shape.out_signed),
+        "OUT_MIN": f"64'sh{fmt.out_min & (1 << 64) - 1:x}",
+        "OUT_MAX": f"64'sh{fmt.out_max:x}",
+        "OFFSET_WIDTH": shape.offset_bits,
+        "OFFSETS": f"{shape.channels * shape.offset_bits}'h{packed:x}",
+        "SITE": shape.site,
+    }
+    return Variant(parameters, [job(shape, points) for points in STIMULI.values()])
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def simulated(request, tmp_path_factory):
+    """A shape, and what its RTL gives for each stimulus: of one shape, since all would be slow."""
+    shape = SHAPES[request.param]
+    folder = tmp_path_factory.mktemp("noise_tap")
+    results = simulate("noise_tap", SOURCES, "noise_tap_bench", {"tap": variant(shape)}, folder)
+    return shape, results
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("points", [POINTS, KINDS, REPEATS], ids=["basic", "kinds", "repeats"])
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_rtl_equals_twin_with_settings_changed_between_images(shape, points, tmp_path):
-    values = stimulus(shape, IMAGES * len(points))
-    stream, digests = twin(shape, values, points)
-    found = run_rtl(shape, values, tmp_path, points)
-    for name, (rtl, rtl_digests) in zip(CONDITIONS, found, strict=True):
+@pytest.mark.parametrize("points", STIMULI)
+def test_rtl_equals_twin_with_settings_changed_between_images(points, simulated):
+    shape, results = simulated
+    values = stimulus(shape, IMAGES * len(STIMULI[points]))
+    stream, digests = twin(shape, values, STIMULI[points])
+    found = dict(zip(STIMULI, results["tap"], strict=True))[points]
+    for condition, out in zip(CONDITIONS, found, strict=True):
+        rtl = torch.tensor(out["values"]).reshape(len(values), -1)
+        rtl = 2 * rtl - 1 if shape.in_bits == 1 else rtl
         differing = (rtl != stream).nonzero()
-        assert not len(differing), f"{name}: first at image, element {differing[0].tolist()}"
-        assert torch.equal(rtl_digests, digests), name
+        assert not len(differing), f"{condition}: first at image, element {differing[0].tolist()}"
+        assert torch.equal(torch.tensor(out["digests"]), digests), condition
 
 
 def test_every_setting_of_the_stimulus_matters():
