@@ -50,8 +50,10 @@ def compiled() -> kernel.Kernel:
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
-    """Folder of a cache of its own, which the next draw fills."""
+    """Folder of a cache of its own, which the next draw fills with a library compiled quickly."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    quick = tuple("-O0" if flag == "-O3" else flag for flag in native.FLAGS)
+    monkeypatch.setattr(native, "FLAGS", quick)
     kernel._kernel.cache_clear()
     yield tmp_path / "noisewalk"
     kernel._kernel.cache_clear()
