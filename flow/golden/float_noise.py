@@ -80,7 +80,8 @@ def classify(
         The predicted labels, uint8 [levels, N].
     """
     tap, once = golden.taps[site.name], CachedSampler(sampler)
-    downstream = [_consumer(layer, tap) for layer in subgraph.layers if layer is not tap]
+    rest = (layer for layer in subgraph.layers if layer.output != tap.output)
+    downstream = [_consumer(layer, tap) for layer in rest]
     images = len(subgraph.streams[tap.inputs[0]])
     labels = np.empty((len(levels), images), dtype=np.uint8)
     for first in range(0, images, batch):
@@ -89,8 +90,8 @@ def classify(
         once.start_batch(first)
         for row, noise in zip(labels, levels, strict=True):
             noisy = float_tap(streams[tap.inputs[0]], tap, site, noise, once)
-            rest = Subgraph(downstream, {**streams, tap.output: noisy})
-            row[rows] = golden.run(rest).numpy()
+            begun = Subgraph(downstream, {**streams, tap.output: noisy})
+            row[rows] = golden.run(begun).numpy()
     return labels
 
 
