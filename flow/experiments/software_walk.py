@@ -236,7 +236,7 @@ class _KindWalk:
         table = curve_table(points, labels)
         entries = {
             name: _entry(
-                search.by_now(curve_of(points, labels, name, Side.SOFTWARE)),
+                search.by_now(curve_of(points, labels, name, Side.SOFTWARE, kind=setting.made)),
                 self.asked[name],
                 side_table(table, name, Side.SOFTWARE, setting.kind),
                 setting.share_of(job.deviations[name]) if name in job.deviations else None,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flow.files import replacing
-from flow.noise import shared_by_images
+from flow.noise import Noise, shared_by_images
 from flow.statistics.devices import by_device
 from flow.statistics.intervals import wilson
 from flow.statistics.midpoint import Curve
@@ -18,7 +18,12 @@ from flow.walks.points.side import Side
 
 
 def curve_of(
-    points: Sequence[Point], labels: NDArray[np.int64], site: str, side: Side, images: int = 0
+    points: Sequence[Point],
+    labels: NDArray[np.int64],
+    site: str,
+    side: Side,
+    images: int = 0,
+    kind: type[Noise] | None = None,
 ) -> Curve | None:
     """Gather one side's points of one site.
 
@@ -28,6 +33,7 @@ def curve_of(
         site: the tap.
         side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
         images: use at most so many of the first images (0: all that every point has).
+        kind: class of the points' noise, which a user's kind needs; found by its name if None.
 
     Returns:
         The curve, or None if the side has no point there, or none without noise.
@@ -47,7 +53,7 @@ def curve_of(
         return p.correct(labels)[:n].astype(np.float32)
 
     whole, devices = right(clean), None
-    if shared_by_images(site, used[0].kind):
+    if shared_by_images(site, kind or used[0].kind):
         rows = [{p.seed: float(right(p).mean()) for p in levels[s]} for s in order]
         draws = sorted(set.intersection(*(set(row) for row in rows)))
         accuracy = np.array([[row[draw] for row in rows] for draw in draws])
