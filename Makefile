@@ -48,7 +48,7 @@ $(READY): pyproject.toml .constraints.txt flow/host_tools.sh
 walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and compare
 	$(RUN)
 
-study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/studies.md)
+study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/how-to/studies.md)
 	$(BIN)/noisewalk study run $(GIVEN) '$(STUDY)'
 
 check: $(READY) ## check whether your network MODEL fits the hardware, and DATASET fits it

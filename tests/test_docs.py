@@ -18,7 +18,7 @@ from flow.cli import main
 from flow.errors import UserError
 from sim.runner import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 _TOOL = ".venv/bin/noisewalk"
 
 
@@ -86,13 +86,13 @@ def test_the_pages_build(tmp_path):
         cwd=REPOSITORY,
         check=True,
     )
-    assert "walk_hw" in (tmp_path / "site" / "api" / "index.html").read_text()
+    assert "walk_hw" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text()
 
 
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
     results_folder(tmp_path / "build")
-    page = REPOSITORY / "docs" / "index.md"
+    page = REPOSITORY / "docs" / "tutorials" / "first-report.md"
     monkeypatch.chdir(tmp_path)
     # one core, one process
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
@@ -111,7 +111,7 @@ def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
 
 @pytest.mark.slow
 def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
-    page = REPOSITORY / "docs" / "adding-a-noise-kind.md"
+    page = REPOSITORY / "docs" / "how-to" / "noise-kind.md"
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"`uniform.py`:\n\n((?:(?:    .*)?\n)+)", page.read_text())
     (tmp_path / "uniform.py").write_text(textwrap.dedent(block))
@@ -131,7 +131,7 @@ def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
 def test_the_notebook_runs(tmp_path, results_folder, monkeypatch):
     results_folder(tmp_path / "build")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    notebook = nbformat.read(REPOSITORY / "docs" / "digits.ipynb", as_version=4)
+    notebook = nbformat.read(REPOSITORY / "docs" / "tutorials" / "digits.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     said = "".join(

@@ -125,7 +125,7 @@ def walk(
         seed: seed of the noise.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk`` by their names, such as ``seeds``,
-            ``precision_of_mu``, ``max_seconds``, ``out`` or ``build`` (docs/settings.md).
+            ``precision_of_mu``, ``max_seconds``, ``out`` or ``build`` (docs/reference/settings.md).
 
     Raises:
         UserError: the network and its images do not fit, or a setting is unknown; points already
@@ -172,7 +172,7 @@ def walk_hw(
             ``if __name__ == "__main__"``, since each worker imports it.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk-hw`` by their names, such as ``draws``, ``hw_images``,
-            ``cycles``, ``budget``, ``out`` or ``build`` (docs/settings.md).
+            ``cycles``, ``budget``, ``out`` or ``build`` (docs/reference/settings.md).
 
     Raises:
         UserError: as for `walk`; or the network cannot be compiled.

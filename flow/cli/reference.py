@@ -16,8 +16,8 @@ from flow.settings import Settings, choices, kinds, shown
 from sim.runner import REPOSITORY
 
 VARIABLES = REPOSITORY / "variables.mk"
-PAGE = REPOSITORY / "docs" / "settings.md"
-SCHEMA = REPOSITORY / "docs" / "summary.schema.json"
+PAGE = REPOSITORY / "docs" / "reference" / "settings.md"
+SCHEMA = REPOSITORY / "docs" / "reference" / "summary.schema.json"
 STUDIED = "walk-hw", "walk", "multi-exec", "multi-exec-hw", "robustness", "dynamics"
 _METAVARS = {
     int: "INTEGER",

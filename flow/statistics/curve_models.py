@@ -16,10 +16,10 @@ guessing. How large chance makes them is seen in the resamples, less the curve's
 Points that share their images or devices do so in every resample, so nothing is assumed of their
 correlation.
 
-**The choice is made again in each resample**, as a part of what varies: intervals with the curve's
-own choice alone hold μ too rarely where a misfit is as large as chance (docs/crosscheck.md). A
-resample's deviations have the variance of chance twice, once from the curve and once of their own;
-their squares may therefore be twice as large.
+**The choice is repeated in each resample**, as a part of what varies. With the curve's own choice
+alone, intervals hold μ too rarely where a misfit is as large as chance
+(docs/explanation/cross-check.md). A resample's deviations have the variance of chance twice, once
+from the curve and once of their own; their squares may therefore be twice as large.
 
 **Curves that are compared** get one model, the simplest that fits all of them, in each resample
 too, and a test keeps 99.9 % of right models. A misfit that it overlooks is smaller than chance,

@@ -168,7 +168,7 @@ def read(path: Path, build: Path = Path("build")) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"the study {path} is not YAML: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
-        raise UserError(f"the study {path} has no list of runs: see docs/studies.md")
+        raise UserError(f"the study {path} has no list of runs: see docs/how-to/studies.md")
     for key in content:
         if key not in _KEYS:
             raise unknown("key of a study", str(key), _KEYS)
