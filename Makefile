@@ -116,8 +116,9 @@ build/data/usr/share/datasets/fashion-mnist: ## fetch the full Fashion-MNIST fro
 .PHONY: data docs
 data: build/data/usr/share/datasets/fashion-mnist ## fetch the full Fashion-MNIST, without root (Debian, Ubuntu)
 
+# NO_MKDOCS_2_WARNING: the theme's notice of a later tool is no warning of ours
 docs: $(READY) ## build the docs as static pages, in build/site
-	$(BIN)/mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 clean: ## delete everything that was built, results included
 	rm -rf build

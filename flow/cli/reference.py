@@ -1,7 +1,8 @@
 """Files generated from the settings.
 
 ``python -m flow.cli.reference`` updates them in the repository: the options of the command line,
-the variables of make, the reference page of the docs, and the schema of results.
+the variables of make, the docs' pages of options and of the summary's keys, and the summary's
+schema.
 """
 
 import json
@@ -18,6 +19,7 @@ from sim.runner import REPOSITORY
 VARIABLES = REPOSITORY / "variables.mk"
 PAGE = REPOSITORY / "docs" / "reference" / "settings.md"
 SCHEMA = REPOSITORY / "docs" / "reference" / "summary.schema.json"
+KEYS = REPOSITORY / "docs" / "reference" / "summary-keys.md"
 STUDIED = "walk-hw", "walk", "multi-exec", "multi-exec-hw", "robustness", "dynamics"
 _METAVARS = {
     int: "INTEGER",
@@ -93,6 +95,14 @@ An option that is not given has its default. Where that is a dash, the descripti
 happens.
 """
 
+_KEYS_HEAD = f"""# Keys of summary.json
+
+<!-- {_BY_HAND} -->
+
+The objects of [summary.json](summary.md), first those at the top. An estimate is a list of value,
+low and high ([estimates](summary.md#estimates)).
+"""
+
 
 def page_text() -> str:
     """Return the reference page of the docs."""
@@ -114,23 +124,68 @@ def page_text() -> str:
     return "\n".join(parts)
 
 
-def schema_text() -> str:
-    """Return the JSON Schema of ``summary.json``."""
+def _schema() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 
-    schema = TypeAdapter(HardwareWalkSummary | SoftwareWalkSummary).json_schema(
-        mode="serialization"
-    )
+    return TypeAdapter(HardwareWalkSummary | SoftwareWalkSummary).json_schema(mode="serialization")
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of ``summary.json``."""
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "summary.json of walk and walk-hw",
     }
-    return json.dumps(head | schema, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(head | _schema(), ensure_ascii=False, indent=1) + "\n"
 
 
-FILES = {OPTIONS: options_text, VARIABLES: variables_text, PAGE: page_text, SCHEMA: schema_text}
+def _type(schema: dict[str, Any]) -> str:
+    """Return the type of a key, with a link to the table of an object."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return "any value" if name == "JsonValue" else f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"])
+    if words := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return " or ".join(f"`{json.dumps(word)}`" for word in words)
+    if "prefixItems" in schema:
+        return f"[{', '.join(_type(one) for one in schema['prefixItems'])}]"
+    if isinstance(items := schema.get("items"), dict):
+        return f"list of {_type(items)}"
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        return f"{_type(values)} by name"
+    return schema.get("type", "any value")
+
+
+def keys_text() -> str:
+    """Return the page of the docs that lists the keys of ``summary.json``."""
+    found = _schema()["$defs"]
+    tops = {"HardwareWalkSummary": "`walk-hw`", "SoftwareWalkSummary": "`walk`"}
+    parts = [_KEYS_HEAD]
+    for name in [*tops, *sorted(found.keys() - {*tops, "JsonValue"})]:
+        one = found[name]
+        of = f"The summary of {tops[name]}. " if name in tops else ""
+        parts.append(f"## {name}\n\n{of}{' '.join(one.get('description', '').split())}\n")
+        if not one.get("properties"):
+            parts.append(f"Type: {_type(one)}\n")
+            continue
+        rows = ["| key | type | meaning |", "|---|---|---|"]
+        for key, value in one["properties"].items():
+            meaning = " ".join(value.get("description", "").split()).replace("|", "\\|")
+            rows.append(f"| `{key}` | {_type(value)} | {meaning} |")
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+FILES = {
+    OPTIONS: options_text,
+    VARIABLES: variables_text,
+    PAGE: page_text,
+    SCHEMA: schema_text,
+    KEYS: keys_text,
+}
 """Generated files, each with the function that returns its text."""
 
 

@@ -18,7 +18,7 @@ correlation.
 
 **The choice is repeated in each resample**, as a part of what varies. With the curve's own choice
 alone, intervals hold μ too rarely where a misfit is as large as chance
-(docs/explanation/cross-check.md). A resample's deviations have the variance of chance twice, once
+(docs/results/error-rates.md). A resample's deviations have the variance of chance twice, once
 from the curve and once of their own; their squares may therefore be twice as large.
 
 **Curves that are compared** get one model, the simplest that fits all of them, in each resample

@@ -1,7 +1,7 @@
 """How often a walk's verdict is wrong or right, by simulated walks.
 
 ``python -m flow.experiments.benchmarks.error_rates`` prints the table of
-``docs/explanation/cross-check.md``.
+``docs/results/error-rates.md``.
 
 A walk has claims, one for each site and one for the random numbers, each with a true ratio and an
 estimate that is normal about it; the errors of two claims are correlated, since all sites share

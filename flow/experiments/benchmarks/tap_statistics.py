@@ -1,7 +1,7 @@
 """Samples drawn from the noise tap's RTL, not from its twin, and what they are like.
 
 ``python -m flow.experiments.benchmarks.tap_statistics`` draws 10^7 of each of two sites and draws
-and prints the table of ``docs/explanation/hardware-noise.md``.
+and prints the table of ``docs/results/samples.md``.
 """
 
 import json

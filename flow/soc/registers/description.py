@@ -17,7 +17,7 @@ from sim.runner import REPOSITORY
 
 DESCRIPTION = REPOSITORY / "hw" / "soc" / "registers.rdl"
 CLASS = Path(__file__).with_name("generated.py")
-PAGE = REPOSITORY / "docs" / "how-to" / "microcontroller.md"
+PAGE = REPOSITORY / "docs" / "reference" / "registers.md"
 MODULE = "noise_registers"
 HEADER = f"{MODULE}.h"
 _BEGIN, _END = "<!-- registers: begin -->", "<!-- registers: end -->"
