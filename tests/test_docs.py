@@ -1,4 +1,4 @@
-"""The docs: they build, their commands are commands, and the tutorial and the notebook run."""
+"""The docs: pages build, links lead somewhere, commands exist, and the tutorials run."""
 
 import os
 import re
@@ -6,20 +6,60 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import nbformat
 import pytest
+import yaml
 from click.testing import CliRunner
+from markdown.extensions.toc import slugify, unique
 from nbclient import NotebookClient
 
 from flow.cli import main
+from flow.cli.options import OPTIONS
 from flow.errors import UserError
 from sim.runner import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+DOCS = REPOSITORY / "docs"
+PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 _TOOL = ".venv/bin/noisewalk"
+IDIOMS = {
+    r"\bb(ears|orne|ear|ore) out\b": "confirms",
+    r"\bunasked\b": "always, or by default",
+    r"\bdear\b": "expensive",
+    r"\b(is|are|be) had\b|\bhad from\b": "exists, or comes from",
+    r"\bgo(es)? on where\b": "resumes",
+    r"\banew\b": "again",
+    r"\blikewise\b": "as well",
+    r"\b(clocks|cycles|draws|images|ms) an? (core|cycle|image|point|second|site)\b": "per",
+    r"\ba (point|second|side|site|walk) each\b": "per",
+    r"\bis said of\b|\bsays of\b": "states",
+    r"\bin the very\b|\bthe very same\b": "the same",
+    r"\btold apart\b": "distinguished",
+}
+"""Phrases that the docs and the help texts avoid, each with what to write."""
+
+
+def name_of(page: Path) -> str:
+    """Return a page's path from the repository's root, which names its test."""
+    return page.relative_to(REPOSITORY).as_posix()
+
+
+def prose(page: Path) -> str:
+    """Return the text of a page without its fenced blocks of code."""
+    return re.sub(r"^( *)```.*?^\1```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as the site's table of contents names them."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        unique(slugify(text, "-"), found)
+    return found
 
 
 def commands(page: Path) -> list[str]:
@@ -59,7 +99,7 @@ def parse(arguments: list[str]) -> None:
         command.make_context(command.name, list(arguments))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_of_a_page_is_one(page):
     for command in commands(page):
         # a place that the reader fills in
@@ -78,12 +118,102 @@ def test_commands_are_found():
         parse(["walk-hw", "--modle", "tfc"])
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if link.startswith(("http://", "https://")):
+            continue
+        target, _, anchor = link.partition("#")
+        found = (page.parent / target).resolve() if target else page
+        assert found.exists(), f"{name_of(page)}: {link}"
+        if anchor:
+            assert anchor in anchors(found), f"{name_of(page)}: {link}"
+
+
+def is_defined(name: str) -> bool:
+    """Whether a dotted name is a module, or occurs in the module that its first parts name."""
+    module, last = name, ""
+    while module:
+        try:
+            spec = find_spec(module)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is not None and spec.origin is not None:
+            return re.search(rf"\b{last}\b", Path(spec.origin).read_text()) is not None
+        module, _, last = module.rpartition(".")
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_and_module_that_a_page_names_exists(page):
+    quoted = re.findall(r"`([^`\n]+)`", prose(page))
+    for path in quoted:
+        if re.fullmatch(r"(docs|flow|hw|sim|studies|tests)/[\w./-]*", path):
+            assert (REPOSITORY / path).exists(), f"{name_of(page)}: {path}"
+    for name in re.findall(r"\b((?:flow|sim)\.[a-z_.]+[a-z_])", " ".join(quoted)):
+        assert is_defined(name), f"{name_of(page)}: {name}"
+
+
+def test_every_page_that_code_names_exists():
+    said = subprocess.run(
+        ["git", "grep", "-ohE", r"docs/[a-z/-]+\.[a-z]+", "--", "flow", "hw", "sim", "studies",
+         "Makefile", "*.toml", "tests/*.py"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    named = set(said.stdout.split())
+    assert len(named) > 5
+    assert [path for path in sorted(named) if not (REPOSITORY / path).exists()] == []
+
+
+def test_every_page_is_in_the_navigation():
+    nav = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]
+
+    def pages(entry) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        below = entry.values() if isinstance(entry, dict) else entry
+        return [page for one in below for page in pages(one)]
+
+    named = pages(nav)
+    assert len(named) == len(set(named))
+    assert set(named) == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+
+
+def test_the_drawing_has_the_packages_of_the_contract():
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contracts["contracts"][0]["layers"][:-1]  # the last holds the small tools
+    packages = [name.strip() for layer in layers for name in layer.split("|")]
+    drawing = (DOCS / "images" / "packages.svg").read_text()
+    assert re.findall(r">((?:flow\.)?[a-z]+)</text>", drawing) == packages
+
+
+@pytest.mark.parametrize("page", [*PAGES, OPTIONS], ids=name_of)
+def test_the_english_is_plain(page):
+    for idiom, better in IDIOMS.items():
+        found = re.search(idiom, prose(page), re.IGNORECASE)
+        assert not found, f"{name_of(page)}: {found[0]}: write {better}"
+
+
+def test_names_that_are_not_there_are_noticed():
+    assert is_defined("flow.walks.points.side.Side") and is_defined("sim.runner.run_sim")
+    assert not is_defined("flow.walks.points.side.Face") and not is_defined("flow.wakls")
+
+
+def test_every_idiom_is_found():
+    said = (
+        "borne out, unasked, dear, is had, goes on where, anew, likewise, cycles an image, "
+        "a side each, is said of, the very same, told apart"
+    )
+    assert all(re.search(idiom, said) for idiom in IDIOMS)
+
+
 @pytest.mark.slow
 def test_the_pages_build(tmp_path):
     """In strict mode a link or a name that is not there is an error."""
     subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path / "site"],
         cwd=REPOSITORY,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         check=True,
     )
     assert "walk_hw" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text()
@@ -92,7 +222,7 @@ def test_the_pages_build(tmp_path):
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
     results_folder(tmp_path / "build")
-    page = REPOSITORY / "docs" / "tutorials" / "first-report.md"
+    page = DOCS / "tutorials" / "first-report.md"
     monkeypatch.chdir(tmp_path)
     # one core, one process
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
@@ -110,8 +240,30 @@ def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_tutorial_of_your_own_network_runs(tmp_path, results_folder, monkeypatch):
+    results_folder(tmp_path / "build")
+    page = DOCS / "tutorials" / "own-network.md"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    files = re.findall(r'```python title="(.+?)"\n(.*?)```', page.read_text(), re.DOTALL)
+    assert [name for name, _ in files] == ["nets.py", "train.py"]
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    typed = [shlex.split(line)[1:] for line in commands(page) if "nets.py" in line]
+    assert [arguments[0] for arguments in typed] == ["check", "walk-hw"]
+    fewer = {"check": [], "walk-hw": ["--levels", "2,8", "--hw-images", "4", "--budget", "0"]}
+    for arguments in typed:
+        ended = CliRunner().invoke(
+            main.cli, arguments + fewer[arguments[0]], catch_exceptions=False
+        )
+        assert ended.exit_code == 0, ended.output
+    assert (tmp_path / "build" / "walk-hw" / "nets-mynet-myset" / "report.html").exists()
+
+
+@pytest.mark.slow
 def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
-    page = REPOSITORY / "docs" / "how-to" / "noise-kind.md"
+    page = DOCS / "how-to" / "noise-kind.md"
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"`uniform.py`:\n\n((?:(?:    .*)?\n)+)", page.read_text())
     (tmp_path / "uniform.py").write_text(textwrap.dedent(block))
@@ -131,7 +283,7 @@ def test_the_page_s_own_noise_kind_walks_and_trains(tmp_path, monkeypatch):
 def test_the_notebook_runs(tmp_path, results_folder, monkeypatch):
     results_folder(tmp_path / "build")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    notebook = nbformat.read(REPOSITORY / "docs" / "tutorials" / "digits.ipynb", as_version=4)
+    notebook = nbformat.read(DOCS / "tutorials" / "digits.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     said = "".join(
