@@ -44,34 +44,67 @@ def ranked(sites: Iterable[tuple[str, Estimate | None, float | None]]) -> list[R
 
 
 def breaks_first(order: list[Ranked]) -> str:
-    """Return two sentences: which site breaks first, and how much more the most robust bears.
+    """Return sentences: which site breaks first, and how much more the most robust one bears.
 
-    They are empty if fewer than two sites have a midpoint.
+    A site of which only a lower bound is known may break before the one that is named, and is
+    named after it. There are no sentences if fewer than two sites have a midpoint.
     """
     known = [one for one in order if one.relative.value is not None]
     if len(known) < 2:
         return ""
-    first, last = order[0], order[-1]
-    level = first.relative
-    said = (
-        f"{first.site} breaks first: half of its accuracy above guessing is lost at noise of "
-        f"{_number(level)} of the standard deviation of its values ({first.snr:.1f} dB)."
+    first = next(one for one in order if one.relative.value is not None or _is_below(one))
+    last = next(one for one in reversed(order) if not _is_below(one))
+    earlier = [one.site for one in order[: order.index(first)]]
+    alike = [one.site for one in known if one is not first and _overlap(one, first)]
+    return " ".join(
+        [
+            _first(first, alone=not earlier),
+            *_others(earlier, alike),
+            _last(last, first),
+        ]
     )
-    alike = [one.site for one in known[1:] if _overlap(one.relative, level)]
+
+
+def _first(first: Ranked, alone: bool) -> str:
+    value = first.relative
+    noise, ratio = (
+        (f"below {value.high:.3g}", f"above {first.snr:.1f} dB")
+        if _is_below(first)
+        else (f"of {value}", f"{first.snr:.1f} dB")
+    )
+    of = "" if alone else " of the sites with a midpoint"
+    return (
+        f"{first.site} breaks first{of}: half of its accuracy above guessing is lost at noise "
+        f"{noise} of the standard deviation of its values ({ratio})."
+    )
+
+
+def _others(earlier: list[str], alike: list[str]) -> list[str]:
+    said = []
+    if earlier:
+        whose = "its midpoint" if len(earlier) == 1 else "their midpoints"
+        said.append(
+            f"{' and '.join(earlier)} may break earlier: only a lower bound of {whose} is known."
+        )
     if alike:
-        said += f" {' and '.join(alike)} cannot be told apart from it."
-    times = last.relative.level / level.level
-    bound = "more than " if last.relative.value is None else ""
-    return f"{said} The most robust site, {last.site}, bears {bound}{times:.2g} times as much."
+        said.append(f"{' and '.join(alike)} cannot be distinguished from it.")
+    return said
 
 
-def _number(value: Estimate) -> str:
-    return str(value) if value.value is not None else f"at the level {value}"
+def _last(last: Ranked, first: Ranked) -> str:
+    bound = "more than " if last.relative.value is None or first.relative.value is None else ""
+    times = last.relative.level / first.relative.level
+    return f"The most robust site, {last.site}, bears {bound}{times:.2g} times as much."
 
 
-def _overlap(one: Estimate, other: Estimate) -> bool:
-    """Whether the intervals of two estimates overlap; bounds overlap with nothing."""
-    ends = (one.low, one.high, other.low, other.high)
+def _is_below(one: Ranked) -> bool:
+    """Whether only an upper bound is known."""
+    return one.relative.value is None and one.relative.low is None
+
+
+def _overlap(one: Ranked, other: Ranked) -> bool:
+    """Whether the intervals of two midpoints overlap; bounds overlap with nothing."""
+    ends = (*one.relative[1:], *other.relative[1:])
     if None in ends:
         return False
     low, high, other_low, other_high = (float(end or 0) for end in ends)
