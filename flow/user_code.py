@@ -81,7 +81,7 @@ def _imported(path: Path) -> set[str]:
 
 
 def _forget(files: set[Path]) -> None:
-    """Let modules be imported anew, since their files may have changed."""
+    """Let modules be imported again, since their files may have changed."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if name != "__main__" and file is not None and Path(file) in files:

@@ -290,7 +290,7 @@ def test_a_brevitas_module_is_trained(floats):
         (lambda net, x, y: (net.train(), x, y), "training mode: call .eval"),
         (lambda net, x, y: (net.to("meta"), x, y), "is on meta"),
         (lambda net, x, y: (net.double(), x, y), "call .float"),
-        (lambda net, x, y: (net, x, y + 5), "labels go up to 14, MLP tells 10 classes apart"),
+        (lambda net, x, y: (net, x, y + 5), "labels go up to 14, but MLP has 10 classes"),
         (lambda net, x, y: (net, x[:, :, :4], y), "does not take images of shape"),
         (lambda net, x, y: (net, "images", y), "the images are a str"),
     ],

@@ -48,7 +48,7 @@ def fitted(network: Network | nn.Module, samples: Samples, build: Path) -> Netwo
     for name, value in source.state_dict().items():
         if value.device.type != "cpu":
             raise UserError(
-                f"{found.name} is on {value.device}: bring it to the processor with .cpu()"
+                f"{found.name} is on {value.device}: move it to the processor with .cpu()"
             )
         if value.is_floating_point() and value.dtype != torch.float32:
             raise UserError(f"{name} of {found.name} is {value.dtype}: call .float() on it")
@@ -103,8 +103,8 @@ def check_labels(network: Network, samples: Samples) -> None:
     largest = int(samples.labels.max())
     if largest >= network.classes:
         raise UserError(
-            f"the labels go up to {largest}, {network.name} tells {network.classes} classes apart: "
-            "give its own labels"
+            f"the labels go up to {largest}, but {network.name} has {network.classes} classes: "
+            f"give labels from 0 to {network.classes - 1}"
         )
 
 

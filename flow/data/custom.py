@@ -97,7 +97,7 @@ def _read_folder(folder: Path, listing: Listing) -> tuple[CustomImages, Labels, 
                 "the size that the network takes"
             )
         if image.mode[0] in "IF":
-            raise UserError(f"{path} has more than 8 bits a channel: convert it to 8")
+            raise UserError(f"{path} has more than 8 bits per channel: convert it to 8")
     grey = all(image.mode in ("1", "L") for image in images)
     pixels = np.stack([np.asarray(image.convert("L" if grey else "RGB")) for image in images])
     counts = [len(entries) for _, entries in listing]
@@ -120,7 +120,7 @@ def _read_npz(path: Path, modified: int, size: int) -> tuple[CustomImages, Label
     if x.dtype.kind == "f":
         x = x.astype(np.float32)
         if not np.isfinite(x).all():
-            raise UserError(f"{path}: x holds values that are not finite: take these images out")
+            raise UserError(f"{path}: x holds values that are not finite: remove these images")
     elif x.dtype != np.uint8:
         raise UserError(
             f"{path}: x is of type {x.dtype}; give uint8, 0 to 255, which the network sees as −1 "

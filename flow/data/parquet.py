@@ -36,7 +36,7 @@ def _read_one(path: Path) -> tuple[Images, Labels]:
         table = pq.read_table(path)
         columns = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch the file anew") from error
+        raise UserError(f"cannot read {path}: {error}; fetch the file again") from error
     column = next((c for c in ("image", "img") if c in columns), None)
     if column is None or "label" not in columns:
         raise UserError(

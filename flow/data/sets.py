@@ -128,7 +128,7 @@ def load(
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
     if limit is not None and limit < 1:
-        raise UserError(f"{limit} images of {name} were asked for: ask for 1 or more")
+        raise UserError(f"{limit} images of {name} are no number of images: give 1 or more")
     if name not in SETS:
         return _custom(name, item, split, limit)
     images, labels, source = _find(item, split, limit, data_dir)
@@ -178,7 +178,7 @@ def _not_found(item: Dataset, hub_set: HubSet, split: str) -> UserError:
     if item.name == "fashion-mnist":
         ways.insert(1, "install Debian's package dataset-fashion-mnist, or `make data`")
         if split == "test":
-            ways.append(f"ask for no more than the {BUNDLED_IMAGES} test images in the package")
+            ways.append(f"use at most the {BUNDLED_IMAGES} test images in the package")
     else:
         ways.insert(1, "take a set that is on this machine, fashion-mnist or digits")
     listed = "".join(f"\n  - {way}" for way in ways)
@@ -189,7 +189,7 @@ def _check(item: Dataset, split: str, images: Images, labels: Labels, source: st
     if images.shape[1:] != item.image_shape:
         raise UserError(
             f"the {split} images of {item.name} in {source} have the shape {images.shape[1:]},"
-            f" not {item.image_shape}: another set lies there"
+            f" not {item.image_shape}: it holds another data set"
         )
     if len(images) != len(labels) or len(labels) == 0:
         raise UserError(
@@ -198,7 +198,7 @@ def _check(item: Dataset, split: str, images: Images, labels: Labels, source: st
     if labels.min() < 0 or labels.max() >= item.classes:
         raise UserError(
             f"{source} has labels outside 0..{item.classes - 1} for {item.name}:"
-            " another set lies there"
+            " it holds another data set"
         )
 
 

@@ -73,7 +73,7 @@ def _read_idx(path: Path) -> Images:
         shape = np.frombuffer(data, ">i4", rank, offset=4)
         return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
     except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch the file anew") from error
+        raise UserError(f"cannot read {path}: {error}; fetch the file again") from error
 
 
 def in_package() -> Found:

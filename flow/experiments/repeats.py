@@ -46,7 +46,7 @@ def run(
         engine: does the work; this process if not given.
 
     Returns:
-        The content of ``repeats.json``. If the folder holds a walk, its page is written anew.
+        The content of ``repeats.json``. If the folder holds a walk, its page is written again.
 
     Raises:
         UserError: as for `flow.experiments.hardware_walk.walk_hw`.

@@ -113,7 +113,7 @@ class TracedNetwork(Network):
         self._sites = _insert_taps(graph, modules, self.quantised)
         if self._sites == [INPUT]:
             raise UserError(
-                f"{self.name} has no operation to disturb: no convolution, dense layer, "
+                f"{self.name} has no operation to add noise to: no convolution, dense layer, "
                 "normalisation, activation or pooling"
             )
         self.body = fx.GraphModule(modules, graph, type(model).__name__)

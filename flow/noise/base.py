@@ -159,8 +159,7 @@ class Noise:
                 same = name == "kind" or name in _names(made) or known == value
             if not same:
                 raise UserError(
-                    f"the {name} of {noise} is not {known}, which was written down: bring its file "
-                    "back as it was"
+                    f"the {name} of {noise} is not the recorded {known}: restore its file"
                 )
         return noise
 

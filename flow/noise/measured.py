@@ -75,7 +75,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[Tensor, str]:
     if not values.size:
         raise UserError(f"{path} holds no noise samples: give a file of numbers")
     if not np.isfinite(values).all():
-        raise UserError(f"{path} holds noise samples that are not finite: take them out")
+        raise UserError(f"{path} holds noise samples that are not finite: remove them")
     if values.min() == values.max():
         raise UserError(f"{path} holds one value only: noise needs samples that differ")
     values.sort()

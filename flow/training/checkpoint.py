@@ -136,7 +136,9 @@ def load(path: Path, expect_model: str | None = None) -> tuple[Network, Metadata
     try:
         header = json.loads(fields[_KEY])
         if header["format"] != _FORMAT:
-            raise UserError(f"{path} is of format {header['format']}, not {_FORMAT}: train it anew")
+            raise UserError(
+                f"{path} is of format {header['format']}, not {_FORMAT}: train it again"
+            )
         metadata = Metadata(
             **{key: header[key] for key in Metadata.__dataclass_fields__ if key in header}
         )
@@ -229,5 +231,5 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, struct.error) as error:
         raise UserError(
-            f"{path} is corrupt or truncated ({error}): delete it and fetch or train it anew"
+            f"{path} is corrupt or truncated ({error}): delete it and fetch or train it again"
         ) from error

@@ -242,7 +242,7 @@ class TrainingRun:
             )
         network = {k.removeprefix("network."): v for k, v in tensors.items() if k[0] == "n"}
         self.network.load_state_dict(network)
-        # Brevitas makes its constants anew, on the processor
+        # Brevitas makes its constants again, on the processor
         self.network.to(self.device)
         adam = self.optimiser.state_dict()
         adam["state"] = {}

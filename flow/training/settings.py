@@ -2,7 +2,7 @@
 
 **Variance-aware training.** Noise whose level will change in use is better trained with levels that
 change: every step has σ·|1 + s·z|, with z ~ N(0, 1) of the step and s the spread (after Wang et
-al., arXiv 2503.16183, whose noise schedules draw σ anew while training).
+al., arXiv 2503.16183, whose noise schedules draw a new σ at each step).
 """
 
 import math
@@ -180,7 +180,7 @@ class TrainingSettings(Settings):
     clamp: bool = True
     """Limit of the weights to −1..1"""
     augment: bool = False
-    """Random shifts and mirror images of every image, anew in each epoch"""
+    """Random shifts and mirror images of every image, new in each epoch"""
     spread: Spread = 0.0
     """Spread s of the noise level from step to step; 0 for the same σ in every step"""
 

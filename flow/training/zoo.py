@@ -65,7 +65,7 @@ class TrainedNetwork:
         found = data.load(settings.dataset, "test", images or default)
         if images is not None and len(found) < images:
             raise OptionError(
-                "images", f"is {images}, {found.source} has {len(found)}: ask for fewer"
+                "images", f"is {images}, but {found.source} has {len(found)}: give fewer"
             )
         inputs = data.to_input(found.images, network.image_shape)
         return cls(path, network, metadata, found, inputs, checkpoint.digest_of(path))
@@ -122,7 +122,7 @@ def _load_own(path: Path, dataset: str) -> tuple[Network, Metadata]:
     network = open_network(path, known.image_shape)
     if known.classes > network.classes:
         raise UserError(
-            f"{dataset} has {known.classes} classes, {path} tells {network.classes} apart: take "
+            f"{dataset} has {known.classes} classes, but {path} has {network.classes}: take "
             "another data set or network"
         )
     data.to_input(data.load(dataset, "test", 1).images, network.image_shape)

@@ -10,7 +10,7 @@
 // Execution begins at 0, interrupts at 16. Interrupt 3: `irq` rises; 4: an access was refused, that
 // is, nothing is at its address or AXI4-Lite answers with an error. The memory has one port, given
 // to the peripheral's writes, then its reads, then the core. `trap` rises when the core stops: on
-// an illegal instruction or ebreak with no handler. Reset: the core starts anew, memory stays.
+// an illegal instruction or ebreak with no handler. Reset: the core starts again, memory stays.
 
 module microcontroller #(
     int unsigned MEMORY_BYTES = 65536,

@@ -204,13 +204,13 @@ def test_not_found_names_the_ways(name: str) -> None:
 
 @pytest.mark.parametrize("limit", [None, 2001])
 def test_more_than_ship_are_not_made_up(limit: int | None) -> None:
-    with pytest.raises(UserError, match="no more than the 2000 test images"):
+    with pytest.raises(UserError, match="at most the 2000 test images"):
         data.load("fashion-mnist", "test", limit)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_no_images_is_an_error(limit: int) -> None:
-    with pytest.raises(UserError, match="ask for 1 or more"):
+    with pytest.raises(UserError, match="give 1 or more"):
         data.load("fashion-mnist", limit=limit)
 
 

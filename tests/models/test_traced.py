@@ -194,7 +194,7 @@ class Broken(nn.Module):
     ("module", "said"),
     [
         (TwoInputs(), "TwoInputs takes x, y: give a module that takes images alone"),
-        (nn.Sequential(nn.Flatten()), "has no operation to disturb"),
+        (nn.Sequential(nn.Flatten()), "has no operation to add noise to"),
         (Broken(), "no attribute 'missing'"),
     ],
 )

@@ -125,7 +125,7 @@ def test_only_code_counts_of_a_file_and_of_those_beside_it(here):
     rewritten("3**0.5", "2**0.5")
     assert code() != first
     assert noisy(Noise.at("uniform.py:Uniform", 1.0), torch.zeros(500, 2)).max() < 2**0.5
-    with pytest.raises(UserError, match=r"the origin of .* which was written down"):
+    with pytest.raises(UserError, match=r"the origin of .* is not the recorded"):
         Noise.from_json(told)
     rewritten("3**0.5", "helper.ROOT")
     path = Path("uniform.py")

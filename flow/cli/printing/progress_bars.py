@@ -80,7 +80,7 @@ class ProgressBars:
 
 
 def _line(task: Task) -> str:
-    """Return how a stage stands: done of total, images a second, time taken and left."""
+    """Return how a stage stands: done of total, images per second, time taken and left."""
     parts = [f"{task.description}: {task.completed:.0f} of {task.total or 0:.0f}"]
     images, elapsed = task.fields["images"], task.elapsed or 0.0
     if images and elapsed:

@@ -72,7 +72,7 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
     for said in (
         f"system = golden, label and logits, on {total} images, bit_mismatches: "
         f"{found['bit_mismatches']}; labels unlike walk-hw: {found['unlike_walk_hw']}",
-        f"clocks an image: {found['device_clocks_per_image']:.1f} in the device, "
+        f"clocks per image: {found['device_clocks_per_image']:.1f} in the device, "
         f"{found['firmware_clocks_per_image']:.1f} as the firmware counts them",
         f"firmware: {_firmware(found['system'])}",
         f"{found['seconds']:.0f} s; results: {found['folder']}",

@@ -52,7 +52,7 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
         cells += [_count(row[key]) for key, _ in _REST]
         table.add_row(*cells, row["reason"] or _lane(row))
     console.print(table)
-    console.print(f"kept in {found['accelerator']}/{synthesis.FILE}", highlight=False)
+    console.print(f"stored in {found['accelerator']}/{synthesis.FILE}", highlight=False)
 
 
 def _count(value: int | None) -> str:

@@ -215,7 +215,7 @@ def print_bench_walk(console: Console, model: str, found: Any) -> None:
     for name in ("way", "seconds", "times faster"):
         table.add_column(name, justify="left" if name == "way" else "right")
     for way, seconds in (
-        (f"a full forward a point ({found.timed} points timed)", found.straightforward),
+        (f"a full forward per point ({found.timed} points timed)", found.straightforward),
         ("the same points, ours", found.grid),
         (f"walk, searched levels ({found.searched_images:,} noisy images)", found.searched),
     ):

@@ -87,8 +87,9 @@ def check_reached(model: ModelWrapper, target: Target) -> None:
     cycles, name = max((int(getCustomOp(n).get_exp_cycles()), n.name) for n in model.graph.node)
     if target.fps is not None and cycles > CLOCK_HZ / target.fps:
         raise UserError(
-            f"{target.fps:g} images a second cannot be reached: node {name} takes {cycles} cycles "
-            f"an image, which are {CLOCK_HZ / cycles:.0f} images a second at {CLOCK_HZ / 1e6:g} MHz"
+            f"{target.fps:g} images per second cannot be reached: node {name} takes {cycles} "
+            f"cycles per image, which is {CLOCK_HZ / cycles:.0f} images per second at "
+            f"{CLOCK_HZ / 1e6:g} MHz"
         )
 
 

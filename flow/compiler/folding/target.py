@@ -43,7 +43,7 @@ class Target:
             raise UserError(f"cycles is {self.cycles}: give 1 or more")
         if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= CLOCK_HZ):
             raise UserError(
-                f"fps is {self.fps:g}: give a number of images a second above 0, and at most the "
+                f"fps is {self.fps:g}: give a number of images per second above 0, and at most the "
                 f"clock's {CLOCK_HZ:g}"
             )
 

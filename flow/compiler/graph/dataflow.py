@@ -210,6 +210,5 @@ def _reject_unsupported(model: ModelWrapper) -> None:
     ]
     if found:
         raise UserError(
-            f"{', '.join(found)}: there is no RTL for that here; supported are "
-            + ", ".join(SUPPORTED)
+            f"{', '.join(found)}: there is no RTL for them; supported are " + ", ".join(SUPPORTED)
         )

@@ -117,7 +117,7 @@ def _commit(revision: str) -> str:
 def _run(version: str, checkout: Path, words: Sequence[str], seed: int, *, cold: bool) -> JobRun:
     entry = next((module for file, module in _ENTRIES.items() if (checkout / file).exists()), None)
     if entry is None:
-        raise UserError(f"{version} has no command line that is known here")
+        raise UserError(f"{version} has no command line that this version knows")
     command = [sys.executable, "-c", f"from {entry} import main; main()", *words]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()

@@ -126,7 +126,7 @@ def main() -> None:
         by_kind.setdefault(cost.kind(entry), []).append((work, spent))
         print(f"{entry['name']:40} {work:8.1f} {spent:8.1f} ns")
     each = (idle - cost.CLOCK_NS) / len(entries)
-    print(f"idle: {idle:.1f} ns, {each:.1f} ns a node")
+    print(f"idle: {idle:.1f} ns, {each:.1f} ns per node")
     for kind, points in by_kind.items():
         work, spent = np.array(points).T
         # relative errors, and nothing costs less than nothing

@@ -70,7 +70,7 @@ PAIRS = (
 )
 """Measurements whose ratio is a figure too."""
 Measures = dict[str, Callable[[], float]]
-"""What measures images a second, by name."""
+"""What measures images per second, by name."""
 Noises = Mapping[str, TapSettings]
 
 
@@ -84,7 +84,7 @@ class Rtl:
     """Integers [images, elements], as the accelerator takes them."""
 
     def rate(self, noise: Noises, passes: int = PASSES) -> float:
-        """Return images a second between the first clock and the last, without start-up."""
+        """Return images per second between the first clock and the last, without start-up."""
         return self._run("sim.accelerator_bench", self.simulation, [noise] * passes)
 
     def driven(self, simulation: runner.Simulation) -> float:
@@ -102,7 +102,7 @@ class Rtl:
         return count / float(out.stdout.splitlines()[-1])
 
     def pair(self, noise: Noises) -> float:
-        """Return images a second of two processes side by side."""
+        """Return images per second of two processes side by side."""
         with ThreadPoolExecutor(2) as pool:
             return sum(pool.map(self.rate, [noise, noise]))
 

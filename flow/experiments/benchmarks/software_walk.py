@@ -115,7 +115,7 @@ def figures(runs: list[Found], settings: BenchWalkSettings) -> list[Figure]:
         f"{runs[0].images} images"
     )
     ways = {
-        "a full forward a point": [found.straightforward for found in runs],
+        "a full forward per point": [found.straightforward for found in runs],
         "ours, the same points": [found.grid for found in runs],
         "ours, searched levels": [found.searched for found in runs],
     }

@@ -111,7 +111,7 @@ def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         found = draws(10**7 // ELEMENTS, Path(folder))
-    print(f"| {found[0][0].size:,} samples a site and draw | seen | must lie in |")
+    print(f"| {found[0][0].size:,} samples per site and draw | measured | must lie in |")
     print("|---|---|---|")
     for f in describe(*found):
         print(f"| {f.name} | {f.value:.6g} | {f.low:.6g} to {f.high:.6g} |")

@@ -83,10 +83,10 @@ def _read(path: Path, modified: int, size: int) -> bytes:
         proto = onnx.load_model_from_string(path.read_bytes())
     except (OSError, DecodeError) as error:
         raise UserError(
-            f"{path} is truncated or no ONNX file ({error}): export the network anew"
+            f"{path} is truncated or no ONNX file ({error}): export the network again"
         ) from error
     if not proto.graph.node or not proto.graph.output:
-        raise UserError(f"{path} is empty or no ONNX file: export the network anew")
+        raise UserError(f"{path} is empty or no ONNX file: export the network again")
     _know_operators(proto, path)
     _reject_bad_constants(proto, path)
     _one_image(proto, path)
@@ -107,8 +107,8 @@ def _read(path: Path, modified: int, size: int) -> bytes:
     except Exception as error:
         # onnx's checks raise exceptions of several libraries
         raise UserError(
-            f"the shapes in {path} cannot be worked out ({_first_line(error)}): export the network "
-            "anew, for one image, with brevitas.export.export_qonnx"
+            f"the shapes in {path} cannot be inferred ({_first_line(error)}): export the network "
+            "again, for one image, with brevitas.export.export_qonnx"
         ) from error
     _without_softmax(model)
     _check_shapes(model, path)
@@ -152,12 +152,12 @@ def _reject_bad_constants(proto: onnx.ModelProto, path: Path) -> None:
             values = numpy_helper.to_array(tensor)
         except ValueError as error:
             raise UserError(
-                f"{path} is damaged: {tensor.name} is incomplete ({error}); export it anew"
+                f"{path} is damaged: {tensor.name} is incomplete ({error}); export it again"
             ) from error
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(
                 f"{path}: {tensor.name} holds values that are not finite (NaN or infinity): the "
-                "training has diverged, train the network anew"
+                "training has diverged, train the network again"
             )
 
 

@@ -200,8 +200,8 @@ def reject_unknown(nodes: Iterable[NodeProto]) -> None:
     unknown = [shown(node) for node in nodes if node.op_type not in _BUILDERS]
     if unknown:
         raise UserError(
-            f"{', '.join(unknown)}: no operator that is known here; take it out of the network, or "
-            f"put others in its place; known are {', '.join(sorted(_BUILDERS))}"
+            f"{', '.join(unknown)}: unknown operators; remove them from the network, or "
+            f"replace them; known are {', '.join(sorted(_BUILDERS))}"
         )
 
 
@@ -263,7 +263,7 @@ def _bipolar(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Modu
 
 def _positive(node: _Node, scale: Tensor) -> Tensor:
     if not bool((scale > 0).all()):
-        raise node.refuse("has a scale that is not positive", "train the network anew")
+        raise node.refuse("has a scale that is not positive", "train the network again")
     return scale
 
 

@@ -86,7 +86,7 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
     counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
     figure.suptitle(
         f"{early}{summary['model']}{trained} on {summary['dataset']}, {summary['noise']} noise at "
-        f"one site\nimages a point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
+        f"one site\nimages per point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
         fontsize=9, **_PLAIN,
     )  # fmt: skip
     figure.legend(

@@ -1,6 +1,6 @@
 """The registers of the accelerator's port: everything that is made of their one description.
 
-``python -m flow.soc.registers.description`` writes anew what lies in the repository: the class for
+``python -m flow.soc.registers.description`` updates what lies in the repository: the class for
 Python and the table of the docs. The register file and the C header are written where a system is
 built.
 """

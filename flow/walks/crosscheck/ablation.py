@@ -57,7 +57,7 @@ class Step:
     images: int
     """Of both sides."""
     draws: int
-    """Noise draws a point, of both sides."""
+    """Noise draws per point, of both sides."""
 
     @property
     def moved(self) -> bool:

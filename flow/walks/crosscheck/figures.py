@@ -86,13 +86,13 @@ class SiteFigures:
     noise: float | None
     """Share of the ratio's variance that more noise draws reduce; None if unknown."""
     draws: int
-    """Noise draws a point of software and golden."""
+    """Noise draws per point of software and golden."""
     devices: int | None
     """Devices among the draws, on the side with fewer; None where each image has its own noise."""
     images: int
-    """Images a point of software and golden."""
+    """Images per point of software and golden."""
     rtl_images: int
-    """RTL images a point (the smallest, if points differ)."""
+    """RTL images per point (the smallest, if points differ)."""
     rtl_runs: int
     """Noisy RTL images of the site, summed over its points."""
     bit_mismatches: int | None

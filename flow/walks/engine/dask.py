@@ -233,7 +233,7 @@ def _quiet_goodbye() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        log.info("the cluster did not say goodbye: %s", error)
+        log.info("the cluster could not be closed: %s", error)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ typedef struct {
     uint16_t votes[VOTE_MOST_CLASSES];
 } vote;
 
-/* Begins anew; at most VOTE_MOST_CLASSES. */
+/* Begins again; at most VOTE_MOST_CLASSES. */
 void vote_clear(vote *v, uint32_t classes);
 
 /* Counts a label, which must be a class. */

@@ -27,7 +27,7 @@ def test_a_long_stage_has_a_line_now_and_then():
     assert first == "rtl ..."
     assert 1 <= len(beats) <= 4
     for line in beats:
-        # done of total, images a second, time taken, time left
+        # done of total, images per second, time taken, time left
         assert line.startswith("rtl: 2 of 8, ") and " images/s, " in line
         assert line.endswith(" s left")
 
