@@ -20,9 +20,9 @@ def definition(design: Design, margin: float = MARGIN, level: float = LEVEL) -> 
     if design == "common":
         of, claims = "software with the same random numbers", "sites and random numbers"
         also = (
-            " The same is asked of the random numbers, over all sites together: μ of software with "
-            "the hardware's random numbers against that with torch's. The walk agrees if the sites "
-            "and the random numbers do."
+            " The random numbers get a verdict by the same tests, over all sites together: μ of "
+            "software with the hardware's random numbers against μ with torch's. The walk agrees "
+            "if the sites and the random numbers do."
         )
     return (
         f"Agree: μ of golden is shown to lie within {m} of μ of {of}; disagree: it is shown to "
@@ -44,9 +44,9 @@ def power_sentence(summary: Mapping[str, Any]) -> str:
             "difference; the table has those of the other sites."
         )
     return (
-        f"Power, corrected for all claims: with a chance of at least {often} at every site, the "
-        "walk would have shown that the μ of golden and software differ if they differ by "
-        f"{found['difference'] * 100:.1f} %, and returned disagree if they differ by "
+        f"Power, corrected for all claims: with a probability of at least {often} at every site, "
+        f"the walk detects a difference of {found['difference'] * 100:.1f} % between the μ of "
+        "golden and of software, and its verdict is disagree at a difference of "
         f"{found['disagreement'] * 100:.1f} %."
     )
 
@@ -97,7 +97,7 @@ def preliminary_sentence(summary: Mapping[str, Any]) -> str:
         stage = f"{share} % of the points ({', '.join(counts)})"
     else:
         images = summary["images"]["golden"]
-        stage = "noise levels are searched for" + f", on {images:,} images" * bool(images)
+        stage = "the walk searches for noise levels" + f", on {images:,} images" * bool(images)
     lacking = []
     for side in SHOWN:
         entries = summary["sites"].items()
@@ -146,7 +146,7 @@ def _failed_check(summary: Mapping[str, Any]) -> str:
     if checks["L0"]["mismatches"]:
         return "the golden model differs from FINN's own execution"
     if (checks.get("samples") or {}).get("failed"):
-        return "the hardware's samples are not independent standard normal ones"
+        return "the hardware's samples are not independent and standard normal"
     return "the hardware's random numbers move μ"
 
 
@@ -201,7 +201,9 @@ def need_sentence(entry: Mapping[str, Any]) -> str:
     if need["images"] is None and need["draws"] is not None:
         return f"{need['draws']:,} draws or more are needed; images alone would not decide."
     if need["images"] is None:
-        return f"Not even {MOST_TIMES:g} times the images: the estimate lies at the margin."
+        return (
+            f"Not even {MOST_TIMES:g} times the images would decide: the estimate is at the margin."
+        )
     alone = "; draws alone would not decide"
     if need["draws"] is not None:
         alone = f", or {need['draws']:,} draws of the same images"

@@ -272,7 +272,7 @@ def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     summary |= {"further": spent, "seconds": {"further": 12.3}}
     html = html_of(tmp_path, summary, curve_table(points, labels))
     shown = summary["detectable"]["disagreement"]
-    assert f"returned disagree if they differ by {100 * shown:.1f} %" in html
+    assert f"its verdict is disagree at a difference of {100 * shown:.1f} %" in html
     assert "15 more at a in 12 s of this run. The walk was analysed 3 times" in html
     assert "because the budget was spent" in html
     for entry in summary["sites"].values():
@@ -463,7 +463,9 @@ def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
     assert not summary["accuracy"] and summary["images"] == {"software": 0, "golden": 0, "rtl": 0}
     write_curves(tmp_path / "curves.png", summary, empty)
     page = page_of(tmp_path, summary, empty)
-    assert "noise levels are searched for" in page and "No software points yet. No golden" in page
+    assert (
+        "the walk searches for noise levels" in page and "No software points yet. No golden" in page
+    )
 
 
 def test_points_of_the_search_add_to_golden_until_it_has_a_curve_of_its_own() -> None:
