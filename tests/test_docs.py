@@ -25,6 +25,7 @@ from sim.runner import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 _TOOL = ".venv/bin/noisewalk"
 IDIOMS = {
     r"\bb(ears|orne|ear|ore) out\b": "confirms",
@@ -179,12 +180,21 @@ def test_every_page_is_in_the_navigation():
     assert set(named) == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
 
 
-def test_the_drawing_has_the_packages_of_the_contract():
-    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]
-    layers = contracts["contracts"][0]["layers"][:-1]  # the last holds the small tools
-    packages = [name.strip() for layer in layers for name in layer.split("|")]
+def test_the_packages_are_those_of_the_contract():
+    contract = PROJECT["tool"]["importlinter"]["contracts"][0]
+    *layers, small_tools = (re.findall(r"[\w.]+", layer) for layer in contract["layers"])
+    packages = [name for layer in layers for name in layer]
     drawing = (DOCS / "images" / "packages.svg").read_text()
     assert re.findall(r">((?:flow\.)?[a-z]+)</text>", drawing) == packages
+    table = (DOCS / "explanation" / "architecture.md").read_text()
+    for name in [*packages, *small_tools]:
+        assert re.search(rf"^\| .*`{name}`.* \|", table, re.MULTILINE), name
+
+
+def test_the_citation_has_the_version_of_the_package():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
 
 
 @pytest.mark.parametrize("page", [*PAGES, OPTIONS], ids=name_of)
