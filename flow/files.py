@@ -103,4 +103,4 @@ def write_json(path: Path, summary: Mapping[str, Any]) -> None:
 
 
 PLAN = "plan.json"
-"""In a walk's folder: names of its points in the store, by side (`flow.walks.points.plan`)."""
+"""File in a walk's folder that names its stored points by side (`flow.walks.points.plan`)."""

@@ -60,7 +60,7 @@ def pack(values: Iterable[int], width: int) -> int:
 
     Args:
         values: fit into the width, signed or not.
-        width: of one, in bits.
+        width: width of one value, bits.
     """
     mask = (1 << width) - 1
     return sum((value & mask) << place * width for place, value in enumerate(values))

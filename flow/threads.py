@@ -15,10 +15,10 @@ def share(rows: int, step: int, work: Callable[[slice], None], device: torch.dev
     faster than calls one after another in which torch's threads wait for each other.
 
     Args:
-        rows: in all.
-        step: rows of a call; the last may have fewer.
-        work: takes rows ``start`` up to ``stop``; writes its results where they belong.
-        device: what computes; any but the processor works side by side by itself.
+        rows: total number of rows.
+        step: number of rows of a call; the last call may have fewer.
+        work: function of a slice of rows, which stores its own results.
+        device: device that computes; devices other than the processor need no threads.
     """
     parts = [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
     threads = torch.get_num_threads()

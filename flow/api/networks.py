@@ -131,7 +131,7 @@ def train(
             those of the training by default.
         checkpoint: safetensors file to write. The state after each epoch is kept beside it, from
             which the same call resumes, on any device.
-        device: what trains, such as ``cuda``; in the end the network is on the processor.
+        device: device of the training, such as ``cuda``; the network returns to the processor.
         progress: called after every epoch.
         options: further settings of a training: ``clamp``, ``spread``, ``augment``, ``precision``.
 

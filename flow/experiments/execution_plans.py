@@ -80,7 +80,7 @@ class Prediction:
 
         Args:
             chosen: executions measured, [plans, sites].
-            accuracy: what they gave, [plans].
+            accuracy: measured accuracy of each plan, [plans].
         """
         start = np.log(np.append(self.weights, self.steepness))
 
@@ -111,7 +111,7 @@ def by_weight(weights: Floats, total: int) -> Ints:
 
     Args:
         weights: [sites], above 0.
-        total: of all sites.
+        total: total number of executions of all sites.
 
     Raises:
         UserError: the total is less than one execution a site.

@@ -266,7 +266,7 @@ class BenchSettings(AcceleratorSettings):
 
     @property
     def hardware(self) -> HardwareWalkSettings:
-        """Of the simulated network."""
+        """Settings of the simulated network."""
         own: dict[str, Any] = {
             name: getattr(self, name) for name in AcceleratorSettings.model_fields
         }
@@ -274,7 +274,7 @@ class BenchSettings(AcceleratorSettings):
 
     @property
     def software(self) -> BenchWalkSettings:
-        """Of the walk in software."""
+        """Settings of the walk in software."""
         return BenchWalkSettings(
             model=self.walk_model, dataset=self.walk_dataset, images=self.walk_images
         )

@@ -87,8 +87,8 @@ def site_levels(
     Args:
         walk: the walk.
         sites: the sites.
-        given: what the user gave; multiples are those of golden's midpoint.
-        found: what `level_search` found at each site; nothing where levels are numbers.
+        given: levels as the user gave them; multiples are those of golden's midpoint.
+        found: result of `level_search` at each site; empty where levels are numbers.
 
     Raises:
         OptionError: a site's midpoint is only a bound, or a multiple is beyond its registers.

@@ -118,7 +118,7 @@ class Kernel:
             out: the output, like ``acc``.
             offset: o · 2^F, [period], of the first elements; it repeats.
             z1: samples, [n], or [period] if they repeat; None if there is no such noise.
-            z2: as z₁.
+            z2: as `z1`.
             levels: the tap's levels and format.
         """
         given = [z for z in (z1, z2) if z is not None]

@@ -36,7 +36,7 @@ class Tap(nn.Module):
 
         Args:
             site: the tap's name, given to the sampler.
-            noise: what to apply.
+            noise: noise to apply.
             sampler: where the samples come from.
             training: whether it applies in training mode.
             evaluation: whether it applies in evaluation mode.

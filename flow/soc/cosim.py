@@ -62,13 +62,13 @@ class SocPoint:
     scores: npt.NDArray[np.int64]
     """[images, classes], LSB · 2^-F; of a vote none."""
     executions: npt.NDArray[np.int64]
-    """Of each image, [images]."""
+    """Number of executions of each image, [images]."""
     runs: int = 0
-    """Executions in all."""
+    """Total number of executions."""
     device_clocks: int = 0
-    """Of its runs, as CYCLES says."""
+    """Clock cycles of its runs, as register CYCLES counts them."""
     firmware_clocks: int = 0
-    """As the core counts them: with noise set, run started, interrupt taken."""
+    """Clock cycles as the core counts them, with setting noise, start and interrupt."""
 
 
 def joined(points: Sequence[SocPoint]) -> SocPoint:

@@ -51,7 +51,7 @@ def build(folder: Path, options: Sequence[str] = ("-O2",)) -> Path:
     """Compile the driver for this machine.
 
     Args:
-        folder: gets the registers' header and the library.
+        folder: folder of the registers' header and the library.
         options: further ones for the compiler, such as ``SANITIZERS``.
 
     Returns:

@@ -19,7 +19,7 @@ from sim.runner import REPOSITORY
 
 HW = REPOSITORY / "hw" / "soc"
 MEMORY_BYTES = 1 << 20
-"""Of the microcontroller's memory."""
+"""Size of the microcontroller's memory, bytes."""
 MODULES = (
     "ram",
     "uart_tx",
@@ -31,7 +31,7 @@ MODULES = (
     "microcontroller",
     "soc",
 )
-"""Of ``hw/soc``."""
+"""Modules of ``hw/soc`` in the system."""
 
 
 def core_source() -> Path:
@@ -51,7 +51,7 @@ class System:
 
     @property
     def beat_bits(self) -> int:
-        """Of the input stream, whole bytes."""
+        """Width of a beat of the input stream, bits; whole bytes."""
         stream = self.accelerator.manifest["input"]
         return 8 * -(-stream["bits"] * stream["elements_a_beat"] // 8)
 
@@ -73,12 +73,12 @@ class System:
 
     @property
     def classes(self) -> int:
-        """Of the network: logits of a result."""
+        """Number of classes, each with a logit in a result."""
         return self.accelerator.manifest["classes"]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of ``soc``, the top."""
+        """Parameters of the top, ``soc``."""
         manifest = self.accelerator.manifest
         last = manifest["nodes"][-1]
         numbers = [site["number"] for site in manifest["sites"]]

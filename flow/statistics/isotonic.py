@@ -50,7 +50,7 @@ def crossing(fallen: Float, x: Float, height: Float) -> Float:
     Args:
         fallen: [B, L], from `falling`.
         x: place of each point, log σ, [L].
-        height: of each row, [B].
+        height: height of each row, [B].
 
     Returns:
         [B]: −inf where the first point is below the height, inf where no point is.

@@ -98,9 +98,9 @@ def save(network: Network, path: Path, metadata: Metadata) -> Path:
     """Write a network.
 
     Args:
-        network: what to save; in any mode.
+        network: network to save, in any mode.
         path: where to; the folder is made.
-        metadata: what to say about it.
+        metadata: metadata of the network.
 
     Raises:
         UserError: the file cannot be written.

@@ -45,7 +45,7 @@ def layer_statistics(
         network: runs in evaluation mode.
         inputs: float32 [N, C, H, W] in −1..1; a thousand images are enough.
         noise: by site, the noise it was trained with.
-        seed: of the noise whose power is measured.
+        seed: seed of the noise whose power is measured.
     """
     values = values_at(network, inputs, network.walk_sites)
     noise = noise or {}

@@ -58,7 +58,7 @@ def train(
         start: checkpoint to begin with, of this network or of one that differs only in its bits;
             random weights by default.
         precision: precision of matrix products, ``float32`` or ``bfloat16``.
-        device: what trains, by a name that `flow.device.find` knows.
+        device: device of the training, by a name that `flow.device.find` knows.
         out: checkpoint to write; by default one that `flow.training.zoo.zoo_path` finds.
         resume: whether to continue a run of the same settings that was stopped.
         progress: called after every epoch.
@@ -100,7 +100,7 @@ def train_network(
         samples: images and labels to train on.
         test: images and labels to measure the accuracy on.
         settings: settings of the training.
-        device: what trains, by a name that `flow.device.find` knows.
+        device: device of the training, by a name that `flow.device.find` knows.
         out: checkpoint to write, beside which the state is kept after each epoch; none by default.
         resume: whether to continue a run of the same settings that was stopped.
         progress: called after every epoch.
@@ -149,7 +149,7 @@ def estimated_seconds(
         noise: noise during training.
         batch: images per step; by default as the network's recipe says.
         precision: precision of matrix products.
-        device: what trains, by a name that `flow.device.find` knows.
+        device: device of the training, by a name that `flow.device.find` knows.
     """
     known = data.dataset(dataset)
     settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
@@ -189,7 +189,7 @@ def train_once(
         epochs: passes over the training images.
         seed: seed of everything random.
         start: checkpoint to begin with; random weights by default.
-        device: what trains.
+        device: device of the training.
 
     Returns:
         The checkpoint.

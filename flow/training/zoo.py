@@ -78,7 +78,7 @@ def find_checkpoint(
 
     Args:
         model: a full or short name; a user's own network is in the file that it names.
-        dataset: what it was trained on.
+        dataset: data set of the training.
         noise: the kind of noise it was trained with; clean when not given.
         given: a file in place of what is shipped or was trained here.
 

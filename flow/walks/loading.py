@@ -37,7 +37,7 @@ class WalkRecipe:
 
     settings: HardwareWalkSettings
     identity: tuple[tuple[str, str], ...]
-    """Of the walk: what lies under a name may change."""
+    """Identity of the walk, since the content under a name may change."""
 
     def __call__(self) -> Walk:
         """Open it, or take what was opened before."""
@@ -55,12 +55,12 @@ class PreparedWalk:
 
     walk: Walk
     sites: list[str]
-    """Those asked for."""
+    """Sites of the walk."""
     checkpoint: str | None
-    """Name of its file."""
+    """Name of the checkpoint's file; None without one."""
     metadata: Metadata
     folder: Path
-    """For results."""
+    """Folder of the results."""
 
 
 def prepare_walk(

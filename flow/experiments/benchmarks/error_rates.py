@@ -32,13 +32,13 @@ class Rates:
     """Shares of walks."""
 
     false_disagree: float
-    """With a claim within the margin, or at it, that is called disagreement."""
+    """Share with a claim that is not beyond the margin and disagrees."""
     false_agree: float
-    """With a claim beyond the margin, or at it, that is called agreement."""
+    """Share with a claim that is not within the margin and agrees."""
     agree: float
-    """That agree."""
+    """Share that agree."""
     disagree: float
-    """That disagree."""
+    """Share that disagree."""
 
 
 def log_ratios(truth: Truth, claims: int, margin: float) -> list[float]:
@@ -67,7 +67,7 @@ def simulate(
         spread: standard deviation of each estimate at the first look.
         looks: α of each look.
         margin: ratios within ± margin of 1 count as equal.
-        correlation: of the errors of two claims, from 0 to 1.
+        correlation: correlation of the errors of two claims, from 0 to 1.
         walks: number of walks.
         seed: seed of the simulation.
     """

@@ -45,7 +45,7 @@ class Bench:
 
         Args:
             path: its folder is made if missing.
-            settings: what the run was asked for, to be written too.
+            settings: settings of the run, which are written as well.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**settings, **machine(), **asdict(self)}, indent=1) + "\n")
@@ -63,7 +63,7 @@ def in_turn(
         measures: by name; each call gives one value in ``unit``.
         pairs: names of two measures; their ratio is taken in each round.
         rounds: 1 or more.
-        unit: of all measures.
+        unit: unit of all measures.
 
     Returns:
         a figure for each measure, then for each pair.

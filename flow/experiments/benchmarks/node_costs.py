@@ -31,14 +31,14 @@ class Nodes:
     """The values of ``nodes.sv.j2``."""
 
     nodes: Sequence[Node]
-    """In the order of their numbers."""
+    """Nodes in the order of their numbers."""
 
 
 def top_text(entries: Sequence[Entry]) -> str:
     """Return a top in which nodes stand alone; number n works while ``at_work`` is n.
 
     Args:
-        entries: of the manifest, those of nodes of one input and one output stream.
+        entries: the manifest's entries of nodes with one input and one output stream.
     """
     nodes = [_alone(number, entry) for number, entry in enumerate(entries)]
     return hdl.render(__file__, "nodes.sv.j2", Nodes(nodes))

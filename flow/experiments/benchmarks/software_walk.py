@@ -51,7 +51,7 @@ class Found:
     widest: float
     """Widest half interval of μ that the search left, as a share of μ."""
     differing: int
-    """Of the points timed: those whose accuracies differ beyond 95 % of sampling error."""
+    """Number of timed points whose accuracies differ beyond 95 % of sampling error."""
     largest: float
     """Largest difference of accuracy between both ways."""
     memory: float
@@ -62,7 +62,7 @@ def run(settings: BenchWalkSettings) -> Found:
     """Measure.
 
     Args:
-        settings: as of a walk; its noise must be of one kind, its levels ``auto``.
+        settings: settings of a walk with one kind of noise and levels ``auto``.
     """
     trained = TrainedNetwork.load(settings, settings.images)
     network, inputs, images = trained.network, trained.inputs, trained.images

@@ -18,13 +18,13 @@ from flow.walks.points.point import NoisePoint
 from flow.walks.settings import HardwareWalkSettings
 
 WHOLE_IMAGES, PART_IMAGES = 16, 64
-"""That a simulator has in its memory."""
+"""Images that a simulator has in its memory: of the whole network, and of a part."""
 WHOLE_PASSES, PART_PASSES = 4, 9
-"""How often it runs them in one measurement: of a part, as for the levels of a walk."""
+"""Passes over these images in one measurement; for a part, as many as a walk has levels."""
 LAYERS = 3
-"""The last so many are measured."""
+"""Number of layers measured, the last ones of the network."""
 SIGMA = 2.0
-"""Of the additive noise, in LSB."""
+"""Level of the additive noise, LSB."""
 
 
 def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:

@@ -10,11 +10,11 @@ from flow.walks.settings import HardwareWalkSettings
 
 
 def run(settings: HardwareWalkSettings, walk: BenchWalkSettings, rounds: int = 5) -> Bench:
-    """Measure everything; what this machine cannot measure is told with its reason.
+    """Measure everything; what this machine cannot measure is listed with the reason.
 
     Args:
-        settings: of the simulated network; model, dataset and folding are used.
-        walk: of the network that the walk in software is measured on.
+        settings: settings of the simulated network; only model, dataset and folding matter.
+        walk: settings of the walk in software that is measured.
         rounds: how often everything is measured.
     """
     parts: dict[str, Callable[[], list[Figure]]] = {

@@ -51,7 +51,7 @@ def run(
     """Walk every checkpoint, and compare.
 
     Args:
-        settings: of the walks, all but what the checkpoint was trained with.
+        settings: settings of the walks, without the noise of the training.
         progress: called with the progress.
         command: how the user asked for it.
         engine: does the work; this process if not given.
@@ -91,7 +91,7 @@ def compare(summaries: Mapping[str, HardwareWalkSummary]) -> pd.DataFrame:
     """Return a row a site and training: μ on both sides, and its ratio to the clean network's.
 
     Args:
-        summaries: of walks, by what the network was trained with; one is clean.
+        summaries: summaries of the walks by the noise of the training; one is clean.
     """
     rows = []
     for site, plain in summaries[CLEAN].sites.items():

@@ -15,9 +15,9 @@ from typing import Any
 from flow.files import PLAN
 
 INDEX = "index.json"
-"""In the study's folder: digest of the file, and its runs."""
+"""File in the study's folder with the digest of the study's file and its runs."""
 STATE = "run.json"
-"""In a run's folder: what it was begun with, and how it ended."""
+"""File in a run's folder with its options at the start and its end."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def status(runs: Sequence[Mapping[str, Any]], folder: Path, points: Path) -> lis
     """Tell how each run stands.
 
     Args:
-        runs: as the index has them.
+        runs: the runs of the index.
         folder: the study's.
         points: folder of all measured points.
     """

@@ -17,7 +17,7 @@ class Field:
 
     @property
     def mask(self) -> int:
-        """Of the field's bits in the register."""
+        """Mask of the field's bits in the register."""
         return ((1 << self.width) - 1) << self.low
 
 
@@ -26,7 +26,7 @@ class Register:
     """A register of 32 bits."""
 
     offset: int
-    """In bytes, from the first one of its block."""
+    """Offset from the first register of its block, bytes."""
     access: str
     """r, w or rw, by software."""
     reset: int | None
@@ -35,7 +35,7 @@ class Register:
 
     @property
     def mask(self) -> int:
-        """Of the bits that are there."""
+        """Mask of the bits that exist."""
         return sum(field.mask for field in self.fields)
 
     @property

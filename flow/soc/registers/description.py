@@ -1,4 +1,4 @@
-"""The registers of the accelerator's port: everything that is made of their one description.
+"""The registers of the accelerator's port: everything that follows from their one description.
 
 ``python -m flow.soc.registers.description`` updates what lies in the repository: the class for
 Python and the table of the docs. The register file and the C header are written where a system is
@@ -25,15 +25,15 @@ _BEGIN, _END = "<!-- registers: begin -->", "<!-- registers: end -->"
 
 @dataclass(frozen=True)
 class Described:
-    """A register with what its description says."""
+    """A register with its description."""
 
     name: str
     register: Register
     text: str
     notes: tuple[str, ...]
-    """What is said of each field; empty where nothing is."""
+    """Description of each field; empty where there is none."""
     tap: bool
-    """Whether each tap has one."""
+    """Whether each tap has this register."""
 
 
 def _elaborated(taps: int = 1, words: int = 1, classes: int = 10):
@@ -52,10 +52,10 @@ def write_verilog(folder: Path, taps: int, words: int, classes: int) -> list[Pat
     """Write the register file of an accelerator.
 
     Args:
-        folder: gets the sources.
-        taps: of the accelerator.
-        words: of an image in memory.
-        classes: of the network.
+        folder: folder of the sources.
+        taps: number of the accelerator's taps.
+        words: number of 32-bit words of an image in memory.
+        classes: number of classes of the network.
 
     Returns:
         the sources, the package first.

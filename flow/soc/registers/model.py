@@ -13,7 +13,7 @@ DONE, ERROR = 1, 2
 START, RESET = 1, 2
 """Bits of CONTROL."""
 _CYCLES = 100
-"""Of an image."""
+"""Clock cycles that the model counts for an image."""
 
 
 @dataclass

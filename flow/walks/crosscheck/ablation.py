@@ -55,7 +55,7 @@ class Step:
     ratio: LogRatio | None
     """μ after / μ before; None where a side only guesses without noise."""
     images: int
-    """Of both sides."""
+    """Number of images, the same on both sides."""
     draws: int
     """Noise draws per point, of both sides."""
 
@@ -98,9 +98,9 @@ class Ablation:
     """What was found at some sites."""
 
     points: Sequence[Point]
-    """Of the sides that only this measures."""
+    """Points of the sides that only the ablation measures."""
     steps: Mapping[str, Sequence[Step]]
-    """By site; none at a site of weights."""
+    """Steps by site; a site of weights has none."""
     margin: float
 
     def to_json(self) -> dict[str, Any]:

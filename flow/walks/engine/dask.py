@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 SLURM = "slurm"
-"""In place of a scheduler's address: start workers as jobs of a Slurm cluster."""
+"""Word in place of a scheduler's address that starts workers as jobs of a Slurm cluster."""
 
 
 _DASHBOARD = "127.0.0.1:8787"
 
 
 _ENVIRONMENT = ("DATA_DIR",)
-"""Variables that a worker needs as the client has them."""
+"""Environment variables that a worker copies from the client."""
 
 
 _ENVIRONMENT_OF_WORKERS = {
@@ -49,7 +49,7 @@ _ENVIRONMENT_OF_WORKERS = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""Of local workers; what fails in one is told as a result of its call."""
+"""Environment of local workers, without logs: a failure is the result of its call."""
 
 
 class DaskExecutor:

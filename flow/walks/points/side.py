@@ -17,7 +17,7 @@ class Side(StrEnum):
     accuracy_key: str
     """Key of the accuracy without noise in the summary."""
     colour: str
-    """Of Okabe and Ito; marker and line style tell the sides apart without it."""
+    """Colour by Okabe and Ito; marker and line style distinguish the sides without it."""
     marker: str
     """Matplotlib's code."""
     line: str
