@@ -57,6 +57,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory) -> Path:
     """Folder of this session, of all its processes."""
+    if "SESSION_FOLDER" in os.environ:
+        return Path(os.environ["SESSION_FOLDER"])
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
