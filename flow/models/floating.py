@@ -46,7 +46,8 @@ class FloatConv(nn.Module):
     Args:
         inputs: input channels.
         outputs: output channels.
-        kernel: side of the kernel, pixels.
+        kernel: height and width of the kernel, pixels; one number for both.
+        stride: steps of the kernel, pixels, likewise.
         padding: zero padding around the image, pixels.
         batch_norm: whether to use batch norm; the convolution has a bias otherwise.
         pool: side and stride of the pooling, pixels; 1 for none.
@@ -57,13 +58,16 @@ class FloatConv(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        kernel: int,
+        kernel: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
         padding: int = 0,
         batch_norm: bool,
         pool: int = 1,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=not batch_norm)
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride=stride, padding=padding, bias=not batch_norm
+        )
         self.acc = NoiseTap()
         self.norm, self.bn = _tapped(nn.BatchNorm2d(outputs) if batch_norm else None)
         self.act = NoiseTap()
@@ -186,19 +190,22 @@ class FloatLeNet5(FloatNetwork):
 
 
 class FloatVGG11(FloatNetwork):
-    """Configuration A of Simonyan and Zisserman (arXiv 1409.1556) with batch norm, for 32×32.
+    """Configuration A of Simonyan and Zisserman (arXiv 1409.1556), for images of 32×32.
 
     Eight 3×3 convolutions, 64-P-128-P-256-256-P-512-512-P-512-512-P, and one dense layer instead of
     three, as usual for images of 32×32, which the five poolings reduce to one pixel. Smaller images
-    get a black border from `flow.data.to_input`. The network has 31 sites.
+    get a black border from `flow.data.to_input`. The network has 23 sites, or 31 with batch norm.
 
     Args:
         name: the registered name.
         image_shape: (H, W, C) of the data set's images.
         classes: number of classes.
+        batch_norm: whether a batch norm follows each convolution.
     """
 
-    def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(
+        self, name: str, image_shape: tuple[int, int, int], classes: int, *, batch_norm: bool
+    ) -> None:
         height, width, colours = image_shape
         super().__init__(name, (max(32, height), max(32, width), colours), classes)
         pixels = math.prod(side // 32 for side in self.image_shape[:2])
@@ -210,11 +217,46 @@ class FloatVGG11(FloatNetwork):
                 channels[i + 1],
                 kernel=3,
                 padding=1,
-                batch_norm=True,
+                batch_norm=batch_norm,
                 pool=2 if i in pooled else 1,
             )
             self._add(**{f"conv{i}": layer})
         self._add(fc0=FloatLast(channels[-1] * pixels, classes))
+
+
+class FloatKeywordCNN(FloatNetwork):
+    """C28@4×10-C30@4×10-F128 with ReLU, for keywords: 8 sites, or 11 with batch norm.
+
+    This is the small CNN of *Hello Edge* (Zhang et al., arXiv 1711.07128) without its low-rank
+    layer, as in the paper. The first convolution steps by two frames.
+
+    Args:
+        name: the registered name.
+        image_shape: (coefficients, frames, channels) of the features, at least 7×29.
+        classes: number of classes.
+        batch_norm: whether a batch norm follows each layer but the last.
+
+    Raises:
+        UserError: the images are too small for two convolutions.
+    """
+
+    def __init__(
+        self, name: str, image_shape: tuple[int, int, int], classes: int, *, batch_norm: bool
+    ) -> None:
+        super().__init__(name, image_shape, classes)
+        height, width, channels = image_shape
+        if height < 7 or width < 29:
+            raise UserError(
+                f"{name} takes images of at least 7×29 values, not {height}×{width}: take a data "
+                "set that fits, such as speech-commands"
+            )
+        pixels = (height - 6) * ((width - 10) // 2 + 1 - 9)
+        self._add(
+            conv0=FloatConv(channels, 28, kernel=(4, 10), stride=(1, 2), batch_norm=batch_norm),
+            conv1=FloatConv(28, 30, kernel=(4, 10), batch_norm=batch_norm),
+            fc0=FloatDense(30 * pixels, 128, batch_norm=batch_norm),
+            fc1=FloatLast(128, classes),
+        )
 
 
 def _tapped(module: nn.Module | None) -> tuple[nn.Module, nn.Module]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from flow.errors import UserError, unknown
-from flow.models.floating import FloatLeNet5, FloatMLP, FloatVGG11
+from flow.models.floating import FloatKeywordCNN, FloatLeNet5, FloatMLP, FloatVGG11
 from flow.models.network import Network, Recipe
 from flow.models.quantised import CNV, FullyConnected, LeNet5
 from flow.models.residual import ResNet8
@@ -116,4 +116,5 @@ register(
 for _suffix, _batch_norm in (("", False), ("-bn", True)):
     register(f"float-mlp{_suffix}", partial(FloatMLP, batch_norm=_batch_norm))
     register(f"float-lenet5{_suffix}", partial(FloatLeNet5, batch_norm=_batch_norm))
-register("float-vgg11", FloatVGG11)
+    register(f"float-vgg11{_suffix}", partial(FloatVGG11, batch_norm=_batch_norm))
+    register(f"float-cnn-s{_suffix}", partial(FloatKeywordCNN, batch_norm=_batch_norm))

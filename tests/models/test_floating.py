@@ -12,7 +12,7 @@ from flow.models.floating import MEAN, STD
 from flow.noise import Noise, NoiseTap, TorchSampler
 from flow.training import checkpoint, trainer
 
-CIFAR, MNIST = (32, 32, 3), (28, 28, 1)
+CIFAR, MNIST, KEYWORDS = (32, 32, 3), (28, 28, 1), (10, 49, 1)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,12 @@ CIFAR, MNIST = (32, 32, 3), (28, 28, 1)
         ("float-lenet5", CIFAR, 12),
         ("float-lenet5", MNIST, 12),
         ("float-lenet5-bn", CIFAR, 16),
-        ("float-vgg11", CIFAR, 31),
-        ("float-vgg11", MNIST, 31),
+        ("float-vgg11", CIFAR, 23),
+        ("float-vgg11-bn", CIFAR, 31),
+        ("float-vgg11-bn", MNIST, 31),
+        ("float-cnn-s", KEYWORDS, 8),
+        ("float-cnn-s-bn", KEYWORDS, 11),
+        ("float-mlp", KEYWORDS, 8),
     ],
 )
 def test_a_walk_visits_the_input_and_what_is_behind_every_module(name, shape, sites):
@@ -84,6 +88,9 @@ def test_a_network_of_float_weights_has_no_hardware():
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(UserError, match="float-lenet5 takes images of at least 16×16"):
         models.build("float-lenet5", (8, 8, 1))
+    with pytest.raises(UserError, match="float-cnn-s takes images of at least 7×29 values, not 8"):
+        models.build("float-cnn-s", (8, 28, 1))
+    assert models.build("float-cnn-s", (7, 29, 1))(torch.rand(2, 1, 7, 29)).shape == (2, 10)
 
 
 def test_the_recipe_is_the_paper_s_and_weights_are_clamped_when_asked(tmp_path, monkeypatch):
