@@ -5,18 +5,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def augmented(images: Tensor, margin: int = 4) -> Tensor:
-    """Shift each image by up to ``margin`` pixels with repeated borders, and mirror half of them.
+def augmented(images: Tensor, margin: int = 4, border: str = "repeated") -> Tensor:
+    """Shift each image by up to ``margin`` pixels, and mirror half of them.
 
     Args:
         images: float32 [N, C, H, W] in -1..1.
         margin: largest shift, pixels.
+        border: what surrounds an image: its ``repeated`` edge, or ``black``.
 
     Returns:
         The augmented images, same shape; shifts are drawn from torch's global generator.
     """
     count, channels, height, width = images.shape
-    padded = F.pad(images, (margin,) * 4, mode="replicate")
+    sides = (margin,) * 4
+    black = border == "black"
+    padded = F.pad(images, sides, value=-1) if black else F.pad(images, sides, mode="replicate")
     top, left = torch.randint(2 * margin + 1, (2, count, 1))
     columns = left + torch.arange(width)
     mirrored = torch.rand(count) < 0.5

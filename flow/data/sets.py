@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.data import custom, sources
+from flow.data import custom, sources, speech
 from flow.data.custom import CustomImages
-from flow.data.parquet import Images, Labels
+from flow.data.parquet import Labels
 from flow.data.sources import Found, HubSet
 from flow.errors import UserError, unknown
 
@@ -49,7 +49,7 @@ class ImageSet:
     name: str
     split: str
     images: CustomImages
-    """uint8 [N, H, W, C]; float images of a custom set are the network's input unchanged."""
+    """uint8 [N, H, W, C]; floats, of a custom set or of sounds, are the network's input as is."""
     labels: Labels
     """int64 [N], from 0."""
     source: str
@@ -78,6 +78,14 @@ SETS = {
             73_257,
             HubSet("ufldl-stanford/svhn", "cropped_digits"),
             augment=True,
+        ),
+        # features of sounds: coefficients are rows, windows of time are columns
+        Dataset(
+            "speech-commands",
+            (speech.COEFFICIENTS, speech.FRAMES, 1),
+            84_848,
+            HubSet("google/speech_commands", "v0.02", speech.read, converted=True),
+            classes=speech.UNKNOWN + 1,
         ),
         Dataset("digits", (8, 8, 1), 1797 - _DIGITS_TEST, None),
     )
@@ -185,7 +193,7 @@ def _not_found(item: Dataset, hub_set: HubSet, split: str) -> UserError:
     return UserError(f"the {split} images of {item.name} cannot be found; either{listed}")
 
 
-def _check(item: Dataset, split: str, images: Images, labels: Labels, source: str) -> None:
+def _check(item: Dataset, split: str, images: CustomImages, labels: Labels, source: str) -> None:
     if images.shape[1:] != item.image_shape:
         raise UserError(
             f"the {split} images of {item.name} in {source} have the shape {images.shape[1:]},"

@@ -4,12 +4,14 @@ import gzip
 import logging
 import os
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from flow.data import parquet
+from flow.data.custom import CustomImages
 from flow.data.parquet import Images, Labels
 from flow.errors import UserError
 
@@ -32,13 +34,23 @@ class HubSet:
     """Organisation and repository, as ``org/name``."""
     config: str
     """The folder of the repository that holds the shards."""
+    read: Callable[[Sequence[Path]], tuple[CustomImages, Labels]] = parquet.read
+    """Reads shards."""
+    converted: bool = False
+    """Whether the hub itself converted the set to parquet, in a branch of its own."""
 
     def pattern(self, split: str) -> str:
         """Return the pattern of the split's shards within the repository."""
-        return f"{self.config}/{split}-*.parquet"
+        between = "/" if self.converted else "-"
+        return f"{self.config}/{split}{between}*.parquet"
+
+    @property
+    def revision(self) -> str | None:
+        """The branch of the repository that holds the shards; None for the main one."""
+        return "refs/convert/parquet" if self.converted else None
 
 
-Found = tuple[Images, Labels, str]
+Found = tuple[CustomImages, Labels, str]
 
 
 def in_folder(hub_set: HubSet, split: str, folder: Path) -> Found | None:
@@ -48,7 +60,7 @@ def in_folder(hub_set: HubSet, split: str, folder: Path) -> Found | None:
     shards = sorted((folder / hub_set.repo).glob(hub_set.pattern(split)))
     if not shards:
         return None
-    return *parquet.read(shards), str(folder / hub_set.repo)
+    return *hub_set.read(shards), str(folder / hub_set.repo)
 
 
 def on_machine(split: str) -> Found | None:
@@ -90,6 +102,7 @@ def on_hub(hub_set: HubSet, split: str) -> Found | None:
         folder = snapshot_download(
             hub_set.repo,
             repo_type="dataset",
+            revision=hub_set.revision,
             allow_patterns=hub_set.pattern(split),
             endpoint=os.environ.get("HF_ENDPOINT"),
             etag_timeout=5,
@@ -101,4 +114,4 @@ def on_hub(hub_set: HubSet, split: str) -> Found | None:
     shards = sorted(Path(folder).glob(hub_set.pattern(split)))
     if not shards:
         return None
-    return *parquet.read(shards), f"the hub's {hub_set.repo}"
+    return *hub_set.read(shards), f"the hub's {hub_set.repo}"

@@ -155,7 +155,7 @@ def run(
     this = ExperimentRun(command)
     walked = software_walk.walk(settings, progress, command)
     folder = Path(walked.folder)
-    trained = TrainedNetwork.load(settings, settings.images)
+    trained = TrainedNetwork.load(settings, settings.images, recipe=settings.recipe)
     chosen = device.find(settings.device)
     network = trained.network.on(chosen)
     (setting,) = settings.kinds

@@ -8,7 +8,13 @@ from pydantic import Field
 
 from flow.errors import OptionError, about
 from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed, Settings
-from flow.training.settings import DeviceSettings, NetworkSettings, TrainedSettings
+from flow.training.paper import RecipeName
+from flow.training.settings import (
+    DeviceSettings,
+    NetworkSettings,
+    TrainedSettings,
+    check_recipe,
+)
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
 
 if TYPE_CHECKING:
@@ -36,6 +42,13 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         "precision": ("precision_of_mu",),
     }
 
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (
+        *TrainedSettings.exclusive,
+        ("checkpoint", "recipe"),
+    )
+
+    recipe: RecipeName | None = None
+    """Recipe by which the checkpoint was trained, such as paper; if not given, the network's"""
     sites: Names = ()
     """Noise sites, such as conv0.acc,global (all default sites); default and global if not given"""
     levels: Levels = AUTO
@@ -64,6 +77,7 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         super().check()
         if self.retrain and models.is_custom(self.model):
             raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
+        check_recipe(self.recipe, self.model, self.dataset)
         _ = self.kinds
 
     @property

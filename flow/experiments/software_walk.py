@@ -72,7 +72,8 @@ def walk(
     """
     clock = clock or StageClock()
     with clock.stage("load"):
-        job = _Job.prepare(settings, trained or TrainedNetwork.load(settings, settings.images))
+        trained = trained or TrainedNetwork.load(settings, settings.images, recipe=settings.recipe)
+        job = _Job.prepare(settings, trained)
     walks = [job.walk_of(setting) for setting in kinds or settings.kinds]
 
     def write(running: bool) -> SoftwareWalkSummary | None:
@@ -306,6 +307,8 @@ def _summary(
         images_evaluated=job.budget.used,
         kinds=dict(kinds),
         retrain=settings.retrain,
+        recipe=trained.metadata.recipe,
+        image_range=trained.image_range,
         training_noise=trained.metadata.noise,
         checkpoint=trained.file_name,
         identity=dict(job.identity),
@@ -324,6 +327,8 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
     name = f"{trained.network.name}-{trained.images.name}"
     if trained.metadata.noise:
         name += f"-trained-{trained.metadata.noise['kind']}"
+    if trained.metadata.recipe:
+        name += f"-recipe-{trained.metadata.recipe}"
     return name + (f"-retrained-{settings.retrain}" if settings.retrain else "")
 
 

@@ -22,7 +22,8 @@ STD = (0.2023, 0.1994, 0.2010)
 class Normalise(nn.Module):
     """Normalisation of images in −1..1: mean 0 and standard deviation 1 for three channels.
 
-    Images of one channel are not changed: their range −1..1 is normalisation by 0.5 and 0.5.
+    Images of one channel are not changed: their range −1..1 is normalisation by 0.5 and 0.5. The
+    public code of the paper leaves those of MNIST in 0..1, as `zero_to_one` does.
     """
 
     def __init__(self, channels: int) -> None:
@@ -34,9 +35,12 @@ class Normalise(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.shift: Tensor
         self.scale: Tensor
+        self.zero_to_one = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float [N, C, H, W] of images, float [N, C, H, W] in −1..1."""
+        if self.zero_to_one:
+            return x * 0.5 + 0.5
         return (x * 0.5 + (0.5 - self.shift)) / self.scale
 
 
@@ -116,6 +120,15 @@ class FloatNetwork(Network):
         super().__init__(name, image_shape, classes)
         self.normalise = Normalise(image_shape[2])
         self.input = NoiseTap()
+
+    @property
+    def zero_to_one(self) -> bool:  # type: ignore[override]
+        """Whether the images are in 0..1 behind the normalisation."""
+        return self.normalise.zero_to_one
+
+    @zero_to_one.setter
+    def zero_to_one(self, value: bool) -> None:
+        self.normalise.zero_to_one = value
 
     @property
     def walk_sites(self) -> list[Site]:

@@ -45,6 +45,9 @@ class Network(nn.Module):
     # a quantised weight has a gradient only in −1..1
     recipe: ClassVar[Recipe] = Recipe(lr=0.02, batch=100, clamp=True, sigma=8.0)
 
+    zero_to_one: bool = False
+    """Whether the images are in 0..1 behind the network's normalisation."""
+
     def __init__(self, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         self.name = name
@@ -66,6 +69,8 @@ class Network(nn.Module):
     def digest(self) -> str:
         """Hash of the network with its weights."""
         found = hashlib.sha256(self.definition + f"{type(self)} {self.name}".encode())
+        if self.zero_to_one:
+            found.update(b"zero to one")
         for name, value in self.state_dict().items():
             found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             found.update(value.detach().contiguous().numpy().tobytes())

@@ -54,6 +54,8 @@ class Metadata:
     """The noise of training where it was not the same at every site."""
     spread: float = 0.0
     """By how much its σ changed from step to step."""
+    recipe: str | None = None
+    """Recipe of the training, such as ``paper``; None for the network's own."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -116,6 +118,7 @@ def save(network: Network, path: Path, metadata: Metadata) -> Path:
         **asdict(metadata),
         "image_shape": network.image_shape,
         "classes": network.classes,
+        "zero_to_one": network.zero_to_one,
         "digest": _digest(tensors),
     }
     write_tensors(tensors, path, {_KEY: json.dumps(header)})
@@ -157,6 +160,8 @@ def load(path: Path, expect_model: str | None = None) -> tuple[Network, Metadata
         raise UserError(f"{path} is corrupt: its contents do not match its digest")
     with torch.random.fork_rng(devices=[]):
         network = models.build(metadata.model, (height, width, channels), classes)
+    if header.get("zero_to_one"):
+        network.zero_to_one = True
     _restore(network, tensors, path)
     return network.eval(), metadata
 

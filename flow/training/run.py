@@ -58,15 +58,18 @@ class Start:
 
     path: Path
     weights: Mapping[str, Tensor]
+    zero_to_one: bool
     digest: str
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a checkpoint; UserError as for `checkpoint.load`."""
-        return cls(path, checkpoint.load(path)[0].state_dict(), checkpoint.digest_of(path))
+        network, _ = checkpoint.load(path)
+        return cls(path, network.state_dict(), network.zero_to_one, checkpoint.digest_of(path))
 
     def load_into(self, network: Network) -> None:
-        """Give a network these weights; UserError if they do not fit."""
+        """Give a network these weights and range of images; UserError if they do not fit."""
+        network.zero_to_one = self.zero_to_one
         try:
             network.load_state_dict(self.weights)
         except RuntimeError as error:
@@ -85,6 +88,24 @@ def _generator(*parts: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(*parts))
 
 
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weigh classes in the loss by how rare they are, and the last, of unknown words, still less.
+
+    The paper's code does so for keywords: 1 − p_c, the last one divided by 3.6, where p_c is the
+    share of class c in the training set.
+
+    Args:
+        labels: int64 [N] of the training set.
+        classes: number of classes.
+
+    Returns:
+        float32 [classes], which add up to 1.
+    """
+    weights = 1 - torch.bincount(labels, minlength=classes) / len(labels)
+    weights[-1] /= 3.6
+    return weights / weights.sum()
+
+
 class TrainingRun:
     """A training run between two epochs, on a device to which the network is moved."""
 
@@ -98,6 +119,7 @@ class TrainingRun:
         self.settings, self.start, self.device = settings, start, device
         self.epoch = 0
         # The layout in which torch's convolutions are fastest on a CPU
+        network.zero_to_one = settings.zero_to_one or network.zero_to_one
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks the overload
         noise = settings.noise
         if isinstance(noise, Noise):
@@ -161,6 +183,7 @@ class TrainingRun:
         self.network.set_noise(self.noise, sampler, evaluation=False)
         self.network.train()
         loss_sum, correct, total = 0.0, 0, settings.epochs * len(batches)
+        weight = class_weights(labels, self.network.classes) if settings.weighted else None
         for number, chosen in enumerate(batches):
             step = self.epoch * len(batches) + number
             sampler.start_batch(step * settings.batch)
@@ -169,17 +192,18 @@ class TrainingRun:
                 factor = abs(1 + settings.spread * z)
                 noise = {site: one.scaled(factor) for site, one in self.noise.items()}
                 self.network.set_noise(noise, sampler, evaluation=False)
+            done = self.epoch / settings.epochs if settings.schedule == "epoch" else step / total
             for group in self.optimiser.param_groups:
-                group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+                group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * done))
             images = inputs[chosen]
             if settings.augment:
-                images = augmented(images)
+                images = augmented(images, border=settings.border)
             images = channels_last(images)
             wanted = labels[chosen]
             dtype = getattr(torch, settings.precision)
             with torch.autocast(self.device.type, dtype, enabled=dtype is not torch.float32):
                 logits = self.network(images)
-            loss = F.cross_entropy(logits, wanted)
+            loss = F.cross_entropy(logits, wanted, weight)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
@@ -221,6 +245,7 @@ class TrainingRun:
             n=len(right),
             noisy_accuracy=noisy,
             start=None if self.start is None else self.start.path.name,
+            recipe=settings.recipe,
         )
 
     def _fields(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from flow.errors import OptionError, about
 from flow.settings import Count, Positive, Seed, Settings
+from flow.training.paper import RecipeName, paper_recipe
 
 if TYPE_CHECKING:
     from flow.noise import Noise
@@ -23,6 +24,8 @@ Batch = Annotated[int, Field(ge=2)]
 Precision = Literal["float32", "bfloat16"]
 """``bfloat16`` halves the time of an epoch on processors that multiply it (AVX512-BF16, AMX)."""
 Spread = Annotated[float, Field(ge=0)]
+EPOCHS = 60
+"""Passes over the training images where neither the user nor a recipe says how many."""
 
 
 def fast_precisions() -> set[str]:
@@ -128,8 +131,10 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
     """Noise sites, with or without levels: conv0.acc,fc0.acc=4; if not given, those of a walk"""
     spread: Spread = 0.0
     """Spread s of the noise level from step to step, as a share: σ · |1 + s · z|"""
-    epochs: Count = 60
-    """Passes over the training images"""
+    recipe: RecipeName | None = None
+    """Recipe: paper, as the public code of Walking Noise trains; if not given, the network's"""
+    epochs: Count | None = None
+    """Passes over the training images; if not given, 60, or as the recipe says"""
     seed: Seed = 0
     """Seed of the weights, the images' order and the noise"""
     lr: Positive | None = None
@@ -154,6 +159,14 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
         given = [name for name, value in said.items() if value is not None]
         if given and self.noise is None:
             raise OptionError(given, "given without a kind of noise: add one, such as additive")
+        check_recipe(self.recipe, self.model, self.dataset)
+
+
+def check_recipe(recipe: RecipeName | None, model: str, dataset: str) -> None:
+    """Raise an OptionError if a recipe does not know the network or data set."""
+    if recipe is not None:
+        with about("recipe"):
+            paper_recipe(model, dataset)
 
 
 class TrainingSettings(Settings):
@@ -183,6 +196,16 @@ class TrainingSettings(Settings):
     """Random shifts and mirror images of every image, new in each epoch"""
     spread: Spread = 0.0
     """Spread s of the noise level from step to step; 0 for the same σ in every step"""
+    recipe: RecipeName | None = None
+    """Recipe that the other settings are from; None for the network's own"""
+    border: Literal["repeated", "black"] = "repeated"
+    """What surrounds an image that is shifted"""
+    zero_to_one: bool = False
+    """Images in 0..1 behind the network's normalisation"""
+    weighted: bool = False
+    """Weights of the classes in the loss that make up for how rare they are"""
+    schedule: Literal["step", "epoch"] = "step"
+    """Whether the step size falls with every step, or stays for an epoch"""
 
     def check(self) -> None:
         """See that there is noise where its level is spread."""
@@ -195,18 +218,27 @@ class TrainingSettings(Settings):
         model: str,
         dataset: str,
         noise: "Noise | Mapping[str, Noise] | None",
-        epochs: int,
+        epochs: int | None,
         seed: int,
+        recipe: RecipeName | None = None,
         **given: Any,
     ) -> Self:
-        """Fill in, for what is None, what the network's recipe and the images' set say."""
+        """Fill in, for what is None, what the recipe, the network and the images' set say.
+
+        Raises:
+            UserError: there is no such network or set, or a recipe does not know it.
+        """
         from flow import data, models
 
-        recipe = models.recipe(model)
-        usual = {"batch": recipe.batch, "lr": recipe.lr, "clamp": recipe.clamp}
+        own = models.recipe(model)
+        usual = {"batch": own.batch, "lr": own.lr, "clamp": own.clamp}
         usual["augment"] = data.dataset(dataset).augment
+        if recipe is not None:
+            paper = paper_recipe(model, dataset)
+            usual = paper.settings
+            epochs = paper.epochs if epochs is None else epochs
         chosen = {name: value for name, value in given.items() if value is not None}
         return cls(
-            model=models.resolve(model), dataset=dataset, noise=noise, epochs=epochs, seed=seed,
-            **(usual | chosen),
+            model=models.resolve(model), dataset=dataset, noise=noise, seed=seed,
+            epochs=EPOCHS if epochs is None else epochs, **(usual | chosen),
         )  # fmt: skip

@@ -16,6 +16,7 @@ from flow.files import canonical
 from flow.models import Network
 from flow.noise import Noise
 from flow.training import checkpoint
+from flow.training.paper import RecipeName
 from flow.training.run import Progress, Samples, Start, TrainingRun, seeded
 from flow.training.settings import TrainingSettings
 from flow.training.zoo import LOCAL, file_name
@@ -28,7 +29,8 @@ def train(
     dataset: str,
     *,
     noise: Noise | Mapping[str, Noise] | None = None,
-    epochs: int = 60,
+    recipe: RecipeName | None = None,
+    epochs: int | None = None,
     seed: int = 0,
     batch: int | None = None,
     lr: float | None = None,
@@ -48,9 +50,10 @@ def train(
         model: a full or short name.
         dataset: one of the known sets.
         noise: noise during training, for every site that a walk visits, or by site.
-        epochs: passes over the training images.
+        recipe: ``paper`` to train as the public code of the paper; the network's own by default.
+        epochs: passes over the training images; 60 by default, or as the recipe says.
         seed: seed of the initial weights and of everything else that is random.
-        batch: images per step; the network's recipe by default, as for the next two.
+        batch: images per step; by default as the recipe says, as for the next two.
         lr: Adam's step size at the start.
         clamp: whether weights are limited to −1..1.
         augment: whether images are shifted and mirrored at random; by default as the set says.
@@ -71,10 +74,10 @@ def train(
     """
     first = None if start is None else Start.read(start)
     settings = TrainingSettings.of(
-        model, dataset, noise, epochs, seed, batch=batch, lr=lr, clamp=clamp, augment=augment,
-        spread=spread, start=first and first.digest, precision=precision,
+        model, dataset, noise, epochs, seed, recipe, batch=batch, lr=lr, clamp=clamp,
+        augment=augment, spread=spread, start=first and first.digest, precision=precision,
     )  # fmt: skip
-    out = out or LOCAL / file_name(model, dataset, noise, spread)
+    out = out or LOCAL / file_name(model, dataset, noise, spread, recipe)
     run = TrainingRun(settings, _built(settings, first), first, find(device))
     shape = run.network.image_shape
     samples, test = _samples(dataset, "train", shape), _samples(dataset, "test", shape)
@@ -135,6 +138,7 @@ def estimated_seconds(
     dataset: str,
     epochs: int,
     *,
+    recipe: RecipeName | None = None,
     noise: Noise | Mapping[str, Noise] | None = None,
     batch: int | None = None,
     precision: str = "float32",
@@ -146,13 +150,16 @@ def estimated_seconds(
         model: a full or short name.
         dataset: one of the known sets; its images need not be there.
         epochs: passes over the training images.
+        recipe: recipe of the training; the network's own by default.
         noise: noise during training.
         batch: images per step; by default as the network's recipe says.
         precision: precision of matrix products.
         device: device of the training, by a name that `flow.device.find` knows.
     """
     known = data.dataset(dataset)
-    settings = TrainingSettings.of(model, dataset, noise, 1, 0, batch=batch, precision=precision)
+    settings = TrainingSettings.of(
+        model, dataset, noise, 1, 0, recipe, batch=batch, precision=precision
+    )
     run = TrainingRun(settings, _built(settings), device=find(device))
     batch = settings.batch
     height, width, channels = run.network.image_shape

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from flow import data, models
@@ -42,9 +43,24 @@ class TrainedNetwork:
         """Name of the network's file; None if it is in memory alone."""
         return None if self.checkpoint is None else self.checkpoint.name
 
+    @property
+    def image_range(self) -> tuple[float, float] | None:
+        """Values of a black and a white pixel at the site ``input``; None if none are defined.
+
+        They are not where channels are standardised, or where the images are floats already.
+        """
+        if self.network.zero_to_one:
+            return 0.0, 1.0
+        standardised = self.images.images.dtype != np.uint8 or self.images.images.shape[-1] != 1
+        return None if standardised else (-1.0, 1.0)
+
     @classmethod
     def load(
-        cls, settings: TrainedSettings, images: int | None = None, default: int | None = None
+        cls,
+        settings: TrainedSettings,
+        images: int | None = None,
+        default: int | None = None,
+        recipe: str | None = None,
     ) -> "TrainedNetwork":
         """Load what the user chose.
 
@@ -52,13 +68,14 @@ class TrainedNetwork:
             settings: the choice.
             images: number of images that the user asks for.
             default: largest number where the user does not say; the whole set if None.
+            recipe: recipe of the training; the network's own if None.
 
         Raises:
             UserError: there is no such checkpoint, it is of another network or data set, or the
                 set has fewer images.
         """
         path = find_checkpoint(
-            settings.model, settings.dataset, settings.training_noise, settings.checkpoint
+            settings.model, settings.dataset, settings.training_noise, settings.checkpoint, recipe
         )
         with about("checkpoint") if settings.checkpoint else nullcontext():
             network, metadata = load_trained(path, settings.model, settings.dataset)
@@ -72,7 +89,11 @@ class TrainedNetwork:
 
 
 def find_checkpoint(
-    model: str, dataset: str, noise: str | None = None, given: Path | None = None
+    model: str,
+    dataset: str,
+    noise: str | None = None,
+    given: Path | None = None,
+    recipe: str | None = None,
 ) -> Path:
     """Return the checkpoint of a network.
 
@@ -81,6 +102,7 @@ def find_checkpoint(
         dataset: data set of the training.
         noise: the kind of noise it was trained with; clean when not given.
         given: a file in place of what is shipped or was trained here.
+        recipe: recipe of the training; the network's own if None.
 
     Raises:
         UserError: it has to be trained first.
@@ -92,12 +114,14 @@ def find_checkpoint(
         return Path(model)
     if given is not None:
         return given
-    path = zoo_path(model, dataset, noise)
+    path = zoo_path(model, dataset, noise, recipe)
     if path is None:
         raise UserError(
             f"there is no checkpoint of {models.resolve(model)} on {dataset}"
             + (f" trained with {noise} noise" if noise else "")
-            + ": train one with `noisewalk train`"
+            + (f" by the recipe {recipe}" if recipe else "")
+            + ": train one with `noisewalk train"
+            + (f" --recipe {recipe}`" if recipe else "`")
         )
     return path
 
@@ -133,11 +157,20 @@ LOCAL = Path("build/checkpoints")
 
 
 def file_name(
-    model: str, dataset: str, noise: Noise | Mapping[str, Noise] | None, spread: float = 0.0
+    model: str,
+    dataset: str,
+    noise: Noise | Mapping[str, Noise] | None,
+    spread: float = 0.0,
+    recipe: str | None = None,
 ) -> str:
-    """Return the name of the checkpoint of this network, set and noise of training."""
+    """Return the name of the checkpoint of this network, set, noise and recipe of training."""
     spreading = f"-spread-{spread:g}" if spread else ""
-    return f"{models.resolve(model)}_{dataset}_{noise_name(noise)}{spreading}.safetensors"
+    name = f"{models.resolve(model)}_{dataset}_{noise_name(noise)}{spreading}"
+    return f"{name}{_recipe_name(recipe)}.safetensors"
+
+
+def _recipe_name(recipe: str | None) -> str:
+    return f"-recipe-{recipe}" if recipe else ""
 
 
 def noise_name(noise: Noise | Mapping[str, Noise] | None) -> str:
@@ -152,7 +185,9 @@ def noise_name(noise: Noise | Mapping[str, Noise] | None) -> str:
     return noise.name
 
 
-def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path | None:
+def zoo_path(
+    model: str, dataset: str, noise: Noise | str | None = None, recipe: str | None = None
+) -> Path | None:
     """Find a checkpoint, shipped or trained here.
 
     Args:
@@ -161,6 +196,7 @@ def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path
         noise: the noise of training; a kind alone means the level that ships, or the first there.
             A user's kind may be named as ``file.py:MyNoise``, for a checkpoint that was trained
             with the code as it is, or by its name alone, for one trained with any.
+        recipe: recipe of the training; the network's own if None.
 
     Returns:
         The file, or None if there is none: then it has to be trained.
@@ -170,22 +206,27 @@ def zoo_path(model: str, dataset: str, noise: Noise | str | None = None) -> Path
         if is_user_code(noise):
             made = class_of(noise)
             kind, code = made.kind, f"-{made.origin.code}" if made.origin else ""
-        pattern = f"{models.resolve(model)}_{dataset}_{kind}-[0-9]*{code}.safetensors"
+        end = _recipe_name(recipe)
+        pattern = f"{models.resolve(model)}_{dataset}_{kind}-[0-9]*{code}{end}.safetensors"
         names = [
-            [path for path in finished(folder, pattern) if not _special(path.name)]
+            [
+                path
+                for path in finished(folder, pattern)
+                if not _special(path.stem.removesuffix(end))
+            ]
             for folder in (ZOO, LOCAL)
         ]
         path = next((found[0] for found in names if found), None)
         if path is None and not code and kind not in KINDS:
             raise unknown("noise", noise, KINDS)
         return path
-    paths = [folder / file_name(model, dataset, noise) for folder in (ZOO, LOCAL)]
+    paths = [folder / file_name(model, dataset, noise, recipe=recipe) for folder in (ZOO, LOCAL)]
     return next((path for path in paths if path.exists()), None)
 
 
 def _special(name: str) -> bool:
-    """Whether a file is of noise that is not the same at every site and step."""
-    return "@" in name or "-spread-" in name
+    """Whether a file is of noise that differs by site or step, or of a recipe."""
+    return any(mark in name for mark in ("@", "-spread-", "-recipe-"))
 
 
 def finished(folder: Path, pattern: str = "*.safetensors") -> list[Path]:

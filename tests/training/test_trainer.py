@@ -253,7 +253,9 @@ def test_images_are_augmented_where_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool | None, found: bool
 ) -> None:
     seen = []
-    monkeypatch.setattr(training_run, "augmented", lambda images: seen.append(images) or images)
+    monkeypatch.setattr(
+        training_run, "augmented", lambda images, border: seen.append(images) or images
+    )
     trainer.train("tfc", "digits", epochs=1, augment=asked, out=tmp_path / "one.safetensors")
     assert bool(seen) == found
 

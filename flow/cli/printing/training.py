@@ -11,7 +11,12 @@ from flow.compiler import pipeline
 from flow.errors import OptionError, about
 from flow.noise import Noise
 from flow.training import checkpoint, trainer
-from flow.training.settings import TrainedSettings, TrainingOptions, fast_precisions
+from flow.training.settings import (
+    TrainedSettings,
+    TrainingOptions,
+    TrainingSettings,
+    fast_precisions,
+)
 from flow.training.zoo import zoo_path
 
 log = logging.getLogger(__name__)
@@ -24,18 +29,21 @@ def run(console: Console, options: TrainingOptions) -> Path:
         console: console to print to.
         options: the user's options.
     """
-    model, dataset, epochs, precision = (
-        options.model, options.dataset, options.epochs, options.precision,
+    model, dataset, recipe, precision = (
+        options.model, options.dataset, options.recipe, options.precision,
     )  # fmt: skip
     noise = _noise(options)
+    settings = TrainingSettings.of(model, dataset, noise, options.epochs, options.seed, recipe)
+    epochs = settings.epochs
     seconds = trainer.estimated_seconds(
-        model, dataset, epochs, noise=noise, batch=options.batch, precision=precision,
-        device=options.device,
+        model, dataset, epochs, recipe=recipe, noise=noise, batch=options.batch,
+        precision=precision, device=options.device,
     )  # fmt: skip
     if options.device == "cpu" and precision not in fast_precisions():
         console.print(f"this processor has no {precision} arithmetic: float32 is faster")
     console.print(
-        f"training {models.resolve(model)} on {dataset}, {epochs} epochs: "
+        f"training {settings.model} on {dataset}{', by the recipe paper' if recipe else ''}"
+        f"{', images in 0..1' if settings.zero_to_one else ''}, {epochs} epochs: "
         f"about {max(1, round(seconds / 60))} min",
         highlight=False,
     )

@@ -131,6 +131,9 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
         _print_answer(console, walked.ranking)
+    if found.recipe:
+        values = ": images in 0..1" if found.image_range == (0, 1) else ""
+        console.print(f"trained by the recipe {found.recipe}{values}", highlight=False)
     console.print(
         f"without noise {accuracy}, n={found.images['software']}; "
         f"{found.images_evaluated:,} noisy images, {found.seconds['total']:.0f} s; "

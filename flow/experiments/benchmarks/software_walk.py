@@ -64,7 +64,7 @@ def run(settings: BenchWalkSettings) -> Found:
     Args:
         settings: settings of a walk with one kind of noise and levels ``auto``.
     """
-    trained = TrainedNetwork.load(settings, settings.images)
+    trained = TrainedNetwork.load(settings, settings.images, recipe=settings.recipe)
     network, inputs, images = trained.network, trained.inputs, trained.images
     with tempfile.TemporaryDirectory() as folder:
         own = SoftwareWalkSettings(**dict(settings) | {"out": Path(folder) / "walk"})

@@ -26,7 +26,7 @@ from flow.walks.summaries import (
     WalkSummary,
 )
 
-SAME = ("command", "model", "dataset", "noise", "training_noise", "site")
+SAME = ("command", "model", "dataset", "noise", "training_noise", "recipe", "images_in", "site")
 """What rows have in common that are put together."""
 
 
@@ -50,6 +50,7 @@ def table(study: Study) -> pd.DataFrame:
                     "dataset": summary.dataset,
                     "noise": noise,
                     "training_noise": (summary.training_noise or {}).get("kind", ""),
+                    **_training(summary),
                     "seed": summary.seed,
                     "site": site,
                 }
@@ -62,6 +63,15 @@ def table(study: Study) -> pd.DataFrame:
                 row["bit_mismatches"] = getattr(entry, "bit_mismatches", 0)
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _training(summary: WalkSummary) -> dict[str, str]:
+    """Return the recipe of the network, and the range of its images where it is known."""
+    if not isinstance(summary, SoftwareWalkSummary):
+        return {"recipe": "", "images_in": ""}
+    bounds = summary.image_range
+    images = "" if bounds is None else "{:g}..{:g}".format(*bounds)
+    return {"recipe": summary.recipe or "", "images_in": images}
 
 
 def _by_noise(

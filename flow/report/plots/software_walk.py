@@ -146,4 +146,6 @@ def _midpoints_of(panel: Axes, found: SoftwareKind, colour: str) -> None:
 def _title(summary: SoftwareWalkSummary) -> str:
     trained = " (noisy training)" if summary.training_noise else ""
     again = f" (retrained, {summary.retrain} epochs)" if summary.retrain else ""
-    return f"{summary.model}{trained}{again} on {summary.dataset}"
+    values = ", images in 0..1" if summary.image_range == (0, 1) else ""
+    recipe = f" (recipe {summary.recipe})" if summary.recipe else ""
+    return f"{summary.model}{recipe}{trained}{again} on {summary.dataset}{values}"

@@ -116,6 +116,11 @@ class SoftwareWalkSummary(WalkSummary):
     """Noisy images that the results rest on"""
     kinds: dict[str, SoftwareKind]
     """By kind of noise"""
+    recipe: str | None = None
+    """Recipe by which the network was trained, such as paper; null for its own"""
+    image_range: tuple[float, float] | None = None
+    """Values of a black and a white pixel at the site input, 0 and 1 for MNIST by the recipe paper;
+    null where channels are standardised, for other inputs, and in older results"""
     retrain: int
     """Epochs of training with a point's noise before it was measured; 0 for none"""
     identity: dict[str, JsonValue]
