@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,10 @@ from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings, Noise
 
 if TYPE_CHECKING:
     from flow.walks.points.noise_setting import NoiseSetting
+
+
+RetrainFrom = Literal["checkpoint", "random"]
+"""Weights with which the training for a point of a walk begins."""
 
 
 class CheckSettings(NetworkSettings):
@@ -65,6 +69,10 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     """Test images per point; all of the set if not given"""
     retrain: Annotated[int, Field(ge=0)] = 0
     """Epochs of training with a point's noise before it is measured; 0 for none"""
+    retrain_from: RetrainFrom = "checkpoint"
+    """Weights with which each retraining begins: those of the checkpoint, or random ones"""
+    clamp: bool | None = None
+    """Limit of the weights to −1..1 in retraining; if not given, as the network needs it"""
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network and data set"""
     build: Path = Path("build")
@@ -77,6 +85,9 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         super().check()
         if self.retrain and models.is_custom(self.model):
             raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
+        for name in ("retrain_from", "clamp"):
+            if not self.retrain and getattr(self, name) != self.default(name):
+                raise OptionError(name, "is of retraining: give its epochs as well", ("retrain",))
         check_recipe(self.recipe, self.model, self.dataset)
         _ = self.kinds
 
@@ -237,7 +248,9 @@ class BenchWalkSettings(OneKindSettings):
 
     refused: ClassVar = {
         **dict.fromkeys(("levels", "max_seconds", "max_noisy_images"), "the walk is timed whole"),
-        **dict.fromkeys(("retrain", "out"), "only the walk's speed is measured"),
+        **dict.fromkeys(
+            ("retrain", "retrain_from", "clamp", "out"), "only the walk's speed is measured"
+        ),
         "device": "the processor is measured",
     }
 

@@ -19,7 +19,7 @@ from flow.files import canonical, replacing, write_json
 from flow.models import SCALE_IMAGES, site_scales, suitable_batch
 from flow.models.network import chosen_sites
 from flow.report.plots import software_walk
-from flow.settings import MidpointLevels
+from flow.settings import MidpointLevels, shown
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import Search
 from flow.training.zoo import TrainedNetwork
@@ -127,6 +127,11 @@ class _Job:
             "checkpoint": trained.digest,
             "retrain": settings.retrain,
         }
+        # what is usual is not written, as in results of earlier versions
+        if settings.retrain_from != "checkpoint":
+            identity["retrain_from"] = settings.retrain_from
+        if settings.clamp is not None:
+            identity["clamp"] = settings.clamp
         name = _name(settings, trained)
         folder = settings.out or settings.build / "walk" / name
         _claim(folder, identity)
@@ -187,8 +192,10 @@ class _Job:
         return Retrained(
             model=trained.network.name,
             dataset=self.settings.dataset,
-            start=trained.checkpoint,
+            start=trained.checkpoint if self.settings.retrain_from == "checkpoint" else None,
             epochs=epochs,
+            clamp=self.settings.clamp,
+            recipe=trained.metadata.recipe,
             inputs=trained.inputs,
             setting=setting,
             batch=self.batch,
@@ -307,6 +314,8 @@ def _summary(
         images_evaluated=job.budget.used,
         kinds=dict(kinds),
         retrain=settings.retrain,
+        retrain_from=settings.retrain_from if settings.retrain else None,
+        clamp=settings.clamp,
         recipe=trained.metadata.recipe,
         image_range=trained.image_range,
         training_noise=trained.metadata.noise,
@@ -329,7 +338,11 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-trained-{trained.metadata.noise['kind']}"
     if trained.metadata.recipe:
         name += f"-recipe-{trained.metadata.recipe}"
-    return name + (f"-retrained-{settings.retrain}" if settings.retrain else "")
+    if settings.retrain:
+        name += f"-retrained-{settings.retrain}"
+        name += f"-from-{settings.retrain_from}" * (settings.retrain_from != "checkpoint")
+        name += "" if settings.clamp is None else f"-clamp-{shown(settings.clamp)}"
+    return name
 
 
 def _claim(folder: Path, identity: dict[str, Any]) -> None:

@@ -3,8 +3,10 @@
 import hashlib
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -119,7 +121,15 @@ def train_network(
 
 
 def _samples(dataset: str, split: str, shape: tuple[int, int, int]) -> Samples:
-    found = data.load(dataset, split)
+    return _read_samples(dataset, split, shape, os.environ.get("DATA_DIR"))
+
+
+@lru_cache(maxsize=2)
+def _read_samples(
+    dataset: str, split: str, shape: tuple[int, int, int], folder: str | None
+) -> Samples:
+    """Read a split once for all trainings of a walk; decoding takes seconds."""
+    found = data.load(dataset, split, data_dir=folder)
     return data.to_input(found.images, shape), torch.from_numpy(found.labels)
 
 
@@ -184,6 +194,8 @@ def train_once(
     *,
     seed: int,
     start: Path | None = None,
+    recipe: RecipeName | None = None,
+    clamp: bool | None = None,
     device: torch.device = CPU,
 ) -> Path:
     """Train a network, unless the folder holds one that was trained in the same way.
@@ -196,6 +208,8 @@ def train_once(
         epochs: passes over the training images.
         seed: seed of everything random.
         start: checkpoint to begin with; random weights by default.
+        recipe: recipe of the training; the network's own by default.
+        clamp: whether weights are limited to −1..1; by default as the network needs it.
         device: device of the training.
 
     Returns:
@@ -210,11 +224,13 @@ def train_once(
         "seed": seed,
         **device_key(device),
     }
+    # what is usual is not in the key, as in folders of earlier versions
+    key |= {name: one for name, one in (("recipe", recipe), ("clamp", clamp)) if one is not None}
     path = folder / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.safetensors"
     if not path.is_file():
         log.info("training %s with noise at %s", model, ", ".join(noise) or "no site")
         train(
-            model, dataset, noise=noise or None, epochs=epochs, seed=seed, start=start, out=path,
-            device=str(device),
+            model, dataset, noise=noise or None, recipe=recipe, epochs=epochs, seed=seed,
+            start=start, clamp=clamp, out=path, device=str(device),
         )  # fmt: skip
     return path

@@ -1,8 +1,10 @@
 """A walk in which each point has a network of its own, trained with the point's noise.
 
-The network goes on from the walk's checkpoint for some epochs with the point's noise at the point's
-site (the clean point likewise, without noise), and is then measured with that noise. Its checkpoint
-is kept, so a walk that was stopped trains nothing twice, and `train` resumes within a training.
+The network goes on from the walk's checkpoint, or begins with random weights as in the paper. It is
+trained for some epochs with the point's noise at the point's site (the clean point likewise,
+without noise), and then measured with that noise. Each noise draw is a training of its own. Its
+checkpoint is kept, so a walk that was stopped trains nothing twice, and `train` resumes within a
+training.
 """
 
 import logging
@@ -17,6 +19,7 @@ from flow.device import CPU
 from flow.models.evaluation import Labels
 from flow.noise import Noise
 from flow.training import checkpoint
+from flow.training.paper import RecipeName
 from flow.training.trainer import train_once
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
@@ -31,8 +34,8 @@ class Retrained:
 
     model: str
     dataset: str
-    start: Path
-    """The checkpoint that every training begins with."""
+    start: Path | None
+    """The checkpoint that every training begins with; None for random weights."""
     epochs: int
     inputs: Tensor
     setting: NoiseSetting
@@ -40,6 +43,10 @@ class Retrained:
     """Images at a time in measuring."""
     folder: Path
     """Where the trained networks are kept."""
+    clamp: bool | None = None
+    """Whether weights are limited to −1..1; None as the network needs it."""
+    recipe: RecipeName | None = None
+    """Recipe of the training; None for the network's own."""
     device: torch.device = CPU
     """What trains and measures."""
 
@@ -58,5 +65,5 @@ class Retrained:
         seed = self.setting.seed_of(place.draw) % (1 << 63)
         return train_once(
             self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start,
-            device=self.device,
+            recipe=self.recipe, clamp=self.clamp, device=self.device,
         )  # fmt: skip

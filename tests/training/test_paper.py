@@ -156,3 +156,41 @@ def test_a_walk_takes_the_range_of_its_checkpoint_and_says_so(tmp_path, monkeypa
         walk_tables.print_walk(console, found)
     assert "trained by the recipe paper: images in 0..1" in captured.get()
     assert "(recipe paper) on digits, images in 0..1" in plot_midpoints(found).get_suptitle()
+
+
+def test_a_network_is_trained_for_each_level_and_site(tmp_path):
+    path = trained(tmp_path, seed=5)
+    chosen = {"model": "float-mlp", "dataset": "digits", "checkpoint": path, "images": 100}
+    chosen |= {"sites": "fc1.acc,global", "levels": "1,4", "seeds": 1, "retrain": 1}
+    chosen |= {"retrain_from": "random", "clamp": True, "out": tmp_path / "walk"}
+    found = software_walk.walk(SoftwareWalkSettings(**chosen), lambda *a: None)
+    assert (found.retrain_from, found.clamp, found.recipe) == ("random", True, "paper")
+    networks = list((tmp_path / "walk" / "retrained").glob("*.safetensors"))
+    assert len(networks) == 5  # without noise, and two levels at a site and at all of them
+    told = [checkpoint.load(one)[1] for one in networks]
+    assert {one.recipe for one in told} == {"paper"} and {one.start for one in told} == {None}
+    noisy = sorted(len(one.noise_by_site or {}) for one in told)
+    assert noisy == [0, 1, 1, 8, 8]
+    weights = [checkpoint.load(one)[0].fc1.linear.weight for one in networks]
+    # networks that began with the checkpoint's weights would be like it
+    start = checkpoint.load(path)[0].fc1.linear.weight
+    assert all((one - start).abs().mean() > 0.05 for one in weights)
+
+
+@pytest.mark.parametrize(("option", "value"), [("retrain_from", "random"), ("clamp", False)])
+def test_options_of_retraining_need_it(option, value):
+    with pytest.raises(UserError, match=f"{option} is of retraining: give its epochs as well"):
+        SoftwareWalkSettings(model="float-mlp", dataset="mnist", **{option: value})
+
+
+def test_weights_are_clamped_where_the_walk_says_so(tmp_path, monkeypatch):
+    clamped: list[bool] = []
+    monkeypatch.setattr(
+        training_run.TrainingRun, "_clamp_weights", lambda self: clamped.append(True)
+    )
+    steps, paths = [], set()
+    for clamp in (None, False, True):
+        before = len(clamped)
+        paths.add(trainer.train_once(tmp_path, "float-mlp", "digits", {}, 1, seed=0, clamp=clamp))
+        steps.append(len(clamped) - before)
+    assert steps == [0, 0, 11] and len(paths) == 3

@@ -422,7 +422,8 @@ def test_a_folder_of_another_network_is_refused_and_kept(tmp_path):
 def test_retraining_gives_each_point_a_network_trained_with_its_noise(tmp_path, monkeypatch):
     calls = []
 
-    def train(model, dataset, *, noise, epochs, seed, start, out):
+    def train(model, dataset, *, noise, epochs, seed, start, out, **more):
+        assert more == {"recipe": None, "clamp": None, "device": "cpu"}
         calls.append((noise, epochs, seed))
         network, metadata = checkpoint.load(start)
         with torch.no_grad():  # a network that can be told from the one it began with

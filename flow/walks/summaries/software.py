@@ -123,6 +123,10 @@ class SoftwareWalkSummary(WalkSummary):
     null where channels are standardised, for other inputs, and in older results"""
     retrain: int
     """Epochs of training with a point's noise before it was measured; 0 for none"""
+    retrain_from: Literal["checkpoint", "random"] | None = None
+    """Weights with which each of these trainings began; null without, and in older results"""
+    clamp: bool | None = None
+    """Whether weights were limited to −1..1 in these trainings; null for the network's own way"""
     identity: dict[str, JsonValue]
     """What the points depend on besides noise and images"""
     folder: str
