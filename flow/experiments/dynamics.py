@@ -1,24 +1,26 @@
 """The ``dynamics`` command: train at each noise level, and see what that did to every layer."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from flow import data, models
 from flow.callbacks import ProgressCallback
-from flow.data.sets import ImageSet
 from flow.device import find
 from flow.experiments.settings import DynamicsSettings
 from flow.files import replacing, write_json
 from flow.models import Network
+from flow.models.network import chosen_sites
 from flow.noise import Noise
 from flow.report.plots import dynamics
 from flow.training import checkpoint
-from flow.training.layer_statistics import layer_statistics
+from flow.training.layer_statistics import histograms, layer_statistics
 from flow.training.trainer import train_once
+from flow.walks.points.noise_setting import NoiseSetting
 
 IMAGES = 1000
 """Number of test images behind the statistics of a layer."""
@@ -27,7 +29,10 @@ IMAGES = 1000
 def run(
     settings: DynamicsSettings, progress: ProgressCallback, command: str = ""
 ) -> dict[str, Any]:
-    """Train, measure, and write ``dynamics.csv``, ``dynamics.json`` and a picture for each kind.
+    """Train, measure, and write tables and two pictures for each kind of noise.
+
+    The tables are ``dynamics.csv`` and ``histograms.parquet``, the pictures
+    ``dynamics-<kind>.png`` and ``histograms-<kind>.png``.
 
     Args:
         settings: the user's choice.
@@ -42,30 +47,40 @@ def run(
     """
     started = time.monotonic()
     model = models.resolve(settings.model)
-    folder = settings.out or settings.build / "dynamics" / f"{model}-{settings.dataset}"
+    recipe = f"-recipe-{settings.recipe}" if settings.recipe else ""
+    name = f"{model}-{settings.dataset}{recipe}"
+    folder = settings.out or settings.build / "dynamics" / name
     known = data.dataset(settings.dataset)
-    sites = models.build(model, known.image_shape, known.classes).walk_sites
+    network = models.build(model, known.image_shape, known.classes)
+    sites = chosen_sites(settings.sites, network, network.walk_sites)
     images = data.load(settings.dataset, "test", IMAGES)
-    levels = [0.0, *(settings.levels if isinstance(settings.levels, tuple) else ())]
-    runs = [(setting, sigma) for setting in settings.kinds for sigma in levels]
+    inputs = data.to_input(images.images, network.image_shape)
     rows: list[dict[str, Any]] = []
-    for number, (setting, sigma) in enumerate(runs):
-        progress("training", number, len(runs))
+    counts: list[pd.DataFrame] = []
+    trainings = list(_trainings(settings))
+    for number, (setting, sigma, seed) in enumerate(trainings):
+        progress("training", number, len(trainings))
         noise: dict[str, Noise] = dict.fromkeys(sites, setting.noise(sigma)) if sigma else {}
         path = train_once(
-            folder / "networks", model, settings.dataset, noise, settings.epochs,
-            seed=settings.seed, device=find(settings.device),
+            folder / "networks", model, settings.dataset, noise, settings.epochs, seed=seed,
+            recipe=settings.recipe, clamp=settings.clamp, device=find(settings.device),
         )  # fmt: skip
-        known_by = {"kind": setting.kind, "sigma": sigma}
-        found = _layer_rows(checkpoint.load(path, model), images, noise, settings.seed)
-        rows += [known_by | row for row in found]
-    progress("training", len(runs), len(runs))
+        known_by = {"kind": setting.kind, "sigma": sigma, "seed": seed}
+        found, metadata = checkpoint.load(path, model)
+        rows += [known_by | row for row in _layer_rows(found, metadata, inputs, noise, seed)]
+        counts.append(histograms(found, inputs).assign(**known_by))
+    progress("training", len(trainings), len(trainings))
     table = pd.DataFrame(rows)
     result = {
         "model": model,
         "dataset": settings.dataset,
+        "recipe": settings.recipe,
+        "image_range": [0, 1] if found.zero_to_one else None,
+        "clamp": settings.clamp,
+        "sites": sites,
         "epochs": settings.epochs,
         "seed": settings.seed,
+        "seeds": settings.seeds,
         "images": len(images),
         "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
         "command": command,
@@ -74,20 +89,31 @@ def run(
     }
     with replacing(folder / "dynamics.csv") as temporary:
         table.to_csv(temporary, index=False)
+    together = pd.concat(counts, ignore_index=True)
+    with replacing(folder / "histograms.parquet") as temporary:
+        together.to_parquet(temporary, index=False)
     write_json(folder / "dynamics.json", result)
-    dynamics.write(folder, result, table)
+    dynamics.write(folder, result, table, together)
     return result
 
 
+def _trainings(settings: DynamicsSettings) -> Iterator[tuple[NoiseSetting, float, int]]:
+    """Yield kind, σ and seed of every training; those without noise serve every kind."""
+    levels = [0.0, *(settings.levels if isinstance(settings.levels, tuple) else ())]
+    for setting in settings.kinds:
+        for sigma in levels:
+            for seed in range(settings.seed, settings.seed + settings.seeds):
+                yield setting, sigma, seed
+
+
 def _layer_rows(
-    trained: tuple[Network, checkpoint.Metadata],
-    images: ImageSet,
+    network: Network,
+    metadata: checkpoint.Metadata,
+    inputs: Tensor,
     noise: Mapping[str, Noise],
     seed: int,
 ) -> list[dict[str, Any]]:
     """Return the statistics of each layer of a trained network, with the network's accuracy."""
-    network, metadata = trained
-    inputs = data.to_input(images.images, network.image_shape)
     return [
         {
             **asdict(statistics),

@@ -216,10 +216,18 @@ class DynamicsSettings(DeviceSettings, NetworkSettings):
     """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
     levels: Levels = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Noise levels σ of training, at every site; training without noise is always added"""
+    sites: Names = ()
+    """Noise sites in training, such as conv0.acc; those of a walk if not given"""
+    recipe: RecipeName | None = None
+    """Recipe: paper, as the public code of Walking Noise trains; if not given, the network's"""
+    clamp: bool | None = None
+    """Limit of the weights to −1..1; if not given, as the network needs it"""
     epochs: Count = 10
     """Epochs of each training"""
-    seed: Seed = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     """Seed of the weights, the images' order and the noise"""
+    seeds: Count = 1
+    """Trainings of each level, with seeds from the first one on"""
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network and data set"""
     build: Path = Path("build")
@@ -232,6 +240,7 @@ class DynamicsSettings(DeviceSettings, NetworkSettings):
             raise OptionError(
                 "levels", f"is {self.levels}, but each level is a training at every site: list them"
             )
+        check_recipe(self.recipe, self.model, self.dataset)
         with about("noise"):
             _ = self.kinds
 

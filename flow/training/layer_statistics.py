@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,8 @@ class LayerStatistics:
     site: str
     weight_magnitude: float | None
     """Mean |w| of the layer whose output this is; None behind anything else."""
+    weight_binarisation: float | None
+    """`binarisation` of all weights of that layer together; None behind anything else."""
     output_std: float
     """Standard deviation of the values, in the layer's unit."""
     binarisation: float
@@ -53,7 +56,7 @@ def layer_statistics(
     sampler.start_batch(0)
     found = []
     for site, y in values.items():
-        ratio = None
+        ratio, weights = None, _weights(network, site)
         if site in noise and not noise[site].silent:
             tap = NoiseTap()
             tap.set(site, noise[site], sampler)
@@ -61,7 +64,8 @@ def layer_statistics(
         found.append(
             LayerStatistics(
                 site,
-                _weight_magnitude(network, site),
+                None if weights is None else float(weights.abs().mean()),
+                None if weights is None else binarisation(weights.flatten()[None].numpy()),
                 float(y.std()),
                 binarisation(y.transpose(0, 1).flatten(1).numpy()),
                 ratio,
@@ -120,9 +124,32 @@ def binarisation(values: npt.NDArray[np.float32]) -> float:
     return (share - _NORMAL) / (1 - _NORMAL)
 
 
-def _weight_magnitude(network: Network, site: str) -> float | None:
+def histograms(network: Network, inputs: Tensor, bins: int = 60) -> pd.DataFrame:
+    """Count the values at every site that a walk visits, and the weights of its layers.
+
+    Args:
+        network: runs in evaluation mode, without noise.
+        inputs: float32 [N, C, H, W] in −1..1.
+        bins: number of bins of equal width between the smallest and the largest value.
+
+    Returns:
+        A row for each bin: site, of (``values`` or ``weights``), low, high, count.
+    """
+    parts = []
+    for site, values in values_at(network, inputs, network.walk_sites).items():
+        for of, one in (("values", values), ("weights", _weights(network, site))):
+            if one is not None:
+                # a training that diverged leaves values that are not finite
+                counts, edges = np.histogram(one[one.isfinite()].numpy(), bins)
+                found = {"low": edges[:-1], "high": edges[1:], "count": counts}
+                parts.append(pd.DataFrame({"site": str(site), "of": of, **found}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _weights(network: Network, site: str) -> Tensor | None:
+    """Return the weights of the layer whose output a site is; None behind anything else."""
     if not Site(site).is_accumulator:
         return None
     layer = network.get_submodule(Site(site).layer)
     weighted = [m for m in layer.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
-    return float(weighted[0].weight.detach().abs().mean()) if weighted else None
+    return weighted[0].weight.detach() if weighted else None

@@ -3,16 +3,19 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from flow import models
+from flow.cli.options import console
+from flow.cli.printing import walk_tables
 from flow.errors import UserError
 from flow.experiments import dynamics
 from flow.experiments.settings import DynamicsSettings
 from flow.noise import Noise
-from flow.training import trainer
-from flow.training.layer_statistics import binarisation, layer_statistics
+from flow.training import checkpoint, trainer
+from flow.training.layer_statistics import binarisation, histograms, layer_statistics
 
 
 def test_binarisation_is_0_for_normal_values_and_1_for_two():
@@ -53,6 +56,30 @@ def test_statistics_of_a_layer():
     assert found["fc1.acc"].signal_to_noise == pytest.approx(4, rel=0.1)
     assert found["fc0.bn"].weight_magnitude is None and found["fc0.bn"].signal_to_noise is None
     assert all(network.tap(site).noise is None for site in network.sites)
+    with torch.no_grad():
+        network.fc1.linear.weight.copy_(network.fc1.linear.weight.sign() * 0.1)
+    found = {one.site: one for one in layer_statistics(network, images)}
+    assert found["fc1.acc"].weight_binarisation == pytest.approx(1)
+    # uniform weights, as PyTorch begins with
+    uniform = (0.75 - 2 / np.pi) / (1 - 2 / np.pi)
+    assert found["fc2.acc"].weight_binarisation == pytest.approx(uniform, abs=0.02)
+    assert found["fc1.act"].weight_binarisation is None
+
+
+def test_histograms_count_values_and_weights():
+    torch.manual_seed(0)
+    network = models.build("float-mlp", (8, 8, 1)).eval()
+    images = torch.rand(50, 1, 8, 8) * 2 - 1
+    found = histograms(network, images, bins=20)
+    assert set(found["site"]) == set(network.walk_sites)
+    total = found.groupby(["site", "of"])["count"].sum()
+    assert total["input", "values"] == 50 * 64 and total["fc1.act", "values"] == 50 * 64
+    assert total["fc3.acc", "weights"] == 640 and ("fc1.act", "weights") not in total
+    weights = found[(found["site"] == "fc1.acc") & (found["of"] == "weights")]
+    least, most = map(float, network.fc1.linear.weight.detach().aminmax())
+    assert (weights["low"].iloc[0], weights["high"].iloc[-1]) == pytest.approx((least, most))
+    zeros = found[(found["site"] == "fc1.act") & (found["of"] == "values")]["count"].iloc[0]
+    assert zeros > 0.4 * 50 * 64  # ReLU's
 
 
 @pytest.mark.slow
@@ -74,11 +101,49 @@ def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monk
     # the network without noise serves both kinds
     assert len(trained) == 5
     assert len(found["rows"]) == 2 * 3 * 8
-    for name in ("dynamics.csv", "dynamics-additive.png", "dynamics-multiplicative.png"):
-        assert (tmp_path / name).stat().st_size > 500
+    for name in ("dynamics", "histograms"):
+        for kind in ("additive", "multiplicative"):
+            assert (tmp_path / f"{name}-{kind}.png").stat().st_size > 500
+    assert (tmp_path / "dynamics.csv").stat().st_size > 500
     assert json.loads((tmp_path / "dynamics.json").read_text())["rows"] == found["rows"]
     dynamics.run(settings, lambda *a: None)
     assert len(trained) == 5
+
+
+def test_seeds_sites_and_the_recipe_of_the_paper(tmp_path):
+    settings = DynamicsSettings(
+        model="float-mlp",
+        dataset="digits",
+        noise="multiplicative",
+        levels=[1],
+        sites="fc0.acc",
+        recipe="paper",
+        epochs=1,
+        seeds=2,
+        seed=3,
+        out=tmp_path,
+    )
+    found = dynamics.run(settings, lambda *a: None)
+    assert {row["seed"] for row in found["rows"]} == {3, 4}
+    assert len(found["rows"]) == 2 * 2 * 8 and found["image_range"] == [0, 1]
+    noisy = [row for row in found["rows"] if row["signal_to_noise"] is not None]
+    assert {(row["site"], row["sigma"]) for row in noisy} == {("fc0.acc", 1)}
+    networks = [checkpoint.load(one)[1] for one in (tmp_path / "networks").glob("*.safetensors")]
+    assert sorted((one.seed, list(one.noise_by_site or {})) for one in networks) == [
+        (3, []),
+        (3, ["fc0.acc"]),
+        (4, []),
+        (4, ["fc0.acc"]),
+    ]
+    assert {one.recipe for one in networks} == {"paper"}
+    counts = pd.read_parquet(tmp_path / "histograms.parquet")
+    assert set(counts["seed"]) == {3, 4} and set(counts["sigma"]) == {0, 1}
+    with console.capture() as captured:
+        walk_tables.print_dynamics(console, found)
+    said = captured.get()
+    assert "images in 0..1" in said and "2 trainings" in said
+    median = np.median([row["binarisation"] for row in noisy])
+    assert f"{median:.3g}" in said
 
 
 def test_bad_settings():

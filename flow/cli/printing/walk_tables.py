@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -201,13 +202,22 @@ def print_robustness(console: Console, found: dict[str, Any]) -> None:
 
 def print_dynamics(console: Console, found: dict[str, Any]) -> None:
     """Print the effect of training with noise on the layers."""
-    table = Table(title=f"{found['model']} on {found['dataset']}, {found['epochs']} epochs")
+    title = f"{found['model']} on {found['dataset']}, {found['epochs']} epochs"
+    if found["recipe"]:
+        title += f", recipe {found['recipe']}" + ", images in 0..1" * bool(found["image_range"])
+    if found["seeds"] > 1:
+        title += f"; medians of {found['seeds']} trainings"
+    table = Table(title=title)
     for name in ("noise", "σ", "site", "mean |w|", "output std", "signal / noise", "binarisation"):
         table.add_column(name, justify="left" if name in ("noise", "site") else "right")
-    names = ("weight_magnitude", "output_std", "signal_to_noise", "binarisation")
-    for row in found["rows"]:
-        values = ("–" if row[name] is None else f"{row[name]:.3g}" for name in names)
-        table.add_row(row["kind"], f"{row['sigma']:g}", row["site"], *values)
+    names = ["weight_magnitude", "output_std", "signal_to_noise", "binarisation"]
+    rows = pd.DataFrame(found["rows"])
+    rows[names] = rows[names].astype(float)
+    for (kind, sigma, site), values in (
+        rows.groupby(["kind", "sigma", "site"], sort=False)[names].median().iterrows()
+    ):
+        cells = ("–" if value != value else f"{value:.3g}" for value in values)
+        table.add_row(kind, f"{sigma:g}", site, *cells)
     console.print(table)
     console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
 
