@@ -20,7 +20,7 @@ VARIABLES = REPOSITORY / "variables.mk"
 PAGE = REPOSITORY / "docs" / "reference" / "settings.md"
 SCHEMA = REPOSITORY / "docs" / "reference" / "summary.schema.json"
 KEYS = REPOSITORY / "docs" / "reference" / "summary-keys.md"
-STUDIED = "walk-hw", "walk", "multi-exec", "multi-exec-hw", "robustness", "dynamics"
+STUDIED = "walk-hw", "walk", "multi-exec", "multi-exec-hw", "robustness", "dynamics", "train"
 _METAVARS = {
     int: "INTEGER",
     float: "NUMBER",

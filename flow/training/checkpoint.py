@@ -27,6 +27,7 @@ from flow.errors import UserError
 from flow.models import Network
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.statistics.intervals import share
+from flow.training.paper import RecipeName
 
 _KEY = "noisewalk"
 _FORMAT = 2
@@ -54,7 +55,7 @@ class Metadata:
     """The noise of training where it was not the same at every site."""
     spread: float = 0.0
     """By how much its σ changed from step to step."""
-    recipe: str | None = None
+    recipe: RecipeName | None = None
     """Recipe of the training, such as ``paper``; None for the network's own."""
 
     @property

@@ -1,16 +1,17 @@
 """Training on the command line: estimated time, progress bar and result."""
 
 import logging
-from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import TimeRemainingColumn
 
 from flow import data, models
+from flow.callbacks import no_progress
 from flow.compiler import pipeline
-from flow.errors import OptionError, about
-from flow.noise import Noise
-from flow.training import checkpoint, trainer
+from flow.experiments import training
+from flow.training import trainer
+from flow.training.run import Progress
 from flow.training.settings import (
     TrainedSettings,
     TrainingOptions,
@@ -22,7 +23,7 @@ from flow.training.zoo import zoo_path
 log = logging.getLogger(__name__)
 
 
-def run(console: Console, options: TrainingOptions) -> Path:
+def run(console: Console, options: TrainingOptions) -> None:
     """Train a network, and print its progress and result.
 
     Args:
@@ -32,7 +33,7 @@ def run(console: Console, options: TrainingOptions) -> Path:
     model, dataset, recipe, precision = (
         options.model, options.dataset, options.recipe, options.precision,
     )  # fmt: skip
-    noise = _noise(options)
+    noise = training.made_noise(options)
     settings = TrainingSettings.of(model, dataset, noise, options.epochs, options.seed, recipe)
     epochs = settings.epochs
     seconds = trainer.estimated_seconds(
@@ -47,48 +48,25 @@ def run(console: Console, options: TrainingOptions) -> Path:
         f"about {max(1, round(seconds / 60))} min",
         highlight=False,
     )
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    columns = (*Bars.get_default_columns()[:-1], TimeRemainingColumn())
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("training", total=epochs)
 
-        def show(progress: trainer.Progress) -> None:
+        def show(progress: Progress) -> None:
             bars.update(
                 task,
                 completed=progress.epoch,
                 description=f"loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}",
             )
 
-        own = {name: getattr(options, name) for name in TrainingOptions.options()}
-        del own["sigma"], own["sites"]
-        path = trainer.train(**own | {"noise": noise}, progress=show)
-    metadata = checkpoint.load(path)[1]
-    low, high = metadata.interval
+        found = training.run(options, no_progress, tell=show)
+    low, high = found["interval"]
     console.print(
-        f"accuracy {metadata.accuracy:.4f} [{low:.4f}, {high:.4f}] on {metadata.n} images; {path}",
+        f"accuracy {found['accuracy']:.4f} [{low:.4f}, {high:.4f}] on {found['n']} images; "
+        f"{found['file']}",
         highlight=False,
         soft_wrap=True,
     )
-    return path
-
-
-def _noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
-    """Return the noise that the user requests for training."""
-    if options.noise is None:
-        return None
-    level = models.recipe(options.model).sigma if options.sigma is None else options.sigma
-    with about("noise"):
-        if options.sites is None:
-            return Noise.at(options.noise, _level(level, options.model))
-        return {
-            site: Noise.at(options.noise, _level(level if own is None else own, site))
-            for site, own in options.sites.items()
-        }
-
-
-def _level(given: float | None, where: str) -> float:
-    if given is None:
-        raise OptionError("sigma", f"is not given, and {where} has no noise level of its own")
-    return given
 
 
 def ensure_checkpoint(settings: TrainedSettings, console: Console) -> None:

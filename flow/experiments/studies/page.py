@@ -17,7 +17,9 @@ from flow.experiments.studies.study import Study
 from flow.files import replacing
 from flow.report.html import environment
 from flow.report.plots.study import plot
+from flow.settings import Settings
 from flow.statistics.estimate import Estimate
+from flow.walks.settings import NoiseOptions
 from flow.walks.summaries import (
     HardwareSite,
     HardwareWalkSummary,
@@ -26,7 +28,10 @@ from flow.walks.summaries import (
     WalkSummary,
 )
 
-SAME = ("command", "model", "dataset", "noise", "training_noise", "recipe", "images_in", "site")
+SAME = (
+    "command", "model", "dataset", "noise", "training_noise", "checkpoint", "recipe", "images_in",
+    "per_point", "site",
+)  # fmt: skip
 """What rows have in common that are put together."""
 
 
@@ -48,7 +53,7 @@ def table(study: Study) -> pd.DataFrame:
                     "command": run.command,
                     "model": summary.model,
                     "dataset": summary.dataset,
-                    "noise": noise,
+                    "noise": _noise_name(noise, run.settings),
                     "training_noise": (summary.training_noise or {}).get("kind", ""),
                     **_training(summary),
                     "seed": summary.seed,
@@ -65,13 +70,26 @@ def table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _noise_name(kind: str, settings: Settings) -> str:
+    """Return a kind of noise, mixed noise with its ratio."""
+    if kind == "mixed" and isinstance(settings, NoiseOptions):
+        return f"{kind}, r = {settings.ratio:g}"
+    return kind
+
+
 def _training(summary: WalkSummary) -> dict[str, str]:
-    """Return the recipe of the network, and the range of its images where it is known."""
+    """Return what tells the networks of walks apart: their training, and images where known."""
+    found = {"checkpoint": summary.checkpoint or "", "recipe": "", "images_in": "", "per_point": ""}
     if not isinstance(summary, SoftwareWalkSummary):
-        return {"recipe": "", "images_in": ""}
+        return found
     bounds = summary.image_range
-    images = "" if bounds is None else "{:g}..{:g}".format(*bounds)
-    return {"recipe": summary.recipe or "", "images_in": images}
+    found["recipe"] = summary.recipe or ""
+    found["images_in"] = "" if bounds is None else "{:g}..{:g}".format(*bounds)
+    if summary.retrain:
+        start = "random weights" if summary.retrain_from == "random" else "the checkpoint"
+        clamped = ", clamped" if summary.clamp else ""
+        found["per_point"] = f"{summary.retrain} epochs, from {start}{clamped}"
+    return found
 
 
 def _by_noise(

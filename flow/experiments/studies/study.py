@@ -29,7 +29,14 @@ import yaml
 
 from flow.callbacks import ProgressCallback, prefixed
 from flow.errors import Fatal, OptionError, Spelling, UserError, about, unknown
-from flow.experiments import dynamics, hardware_walk, multi_execution, repeats, software_walk
+from flow.experiments import (
+    dynamics,
+    hardware_walk,
+    multi_execution,
+    repeats,
+    software_walk,
+    training,
+)
 from flow.experiments.settings import (
     DynamicsSettings,
     MultiExecutionSettings,
@@ -42,6 +49,7 @@ from flow.files import make_folder, write_json
 from flow.models.qonnx import python_factory
 from flow.noise import class_of
 from flow.settings import Settings, shown
+from flow.training.settings import TrainingOptions
 from flow.user_code import is_user_code
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
@@ -65,11 +73,13 @@ class Command:
     """File that a finished run has in its folder."""
     spread: bool = False
     """Whether it takes an engine."""
+    places: frozenset[str] = _PLACES
+    """Options that the study sets itself. A command that takes none of them writes no summary."""
 
     @property
     def options(self) -> set[str]:
         """The options that a study may give."""
-        return set(self.settings.options()) - _PLACES
+        return set(self.settings.options()) - self.places
 
 
 WALKED = "summary.json"
@@ -81,6 +91,7 @@ COMMANDS = {
     "walk": Command(SoftwareWalkSettings, software_walk.walk, WALKED),
     "multi-exec": Command(MultiExecutionSettings, multi_execution.run, "executions.json"),
     "dynamics": Command(DynamicsSettings, dynamics.run, "dynamics.json"),
+    "train": Command(TrainingOptions, training.run, "training.json", places=frozenset()),
 }
 
 
@@ -101,7 +112,8 @@ class Run:
     def stamp(self) -> dict[str, Any]:
         """All that its results depend on, as JSON has it."""
         # folders may be moved
-        chosen = self.settings.model_dump(mode="json", exclude=set(_PLACES))
+        places = COMMANDS[self.command].places
+        chosen = self.settings.model_dump(mode="json", exclude=set(places))
         kinds = [name for one in _NOISE for name in _listed(chosen.get(one)) if is_user_code(name)]
         codes = {name: class_of(name).origin for name in kinds}
         return {"command": self.command, "settings": chosen} | (
@@ -124,7 +136,9 @@ class Run:
             return None
         file = self.folder / COMMANDS[self.command].summary
         if file.name != WALKED:
-            return status.read_json(file)
+            found = status.read_json(file)
+            lost = self.command == "train" and found and not Path(found["file"]).is_file()
+            return None if lost else found
         try:
             return WalkSummary.read(file)
         except UserError:
@@ -213,7 +227,7 @@ def _runs_of(block: Any, folder: Path, build: Path) -> Iterator[Run]:
 
     try:
         for option in written:
-            if option in _PLACES:
+            if option in command.places:
                 raise OptionError(option, "is no option here: a study has folders of its own")
             if option not in command.options:
                 raise command.settings.unknown(option)
@@ -242,7 +256,8 @@ def _crossed(
         if is_user_code(network["model"]):
             with about("model"):
                 values["model"] = _exported(**network, build=build)
-        made = command.settings(**{**values, "out": folder / label, "build": build})
+        places = {"out": folder / label, "build": build} if command.places else {}
+        made = command.settings(**values, **places)
         yield label, values, made
 
 
@@ -312,6 +327,8 @@ def run_study(
             failed.append((run, run.told(error)))
             run.write_state(ended="failed", message=run.told(error))
         else:
+            if isinstance(found, dict) and not command.places:
+                write_json(run.folder / command.summary, found)
             seconds = round(time.monotonic() - started, 1)
             failures = len(getattr(found, "failures", ()))
             run.write_state(ended="done", seconds=seconds, failures=failures)

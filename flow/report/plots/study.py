@@ -6,7 +6,7 @@ from matplotlib.ticker import StrMethodFormatter
 
 from flow.report.plots.figure import Figure
 
-_PANEL = ["command", "model", "dataset", "noise", "training_noise"]
+_PANEL = ["command", "model", "dataset", "noise", "training_noise", "checkpoint", "per_point"]
 """Columns that are equal in the rows of a panel."""
 _COLOURS = {"mu_sw": "#0072B2", "mu_hw": "#D55E00"}
 
@@ -25,6 +25,7 @@ def plot(together: pd.DataFrame) -> Figure:
         A figure with a panel for each network and kind of noise.
     """
     panels = list(together.groupby(_PANEL, sort=False))
+    names_of = together.groupby(["model", "dataset"])["checkpoint"].unique()
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure((4.2 * columns + 0.4, 3.0 * rows + 0.8), dpi=130, layout="constrained")
@@ -32,7 +33,7 @@ def plot(together: pd.DataFrame) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     for axes, (same, group) in zip(grid.flat, panels, strict=False):
-        _, model, dataset, noise, training = same
+        _, model, dataset, noise, training, checkpoint, per_point = same
         where = np.arange(len(group))
         for number, (key, colour) in enumerate(_COLOURS.items()):
             middle = group[key].to_numpy(dtype=float)
@@ -48,7 +49,12 @@ def plot(together: pd.DataFrame) -> Figure:
             getattr(axes.yaxis, f"set_{axis}_formatter")(StrMethodFormatter("{x:g}"))
         axes.set_xticks(where, group["site"], rotation=45, ha="right", fontsize=8)
         trained = f", trained with {training} noise" if training else ""
-        axes.set_title(f"{model}, {dataset}\n{noise} noise{trained}", fontsize=9)
+        title = f"{model}, {dataset}\n{noise} noise{trained}"
+        if per_point:
+            title += f"\nnetworks per point: {per_point}"
+        elif len(names_of[model, dataset]) > 1:
+            title += f"\n{checkpoint}"
+        axes.set_title(title, fontsize=9, parse_math=False)
         axes.grid(axis="y", alpha=0.3)
     for axes in grid[:, 0]:
         axes.set_ylabel("midpoint μ")

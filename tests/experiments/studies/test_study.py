@@ -67,6 +67,7 @@ runs:
   - multi-exec-hw: {model: tfc, repeats: "1,4", seed: 3}
   - robustness: {model: tfc}
   - dynamics: {model: float-mlp, dataset: mnist, levels: [0.5, 1], epochs: 2}
+  - train: {model: float-mlp, dataset: mnist, recipe: paper, out: here/a.safetensors}
 """
     runs = study.read(written(tmp_path, text), tmp_path / "build").runs
     by_command = {run.command: run.settings for run in runs}
@@ -75,7 +76,74 @@ runs:
     assert by_command["multi-exec-hw"].seed == 3
     assert by_command["multi-exec-hw"].out.parent == tmp_path / "build" / "studies" / "small"
     assert by_command["dynamics"].levels == (0.5, 1)
-    assert len({run.name for run in runs}) == 5
+    assert by_command["train"].out == Path("here/a.safetensors")
+    assert by_command["train"].recipe == "paper"
+    assert len({run.name for run in runs}) == 6
+
+
+def test_a_training_serves_the_walks_behind_it_and_is_done_once(tmp_path, monkeypatch):
+    out = tmp_path / "here.safetensors"
+    text = f"""
+runs:
+  - train: {{model: float-mlp, dataset: digits, recipe: paper, epochs: 1, out: {out}}}
+  - walk:
+      model: float-mlp
+      dataset: digits
+      checkpoint: {out}
+      levels: [1]
+      sites: [fc0.acc]
+      images: 50
+      seeds: 1
+  - walk:
+      model: float-mlp
+      dataset: digits
+      checkpoint: {out}
+      noise: mixed
+      ratio: [0.1, 0.9]
+      levels: [1]
+      sites: [fc0.acc]
+      images: 50
+      seeds: 1
+  - walk:
+      model: float-mlp
+      dataset: digits
+      checkpoint: {out}
+      retrain: 1
+      retrain-from: random
+      clamp: true
+      levels: [1]
+      sites: [fc0.acc]
+      images: 50
+      seeds: 1
+"""
+    found = study.read(written(tmp_path, text), tmp_path / "build")
+    ended = []
+    failed = study.run_study(found, silent, SerialExecutor(), ended.append)
+    assert not failed and [run.state["ended"] for run in ended] == ["done"] * 5
+    trained, walked, *_ = (run.summary for run in found.runs)
+    assert (trained["recipe"], trained["epochs"], trained["file"]) == ("paper", 1, str(out))
+    assert trained["interval"][0] < trained["accuracy"] < trained["interval"][1]
+    assert walked.recipe == "paper" and walked.image_range == (0, 1)
+    table = page.table(found)
+    assert set(table["recipe"]) == {"paper"} and set(table["images_in"]) == {"0..1"}
+    # what differs in more than its seed is not put together
+    together = page.over_seeds(table)
+    assert len(together) == 4 and set(together["seeds"]) == {1}
+    assert set(together["noise"]) == {"additive", "mixed, r = 0.1", "mixed, r = 0.9"}
+    assert set(together["per_point"]) == {"", "1 epochs, from random weights, clamped"}
+    assert "<td>paper</td><td>0..1</td>" in page.write(found, tmp_path / "points").read_text()
+    monkeypatch.setitem(vars(study.COMMANDS["train"]), "run", lambda *a, **o: pytest.fail("ran"))
+    study.run_study(found, silent, SerialExecutor(), ended.append)
+    out.unlink()
+    assert found.runs[0].summary is None  # trained anew, as its checkpoint is gone
+
+
+@pytest.mark.parametrize("file", sorted(Path(REPOSITORY, "studies").glob("*.yaml")))
+def test_the_studies_that_ship_can_be_read(file, tmp_path):
+    found = study.read(file, tmp_path / "build")
+    trained = {run.settings.out for run in found.runs if run.command == "train"}
+    walked = {getattr(run.settings, "checkpoint", None) for run in found.runs} - {None}
+    assert walked <= trained, "a walk whose checkpoint nothing trains"
 
 
 def test_the_examples_are_studies(tmp_path):

@@ -1,0 +1,72 @@
+"""The ``train`` command: a network's checkpoint, and what it says about itself."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from flow import models
+from flow.callbacks import ProgressCallback
+from flow.errors import OptionError, about
+from flow.noise import Noise
+from flow.training import checkpoint, trainer
+from flow.training.run import Progress
+from flow.training.settings import TrainingOptions
+
+
+def run(
+    options: TrainingOptions,
+    progress: ProgressCallback,
+    command: str = "",
+    tell: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Train a network; a training that was stopped resumes.
+
+    Args:
+        options: the user's options.
+        progress: called with the progress.
+        command: how the user asked for it.
+        tell: called after each epoch.
+
+    Returns:
+        What the checkpoint says about itself, with its interval, file and the command.
+
+    Raises:
+        UserError: something the user can mend; finished epochs are kept.
+    """
+
+    def epoch(done: Progress) -> None:
+        progress("epochs", done.epoch, done.epochs)
+        if tell is not None:
+            tell(done)
+
+    path = trainer.train(**arguments(options), progress=epoch)
+    metadata = checkpoint.load(path)[1]
+    interval = list(metadata.interval)
+    return asdict(metadata) | {"interval": interval, "file": str(path), "command": command}
+
+
+def arguments(options: TrainingOptions) -> dict[str, Any]:
+    """Return the arguments of `flow.training.trainer.train`."""
+    own = {name: getattr(options, name) for name in TrainingOptions.options()}
+    del own["sigma"], own["sites"]
+    return own | {"noise": made_noise(options)}
+
+
+def made_noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
+    """Return the noise that the user requests for training; OptionError if its level is open."""
+    if options.noise is None:
+        return None
+    level = models.recipe(options.model).sigma if options.sigma is None else options.sigma
+    with about("noise"):
+        if options.sites is None:
+            return Noise.at(options.noise, _level(level, options.model))
+        return {
+            site: Noise.at(options.noise, _level(level if own is None else own, site))
+            for site, own in options.sites.items()
+        }
+
+
+def _level(given: float | None, where: str) -> float:
+    if given is None:
+        raise OptionError("sigma", f"is not given, and {where} has no noise level of its own")
+    return given
