@@ -24,7 +24,7 @@ PIP    = { PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --p
 	  echo $$? > $(VENV)/.status; } | sed -u -n -E 's/^((Collecting|Installing).{0,60}).*/  \1/p'; \
 	exit $$(cat $(VENV)/.status)
 
-.PHONY: help setup check compile synth walk walk-hw study multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
+.PHONY: help setup check compile synth walk walk-hw study paper multi-exec multi-exec-hw soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets, and the variables of each
@@ -50,6 +50,10 @@ walk-hw: $(READY) ## walk noise through MODEL in software and in its RTL, and co
 
 study: $(READY) ## do the runs of STUDY, a YAML file, and report (docs/how-to/studies.md)
 	$(BIN)/noisewalk study run $(GIVEN) '$(STUDY)'
+
+paper: NAMES = $(sort $(VARIABLES_study) $(filter-out $(OURS),$(TYPED)))
+paper: $(READY) ## check the claims of Walking Noise, smallest networks first (docs/results/paper.md)
+	$(BIN)/noisewalk study run $(GIVEN) studies/paper.yaml
 
 check: $(READY) ## check whether your network MODEL fits the hardware, and DATASET fits it
 	$(RUN)

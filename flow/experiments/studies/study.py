@@ -10,6 +10,7 @@
           noise: [additive, multiplicative, mixed]
           seed: [0, 1, 2]
           sites: [fc0.acc, fc1.acc]   # sites and levels are lists already: one run has them all
+          checkpoint: nets/{model}_{dataset}.safetensors    # of the run's network
 
 Each run has its own results folder in ``build/studies/<name>``; measured points are in the store of
 all walks. So an interrupted study resumes, and a study that has grown measures only what is new.
@@ -58,6 +59,8 @@ from flow.walks.summaries import WalkSummary
 _KEYS = ("title", "minutes", "runs")
 _NETWORK = ("model", "dataset")
 _NOISE = ("noise", "training_noise")
+_FILES = frozenset({"out", "checkpoint"})
+"""Options whose value may hold ``{model}`` and ``{dataset}``."""
 _PLACES = frozenset({"out", "build"})
 """Options that are the study's own."""
 
@@ -251,14 +254,22 @@ def _crossed(
     varied = [option for option, values in given.items() if len(values) > 1]
     for combination in itertools.product(*given.values()):
         values = dict(zip(given, combination, strict=True))
-        label = _label(name, values, varied, command)
         network = {one: str(values.get(one, command.settings.default(one))) for one in _NETWORK}
+        values |= {one: _filled(str(values[one]), network) for one in _FILES & values.keys()}
+        label = _label(name, values, varied, command)
         if is_user_code(network["model"]):
             with about("model"):
                 values["model"] = _exported(**network, build=build)
         places = {"out": folder / label, "build": build} if command.places else {}
         made = command.settings(**values, **places)
         yield label, values, made
+
+
+def _filled(path: str, network: Mapping[str, str]) -> str:
+    """Fill ``{model}`` and ``{dataset}`` into the path of a checkpoint."""
+    for key, value in network.items():
+        path = path.replace(f"{{{key}}}", value.replace("/", "_"))
+    return path
 
 
 @cache

@@ -82,14 +82,19 @@ runs:
 
 
 def test_a_training_serves_the_walks_behind_it_and_is_done_once(tmp_path, monkeypatch):
-    out = tmp_path / "here.safetensors"
+    out = tmp_path / "float-mlp on digits"
     text = f"""
 runs:
-  - train: {{model: float-mlp, dataset: digits, recipe: paper, epochs: 1, out: {out}}}
+  - train:
+      model: float-mlp
+      dataset: digits
+      recipe: paper
+      epochs: 1
+      out: "{tmp_path}/{{model}} on {{dataset}}"
   - walk:
       model: float-mlp
       dataset: digits
-      checkpoint: {out}
+      checkpoint: "{tmp_path}/{{model}} on {{dataset}}"
       levels: [1]
       sites: [fc0.acc]
       images: 50
