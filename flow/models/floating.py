@@ -51,7 +51,7 @@ class FloatConv(nn.Module):
         inputs: input channels.
         outputs: output channels.
         kernel: height and width of the kernel, pixels; one number for both.
-        stride: steps of the kernel, pixels, likewise.
+        stride: steps of the kernel, pixels, in the same way.
         padding: zero padding around the image, pixels.
         batch_norm: whether to use batch norm; the convolution has a bias otherwise.
         pool: side and stride of the pooling, pixels; 1 for none.
