@@ -180,6 +180,8 @@ def run(
     found = {
         "model": network.name,
         "dataset": settings.dataset,
+        "recipe": trained.metadata.recipe,
+        "image_range": trained.image_range,
         "noise": setting.kind,
         "sigma": comparison.sigma,
         "clean": list(clean),

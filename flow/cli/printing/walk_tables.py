@@ -1,6 +1,6 @@
 """Tables of results on the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -108,7 +108,15 @@ def print_executions(console: Console, found: dict[str, Any]) -> None:
     for strategy, values in cells.items():
         table.add_row(strategy, *values)
     console.print(table)
+    _print_recipe(console, found["recipe"], found["image_range"])
     console.print(f"pictures and tables: {found['folder']}", highlight=False, soft_wrap=True)
+
+
+def _print_recipe(console: Console, recipe: str | None, bounds: Sequence[float] | None) -> None:
+    """Print by which recipe a network was trained, if by one, and that its images are in 0..1."""
+    if recipe:
+        values = ": images in 0..1" if bounds is not None and bounds[0] == 0 else ""
+        console.print(f"trained by the recipe {recipe}{values}", highlight=False)
 
 
 def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
@@ -132,9 +140,7 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
         _print_answer(console, walked.ranking)
-    if found.recipe:
-        values = ": images in 0..1" if found.image_range == (0, 1) else ""
-        console.print(f"trained by the recipe {found.recipe}{values}", highlight=False)
+    _print_recipe(console, found.recipe, found.image_range)
     console.print(
         f"without noise {accuracy}, n={found.images['software']}; "
         f"{found.images_evaluated:,} noisy images, {found.seconds['total']:.0f} s; "

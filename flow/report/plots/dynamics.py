@@ -57,6 +57,8 @@ def plot(summary: Mapping[str, Any], kind: str, rows: pd.DataFrame) -> Figure:
     """Draw every statistic over the σ of training."""
     figure = Figure((13, 6.6), dpi=130, layout="constrained")
     panels: list[Axes] = list(figure.subplots(2, 3).flat)
+    noisy = rows["noisy_accuracy"].astype(float)
+    rows = rows.assign(noisy_accuracy=noisy.fillna(rows["accuracy"]))
     sites = list(rows["site"].unique())
     colours = colormaps["viridis"](np.linspace(0, 0.92, len(sites)))
     linear_below = float(rows["sigma"][rows["sigma"] > 0].min())
