@@ -28,6 +28,20 @@ from flow.training.zoo import LOCAL
 NOW, BASE = "this version", "base"
 _ENTRIES = {"flow/cli/main.py": "flow.cli.main", "flow/cli.py": "flow.cli"}
 """By the file that defines it: module of the command line, the newest first."""
+_LAUNCHER = """
+import ctypes, os, subprocess, sys
+if sys.platform == "linux":
+    PR_SET_CHILD_SUBREAPER = 36
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+status = subprocess.call(sys.argv[1:])
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    sys.exit(status)
+"""
+"""Runs a command and waits for all that it leaves behind, such as the process that forked its
+workers: otherwise their processor time is not counted."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +133,10 @@ def _run(version: str, checkout: Path, words: Sequence[str], seed: int, *, cold:
     if entry is None:
         raise UserError(f"{version} has no command line that this version knows")
     command = [sys.executable, "-c", f"from {entry} import main; main()", *words]
+    launched = [sys.executable, "-c", _LAUNCHER, *command]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    done = subprocess.run(launched, cwd=checkout, env=environment, capture_output=True, text=True)
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise UserError(f"{version}: {shlex.join(words)} failed: {done.stderr[-2000:].strip()}")

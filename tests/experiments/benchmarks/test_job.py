@@ -1,5 +1,8 @@
 """A whole job timed against a revision of this project."""
 
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,13 @@ def test_bad_input(tmp_path: Path) -> None:
         job.run(BenchJobSettings(base="no-such-revision", build=tmp_path), print)
     with pytest.raises(UserError, match=r"this version: walk .* failed"):
         job._run("this version", job.REPOSITORY, ["walk", "--model", "nothing"], 0, cold=True)
+
+
+def test_time_of_what_a_job_leaves_behind_is_counted() -> None:
+    burn = "import time\nwhile time.process_time() < 0.4: pass"
+    leave = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {burn!r}])"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-c", job._LAUNCHER, sys.executable, "-c", leave]
+    assert subprocess.run(command).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert sum(getattr(after, n) - getattr(before, n) for n in ("ru_utime", "ru_stime")) > 0.4
