@@ -128,7 +128,7 @@ def imports(name: str, root: Path = ROOT) -> frozenset[str]:
     """
     path = _path(name, root)
     found: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _parsed(path.read_text(encoding="utf-8"))
     for node in _statements(tree, typing=False):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
@@ -185,13 +185,23 @@ def _code(path: Path) -> str:
 
 def code_of(text: str) -> str:
     """Hash what counts of a module's text: its code, without comments, docstrings and layout."""
-    tree = ast.parse(text)
+    tree = _parsed(text)
     for node in _statements(tree):
         for name in _BODIES:
             # a text that stands alone documents what is above it
             if body := getattr(node, name, None):
                 setattr(node, name, [one for one in body if not _is_text(one)])
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _parsed(text: str) -> ast.Module:
+    """Parse a module, again where CPython 3.11 fails because another thread parses as well."""
+    for _ in range(5):
+        try:
+            return ast.parse(text)
+        except SystemError:
+            continue
+    return ast.parse(text)
 
 
 def _is_text(node: ast.AST) -> bool:
