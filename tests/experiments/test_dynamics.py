@@ -140,7 +140,7 @@ def test_seeds_sites_and_the_recipe_of_the_paper(tmp_path):
     assert set(counts["seed"]) == {3, 4} and set(counts["sigma"]) == {0, 1}
     with console.capture() as captured:
         walk_tables.print_dynamics(console, found)
-    said = captured.get()
+    said = " ".join(captured.get().split())
     assert "images in 0..1" in said and "2 trainings" in said
     median = np.median([row["binarisation"] for row in noisy])
     assert f"{median:.3g}" in said

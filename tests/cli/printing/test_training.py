@@ -18,8 +18,8 @@ def run(out: Path, **options: object) -> tuple[checkpoint.Metadata, str]:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
     settings: dict = {"model": "float-mlp", "dataset": "digits", "epochs": 1} | options
-    path = training.run(console, TrainingOptions(out=out, **settings))
-    return checkpoint.load(path)[1], shown.getvalue()
+    training.run(console, TrainingOptions(out=out, **settings))
+    return checkpoint.load(out)[1], shown.getvalue()
 
 
 def test_the_bar_shows_the_accuracy_and_the_end_its_interval(tmp_path: Path) -> None:
