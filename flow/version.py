@@ -14,7 +14,8 @@ def revision(project: Path = REPOSITORY) -> str:
         project: the folder that would be the checkout's; one above it is another project's.
 
     Returns:
-        40 hex digits, with ``-dirty`` behind them where files differ from it; else ``0.1.0``.
+        40 hex digits, with ``-dirty`` behind them where files differ from it; else the version of
+        the package, which names the commit it was built from, as ``0.1.dev406+g9ed4d5e48``.
     """
     if (project / ".git").exists():
         command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]

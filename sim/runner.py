@@ -137,7 +137,7 @@ def build(
     assertions: bool | None = None,
     flags: Sequence[str] = (),
     main: Path | None = None,
-    root: Path = REPOSITORY / "build" / "sim",
+    root: Path = Path("build/sim"),
     jobs: int | None = None,
 ) -> Simulation:
     """Compile a design, or return the stored binary if nothing that it depends on has changed.

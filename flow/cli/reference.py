@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from flow.cli.options import OPTIONS, SettingsCommand, flag, variable
+from flow.paths import REPOSITORY
 from flow.settings import Settings, choices, kinds, shown
-from sim.runner import REPOSITORY
 
 VARIABLES = REPOSITORY / "variables.mk"
 PAGE = REPOSITORY / "docs" / "reference" / "settings.md"

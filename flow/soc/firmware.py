@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flow.errors import UserError
+from flow.paths import HW
 from flow.soc.registers import description
-from sim.runner import REPOSITORY
 
-SOURCES = REPOSITORY / "hw" / "soc" / "firmware"
+SOURCES = HW / "soc" / "firmware"
 UNITS = ("start.S", "platform.c", "noisewalk.c", "vote.c", "main.c")
 ROOM = 16 * 1024
 """Bytes of memory for program, data and stack; what is behind is the job's."""

@@ -8,16 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flow import hdl
+from flow import hdl, paths
 from flow.compiler.accelerator import Accelerator
 from flow.files import built_once
 from flow.soc import firmware
 from flow.soc.firmware import Firmware
 from flow.soc.registers import description
 from sim import runner
-from sim.runner import REPOSITORY
 
-HW = REPOSITORY / "hw" / "soc"
+HW = paths.HW / "soc"
 MEMORY_BYTES = 1 << 20
 """Size of the microcontroller's memory, bytes."""
 MODULES = (

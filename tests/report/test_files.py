@@ -1,6 +1,7 @@
 """Files of a finished walk: written, read and written again, and compared."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -128,9 +129,9 @@ def test_walks_side_by_side(tmp_path: Path) -> None:
 
 
 def test_the_revision_is_a_commit_or_a_version(tmp_path: Path) -> None:
-    assert revision(tmp_path) == "0.1.0"
+    assert revision(tmp_path) == version("noisewalk")
     (tmp_path / ".git").write_text("gitdir: nowhere\n")
-    assert revision(tmp_path) == "0.1.0"
+    assert revision(tmp_path) == version("noisewalk")
 
 
 def test_walks_of_other_units_have_charts_of_their_own() -> None:

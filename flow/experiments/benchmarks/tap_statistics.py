@@ -16,6 +16,7 @@ from scipy import stats
 from flow.compiler.operators.noise_tap import NoiseTap_rtl
 from flow.noise.gaussian import FRACTION_BITS
 from flow.noise.hardware.registers import SIGMA_FRACTION_BITS, TapSettings
+from flow.paths import HW
 from flow.statistics.random_samples import Figure, Samples
 from sim import runner
 
@@ -23,7 +24,6 @@ CHANNELS, PE, PIXELS = 64, 16, 25
 ELEMENTS = CHANNELS * PIXELS
 SEED = 2026
 _OUT_BITS = 24
-_HW = runner.REPOSITORY / "hw"
 
 
 def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
@@ -40,7 +40,7 @@ def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
     bench = Path(runner.__file__).with_name("tap_samples.sv")
     simulation = runner.build(
         "tap_samples",
-        [*(_HW / name for name in NoiseTap_rtl.sources), bench],
+        [*(HW / name for name in NoiseTap_rtl.sources), bench],
         parameters={"CHANNELS": CHANNELS, "PE": PE, "PIXELS": PIXELS},
         public=(
             "clk", "rst_n", "run", "cfg_valid", "cfg_addr", "cfg_data", "limit", "done",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flow.paths import HW, REPOSITORY
 from flow.soc.registers.access import Field, Register
-from sim.runner import REPOSITORY
 
-DESCRIPTION = REPOSITORY / "hw" / "soc" / "registers.rdl"
+DESCRIPTION = HW / "soc" / "registers.rdl"
 CLASS = Path(__file__).with_name("generated.py")
 PAGE = REPOSITORY / "docs" / "reference" / "registers.md"
 MODULE = "noise_registers"
