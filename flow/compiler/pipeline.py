@@ -35,18 +35,39 @@ log = logging.getLogger(__name__)
 KERNELS = (HW / "kernels", HW / "noise")
 """Folders of this project's hardware modules."""
 MVUS = ("lut", "dsp")
+CHECKED_IMAGES = 64
+"""Random images for which `check` compiles a network."""
 
 
-def check(network: Network) -> None:
-    """Check within seconds that a network, trained or not, can be compiled.
+def check(network: Network, images: Tensor | None = None) -> None:
+    """Check that a network, trained or not, can be compiled.
+
+    A network of this package is converted to hardware layers, which takes seconds. One that was
+    read from a file is compiled, with the default folding, and the result is thrown away.
+
+    Args:
+        network: the network.
+        images: images for the proof of the scales, float32 [N, C, H, W]; random ones if None.
 
     Raises:
         UserError: the network cannot be compiled; the message names the node.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with working_in(folder / "finn"):
-            _to_hardware_layers(copy.deepcopy(network), folder)
+    with tempfile.TemporaryDirectory() as name, working_in(Path(name) / "finn"):
+        if not isinstance(network, ImportedNetwork):
+            _to_hardware_layers(copy.deepcopy(network), Path(name))
+            return
+        given = _random_images(network) if images is None else images
+        _compile(network, given, network.accumulator_sites, Target(), MVUS[0], Path(name))
+
+
+def _random_images(network: Network) -> Tensor:
+    """Return images in the network's range, half of them of nothing but its ends."""
+    height, width, channels = network.image_shape
+    low, high = network.image_range or (-1.0, 1.0)
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.rand((CHECKED_IMAGES, channels, height, width), generator=generator)
+    shares[1::2] = shares[1::2].round()
+    return shares * (high - low) + low
 
 
 def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):

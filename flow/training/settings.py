@@ -105,11 +105,38 @@ class NetworkSettings(Settings):
         super().check()
         with about("model"):
             models.resolve(self.model)
-        with about("dataset"):
-            data.dataset(self.dataset)
+        if self.dataset is not None:
+            with about("dataset"):
+                data.dataset(self.dataset)
 
 
-class TrainedSettings(NetworkSettings):
+class InferenceSettings(NetworkSettings):
+    """A network that has its weights, and its data set."""
+
+    input_quant: str | None = None
+    """Quantiser before a network of your own that has none: bits, or bits,low,high of the images"""
+
+    def check(self) -> None:
+        """Read the quantiser."""
+        super().check()
+        if self.input_quant is None:
+            return
+        from flow import models
+        from flow.models.qonnx.input_quantiser import InputQuantiser
+
+        try:
+            asked = InputQuantiser.parse(self.input_quant)
+        except ValueError as error:
+            raise OptionError("input_quant", f"is {self.input_quant}: {error}") from None
+        if not models.is_custom(self.model):
+            raise OptionError("input_quant", f"given, but {self.model} quantises its images itself")
+        if asked.low is None and self.dataset is None:
+            raise OptionError(
+                "input_quant", "names no range: give bits,low,high, or a data set to measure it"
+            )
+
+
+class TrainedSettings(InferenceSettings):
     """A trained network."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "training_noise"),)

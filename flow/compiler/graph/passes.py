@@ -260,9 +260,11 @@ class InferLabelSelect(Transformation):
             top.input[0] = node.input[0]
             model.graph.node.remove(node)
         model = model.transform(InferDataTypes()).transform(InferLabelSelectLayer())
-        if offset.size > 1:
-            (select,) = model.get_nodes_by_op_type("LabelSelect")
-            getCustomOp(select).set_nodeattr("Offsets", (offset / gain).tolist())
+        for node in model.get_nodes_by_op_type("LabelSelect"):
+            select = getCustomOp(node)
+            # of a single value the sign counts
+            if offset.size > 1 or (select.get_nodeattr("Labels") == 1 and offset.any()):
+                select.set_nodeattr("Offsets", (offset / gain).tolist())
         return model, False
 
 

@@ -90,6 +90,8 @@ def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
     model, dataset = options["model"], options["dataset"]
     if not is_user_code(model):
         return dict(options)
+    if dataset is None:
+        raise UserError(f"{model} is exported for the images of a data set: give one")
     return {**options, "model": exported(model, data.dataset(dataset).image_shape, build / "own")}
 
 

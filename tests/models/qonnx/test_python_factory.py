@@ -79,7 +79,7 @@ def _qcdq(proto):
         (_foreign, "domain 'os.path', which is not supported"),
         (_two_inputs, "has 2 inputs"),
         (_open_size, "leaves sizes of its input open"),
-        (_qcdq, "QCDQ export.*export_qonnx"),
+        (_qcdq, "no part of a pair that quantises.*export_qonnx"),
     ],
 )
 def test_a_file_that_is_no_such_network_is_refused(change, message, good, tmp_path):
