@@ -66,6 +66,19 @@ def quantised_end(tmp_path, _):
     return open_network(path)
 
 
+def test_one_bit_for_each_class_is_told(tmp_path):
+    builder = Builder(np.random.default_rng(0), (1, 6), exact=True)
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(4, per_channel=False, whole=False)
+    builder.apply("BipolarQuant", builder.constant(1.0), domain=CUSTOM)
+    path = tmp_path / "bits.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    problems = [report.problem for report in check_nodes(open_network(path).graph)]
+    assert [one for one in problems if one] == [
+        "compares one bit for each class, of which most are equal"
+    ]
+
+
 @pytest.mark.parametrize(
     ("made", "bias"), [(one_score, "float"), (one_score, "quantised"), (quantised_end, "none")]
 )

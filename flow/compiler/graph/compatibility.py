@@ -110,6 +110,11 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
 def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
     if quant.bits > MOST_BITS:
         yield f"quantises to {quant.bits} bits", f"use up to {MOST_BITS} bits"
+    if quant.bits == 1 and step in chain_before(graph, graph.exit):
+        yield (
+            "compares one bit for each class, of which most are equal",
+            "leave it out, and compare accumulators, or quantise the scores in 2 bits or more",
+        )
     if quant.scale.numel() != 1:
         yield "has a scale for each channel", "use one scale for all, per tensor"
     if bool((quant.zero_point != 0).any()):
