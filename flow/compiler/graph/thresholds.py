@@ -51,7 +51,15 @@ class QuantToThresholds(Transformation):
             model.graph.node.remove(node)
             model.graph.node.insert(index, new)
         drop_dead(model)
+        _name_layouts(model)
         return model, False
+
+
+def _name_layouts(model: ModelWrapper) -> None:
+    """Say of every image of thresholds that it is NCHW, which FINN would take for NHWC."""
+    for node in model.get_nodes_by_op_type("MultiThreshold"):
+        if len(model.get_tensor_shape(node.input[0])) == 4:
+            getCustomOp(node).set_nodeattr("data_layout", "NCHW")
 
 
 def half_even_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
