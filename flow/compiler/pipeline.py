@@ -19,7 +19,7 @@ from flow.compiler.accelerator import Accelerator, open_or_build
 from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
-from flow.errors import Defect, UserError, unknown
+from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
@@ -84,10 +84,12 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     # FINN registers operators on import, so its settings come first
     from flow.compiler.graph import dataflow
 
-    exported = dataflow.export(network.eval(), folder / "network.onnx")
     try:
+        exported = dataflow.export(network.eval(), folder / "network.onnx")
         return dataflow.to_hardware_layers(exported, mvu)
-    except (AssertionError, Defect, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         if not isinstance(network, ImportedNetwork):
             raise
         # a graph that none of our checks covers

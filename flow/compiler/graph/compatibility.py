@@ -69,10 +69,8 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         if module.padding not in (0, (0, 0)) or module.ceil_mode or module.dilation != (1, 1):
             yield "pools with padding, dilation or ceil_mode", "use a plain MaxPool2d"
     elif isinstance(module, nn.AvgPool2d):
-        yield (
-            "averages windows, which produces fractions",
-            "use MaxPool2d, or AdaptiveAvgPool2d(1) followed by a QuantIdentity",
-        )
+        if module.padding not in (0, (0, 0)) or module.ceil_mode:
+            yield "averages with padding or ceil_mode", "use a plain AvgPool2d"
     elif isinstance(module, Mean):
         if {dim % 4 for dim in module.dims} != {2, 3}:
             yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"

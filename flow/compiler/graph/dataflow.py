@@ -11,7 +11,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferCon
 from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
     InferDuplicateStreamsLayer,
 )
-from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
@@ -39,14 +38,15 @@ from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
 from flow.compiler.graph.passes import (
+    AveragesToPools,
     BipolarToBit,
     BipolarToInt2,
     BipolarWeightsToInt2,
     ChannelsLast,
-    GlobalPoolToPool,
     InferAddStreams,
     InferLabelSelect,
     MeanToGlobalPool,
+    MoveScalarsPastAverages,
     RejectPaddedBits,
     ScaleBipolarOutside,
     UngroupConvolutions,
@@ -135,8 +135,9 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         # a scale upstream of a fork moves into each branch, and out of both operands of an addition
         MoveLinearPastFork(),
         MoveLinearPastEltwiseAdd(),
+        MoveScalarsPastAverages(),
         Streamline(),
-        InferGlobalAccPoolLayer(),
+        AveragesToPools(),
         LowerConvsToMatMul(),
         ChannelsLast(),
         Streamline(),
@@ -153,7 +154,6 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         InferQuantizedMatrixVectorActivation(),
         InferLabelSelect(),
         InferPool(),
-        GlobalPoolToPool(),
         RejectPaddedBits(),
         InferConvInpGen(),
         InferAddStreams(),

@@ -26,7 +26,7 @@ def unify(proto: onnx.ModelProto, path: Path) -> None:
     """
     for node in proto.graph.node:
         kind = "Quant" if node.op_type == "IntQuant" else node.op_type
-        if kind in QUANTISERS and node.domain in _OLD:
+        if kind in (*QUANTISERS, "Trunc") and node.domain in _OLD:
             node.op_type, node.domain = kind, CUSTOM
         elif node.domain == CHANNELS_LAST and kind in _LAST:
             continue

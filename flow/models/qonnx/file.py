@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import copy
 import io
 import logging
 import re
@@ -24,20 +25,28 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.models.qonnx import domains, qcdq
-from flow.models.qonnx.tidy.edits import QUANTISERS
+from flow.models.qonnx.tidy.edits import QUANTISERS, attribute
 from flow.models.qonnx.tidy.rules import tidy
 from flow.noise.site import layer_name
+
+log = logging.getLogger(__name__)
 
 
 def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> None:
     """Write a Brevitas network as QONNX.
 
+    What torch's exporter cannot trace is given to its older exporter: the new one loses the type of
+    Brevitas' quantised values in some residual networks (Xilinx/brevitas issue 1608).
+
     Args:
         network: in evaluation mode, without noise.
         image_shape: (H, W, C).
         path: path of the file to write.
+
+    Raises:
+        Exception: of any kind, as the older exporter fails.
     """
     # takes seconds to import, and only Python networks need it
     from brevitas.export import export_qonnx as export
@@ -45,9 +54,39 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
     height, width, channels = image_shape
     # torch warns about torchvision's operators, which no network here has
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    image = torch.zeros(1, channels, height, width)
     # the exporter prints its progress
     with contextlib.redirect_stdout(io.StringIO()):
-        export(network, torch.zeros(1, channels, height, width), str(path))
+        try:
+            # a failed export leaves the network in the state of exporting
+            export(copy.deepcopy(network), image, str(path))
+        except Exception as error:
+            log.info("torch's exporter fails (%s): its older one is used", _first_line(error))
+            export(network, image, str(path), dynamo=False)
+
+
+@contextlib.contextmanager
+def refusing(path: Path, what: str) -> Iterator[None]:
+    """Turn what a foreign file makes the libraries raise into one message.
+
+    A damaged file fails in any of them, at any place and with any exception.
+
+    Args:
+        path: the file.
+        what: what cannot be done with it, as "read".
+
+    Raises:
+        UserError: anything was raised within; the cause is kept.
+    """
+    try:
+        yield
+    except (UserError, Defect):
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be {what}: it is damaged, or uses its operators in a way that is not "
+            f"supported ({type(error).__name__}: {_first_line(error)[:200]})"
+        ) from error
 
 
 def read(path: Path) -> bytes:
@@ -69,7 +108,8 @@ def read(path: Path) -> bytes:
         state = path.stat()
     except OSError as error:
         raise UserError(f"cannot read the network {path}: {error.strerror}") from error
-    return _read(path, state.st_mtime_ns, state.st_size)
+    with refusing(path, "read"):
+        return _read(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=4)
@@ -86,6 +126,7 @@ def _read(path: Path, modified: int, size: int) -> bytes:
     _reject_foreign(proto, path)
     domains.unify(proto, path)
     _reject_bad_constants(proto, path)
+    _reject_bad_windows(proto, path)
     _one_image(proto, path)
     for number, node in enumerate(proto.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
@@ -139,6 +180,16 @@ def _reject_bad_constants(proto: onnx.ModelProto, path: Path) -> None:
                 f"{path}: {tensor.name} holds values that are not finite (NaN or infinity): the "
                 "training has diverged, train the network again"
             )
+
+
+def _reject_bad_windows(proto: onnx.ModelProto, path: Path) -> None:
+    """Refuse strides and the like below 1, by which onnx's shape inference divides."""
+    for node in proto.graph.node:
+        for name in ("strides", "dilations", "kernel_shape", "group"):
+            found = attribute(node, name, 1)
+            sizes = found if isinstance(found, list) else [found]
+            if not all(isinstance(size, int) and size >= 1 for size in sizes):
+                raise UserError(f"{path} is damaged: {shown(node)} has {name} {found}")
 
 
 def _one_image(proto: onnx.ModelProto, path: Path) -> None:

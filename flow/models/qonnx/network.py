@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.models.network import Network
-from flow.models.qonnx.file import read, shown
+from flow.models.qonnx.file import read, refusing, shown
 from flow.models.qonnx.graph import PASSING, Graph, Step, open_graph
 from flow.models.qonnx.input_quantiser import NAME, InputQuantiser, quantise_input
 from flow.models.qonnx.operators import Elementwise, ExactLayer
@@ -196,7 +196,9 @@ def open_network(
         model = ModelWrapper(tidied)
         quantise_input(model, input_quantiser, str(path))
         tidied = model.model.SerializeToString(deterministic=True)
-    graph = open_graph(tidied, image_shape)
+    with refusing(path, "read"):
+        graph = open_graph(tidied, image_shape)
+        network = ImportedNetwork(path, graph, input_quantiser).eval()
     if graph.classes > MOST_CLASSES:
         raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
-    return ImportedNetwork(path, graph, input_quantiser).eval()
+    return network

@@ -7,7 +7,7 @@ from qonnx.transformation.general import RemoveUnusedTensors, SortGraph
 
 from flow.errors import Defect
 from flow.models.qonnx.input_quantiser import forget_declared, quantise_declared
-from flow.models.qonnx.tidy import ends, moves, notation, shapes
+from flow.models.qonnx.tidy import ends, moves, notation, shapes, truncation
 from flow.models.qonnx.tidy.edits import drop_dead
 
 Rule = Callable[[ModelWrapper], bool]
@@ -22,6 +22,7 @@ RULES: Sequence[Rule] = (
     notation.quantise_whole_weights,
     notation.centre_zero_point,
     notation.merge_quantisers,
+    truncation.truncation_to_thresholds,
     notation.share_thresholds,
     notation.fold_into_thresholds,
     notation.move_pads,
