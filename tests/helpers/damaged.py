@@ -7,7 +7,6 @@ otherwise: an exception that is no `UserError`, a crash, more than 30 s, or more
 import os
 import resource
 import signal
-import struct
 import sys
 import tempfile
 import traceback
@@ -177,18 +176,21 @@ def _batch(whole: bytes, name: str, numbers: range) -> Iterator[tuple[int, str]]
             said.write_bytes(b"")
             child = os.fork()
             if child == 0:
-                _child(whole, Path(folder) / f"{name}.onnx", said, range(at, numbers.stop))
+                try:
+                    _child(whole, Path(folder) / f"{name}.onnx", said, range(at, numbers.stop))
+                finally:
+                    os._exit(1)
             _, status = os.waitpid(child, 0)
             lines = said.read_text(errors="replace").splitlines()
             yield from ((at + row, line) for row, line in enumerate(lines))
             at += len(lines)
             if status and at < numbers.stop:
-                yield at, f"ended by signal {os.waitstatus_to_exitcode(status)}"
+                yield at, f"ended its process with {os.waitstatus_to_exitcode(status)}"
                 at += 1
 
 
 def _child(whole: bytes, file: Path, said: Path, numbers: range) -> None:
-    held = struct.calcsize("P") and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (held + BYTES, held + BYTES))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_WRONLY)

@@ -256,14 +256,26 @@ def module_of(node: NodeProto) -> str:
         if entry.key == "pkg.torch.onnx.name_scopes":
             scopes = ast.literal_eval(entry.value)
             return layer_name(next(_owners(scopes[:-1]), ""))
-    # the older exporter: /features/features.0/Conv
-    return layer_name(next(_owners(node.name.split("/")[:-1]), ""))
+    return layer_name(next(_owners([_path_of(node.name.split("/")[:-1])]), ""))
+
+
+def _path_of(scopes: list[str]) -> str:
+    """Return a module's path from the older exporter's scopes: layer3, layer3.1, conv1.
+
+    A child of a Sequential repeats the name of its parent.
+    """
+    path = last = ""
+    for scope in filter(None, scopes):
+        repeats = last and scope.startswith(f"{last}.")
+        path += scope[len(last) :] if repeats else f".{scope}" if path else scope
+        last = scope
+    return path
 
 
 def _owners(paths: list[str]) -> Iterator[str]:
     """Yield the paths of the user's modules, innermost first, without Brevitas' inner modules."""
     for path in reversed(paths):
-        own = re.split(r"\.?\b(?:act_quant|weight_quant|input_quant|output_quant)\b", path)[0]
+        own = re.split(r"\.?\b(?:act|weight|input|output|trunc)_quant\b", path)[0]
         if own:
             yield own
 
