@@ -56,16 +56,16 @@ def check(network: Network, images: Tensor | None = None) -> None:
         if not isinstance(network, ImportedNetwork):
             _to_hardware_layers(copy.deepcopy(network), Path(name))
             return
-        given = _random_images(network) if images is None else images
+        given = random_images(network, CHECKED_IMAGES) if images is None else images
         _compile(network, given, network.accumulator_sites, Target(), MVUS[0], Path(name))
 
 
-def _random_images(network: Network) -> Tensor:
-    """Return images in the network's range, half of them of nothing but its ends."""
+def random_images(network: Network, count: int) -> Tensor:
+    """Return images in a network's range, [N, C, H, W], half of them of nothing but its ends."""
     height, width, channels = network.image_shape
     low, high = network.image_range or (-1.0, 1.0)
     generator = torch.Generator().manual_seed(0)
-    shares = torch.rand((CHECKED_IMAGES, channels, height, width), generator=generator)
+    shares = torch.rand((count, channels, height, width), generator=generator)
     shares[1::2] = shares[1::2].round()
     return shares * (high - low) + low
 
