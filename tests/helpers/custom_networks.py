@@ -170,12 +170,12 @@ def sigmoid() -> nn.Module:
 
 
 def unfit() -> nn.Module:
-    """All known, but not for hardware: a mean of windows, and a gain of each class at the end."""
+    """All known, but not for hardware: a mean of padded windows, and a gain of each class at the end."""
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8),
         qnn.QuantConv2d(1, 4, 3, padding=1, bias=False, weight_bit_width=4),
         qnn.QuantReLU(bit_width=4),
-        nn.AvgPool2d(2),
+        nn.AvgPool2d(3, stride=2, padding=1),
         nn.Flatten(),
         qnn.QuantLinear(64, CLASSES, bias=True, weight_bit_width=4),
         nn.BatchNorm1d(CLASSES),
