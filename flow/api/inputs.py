@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flow import data, models
+from flow import models
 from flow.api.tapping import tap
 from flow.data.samples import Samples
 from flow.errors import UserError
@@ -18,7 +18,7 @@ from flow.models.traced import TracedNetwork
 from flow.quiet import silenced_libraries
 from flow.training import checkpoint as checkpoints
 from flow.training.checkpoint import Metadata
-from flow.training.zoo import TrainedNetwork
+from flow.training.zoo import TrainedNetwork, input_of
 
 
 def trained_network(network: Network | nn.Module, samples: Samples, build: Path) -> TrainedNetwork:
@@ -69,7 +69,7 @@ def inputs_of(network: Network, samples: Samples) -> Tensor:
     """Return images as a network takes them."""
     if isinstance(network, TracedNetwork):
         return samples.inputs
-    return data.to_input(samples.image_set.images, network.image_shape)
+    return input_of(network, samples.image_set.images)
 
 
 def as_files(network: Network | nn.Module, samples: Samples, build: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def tap(
     if isinstance(model, Network):
         return model
     if not isinstance(model, nn.Module):
-        network: Network = open_network(Path(model), image_shape or (0, 0, 0))
+        network: Network = open_network(Path(model), image_shape)
         network.name = name or network.name
         return network
     traced = TracedNetwork(model, name)

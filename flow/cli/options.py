@@ -173,7 +173,8 @@ def _made(cls: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
     if ":" in own.get("model", ""):
         from flow.models.qonnx import python_factory
 
-        network = {name: own.get(name, cls.default(name)) for name in ("model", "dataset")}
+        named = [name for name in python_factory.OPTIONS if name in cls.options()]
+        network = {name: own.get(name, cls.default(name)) for name in named}
         with about("model"):
             own |= python_factory.filed(network, BUILD)
     return cls(**own)

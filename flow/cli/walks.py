@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def check(settings: "CheckSettings") -> None:
     """Check whether a network fits the hardware. Each node that does not is listed.
 
-    Example: noisewalk check --model mynet.onnx --dataset myset.npz
+    Example: noisewalk check --model mynet.onnx
     """
     from flow.cli.printing import check as printing
 
-    printing.run(console, settings.model, settings.dataset)
+    printing.run(console, settings)
 
 
 @command("walk-hw", "flow.walks.settings:HardwareWalkSettings", engine=True)

@@ -27,6 +27,9 @@ TOLERANCE = 1e-4
 ON_THRESHOLDS = 1e-3
 """Largest accepted share of a site's activations that are one step off."""
 
+FEW = 2
+"""Accepted number of such activations where there are few of them in all."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -110,7 +113,8 @@ def _one_step_off(site: str, ours: Tensor, theirs: Tensor) -> float:
     share = float((ours != theirs).float().mean())
     levels = theirs.unique()
     step = float(levels.diff().min()) if len(levels) > 1 else 1.0
-    if share > ON_THRESHOLDS or float((ours - theirs).abs().max()) > step:
+    few = ours.numel() * ON_THRESHOLDS < FEW and int((ours != theirs).sum()) <= FEW
+    if (share > ON_THRESHOLDS and not few) or float((ours - theirs).abs().max()) > step:
         raise Defect(
             f"site {site}: {share:.2g} of the compiled graph's activations differ from the "
             "network's"

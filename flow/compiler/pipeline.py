@@ -19,7 +19,7 @@ from flow.compiler.accelerator import Accelerator, open_or_build
 from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
-from flow.errors import Defect, UserError, unknown
+from flow.errors import UserError, unknown
 from flow.models import Network
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
@@ -35,18 +35,39 @@ log = logging.getLogger(__name__)
 KERNELS = (HW / "kernels", HW / "noise")
 """Folders of this project's hardware modules."""
 MVUS = ("lut", "dsp")
+CHECKED_IMAGES = 64
+"""Random images for which `check` compiles a network."""
 
 
-def check(network: Network) -> None:
-    """Check within seconds that a network, trained or not, can be compiled.
+def check(network: Network, images: Tensor | None = None) -> None:
+    """Check that a network, trained or not, can be compiled.
+
+    A network of this package is converted to hardware layers, which takes seconds. One that was
+    read from a file is compiled, with the default folding, and the result is thrown away.
+
+    Args:
+        network: the network.
+        images: images for the proof of the scales, float32 [N, C, H, W]; random ones if None.
 
     Raises:
         UserError: the network cannot be compiled; the message names the node.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with working_in(folder / "finn"):
-            _to_hardware_layers(copy.deepcopy(network), folder)
+    with tempfile.TemporaryDirectory() as name, working_in(Path(name) / "finn"):
+        if not isinstance(network, ImportedNetwork):
+            _to_hardware_layers(copy.deepcopy(network), Path(name))
+            return
+        given = random_images(network, CHECKED_IMAGES) if images is None else images
+        _compile(network, given, network.accumulator_sites, Target(), MVUS[0], Path(name))
+
+
+def random_images(network: Network, count: int) -> Tensor:
+    """Return images in a network's range, [N, C, H, W], half of them of nothing but its ends."""
+    height, width, channels = network.image_shape
+    low, high = network.image_range or (-1.0, 1.0)
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.rand((count, channels, height, width), generator=generator)
+    shares[1::2] = shares[1::2].round()
+    return shares * (high - low) + low
 
 
 def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
@@ -63,10 +84,12 @@ def _to_hardware_layers(network: Network, folder: Path, mvu: str = "lut"):
     # FINN registers operators on import, so its settings come first
     from flow.compiler.graph import dataflow
 
-    exported = dataflow.export(network.eval(), folder / "network.onnx")
     try:
+        exported = dataflow.export(network.eval(), folder / "network.onnx")
         return dataflow.to_hardware_layers(exported, mvu)
-    except (AssertionError, Defect, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         if not isinstance(network, ImportedNetwork):
             raise
         # a graph that none of our checks covers

@@ -133,7 +133,7 @@ def _read_npz(path: Path, modified: int, size: int) -> tuple[CustomImages, Label
     if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or y.min() < 0:
         raise UserError(
             f"{path}: y is {y.dtype} {list(y.shape)}: it must be one whole number from 0 for each "
-            f"of the {len(x)} images"
+            f"of the {len(x)} images, its class; a regression cannot be walked"
         )
     images = x[:, np.newaxis, :, np.newaxis] if x.ndim == 2 else x.reshape(*x.shape[:3], -1)
     return images, y.astype(np.int64), [str(number) for number in range(int(y.max()) + 1)]

@@ -11,6 +11,7 @@ from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, 
 from flow.training.paper import RecipeName
 from flow.training.settings import (
     DeviceSettings,
+    InferenceSettings,
     NetworkSettings,
     TrainedSettings,
     check_recipe,
@@ -25,8 +26,11 @@ RetrainFrom = Literal["checkpoint", "random"]
 """Weights with which the training for a point of a walk begins."""
 
 
-class CheckSettings(NetworkSettings):
+class CheckSettings(InferenceSettings):
     """A look whether a network fits the hardware."""
+
+    dataset: str | None = None  # type: ignore[assignment]
+    """Data set of which images are tried, as for a walk; none if not given"""
 
 
 class SynthesisSettings(AcceleratorSettings):

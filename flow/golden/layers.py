@@ -284,7 +284,10 @@ class Thresholds(Layer):
 
 @dataclass(frozen=True)
 class LabelSelect(Layer):
-    """Index of the largest value · 2^shift + offset, the lowest index among equals."""
+    """Index of the largest value · 2^shift + offset, the lowest index among equals.
+
+    Of a single value it is whether that is 0 or more.
+    """
 
     shift: int = 0
     offsets: Tensor | None = None
@@ -292,8 +295,11 @@ class LabelSelect(Layer):
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return labels on the processor, int64 [N, 1], of values [N, C]."""
+        compared = self.compared(v)
+        if compared.shape[1] == 1:
+            return (compared >= 0).cpu().long()
         # not every device takes the lowest index
-        return self.compared(v).cpu().argmax(1, keepdim=True)
+        return compared.cpu().argmax(1, keepdim=True)
 
     def compared(self, v: Tensor) -> Tensor:
         """Return the compared numbers, [N, C], for values [N, C]."""

@@ -53,6 +53,8 @@ class Network(nn.Module):
         self.name = name
         self.image_shape = image_shape
         self.classes = classes
+        self.single = False
+        """Whether two classes share one score, which tells class 1 if it is 0 or more."""
         self.image_range: tuple[float, float] | None = (-1.0, 1.0)
         """Smallest and largest value of the images that the network has seen; None if unknown."""
 

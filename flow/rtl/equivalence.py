@@ -91,7 +91,8 @@ def against_brevitas(
     differing = []
     for image in np.flatnonzero(labels != brevitas):
         row = scores[image]
-        margin = int(row[labels[image]] - row[int(brevitas[image])])
+        single = len(row) == 1
+        margin = int(row[0].abs() if single else row[labels[image]] - row[int(brevitas[image])])
         differing.append(
             {
                 "image": int(image),

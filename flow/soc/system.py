@@ -10,6 +10,7 @@ from typing import Any
 
 from flow import hdl, paths
 from flow.compiler.accelerator import Accelerator
+from flow.errors import UserError
 from flow.files import built_once
 from flow.soc import firmware
 from flow.soc.firmware import Firmware
@@ -72,7 +73,16 @@ class System:
 
     @property
     def classes(self) -> int:
-        """Number of classes, each with a logit in a result."""
+        """Number of classes, each with a logit in a result.
+
+        Raises:
+            UserError: two classes share one score.
+        """
+        if self.accelerator.manifest["nodes"][-1]["folded_input"][-2:] == [1, 1]:
+            raise UserError(
+                "the network gives one score, which the microcontroller system does not take: give "
+                "it two, one for each class"
+            )
         return self.accelerator.manifest["classes"]
 
     @property

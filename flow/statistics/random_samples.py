@@ -56,7 +56,9 @@ def figures(samples: Samples) -> Iterator[Figure]:
         yield correlation(f"samples at a distance of {lag}", samples[:, :-lag], samples[:, lag:])
     yield correlation("neighbouring rows", samples[:-1], samples[1:])
     squared = samples.astype(np.float64) ** 2 - 1
-    yield correlation("squares of neighbouring samples", squared[:, :-1], squared[:, 1:])
+    # rows of one sample, as of a single score, have no neighbours
+    if samples.shape[1] > 1:
+        yield correlation("squares of neighbouring samples", squared[:, :-1], squared[:, 1:])
     yield _repetitions(samples)
 
 

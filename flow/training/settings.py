@@ -94,7 +94,7 @@ class NetworkSettings(Settings):
     """A network and its data set."""
 
     model: str = "tfc"
-    """Network, such as tfc or cnv-w1a1, or a network of your own: net.onnx or file.py:factory"""
+    """Network, such as tfc or cnv-w1a1, or your own: net.onnx, file.py:factory or brevitas:NAME"""
     dataset: str = "fashion-mnist"
     """Data set, such as digits or cifar10, or your own: a folder of images or an .npz file"""
 
@@ -105,11 +105,45 @@ class NetworkSettings(Settings):
         super().check()
         with about("model"):
             models.resolve(self.model)
-        with about("dataset"):
-            data.dataset(self.dataset)
+        if self.dataset is not None:
+            with about("dataset"):
+                data.dataset(self.dataset)
 
 
-class TrainedSettings(NetworkSettings):
+class InferenceSettings(NetworkSettings):
+    """A network that has its weights, and its data set."""
+
+    input_quant: str | None = None
+    """Quantiser before a network of your own that has none: bits, or bits,low,high of the images"""
+    weights: Path | None = None
+    """Weights of brevitas:NAME or file.py:factory: safetensors, or a state dict of torch"""
+    shape: str | None = None
+    """Shape C,H,W of the images of such a network, where no data set says it"""
+
+    def check(self) -> None:
+        """Read the quantiser, and see that nothing was given for a network that has it."""
+        super().check()
+        for option in ("weights", "shape"):
+            if getattr(self, option) is not None:
+                raise OptionError(option, f"given, but {self.model} has its own")
+        if self.input_quant is None:
+            return
+        from flow import models
+        from flow.models.qonnx.input_quantiser import InputQuantiser
+
+        try:
+            asked = InputQuantiser.parse(self.input_quant)
+        except ValueError as error:
+            raise OptionError("input_quant", f"is {self.input_quant}: {error}") from None
+        if not models.is_custom(self.model):
+            raise OptionError("input_quant", f"given, but {self.model} quantises its images itself")
+        if asked.low is None and self.dataset is None:
+            raise OptionError(
+                "input_quant", "names no range: give bits,low,high, or a data set to measure it"
+            )
+
+
+class TrainedSettings(InferenceSettings):
     """A trained network."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "training_noise"),)

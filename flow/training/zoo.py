@@ -13,9 +13,11 @@ from torch import Tensor
 
 from flow import data, models
 from flow.data import ImageSet
+from flow.data.custom import CustomImages
 from flow.errors import OptionError, UserError, about, unknown
 from flow.models import Network
-from flow.models.qonnx.network import open_network
+from flow.models.qonnx.input_quantiser import InputQuantiser
+from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.noise import CLEAN, KINDS, Noise, class_of
 from flow.paths import ZOO
 from flow.training import checkpoint
@@ -78,14 +80,17 @@ class TrainedNetwork:
             settings.model, settings.dataset, settings.training_noise, settings.checkpoint, recipe
         )
         with about("checkpoint") if settings.checkpoint else nullcontext():
-            network, metadata = load_trained(path, settings.model, settings.dataset)
+            network, metadata = load_trained(
+                path, settings.model, settings.dataset, settings.input_quant
+            )
         found = data.load(settings.dataset, "test", images or default)
         if images is not None and len(found) < images:
             raise OptionError(
                 "images", f"is {images}, but {found.source} has {len(found)}: give fewer"
             )
-        inputs = data.to_input(found.images, network.image_shape)
-        return cls(path, network, metadata, found, inputs, checkpoint.digest_of(path))
+        inputs = input_of(network, found.images)
+        digest = network.digest if settings.input_quant else checkpoint.digest_of(path)
+        return cls(path, network, metadata, found, inputs, digest)
 
 
 def find_checkpoint(
@@ -126,10 +131,19 @@ def find_checkpoint(
     return path
 
 
-def load_trained(path: Path, model: str, dataset: str) -> tuple[Network, Metadata]:
-    """Read a checkpoint that must be of this network and set; anything else is a UserError."""
+def load_trained(
+    path: Path, model: str, dataset: str, input_quant: str | None = None
+) -> tuple[Network, Metadata]:
+    """Read a checkpoint that must be of this network and set; anything else is a UserError.
+
+    Args:
+        path: the checkpoint, or the file of a user's own network.
+        model: name of the network, or the path of a user's own.
+        dataset: the set.
+        input_quant: quantiser to put before a user's own network, as the user wrote it.
+    """
     if models.is_custom(model):
-        return _load_own(path, dataset)
+        return _load_own(path, dataset, input_quant)
     network, metadata = checkpoint.load(path, model)
     if metadata.dataset != dataset:
         raise OptionError(
@@ -140,17 +154,38 @@ def load_trained(path: Path, model: str, dataset: str) -> tuple[Network, Metadat
     return network, metadata
 
 
-def _load_own(path: Path, dataset: str) -> tuple[Network, Metadata]:
+def _load_own(path: Path, dataset: str, input_quant: str | None) -> tuple[Network, Metadata]:
     """Open a user's own network, and see that a set's images and labels suit it."""
     known = data.dataset(dataset)
-    network = open_network(path, known.image_shape)
+    asked = None if input_quant is None else InputQuantiser.parse(input_quant)
+    if asked is not None and asked.low is None:
+        low, high = data.to_input(data.load(dataset, "test").images).aminmax()
+        asked = asked.over(float(low), float(high))
+    network = open_network(path, known.image_shape, asked)
     if known.classes > network.classes:
+        two = "a single score, of a binary classifier or a regression"
+        several = two if network.single else network.classes
         raise UserError(
-            f"{dataset} has {known.classes} classes, but {path} has {network.classes}: take "
+            f"{dataset} has {known.classes} classes, but {path} has {several}: take "
             "another data set or network"
         )
-    data.to_input(data.load(dataset, "test", 1).images, network.image_shape)
+    input_of(network, data.load(dataset, "test", 1).images)
     return network, Metadata(network.name, dataset, None, 0, 0, 0.0, 0)
+
+
+def input_of(network: Network, images: CustomImages) -> Tensor:
+    """Return images as a network takes them, float32 [N, C, H, W].
+
+    Floats may also have the shape that a network's file itself takes.
+
+    Raises:
+        UserError: the images have another shape.
+    """
+    if isinstance(network, ImportedNetwork) and images.dtype != "uint8":
+        own = network.from_own_layout(images)
+        if own is not None:
+            return own
+    return data.to_input(images, network.image_shape)
 
 
 LOCAL = Path("build/checkpoints")

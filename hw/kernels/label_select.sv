@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Indices of the K largest of LABELS values, the largest first; among equals the lowest index.
+// Indices of the K largest of LABELS values, the largest first; among equals the lowest index. Of a
+// single value (LABELS 1) it is whether the value is 0 or more.
 // Compared are value * 2^SHIFT + the index's offset, which is OFFSETS[index * OFFSET_WIDTH +:
 // OFFSET_WIDTH] in two's complement.
 //
@@ -73,9 +74,10 @@ module label_select #(
           value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
           label = beat_q * PE + 32'(l);
           value = (value <<< SHIFT) + value_t'($signed(OFFSETS[label*OFFSET_WIDTH+:OFFSET_WIDTH]));
+          if (LABELS == 1) label = 32'(value >= 0);
           // insert after all that are as large; unfilled places count as smaller
           for (int k = K - 1; k >= 0; k--) begin
-            if (32'(k) >= label || value > best[k]) begin
+            if (LABELS == 1 || 32'(k) >= label || value > best[k]) begin
               if (k < K - 1) begin
                 best[k+1]  = best[k];
                 index[k+1] = index[k];
@@ -105,6 +107,7 @@ module label_select #(
   initial begin
     if (PE == 0 || LABELS % PE != 0) $fatal(1, "label_select: PE must divide LABELS");
     if (K == 0 || K > LABELS) $fatal(1, "label_select: K must be 1 to LABELS");
-    if (LABELS > 2 ** OUT_WIDTH) $fatal(1, "label_select: OUT_WIDTH cannot hold every index");
+    if (LABELS > 2 ** OUT_WIDTH || LABELS == 1 && OUT_WIDTH == 0)
+      $fatal(1, "label_select: OUT_WIDTH cannot hold every index");
   end
 endmodule

@@ -28,6 +28,10 @@ SITES = {
         *("input", "first.acc", "first.act", "second.acc"),
         *("second.act", "term.act", "sum_act.act", "mean_act.act", "head.acc"),
     ],
+    "averaged": [
+        *("input", "conv0.acc", "conv0.act", "quant0.act", "conv1.acc", "conv1.act"),
+        *("quant1.act", "fc0.acc"),
+    ],
     "one_bit": ["input", "conv0.acc", "conv0.act", "fc0.acc"],
     "wide": ["input", "fc0.acc", "fc0.act", "fc1.acc"],
     "whole_bias": ["input", "fc0.acc"],

@@ -56,6 +56,27 @@ def per_channel() -> nn.Module:
     return trained(_depthwise(per_channel=True))
 
 
+def averaged() -> nn.Module:
+    """Averages of windows, one with its low bits dropped, in place of the largest values."""
+    torch.manual_seed(4)
+    return trained(
+        nn.Sequential(
+            qnn.QuantIdentity(bit_width=8),
+            qnn.QuantConv2d(1, 6, 3, padding=1, bias=False, weight_bit_width=3),
+            nn.BatchNorm2d(6),
+            qnn.QuantReLU(bit_width=4),
+            nn.AvgPool2d(2),
+            qnn.QuantIdentity(bit_width=4),
+            qnn.QuantConv2d(6, 8, 3, padding=1, bias=False, weight_bit_width=3),
+            nn.BatchNorm2d(8),
+            qnn.QuantReLU(bit_width=4, return_quant_tensor=True),
+            qnn.TruncAvgPool2d(2, bit_width=4, float_to_int_impl_type="floor"),
+            nn.Flatten(),
+            qnn.QuantLinear(32, CLASSES, bias=False, weight_bit_width=4),
+        )
+    )
+
+
 class Residual(nn.Module):
     """A block whose shortcut is quantised once more, for one scale on both sides, and a mean."""
 
@@ -149,12 +170,12 @@ def sigmoid() -> nn.Module:
 
 
 def unfit() -> nn.Module:
-    """All known, but not for hardware: a mean of windows, and a gain of each class at the end."""
+    """All known, but not for hardware: a mean of padded windows, and a gain of each class at the end."""
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8),
         qnn.QuantConv2d(1, 4, 3, padding=1, bias=False, weight_bit_width=4),
         qnn.QuantReLU(bit_width=4),
-        nn.AvgPool2d(2),
+        nn.AvgPool2d(3, stride=2, padding=1),
         nn.Flatten(),
         qnn.QuantLinear(64, CLASSES, bias=True, weight_bit_width=4),
         nn.BatchNorm1d(CLASSES),

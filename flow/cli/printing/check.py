@@ -1,5 +1,7 @@
 """The ``check`` command: whether a network fits the hardware, and whether the images suit it."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
@@ -7,51 +9,88 @@ from flow import data, models
 from flow.compiler import pipeline
 from flow.compiler.graph.compatibility import NodeReport, check_nodes
 from flow.errors import Defect, UserError
+from flow.experiments.settings import CheckSettings
 from flow.models import evaluate
 from flow.models.qonnx.file import module_of
-from flow.models.qonnx.network import ImportedNetwork
+from flow.models.qonnx.input_quantiser import InputQuantiser
+from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.statistics.intervals import share
-from flow.training.settings import TrainedSettings
+from flow.training.settings import NetworkSettings, TrainedSettings
 from flow.training.zoo import TrainedNetwork
+from flow.walks.loading import CALIBRATION_IMAGES
 
 IMAGES = 500
 """Number of images for the printed accuracy."""
 
 
-def run(console: Console, model: str, dataset: str) -> None:
+def run(console: Console, settings: CheckSettings) -> None:
     """Print for each node whether it fits the hardware, and the network's accuracy on the images.
 
     Args:
         console: console to print to.
-        model: name of a network, or path of a custom one.
-        dataset: name of a data set, or path of a custom one.
+        settings: the network, and the images if there are any.
 
     Raises:
         UserError: the network does not fit.
     """
-    known = data.dataset(dataset)
+    model = settings.model
     if not models.is_custom(model):
+        known = data.dataset(settings.dataset or NetworkSettings.default("dataset"))
         pipeline.check(models.build(model, known.image_shape, known.classes))
         console.print(f"{models.resolve(model)} fits: walk and walk-hw take it", highlight=False)
         return
-    trained = TrainedNetwork.load(TrainedSettings(model=model, dataset=dataset), default=IMAGES)
-    network = trained.network
+    trained = _with_images(settings, settings.dataset) if settings.dataset else None
+    network = trained.network if trained else _without_images(settings)
     if not isinstance(network, ImportedNetwork):
         raise Defect(f"{model} was not imported")
     reports = check_nodes(network.graph)
     console.print(_table(network, reports))
-    _print_accuracy(console, trained)
+    _print_images(console, network)
+    if trained:
+        _print_accuracy(console, trained)
     if unfit := sum(bool(report.problem) for report in reports):
         raise UserError(
             f"{unfit} nodes of {network.name} do not fit the hardware; the table lists the "
             "changes. `noisewalk walk` takes the network unchanged, in software"
         )
-    pipeline.check(network)
+    pipeline.check(network, trained.inputs[:CALIBRATION_IMAGES] if trained else None)
     console.print(
         f"{network.name} fits: walk and walk-hw take it; its sites are {', '.join(network.sites)}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _with_images(settings: CheckSettings, dataset: str) -> TrainedNetwork:
+    chosen = TrainedSettings(
+        model=settings.model, dataset=dataset, input_quant=settings.input_quant
+    )
+    return TrainedNetwork.load(chosen, default=IMAGES)
+
+
+def _without_images(settings: CheckSettings) -> ImportedNetwork:
+    asked = settings.input_quant
+    quantiser = InputQuantiser.parse(asked) if asked else None
+    return open_network(Path(settings.model), None, quantiser)
+
+
+def _print_images(console: Console, network: ImportedNetwork) -> None:
+    """Print which images the network takes, and what its scores mean."""
+    shape = "×".join(str(size) for size in network.image_shape)
+    known = network.image_range
+    ends = "" if known is None else f" with values from {known[0]:.4g} to {known[1]:.4g}"
+    own = tuple(network.graph.own_input[1])
+    lies = ", ".join(str(size) for size in own)
+    console.print(
+        f"images: {shape} (height × width × channels){ends}; float x of an .npz may also lie as in "
+        f"the file, [N, {lies}]",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if network.single:
+        console.print(
+            "one score: class 1 if it is 0 or more, else class 0", highlight=False, soft_wrap=True
+        )
 
 
 def _table(network: ImportedNetwork, reports: list[NodeReport]) -> Table:
@@ -77,14 +116,23 @@ def _table(network: ImportedNetwork, reports: list[NodeReport]) -> Table:
 
 def _print_accuracy(console: Console, trained: TrainedNetwork) -> None:
     network, found = trained.network, trained.images
-    right = int((evaluate(network, trained.inputs, batch=100) == found.labels).sum())
-    accuracy, low, high = share(right, len(found))
+    labels = evaluate(network, trained.inputs, batch=100)
+    accuracy, low, high = share(int((labels == found.labels).sum()), len(found))
     console.print(
         f"accuracy {accuracy:.4f} [{low:.4f}, {high:.4f}] on {len(found)} images of "
         f"{found.source}; guessing has {1 / network.classes:.4f}",
         highlight=False,
         soft_wrap=True,
     )
+    if isinstance(network, ImportedNetwork) and network.input_quantiser is not None:
+        before = evaluate(network.without_input_quantiser(), trained.inputs, batch=100)
+        loss = float((before == found.labels).mean()) - accuracy
+        console.print(
+            f"the quantiser of the images, {network.input_quantiser}, costs {100 * loss:.2f} "
+            f"points of accuracy; {int((before != labels).sum())} of {len(found)} labels change",
+            highlight=False,
+            soft_wrap=True,
+        )
     if low <= 1 / network.classes:
         console.print(
             "this is no better than guessing: are classes numbered, and images scaled, as in "

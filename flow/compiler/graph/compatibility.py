@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from flow.errors import Defect, UserError
 from flow.models.qonnx.file import shown
-from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
-from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean, Quant
+from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before, scoring_chain
+from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean
+from flow.models.qonnx.quantisers import Quant
 
 MOST_BITS = 8
 """Largest width of an operand, in bits, of the LUT matrix-vector unit and FINN's thresholds."""
@@ -68,10 +69,8 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         if module.padding not in (0, (0, 0)) or module.ceil_mode or module.dilation != (1, 1):
             yield "pools with padding, dilation or ceil_mode", "use a plain MaxPool2d"
     elif isinstance(module, nn.AvgPool2d):
-        yield (
-            "averages windows, which produces fractions",
-            "use MaxPool2d, or AdaptiveAvgPool2d(1) followed by a QuantIdentity",
-        )
+        if module.padding not in (0, (0, 0)) or module.ceil_mode:
+            yield "averages with padding or ceil_mode", "use a plain AvgPool2d"
     elif isinstance(module, Mean):
         if {dim % 4 for dim in module.dims} != {2, 3}:
             yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
@@ -109,6 +108,11 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
 def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
     if quant.bits > MOST_BITS:
         yield f"quantises to {quant.bits} bits", f"use up to {MOST_BITS} bits"
+    if quant.bits == 1 and step in chain_before(graph, graph.exit):
+        yield (
+            "compares one bit for each class, of which most are equal",
+            "leave it out, and compare accumulators, or quantise the scores in 2 bits or more",
+        )
     if quant.scale.numel() != 1:
         yield "has a scale for each channel", "use one scale for all, per tensor"
     if bool((quant.zero_point != 0).any()):
@@ -122,8 +126,6 @@ def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
             "quantises to one bit as an integer",
             "use a binary quantiser, as SignedBinaryActPerTensorConst",
         )
-    if step.output == graph.exit:
-        yield "ends the network", "leave it out: the label is the largest accumulator's"
 
 
 def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
@@ -145,7 +147,7 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
             "pads a stream of −1 and 1 with 0",
             "quantise its input in 2 bits or more, or do without padding",
         )
-    if step in chain_before(graph, graph.exit) and not weights.per_tensor:
+    if step in scoring_chain(graph) and not weights.per_tensor:
         yield (
             "is the last layer, and its weights have a scale for each class, but the hardware "
             "compares accumulators of one scale",
@@ -183,7 +185,7 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
             "has a negative gain, and no layer before it whose weights could take the sign",
             "use BatchNorm2d(…, affine=False)",
         )
-    if step not in chain_before(graph, graph.exit):
+    if step not in scoring_chain(graph):
         return
     if gain.numel() > 1 or bool((gain < 0).any()):
         yield (

@@ -11,7 +11,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferCon
 from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
     InferDuplicateStreamsLayer,
 )
-from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
@@ -39,14 +38,15 @@ from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
 from flow.compiler.graph.passes import (
+    AveragesToPools,
     BipolarToBit,
     BipolarToInt2,
     BipolarWeightsToInt2,
     ChannelsLast,
-    GlobalPoolToPool,
     InferAddStreams,
     InferLabelSelect,
     MeanToGlobalPool,
+    MoveScalarsPastAverages,
     RejectPaddedBits,
     ScaleBipolarOutside,
     UngroupConvolutions,
@@ -54,6 +54,7 @@ from flow.compiler.graph.passes import (
 )
 from flow.compiler.graph.settled import SettlingModel
 from flow.compiler.graph.taps import grid
+from flow.compiler.graph.thresholds import QuantToThresholds, ScaleThresholdsOutside
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.file import export_qonnx
@@ -66,7 +67,8 @@ class HostQuantiser:
     """The network's first quantiser, which runs on the host: float image → integer stream."""
 
     thresholds: npt.NDArray[np.float32]
-    """[1 or channels, steps], in the unit of the network's input."""
+    """[rows, steps], in the unit of the network's input, with one row for all values, for each
+    channel or for each value."""
     scale: float
     """Step of the output per threshold."""
     bias: float
@@ -84,6 +86,9 @@ class HostQuantiser:
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Quantise images, float32 [N, C, H, W], to the stream's order, int32 [N, elements]."""
+        if len(self.thresholds) not in (1, x.shape[1]):
+            # the network flattens its images first
+            x = x.reshape(len(x), -1)
         values = multithreshold(x, self.thresholds, self.scale, self.bias).astype(np.int32)
         if self.channels_last:
             values = values.transpose(0, 2, 3, 1)
@@ -98,7 +103,7 @@ def export(network: Network, path: Path) -> ModelWrapper:
         path: path of the ONNX file to write, unless the network was read from one.
     """
     if network.definition:
-        model = ModelWrapper(network.definition)
+        model = ModelWrapper(network.definition).transform(QuantToThresholds())
     else:
         export_qonnx(network, network.image_shape, path)
         model = ModelWrapper(str(path))
@@ -122,6 +127,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     model = SettlingModel(model.model)
     for step in (
         ScaleBipolarOutside(),
+        ScaleThresholdsOutside(),
         ConvertQONNXtoFINN(),
         UngroupConvolutions(),
         MeanToGlobalPool(),
@@ -129,8 +135,9 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         # a scale upstream of a fork moves into each branch, and out of both operands of an addition
         MoveLinearPastFork(),
         MoveLinearPastEltwiseAdd(),
+        MoveScalarsPastAverages(),
         Streamline(),
-        InferGlobalAccPoolLayer(),
+        AveragesToPools(),
         LowerConvsToMatMul(),
         ChannelsLast(),
         Streamline(),
@@ -147,7 +154,6 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         InferQuantizedMatrixVectorActivation(),
         InferLabelSelect(),
         InferPool(),
-        GlobalPoolToPool(),
         RejectPaddedBits(),
         InferConvInpGen(),
         InferAddStreams(),

@@ -1,6 +1,7 @@
 """Graph passes that FINN lacks, used between its own."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
@@ -13,11 +14,12 @@ from finn.transformation.streamline.absorb import (
 )
 from finn.transformation.streamline.reorder import (
     MakeMaxPoolNHWC,
+    MoveScalarLinearPastInvariants,
     MoveTransposePastFork,
     MoveTransposePastJoinAdd,
 )
-from onnx import TensorProto, helper
-from qonnx.core.datatype import DataType
+from onnx import helper
+from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
@@ -25,6 +27,7 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
+from flow.compiler.graph.thresholds import smallest_type
 from flow.errors import UserError
 
 
@@ -150,51 +153,77 @@ class MeanToGlobalPool(Transformation):
         return model.transform(InferDataLayouts()), False
 
 
-class GlobalPoolToPool(Transformation):
-    """Replace a sum over the whole image by FINN's Pool of one window, for which there is RTL."""
+class AveragesToPools(Transformation):
+    """Replace averages of integers by FINN's Pool, which sums a window, and a factor.
+
+    There is RTL for Pool, but not for FINN's sum over the whole image. Scales go past averages
+    first, so that these see integers.
+    """
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
-        for node in model.get_nodes_by_op_type("GlobalAccPool"):
-            operator = getCustomOp(node)
-            channels = operator.get_nodeattr("NumChannels")
-            _, height, width = operator.get_nodeattr("numInputVectors")
-            window = model.make_new_valueinfo_name()
-            shape = [1, 1, 1, height * width * channels]
-            model.graph.value_info.append(
-                helper.make_tensor_value_info(window, TensorProto.FLOAT, shape)
-            )
-            datatype = operator.get_input_datatype()
-            model.set_tensor_datatype(window, datatype)
-            generator = helper.make_node(
-                "Im2Col",
-                [node.input[0]],
-                [window],
-                domain="qonnx.custom_op.general",
-                stride=[1, 1],
-                kernel_size=[height, width],
-                depthwise=1,
-                input_shape=f"(1,{height},{width},{channels})",
-            )
-            pool = helper.make_node(
-                "Pool",
-                [window],
-                node.output,
-                domain="finn.custom_op.fpgadataflow",
-                backend="fpgadataflow",
-                InputDataType=datatype.name,
-                OutputDataType=operator.get_output_datatype().name,
-                Channels=channels,
-                PE=channels,
-                KernelSize=[height, width],
-                Function="AccPool",
-                OutImgDims=[1, 1],
-            )
-            index = list(model.graph.node).index(node)
-            model.graph.node.remove(node)
-            model.graph.node.insert(index, generator)
-            model.graph.node.insert(index + 1, pool)
-        return model, False
+        for node in list(model.graph.node):
+            if node.op_type not in ("AveragePool", "GlobalAveragePool"):
+                continue
+            datatype = model.get_tensor_datatype(node.input[0])
+            if datatype.is_integer():
+                self._replace(model, node, datatype)
+        return model.transform(InferDataLayouts()).transform(InferDataTypes()), False
+
+    def _replace(self, model: ModelWrapper, node, datatype) -> None:
+        _, channels, height, width = model.get_tensor_shape(node.input[0])
+        _, _, rows, columns = model.get_tensor_shape(node.output[0])
+        window, stride = [height, width], [1, 1]
+        if node.op_type == "AveragePool":
+            window = list(get_by_name(node.attribute, "kernel_shape").ints)
+            strides = get_by_name(node.attribute, "strides")
+            stride = list(strides.ints) if strides else stride
+        values = window[0] * window[1]
+        sizes = (
+            [1, height, width, channels],
+            [1, rows, columns, values * channels],
+            [1, rows, columns, channels],
+            [1, rows, columns, channels],
+        )
+        last, windows, sums, means = (model.make_new_valueinfo_name() for _ in sizes)
+        for name, shape in zip((last, windows, sums, means), sizes, strict=True):
+            model.set_tensor_shape(name, shape)
+        model.set_tensor_datatype(windows, datatype)
+        factor = model.make_new_valueinfo_name()
+        model.set_initializer(factor, np.float32(1 / values))
+        summed = _sum_type(datatype, values)
+        pool = helper.make_node(
+            "Pool", [windows], [sums], domain="finn.custom_op.fpgadataflow",
+            backend="fpgadataflow", InputDataType=datatype.name, OutputDataType=summed.name,
+            Channels=channels, PE=channels, KernelSize=window, Function="AccPool",
+            OutImgDims=[rows, columns],
+        )  # fmt: skip
+        model.set_tensor_datatype(sums, summed)
+        generator = helper.make_node(
+            "Im2Col", [last], [windows], domain="qonnx.custom_op.general", stride=stride,
+            kernel_size=window, depthwise=1, input_shape=f"(1,{height},{width},{channels})",
+        )  # fmt: skip
+        new = (
+            helper.make_node("Transpose", [node.input[0]], [last], perm=[0, 2, 3, 1]),
+            *(generator, pool),
+            helper.make_node("Mul", [sums, factor], [means]),
+            helper.make_node("Transpose", [means], list(node.output), perm=[0, 3, 1, 2]),
+        )
+        index = list(model.graph.node).index(node)
+        model.graph.node.remove(node)
+        for offset, one in enumerate(new):
+            model.graph.node.insert(index + offset, one)
+
+
+def _sum_type(datatype: BaseDataType, count: int) -> BaseDataType:
+    """Return the type of a sum of so many values."""
+    return smallest_type(round(datatype.min() * count), round(datatype.max() * count))
+
+
+class MoveScalarsPastAverages(MoveScalarLinearPastInvariants):
+    """Move factors and shifts of one number past averages of windows, as past those of all."""
+
+    SUPPORTED_INVARIANTS: ClassVar = {"AveragePool"}
 
 
 class ChannelsLast(Transformation):
@@ -260,9 +289,11 @@ class InferLabelSelect(Transformation):
             top.input[0] = node.input[0]
             model.graph.node.remove(node)
         model = model.transform(InferDataTypes()).transform(InferLabelSelectLayer())
-        if offset.size > 1:
-            (select,) = model.get_nodes_by_op_type("LabelSelect")
-            getCustomOp(select).set_nodeattr("Offsets", (offset / gain).tolist())
+        for node in model.get_nodes_by_op_type("LabelSelect"):
+            select = getCustomOp(node)
+            # of a single value the sign counts
+            if offset.size > 1 or (select.get_nodeattr("Labels") == 1 and offset.any()):
+                select.set_nodeattr("Offsets", (offset / gain).tolist())
         return model, False
 
 

@@ -10,7 +10,8 @@ from flow.compiler.operators.kernel import Kernel
 class LabelSelect(PlainLabelSelect):
     """FINN's label select, extended by an offset that is added to each class before comparison.
 
-    The attribute ``Offsets`` has one offset per class, in the unit of the values, or is empty.
+    The attribute ``Offsets`` has one offset per class, in the unit of the values, or is empty. Of a
+    single value (``Labels`` 1) the label is whether it is 0 or more.
     """
 
     def get_nodeattr_types(self):
@@ -37,6 +38,10 @@ class LabelSelect(PlainLabelSelect):
         """Run FINN's execution on equivalent numbers that float32 can represent."""
         name, (shift, offsets) = self.onnx_node.input[0], self.comparison()
         given = context[name]
+        if self.get_nodeattr("Labels") == 1:
+            label = given.astype(np.int64) * (1 << shift) + (offsets or [0]) >= 0
+            context[self.onnx_node.output[0]] = label.astype(np.float32)
+            return
         if offsets:
             compared = given.astype(np.int64) * (1 << shift) + offsets
             _, rank = np.unique(compared, return_inverse=True)

@@ -257,9 +257,10 @@ def _crossed(
         network = {one: str(values.get(one, command.settings.default(one))) for one in _NETWORK}
         values |= {one: _filled(str(values[one]), network) for one in _FILES & values.keys()}
         label = _label(name, values, varied, command)
-        if is_user_code(network["model"]):
+        if python_factory.is_python(network["model"]):
+            own = {one: values.pop(one, None) for one in ("weights", "shape")}
             with about("model"):
-                values["model"] = _exported(**network, build=build)
+                values["model"] = _exported(**network, **own, build=build)
         places = {"out": folder / label, "build": build} if command.places else {}
         made = command.settings(**values, **places)
         yield label, values, made
@@ -273,9 +274,10 @@ def _filled(path: str, network: Mapping[str, str]) -> str:
 
 
 @cache
-def _exported(model: str, dataset: str, build: Path) -> str:
+def _exported(model: str, dataset: str, weights: str | None, shape: str | None, build: Path) -> str:
     """Run the user's code once, for all runs of the network it makes."""
-    return python_factory.filed({"model": model, "dataset": dataset}, build)["model"]
+    given = {"model": model, "dataset": dataset, "weights": weights, "shape": shape}
+    return python_factory.filed(given, build)["model"]
 
 
 def _label(name: str, values: Mapping[str, Any], varied: Sequence[str], command: Command) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import copy
 import io
 import logging
 import re
@@ -13,7 +14,7 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import (
@@ -24,24 +25,28 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
-from flow.errors import UserError
+from flow.errors import Defect, UserError
+from flow.models.qonnx import domains, qcdq
+from flow.models.qonnx.tidy.edits import QUANTISERS, attribute
+from flow.models.qonnx.tidy.rules import tidy
 from flow.noise.site import layer_name
 
-QUANTISERS = ("Quant", "BipolarQuant")
-_QONNX = "qonnx.custom_op.general"
-_DOMAINS = {"": "", "ai.onnx": "", _QONNX: _QONNX, "onnx.brevitas": _QONNX}
-"""Names of the supported operator domains. qonnx imports the module that a domain names, so every
-other domain is refused."""
-_FOLDS_SUBGRAPHS = ("If", "Loop", "Scan")
+log = logging.getLogger(__name__)
 
 
 def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], path: Path) -> None:
     """Write a Brevitas network as QONNX.
 
+    What torch's exporter cannot trace is given to its older exporter: the new one loses the type of
+    Brevitas' quantised values in some residual networks (Xilinx/brevitas issue 1608).
+
     Args:
         network: in evaluation mode, without noise.
         image_shape: (H, W, C).
         path: path of the file to write.
+
+    Raises:
+        Exception: of any kind, as the older exporter fails.
     """
     # takes seconds to import, and only Python networks need it
     from brevitas.export import export_qonnx as export
@@ -49,9 +54,39 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
     height, width, channels = image_shape
     # torch warns about torchvision's operators, which no network here has
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    image = torch.zeros(1, channels, height, width)
     # the exporter prints its progress
     with contextlib.redirect_stdout(io.StringIO()):
-        export(network, torch.zeros(1, channels, height, width), str(path))
+        try:
+            # a failed export leaves the network in the state of exporting
+            export(copy.deepcopy(network), image, str(path))
+        except Exception as error:
+            log.info("torch's exporter fails (%s): its older one is used", _first_line(error))
+            export(network, image, str(path), dynamo=False)
+
+
+@contextlib.contextmanager
+def refusing(path: Path, what: str) -> Iterator[None]:
+    """Turn what a foreign file makes the libraries raise into one message.
+
+    A damaged file fails in any of them, at any place and with any exception.
+
+    Args:
+        path: the file.
+        what: what cannot be done with it, as "read".
+
+    Raises:
+        UserError: anything was raised within; the cause is kept.
+    """
+    try:
+        yield
+    except (UserError, Defect):
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be {what}: it is damaged, or uses its operators in a way that is not "
+            f"supported ({type(error).__name__}: {_first_line(error)[:200]})"
+        ) from error
 
 
 def read(path: Path) -> bytes:
@@ -73,7 +108,8 @@ def read(path: Path) -> bytes:
         state = path.stat()
     except OSError as error:
         raise UserError(f"cannot read the network {path}: {error.strerror}") from error
-    return _read(path, state.st_mtime_ns, state.st_size)
+    with refusing(path, "read"):
+        return _read(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=4)
@@ -87,8 +123,10 @@ def _read(path: Path, modified: int, size: int) -> bytes:
         ) from error
     if not proto.graph.node or not proto.graph.output:
         raise UserError(f"{path} is empty or no ONNX file: export the network again")
-    _know_operators(proto, path)
+    _reject_foreign(proto, path)
+    domains.unify(proto, path)
     _reject_bad_constants(proto, path)
+    _reject_bad_windows(proto, path)
     _one_image(proto, path)
     for number, node in enumerate(proto.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
@@ -97,7 +135,7 @@ def _read(path: Path, modified: int, size: int) -> bytes:
         for step in (
             InferShapes(),
             GiveUniqueParameterTensors(),
-            FoldConstants(exclude_op_types=list(QUANTISERS)),
+            FoldConstants(exclude_op_types=[*QUANTISERS, *qcdq.OPERATORS]),
             FoldTransposeIntoQuantInit(),
             RemoveUnusedTensors(),
             RemoveStaticGraphInputs(),
@@ -110,35 +148,18 @@ def _read(path: Path, modified: int, size: int) -> bytes:
             f"the shapes in {path} cannot be inferred ({_first_line(error)}): export the network "
             "again, for one image, with brevitas.export.export_qonnx"
         ) from error
-    _without_softmax(model)
     _check_shapes(model, path)
+    model = tidy(qcdq.to_quantisers(model, path))
+    _check_scores(model, path)
     return model.model.SerializeToString(deterministic=True)
 
 
-def _know_operators(proto: onnx.ModelProto, path: Path) -> None:
-    """Refuse operators of unknown domains, and files without quantisers."""
+def _reject_foreign(proto: onnx.ModelProto, path: Path) -> None:
+    """Refuse files that define functions, or have no quantisers."""
     if proto.functions:
         raise UserError(
             f"{path} defines functions of its own ({proto.functions[0].name}): export the network "
             "with brevitas.export.export_qonnx, which defines none"
-        )
-    for node in proto.graph.node:
-        if node.domain not in _DOMAINS or node.op_type in _FOLDS_SUBGRAPHS:
-            raise UserError(
-                f"{path}: {shown(node)} is of the domain '{node.domain}', which is not supported: "
-                "use operators of ONNX, and QONNX's quantisers"
-            )
-        node.domain = _DOMAINS[node.domain]
-    kinds = {node.op_type for node in proto.graph.node}
-    if kinds & {"QuantizeLinear", "DequantizeLinear"}:
-        raise UserError(
-            f"{path} is a QCDQ export (QuantizeLinear): export the network with "
-            "brevitas.export.export_qonnx instead"
-        )
-    if not kinds & set(QUANTISERS):
-        raise UserError(
-            f"{path} has no quantisers: build the network of Brevitas' layers, and export it with "
-            "brevitas.export.export_qonnx, not with torch.onnx.export"
         )
 
 
@@ -161,6 +182,16 @@ def _reject_bad_constants(proto: onnx.ModelProto, path: Path) -> None:
             )
 
 
+def _reject_bad_windows(proto: onnx.ModelProto, path: Path) -> None:
+    """Refuse strides and the like below 1, by which onnx's shape inference divides."""
+    for node in proto.graph.node:
+        for name in ("strides", "dilations", "kernel_shape", "group"):
+            found = attribute(node, name, 1)
+            sizes = found if isinstance(found, list) else [found]
+            if not all(isinstance(size, int) and size >= 1 for size in sizes):
+                raise UserError(f"{path} is damaged: {shown(node)} has {name} {found}")
+
+
 def _one_image(proto: onnx.ModelProto, path: Path) -> None:
     """Set the batch to one image, whatever the file says, and drop the inferred shapes."""
     constants = {tensor.name for tensor in proto.graph.initializer}
@@ -171,10 +202,10 @@ def _one_image(proto: onnx.ModelProto, path: Path) -> None:
             "network with one input, the images, and one output, the scores of the classes"
         )
     sizes = inputs[0].type.tensor_type.shape.dim
-    if len(sizes) not in (2, 4):
+    if len(sizes) not in (2, 3, 4):
         raise UserError(
-            f"{path} takes an input of {len(sizes)} dimensions: it must be images [N, C, H, W] or "
-            "flat [N, values]"
+            f"{path} takes an input of {len(sizes)} dimensions: it must be images [N, C, H, W], "
+            "signals [N, C, values] or flat [N, values]"
         )
     if any(size.dim_value < 1 for size in sizes[1:]):
         raise UserError(
@@ -187,22 +218,10 @@ def _one_image(proto: onnx.ModelProto, path: Path) -> None:
         proto.graph.output[0].type.tensor_type.ClearField("shape")
 
 
-def _without_softmax(model: ModelWrapper) -> None:
-    """Remove a softmax at the end, which does not change which score is largest."""
-    last = model.find_producer(model.graph.output[0].name)
-    if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
-        shape = model.get_tensor_shape(last.input[0])
-        value = helper.make_tensor_value_info(last.input[0], TensorProto.FLOAT, shape)
-        model.graph.node.remove(last)
-        for old in [v for v in model.graph.value_info if v.name == value.name]:
-            model.graph.value_info.remove(old)
-        model.graph.output[0].CopyFrom(value)
-
-
 def _check_shapes(model: ModelWrapper, path: Path) -> None:
     for node in model.graph.node:
         shape = model.get_tensor_shape(node.output[0])
-        if shape is None or any(size < 1 for size in shape):
+        if not shape or any(size < 1 for size in shape):
             raise UserError(
                 f"{path}: the output of {shown(node)} has no fixed shape ({shape}): export the "
                 "network for one image of a fixed size"
@@ -214,11 +233,20 @@ def _check_shapes(model: ModelWrapper, path: Path) -> None:
                     f"{path}: {shown(node)} mixes the images of a batch (its output is "
                     f"{list(shape)}): export the network for a batch of one"
                 )
-    shape = model.get_tensor_shape(model.graph.output[0].name)
-    if shape is None or len(shape) != 2 or shape[1] < 2:
+
+
+def _check_scores(model: ModelWrapper, path: Path) -> None:
+    if not any(node.op_type in QUANTISERS for node in model.graph.node):
         raise UserError(
-            f"{path} gives an output of shape {shape}: it must be one score for each class, "
-            "[N, classes]; flatten it"
+            f"{path} has no quantisers: build the network of Brevitas' layers, and export it with "
+            "brevitas.export.export_qonnx, not with torch.onnx.export"
+        )
+    shape = model.get_tensor_shape(model.graph.output[0].name)
+    if len(shape) != 2:
+        raise UserError(
+            f"{path} gives an output of shape {shape}, as an autoencoder or a segmentation does: "
+            "only classifiers can be walked, with one score for each class, [N, classes], or a "
+            "single score of two classes, [N, 1]"
         )
 
 
@@ -228,14 +256,26 @@ def module_of(node: NodeProto) -> str:
         if entry.key == "pkg.torch.onnx.name_scopes":
             scopes = ast.literal_eval(entry.value)
             return layer_name(next(_owners(scopes[:-1]), ""))
-    # the older exporter: /features/features.0/Conv
-    return layer_name(next(_owners(node.name.split("/")[:-1]), ""))
+    return layer_name(next(_owners([_path_of(node.name.split("/")[:-1])]), ""))
+
+
+def _path_of(scopes: list[str]) -> str:
+    """Return a module's path from the older exporter's scopes: layer3, layer3.1, conv1.
+
+    A child of a Sequential repeats the name of its parent.
+    """
+    path = last = ""
+    for scope in filter(None, scopes):
+        repeats = last and scope.startswith(f"{last}.")
+        path += scope[len(last) :] if repeats else f".{scope}" if path else scope
+        last = scope
+    return path
 
 
 def _owners(paths: list[str]) -> Iterator[str]:
     """Yield the paths of the user's modules, innermost first, without Brevitas' inner modules."""
     for path in reversed(paths):
-        own = re.split(r"\.?\b(?:act_quant|weight_quant|input_quant|output_quant)\b", path)[0]
+        own = re.split(r"\.?\b(?:act|weight|input|output|trunc)_quant\b", path)[0]
         if own:
             yield own
 

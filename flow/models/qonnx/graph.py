@@ -1,5 +1,6 @@
 """Graph of a QONNX network: its nodes as modules, its quantised streams, and its sites."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ from flow.models.qonnx.operators import (
     Dense,
     Elementwise,
     Permuted,
-    Quant,
     Reshaped,
     build,
     reject_unknown,
 )
+from flow.models.qonnx.quantisers import Quant
+from flow.models.qonnx.tidy.shapes import OWN_INPUT
 
 PASSING = (Reshaped, Permuted, nn.Identity)
 """Modules whose output holds the values of their input."""
@@ -85,6 +87,7 @@ class Graph:
     image_shape: tuple[int, int, int]
     """(H, W, C) of an image."""
     classes: int
+    """Number of classes: 2 for a network of one score, which tells class 1 if it is 0 or more."""
     weights: Mapping[str, Weights]
     """Weights by the layer's output; layers with unquantised weights are missing."""
     grids: Mapping[str, Grid]
@@ -93,6 +96,10 @@ class Graph:
     """Stream of each site, in the order of the data flow."""
     definition: bytes = b""
     """The network as QONNX that takes images [1, C, H, W]."""
+    own_input: tuple[list[dict[str, list[int]]], tuple[int, ...]] = ([], ())
+    """Steps from the file's input to this network's, and the shape of an image in the file."""
+    single: bool = False
+    """Whether there is one score."""
 
     def __deepcopy__(self, memo: dict) -> "Graph":
         """Return the graph itself, which is immutable."""
@@ -113,18 +120,20 @@ class Graph:
         return found
 
 
-def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
+def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph:
     """Build the graph of a network.
 
     Args:
         tidied: the serialised network from `flow.models.qonnx.file.read`.
-        image_shape: (H, W, C) of the images, for a network that takes them flat.
+        image_shape: (H, W, C) of the images, for a network that takes them flat; a single row of
+            values if None.
 
     Raises:
         UserError: an operator is not supported, no layer exists, or the images have another number
             of values than the network takes.
     """
     model = ModelWrapper(tidied)
+    own_input = _own_input(model)
     _unflatten(model, image_shape)
     _, channels, height, width = model.get_tensor_shape(model.graph.input[0].name)
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -160,10 +169,12 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
         entry=entry,
         exit=exit,
         image_shape=(height, width, channels),
-        classes=model.get_tensor_shape(exit)[1],
+        classes=max(2, model.get_tensor_shape(exit)[1]),
         weights=weights,
         grids=_grids(steps),
         definition=model.model.SerializeToString(deterministic=True),
+        own_input=own_input,
+        single=model.get_tensor_shape(exit)[1] == 1,
     )
     sites = _sites(found)
     if not any(site.endswith(".acc") for site in sites):
@@ -171,13 +182,25 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int]) -> Graph:
     return Graph(**(vars(found) | {"sites": sites}))
 
 
-def _unflatten(model: ModelWrapper, image_shape: tuple[int, int, int]) -> None:
+def _own_input(model: ModelWrapper) -> tuple[list[dict[str, list[int]]], tuple[int, ...]]:
+    """Return the steps from the file's own input to the model's, and the shape before them."""
+    steps = json.loads(model.get_metadata_prop(OWN_INPUT) or "[]")
+    shape = list(model.get_tensor_shape(model.graph.input[0].name))
+    for step in reversed(steps):
+        if "perm" in step:
+            shape = [shape[step["perm"].index(axis)] for axis in range(len(shape))]
+        else:
+            shape = step["from"]
+    return steps, tuple(shape[1:])
+
+
+def _unflatten(model: ModelWrapper, image_shape: tuple[int, int, int] | None) -> None:
     """Change the input of a network from [1, values] to images."""
     graph = model.graph
     flat, shape = graph.input[0].name, model.get_tensor_shape(graph.input[0].name)
     if len(shape) == 4:
         return
-    height, width, channels = image_shape
+    height, width, channels = image_shape or (1, shape[1], 1)
     if shape[1] != height * width * channels:
         raise UserError(
             f"the network takes {shape[1]} values, and images of {height}×{width}×{channels} have "
@@ -230,6 +253,15 @@ def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
             if a.step == b.step:
                 grids[step.output] = Grid(a.step, a.low + b.low, a.high + b.high)
     return grids
+
+
+def scoring_chain(graph: Graph) -> list[Step]:
+    """Return the steps from the scores back to the layer whose accumulators are compared.
+
+    It is empty if quantised values are compared.
+    """
+    chain = chain_before(graph, graph.exit)
+    return [] if any(isinstance(step.module, Quant) for step in chain) else chain
 
 
 def chain_before(graph: Graph, stream: str) -> list[Step]:

@@ -4,19 +4,24 @@ The network evaluates QONNX node by node, so software and the hardware compiled 
 share one description.
 """
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.models.network import Network
-from flow.models.qonnx.file import read, shown
-from flow.models.qonnx.graph import Graph, open_graph
-from flow.models.qonnx.operators import Quant
+from flow.models.qonnx.file import read, refusing, shown
+from flow.models.qonnx.graph import PASSING, Graph, Step, open_graph
+from flow.models.qonnx.input_quantiser import NAME, InputQuantiser, quantise_input
+from flow.models.qonnx.operators import Elementwise, ExactLayer
+from flow.models.qonnx.quantisers import Quant, Thresholds
 from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 
@@ -36,15 +41,20 @@ class ImportedNetwork(Network):
     Args:
         file: path of the file; the network is named after it.
         graph: the network's graph.
+        input_quantiser: quantiser that was put before the first layer, if any.
     """
 
-    def __init__(self, file: Path, graph: Graph) -> None:
+    def __init__(
+        self, file: Path, graph: Graph, input_quantiser: InputQuantiser | None = None
+    ) -> None:
         super().__init__(file.stem, graph.image_shape, graph.classes)
         self.file = file
-        self.steps = nn.ModuleList(step.module for step in graph.steps)
+        self.input_quantiser = input_quantiser
+        self.steps = nn.ModuleList(_computed(graph, step) for step in graph.steps)
         self.taps = nn.ModuleList(_tap(graph, *place) for place in graph.sites.items())
         self.graph: Graph = graph
         self._sites = list(graph.sites)
+        self.single = graph.single
         self.image_range = _image_range(graph)
         last = {name: step for step in graph.steps for name in step.inputs}
         self._spent = [[n for n, one in last.items() if one is step] for step in graph.steps]
@@ -71,6 +81,30 @@ class ImportedNetwork(Network):
             )
         return self.graph.weights[step.output].integers.numpy()
 
+    def without_input_quantiser(self) -> "ImportedNetwork":
+        """Return the network without the quantiser that was put before its first layer."""
+        bare = copy.deepcopy(self)
+        for index, step in enumerate(self.graph.steps):
+            if step.node.name == NAME:
+                bare.steps[index] = nn.Identity()
+        return bare
+
+    def from_own_layout(self, images: npt.NDArray) -> Tensor | None:
+        """Return images that lie as in the network's file, float32 [N, C, H, W].
+
+        Args:
+            images: [N, …] in the order of the file's input, with any dimensions of size 1 added or
+                left out; None is returned if they have another shape, or the network's own.
+        """
+        steps, shape = self.graph.own_input
+        if images.shape[1:] == self.image_shape or _long(images.shape[1:]) != _long(shape):
+            return None
+        x = torch.from_numpy(np.ascontiguousarray(images, np.float32)).reshape(-1, *shape)
+        for step in steps:
+            x = x.permute(step["perm"]) if "perm" in step else x.reshape(-1, *step["shape"][1:])
+        height, width, channels = self.image_shape
+        return x.reshape(-1, channels, height, width).contiguous()
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores, float [N, classes], of images, float [N, C, H, W]."""
         tapped = dict(zip(self.graph.sites.values(), self.taps, strict=True))
@@ -80,16 +114,48 @@ class ImportedNetwork(Network):
             values[step.output] = tapped[step.output](value) if step.output in tapped else value
             for name in spent:
                 del values[name]
-        return values[self.graph.exit]
+        scores = values[self.graph.exit]
+        # class 1 is a score of 0 or more
+        return torch.cat((-scores - (scores == 0).float(), scores), 1) if self.single else scores
+
+
+def _computed(graph: Graph, step: Step) -> nn.Module:
+    """Return what computes a step: of a layer whose input and weights are whole, an exact one."""
+    weights, grid = graph.weights.get(step.output), graph.grids.get(step.inputs[0])
+    if weights is None or grid is None:
+        return step.module
+    return ExactLayer(step.module, weights.integers, grid.step, weights.scale * grid.step)
+
+
+def _long(shape: Iterable[int]) -> list[int]:
+    return [size for size in shape if size > 1]
 
 
 def _image_range(graph: Graph) -> tuple[float, float] | None:
-    """Return the range of the images' quantiser; None if the images meet another operation."""
-    for step in graph.steps:
-        if isinstance(step.module, Quant) and graph.entry in step.inputs:
-            quant = step.module
-            low, high = ((end - quant.zero_point) * quant.scale for end in quant.limits)
-            return float(low.min()), float(high.max())
+    """Return the range of the images that reach the quantiser; None if another operation does."""
+    stream, gain, shift = graph.entry, 1.0, 0.0
+    while len(consumers := graph.consumers(stream)) == 1:
+        (step,) = consumers
+        module = step.module
+        if isinstance(module, Thresholds):
+            first, last = (float(end) for end in module.thresholds.aminmax())
+            steps = module.thresholds.shape[1] - 1
+            # the ends of a quantiser lie half a step beyond its thresholds
+            half = (last - first) / steps / 2 if steps else 1.0
+            ends = torch.tensor([first - half, last + half])
+        elif isinstance(module, Quant):
+            ends = torch.stack([(e - module.zero_point) * module.scale for e in module.limits])
+        elif isinstance(module, PASSING):
+            stream = step.output
+            continue
+        elif isinstance(module, Elementwise) and (line := module.line) is not None:
+            gain, shift = gain * line[0], shift * line[0] + line[1]
+            stream = step.output
+            continue
+        else:
+            return None
+        low, high = sorted((float(end) - shift) / gain for end in ends.aminmax())
+        return low, high
     return None
 
 
@@ -100,8 +166,8 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     if not Site(site).is_accumulator:
         # the output of a pooling has the quantiser upstream of it
         quant = step if isinstance(step.module, Quant) else graph.producer(step.inputs[0])
-        assert quant is not None
-        return NoiseTap(requantise=quant.module)
+        assert quant is not None and isinstance(quant.module, Quant)
+        return NoiseTap(requantise=quant.module.on_grid)
     weights = graph.weights.get(stream)
     if weights is None or weights.per_tensor:
         return NoiseTap()
@@ -109,17 +175,30 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     return NoiseTap(unit=weights.scale * (grid.step if grid else 1.0))
 
 
-def open_network(path: Path, image_shape: tuple[int, int, int]) -> ImportedNetwork:
+def open_network(
+    path: Path,
+    image_shape: tuple[int, int, int] | None = None,
+    input_quantiser: InputQuantiser | None = None,
+) -> ImportedNetwork:
     """Read a network from a QONNX file, in evaluation mode; no code of the file is run.
 
     Args:
         path: path of the file; the network is named after it.
-        image_shape: (H, W, C) of the images, for a network that takes them flat.
+        image_shape: (H, W, C) of the images, for a network that takes them flat; a single row of
+            values if None.
+        input_quantiser: quantiser, with its range, to put before the first layer.
 
     Raises:
         UserError: the file does not hold a supported network; the message says why.
     """
-    graph = open_graph(read(path), image_shape)
+    tidied = read(path)
+    if input_quantiser is not None:
+        model = ModelWrapper(tidied)
+        quantise_input(model, input_quantiser, str(path))
+        tidied = model.model.SerializeToString(deterministic=True)
+    with refusing(path, "read"):
+        graph = open_graph(tidied, image_shape)
+        network = ImportedNetwork(path, graph, input_quantiser).eval()
     if graph.classes > MOST_CLASSES:
         raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
-    return ImportedNetwork(path, graph).eval()
+    return network

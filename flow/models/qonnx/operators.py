@@ -3,6 +3,7 @@
 A module takes the node's streams, float [N, …] for N images, and holds the node's constants.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,59 +14,10 @@ from torch.nn import functional
 
 from flow.errors import UserError
 from flow.models.qonnx.file import shown
+from flow.models.qonnx.quantisers import Quant, Thresholds
 
 Constants = Sequence[Tensor | None]
 """Value of each constant input of a node; None for a stream."""
-
-
-class Quant(nn.Module):
-    """QONNX's Quant: clip(x / scale + zero point), rounded halves to even, and converted back.
-
-    Args:
-        scale: size of a step; any shape that broadcasts.
-        zero_point: zero point, in steps.
-        bits: bits of a value; one signed bit is −1 or 1.
-        signed: whether values may be negative.
-        narrow: whether the smallest (signed) or largest (unsigned) value is excluded.
-    """
-
-    def __init__(
-        self, scale: Tensor, zero_point: Tensor, bits: int, *, signed: bool, narrow: bool
-    ) -> None:
-        super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("zero_point", zero_point)
-        self.scale: Tensor
-        self.zero_point: Tensor
-        self.bits = bits
-        self.signed = signed
-        self.narrow = narrow
-
-    @property
-    def bipolar(self) -> bool:
-        """Whether values are −1 and 1."""
-        return self.bits == 1 and self.signed
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """Smallest and largest values, in steps."""
-        if self.bipolar:
-            return -1, 1
-        if self.signed:
-            high = 2 ** (self.bits - 1) - 1
-            return -high - (not self.narrow), high
-        return 0, 2**self.bits - 1 - self.narrow
-
-    def integers(self, x: Tensor) -> Tensor:
-        """Return values in steps, including the zero point."""
-        steps = x / self.scale + self.zero_point
-        if self.bipolar:
-            return torch.where(steps >= 0, 1.0, -1.0)
-        return steps.clamp(*self.limits).round()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the nearest values of the grid."""
-        return (self.integers(x) - self.zero_point) * self.scale
 
 
 class Convolution(nn.Module):
@@ -112,6 +64,32 @@ class Dense(nn.Module):
         return functional.linear(x, self.weight)
 
 
+class ExactLayer(nn.Module):
+    """A layer on a grid, which adds whole numbers up, without rounding, and scales their sum.
+
+    So values that lie on a threshold lie on it in software too, whatever the order of the sum.
+
+    Args:
+        layer: the layer, a `Convolution` or `Dense`.
+        integers: its weights in steps, float [O, …].
+        step: step of its input.
+        scale: [O], real value of a whole number of the sum.
+    """
+
+    def __init__(self, layer: nn.Module, integers: Tensor, step: float, scale: Tensor) -> None:
+        super().__init__()
+        self.layer = copy.copy(layer)
+        self.layer._buffers = {"weight": integers}
+        self.step = step
+        self.register_buffer("scale", scale)
+        self.scale: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float [N, O, …]."""
+        sums = self.layer((x / self.step).round())
+        return sums * self.scale.view(-1, *[1] * (sums.ndim - 2))
+
+
 class BatchNorm(nn.Module):
     """(x − mean) / √(variance + ε) · gain + bias, per channel."""
 
@@ -150,6 +128,21 @@ class Elementwise(nn.Module):
         self.register_buffer("right", right)
         self.left: Tensor | None
         self.right: Tensor | None
+
+    @property
+    def line(self) -> tuple[float, float] | None:
+        """Gain and shift of one number for all values; None if it is no such line."""
+        constant = self.right if self.left is None else self.left
+        if constant is None or constant.numel() != 1:
+            return None
+        number = float(constant)
+        if self.operator == "Add":
+            return 1.0, number
+        if self.operator == "Sub":
+            return (1.0, -number) if self.left is None else (-1.0, number)
+        if number == 0 or (self.operator == "Div" and self.left is not None):
+            return None
+        return (number, 0.0) if self.operator == "Mul" else (1 / number, 0.0)
 
     def forward(self, *streams: Tensor) -> Tensor:
         """Return the result for one or two streams."""
@@ -259,6 +252,16 @@ def _quant(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module
 def _bipolar(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
     scale = _positive(node, node.constant(constants, 1))
     return Quant(scale, torch.zeros(()), 1, signed=True, narrow=False)
+
+
+def _thresholds(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
+    rows = node.constant(constants, 1)
+    scale = float(node("out_scale", 1.0))
+    if not scale > 0:
+        raise node.refuse(f"has an out_scale of {scale}", "use one above 0")
+    if rows.ndim != 2 or len(rows) not in (1, shape[1]):
+        raise node.refuse(f"has thresholds of shape {list(rows.shape)}", "use one row a channel")
+    return Thresholds(rows, scale, float(node("out_bias", 0.0)))
 
 
 def _positive(node: _Node, scale: Tensor) -> Tensor:
@@ -375,6 +378,7 @@ _BUILDERS: Mapping[str, Callable[[_Node, Constants, Sequence[int]], nn.Module]] 
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "Mul": _elementwise,
+    "MultiThreshold": _thresholds,
     "Quant": _quant,
     "ReduceMean": _reduce_mean,
     "Relu": _relu,

@@ -1,10 +1,11 @@
-"""Custom networks in Python: ``path/to/file.py:factory``, exported to a QONNX file.
+"""Networks in Python, ``path/to/file.py:factory`` or ``brevitas:NAME``, exported to a QONNX file.
 
 The factory is called once, in the process that the user started. After that the network is an
 ordinary file, which other processes open without running the user's code.
 """
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,34 +16,57 @@ import torch
 from torch import nn
 
 from flow import data, user_code
-from flow.errors import UserError, unknown
+from flow.errors import OptionError, UserError, unknown
 from flow.files import replacing
+from flow.models.qonnx import brevitas_networks
 from flow.models.qonnx.file import export_qonnx
 from flow.user_code import is_user_code, place, reason
+
+log = logging.getLogger(__name__)
+
+OPTIONS = ("model", "dataset", "weights", "shape")
+"""Options that a network in Python is made from."""
 
 KEPT = "pkg.torch.onnx.name_scopes"
 """Key of the modules' names in a node's metadata, the rest of which holds the user's paths."""
 
 
-def exported(model: str, image_shape: tuple[int, int, int], root: Path) -> str:
+def is_python(model: str) -> bool:
+    """Whether a network is made by code, and exported before it is used."""
+    return is_user_code(model) or model.startswith(brevitas_networks.PREFIX)
+
+
+def exported(
+    model: str, image_shape: tuple[int, int, int], root: Path, weights: Path | None = None
+) -> str:
     """Return a network's name, or the path of the QONNX file that a Python network is exported to.
 
     This runs the user's code.
 
     Args:
         model: ``file.py:factory``, where the factory takes nothing and returns a trained Brevitas
-            module; any other name is returned unchanged.
+            module, or ``brevitas:NAME``; any other name is returned unchanged.
         image_shape: (H, W, C) of the module's input images.
         root: folder for the files, which are named by their content.
+        weights: file of weights to load into the network.
 
     Raises:
-        UserError: the factory does not exist or fails, or its module cannot be exported.
+        UserError: the factory does not exist or fails, the weights are of another network, or the
+            module cannot be exported.
     """
-    if not is_user_code(model):
+    if not is_python(model):
         return model
-    path, name = user_code.split(model)
-    module = _module(_factory(path, name), model)
-    return str(write_qonnx(module, model, f"{path.stem}-{name}", image_shape, root))
+    if is_user_code(model):
+        path, name = user_code.split(model)
+        module, stem = _module(_factory(path, name), model), f"{path.stem}-{name}"
+    else:
+        stem = model.removeprefix(brevitas_networks.PREFIX)
+        module = brevitas_networks.build(stem)
+        if weights is None:
+            log.warning("%s has random weights: give trained ones with the option weights", model)
+    if weights is not None:
+        brevitas_networks.load_weights(module, weights)
+    return str(write_qonnx(module, model, stem, image_shape, root))
 
 
 def write_qonnx(
@@ -81,16 +105,45 @@ def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
     """Return options whose Python network is exported to a file in the results folder.
 
     Args:
-        options: options with ``model`` and ``dataset``, whose images the network takes.
+        options: options with ``model`` and ``dataset``, whose images the network takes; and
+            perhaps ``weights``, and ``shape`` of the images where no data set says it, which are
+            None afterwards.
         build: folder for results.
 
     Raises:
-        UserError: as for `exported`.
+        UserError: as for `exported`; or nothing says the shape of the images.
     """
     model, dataset = options["model"], options["dataset"]
-    if not is_user_code(model):
+    if not is_python(model):
         return dict(options)
-    return {**options, "model": exported(model, data.dataset(dataset).image_shape, build / "own")}
+    found = None if dataset is None else data.dataset(dataset).image_shape
+    given = options.get("shape")
+    if given is not None:
+        channels, height, width = image_shape(given)
+        if found not in (None, (height, width, channels)):
+            raise OptionError("shape", f"is {given}, but {dataset} has images of another shape")
+        found = height, width, channels
+    if found is None:
+        raise UserError(
+            f"{model} is exported for images of one shape: give it as 3,32,32, or a data set"
+        )
+    spent = {name: None for name in ("weights", "shape") if name in options}
+    weights = options.get("weights")
+    file = exported(model, found, build / "own", None if weights is None else Path(weights))
+    return {**options, **spent, "model": file}
+
+
+def image_shape(text: str) -> tuple[int, int, int]:
+    """Read the shape of images, ``C,H,W``.
+
+    Raises:
+        OptionError: it is not three whole numbers above 0.
+    """
+    parts = text.replace("x", ",").split(",")
+    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) for part in parts):
+        raise OptionError("shape", f"is {text}: write channels, height and width as 3,32,32")
+    channels, height, width = map(int, parts)
+    return channels, height, width
 
 
 def _factory(path: Path, name: str):

@@ -1,0 +1,120 @@
+"""Graph passes that bring quantisers to FINN's thresholds, used before its own."""
+
+import numpy as np
+import numpy.typing as npt
+from onnx import helper
+from qonnx.core.datatype import BaseDataType, DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.infer_datatypes import InferDataTypes
+
+from flow.models.qonnx.tidy.edits import drop_dead
+
+_STRICT = 2.0**-22
+"""Relative distance, a few steps of float32, by which a threshold excludes its own value."""
+
+
+class QuantToThresholds(Transformation):
+    """Make quantisers of streams thresholds that round halves to even, as QONNX does.
+
+    A threshold t is x ≥ t, so FINN's own conversion rounds halves up. Where scales are powers of
+    two, values often are halves. A threshold above an even value therefore lies just above the
+    half, so that the half itself does not reach it. A quantiser of several scales is left as it is.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph."""
+        for node in model.get_nodes_by_op_type("Quant"):
+            scale, zero, bits = (model.get_initializer(name) for name in node.input[1:4])
+            is_stream = model.get_initializer(node.input[0]) is None
+            if not is_stream or scale.size != 1 or (zero != 0).any():
+                continue
+            operator = getCustomOp(node)
+            signed, narrow = (operator.get_nodeattr(name) for name in ("signed", "narrow"))
+            count = int(bits.item())
+            high = 2 ** (count - 1) - 1 if signed else 2**count - 1 - narrow
+            low = -high - 1 + narrow if signed else 0
+            rows = half_even_thresholds(low, high, float(scale.item()))
+            thresholds = model.make_new_valueinfo_name()
+            model.set_initializer(thresholds, rows)
+            new = helper.make_node(
+                "MultiThreshold",
+                [_before_relu(model, node.input[0], rows), thresholds],
+                list(node.output),
+                domain="qonnx.custom_op.general",
+                out_dtype="FLOAT32",
+                out_scale=float(scale.item()),
+                out_bias=float(low * scale.item()),
+            )
+            index = list(model.graph.node).index(node)
+            model.graph.node.remove(node)
+            model.graph.node.insert(index, new)
+        drop_dead(model)
+        _name_layouts(model)
+        return model, False
+
+
+def _name_layouts(model: ModelWrapper) -> None:
+    """Say of every image of thresholds that it is NCHW, which FINN would take for NHWC."""
+    for node in model.get_nodes_by_op_type("MultiThreshold"):
+        if len(model.get_tensor_shape(node.input[0])) == 4:
+            getCustomOp(node).set_nodeattr("data_layout", "NCHW")
+
+
+def half_even_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
+    """Return the thresholds of a quantiser, [1, high − low], which round halves to even.
+
+    Args:
+        low: smallest value, in steps.
+        high: largest value, in steps.
+        scale: size of a step.
+    """
+    below = np.arange(low, high)
+    halves = (below + 0.5) * scale
+    return np.where(below % 2 == 0, halves + np.abs(halves) * _STRICT, halves)[None].astype("f4")
+
+
+def _before_relu(model: ModelWrapper, stream: str, thresholds: npt.NDArray) -> str:
+    """Return the stream before a ReLU if thresholds, all above 0, need none; else the stream."""
+    relu = model.find_producer(stream)
+    needless = relu is not None and relu.op_type == "Relu" and (thresholds > 0).all()
+    return relu.input[0] if needless else stream
+
+
+class ScaleThresholdsOutside(Transformation):
+    """Make thresholds count in whole numbers, followed by their scale, as FINN requires.
+
+    Two values of opposite sign become −1 and 1.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph."""
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            operator = getCustomOp(node)
+            scale, bias = (operator.get_nodeattr(name) for name in ("out_scale", "out_bias"))
+            steps = model.get_initializer(node.input[1]).shape[1]
+            bipolar = steps == 1 and np.isclose(scale, -2 * bias)
+            step = scale / 2 if bipolar else scale
+            low = round(bias / step)
+            datatype = "BIPOLAR" if bipolar else smallest_type(low, low + steps).name
+            operator.set_nodeattr("out_scale", 2.0 if bipolar else 1.0)
+            operator.set_nodeattr("out_bias", float(low))
+            operator.set_nodeattr("out_dtype", datatype)
+            if step == 1:
+                continue
+            counts, factor = (model.make_new_valueinfo_name() for _ in range(2))
+            shape = model.get_tensor_shape(node.output[0])
+            multiply = helper.make_node("Mul", [counts, factor], [node.output[0]])
+            model.graph.node.insert(list(model.graph.node).index(node) + 1, multiply)
+            node.output[0] = counts
+            model.set_tensor_shape(counts, shape)
+            model.set_initializer(factor, np.float32(step))
+        return model.transform(InferDataTypes()), False
+
+
+def smallest_type(low: int, high: int) -> BaseDataType:
+    """Return the narrowest integer type that holds all numbers from low to high."""
+    bits = range(1, 33)
+    kinds = (DataType[f"{'INT' if low < 0 else 'UINT'}{n}"] for n in bits if low >= 0 or n > 1)
+    return next(kind for kind in kinds if kind.allowed(low) and kind.allowed(high))

@@ -1,0 +1,115 @@
+"""Try networks that others wrote, and print what became of each as a row of a table.
+
+``python -m flow.experiments.benchmarks.foreign_networks MODEL…`` takes QONNX files and
+``brevitas:NAME``. Each is checked and compiled. Golden is compared with the network on random
+images of its own range (labels), with FINN's execution of every node (L0), and with RTL under noise
+(L1). ``--shape 3,32,32`` is the shape of the images of Brevitas' networks, and
+``--input-quant 8,-1,1`` the quantiser of those that have none.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import torch
+
+from flow.compiler import pipeline
+from flow.compiler.graph.compatibility import check_nodes
+from flow.errors import UserError
+from flow.models import evaluate
+from flow.models.qonnx import python_factory
+from flow.models.qonnx.input_quantiser import InputQuantiser
+from flow.models.qonnx.network import ImportedNetwork, open_network
+from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings
+from flow.rtl import equivalence, simulate
+
+IMAGES, RTL_IMAGES, CYCLES = 256, 64, 4096
+HEAD = "| network | fits | nodes | cycles | golden ≠ software | L0 | L1 | seconds |"
+
+
+def row(model: str, shape: str | None, input_quant: str | None, folder: Path) -> str:
+    """Return the row of one network.
+
+    Args:
+        model: path of a QONNX file, ``file.py:factory`` or ``brevitas:NAME``.
+        shape: C,H,W of the images of a network that is no file.
+        input_quant: quantiser for a network that has none, as bits,low,high.
+        folder: folder for what is compiled.
+    """
+    start = time.monotonic()
+    name = Path(model).name
+    try:
+        cells = [*_tried(model, shape, input_quant, folder)]
+    except UserError as error:
+        said = str(error).replace(str(Path(model).parent) + "/", "").replace("|", "\\|")
+        cells = [f"no: {said}", *["–"] * 5]
+    return f"| {name} | {' | '.join(cells)} | {time.monotonic() - start:.0f} |"
+
+
+def _tried(model: str, shape: str | None, input_quant: str | None, folder: Path) -> Iterator[str]:
+    given = {"model": model, "dataset": None, "shape": shape}
+    file = Path(python_factory.filed(given, folder)["model"])
+    network = _opened(file, input_quant)
+    problems = [report for report in check_nodes(network.graph) if report.problem]
+    if problems:
+        first = problems[0]
+        raise UserError(
+            f"{len(problems)} nodes do not fit; the first, {first.step.node.name}, {first.problem}"
+        )
+    inputs = pipeline.random_images(network, IMAGES)
+    accelerator = pipeline.compile_network(
+        network, inputs, sites=network.accumulator_sites, cycles=CYCLES, root=folder
+    )
+    golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
+    yield "yes" if input_quant is None or not network.input_quantiser else f"with {input_quant}"
+    yield str(len(accelerator.manifest["nodes"]))
+    yield f"{accelerator.manifest['cycles_per_image']:,}"
+    labels = equivalence.against_brevitas(golden, stream, evaluate(network, inputs))
+    yield f"{len(labels.differing)} of {IMAGES}"
+    nodes = equivalence.against_finn(accelerator, golden, stream[:1])
+    yield f"{len(nodes.differing)} of {nodes.tensors} tensors"
+    yield _simulated(accelerator, golden, stream[:RTL_IMAGES], folder)
+
+
+def _opened(file: Path, input_quant: str | None) -> ImportedNetwork:
+    """Open a network, with the quantiser only if it has none of its own."""
+    plain = open_network(file)
+    if input_quant is None or all(not report.problem for report in check_nodes(plain.graph)):
+        return plain
+    try:
+        return open_network(file, None, InputQuantiser.parse(input_quant))
+    except UserError:
+        return plain
+
+
+def _simulated(accelerator, golden, stream: torch.Tensor, folder: Path) -> str:
+    """Return how many RTL images differ from golden's, with noise at the first and last site."""
+    noise = Noise.at("additive", 4.0)
+    sites = list(dict.fromkeys([*accelerator.sites][:: max(1, len(accelerator.sites) - 1)]))
+    points = [{site: TapSettings.of(noise, 1.0, seed=7)} for site in sites]
+    simulation = simulate.build(accelerator, root=folder / "sim")
+    differing = 0
+    with tempfile.TemporaryDirectory() as workdir:
+        results, _ = simulate.simulate(accelerator, simulation, stream, points, Path(workdir))
+    for settings, result in zip(points, results, strict=True):
+        differing += int(equivalence.differing_images(golden, stream, settings, result).sum())
+    return f"{differing} of {len(points) * len(stream)}"
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--shape", help="C,H,W of the images of a network that is no file.")
+@click.option("--input-quant", help="Quantiser of networks that have none: bits,low,high.")
+@click.option("--folder", type=Path, default=Path("build/foreign"), help="What is compiled.")
+def main(models: tuple[str, ...], shape: str | None, input_quant: str | None, folder: Path) -> None:
+    """Print a table of what became of each network."""
+    click.echo(f"{HEAD}\n{'|---' * 8}|")
+    for model in models:
+        click.echo(row(model, shape, input_quant, folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Networks that are quantised by ONNX's own QuantizeLinear and DequantizeLinear (QCDQ)."""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.qcdq_to_qonnx import QCDQToQuant
+
+from flow.errors import UserError
+from flow.models.qonnx.tidy.edits import attribute, constant, reader
+
+OPERATORS = ("QuantizeLinear", "DequantizeLinear")
+
+
+def to_quantisers(model: ModelWrapper, path: Path) -> ModelWrapper:
+    """Return a network whose pairs of QuantizeLinear and DequantizeLinear are Quant.
+
+    Raises:
+        UserError: a quantiser has no counterpart in QONNX; the message names the node.
+    """
+    found = [node for node in model.graph.node if node.op_type in OPERATORS]
+    if not found:
+        return model
+    for node in found:
+        _complete(model, node)
+        _check_clip(model, node, path)
+    try:
+        model = model.transform(QCDQToQuant())
+    except (AssertionError, IndexError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is quantised by QuantizeLinear in a way that QONNX does not know ({error}): "
+            "export the network with brevitas.export.export_qonnx instead"
+        ) from error
+    for node in model.graph.node:
+        if node.op_type in OPERATORS:
+            raise UserError(
+                f"{path}: node {node.name} ({node.op_type}) is no part of a pair that quantises "
+                "and goes back with one and the same constant scale: export the network with "
+                "brevitas.export.export_qonnx instead"
+            )
+    return model
+
+
+def _complete(model: ModelWrapper, node: NodeProto) -> None:
+    """Write out a zero point that is left out, which means unsigned bytes from 0."""
+    if len(node.input) == 2:
+        kind = np.uint8
+        if node.op_type == "DequantizeLinear":
+            values = model.get_initializer(node.input[0])
+            kind = np.uint8 if values is None else values.dtype.type
+        scale = model.get_initializer(node.input[1])
+        node.input.append(constant(model, np.zeros(np.shape(scale)), kind))
+    if attribute(node, "axis") is not None and _is_one(model, node.input[1]):
+        # the axis of a single scale says nothing
+        for one in [one for one in node.attribute if one.name == "axis"]:
+            node.attribute.remove(one)
+
+
+def _is_one(model: ModelWrapper, tensor: str) -> bool:
+    scale = model.get_initializer(tensor)
+    return scale is not None and scale.size == 1
+
+
+def _check_clip(model: ModelWrapper, node: NodeProto, path: Path) -> None:
+    """Refuse a Clip between the pair to other limits than those of whole bits."""
+    clip = reader(model, node.output[0]) if node.op_type == "QuantizeLinear" else None
+    if clip is None or clip.op_type != "Clip":
+        return
+    limits = [model.get_initializer(name) for name in clip.input[1:3]]
+    if len(limits) < 2 or any(one is None for one in limits):
+        return
+    low, high = (int(one.item()) for one in limits)
+    zero = model.get_initializer(node.input[2])
+    signed = zero is None or zero.dtype.kind == "i"
+    size = high + 1
+    whole = size & (size - 1) == 0 and size > 1
+    if not whole or low not in ((-size, -high) if signed else (0,)):
+        raise UserError(
+            f"{path}: node {clip.name} (Clip) limits quantised values to {low}..{high}: use the "
+            "limits of whole bits, such as -8..7 or 0..15"
+        )

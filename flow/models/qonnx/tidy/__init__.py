@@ -1,0 +1,1 @@
+"""Rules that bring QONNX graphs, as people have them, to the one form that is read here."""

@@ -1,0 +1,242 @@
+"""Rules about how a quantised value is written.
+
+A rule changes one place of a graph and returns whether it did. No rule changes what a network
+computes.
+"""
+
+import numpy as np
+from onnx import NodeProto
+from qonnx.core.datatype import BaseDataType, DataType
+from qonnx.core.modelwrapper import ModelWrapper
+
+from flow.models.qonnx.tidy.edits import (
+    LAYERS,
+    attribute,
+    constant,
+    insert,
+    reader,
+    readers,
+    remove,
+    set_attribute,
+    shape_of,
+    stream_input,
+)
+
+WIDEST_WEIGHT = 8
+"""Bits of the widest whole numbers that are taken for quantised weights."""
+
+
+def fold_quantised_bias(model: ModelWrapper) -> bool:
+    """Replace a quantised constant that is no layer's weights by its values."""
+    for node in model.graph.node:
+        if node.op_type not in ("Quant", "BipolarQuant") or stream_input(model, node) is not None:
+            continue
+        if any(_weighs(model, one, node.output[0]) for one in readers(model, node.output[0])):
+            continue
+        given = [model.get_initializer(name) for name in node.input]
+        if any(value is None for value in given):
+            continue
+        model.set_initializer(node.output[0], _quantised(node, given).astype(np.float32))
+        model.graph.node.remove(node)
+        return True
+    return False
+
+
+def _weighs(model: ModelWrapper, node: NodeProto, tensor: str) -> bool:
+    """Whether a tensor is the weights of a node, or becomes them by a transposition."""
+    if node.op_type in LAYERS:
+        return node.input[1] == tensor
+    return node.op_type in ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+
+
+def _quantised(node: NodeProto, given: list[np.ndarray]) -> np.ndarray:
+    """Return the result of a quantiser, by qonnx's own function."""
+    if node.op_type == "BipolarQuant":
+        values, scale = given
+        return np.where(values >= 0, 1.0, -1.0) * scale
+    from qonnx.custom_op.general.quant import quant
+
+    signed, narrow = (bool(attribute(node, name, 0)) for name in ("signed", "narrow"))
+    mode = attribute(node, "rounding_mode", "ROUND")
+    return quant(*given, signed, narrow, mode)
+
+
+def quantise_whole_weights(model: ModelWrapper) -> bool:
+    """Put a quantiser behind weights that are whole numbers, as FINN stores them."""
+    for node in model.graph.node:
+        if node.op_type not in LAYERS or stream_input(model, node) != 0:
+            continue
+        weights = model.get_initializer(node.input[1])
+        if weights is None or len(readers(model, node.input[1])) != 1:
+            continue
+        bits = _whole_bits(weights, model.get_tensor_datatype(node.input[1]))
+        if bits is None:
+            continue
+        one, shape = constant(model, 1), weights.shape
+        if bits == 1:
+            inputs, more = [node.input[1], one], {}
+            kind = "BipolarQuant"
+        else:
+            inputs = [node.input[1], one, constant(model, 0), constant(model, bits)]
+            more = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
+            kind = "Quant"
+        node.input[1] = insert(model, node, kind, inputs, shape, **more)
+        return True
+    return False
+
+
+def _whole_bits(weights: np.ndarray, datatype: BaseDataType) -> int | None:
+    """Return the bits of whole numbers; None if they are none, or too wide."""
+    if datatype == DataType["BIPOLAR"] and set(np.unique(weights)) <= {-1.0, 1.0}:
+        return 1
+    if (weights != np.round(weights)).any() or not weights.any():
+        return None
+    low, high = float(weights.min()), float(weights.max())
+    bits = next((b for b in range(2, 33) if -(2 ** (b - 1)) <= low and high < 2 ** (b - 1)), 33)
+    return bits if bits <= WIDEST_WEIGHT else None
+
+
+def fold_into_thresholds(model: ModelWrapper) -> bool:
+    """Fold a scaling or shift by one number, behind thresholds, into the thresholds' output."""
+    for node in model.graph.node:
+        behind = reader(model, node.output[0])
+        if node.op_type != "MultiThreshold" or behind is None:
+            continue
+        if behind.op_type not in ("Add", "Sub", "Mul", "Div"):
+            continue
+        factor = model.get_initializer(behind.input[1])
+        if factor is None or factor.size != 1:
+            continue
+        number = float(factor.item())
+        scale = float(attribute(node, "out_scale", 1.0))
+        bias = float(attribute(node, "out_bias", 0.0))
+        if behind.op_type in ("Add", "Sub"):
+            bias += number if behind.op_type == "Add" else -number
+        elif number <= 0:
+            continue
+        else:
+            factor_ = number if behind.op_type == "Mul" else 1 / number
+            scale, bias = scale * factor_, bias * factor_
+        set_attribute(node, "out_scale", scale)
+        set_attribute(node, "out_bias", bias)
+        set_attribute(node, "out_dtype", "FLOAT32")
+        remove(model, behind)
+        return True
+    return False
+
+
+def share_thresholds(model: ModelWrapper) -> bool:
+    """Replace equal rows of thresholds, one for each channel, by one for all."""
+    for node in model.graph.node:
+        if node.op_type != "MultiThreshold":
+            continue
+        rows = model.get_initializer(node.input[1])
+        if rows is None or len(rows) == 1 or (rows != rows[:1]).any():
+            continue
+        node.input[1] = constant(model, rows[:1])
+        return True
+    return False
+
+
+def centre_zero_point(model: ModelWrapper) -> bool:
+    """Write unsigned values whose zero is in the middle as signed values."""
+    for node in model.graph.node:
+        if node.op_type != "Quant" or attribute(node, "signed", 1):
+            continue
+        zero, bits = (model.get_initializer(node.input[n]) for n in (2, 3))
+        if zero is None or bits is None or bits.size != 1 or attribute(node, "narrow", 0):
+            continue
+        if not zero.size or (zero != 2.0 ** (float(bits.item()) - 1)).any():
+            continue
+        node.input[2] = constant(model, 0)
+        set_attribute(node, "signed", 1)
+        return True
+    return False
+
+
+def merge_quantisers(model: ModelWrapper) -> bool:
+    """Merge a quantiser, with or without a ReLU behind it, into the next where one does both."""
+    for node in model.graph.node:
+        first = _uniform(model, node)
+        after = reader(model, node.output[0])
+        if first is None or after is None:
+            continue
+        rectified = after.op_type == "Relu"
+        step, low, high = first
+        if rectified and low >= 0:
+            remove(model, after)
+            return True
+        second = reader(model, after.output[0]) if rectified else after
+        found = None if second is None else _uniform(model, second)
+        if second is None or found is None or found[0] != step:
+            continue
+        low = max(low, 0) if rectified else low
+        if rectified and low == 0 and found[1] == 0 and found[2] == high:
+            # values above 0 meet the same steps and the same end
+            remove(model, node)
+            return True
+        if not rectified and found[1] <= low and high <= found[2]:
+            # every value of the first is one of the second
+            remove(model, second)
+            return True
+    return False
+
+
+def _uniform(model: ModelWrapper, node: NodeProto) -> tuple[float, float, float] | None:
+    """Return the step and the limits of a stream's quantiser of one scale without a zero point."""
+    if node.op_type != "Quant" or stream_input(model, node) != 0:
+        return None
+    scale, zero, bits = (model.get_initializer(name) for name in node.input[1:4])
+    if any(value is None or value.size != 1 for value in (scale, zero, bits)) or zero.item():
+        return None
+    if str(attribute(node, "rounding_mode", "ROUND")).upper() not in ("ROUND", "HALF_EVEN"):
+        return None
+    count, narrow = float(bits.item()), bool(attribute(node, "narrow", 0))
+    if attribute(node, "signed", 1):
+        high = 2 ** (count - 1) - 1
+        return float(scale.item()), -high - (not narrow), high
+    return float(scale.item()), 0.0, 2**count - 1 - narrow
+
+
+def move_pads(model: ModelWrapper) -> bool:
+    """Move a padding with 0 into the convolution that reads it."""
+    for node in model.graph.node:
+        behind = reader(model, node.output[0]) if node.op_type == "Pad" else None
+        if behind is None or behind.op_type != "Conv" or behind.input[0] != node.output[0]:
+            continue
+        pads = attribute(node, "pads")
+        if pads is None:
+            found = model.get_initializer(node.input[1])
+            pads = None if found is None else [int(n) for n in found]
+        value = attribute(node, "value", 0.0)
+        if len(node.input) > 2 and node.input[2]:
+            filled = model.get_initializer(node.input[2])
+            value = None if filled is None else float(filled.item())
+        rank = len(shape_of(model, node.input[0]))
+        if not pads or len(pads) != 2 * rank or value != 0 or min(pads) < 0:
+            continue
+        if attribute(node, "mode", "constant") != "constant" or any(pads[:2] + pads[rank:][:2]):
+            continue
+        if attribute(behind, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+            continue
+        own = attribute(behind, "pads", [0] * (2 * (rank - 2)))
+        more = [*pads[2:rank], *pads[rank + 2 :]]
+        set_attribute(behind, "pads", [a + b for a, b in zip(own, more, strict=True)])
+        set_attribute(behind, "auto_pad", "NOTSET")
+        remove(model, node)
+        return True
+    return False
+
+
+_SAME = ("Identity", "Dropout")
+
+
+def remove_identity(model: ModelWrapper) -> bool:
+    """Remove a node that passes its input on."""
+    for node in model.graph.node:
+        if node.op_type in _SAME and stream_input(model, node) == 0:
+            count = len(model.graph.node)
+            remove(model, node)
+            if len(model.graph.node) < count:
+                return True
+    return False

@@ -1,0 +1,66 @@
+"""The rules, in order, and their application until none of them finds anything to do."""
+
+from collections.abc import Callable, Sequence
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.general import RemoveUnusedTensors, SortGraph
+
+from flow.errors import Defect
+from flow.models.qonnx.input_quantiser import forget_declared, quantise_declared
+from flow.models.qonnx.tidy import ends, moves, notation, shapes, truncation
+from flow.models.qonnx.tidy.edits import drop_dead
+
+Rule = Callable[[ModelWrapper], bool]
+
+RULES: Sequence[Rule] = (
+    ends.cut_top,
+    ends.cut_rising,
+    ends.flatten_scores,
+    ends.cut_decision,
+    notation.remove_identity,
+    notation.fold_quantised_bias,
+    notation.quantise_whole_weights,
+    notation.centre_zero_point,
+    notation.merge_quantisers,
+    truncation.truncation_to_thresholds,
+    notation.share_thresholds,
+    notation.fold_into_thresholds,
+    notation.move_pads,
+    shapes.turn_thresholds,
+    shapes.wrap_one_dimensional,
+    shapes.flatten_dense,
+    shapes.mean_to_global_pool,
+    shapes.write_as_reshape,
+    shapes.merge_shapes,
+    moves.absorb_into_dense,
+    moves.raise_to_input,
+    moves.sink,
+    shapes.begin_behind_shapes,
+)
+"""Each is tried where those before it have nothing left to do."""
+FINISHING: Sequence[Rule] = (
+    shapes.flatten_by_name,
+    quantise_declared,
+    forget_declared,
+)
+_MOST = 20
+"""Largest number of changes per node, beyond which rules undo each other."""
+
+
+def tidy(model: ModelWrapper) -> ModelWrapper:
+    """Return a graph in the form that is read here, which computes the same.
+
+    Args:
+        model: the graph, with constants folded and all shapes known; it may be changed.
+
+    Raises:
+        Defect: the rules do not come to an end.
+    """
+    left = _MOST * (len(model.graph.node) + 10)
+    for rules in (RULES, FINISHING):
+        while any(rule(model) for rule in rules):
+            drop_dead(model)
+            left -= 1
+            if not left:
+                raise Defect("the rules that tidy a graph do not come to an end")
+    return model.transform(SortGraph()).transform(RemoveUnusedTensors())

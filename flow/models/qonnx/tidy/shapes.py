@@ -1,0 +1,234 @@
+"""Rules about the shape and the order of streams.
+
+Operators of other layouts are put between transpositions and reshapes, which `tidy.moves` moves
+until they cancel. A rule changes one place of a graph and returns whether it did.
+"""
+
+import json
+
+import numpy as np
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+from flow.models.qonnx.tidy.edits import (
+    attribute,
+    begin_at,
+    constant,
+    insert,
+    insert_behind,
+    is_output,
+    reader,
+    remove,
+    set_attribute,
+    shape_of,
+    stream_input,
+)
+
+OWN_INPUT = "noisewalk.input"
+"""Key of the steps from the file's own input to that of the tidied network, in its metadata."""
+FIRST = "NCHW"
+"""Layout of thresholds whose channels are dimension 1, whatever their rank."""
+SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+
+
+def reshaping(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a node moves the values of one stream, and does nothing else."""
+    return node.op_type in ("Transpose", *SHAPING) and stream_input(model, node) == 0
+
+
+def order_of(model: ModelWrapper, node: NodeProto) -> list[int]:
+    rank = len(shape_of(model, node.input[0]))
+    return list(attribute(node, "perm", list(reversed(range(rank)))))
+
+
+def write_as_reshape(model: ModelWrapper) -> bool:
+    """Write operators that only change the shape as Reshape to a constant shape."""
+    for node in model.graph.node:
+        if not reshaping(model, node):
+            continue
+        before, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
+        if node.op_type == "Transpose":
+            long = [axis for axis in order_of(model, node) if before[axis] > 1]
+            if long != sorted(long):
+                if attribute(node, "perm") is None:
+                    set_attribute(node, "perm", order_of(model, node))
+                continue
+        elif node.op_type == "Reshape":
+            wanted = model.get_initializer(node.input[1])
+            if wanted is not None and tuple(wanted) == after:
+                continue
+        node.op_type = "Reshape"
+        del node.attribute[:], node.input[1:]
+        node.input.append(constant(model, after, np.int64))
+        return True
+    return False
+
+
+def merge_shapes(model: ModelWrapper) -> bool:
+    """Remove what restores the shape and order it began with, and merge two that follow."""
+    for node in model.graph.node:
+        if not reshaping(model, node):
+            continue
+        before, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
+        if node.op_type == "Reshape" and before == after:
+            count = len(model.graph.node)
+            remove(model, node)
+            if len(model.graph.node) < count:
+                return True
+        behind = reader(model, node.output[0])
+        if behind is None or behind.op_type != node.op_type or not reshaping(model, behind):
+            continue
+        if node.op_type == "Transpose":
+            order = [order_of(model, node)[axis] for axis in order_of(model, behind)]
+            set_attribute(behind, "perm", order)
+        behind.input[0] = node.input[0]
+        model.graph.node.remove(node)
+        if node.op_type == "Transpose" and order == sorted(order):
+            remove(model, behind)
+        return True
+    return False
+
+
+def turn_thresholds(model: ModelWrapper) -> bool:
+    """Write thresholds of channels that come last as those of dimension 1."""
+    for node in model.graph.node:
+        if node.op_type != "MultiThreshold" or attribute(node, "data_layout", "") == FIRST:
+            continue
+        shape = shape_of(model, node.input[0])
+        rank = len(shape)
+        # what qonnx takes for granted
+        usual = {3: "NWC"}.get(rank, "NCHW")
+        layout = attribute(node, "data_layout", "") or usual
+        set_attribute(node, "data_layout", FIRST)
+        if rank > 2 and layout.endswith("C"):
+            first, last = [0, rank - 1, *range(1, rank - 1)], [0, *range(2, rank), 1]
+            inner = [shape[axis] for axis in first]
+            node.input[0] = insert(model, node, "Transpose", [node.input[0]], inner, perm=first)
+            insert_behind(model, node, "Transpose", inner, perm=last)
+        return True
+    return False
+
+
+def wrap_one_dimensional(model: ModelWrapper) -> bool:
+    """Write a convolution or pooling of [N, C, L] as one of images with a single row."""
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool"):
+            continue
+        if len(shape_of(model, node.input[0])) != 3:
+            continue
+        for name, one in (("kernel_shape", 1), ("strides", 1), ("dilations", 1)):
+            if (given := attribute(node, name)) is not None:
+                set_attribute(node, name, [one, *given])
+        if (pads := attribute(node, "pads")) is not None:
+            set_attribute(node, "pads", [0, pads[0], 0, pads[1]])
+        if node.op_type == "Conv":
+            _add_row(model, node)
+        _wrap_reshape(model, node, lambda shape: [*shape[:2], 1, *shape[2:]])
+        return True
+    return False
+
+
+def _add_row(model: ModelWrapper, node: NodeProto) -> None:
+    """Give the kernel of a convolution, and the constants of its quantiser, a dimension of rows."""
+    source = node.input[1]
+    quantiser = next((one for one in model.graph.node if source in one.output), None)
+
+    def rows(name: str) -> str:
+        values = model.get_initializer(name)
+        return constant(model, values[:, :, np.newaxis] if values.ndim == 3 else values)
+
+    if quantiser is None:
+        node.input[1] = rows(source)
+        return
+    outputs, inputs, length = shape_of(model, source)
+    given = {one.name: attribute(quantiser, one.name) for one in quantiser.attribute}
+    node.input[1] = insert(
+        model,
+        node,
+        quantiser.op_type,
+        [rows(name) for name in quantiser.input],
+        [outputs, inputs, 1, length],
+        **given,
+    )
+
+
+def _wrap_reshape(model: ModelWrapper, node: NodeProto, inner) -> None:
+    """Put a node between two reshapes; ``inner`` tells the shapes between them."""
+    before, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
+    shape = inner(before)
+    entry = constant(model, shape, np.int64)
+    node.input[0] = insert(model, node, "Reshape", [node.input[0], entry], shape)
+    behind = constant(model, after, np.int64)
+    insert_behind(model, node, "Reshape", inner(after), constants=[behind])
+
+
+def flatten_dense(model: ModelWrapper) -> bool:
+    """Write a dense layer on [1, …, 1, values] as one on [1, values]."""
+    for node in model.graph.node:
+        if node.op_type != "MatMul" or len(shape_of(model, node.input[0])) < 3:
+            continue
+        shape = shape_of(model, node.input[0])
+        if max(shape[:-1]) > 1 or len(shape_of(model, node.input[1])) != 2:
+            continue
+        _wrap_reshape(model, node, lambda shape: [1, shape[-1]])
+        return True
+    return False
+
+
+def mean_to_global_pool(model: ModelWrapper) -> bool:
+    """Write a mean over all pixels as global pooling, of channels first or last."""
+    for node in model.graph.node:
+        if node.op_type != "ReduceMean" or len(shape_of(model, node.input[0])) not in (3, 4):
+            continue
+        shape, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
+        given = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
+        axes = attribute(node, "axes") if given is None else given.tolist()
+        rank = len(shape)
+        found = {axis % rank for axis in axes or []}
+        if found not in (set(range(2, rank)), set(range(1, rank - 1))):
+            continue
+        if found != set(range(2, rank)):
+            first = [0, rank - 1, *range(1, rank - 1)]
+            inner = [shape[axis] for axis in first]
+            node.input[0] = insert(model, node, "Transpose", [node.input[0]], inner, perm=first)
+            shape = tuple(inner)
+        node.op_type = "GlobalAveragePool"
+        del node.input[1:], node.attribute[:]
+        small = [1, shape[1], *[1] * (rank - 2)]
+        insert_behind(model, node, "Reshape", small, constants=[constant(model, after, np.int64)])
+        return True
+    return False
+
+
+def begin_behind_shapes(model: ModelWrapper) -> bool:
+    """Let the network take images as its first Transpose or Reshape gives them."""
+    entry = model.graph.input[0].name
+    first = reader(model, entry)
+    if first is None or not reshaping(model, first) or is_output(model, first.output[0]):
+        return False
+    shape = shape_of(model, first.output[0])
+    if len(shape) != 4:
+        return False
+    before = shape_of(model, entry)
+    step = (
+        {"perm": order_of(model, first)}
+        if first.op_type == "Transpose"
+        else {"from": before, "shape": shape}
+    )
+    given = json.loads(model.get_metadata_prop(OWN_INPUT) or "[]")
+    model.set_metadata_prop(OWN_INPUT, json.dumps([*given, step]))
+    begin_at(model, first.output[0], shape)
+    model.graph.node.remove(first)
+    return True
+
+
+def flatten_by_name(model: ModelWrapper) -> bool:
+    """Write a Reshape to [1, values] as Flatten, which FINN looks for."""
+    for node in model.graph.node:
+        flat = node.op_type == "Reshape" and len(shape_of(model, node.output[0])) == 2
+        if flat and stream_input(model, node) == 0:
+            node.op_type = "Flatten"
+            del node.input[1:]
+            set_attribute(node, "axis", 1)
+            return True
+    return False

@@ -1,0 +1,101 @@
+"""What `check` says of graphs that others wrote is what compilation does, golden and RTL too."""
+
+import numpy as np
+import pytest
+import torch
+
+from flow.compiler import pipeline
+from flow.compiler.graph.compatibility import check_nodes
+from flow.compiler.pipeline import compile_network
+from flow.errors import UserError
+from flow.models import evaluate
+from flow.models.qonnx.network import open_network
+from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings
+from flow.rtl import equivalence, simulate
+from tests.helpers import random_graphs
+from tests.helpers.random_graphs import CUSTOM, Builder
+
+
+def agrees(seed, folder) -> bool:
+    """Return whether the table of `check` says that a random graph fits; it must be right."""
+    network = open_network(random_graphs.write(seed, folder))
+    fits = not any(report.problem for report in check_nodes(network.graph))
+    try:
+        pipeline.check(network)
+    except UserError:
+        compiles = False
+    else:
+        compiles = True
+    assert fits == compiles, f"seed {seed}: the table says {fits}, compilation {compiles}"
+    return fits
+
+
+def test_the_table_is_right_for_random_graphs(tmp_path):
+    assert sum(agrees(seed, tmp_path) for seed in range(6)) >= 3
+
+
+@pytest.mark.slow
+def test_the_table_is_right_for_many_random_graphs(tmp_path):
+    assert sum(agrees(seed, tmp_path) for seed in range(6, 60)) >= 30
+
+
+def one_score(tmp_path, bias):
+    """Return a network of one score, on signals, with thresholds and a quantised end."""
+    builder = Builder(np.random.default_rng(0), (1, 2, 9), exact=True)
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.convolution(3, per_channel=False, last=False)
+    builder.activation("relu", 0.25, 3)
+    builder.flatten()
+    builder.dense(1, per_channel=False, whole=False)
+    builder.bias(bias, (1,))
+    builder.apply("BipolarQuant", builder.constant(1.0), domain=CUSTOM)
+    path = tmp_path / f"{bias}.onnx"
+    path.write_bytes(builder.model(open_batch=True).SerializeToString())
+    return open_network(path)
+
+
+def quantised_end(tmp_path, _):
+    builder = Builder(np.random.default_rng(0), (1, 12), exact=True)
+    builder.thresholds(0.25, 3)
+    builder.dense(4, per_channel=True, whole=False)
+    builder.bias("quantised", (4,))
+    builder.stream = builder.quant(builder.stream, 0.25, 3)
+    path = tmp_path / "end.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    return open_network(path)
+
+
+def test_one_bit_for_each_class_is_told(tmp_path):
+    builder = Builder(np.random.default_rng(0), (1, 6), exact=True)
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(4, per_channel=False, whole=False)
+    builder.apply("BipolarQuant", builder.constant(1.0), domain=CUSTOM)
+    path = tmp_path / "bits.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    problems = [report.problem for report in check_nodes(open_network(path).graph)]
+    assert [one for one in problems if one] == [
+        "compares one bit for each class, of which most are equal"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "bias"), [(one_score, "float"), (one_score, "quantised"), (quantised_end, "none")]
+)
+def test_golden_and_rtl_tell_the_labels_of_software(made, bias, tmp_path):
+    network = made(tmp_path, bias)
+    height, width, channels = network.image_shape
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.rand((300, channels, height, width), generator=generator) * 2 - 1
+    accelerator = compile_network(network, inputs[:100], cycles=128, root=tmp_path / "accelerators")
+    golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
+    labels = evaluate(network, inputs)
+    assert len(set(labels.tolist())) > 1
+    assert not equivalence.against_brevitas(golden, stream, labels).differing
+    assert not equivalence.against_finn(accelerator, golden, stream[:2]).differing
+    noise = Noise.at("additive", 2.0)
+    points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
+    simulation = simulate.build(accelerator, root=tmp_path / "sim", optimise=False)
+    results, _ = simulate.simulate(accelerator, simulation, stream[:8], points, tmp_path / "run")
+    for settings, result in zip(points, results, strict=True):
+        assert not equivalence.differing_images(golden, stream[:8], settings, result).any()

@@ -1,0 +1,337 @@
+"""Graphs as other tools write them: read, they compute what they compute as they are."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
+
+from flow.errors import UserError
+from flow.models.qonnx.file import read
+from flow.models.qonnx.input_quantiser import InputQuantiser
+from flow.models.qonnx.network import open_network
+from tests.helpers import random_graphs, source_execution
+from tests.helpers.random_graphs import CUSTOM, LAST, Builder
+
+
+def build(shape=(1, 6), domain=CUSTOM, seed=0) -> Builder:
+    return Builder(np.random.default_rng(seed), shape, domain, exact=True)
+
+
+def saved(builder, folder, **options):
+    path = folder / "net.onnx"
+    path.write_bytes(builder.model(**{"open_batch": False} | options).SerializeToString())
+    return path
+
+
+def operators(path):
+    """Return the operators of a network's stream, as it is read."""
+    model = ModelWrapper(read(path))
+    streams = [n for n in model.graph.node if model.get_initializer(n.input[0]) is None]
+    return [node.op_type for node in streams]
+
+
+def images_of(path, count=5):
+    _, shape = open_network(path).graph.own_input
+    return np.random.default_rng(1).uniform(-1, 1, (count, 1, *shape)).astype(np.float32)
+
+
+def same_as_source(path):
+    network = open_network(path)
+    for x in images_of(path):
+        theirs = source_execution.run_source(path, x)
+        np.testing.assert_allclose(source_execution.run_ours(network, x), theirs, atol=1e-5)
+    return network
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_compute_what_their_source_does(seed, tmp_path):
+    path = random_graphs.write(seed, tmp_path, exact=True)
+    network, last = open_network(path), random_graphs.random_graph(seed, exact=True).graph.node[-1]
+    for x in images_of(path):
+        theirs = source_execution.run_source(path, x)
+        ours = source_execution.run_ours(network, x)
+        if last.op_type in ("Softmax", "Sigmoid", "BipolarQuant"):
+            # cut off: the labels stay
+            middle = 0.5 if last.op_type == "Sigmoid" else 0.0
+            theirs = theirs - middle if theirs.size == 1 else theirs
+            assert source_execution.label(ours) == source_execution.label(theirs)
+        else:
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("domain", [*random_graphs.DOMAINS, "finn", ""])
+def test_quantisers_of_old_domains_are_known(domain, tmp_path):
+    builder = build(domain=domain)
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert operators(path) == ["Quant", "MatMul"]
+    assert same_as_source(path).classes == 3
+
+
+def test_a_file_may_lack_versions_and_shapes(tmp_path):
+    builder = build()
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(3, per_channel=False, whole=False)
+    proto = builder.model(open_batch=True)
+    del proto.opset_import[:]
+    (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    assert operators(tmp_path / "net.onnx") == ["Quant", "MatMul"]
+
+
+def test_shapes_and_orders_that_mean_nothing_vanish(tmp_path):
+    builder = build((1, 2, 4, 5))
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.apply("Transpose", perm=[0, 2, 3, 1])
+    builder.apply("Transpose", perm=[0, 3, 1, 2])
+    builder.convolution(3, per_channel=False, last=False)
+    builder.norm(negative=True)
+    builder.activation("relu", 0.25, 3)
+    builder.flatten()
+    builder.dense(4, per_channel=True, whole=False)
+    builder.apply("Unsqueeze", builder.constant([2], np.int64))
+    builder.apply("Squeeze", builder.constant([2], np.int64))
+    builder.activation("signed", 0.25, 4)
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert operators(path) == [
+        *("Quant", "Conv", "BatchNormalization", "Relu", "Quant", "Flatten"),
+        *("MatMul", "Quant", "MatMul"),
+    ]
+    same_as_source(path)
+
+
+def test_a_flattening_rises_above_the_quantiser_of_the_images(tmp_path):
+    builder = build((1, 1, 2, 3))
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert operators(path) == ["Flatten", "Quant", "MatMul"]
+    same_as_source(path)
+
+
+def test_channels_last_become_first_down_to_the_weights_of_the_dense_layer(tmp_path):
+    builder = build((1, 4, 5, 2))
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.convolution(3, per_channel=True, last=True)
+    builder.activation("relu", 0.25, 3)
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert any(node.domain == LAST for node in onnx.load(str(path)).graph.node)
+    assert operators(path) == ["Quant", "Conv", "Relu", "Quant", "Flatten", "MatMul"]
+    assert same_as_source(path).image_shape == (4, 5, 2)
+
+
+def test_a_signal_is_an_image_of_one_row(tmp_path):
+    builder = build((1, 2, 9))
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.convolution(3, per_channel=False, last=False)
+    builder.norm(negative=False)
+    builder.activation("relu", 0.25, 3)
+    builder.apply("MaxPool", kernel_shape=[3], strides=[3])
+    builder.shape = (1, 3, 3)
+    builder.flatten()
+    builder.dense(2, per_channel=False, whole=False)
+    network = same_as_source(saved(builder, tmp_path))
+    assert network.image_shape == (1, 9, 2)
+    signals = np.zeros((4, 2, 9, 1), np.float32)
+    assert network.from_own_layout(signals).shape == (4, 2, 1, 9)
+
+
+def test_two_quantisers_with_a_relu_between_are_one(tmp_path):
+    builder = build()
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(4, per_channel=False, whole=False)
+    builder.activation("twice", 0.25, 4)
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert operators(path) == ["Quant", "MatMul", "Relu", "Quant", "MatMul"]
+    same_as_source(path)
+
+
+def test_thresholds_and_whole_weights_are_read_as_finn_writes_them(tmp_path):
+    builder = build()
+    builder.thresholds(0.25, 3)
+    builder.dense(4, per_channel=False, whole=True)
+    builder.apply("Mul", builder.constant(0.5))
+    builder.thresholds(0.25, 3)
+    builder.dense(3, per_channel=False, whole=True)
+    path = saved(builder, tmp_path)
+    assert operators(path) == ["MultiThreshold", "MatMul", "Mul", "MultiThreshold", "MatMul"]
+    network = same_as_source(path)
+    assert network.graph.grids[network.graph.sites["fc0.act"]].low == -4
+    assert set(network.graph.weights) == {network.graph.sites[s] for s in ("fc0.acc", "fc1.acc")}
+
+
+ENDS = {
+    "softmax": lambda b: b.apply("Softmax"),
+    "top-k": lambda b: b.apply("ArgMax", axis=1),
+    "both": lambda b: [b.apply("LogSoftmax"), b.apply("ArgMax", axis=-1, keepdims=0)],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_keeps_the_order_of_the_scores_is_cut_off(end, tmp_path):
+    builder = build()
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(3, per_channel=False, whole=False)
+    ENDS[end](builder)
+    path = saved(builder, tmp_path)
+    assert operators(path) == ["Quant", "MatMul"]
+    network = open_network(path)
+    for x in images_of(path):
+        theirs = source_execution.run_source(path, x)
+        wanted = int(theirs.argmax()) if end == "softmax" else int(theirs.item())
+        assert source_execution.label(source_execution.run_ours(network, x)) == wanted
+
+
+SINGLE = {
+    "plain": lambda b: None,
+    "sigmoid": lambda b: b.apply("Sigmoid"),
+    "bipolar": lambda b: b.apply("BipolarQuant", b.constant(1.0), domain=CUSTOM),
+    "threshold": lambda b: b.apply("MultiThreshold", b.constant([[0.375]]), domain=CUSTOM),
+}
+
+
+@pytest.mark.parametrize("end", SINGLE)
+def test_one_score_tells_two_classes(end, tmp_path):
+    builder = build()
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(1, per_channel=False, whole=False)
+    SINGLE[end](builder)
+    path = saved(builder, tmp_path)
+    network = open_network(path)
+    assert network.single and network.classes == 2
+    images = np.random.default_rng(1).uniform(-1, 1, (40, 1, 6)).astype(np.float32)
+    middle = {"sigmoid": 0.5, "threshold": 0.5}.get(end, 0.0)
+    theirs = [source_execution.run_source(path, x).item() >= middle for x in images]
+    with torch.no_grad():
+        ours = network(torch.from_numpy(images).view(-1, 1, 1, 6)).argmax(1).bool().tolist()
+    assert ours == theirs and 0 < sum(ours) < 40
+    # a score of 0 is class 1
+    assert network(torch.zeros(1, 1, 1, 6)).argmax().item() == int(end != "threshold")
+
+
+def test_an_output_for_every_pixel_is_no_classifier(tmp_path):
+    builder = build((1, 2, 4, 5))
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.convolution(3, per_channel=False, last=False)
+    with pytest.raises(UserError, match=r"as an autoencoder or a segmentation does"):
+        open_network(saved(builder, tmp_path))
+
+
+def _qcdq():
+    """Return a network quantised by QuantizeLinear and DequantizeLinear."""
+    rng = np.random.default_rng(0)
+    constants = [
+        onnx.numpy_helper.from_array(value, name)
+        for name, value in {
+            "s": np.float32(2**-5), "z": np.int8(0), "w": rng.integers(-8, 8, (6, 4), np.int8),
+            "sw": np.float32(2**-3), "zw": np.int8(0), "sa": np.float32(2**-3),
+            "low": np.uint8(0), "high": np.uint8(15), "v": rng.integers(-8, 8, (4, 3), np.int8),
+        }.items()
+    ]  # fmt: skip
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["images", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["x"]),
+        node("DequantizeLinear", ["w", "sw", "zw"], ["W"]),
+        node("MatMul", ["x", "W"], ["y"]),
+        node("Relu", ["y"], ["r"]),
+        # no zero point means unsigned bytes from 0
+        node("QuantizeLinear", ["r", "sa"], ["a"]),
+        node("Clip", ["a", "low", "high"], ["c"]),
+        node("DequantizeLinear", ["c", "sa"], ["A"]),
+        node("DequantizeLinear", ["v", "sw"], ["V"]),
+        node("MatMul", ["A", "V"], ["out"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "qcdq",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 6])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def test_quantize_linear_is_quant_bit_for_bit(tmp_path):
+    path = tmp_path / "qcdq.onnx"
+    path.write_bytes(_qcdq().SerializeToString())
+    assert operators(path) == ["Quant", "MatMul", "Relu", "Quant", "MatMul"]
+    options = onnxruntime.SessionOptions()
+    # computes what the nodes say, in their order
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    network, session = open_network(path), onnxruntime.InferenceSession(path, options)
+    images = np.random.default_rng(3).uniform(-5, 5, (50, 1, 6)).astype(np.float32)
+    for x in images:
+        (theirs,) = session.run(None, {"images": x})
+        np.testing.assert_array_equal(source_execution.run_ours(network, x), theirs)
+
+
+def test_a_clip_to_no_whole_bits_is_refused(tmp_path):
+    proto = _qcdq()
+    for tensor in proto.graph.initializer:
+        if tensor.name == "high":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.uint8(9), "high"))
+    path = tmp_path / "qcdq.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(UserError, match=r"limits quantised values to 0\.\.9: use the limits of"):
+        open_network(path)
+
+
+def _without_input_quantiser(tmp_path):
+    builder = build()
+    builder.apply("Add", builder.constant(1.0))
+    builder.apply("Div", builder.constant(2.0))
+    builder.dense(4, per_channel=False, whole=False)
+    builder.activation("relu", 0.25, 3)
+    builder.dense(3, per_channel=False, whole=False)
+    return builder
+
+
+def test_a_quantiser_is_put_before_the_first_layer(tmp_path):
+    path = saved(_without_input_quantiser(tmp_path), tmp_path)
+    bare = open_network(path)
+    network = open_network(path, None, InputQuantiser(8, -1.0, 1.0))
+    assert "input" not in bare.sites and network.sites[0] == "input"
+    # images of the grid lose nothing, others up to half a step
+    grid = torch.arange(0, 256, 51)[:6].view(1, 1, 1, 6) / 255 * 2 - 1
+    torch.testing.assert_close(network(grid), bare(grid))
+    assert torch.equal(network.without_input_quantiser()(grid), bare(grid))
+    assert network.digest != bare.digest
+    with pytest.raises(UserError, match="quantises its images already"):
+        path = random_graphs.write(1, tmp_path)
+        open_network(path, None, InputQuantiser(8, -1.0, 1.0))
+
+
+@pytest.mark.parametrize("text", ["", "1", "9", "8,1", "8,1,1", "8,nan,1", "x", "8,0,1,2"])
+def test_an_input_quantiser_is_bits_or_bits_and_range(text):
+    with pytest.raises(ValueError, match="give "):
+        InputQuantiser.parse(text)
+
+
+def test_images_that_the_file_declares_to_be_whole_need_no_quantiser(tmp_path):
+    builder = _without_input_quantiser(tmp_path)
+    path = saved(builder, tmp_path)
+    model = ModelWrapper(str(path))
+    from qonnx.core.datatype import DataType
+
+    model.set_tensor_datatype("images", DataType["BIPOLAR"])
+    model.save(str(path))
+    network = open_network(path)
+    assert (
+        network.sites[0] == "input" and network.graph.grids[network.graph.sites["input"]].low == 0
+    )
+    x = np.where(np.arange(6) % 2, 1, -1)[None].astype(np.float32)
+    theirs = source_execution.run_source(path, x)
+    np.testing.assert_allclose(source_execution.run_ours(network, x), theirs, atol=1e-6)
+    steps = json.loads(ModelWrapper(read(path)).get_metadata_prop("noisewalk.input") or "[]")
+    assert steps == []
