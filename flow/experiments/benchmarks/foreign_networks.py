@@ -7,12 +7,12 @@ images of its own range (labels), with FINN's execution of every node (L0), and 
 ``--input-quant 8,-1,1`` the quantiser of those that have none.
 """
 
+import argparse
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import torch
 
 from flow.compiler import pipeline
@@ -99,16 +99,17 @@ def _simulated(accelerator, golden, stream: torch.Tensor, folder: Path) -> str:
     return f"{differing} of {len(points) * len(stream)}"
 
 
-@click.command()
-@click.argument("models", nargs=-1, required=True)
-@click.option("--shape", help="C,H,W of the images of a network that is no file.")
-@click.option("--input-quant", help="Quantiser of networks that have none: bits,low,high.")
-@click.option("--folder", type=Path, default=Path("build/foreign"), help="What is compiled.")
-def main(models: tuple[str, ...], shape: str | None, input_quant: str | None, folder: Path) -> None:
+def main() -> None:
     """Print a table of what became of each network."""
-    click.echo(f"{HEAD}\n{'|---' * 8}|")
-    for model in models:
-        click.echo(row(model, shape, input_quant, folder))
+    parser = argparse.ArgumentParser(description="Try networks that others wrote.")
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--shape", help="C,H,W of the images of a network that is no file")
+    parser.add_argument("--input-quant", help="bits,low,high of networks without a quantiser")
+    parser.add_argument("--folder", type=Path, default=Path("build/foreign"))
+    given = parser.parse_args()
+    print(f"{HEAD}\n{'|---' * 8}|", flush=True)
+    for model in given.models:
+        print(row(model, given.shape, given.input_quant, given.folder), flush=True)
 
 
 if __name__ == "__main__":
