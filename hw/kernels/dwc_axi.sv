@@ -102,5 +102,7 @@ module dwc_axi #(
   else $error("dwc_axi: the output changed before it was taken");
 `endif
 
-  initial if (IBITS == 0 || OBITS == 0) $fatal(1, "dwc_axi: a beat has at least one bit");
+  if (IBITS == 0 || OBITS == 0) begin : gen_illegal
+    $fatal(1, "dwc_axi: a beat has at least one bit");
+  end
 endmodule

@@ -44,9 +44,11 @@ module stream_digest #(
     end
   end
 
-  initial begin
-    if (WIDTH > 32) $fatal(1, "stream_digest: an element has at most 32 bits");
-    if (PE == 0 || BEATS == 0) $fatal(1, "stream_digest: PE and BEATS must be 1 or more");
-    if (BIPOLAR && WIDTH != 1) $fatal(1, "stream_digest: -1 and 1 come in 1 bit");
+  if (WIDTH > 32) begin : gen_illegal
+    $fatal(1, "stream_digest: an element has at most 32 bits");
+  end else if (PE == 0 || BEATS == 0) begin : gen_illegal
+    $fatal(1, "stream_digest: PE and BEATS must be 1 or more");
+  end else if (BIPOLAR && WIDTH != 1) begin : gen_illegal
+    $fatal(1, "stream_digest: -1 and 1 come in 1 bit");
   end
 endmodule
