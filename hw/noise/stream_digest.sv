@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Hash of the elements of each image: d <- d K + v, mod 2^32, element by element. K is odd, so
-// streams that differ in one element have different digests.
+// streams that differ in one element have different digests. Streams that differ in several have
+// equal ones with a chance of about 2^-32 if the differences reach the low bits. The chance is 2^-8
+// if they lie in bits 31..24 alone, and two elements of 32 bits that differ in bit 31 alone always
+// cancel, since 2^31 K^n = 2^31. K = 1 mod 16, so its powers repeat after 2^28 elements.
 //
 // It takes a beat in each clock with `taken`. `digest` is valid for one clock after the image's
 // last.
