@@ -11,6 +11,10 @@ from sim import toolchain, verilated
 _INCLUDED = {".v", ".sv", ".vh", ".svh", ".svi"}
 
 
+LENIENT = ("-Wno-fatal", "-Werror-USERERROR", "-Werror-USERFATAL")
+"""Verilator's warnings do not stop it, but what a module itself refuses does."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a simulator is built from: the arguments of `sim.runner.build`, completed."""
@@ -39,7 +43,7 @@ class Recipe:
     def arguments(self) -> list[str]:
         """Return the arguments to Verilator that do not depend on where files lie."""
         arguments = ["--cc", "--exe", "--vpi", "--no-timing", "--timescale", "1ns/1ps"]
-        arguments += ["--top-module", self.top, "--prefix", "Vtop", "-Wno-fatal"]
+        arguments += ["--top-module", self.top, "--prefix", "Vtop", *LENIENT]
         if self.optimise:
             arguments += ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
         else:

@@ -4,6 +4,9 @@ import random
 
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
+CLOCK_NS = 2
+"""Clock of the benches of kernels, ns."""
+
 
 def clock(dut):
     """Return a kernel's clock, under our name or FINN's."""

@@ -66,5 +66,7 @@ module adder #(
   else $error("adder: the output changed before it was taken");
 `endif
 
-  initial if (PE == 0) $fatal(1, "adder: PE must be at least 1");
+  if (PE == 0) begin : gen_illegal
+    $fatal(1, "adder: PE must be at least 1");
+  end
 endmodule

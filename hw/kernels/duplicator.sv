@@ -42,5 +42,7 @@ module duplicator #(
   end
 `endif
 
-  initial if (OUTPUTS == 0) $fatal(1, "duplicator: there is at least one output");
+  if (OUTPUTS == 0) begin : gen_illegal
+    $fatal(1, "duplicator: there is at least one output");
+  end
 endmodule

@@ -6,8 +6,8 @@
 // The bits of the input beats, lowest first, are output OBITS at a time, for any two widths. One
 // beat in and one beat out per clock if the ratio allows; latency 1 clock after the beat that
 // completes an output. Reset: empty. If one width divides the other, it holds one word and does not
-// cut the path from m_axis_tready to s_axis_tready; otherwise it holds up to IBITS + OBITS bits and
-// does.
+// cut the path from m_axis_tready to s_axis_tready; otherwise it does, and holds so many bits that
+// neither side waits for the other without need.
 
 module dwc_axi #(
     int unsigned IBITS = 8,  // of an input beat
@@ -65,11 +65,14 @@ module dwc_axi #(
 
     assign m_axis_tdata = OutBits'(held_q);
   end else begin : gen_any
-    localparam int unsigned Capacity = IBITS + OBITS;
+    // a level from which an output can leave in this clock and another in the next, and up to which
+    // an input is taken whether one leaves or not
+    localparam int unsigned Full = IBITS + OBITS - 1;
+    localparam int unsigned Capacity = Full + IBITS;
     logic [Capacity-1:0] held_q;  // zero from level_q up
     logic [31:0] level_q;  // bits
 
-    assign s_axis_tready = level_q <= OBITS;
+    assign s_axis_tready = level_q <= Full;
     assign m_axis_tvalid = level_q >= OBITS;
     assign m_axis_tdata = OutBits'(held_q[OBITS-1:0]);
 
@@ -102,5 +105,7 @@ module dwc_axi #(
   else $error("dwc_axi: the output changed before it was taken");
 `endif
 
-  initial if (IBITS == 0 || OBITS == 0) $fatal(1, "dwc_axi: a beat has at least one bit");
+  if (IBITS == 0 || OBITS == 0) begin : gen_illegal
+    $fatal(1, "dwc_axi: a beat has at least one bit");
+  end
 endmodule

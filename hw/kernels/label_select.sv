@@ -104,10 +104,11 @@ module label_select #(
   else $error("label_select: the output changed before it was taken");
 `endif
 
-  initial begin
-    if (PE == 0 || LABELS % PE != 0) $fatal(1, "label_select: PE must divide LABELS");
-    if (K == 0 || K > LABELS) $fatal(1, "label_select: K must be 1 to LABELS");
-    if (LABELS > 2 ** OUT_WIDTH || LABELS == 1 && OUT_WIDTH == 0)
-      $fatal(1, "label_select: OUT_WIDTH cannot hold every index");
+  if (PE == 0 || LABELS % PE != 0) begin : gen_illegal
+    $fatal(1, "label_select: PE must divide LABELS");
+  end else if (K == 0 || K > LABELS) begin : gen_illegal
+    $fatal(1, "label_select: K must be 1 to LABELS");
+  end else if (LABELS > 2 ** OUT_WIDTH || LABELS == 1 && OUT_WIDTH == 0) begin : gen_illegal
+    $fatal(1, "label_select: OUT_WIDTH cannot hold every index");
   end
 endmodule

@@ -157,9 +157,11 @@ module memstream_axi #(
   else $error("memstream_axi: an answer changed before it was taken");
 `endif
 
-  initial begin
-    if (DEPTH == 0 || WIDTH == 0) $fatal(1, "memstream_axi: a memory has a word of a bit");
-    if (SETS != 1) $fatal(1, "memstream_axi: one set of weights only");
-    if (PUMPED_MEMORY) $fatal(1, "memstream_axi: no memory of twice the clock");
+  if (DEPTH == 0 || WIDTH == 0) begin : gen_illegal
+    $fatal(1, "memstream_axi: a memory has a word of a bit");
+  end else if (SETS != 1) begin : gen_illegal
+    $fatal(1, "memstream_axi: one set of weights only");
+  end else if (PUMPED_MEMORY) begin : gen_illegal
+    $fatal(1, "memstream_axi: no memory of twice the clock");
   end
 endmodule

@@ -74,9 +74,11 @@ module pool #(
   else $error("pool: the output changed before it was taken");
 `endif
 
-  initial begin
-    if (PE == 0) $fatal(1, "pool: PE must be at least 1");
-    if (WINDOW == 0) $fatal(1, "pool: a window has at least one place");
-    if (!SUM && SHIFT != 0) $fatal(1, "pool: only a sum is shifted");
+  if (PE == 0) begin : gen_illegal
+    $fatal(1, "pool: PE must be at least 1");
+  end else if (WINDOW == 0) begin : gen_illegal
+    $fatal(1, "pool: a window has at least one place");
+  end else if (!SUM && SHIFT != 0) begin : gen_illegal
+    $fatal(1, "pool: only a sum is shifted");
   end
 endmodule

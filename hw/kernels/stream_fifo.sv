@@ -59,5 +59,7 @@ module stream_fifo #(
   else $error("stream_fifo: the output changed before it was taken");
 `endif
 
-  initial if (DEPTH == 0) $fatal(1, "stream_fifo: DEPTH must be at least 1");
+  if (DEPTH == 0) begin : gen_illegal
+    $fatal(1, "stream_fifo: DEPTH must be at least 1");
+  end
 endmodule

@@ -91,8 +91,9 @@ module thresholds #(
   else $error("thresholds: the output changed before it was taken");
 `endif
 
-  initial begin
-    if (PE == 0 || CHANNELS % PE != 0) $fatal(1, "thresholds: PE must divide CHANNELS");
-    if (STEPS == 0) $fatal(1, "thresholds: a channel has at least one threshold");
+  if (PE == 0 || CHANNELS % PE != 0) begin : gen_illegal
+    $fatal(1, "thresholds: PE must divide CHANNELS");
+  end else if (STEPS == 0) begin : gen_illegal
+    $fatal(1, "thresholds: a channel has at least one threshold");
   end
 endmodule

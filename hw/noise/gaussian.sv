@@ -110,8 +110,9 @@ module gaussian
     assign samples[l] = sample_q;
   end
 
-  initial begin
-    if (LANES > WORDS) $fatal(1, "gaussian: a row has a word for each lane");
-    if (Rest > 30) $fatal(1, "gaussian: segment and position need more bits than a word has");
+  if (LANES > WORDS) begin : gen_illegal
+    $fatal(1, "gaussian: a row has a word for each lane");
+  end else if (Rest > 30) begin : gen_illegal
+    $fatal(1, "gaussian: segment and position need more bits than a word has");
   end
 endmodule

@@ -21,7 +21,8 @@
 // Settings are written to a shadow set over the cfg bus and armed by writing START (address 7).
 // They take effect before the image of that number, counted from reset; only the tap waits, some
 // 15 clocks until its pipeline is empty, and nothing around it drains. cfg_pending is high from
-// the write of START until then; the shadow set must not be written meanwhile.
+// the write of START until then; the shadow set must not be written meanwhile. A START that is up
+// to 2^31 images in the past takes effect at once; IMAGE_BASE stays the number of image START.
 //
 //   0 SEED_LOW  1 SEED_HIGH  2 IMAGE_BASE  3 SIGMA_ADD  4 SIGMA_MUL
 //   5 CONTROL (bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 k - 1)
@@ -118,11 +119,16 @@ module noise_tap
   logic [ToSum-1:0] valid_q;
   logic en, issue, accept, boundary, swap, last_beat, last_pass, sum_last;
 
+  // images that came since the one that the settings were meant for: the count may have wrapped
+  logic [31:0] late, first;
+  assign late  = count_q - start;
+  assign first = shadow.image_base + late;
+
   assign en = !m_axis_tvalid || m_axis_tready;
   assign last_beat = beat_q == Beats - 1;
   assign last_pass = pass_q == active.repeats;
   assign sum_last = sum_pass_q == active.repeats;
-  assign boundary = cfg_pending && beat_q == '0 && pass_q == '0 && count_q >= start;
+  assign boundary = cfg_pending && beat_q == '0 && pass_q == '0 && $signed(late) >= 0;
   assign swap = boundary && valid_q == '0 && !mean_valid_q;
   assign issue = s_axis_tvalid && en && !boundary;
   assign s_axis_tready = en && !boundary && last_pass;
@@ -184,7 +190,7 @@ module noise_tap
           image_q <= image_q + 1;
         end
       end
-      if (swap) image_q <= shadow.image_base;
+      if (swap) image_q <= first;
     end
   end
 
@@ -192,8 +198,8 @@ module noise_tap
   logic signed [63:0] gain_change_q, sigma_change_q;
   always_ff @(posedge clk) begin
     if (swap) begin
-      gain_change_q  <= 64'(shadow.gain_rate) * $signed({32'd0, shadow.image_base});
-      sigma_change_q <= 64'(shadow.sigma_rate) * $signed({32'd0, shadow.image_base});
+      gain_change_q  <= 64'(shadow.gain_rate) * $signed({32'd0, first});
+      sigma_change_q <= 64'(shadow.sigma_rate) * $signed({32'd0, first});
     end else if (drifts_q && accept && last_beat) begin
       gain_change_q  <= image_q == '1 ? '0 : gain_change_q + 64'(active.gain_rate);
       sigma_change_q <= image_q == '1 ? '0 : sigma_change_q + 64'(active.sigma_rate);
@@ -466,14 +472,17 @@ module noise_tap
   else $error("noise_tap: the output changed before it was taken");
 `endif
 
-  initial begin
-    if (PE == 0 || CHANNELS % PE != 0) $fatal(1, "noise_tap: PE must divide CHANNELS");
-    if (PIXELS == 0) $fatal(1, "noise_tap: an image has at least one pixel");
-    if (FRAC < 1 || FRAC > 12) $fatal(1, "noise_tap: FRAC must be 1 to 12");
-    if (OUT_WIDTH > 32) $fatal(1, "noise_tap: the output has at most 32 bits an element");
-    if (OneBit && (!ROUND || OUT_WIDTH != 1)) begin
-      $fatal(1, "noise_tap: what comes in 1 bit leaves rounded and in 1 bit");
-    end
-    if (SITE > 254) $fatal(1, "noise_tap: SITE must be 0 to 254");
+  if (PE == 0 || CHANNELS % PE != 0) begin : gen_illegal
+    $fatal(1, "noise_tap: PE must divide CHANNELS");
+  end else if (PIXELS == 0) begin : gen_illegal
+    $fatal(1, "noise_tap: an image has at least one pixel");
+  end else if (FRAC < 1 || FRAC > 12) begin : gen_illegal
+    $fatal(1, "noise_tap: FRAC must be 1 to 12");
+  end else if (OUT_WIDTH > 32) begin : gen_illegal
+    $fatal(1, "noise_tap: the output has at most 32 bits an element");
+  end else if (OneBit && (!ROUND || OUT_WIDTH != 1)) begin : gen_illegal
+    $fatal(1, "noise_tap: what comes in 1 bit leaves rounded and in 1 bit");
+  end else if (SITE > 254) begin : gen_illegal
+    $fatal(1, "noise_tap: SITE must be 0 to 254");
   end
 endmodule

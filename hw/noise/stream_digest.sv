@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Hash of the elements of each image: d <- d K + v, mod 2^32, element by element. K is odd, so
-// streams that differ in one element have different digests.
+// streams that differ in one element have different digests. Streams that differ in several have
+// equal ones with a chance of about 2^-32 if the differences reach the low bits. The chance is 2^-8
+// if they lie in bits 31..24 alone, and two elements of 32 bits that differ in bit 31 alone always
+// cancel, since 2^31 K^n = 2^31. K = 1 mod 16, so its powers repeat after 2^28 elements.
 //
 // It takes a beat in each clock with `taken`. `digest` is valid for one clock after the image's
 // last.
@@ -44,9 +47,11 @@ module stream_digest #(
     end
   end
 
-  initial begin
-    if (WIDTH > 32) $fatal(1, "stream_digest: an element has at most 32 bits");
-    if (PE == 0 || BEATS == 0) $fatal(1, "stream_digest: PE and BEATS must be 1 or more");
-    if (BIPOLAR && WIDTH != 1) $fatal(1, "stream_digest: -1 and 1 come in 1 bit");
+  if (WIDTH > 32) begin : gen_illegal
+    $fatal(1, "stream_digest: an element has at most 32 bits");
+  end else if (PE == 0 || BEATS == 0) begin : gen_illegal
+    $fatal(1, "stream_digest: PE and BEATS must be 1 or more");
+  end else if (BIPOLAR && WIDTH != 1) begin : gen_illegal
+    $fatal(1, "stream_digest: -1 and 1 come in 1 bit");
   end
 endmodule

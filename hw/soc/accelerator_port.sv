@@ -122,7 +122,7 @@ module accelerator_port #(
   endfunction
 
   always_comb begin
-    if (running_q || resetting_q != '0) cause = Busy;
+    if (running_q || resetting_q != '0 || registers.CONTROL.reset.value) cause = Busy;
     else if (images == '0) cause = NoImages;
     else if (outside(registers.IMAGE_ADDRESS.value.value, ImageBytes)) cause = ImagesOutside;
     else if (outside(registers.RESULT_ADDRESS.value.value, ResultBytes)) cause = ResultsOutside;
@@ -220,6 +220,7 @@ module accelerator_port #(
     to_registers.CYCLES.value.next      = cycles_q;
     to_registers.LABEL.value.next       = label_q;
     for (int t = 0; t < TAPS; t++) begin
+      to_registers.tap[t].taps_rst_n          = accelerator_rst_n;
       to_registers.tap[t].SITE.value.next     = SITES[t];
       to_registers.tap[t].STATUS.pending.next = cfg_pending[t];
       to_registers.tap[t].DIGEST.value.next   = digest[t];
@@ -285,6 +286,6 @@ module accelerator_port #(
       || (registers.IRQ_STATUS.error.value && registers.IRQ_ENABLE.error.value);
 
   if (TAPS != noise_registers_pkg::NUM_TAPS) begin : gen_illegal
-    $error("accelerator_port: the register file was generated for another number of taps");
+    $fatal(1, "accelerator_port: the register file was generated for another number of taps");
   end
 endmodule

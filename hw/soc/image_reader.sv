@@ -91,6 +91,6 @@ module image_reader #(
   end
 
   if (BEAT_BITS % 8 != 0) begin : gen_illegal
-    $error("image_reader: a beat has whole bytes");
+    $fatal(1, "image_reader: a beat has whole bytes");
   end
 endmodule

@@ -218,6 +218,6 @@ module microcontroller #(
   );
 
   if (MEMORY_BYTES % 4 != 0 || MEMORY_BYTES > 32'h4000_0000) begin : gen_illegal
-    $error("microcontroller: memory has whole words, and ends below the serial port");
+    $fatal(1, "microcontroller: memory has whole words, and ends below the serial port");
   end
 endmodule

@@ -77,6 +77,6 @@ module result_writer #(
   end
 
   if (CLASSES % PE != 0) begin : gen_illegal
-    $error("result_writer: PE must divide CLASSES");
+    $fatal(1, "result_writer: PE must divide CLASSES");
   end
 endmodule

@@ -227,6 +227,69 @@ async def events_interrupt_when_they_are_enabled(dut) -> None:
     assert await peek("STATUS") == await peek("IMAGES_IN") == await peek("IMAGES_OUT") == 0
 
 
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+async def no_write_loses_the_end_of_a_run(dut) -> None:
+    """IRQ_STATUS is written, with nothing to clear, at every clock around the end of a run."""
+    master, _ = await _start(dut)
+    at = {name: place.offset for name, place in NoiseRegisters.REGISTERS.items()}
+
+    async def poke(name: str, value: int) -> None:
+        await master.write(at[name], value.to_bytes(4, "little"))
+
+    await poke("IMAGES", 1)
+    await poke("RESULT_ADDRESS", 0x100)
+    written = 0
+    for clocks in range(90):
+        await poke("CONTROL", START)
+        await ClockCycles(dut.clk, clocks)
+        await poke("IRQ_STATUS", 0)
+        while dut.running_q.value:
+            await RisingEdge(dut.clk)
+        await ClockCycles(dut.clk, 2)
+        found = await master.read(at["IRQ_STATUS"], 4)
+        written += 1
+        assert int.from_bytes(found.data, "little") == 1, f"lost, {clocks} clocks after the start"
+        await poke("IRQ_STATUS", 1)
+    assert written == 90
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def a_start_with_a_reset_is_refused(dut) -> None:
+    """The run does not begin, and is not lost in silence."""
+    master, surroundings = await _start(dut)
+    at = {name: place.offset for name, place in NoiseRegisters.REGISTERS.items()}
+    await master.write(at["IMAGES"], (1).to_bytes(4, "little"))
+    await master.write(at["CONTROL"], (START | RESET).to_bytes(4, "little"))
+    await ClockCycles(dut.clk, 40)
+    found = {name: (await master.read(at[name], 4)).data for name in ("IRQ_STATUS", "ERROR")}
+    assert {name: int.from_bytes(data, "little") for name, data in found.items()} == {
+        "IRQ_STATUS": 2,
+        "ERROR": 1,
+    }
+    assert not surroundings.memory and not dut.running_q.value
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def a_reset_clears_what_the_taps_registers_hold(dut) -> None:
+    """As it clears the taps: neither old settings nor an old digest read back."""
+    master, _ = await _start(dut)
+    model = _model()
+    block = model.registers.tap(1)
+    names = [name for name, one in block.REGISTERS.items() if one.writable]
+    for name in names:
+        await _write(master, model, block.offset(name), 0x55)
+    await FallingEdge(dut.clk)
+    dut.digest_valid.value, dut.digest.value = 3, 0xDEADBEEF_DEADBEEF
+    await FallingEdge(dut.clk)
+    dut.digest_valid.value = 0
+    found = await master.read(block.offset("DIGEST"), 4)
+    assert int.from_bytes(found.data, "little") == 0xDEADBEEF
+    await _write(master, model, model.registers.offset("CONTROL"), RESET)
+    await ClockCycles(dut.clk, 20)
+    for name in (*names, "DIGEST"):
+        await _read(master, model, block.offset(name))
+
+
 class Port:
     """Answers the driver, which runs in a thread, by the simulated port."""
 

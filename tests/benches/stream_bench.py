@@ -9,7 +9,10 @@ from sim import streams
 
 
 async def run(dut, job: dict) -> list[int]:
-    """Run all beats under stalls, after a reset in mid-stream; return the beats that came out."""
+    """Run all beats under stalls, after a reset in mid-stream; return the beats that came out.
+
+    They must come within ``clocks`` if the job says how many, else at all.
+    """
     rng = random.Random(3)
     sent = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]
     await streams.reset(dut)
@@ -18,4 +21,5 @@ async def run(dut, job: dict) -> list[int]:
     begun.cancel()
     await streams.reset(dut)
     cocotb.start_soon(streams.drive(dut, sent, job["idle"], rng))
-    return await with_timeout(streams.collect(dut, job["count"], job["stall"], rng), 500_000, "ns")
+    limit = job.get("clocks", 250_000) * streams.CLOCK_NS
+    return await with_timeout(streams.collect(dut, job["count"], job["stall"], rng), limit, "ns")

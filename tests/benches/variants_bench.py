@@ -22,7 +22,7 @@ async def every_job(dut) -> None:
     results = []
     for number, jobs in enumerate(task["jobs"]):
         variant = getattr(dut, f"variant_{number}")
-        clock = Clock(streams.clock(variant), 2, unit="ns")
+        clock = Clock(streams.clock(variant), streams.CLOCK_NS, unit="ns")
         clock.start()
         results.append(await _run_all(bench.run, variant, jobs))
         clock.stop()

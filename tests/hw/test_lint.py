@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sim import toolchain
+from sim.recipe import LENIENT
 from sim.runner import REPOSITORY
 
 HW = REPOSITORY / "hw"
@@ -91,6 +92,35 @@ def test_verilator_finds_nothing(module):
     messages = [line for line in found.stderr.splitlines() if line.startswith("%")]
     ours = [line for line in messages if "mvu_pkg.sv" not in line and "lint-" not in line]
     assert not ours, found.stderr
+
+
+ILLEGAL = {
+    "adder": "PE=0",
+    "duplicator": "OUTPUTS=0",
+    "dwc_axi": "OBITS=0",
+    "gaussian": "LANES=99",
+    "label_select": "K=0",
+    "lut_mvu": "ACCU_WIDTH=33",
+    "memstream_axi": "SETS=2",
+    "noise_tap": "FRAC=13",
+    "pool": "PE=0",
+    "stream_digest": "WIDTH=33",
+    "stream_fifo": "DEPTH=0",
+    "thresholds": "STEPS=0",
+}
+
+
+@pytest.mark.parametrize(("name", "parameter"), ILLEGAL.items())
+def test_an_illegal_parameter_stops_elaboration(name, parameter):
+    module = next(path for path in MODULES if path.stem == name)
+    arguments = ["--lint-only", *LENIENT, "--no-timing", "--top-module", name]
+    found = subprocess.run(
+        [*toolchain.verilator(), *arguments, f"-G{parameter}", *map(str, sources(module))],
+        env=toolchain.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode != 0 and f"{name}: " in found.stderr, found.stderr
 
 
 @pytest.mark.parametrize("module", [*MODULES, *PACKAGES], ids=lambda path: path.stem)

@@ -31,7 +31,7 @@ def test_registers_are_those_of_the_model_and_serve_the_driver(built, tmp_path):
         },
         env={"DRIVER": str(driver.build(built / "driver"))},
     )
-    assert result.tests == 4
+    assert result.tests == 7
 
 
 def test_what_is_generated_is_up_to_date():

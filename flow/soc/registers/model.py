@@ -100,7 +100,7 @@ class RegisterModel:
 
     def _control(self, value: int) -> None:
         if value & START:
-            cause = self._cause()
+            cause = BUSY if value & RESET else self._cause()
             self._set("ERROR", cause)
             if cause:
                 self._set("IRQ_STATUS", self.value("IRQ_STATUS") | ERROR)
@@ -110,6 +110,9 @@ class RegisterModel:
             self.busy = False
             for name in ("IMAGES_IN", "IMAGES_OUT", "CYCLES", "LABEL"):
                 self._set(name, 0)
+            for offset, (name, register) in self.places.items():
+                if name.startswith("TAP[") and register.reset is not None:
+                    self.content[offset] = register.reset
 
     def _cause(self) -> int:
         images, result = self.value("IMAGES"), 4 * (self.classes + 1)

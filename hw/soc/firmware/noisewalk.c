@@ -127,7 +127,9 @@ nw_status nw_start(nw_device *device, uint32_t images, uint32_t image_address,
 nw_status nw_finish(nw_device *device) {
     for (;;) {
         uint32_t events = nw_bus_read(REG(IRQ_STATUS));
-        nw_bus_write(REG(IRQ_STATUS), events);
+        if (events != 0) {
+            nw_bus_write(REG(IRQ_STATUS), events);
+        }
         if (nw_bus_fault()) {
             return NW_BUS_FAULT;
         }

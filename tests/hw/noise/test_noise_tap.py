@@ -107,6 +107,8 @@ REPEATS = [
     replace(ADDITIVE, table=SKEWED, executions=6),
     ADDITIVE,
 ]
+LATE = [replace(ADDITIVE, image_base=20), DRIFT, replace(POINTS[4], image_base=(1 << 32) - 2)]
+"""Settings that arrive after the image they were meant for; the first of them before any image."""
 IMAGES = 3
 
 
@@ -144,7 +146,19 @@ CONDITIONS = {
 }
 
 
-STIMULI = {"basic": POINTS, "kinds": KINDS, "repeats": REPEATS}
+STIMULI = {"basic": POINTS, "kinds": KINDS, "repeats": REPEATS, "late": LATE}
+IMAGES_LATE = 2
+
+
+def start_of(point: int, points) -> int:
+    """Return the image for which a point's settings are meant, counted from the reset."""
+    return (point * IMAGES - IMAGES_LATE * (points is LATE)) % (1 << 32)
+
+
+def applied(points) -> list[TapSettings]:
+    """Return settings as if they were meant for the image they apply to: it keeps its number."""
+    late = IMAGES_LATE * (points is LATE)
+    return [replace(one, image_base=(one.image_base + late) % (1 << 32)) for one in points]
 
 
 def job(shape: Shape, points) -> dict:
@@ -153,7 +167,7 @@ def job(shape: Shape, points) -> dict:
     sent = (values + 1) // 2 if shape.in_bits == 1 else values
     return {
         "beats": sent.reshape(-1, shape.pe).tolist(),
-        "points": [list(s.registers(i * IMAGES)) for i, s in enumerate(points)],
+        "points": [list(s.registers(start_of(i, points))) for i, s in enumerate(points)],
         "table": list(TapSettings(table=SKEWED).table_registers()),
         "site": shape.site,
         "in_bits": shape.in_bits,
@@ -204,7 +218,7 @@ def simulated(request, tmp_path_factory):
 def test_rtl_equals_twin_with_settings_changed_between_images(points, simulated):
     shape, results = simulated
     values = stimulus(shape, IMAGES * len(STIMULI[points]))
-    stream, digests = twin(shape, values, STIMULI[points])
+    stream, digests = twin(shape, values, applied(STIMULI[points]))
     found = dict(zip(STIMULI, results["tap"], strict=True))[points]
     for condition, out in zip(CONDITIONS, found, strict=True):
         rtl = torch.tensor(out["values"]).reshape(len(values), -1)
