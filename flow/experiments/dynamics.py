@@ -87,14 +87,20 @@ def run(
         "folder": str(folder),
         "seconds": round(time.monotonic() - started, 2),
     }
+    _write(folder, result, table, pd.concat(counts, ignore_index=True))
+    return result
+
+
+def _write(
+    folder: Path, result: dict[str, Any], table: pd.DataFrame, counted: pd.DataFrame
+) -> None:
+    """Write tables, summary and pictures."""
     with replacing(folder / "dynamics.csv") as temporary:
         table.to_csv(temporary, index=False)
-    together = pd.concat(counts, ignore_index=True)
     with replacing(folder / "histograms.parquet") as temporary:
-        together.to_parquet(temporary, index=False)
+        counted.to_parquet(temporary, index=False)
     write_json(folder / "dynamics.json", result)
-    dynamics.write(folder, result, table, together)
-    return result
+    dynamics.write(folder, result, table, counted)
 
 
 def _trainings(settings: DynamicsSettings) -> Iterator[tuple[NoiseSetting, float, int]]:
