@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -47,9 +48,7 @@ def run(
     """
     started = time.monotonic()
     model = models.resolve(settings.model)
-    recipe = f"-recipe-{settings.recipe}" if settings.recipe else ""
-    name = f"{model}-{settings.dataset}{recipe}"
-    folder = settings.out or settings.build / "dynamics" / name
+    folder = _folder(settings, model)
     known = data.dataset(settings.dataset)
     network = models.build(model, known.image_shape, known.classes)
     sites = chosen_sites(settings.sites, network, network.walk_sites)
@@ -89,6 +88,12 @@ def run(
     }
     _write(folder, result, table, pd.concat(counts, ignore_index=True))
     return result
+
+
+def _folder(settings: DynamicsSettings, model: str) -> Path:
+    recipe = f"-recipe-{settings.recipe}" if settings.recipe else ""
+    name = f"{model}-{settings.dataset}{recipe}"
+    return settings.out or settings.build / "dynamics" / name
 
 
 def _write(
