@@ -30,10 +30,7 @@ IMAGES = 1000
 def run(
     settings: DynamicsSettings, progress: ProgressCallback, command: str = ""
 ) -> dict[str, Any]:
-    """Train, measure, and write tables and two pictures for each kind of noise.
-
-    The tables are ``dynamics.csv`` and ``histograms.parquet``, the pictures
-    ``dynamics-<kind>.png`` and ``histograms-<kind>.png``.
+    """Train, measure, and write ``dynamics`` and ``histograms``: tables, and pictures of each kind.
 
     Args:
         settings: the user's choice.
