@@ -97,11 +97,18 @@ class MatrixVector(Layer):
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """Matrix product acc = window · W for each window of an image."""
+    """Matrix product acc = window · W for each window of an image, or of each of its channels."""
 
     weights: Tensor
-    """float32 [MH, C, K_H, K_W], whole numbers."""
+    """float32 [MH, C, K_H, K_W], whole numbers; [MH, 1, K_H, K_W] if depth-wise."""
     window: Window
+    depth_wise: bool = False
+    """Whether each output is that of one channel."""
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of channels."""
+        return len(self.weights) if self.depth_wise else 1
 
     @property
     def matrix(self) -> Tensor:
@@ -119,24 +126,29 @@ class Convolution(Layer):
             return self._by_products(a)
         image = a.permute(0, 3, 1, 2)
         acc = functional.conv2d(
-            image, self.weights, stride=self.window.stride, dilation=self.window.dilation
+            image,
+            self.weights,
+            stride=self.window.stride,
+            dilation=self.window.dilation,
+            groups=self.groups,
         )
         return acc.permute(0, 2, 3, 1)
 
     def _by_products(self, a: Tensor) -> Tensor:
-        """Return the accumulators as a sum of matrix products, one for each place in a window."""
+        """Return the accumulators as a sum of products, one for each place in a window."""
         filters = self.weights.permute(2, 3, 1, 0).flatten(0, 1)
         places = self.window.places(a)
-        acc = next(places) @ filters[0]
+        product = torch.mul if self.depth_wise else torch.matmul
+        acc = product(next(places), filters[0])
         for values, matrix in zip(places, filters[1:], strict=True):
-            acc += values @ matrix
+            acc += product(values, matrix)
         return acc
 
 
 def filters_of(matrix: Tensor, window: Window) -> Tensor:
     """Return a matrix [MW, MH] as the filters of a convolution, [MH, C, K_H, K_W].
 
-    A window is ordered row by row, channels fastest.
+    A window is ordered row by row, channels fastest. C is 1 if the convolution is depth-wise.
     """
     filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
     return filters.contiguous(memory_format=torch.channels_last)
@@ -176,7 +188,7 @@ class ByteConvolution(Layer):
         window, count = floats.window, len(floats.weights)
         packed = torch.ops.onednn.qconv_prepack(
             floats.weights.to(torch.int8), torch.ones(count), 1.0, -low,
-            window.stride, (0, 0), window.dilation, 1, None,
+            window.stride, (0, 0), window.dilation, floats.groups, None,
         )  # fmt: skip
         place = (floats.name, floats.inputs, floats.output)
         return cls(*place, floats, packed, count, window, low, high, -low)
@@ -203,7 +215,7 @@ class ByteConvolution(Layer):
         acc = torch.ops.onednn.qconv2d_pointwise(
             image, 1.0, self.zero,
             self.packed, torch.ones(self.filters), torch.zeros(self.filters, dtype=torch.int32),
-            None, self.window.stride, (0, 0), self.window.dilation, 1,
+            None, self.window.stride, (0, 0), self.window.dilation, self.floats.groups,
             1.0, 0, torch.float32, "none", (), "",
         )  # fmt: skip
         return acc.permute(0, 2, 3, 1)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from flow.golden.units import is_unit
+
 Entry = Mapping[str, Any]
 """A node's entry in the manifest."""
 
@@ -22,6 +24,7 @@ DSP_NS = 6.4
 """Nanoseconds per clock of a multiplier of FINN's DSP unit, used or not."""
 COSTS: dict[str, tuple[float, float]] = {
     "MVAU": (4.6, 0.62),
+    "VVAU": (4.6, 0.62),
     "ConvolutionInputGenerator": (2.6, 5.6),
     "NoiseTap": (15.0, 2.5),
     "Thresholding": (10.0, 1.6),
@@ -44,7 +47,7 @@ def describe(operator) -> dict[str, Any]:
         for name in ("PE", "SIMD", "resType", "depth")
         if name in operator.get_nodeattr_types()
     }
-    if node.op_type.startswith("MVAU"):
+    if is_unit(node):
         folding["weight_type"] = operator.get_input_datatype(1).name
     return {
         "name": node.name,
@@ -79,6 +82,9 @@ def work(entry: Entry) -> float:
             weight, activation = _bits(entry["weight_type"]), _bits(entry["input_type"])
             each = min(-(-simd // 64) * activation, -(-simd // 4))
             return pe * (1 + weight * each) + pe * simd * weight / 64
+        case "VVAU":
+            bits = min(_bits(entry["weight_type"]), _bits(entry["input_type"]))
+            return entry["PE"] * entry["SIMD"] * (1 + bits)
         case "ConvolutionInputGenerator" | "StreamingDataWidthConverter":
             return lanes * bits / 64
         case "Thresholding":
