@@ -49,6 +49,8 @@ module lut_vvu #(
 
   typedef logic [WEIGHT_WIDTH-1:0] weight_t;
   typedef logic [ACTIVATION_WIDTH-1:0] activation_t;
+  // holds that of two unsigned operands
+  typedef logic signed [WEIGHT_WIDTH+ACTIVATION_WIDTH:0] product_t;
   // 32 bits each: a simulator's word, of which synthesis keeps what goes out
   typedef logic [PE-1:0][31:0] sums_t;
 
@@ -64,10 +66,10 @@ module lut_vvu #(
   assign fire = room && weights_tvalid && s_axis_tvalid;
   assign m_axis_tdata = OutBits'(out_q);
 
-  function automatic int product(input weight_t w, input activation_t a);
-    int weight, activation, sum;
-    weight = SIGNED_WEIGHTS ? int'($signed(w)) : int'(w);
-    activation = SIGNED_ACTIVATIONS ? int'($signed(a)) : int'(a);
+  function automatic product_t product(input weight_t w, input activation_t a);
+    product_t weight, activation, sum;
+    weight = SIGNED_WEIGHTS ? product_t'($signed(w)) : product_t'(w);
+    activation = SIGNED_ACTIVATIONS ? product_t'($signed(a)) : product_t'(a);
     if (BIPOLAR_ACTIVATIONS) activation = 2 * activation - 1;
     if (BIPOLAR_WEIGHTS) return w[0] ? activation : -activation;
     if (BIPOLAR_ACTIVATIONS) return a[0] ? weight : -weight;
@@ -97,8 +99,8 @@ module lut_vvu #(
         sums = place_q == '0 ? '0 : sum_q;
         for (int p = 0; p < PE; p++) begin
           for (int s = 0; s < SIMD; s++) begin
-            sums[p] += product(weights_tdata[(p*SIMD+s)*WEIGHT_WIDTH+:WEIGHT_WIDTH],
-                               s_axis_tdata[(s*PE+p)*ACTIVATION_WIDTH+:ACTIVATION_WIDTH]);
+            sums[p] += 32'(product(weights_tdata[(p*SIMD+s)*WEIGHT_WIDTH+:WEIGHT_WIDTH],
+                                   s_axis_tdata[(s*PE+p)*ACTIVATION_WIDTH+:ACTIVATION_WIDTH]));
           end
         end
         sum_q <= sums;

@@ -44,6 +44,28 @@ def test_equals_sums_of_integers(case, channels):
         assert np.array_equal(layer(torch.from_numpy(a).float()).numpy(), expected)
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_depth_wise_equals_sums_of_integers(case, channels):
+    low, high, largest, window = CASES[case]
+    rng = np.random.default_rng(2)
+    a = rng.integers(low, high + 1, (4, 9, 8, channels))
+    a[0], a[1] = high, low
+    weights = rng.integers(-largest, largest + 1, (channels, 1, *window.kernel))
+    weights[0] = largest
+    filters = torch.from_numpy(weights).float()
+    floats = Convolution("unit", ("a",), "acc", filters, window, depth_wise=True)
+    bytes_ = ByteConvolution.of(floats, low, high)
+    assert isinstance(bytes_, ByteConvolution)
+    whole = np.zeros((channels, channels, *window.kernel), np.int64)
+    whole[range(channels), range(channels)] = weights[:, 0]
+    expected, values = integers(a, whole, window), torch.from_numpy(a).float()
+    for layer in (floats, bytes_, floats.with_matrix(floats.matrix)):
+        assert np.array_equal(layer(values).numpy(), expected)
+    assert np.array_equal(floats._by_products(values).numpy(), expected)
+    assert floats.matrix.shape == (weights[0].size, channels)
+
+
 @pytest.mark.parametrize(("low", "high", "largest"), [(-256, 255, 1), (0, 255, 65), (0, 3, 128)])
 def test_what_does_not_fit_bytes_stays_in_float(low, high, largest):
     floats = Convolution(
