@@ -17,9 +17,10 @@ class VVAU_rtl(Kernel, VVAU):
     inputs = ("s_axis", "weights")
 
     def lut_estimation(self, fpgapart=None):
-        """Return the number of LUTs: about one per bit of each partial product."""
+        """Return the number of LUTs: two per bit of each partial product, and the accumulators."""
         bits = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
-        return bits * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
+        each = 2 * bits * self.get_nodeattr("SIMD") + self.get_output_datatype().bitwidth()
+        return each * self.get_nodeattr("PE")
 
     def dsp_estimation(self, fpgapart=None):
         """Return the number of DSP slices."""
