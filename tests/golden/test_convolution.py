@@ -54,16 +54,15 @@ def test_depth_wise_equals_sums_of_integers(case, channels):
     weights = rng.integers(-largest, largest + 1, (channels, 1, *window.kernel))
     weights[0] = largest
     filters = torch.from_numpy(weights).float()
-    floats = Convolution("unit", ("a",), "acc", filters, window, depth_wise=True)
-    bytes_ = ByteConvolution.of(floats, low, high)
-    assert isinstance(bytes_, ByteConvolution)
+    layer = Convolution("unit", ("a",), "acc", filters, window, depth_wise=True)
+    assert ByteConvolution.of(layer, low, high) is layer
     whole = np.zeros((channels, channels, *window.kernel), np.int64)
     whole[range(channels), range(channels)] = weights[:, 0]
     expected, values = integers(a, whole, window), torch.from_numpy(a).float()
-    for layer in (floats, bytes_, floats.with_matrix(floats.matrix)):
-        assert np.array_equal(layer(values).numpy(), expected)
-    assert np.array_equal(floats._by_products(values).numpy(), expected)
-    assert floats.matrix.shape == (weights[0].size, channels)
+    for same in (layer, layer.with_matrix(layer.matrix)):
+        assert np.array_equal(same(values).numpy(), expected)
+        assert np.array_equal(same._by_products(values).numpy(), expected)
+    assert layer.matrix.shape == (weights[0].size, channels)
 
 
 @pytest.mark.parametrize(("low", "high", "largest"), [(-256, 255, 1), (0, 255, 65), (0, 3, 128)])
