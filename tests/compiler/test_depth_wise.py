@@ -180,8 +180,17 @@ def test_wide_operands_are_refused(layers):
         folded(model, {})
 
 
-def folded(model, nodes):
-    """Return a graph folded by a user's file, as generation does it."""
+def test_generators_keep_up_with_the_unit(layers):
+    """The first one takes a padded image of 10 × 11 pixels and 4 channels."""
+    model = folded(layers["lut"], {}, cycles=300)
+    unit = getCustomOp(model.get_nodes_by_op_type("VVAU_rtl")[0])
+    windows = getCustomOp(model.find_producer(unit.onnx_node.input[0]))
+    assert windows.get_exp_cycles() <= 300 and unit.get_exp_cycles() <= 300
+    assert [unit.get_nodeattr(name) for name in ("PE", "SIMD")] == [2, 9]
+
+
+def folded(model, nodes, cycles=1000):
+    """Return a graph folded for so many cycles, and by a user's file, as generation does it."""
     # FINN reads its settings when it is imported
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 
@@ -191,7 +200,7 @@ def folded(model, nodes):
         ChooseUnits("lut", nodes),
         SpecializeLayers(FPGA_PART),
         GiveUniqueNodeNames(),
-        FoldChain(1000, nodes),
+        FoldChain(cycles, nodes),
     ):
         model = model.transform(step)
     return model

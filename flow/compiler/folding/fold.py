@@ -144,15 +144,21 @@ def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
     operator = getCustomOp(node)
     width, height = matrix_size(operator)
     depth_wise, producer = operator_kind(node) == "VVAU", model.find_producer(node.input[0])
+    windows = None
+    if producer is not None and operator_kind(producer) == GENERATOR:
+        windows = getCustomOp(producer)
+    entering = 0
     if depth_wise:
         feeds = [1, width]
-    elif producer is not None and operator_kind(producer) == GENERATOR:
-        feeds = _divisors(getCustomOp(producer).get_nodeattr("IFMChannels"))
+        # the generator takes PE values of the padded image per clock
+        entering = math.prod(windows.get_normal_input_shape()) if windows else 0
     else:
-        feeds = _divisors(width)
+        feeds = _divisors(windows.get_nodeattr("IFMChannels") if windows else width)
     choices = [(pe, simd) for pe in _divisors(height) for simd in feeds]
     products = _vectors(operator) * width * height
-    fast = [fold for fold in choices if products <= cycles * math.prod(fold)]
+    fast = [
+        (pe, simd) for pe, simd in choices if max(products, entering * simd) <= cycles * pe * simd
+    ]
     best = min(pe * simd for pe, simd in fast or choices[-1:])
     equal = [(pe, simd) for pe, simd in fast or choices[-1:] if pe * simd == best]
     pe, simd = max(equal) if depth_wise else min(equal)
