@@ -120,8 +120,8 @@ def find_weights(
         compiled = units.matrix(model.get_initializer(node.input[1])).astype(np.float64)
         if compiled.size != real.size:
             raise UserError(
-                f"site {site}: its convolution has groups of several channels and is compiled as "
-                "one of all channels: its weights have no noise in hardware"
+                f"site {site}: its grouped convolution is compiled as one of all channels, whose "
+                "weights have no noise in hardware: leave the site out"
             )
         channels, sign = _order(site, np.round(real / grid.scale), compiled)
         ours = grid.scale * sign * compiled
