@@ -52,6 +52,7 @@ def register_operators() -> None:
         StreamingFIFO_rtl,
     )
     from flow.compiler.operators.thresholding import Thresholding_rtl
+    from flow.compiler.operators.vvau import VVAU_rtl
 
     for operator in (NoiseTap, AddStreams, LabelSelect):
         hardware_layers.custom_op[operator.__name__] = operator
@@ -64,5 +65,6 @@ def register_operators() -> None:
         Pool_rtl,
         StreamingFIFO_rtl,
         Thresholding_rtl,
+        VVAU_rtl,
     ):
         rtl_layers.custom_op[operator.__name__] = operator

@@ -11,6 +11,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from flow import hdl
 from flow.errors import Defect, UserError
+from flow.golden.units import is_unit
 from flow.paths import HW
 
 TOP = "accelerator"
@@ -45,7 +46,7 @@ class Node:
     """Streams in the order of the ports."""
     outputs: Sequence[Stream]
     weight_bits: int
-    """Bits per beat of a matrix-vector unit's weights; 0 for other nodes."""
+    """Bits per beat of a unit's weights; 0 for other nodes."""
     tap: int | None
     """Position of a tap among the taps in the order of the data flow; None for other nodes."""
 
@@ -166,7 +167,7 @@ def _nodes(model: ModelWrapper) -> list[Node]:
                     Stream(name, operator.get_outstream_width_padded(i))
                     for i, name in enumerate(node.output)
                 ],
-                weight_bits=operator.get_instream_width_padded(1) if kind == "MVAU" else 0,
+                weight_bits=operator.get_instream_width_padded(1) if is_unit(node) else 0,
                 tap=numbers.index(operator.get_nodeattr("Site")) if kind == "NoiseTap" else None,
             )
         )

@@ -15,6 +15,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from torch import Tensor
 
 from flow.errors import Defect, UserError
+from flow.golden import units
 from flow.models import Network
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.noise import WeightGrid, WeightTap
@@ -116,9 +117,14 @@ def find_weights(
             raise UserError(f"site {site}: quantise its weights per tensor, they have many scales")
         real = quantised.value.detach().double().numpy()
         node = model.find_producer(edges[accumulator(site)])
-        matrix = model.get_initializer(node.input[1]).astype(np.float64)
-        channels, sign = _order(site, np.round(real / grid.scale), matrix)
-        ours = grid.scale * sign * matrix
+        compiled = units.matrix(model.get_initializer(node.input[1])).astype(np.float64)
+        if compiled.size != real.size:
+            raise UserError(
+                f"site {site}: its grouped convolution is compiled as one of all channels, whose "
+                "weights have no noise in hardware: leave the site out"
+            )
+        channels, sign = _order(site, np.round(real / grid.scale), compiled)
+        ours = grid.scale * sign * compiled
         error = np.abs(ours - _matrix(real, channels)).max() / np.abs(real).max()
         if error >= 1e-5:
             raise Defect(f"site {site}: the compiled weights are off by {error:.2g}")
@@ -130,7 +136,7 @@ def find_weights(
             low=grid.low,
             high=grid.high,
             step=grid.step,
-            shape=matrix.shape,
+            shape=compiled.shape,
             channels=channels,
             negated=tuple(int(c) for c in np.flatnonzero(sign < 0)),
             node=node.name,
@@ -160,11 +166,11 @@ def _matrix(weights: npt.NDArray, channels: int) -> npt.NDArray:
 
 
 def unit_of(model: ModelWrapper, site: str):
-    """Return the matrix-vector unit of the weights at a site, in a graph with taps."""
+    """Return the unit of the weights at a site, in a graph with taps."""
     taps = (n for n in model.graph.node if n.op_type.startswith("NoiseTap"))
     name = accumulator(site)
     node = next(n for n in taps if getCustomOp(n).get_nodeattr("SiteName") == name)
-    while not node.op_type.startswith("MVAU"):
+    while not units.is_unit(node):
         # width converters and FIFOs may lie between tap and unit
         node = model.find_producer(node.input[0])
     return node
@@ -172,7 +178,8 @@ def unit_of(model: ModelWrapper, site: str):
 
 def clean_weights(model: ModelWrapper, site: WeightSite) -> Tensor:
     """Return the weights of a site, whole numbers [MW, MH], from the specialised graph."""
-    return torch.tensor(model.get_initializer(model.get_node_from_name(site.node).input[1]))
+    weights = model.get_initializer(model.get_node_from_name(site.node).input[1])
+    return torch.tensor(units.matrix(weights))
 
 
 def specialised(accelerator: "Accelerator") -> ModelWrapper:
@@ -194,12 +201,12 @@ def write_memories(
         weights: weights by site, whole numbers [MW, MH].
         data: folder of memory files, in which those of these sites are replaced.
     """
-    for name, matrix in weights.items():
+    for name, values in weights.items():
         site = sites[name]
         unit = getCustomOp(model.get_node_from_name(site.node))
         path = data / f"{site.node}_memblock.dat"
         path.unlink(missing_ok=True)
-        unit.make_weight_file(matrix.numpy(), "decoupled_verilog_dat", str(path))
+        unit.make_weight_file(values.numpy(), "decoupled_verilog_dat", str(path))
 
 
 def copy_of(data: Path, folder: Path) -> Path:

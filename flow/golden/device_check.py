@@ -87,6 +87,10 @@ def _products(device: torch.device) -> Iterator[tuple[str, Tensor, Tensor]]:
         exact = windows @ w
         convolution = Convolution(*_PLACE, filters_of(w.float(), window), window).to(device)
         yield "convolutions", convolution(images.float().to(device)), exact
+        own = filters_of(w[:6, :1].expand(6, channels).float(), window)
+        depth_wise = Convolution(*_PLACE, own, window, depth_wise=True).to(device)
+        exact_own = (windows.unflatten(-1, (6, channels)) * w[:6, :1]).sum(-2)
+        yield "depth-wise convolutions", depth_wise(images.float().to(device)), exact_own
         product = MatrixVector(*_PLACE, w.float(), tuple(windows.shape[1:3])).to(device)
         yield "matrix products", product(windows.float().to(device)), exact
 

@@ -97,11 +97,13 @@ class MatrixVector(Layer):
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """Matrix product acc = window · W for each window of an image."""
+    """Matrix product acc = window · W for each window of an image, or of each of its channels."""
 
     weights: Tensor
-    """float32 [MH, C, K_H, K_W], whole numbers."""
+    """float32 [MH, C, K_H, K_W], whole numbers; [MH, 1, K_H, K_W] if depth-wise."""
     window: Window
+    depth_wise: bool = False
+    """Whether each output is that of one channel."""
 
     @property
     def matrix(self) -> Tensor:
@@ -119,24 +121,29 @@ class Convolution(Layer):
             return self._by_products(a)
         image = a.permute(0, 3, 1, 2)
         acc = functional.conv2d(
-            image, self.weights, stride=self.window.stride, dilation=self.window.dilation
+            image,
+            self.weights,
+            stride=self.window.stride,
+            dilation=self.window.dilation,
+            groups=len(self.weights) if self.depth_wise else 1,
         )
         return acc.permute(0, 2, 3, 1)
 
     def _by_products(self, a: Tensor) -> Tensor:
-        """Return the accumulators as a sum of matrix products, one for each place in a window."""
+        """Return the accumulators as a sum of products, one for each place in a window."""
         filters = self.weights.permute(2, 3, 1, 0).flatten(0, 1)
         places = self.window.places(a)
-        acc = next(places) @ filters[0]
+        product = torch.mul if self.depth_wise else torch.matmul
+        acc = product(next(places), filters[0])
         for values, matrix in zip(places, filters[1:], strict=True):
-            acc += values @ matrix
+            acc += product(values, matrix)
         return acc
 
 
 def filters_of(matrix: Tensor, window: Window) -> Tensor:
     """Return a matrix [MW, MH] as the filters of a convolution, [MH, C, K_H, K_W].
 
-    A window is ordered row by row, channels fastest.
+    A window is ordered row by row, channels fastest. C is 1 if the convolution is depth-wise.
     """
     filters = matrix.T.reshape(matrix.shape[1], *window.kernel, -1).permute(0, 3, 1, 2)
     return filters.contiguous(memory_format=torch.channels_last)
@@ -163,6 +170,8 @@ class ByteConvolution(Layer):
     def of(cls, floats: Convolution, low: int, high: int) -> "ByteConvolution | Convolution":
         """Return a convolution on bytes, or ``floats`` itself if bytes cannot hold it.
 
+        A depth-wise one stays in float32, which takes half the time.
+
         Args:
             floats: the convolution in float32.
             low: smallest activation.
@@ -171,7 +180,7 @@ class ByteConvolution(Layer):
         largest = int(floats.weights.abs().max())
         # some processors add products in pairs: two must fit 16 bits
         fits = high - low < 256 and largest < 128 and 2 * 255 * largest < 1 << 15
-        if not fits or "x86" not in torch.backends.quantized.supported_engines:
+        if not fits or floats.depth_wise or "x86" not in torch.backends.quantized.supported_engines:
             return floats
         window, count = floats.window, len(floats.weights)
         packed = torch.ops.onednn.qconv_prepack(

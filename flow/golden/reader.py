@@ -9,6 +9,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.errors import UserError
+from flow.golden import units
 from flow.golden.layers import (
     EXACT_IN_FLOAT32,
     Addition,
@@ -74,7 +75,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     operator = getCustomOp(node)
     kind = node.op_type.removesuffix("_rtl")
     place = (node.name, inputs, node.output[0])
-    if kind == "MVAU":
+    if kind in units.UNITS:
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
         return Addition(*place)
@@ -106,11 +107,14 @@ def _matrix_product(
     """Return a matrix-vector product, or the convolution that one behind a window computes."""
     operator = getCustomOp(node)
     matrix = torch.from_numpy(_weights(model, node, operator))
+    depth_wise = units.operator_kind(node) == "VVAU"
+    if depth_wise and window is None:
+        window = Window((1, 1), (1, 1), (1, 1))
     if window is None:
         pixels = tuple(model.get_tensor_shape(node.output[0])[1:-1])
         return MatrixVector(*place, matrix, pixels)
     datatype = operator.get_input_datatype(0)
-    floats = Convolution(*place, filters_of(matrix, window), window)
+    floats = Convolution(*place, filters_of(matrix, window), window, depth_wise)
     return ByteConvolution.of(floats, int(datatype.min()), int(datatype.max()))
 
 
@@ -152,8 +156,8 @@ def _tap(operator, place: Place) -> Tap:
 
 
 def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
-    """Return a matrix-vector unit's weights, float32 [MW, MH]."""
-    weights = model.get_initializer(node.input[1])
+    """Return a unit's weights, float32 [MW, MH]."""
+    weights = units.matrix(model.get_initializer(node.input[1]))
     datatype = operator.get_input_datatype(0)
     largest = max(abs(datatype.min()), abs(datatype.max()))
     absolute = np.abs(weights.astype(np.float64))

@@ -38,6 +38,7 @@ class Conv(nn.Module):
         pool: side and stride of the max pooling, pixels; 1 for none.
         stride: stride of the convolution, pixels.
         padding: zero padding around the image, pixels.
+        groups: groups of channels, each of which is convolved by itself.
         quant: quantiser of the activations; ``identity(act_bits)`` if None.
     """
 
@@ -52,11 +53,12 @@ class Conv(nn.Module):
         pool: int = 1,
         stride: int = 1,
         padding: int = 0,
+        groups: int = 1,
         quant: QuantIdentity | None = None,
     ) -> None:
         super().__init__()
         self.conv = convolution(
-            inputs, outputs, kernel, weight_bits, stride=stride, padding=padding
+            inputs, outputs, kernel, weight_bits, stride=stride, padding=padding, groups=groups
         )
         self.acc = NoiseTap()
         self.bn = nn.BatchNorm2d(outputs)

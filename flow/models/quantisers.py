@@ -130,7 +130,14 @@ def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, bits: int, *, stride: int = 1, padding: int = 0
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    bits: int,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
 ) -> QuantConv2d:
     """Return a convolution without bias, with initial weights uniform in −1..1."""
     return _with_tap(
@@ -140,6 +147,7 @@ def convolution(
             kernel,
             stride=stride,
             padding=padding,
+            groups=groups,
             bias=False,
             weight_bit_width=bits,
             weight_quant=_WeightQuant,

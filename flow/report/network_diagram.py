@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flow.golden.units import UNITS
 from flow.report.plots.colours import colour_of
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text
 from flow.walks.points.side import Side
 
 _WORDS = {
     "MVAU": "matrix × vector",
+    "VVAU": "depth-wise",
     "ConvolutionInputGenerator": "sliding window",
     "FMPadding": "padding",
     "NoiseTap": "noise tap",
@@ -28,7 +30,7 @@ _WORDS = {
     "StreamingFIFO": "FIFO",
 }
 _NO_WORK = "StreamingDataWidthConverter"
-_BEGIN_LAYER = ("ConvolutionInputGenerator", "FMPadding", "MVAU")
+_BEGIN_LAYER = ("ConvolutionInputGenerator", "FMPadding", *UNITS)
 _SIDES = (Side.SOFTWARE, Side.GOLDEN)
 _ROW, _WIDTH, _GAP, _GUTTER, _LINE, _LANE = 6, 150, 22, 30, 17, 12
 """Boxes per row; width of a box, of the gap after it, of the gutter below a row; height of a line;
@@ -203,7 +205,7 @@ def _rows(boxes: Sequence[Box]) -> list[list[Box]]:
             row is not None
             and len(row) < _ROW
             and consumers[box.sources[0]] == 1
-            and not (_begins(box) and any(b.name.startswith("MVAU") for b in row))
+            and not (_begins(box) and any(b.name.startswith(UNITS) for b in row))
         )
         if row is None or not follows:
             row = []

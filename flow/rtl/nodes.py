@@ -8,6 +8,7 @@ from flow.compiler.accelerator import Accelerator
 from flow.compiler.folding.cost import kind
 from flow.golden.layers import Layer, Tap
 from flow.golden.model import GoldenModel
+from flow.golden.units import UNITS
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -86,10 +87,11 @@ def place(layers: Sequence[Layer], layer: Layer) -> str:
     """
     if isinstance(layer, Tap):
         return f"the tap at {layer.site}"
-    if layer.name.startswith("MVAU"):
+    if layer.name.startswith(UNITS):
         taps = [one.site for one in layers if isinstance(one, Tap) and layer.output in one.inputs]
         if taps:
-            return f"the matrix-vector unit of {taps[0]}"
+            unit = "matrix-vector" if layer.name.startswith("MVAU") else "depth-wise"
+            return f"the {unit} unit of {taps[0]}"
     giving = {one.output: one for one in layers}
     streams, sites = list(layer.inputs), list[str]()
     while streams:

@@ -1,7 +1,7 @@
 """Cycles per image of a design that executes layers several times, computed from the folding.
 
 This is a calculation, not a simulation: the simulated tap repeats only itself. To execute a layer
-k times, a design runs its matrix-vector unit, its sliding-window generator and its tap k times for
+k times, a design runs its unit, its sliding-window generator and its tap k times for
 each image; the slowest node determines the rate.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from flow.compiler.accelerator import Accelerator
 from flow.golden.reader import WIRES
+from flow.golden.units import UNITS
 
 _WIRES = tuple(name for name in WIRES if name != "DuplicateStreams")
 
@@ -40,12 +41,12 @@ def executed_nodes(nodes: Sequence[Mapping[str, Any]], tap: str) -> list[str]:
         tap: name of the tap's node.
     """
     found = [tap]
-    wanted = ["MVAU", "ConvolutionInputGenerator"]
+    wanted: list[tuple[str, ...]] = [UNITS, ("ConvolutionInputGenerator",)]
     for node in _upstream(nodes, tap):
         kind = node["operator"].removesuffix("_rtl")
         if kind in _WIRES:
             continue
-        if not wanted or kind != wanted.pop(0):
+        if not wanted or kind not in wanted.pop(0):
             break
         found.append(node["name"])
     return found

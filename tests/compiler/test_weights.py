@@ -34,17 +34,22 @@ RTL_IMAGES = 8
 
 
 class Convolutional(Network):
-    """A convolution with pooling and a dense layer, which reads it channels last; 4-bit weights."""
+    """A convolution, one by channels with pooling, and a dense layer, which reads channels last.
 
-    def __init__(self) -> None:
+    Weights have 4 bits.
+    """
+
+    def __init__(self, groups: int) -> None:
         super().__init__("convolutional", (8, 8, 1), 10)
         self.input_quant = identity(4)
         self.input = NoiseTap(requantise=self.input_quant)
-        self.conv0 = Conv(1, 4, kernel=3, weight_bits=4, act_bits=2, pool=2)
+        self.conv0 = Conv(1, 4, kernel=3, weight_bits=4, act_bits=2)
+        more = {"weight_bits": 4, "act_bits": 2, "pool": 2, "padding": 1}
+        self.conv1 = Conv(4, 4, kernel=2, groups=groups, **more)
         self.fc0 = Last(36, 10, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv0(self.input(self.input_quant(x)))
+        x = self.conv1(self.conv0(self.input(self.input_quant(x))))
         return self.fc0(x.flatten(1))
 
 
@@ -70,13 +75,14 @@ class Case:
         return program(layer.matrix, self.sites[site], settings, {})
 
 
-def convolutional(images: Tensor) -> Network:
+def convolutional(images: Tensor, groups: int = 4) -> Network:
     """A network that has only seen its batch norm's statistics; weights of less than 3 bits."""
     torch.manual_seed(7)
-    network = Convolutional()
+    network = Convolutional(groups)
     with torch.no_grad():
-        network.conv0.conv.weight.clamp_(-0.35, 0.35)
-        network.conv0.bn.weight[::3] *= -1
+        for block in (network.conv0, network.conv1):
+            block.conv.weight.clamp_(-0.35, 0.35)
+            block.bn.weight[::3] *= -1
         for _ in range(20):
             network.train()(images)
     return network.eval()
@@ -115,7 +121,7 @@ def test_sites_of_weights_are_in_the_manifest(case):
         assert site.elements == layer.weight.numel()
         negated += len(site.negated)
     assert negated or case.network.name != "convolutional"
-    units = [n for n in case.accelerator.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
+    units = [n for n in case.accelerator.manifest["nodes"] if "weight_type" in n]
     types = {1: "BIPOLAR", 2: "INT2", 4: "INT4"}
     assert {unit["weight_type"] for unit in units} == {types[bits]}
 
@@ -222,6 +228,12 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
     assert np.mean(same[Side.SOFTWARE_HARDWARE_RNG]) > 0.9 > np.mean(same[Side.SOFTWARE])
     labels = first_images(walk.context, name, 100)(NoisePoint(name, 1e3 * scale))
     assert (labels == walk.labels[:100]).mean() < 0.5
+
+
+def test_weights_of_a_convolution_that_is_padded_with_zeros_are_refused(inputs, tmp_path):
+    network = convolutional(inputs[:200], groups=2)
+    with pytest.raises(UserError, match=r"site conv1\.weight: its grouped convolution is compiled"):
+        compile_network(network, inputs[:64], sites=["conv1.weight"], root=tmp_path)
 
 
 def test_a_site_the_network_lacks_is_named_with_its_nearest(case, built):

@@ -26,12 +26,13 @@ def test_a_layer_is_its_unit_its_windows_and_its_tap(accelerator):
     assert cycles_per_image(accelerator, {}) == accelerator.manifest["cycles_per_image"]
 
 
-def test_windows_of_a_convolution_are_made_again():
+@pytest.mark.parametrize("unit", ["MVAU_rtl", "VVAU_rtl"])
+def test_windows_of_a_convolution_are_made_again(unit):
     nodes = [
         {"name": "g", "operator": "ConvolutionInputGenerator_rtl", "inputs": ["a"],
          "outputs": ["b"]},
         {"name": "f", "operator": "StreamingFIFO_rtl", "inputs": ["b"], "outputs": ["c"]},
-        {"name": "m", "operator": "MVAU_rtl", "inputs": ["c", "w"], "outputs": ["d"]},
+        {"name": "m", "operator": unit, "inputs": ["c", "w"], "outputs": ["d"]},
         {"name": "w", "operator": "StreamingDataWidthConverter_rtl", "inputs": ["d"],
          "outputs": ["e"]},
         {"name": "t", "operator": "NoiseTap_rtl", "inputs": ["e"], "outputs": ["h"]},

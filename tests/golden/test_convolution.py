@@ -44,6 +44,27 @@ def test_equals_sums_of_integers(case, channels):
         assert np.array_equal(layer(torch.from_numpy(a).float()).numpy(), expected)
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_depth_wise_equals_sums_of_integers(case, channels):
+    low, high, largest, window = CASES[case]
+    rng = np.random.default_rng(2)
+    a = rng.integers(low, high + 1, (4, 9, 8, channels))
+    a[0], a[1] = high, low
+    weights = rng.integers(-largest, largest + 1, (channels, 1, *window.kernel))
+    weights[0] = largest
+    filters = torch.from_numpy(weights).float()
+    layer = Convolution("unit", ("a",), "acc", filters, window, depth_wise=True)
+    assert ByteConvolution.of(layer, low, high) is layer
+    whole = np.zeros((channels, channels, *window.kernel), np.int64)
+    whole[range(channels), range(channels)] = weights[:, 0]
+    expected, values = integers(a, whole, window), torch.from_numpy(a).float()
+    for same in (layer, layer.with_matrix(layer.matrix)):
+        assert np.array_equal(same(values).numpy(), expected)
+        assert np.array_equal(same._by_products(values).numpy(), expected)
+    assert layer.matrix.shape == (weights[0].size, channels)
+
+
 @pytest.mark.parametrize(("low", "high", "largest"), [(-256, 255, 1), (0, 255, 65), (0, 3, 128)])
 def test_what_does_not_fit_bytes_stays_in_float(low, high, largest):
     floats = Convolution(

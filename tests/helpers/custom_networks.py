@@ -192,3 +192,21 @@ def failing() -> nn.Module:
 
 def nothing() -> None:
     return None
+
+
+def separable() -> nn.Module:
+    """A depth-wise layer of 32 channels and a pointwise one, not trained, for their costs."""
+    torch.manual_seed(1)
+    bits = {"weight_bit_width": 4, "bias": False}
+    return nn.Sequential(
+        qnn.QuantIdentity(bit_width=4),
+        qnn.QuantConv2d(1, 32, 1, **bits),
+        qnn.QuantReLU(bit_width=4),
+        qnn.QuantConv2d(32, 32, 3, padding=1, groups=32, **bits),
+        qnn.QuantReLU(bit_width=4),
+        qnn.QuantConv2d(32, 32, 1, **bits),
+        qnn.QuantReLU(bit_width=4),
+        nn.MaxPool2d(4),
+        nn.Flatten(),
+        qnn.QuantLinear(128, CLASSES, **bits),
+    )

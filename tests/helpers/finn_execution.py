@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from flow.compiler.finn import register_operators
 
@@ -55,5 +55,8 @@ def execute(
     names = [f"parameter{i}" for i in range(len(parameters))]
     context = {"in": values.astype(np.float32), "out": np.zeros(out_shape, np.float32)}
     context |= {n: p.astype(np.float32) for n, p in zip(names, parameters, strict=True)}
-    operator(kind, ["in", *names], folder, **attributes).execute_node(context, None)
+    # some operators read their parameters from the graph
+    constants = [numpy_helper.from_array(context[name], name) for name in names]
+    graph = helper.make_graph([], "parameters", [], [], constants)
+    operator(kind, ["in", *names], folder, **attributes).execute_node(context, graph)
     return context["out"].astype(np.int64)

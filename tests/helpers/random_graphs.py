@@ -109,6 +109,21 @@ class Builder:
             self.apply("Transpose", perm=[0, 2, 3, 1])
             self.apply("Transpose", perm=[0, 3, 1, 2])
 
+    def grouped(
+        self, outputs: int, groups: int, kernel: Sequence[int], pads: Sequence[int], **more
+    ) -> None:
+        """Append a convolution of groups of channels; ``pads`` are above, left, below, right."""
+        sides = tuple(
+            (size + sum(pads[axis::2]) - dilation * (side - 1) - 1) // stride + 1
+            for axis, (size, side, stride, dilation) in enumerate(
+                zip(self.shape[2:], kernel, more["strides"], more["dilations"], strict=True)
+            )
+        )
+        shape = (outputs, self.shape[1] // groups, *kernel)
+        weights = self.weights(shape, None, whole=False)
+        self.apply("Conv", weights, kernel_shape=kernel, pads=pads, group=groups, **more)
+        self.shape = (1, outputs, *sides)
+
     def convolution(self, outputs: int, per_channel: bool, last: bool) -> None:
         rank = len(self.shape) - 2
         channels = self.shape[-1] if last else self.shape[1]

@@ -35,7 +35,7 @@ from tests.compiler.test_weights import convolutional
 IMAGES = 6
 SIMULATED = {
     "dense": ("fc1.weight", "fc2.act", "fc3.acc"),
-    "convolutional": ("conv0.acc", "fc0.weight"),
+    "convolutional": ("conv0.acc", "conv1.weight"),
     "residual": ("long.acc", "short.weight", "sum.act", "fc.acc"),
 }
 """By network: the sites simulated; ``long.acc`` and ``short.weight`` have one part."""
@@ -52,7 +52,9 @@ ENTRIES = {
     "convolutional": {
         "conv0.weight": "the tap at input",
         "conv0.acc": "the matrix-vector unit of conv0.acc",
-        "fc0.weight": "the tap at conv0.act",
+        "conv1.weight": "behind conv0.act",
+        "conv1.acc": "the depth-wise unit of conv1.acc",
+        "fc0.weight": "the tap at conv1.act",
         "fc0.acc": "the matrix-vector unit of fc0.acc",
     },
     # from the fork on, both branches are needed
@@ -139,7 +141,7 @@ def test_a_part_begins_where_all_its_noise_passes(case, built):
             assert part.accelerator is whole and part.golden is golden
             continue
         units = [a.manifest["nodes"] for a in (part.accelerator, whole)]
-        ours, every = ([n for n in nodes if n["operator"] == "MVAU_rtl"] for nodes in units)
+        ours, every = ([n for n in nodes if "weight_type" in n] for nodes in units)
         assert len(ours) < len(every) or entry == "the tap at input"
         # the sites that are left, with the numbers that their noise is drawn by
         left = list(part.accelerator.sites)

@@ -2,14 +2,17 @@
 
 Each clock has a cost per node, busy or idle; a busy node adds a cost that depends on its work.
 ``python -m flow.experiments.benchmarks.node_costs`` measures each node of a compiled accelerator
-alone and fits ``COSTS``; the values here are from CNV-w2a2. A whole network takes longer because
-its nodes share the caches, but by a similar factor at every folding: a CNV of width 16 took 2.9,
-2.4 and 2.4 times the modelled time at 8,192, 14,400 and 28,800 cycles per image.
+alone and fits ``COSTS``; the values here are from CNV-w2a2, and those of VVAU from units of 1 to 80
+products per clock. A whole network takes longer because its nodes share the caches, but by a
+similar factor at every folding: a CNV of width 16 took 2.9, 2.4 and 2.4 times the modelled time at
+8,192, 14,400 and 28,800 cycles per image.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from flow.golden.units import is_unit
 
 Entry = Mapping[str, Any]
 """A node's entry in the manifest."""
@@ -22,6 +25,7 @@ DSP_NS = 6.4
 """Nanoseconds per clock of a multiplier of FINN's DSP unit, used or not."""
 COSTS: dict[str, tuple[float, float]] = {
     "MVAU": (4.6, 0.62),
+    "VVAU": (0.0, 0.72),
     "ConvolutionInputGenerator": (2.6, 5.6),
     "NoiseTap": (15.0, 2.5),
     "Thresholding": (10.0, 1.6),
@@ -44,7 +48,7 @@ def describe(operator) -> dict[str, Any]:
         for name in ("PE", "SIMD", "resType", "depth")
         if name in operator.get_nodeattr_types()
     }
-    if node.op_type.startswith("MVAU"):
+    if is_unit(node):
         folding["weight_type"] = operator.get_input_datatype(1).name
     return {
         "name": node.name,
@@ -68,7 +72,8 @@ def kind(entry: Entry) -> str:
 def work(entry: Entry) -> float:
     """Return the work of a node per clock, in the unit of its ``COSTS``.
 
-    A LUT unit counts bits of 64-bit words, or looks up sums in a table, and reads its weights;
+    A LUT unit counts bits of 64-bit words, or looks up sums in a table, and reads its weights; a
+    depth-wise unit takes a step for each bit of a product's narrower operand, and one more;
     generators and converters move 64-bit words; other nodes process elements.
     """
     lanes = max(entry["folded_input"][-1], entry["folded_output"][-1])
@@ -79,6 +84,9 @@ def work(entry: Entry) -> float:
             weight, activation = _bits(entry["weight_type"]), _bits(entry["input_type"])
             each = min(-(-simd // 64) * activation, -(-simd // 4))
             return pe * (1 + weight * each) + pe * simd * weight / 64
+        case "VVAU":
+            bits = min(_bits(entry["weight_type"]), _bits(entry["input_type"]))
+            return entry["PE"] * entry["SIMD"] * (1 + bits)
         case "ConvolutionInputGenerator" | "StreamingDataWidthConverter":
             return lanes * bits / 64
         case "Thresholding":

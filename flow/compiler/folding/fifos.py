@@ -7,6 +7,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from flow.golden.units import UNITS
+
 SHALLOWEST = 3
 """Smallest depth of FINN's FIFOs."""
 
@@ -48,6 +50,6 @@ def _length(model: ModelWrapper, name: str) -> tuple[int, int]:
             stride, _ = generator.get_nodeattr("Stride")
             # rows held back downstream, in input rows of this window, plus the window's rows
             rows = rows * stride + height - 1
-        vectors += kind == "MVAU"
+        vectors += kind in UNITS
         name = node.input[0]
     return rows, vectors

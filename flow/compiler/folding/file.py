@@ -1,7 +1,6 @@
 """Application of a user's folding file to a folded graph."""
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +8,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.compiler.folding.target import DEFAULTS, Nodes, wanted
+from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError, unknown
+from flow.golden.units import is_unit, matrix_size, operator_kind
 
-_GENERATOR = "ConvolutionInputGenerator"
 _CHOICES = {
     "resType": ("auto", "lut", "dsp"),
     "ram_style": ("auto", "block", "distributed", "ultra"),
@@ -47,12 +47,11 @@ def apply(model: ModelWrapper, nodes: Nodes) -> None:
                 operator.set_nodeattr(attribute, value)
     for generator, consumer in _generators(model):
         unit = getCustomOp(consumer)
-        name = "SIMD" if "SIMD" in unit.get_nodeattr_types() else "PE"
-        lanes = unit.get_nodeattr(name)
-        said = wanted(nodes, generator.onnx_node.name, _GENERATOR)
-        if "SIMD" not in said:
-            channels = generator.get_nodeattr("IFMChannels")
-            generator.set_nodeattr("SIMD", math.gcd(lanes, channels))
+        name, lanes = input_lanes(unit)
+        said = generator.get_nodeattr("SIMD")
+        follow(generator, unit)
+        if "SIMD" in wanted(nodes, generator.onnx_node.name, GENERATOR):
+            generator.set_nodeattr("SIMD", said)
         if generator.get_nodeattr("depthwise") and generator.get_nodeattr("SIMD") != lanes:
             raise UserError(
                 f"node {generator.onnx_node.name}: SIMD is {generator.get_nodeattr('SIMD')}, but "
@@ -64,7 +63,7 @@ def _attributes(operator) -> list[str]:
     """Return the attributes of a node that a folding may set."""
     have = operator.get_nodeattr_types()
     names = ["PE", "SIMD", *_CHOICES]
-    if operator.onnx_node.op_type.startswith(_GENERATOR):
+    if operator.onnx_node.op_type.startswith(GENERATOR):
         # its other attributes determine the order of its streams
         names = ["SIMD", "ram_style"]
     return [name for name in names if name in have]
@@ -88,10 +87,13 @@ def _check(name: str, operator, attribute: str, value: Any) -> None:
 
 def _whole(operator, attribute: str) -> tuple[int, str]:
     """Return the number that an attribute must divide, and what it counts."""
-    if operator.onnx_node.op_type.startswith("MVAU"):
-        place = {"PE": ("MH", "rows"), "SIMD": ("MW", "elements of a row")}[attribute]
-        return operator.get_nodeattr(place[0]), place[1]
-    if operator.onnx_node.op_type.startswith(_GENERATOR):
+    if is_unit(operator.onnx_node):
+        width, height = matrix_size(operator)
+        depth_wise = operator_kind(operator.onnx_node) == "VVAU"
+        if attribute == "PE":
+            return height, "channels" if depth_wise else "rows"
+        return width, "places of a window" if depth_wise else "elements of a row"
+    if operator.onnx_node.op_type.startswith(GENERATOR):
         return operator.get_nodeattr("IFMChannels"), "channels"
     return int(operator.get_normal_input_shape()[-1]), "channels"
 
@@ -99,5 +101,5 @@ def _whole(operator, attribute: str) -> tuple[int, str]:
 def _generators(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
     """Yield each sliding-window generator and its consumer."""
     for node in model.graph.node:
-        if node.op_type.startswith(_GENERATOR):
+        if node.op_type.startswith(GENERATOR):
             yield getCustomOp(node), model.find_consumer(node.output[0])

@@ -10,7 +10,9 @@ from qonnx.transformation.base import Transformation
 from flow.compiler.folding import file
 from flow.compiler.folding.cost import describe, nanoseconds
 from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
+from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError
+from flow.golden.units import is_unit, matrix_size, operator_kind
 
 FEWEST_CYCLES = 16
 MULTIPLIERS = {"lut": 8192, "dsp": 1024}
@@ -71,13 +73,8 @@ def fewest_cycles(model: ModelWrapper) -> int:
     Args:
         model: graph with each unit's ``resType`` set.
     """
-    units = [getCustomOp(node) for node in model.graph.node if node.op_type.startswith("MVAU")]
-    products = sum(
-        unit.get_nodeattr("MW")
-        * unit.get_nodeattr("MH")
-        * math.prod(unit.get_nodeattr("numInputVectors"))
-        for unit in units
-    )
+    units = [getCustomOp(node) for node in model.graph.node if is_unit(node)]
+    products = sum(math.prod(matrix_size(unit)) * _vectors(unit) for unit in units)
     kind = "lut" if all(unit.get_nodeattr("resType") == "lut" for unit in units) else "dsp"
     return max(FEWEST_CYCLES, -(-products // MULTIPLIERS[kind]))
 
@@ -93,17 +90,15 @@ def check_reached(model: ModelWrapper, target: Target) -> None:
         )
 
 
-_GENERATOR = "ConvolutionInputGenerator"
-
-
 class FoldChain(Transformation):
     """Fold a graph of layers to a number of cycles per image.
 
-    A matrix-vector unit takes the fewest multipliers (PE · SIMD) that reach the target, and among
-    equal choices the fewest rows (PE), because the elements of a row are counted in one operation.
+    A unit takes the fewest multipliers (PE · SIMD) that reach the target, and among equal choices
+    the fewest rows (PE), because the elements of a row are counted in one operation. A depth-wise
+    unit takes one place of a window at a time, or all of them if that is too slow.
     A convolution produces few outputs per cycle, so the nodes between units, including forks and
     additions, take the fewest lanes that reach the target: the lanes of a tap need much logic. A
-    sliding-window generator takes the SIMD of the unit it feeds, which then divides the channels.
+    sliding-window generator takes the lanes of the unit it feeds, which then divide the channels.
     FINN's converters join streams of different width.
 
     Args:
@@ -129,32 +124,44 @@ class FoldChain(Transformation):
 
 def _fold(model: ModelWrapper, cycles: int) -> None:
     """Set every node's folding."""
-    units = [node for node in model.graph.node if _kind(node) == "MVAU"]
+    units = [node for node in model.graph.node if is_unit(node)]
     for node in units:
         _fold_unit(model, node, cycles)
     for node in model.graph.node:
         if _feeds_unit(model, node):
-            unit = getCustomOp(model.find_consumer(node.output[0]))
-            getCustomOp(node).set_nodeattr("SIMD", unit.get_nodeattr("SIMD"))
+            follow(getCustomOp(node), getCustomOp(model.find_consumer(node.output[0])))
     for segment in _segments(model):
         _narrow([getCustomOp(node) for node in segment], _lanes(model, segment), cycles)
+
+
+def _vectors(unit) -> int:
+    """Return the number of vectors or windows per image that a unit multiplies."""
+    return math.prod(unit.get_normal_output_shape()[:-1])
 
 
 def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
     """Choose and set the PE and SIMD of a unit."""
     operator = getCustomOp(node)
-    width, height = operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
-    vectors = math.prod(operator.get_nodeattr("numInputVectors"))
-    producer = model.find_producer(node.input[0])
-    if producer is not None and _kind(producer) == _GENERATOR:
-        feeds = _divisors(getCustomOp(producer).get_nodeattr("IFMChannels"))
+    width, height = matrix_size(operator)
+    depth_wise, producer = operator_kind(node) == "VVAU", model.find_producer(node.input[0])
+    windows = None
+    if producer is not None and operator_kind(producer) == GENERATOR:
+        windows = getCustomOp(producer)
+    entering = 0
+    if depth_wise:
+        feeds = [1, width]
+        # the generator takes PE values of the padded image per clock
+        entering = math.prod(windows.get_normal_input_shape()) if windows else 0
     else:
-        feeds = _divisors(width)
+        feeds = _divisors(windows.get_nodeattr("IFMChannels") if windows else width)
     choices = [(pe, simd) for pe in _divisors(height) for simd in feeds]
-    fast = [fold for fold in choices if vectors * width * height <= cycles * math.prod(fold)]
+    products = _vectors(operator) * width * height
+    fast = [
+        (pe, simd) for pe, simd in choices if max(products, entering * simd) <= cycles * pe * simd
+    ]
     best = min(pe * simd for pe, simd in fast or choices[-1:])
     equal = [(pe, simd) for pe, simd in fast or choices[-1:] if pe * simd == best]
-    pe, simd = min(equal)
+    pe, simd = max(equal) if depth_wise else min(equal)
     operator.set_nodeattr("PE", pe)
     operator.set_nodeattr("SIMD", simd)
 
@@ -163,7 +170,7 @@ def _segments(model: ModelWrapper) -> list[list]:
     """Return the segments of connected nodes between units and upstream of the first unit."""
     segments: list[list] = []
     for node in model.graph.node:
-        if _kind(node) == "MVAU" or _feeds_unit(model, node):
+        if is_unit(node) or _feeds_unit(model, node):
             continue
         apart, joined = [], [node]
         for segment in segments:
@@ -188,11 +195,11 @@ def _lanes(model: ModelWrapper, segment: list) -> list[int]:
         getCustomOp(producer).get_nodeattr("PE")
         for node in segment
         for producer in model.find_direct_predecessors(node) or []
-        if _kind(producer) == "MVAU"
+        if is_unit(producer)
     ]
     if not units:
-        first = next((node for node in model.graph.node if _kind(node) == "MVAU"), None)
-        units = [channels if first is None else getCustomOp(first).get_nodeattr("SIMD")]
+        first = next((node for node in model.graph.node if is_unit(node)), None)
+        units = [channels if first is None else input_lanes(getCustomOp(first))[1]]
     even = math.gcd(channels, *units)
     return [*_divisors(even), *(d for d in _divisors(channels) if d > even)]
 
@@ -208,12 +215,8 @@ def _narrow(segment: list, lanes: list[int], cycles: int) -> None:
 
 
 def _feeds_unit(model: ModelWrapper, node) -> bool:
-    """Whether a node is the sliding-window generator of a matrix-vector unit."""
-    return _kind(node) == _GENERATOR and _kind(model.find_consumer(node.output[0])) == "MVAU"
-
-
-def _kind(node) -> str:
-    return node.op_type.removesuffix("_rtl")
+    """Whether a node is the sliding-window generator of a unit."""
+    return operator_kind(node) == GENERATOR and is_unit(model.find_consumer(node.output[0]))
 
 
 def _divisors(n: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Choice of each layer's matrix-vector unit: LUTs (ours) or DSP slices (FINN's)."""
+"""Choice of each layer's unit: LUTs (ours) or DSP slices (FINN's)."""
 
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -14,9 +14,10 @@ width."""
 
 
 class ChooseUnits(Transformation):
-    """Set the ``resType`` of each matrix-vector unit, and make LUT units RTL nodes.
+    """Set the ``resType`` of each unit, and make those of LUTs RTL nodes.
 
-    FINN's ``SpecializeLayers`` knows only its DSP unit and would use HLS for one-bit operands.
+    FINN's ``SpecializeLayers`` knows only its DSP unit and would use HLS for one-bit operands. The
+    unit of a depth-wise convolution is always of LUTs.
 
     Args:
         mvu: ``lut`` for our unit if operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
@@ -33,6 +34,11 @@ class ChooseUnits(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
+        self._choose_matrix_units(model)
+        self._choose_depth_wise_units(model)
+        return model, False
+
+    def _choose_matrix_units(self, model: ModelWrapper) -> None:
         for index, node in enumerate(model.get_nodes_by_op_type("MVAU")):
             unit = getCustomOp(node)
             # the node's later name
@@ -56,4 +62,23 @@ class ChooseUnits(Transformation):
                 )
             else:
                 unit.set_nodeattr("resType", "dsp")
-        return model, False
+
+    def _choose_depth_wise_units(self, model: ModelWrapper) -> None:
+        for index, node in enumerate(model.get_nodes_by_op_type("VVAU")):
+            unit = getCustomOp(node)
+            # the node's later name
+            name = f"VVAU_rtl_{index}"
+            if wanted(self.nodes, name, "VVAU").get("resType", "auto") == "dsp":
+                raise UserError(
+                    f"node {name}: resType is dsp, but the unit of a depth-wise convolution is of "
+                    "LUTs: give lut, or compile the whole network with MVU=dsp"
+                )
+            bits = [unit.get_input_datatype(i).bitwidth() for i in (0, 1)]
+            if max(bits) > LUT_BITS:
+                raise UserError(
+                    f"node {name}: the operands of its depth-wise convolution have {bits[0]} and "
+                    f"{bits[1]} bits, and its unit takes up to {LUT_BITS}: use fewer bits, or "
+                    "compile with MVU=dsp"
+                )
+            unit.set_nodeattr("resType", "lut")
+            node.op_type, node.domain = "VVAU_rtl", f"{node.domain}.rtl"

@@ -217,7 +217,9 @@ def _note(graph: Graph, step: Step) -> str:
     weights = graph.weights.get(step.output)
     notes = []
     if isinstance(module, Convolution) and (groups := module.options["groups"]) > 1:
-        notes.append(f"{groups} groups: computed as a whole convolution, {groups}× the work")
+        outputs, inputs = module.weight.shape[:2]
+        if (outputs, inputs) != (groups, 1):
+            notes.append(f"{groups} groups: computed as a whole convolution, {groups}× the work")
     if weights is not None and not weights.per_tensor:
         notes.append("a scale for each channel: σ is in LSB of its accumulator")
     return "; ".join(notes)

@@ -16,6 +16,9 @@ from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_acti
     InferQuantizedMatrixVectorActivation,
 )
 from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
+from finn.transformation.fpgadataflow.convert_to_hw.vector_vector_activation import (
+    InferVectorVectorActivation,
+)
 from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
@@ -129,7 +132,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         ScaleBipolarOutside(),
         ScaleThresholdsOutside(),
         ConvertQONNXtoFINN(),
-        UngroupConvolutions(),
+        UngroupConvolutions(depth_wise=mvu == "dsp"),
         MeanToGlobalPool(),
         Streamline(),
         # a scale upstream of a fork moves into each branch, and out of both operands of an addition
@@ -152,6 +155,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         # before matrix-vector units are inferred, which would otherwise absorb the thresholds
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
+        InferVectorVectorActivation(),
         InferLabelSelect(),
         InferPool(),
         RejectPaddedBits(),
@@ -205,6 +209,7 @@ SUPPORTED: Sequence[str] = (
     "MVAU",
     "Pool",
     "Thresholding",
+    "VVAU",
 )
 
 

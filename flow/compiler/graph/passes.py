@@ -54,8 +54,15 @@ class ScaleBipolarOutside(Transformation):
 class UngroupConvolutions(Transformation):
     """Replace a grouped convolution by one of all channels, with zeros for other groups.
 
-    FINN's unit for depth-wise convolutions has RTL for only one family of chips.
+    A depth-wise convolution, one channel in and one out for each group, has a unit of LUTs.
+
+    Args:
+        depth_wise: whether to replace depth-wise convolutions too.
     """
+
+    def __init__(self, *, depth_wise: bool) -> None:
+        super().__init__()
+        self.depth_wise = depth_wise
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
@@ -65,6 +72,8 @@ class UngroupConvolutions(Transformation):
                 continue
             grouped = model.get_initializer(node.input[1])
             outputs, inputs = len(grouped) // group.i, grouped.shape[1]
+            if outputs == inputs == 1 and not self.depth_wise:
+                continue
             whole = np.zeros((len(grouped), inputs * group.i, *grouped.shape[2:]), np.float32)
             for g in range(group.i):
                 rows = slice(g * outputs, (g + 1) * outputs)

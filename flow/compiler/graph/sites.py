@@ -9,6 +9,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.errors import Defect
+from flow.golden.units import is_unit, matrix
 from flow.models import Network, trace
 from flow.noise.site import Site
 
@@ -81,7 +82,7 @@ def _ancestries(network: Network) -> dict[str, Lineage]:
 def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     """Return the graph's tensor at each site.
 
-    FINN may reorder branches, so a matrix-vector unit is identified by its weights, and thresholds
+    FINN may reorder branches, so a unit is identified by its weights, and thresholds
     by the layers upstream of them and by the number of thresholds among these; ties are broken by
     order. Activations are located after the pooling that follows their thresholds.
 
@@ -98,8 +99,8 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     known: dict[str, Lineage] = {}
     for node in model.graph.node:
         here = Lineage.joined(known[name] for name in node.input if name in known)
-        if node.op_type == "MVAU":
-            weights = _fingerprint(model.get_initializer(node.input[1]))
+        if is_unit(node):
+            weights = _fingerprint(matrix(model.get_initializer(node.input[1])))
             layer = next((n for n, w in layers.items() if np.array_equal(w, weights)), None)
             if layer is None:
                 raise Defect(f"node {node.name} has the weights of no layer")

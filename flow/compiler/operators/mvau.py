@@ -83,11 +83,7 @@ class MVAU_rtl(FinnMVAU_rtl):
         if self.get_nodeattr("runtime_writeable_weights"):
             return self.get_input_datatype(1)
         weights = model.get_initializer(self.onnx_node.input[1])
-        low, high = int(weights.min()), int(weights.max())
-        if self.uses_luts and (np.abs(weights) == 1).all():
-            name = "BIPOLAR"
-        else:
-            name = f"INT{max(2, hdl.signed_width((low, high)))}"
+        name = narrowest(weights, one_bit=self.uses_luts)
         self.set_nodeattr("weightDataType", name)
         return DataType[name]
 
@@ -133,6 +129,18 @@ class MVAU_rtl(FinnMVAU_rtl):
             out_bits=self.get_outstream_width_padded(),
         )
         return hdl.render(__file__, "lut_mvu_wrapper.v.j2", values)
+
+
+def narrowest(weights: npt.NDArray, *, one_bit: bool) -> str:
+    """Return the narrowest type, of one bit or signed, that holds whole numbers.
+
+    Args:
+        weights: the whole numbers.
+        one_bit: whether −1 and 1 may take one bit.
+    """
+    if one_bit and (np.abs(weights) == 1).all():
+        return "BIPOLAR"
+    return f"INT{max(2, hdl.signed_width((int(weights.min()), int(weights.max()))))}"
 
 
 def by_planes(bits: npt.NDArray[np.int64], activation_bits: int) -> npt.NDArray[np.int64]:

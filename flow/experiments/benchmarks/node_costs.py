@@ -23,6 +23,7 @@ from flow.compiler.folding import cost
 from flow.compiler.folding.cost import Entry
 from flow.compiler.stitch import DATA, TOP, Node, Stream
 from flow.errors import UserError, unknown
+from flow.golden.units import UNITS
 from sim import runner
 
 
@@ -50,7 +51,7 @@ def _alone(number: int, entry: Entry) -> Node:
     taken = _beat_bits(entry["folded_input"][-1], entry["input_type"])
     given = _beat_bits(entry["folded_output"][-1], entry["output_type"])
     weights = 0
-    if kind == "MVAU":
+    if kind in UNITS:
         weights = _beat_bits(entry["PE"] * entry["SIMD"], entry["weight_type"])
     return Node(
         name=entry["name"],

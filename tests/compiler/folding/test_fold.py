@@ -238,6 +238,8 @@ def test_work_of_a_unit():
     assert cost.work(unit) == 16 * 5 + 32
     assert cost.work(unit | {"SIMD": 3, "input_type": "INT8"}) == 16 * 3 + 1.5
     assert cost.clocks_at_work(unit) == 36
+    # each product takes a step for each bit of the narrower operand
+    assert cost.work(unit | {"operator": "VVAU_rtl", "SIMD": 9, "input_type": "INT8"}) == 144 * 3
     # a unit of DSP slices costs something in every clock
     dsp = cost.nanoseconds([unit | {"resType": "dsp"}])
     assert dsp == 36 * (cost.CLOCK_NS + cost.IDLE_NS + cost.DSP_NS * 1024)

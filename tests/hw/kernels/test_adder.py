@@ -65,8 +65,11 @@ class Case:
     @property
     def variant(self) -> Variant:
         left, right = self.types
-        a, b = (values.reshape(-1, self.pe).tolist() for values in self.operands)
-        job = {"a_axis": a, "b_axis": b, "in_bits": [one.bitwidth() for one in self.types]}
+        a, b = (
+            [streams.pack(beat, one.bitwidth()) for beat in values.reshape(-1, self.pe).tolist()]
+            for values, one in zip(self.operands, self.types, strict=True)
+        )
+        job = {"beats": {"a_axis": a, "b_axis": b}, "count": len(a), "clocks": 50_000}
         parameters = {
             "PE": self.pe,
             "A_WIDTH": left.bitwidth(),
@@ -87,7 +90,7 @@ def cases(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(cases, tmp_path_factory):
     variants = {types: case.variant for types, case in cases.items()}
-    return simulate("adder", [SOURCE], "adder_bench", variants, tmp_path_factory.mktemp("adder"))
+    return simulate("adder", [SOURCE], "join_bench", variants, tmp_path_factory.mktemp("adder"))
 
 
 @pytest.mark.slow

@@ -1,0 +1,32 @@
+"""Units: the nodes of FINN's graph that multiply a stream by weights."""
+
+import numpy.typing as npt
+
+UNITS = ("MVAU", "VVAU")
+"""FINN's matrix-vector unit, and its vector-vector unit for depth-wise convolutions."""
+
+
+def operator_kind(node) -> str:
+    """Return a node's operator without its variant."""
+    return node.op_type.removesuffix("_rtl")
+
+
+def is_unit(node) -> bool:
+    """Whether a node multiplies a stream by weights."""
+    return operator_kind(node) in UNITS
+
+
+def matrix(weights: npt.NDArray) -> npt.NDArray:
+    """Return a unit's weights, [MW, MH] or [C, 1, K_H, K_W], as a matrix [MW, MH].
+
+    For a depth-wise convolution, MW counts the places of a window, and MH the channels.
+    """
+    return weights if weights.ndim == 2 else weights.reshape(len(weights), -1).T
+
+
+def matrix_size(operator) -> tuple[int, int]:
+    """Return MW and MH of a unit: weights of an output, and outputs."""
+    if operator_kind(operator.onnx_node) == "MVAU":
+        return operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
+    height, width = operator.get_nodeattr("Kernel")
+    return height * width, operator.get_nodeattr("Channels")
