@@ -101,6 +101,7 @@ ILLEGAL = {
     "gaussian": "LANES=99",
     "label_select": "K=0",
     "lut_mvu": "ACCU_WIDTH=33",
+    "lut_vvu": "ACCU_WIDTH=33",
     "memstream_axi": "SETS=2",
     "noise_tap": "FRAC=13",
     "pool": "PE=0",
