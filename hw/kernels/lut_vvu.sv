@@ -119,19 +119,20 @@ module lut_vvu #(
   else $error("lut_vvu: the output changed before it was taken");
 `endif
 
-  initial begin
-    if (PE == 0) $fatal(1, "lut_vvu: PE must be 1 or more");
-    if (SIMD == 0 || MW % SIMD != 0) $fatal(1, "lut_vvu: SIMD must divide MW");
-    if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 8) $fatal(1, "lut_vvu: weights have 1 to 8 bits");
-    if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin
-      $fatal(1, "lut_vvu: activations have 1 to 8 bits");
-    end
-    if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin
-      $fatal(1, "lut_vvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
-    end
-    if (BIPOLAR_ACTIVATIONS && (ACTIVATION_WIDTH != 1 || SIGNED_ACTIVATIONS)) begin
-      $fatal(1, "lut_vvu: bipolar activations have 1 bit and are not SIGNED_ACTIVATIONS");
-    end
-    if (ACCU_WIDTH > 32) $fatal(1, "lut_vvu: an output has at most 32 bits");
+  if (PE == 0) begin : gen_illegal
+    $fatal(1, "lut_vvu: PE must be 1 or more");
+  end else if (SIMD == 0 || MW % SIMD != 0) begin : gen_illegal
+    $fatal(1, "lut_vvu: SIMD must divide MW");
+  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 8) begin : gen_illegal
+    $fatal(1, "lut_vvu: weights have 1 to 8 bits");
+  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin : gen_illegal
+    $fatal(1, "lut_vvu: activations have 1 to 8 bits");
+  end else if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin : gen_illegal
+    $fatal(1, "lut_vvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
+  end else if (BIPOLAR_ACTIVATIONS
+      && (ACTIVATION_WIDTH != 1 || SIGNED_ACTIVATIONS)) begin : gen_illegal
+    $fatal(1, "lut_vvu: bipolar activations have 1 bit and are not SIGNED_ACTIVATIONS");
+  end else if (ACCU_WIDTH > 32) begin : gen_illegal
+    $fatal(1, "lut_vvu: an output has at most 32 bits");
   end
 endmodule
