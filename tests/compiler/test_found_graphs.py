@@ -1,5 +1,7 @@
 """What `check` says of graphs that others wrote is what compilation does, golden and RTL too."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,9 @@ from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
 from tests.helpers import random_graphs
 from tests.helpers.random_graphs import CUSTOM, Builder
+
+MORE = int(os.environ.get("RANDOM_GRAPHS", "14"))
+"""Random graphs beyond the first; RANDOM_GRAPHS=200 takes some minutes."""
 
 
 def agrees(seed, folder) -> bool:
@@ -37,7 +42,7 @@ def test_the_table_is_right_for_random_graphs(tmp_path):
 
 @pytest.mark.slow
 def test_the_table_is_right_for_many_random_graphs(tmp_path):
-    assert sum(agrees(seed, tmp_path) for seed in range(6, 60)) >= 30
+    assert sum(agrees(seed, tmp_path) for seed in range(6, 6 + MORE)) >= MORE // 2
 
 
 def one_score(tmp_path, bias):
