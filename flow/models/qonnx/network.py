@@ -175,6 +175,15 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     return NoiseTap(unit=weights.scale * (grid.step if grid else 1.0))
 
 
+def _try(network: ImportedNetwork) -> None:
+    """Compute the scores of one image, which the shapes in a damaged file may not allow."""
+    height, width, channels = network.image_shape
+    with torch.no_grad():
+        scores = network(torch.zeros(1, channels, height, width))
+    if scores.shape != (1, network.classes) or not scores.isfinite().all():
+        raise ValueError(f"its scores of a black image are {scores.tolist()}")
+
+
 def open_network(
     path: Path,
     image_shape: tuple[int, int, int] | None = None,
@@ -199,6 +208,7 @@ def open_network(
     with refusing(path, "read"):
         graph = open_graph(tidied, image_shape)
         network = ImportedNetwork(path, graph, input_quantiser).eval()
+        _try(network)
     if graph.classes > MOST_CLASSES:
         raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
     return network
