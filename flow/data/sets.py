@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,6 +27,7 @@ BUNDLED_IMAGES = 2000
 
 _DIGITS_TEST = 500
 _DIGITS_SEED = 0
+_SHUFFLE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Dataset:
     train_images: int
     hub: HubSet | None
     classes: int = 10
+    """Number of classes; 0 for a custom set without labels."""
     augment: bool = False
     """Whether training shifts and mirrors images by default, as suits natural images."""
 
@@ -50,13 +53,24 @@ class ImageSet:
     split: str
     images: CustomImages
     """uint8 [N, H, W, C]; floats, of a custom set or of sounds, are the network's input as is."""
-    labels: Labels
-    """int64 [N], from 0."""
+    labels: Labels | None
+    """int64 [N], from 0; None for a custom set without labels."""
     source: str
     """Where the split was found, for display."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def known_labels(self) -> Labels:
+        """Labels, int64 [N].
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.labels is None:
+            raise UserError(f"{self.name} has no labels, which this needs: give them too")
+        return self.labels
 
 
 SETS = {
@@ -120,7 +134,8 @@ def load(
     """Load a split.
 
     The test split is interleaved: image i is of class i mod 10, each class in file order, until a
-    class runs out; the rest follows in file order. The training split is in file order.
+    class runs out; the rest follows in file order. The training split is in file order. A custom
+    set without labels is in an order of chance, always the same.
 
     Args:
         name: one of `SETS`, or the path of a custom set, which has a test split only.
@@ -151,6 +166,8 @@ def _custom(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet
     if split != "test":
         raise UserError(f"all images of {name} are test images: train your network on others")
     images, labels, _ = custom.read(name)
+    if labels is None:
+        return ImageSet(item.name, split, images[shuffled(len(images))[:limit]], None, name)
     order = interleave(labels, item.classes)[:limit]
     return ImageSet(item.name, split, images[order], labels[order], name)
 
@@ -217,6 +234,11 @@ def interleave(labels: Labels, classes: int) -> Labels:
     balanced = np.stack([m[:turns] for m in members], axis=1).ravel()
     rest = np.sort(np.concatenate([m[turns:] for m in members]))
     return np.concatenate([balanced, rest])
+
+
+def shuffled(count: int) -> npt.NDArray[np.int64]:
+    """Return an order in which the first images, of which the labels are unknown, are a sample."""
+    return np.random.RandomState(_SHUFFLE_SEED).permutation(count)
 
 
 def _digits(split: str) -> Found:

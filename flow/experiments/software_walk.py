@@ -151,7 +151,7 @@ class _Job:
     def walk_of(self, setting: NoiseSetting) -> "_KindWalk":
         """Return the walk with one kind of noise, of which nothing is measured."""
         measured = SoftwareWalk(
-            labels=self.trained.images.labels,
+            labels=self.trained.reference.labels,
             inputs=self.trained.inputs,
             sites=self.together,
             setting=setting,
@@ -173,7 +173,7 @@ class _Job:
             wanted[GLOBAL] = min(hints[site] for site in self.together)
         return {
             name: Search(
-                guess=1 / self.trained.network.classes,
+                guess=self.trained.reference.guess,
                 images=stages[-1:] if settings.retrain else stages,
                 draws=settings.seeds,
                 precision=settings.precision_of_mu,
@@ -240,8 +240,9 @@ class _KindWalk:
     def found(self, points: Sequence[Point]) -> SoftwareKind:
         """Return the entry of the kind in the summary, from its points."""
         job, setting = self.job, self.setting
-        labels, network = job.trained.images.labels, job.trained.network
-        table = curve_table(points, labels)
+        reference, network = job.trained.reference, job.trained.network
+        labels = reference.labels
+        table = curve_table(points, labels, reference.measure)
         entries = {
             name: _entry(
                 search.by_now(curve_of(points, labels, name, Side.SOFTWARE, kind=setting.made)),
@@ -280,7 +281,8 @@ def _write(
         kinds[one.setting.kind] = one.found(found)
         points += [point for point in found if point.site or not points]
     summary = _summary(job, points, kinds, command, clock.all_seconds, progress)
-    table = curve_table(points, job.trained.images.labels)
+    reference = job.trained.reference
+    table = curve_table(points, reference.labels, reference.measure)
     write_curves(job.folder / "curves.parquet", table)
     write_json(job.folder / "summary.json", summary.model_dump(mode="json"))
     software_walk.write(job.folder, summary, table)
@@ -307,7 +309,9 @@ def _summary(
         seed=settings.seed,
         classes=trained.network.classes,
         images={"software": len(trained.images)},
-        accuracy={"software": Estimate(*clean.accuracy(trained.images.labels))},
+        measure=trained.reference.measure,
+        guessing=trained.reference.guess,
+        clean={"software": Estimate(*clean.accuracy(trained.reference.labels))},
         precision=settings.precision_of_mu,
         max_seconds=settings.max_seconds,
         max_noisy_images=settings.max_noisy_images,
@@ -391,7 +395,7 @@ def _entry(search: Search, asked: Search, table: pd.DataFrame, share: float | No
             sigma=row.sigma,
             images=int(row.images),
             draws=round(row.trials / row.images),
-            accuracy=Estimate(row.accuracy, row.lo, row.hi),
+            value=Estimate(row.accuracy, row.lo, row.hi),
         )
         for row in table.itertuples()
         if row.sigma in asked.wanted.levels

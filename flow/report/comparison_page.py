@@ -23,8 +23,13 @@ def write(path: Path, walks: Sequence[Results]) -> None:
         walks: two or more walks, in the order of the page.
 
     Raises:
-        UserError: the file cannot be written, or walks use different margins.
+        UserError: the file cannot be written, or walks use different measures or margins.
     """
+    if len({walk.summary["measure"] for walk in walks}) > 1:
+        raise UserError(
+            "some walks measured accuracy, others agreement, for lack of labels: compare walks of "
+            "one measure"
+        )
     settings = {(w.summary["design"], w.summary["margin"], w.summary["level"]) for w in walks}
     if len(settings) > 1:
         raise UserError("the walks were judged by different margins or levels: compare others")
@@ -46,6 +51,7 @@ def write(path: Path, walks: Sequence[Results]) -> None:
         entries=entries,
         definition=definition(*settings.pop()),
         sides=Side,
+        measure=walks[0].summary["measure"],
         charts=walk_charts(runs),
     )  # fmt: skip
     with replacing(path) as temporary:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from torch import Tensor
 from flow import data, models
 from flow.data import ImageSet
 from flow.data.custom import CustomImages
+from flow.data.reference import Reference
 from flow.errors import OptionError, UserError, about, unknown
-from flow.models import Network
+from flow.models import Levels, Network, evaluate_groups
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
-from flow.noise import CLEAN, KINDS, Noise, class_of
+from flow.noise import CLEAN, KINDS, Noise, TorchSampler, class_of
 from flow.paths import ZOO
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata, load
@@ -44,6 +46,18 @@ class TrainedNetwork:
     def file_name(self) -> str | None:
         """Name of the network's file; None if it is in memory alone."""
         return None if self.checkpoint is None else self.checkpoint.name
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Labels of the images, or else those that the network gives without noise.
+
+        The latter are the processor's, so that they are the same whatever device walks.
+        """
+        if self.images.labels is not None:
+            return Reference.of_labels(self.images.labels, self.network.classes)
+        clean = Levels([{}], TorchSampler(0))
+        ((predictions,),) = evaluate_groups(self.network, self.inputs, [clean])
+        return Reference.of_network(predictions)
 
     @property
     def image_range(self) -> tuple[float, float] | None:

@@ -43,7 +43,7 @@ class Chart {
       button.onclick = act;
     }
     this.stage = html("div", { class: "stage", tabindex: 0, role: "application",
-      "aria-label": `Chart of ${panel.title}: accuracy over ${panel.axis}. Left and right arrows go `
+      "aria-label": `Chart of ${panel.title}: ${data.y} over ${panel.axis}. Left and right arrows go `
         + "along the points, up and down to another curve, plus and minus zoom, 0 shows all. The "
         + "tables hold the same figures." }, this.figure);
     this.tip = html("div", { class: "tip", role: "status" }, this.figure);
