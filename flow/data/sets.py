@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from flow.data import custom, sources, speech
-from flow.data.custom import CustomImages
+from flow.data.custom import CustomImages, Targets
 from flow.data.parquet import Labels
 from flow.data.sources import Found, HubSet
 from flow.errors import UserError, unknown
@@ -57,6 +57,8 @@ class ImageSet:
     """int64 [N], from 0; None for a custom set without labels."""
     source: str
     """Where the split was found, for display."""
+    targets: Targets | None = None
+    """[N, …] of a custom set whose ``y`` is no labels."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -120,7 +122,7 @@ def dataset(name: str) -> Dataset:
         return SETS[name]
     if not custom.is_custom(name):
         raise unknown("dataset", name, SETS)
-    images, _, classes = custom.read(name)
+    images, _, classes = custom.read(name, any_targets=True)
     _, height, width, channels = images.shape
     return Dataset(Path(name).resolve().stem, (height, width, channels), 0, None, len(classes))
 
@@ -130,6 +132,8 @@ def load(
     split: str = "test",
     limit: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    *,
+    any_targets: bool = False,
 ) -> ImageSet:
     """Load a split.
 
@@ -142,6 +146,7 @@ def load(
         split: ``train`` or ``test``.
         limit: largest number of images, counted from the first; all by default.
         data_dir: a folder in the hub's layout; the environment's ``DATA_DIR`` by default.
+        any_targets: whether a custom set may have other numbers than labels.
 
     Raises:
         UserError: the name is unknown, the limit is not positive, or the split cannot be found or
@@ -153,7 +158,7 @@ def load(
     if limit is not None and limit < 1:
         raise UserError(f"{limit} images of {name} are no number of images: give 1 or more")
     if name not in SETS:
-        return _custom(name, item, split, limit)
+        return _custom(name, item, split, limit, any_targets)
     images, labels, source = _find(item, split, limit, data_dir)
     _check(item, split, images, labels, source)
     if split == "test":
@@ -162,14 +167,16 @@ def load(
     return ImageSet(name, split, images[:limit], labels[:limit], source)
 
 
-def _custom(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet:
+def _custom(name: str, item: Dataset, split: str, limit: int | None, any_targets: bool) -> ImageSet:
     if split != "test":
         raise UserError(f"all images of {name} are test images: train your network on others")
-    images, labels, _ = custom.read(name)
-    if labels is None:
-        return ImageSet(item.name, split, images[shuffled(len(images))[:limit]], None, name)
-    order = interleave(labels, item.classes)[:limit]
-    return ImageSet(item.name, split, images[order], labels[order], name)
+    images, y, classes = custom.read(name, any_targets=any_targets)
+    if classes:
+        labels = np.asarray(y, np.int64)
+        order = interleave(labels, item.classes)[:limit]
+        return ImageSet(item.name, split, images[order], labels[order], name)
+    order = shuffled(len(images))[:limit]
+    return ImageSet(item.name, split, images[order], None, name, None if y is None else y[order])
 
 
 def _find(

@@ -1,5 +1,6 @@
 """The ``walk`` command: where does a network break under noise, in software alone?"""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -72,7 +73,12 @@ def walk(
     """
     clock = clock or StageClock()
     with clock.stage("load"):
-        trained = trained or TrainedNetwork.load(settings, settings.images, recipe=settings.recipe)
+        trained = trained or TrainedNetwork.load(
+            settings,
+            settings.images,
+            recipe=settings.recipe,
+            metric=settings.judged_by,
+        )
         job = _Job.prepare(settings, trained)
     walks = [job.walk_of(setting) for setting in kinds or settings.kinds]
 
@@ -132,6 +138,9 @@ class _Job:
             identity["retrain_from"] = settings.retrain_from
         if settings.clamp is not None:
             identity["clamp"] = settings.clamp
+        if trained.metric is not None:
+            targets = hashlib.sha256(trained.targets.numpy().tobytes()).hexdigest()
+            identity["metric"] = {**trained.metric.to_json(), "targets": targets}
         name = _name(settings, trained)
         folder = settings.out or settings.build / "walk" / name
         _claim(folder, identity)
@@ -188,7 +197,7 @@ class _Job:
         trained, epochs = self.trained, self.settings.retrain
         if not epochs or trained.checkpoint is None:
             network = trained.network.on(self.device)
-            return Inference(network, trained.inputs, setting, self.batch)
+            return Inference(network, trained.inputs, setting, self.batch, trained.judge)
         return Retrained(
             model=trained.network.name,
             dataset=self.settings.dataset,
@@ -320,6 +329,7 @@ def _summary(
         retrain=settings.retrain,
         retrain_from=settings.retrain_from if settings.retrain else None,
         clamp=settings.clamp,
+        metric=None if trained.metric is None else trained.metric.to_json(),
         recipe=trained.metadata.recipe,
         image_range=trained.image_range,
         training_noise=trained.metadata.noise,
@@ -342,6 +352,8 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-trained-{trained.metadata.noise['kind']}"
     if trained.metadata.recipe:
         name += f"-recipe-{trained.metadata.recipe}"
+    if trained.metric:
+        name += f"-{trained.metric.name}"
     if settings.retrain:
         name += f"-retrained-{settings.retrain}"
         name += f"-from-{settings.retrain_from}" * (settings.retrain_from != "checkpoint")

@@ -34,9 +34,14 @@ def definition(design: Design, margin: float = MARGIN, level: float = LEVEL) -> 
 
 
 def measure_sentence(summary: Mapping[str, Any]) -> str:
-    """Return the sentence on what agreement is; empty for accuracy."""
+    """Return the sentence on what agreement, or a user's metric, is; empty for accuracy."""
     if summary["measure"] == "accuracy":
         return ""
+    if metric := summary.get("metric"):
+        return (
+            f"{summary['measure']} is the mean of what {metric['file']} returns for each image; "
+            f"its floor is {summary['guessing']:g}."
+        )
     source = "the network" if summary["made_by"] == "walk" else "golden"
     return (
         f"The images have no labels. Agreement is the share of images that get the label which "

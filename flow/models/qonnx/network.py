@@ -179,6 +179,8 @@ def open_network(
     path: Path,
     image_shape: tuple[int, int, int] | None = None,
     input_quantiser: InputQuantiser | None = None,
+    *,
+    classifies: bool = True,
 ) -> ImportedNetwork:
     """Read a network from a QONNX file, in evaluation mode; no code of the file is run.
 
@@ -187,11 +189,12 @@ def open_network(
         image_shape: (H, W, C) of the images, for a network that takes them flat; a single row of
             values if None.
         input_quantiser: quantiser, with its range, to put before the first layer.
+        classifies: whether its outputs must be scores of classes; otherwise they stay as they are.
 
     Raises:
         UserError: the file does not hold a supported network; the message says why.
     """
-    tidied = read(path)
+    tidied = read(path, classifies=classifies)
     if input_quantiser is not None:
         model = ModelWrapper(tidied)
         quantise_input(model, input_quantiser, str(path))
@@ -199,6 +202,7 @@ def open_network(
     with refusing(path, "read"):
         graph = open_graph(tidied, image_shape)
         network = ImportedNetwork(path, graph, input_quantiser).eval()
-    if graph.classes > MOST_CLASSES:
+    if classifies and graph.classes > MOST_CLASSES:
         raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
+    network.single &= classifies
     return network

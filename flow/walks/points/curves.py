@@ -90,8 +90,8 @@ def curve_table(
     """
     table = pd.DataFrame(
         [
-            (p.site, p.kind, p.sigma, p.seed, p.side.value, p.images, int(p.correct(labels).sum()),
-             p.bit_mismatches, p.scope)
+            (p.site, p.kind, p.sigma, p.seed, p.side.value, p.images,
+             p.correct(labels).sum().item(), p.bit_mismatches, p.scope)
             for p in points
         ],
         columns=["site", "kind", "sigma", "seed", "side", "images", "correct", "bit_mismatches",

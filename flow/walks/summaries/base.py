@@ -85,12 +85,12 @@ class WalkSummary(Part):
     classes: int
     """Classes of the network"""
     measure: Measure
-    """What was measured: accuracy, the share of images with the right label; or agreement, for
-    images without labels, the share with the label that golden, in walk the network, gives without
-    noise"""
+    """What was measured: accuracy, the share of images with the right label; agreement, for images
+    without labels, the share with the label that golden, in walk the network, gives without noise;
+    or a user's metric by its name, and in place of accuracy in what follows"""
     guessing: float
-    """Accuracy or agreement that guessing reaches, 0 to 1: one in the number of classes, or the
-    share of the most frequent label"""
+    """What guessing reaches, 0 to 1: one in the number of classes; of agreement the share of the
+    most frequent label; of a metric its floor"""
     images: dict[str, int]
     """Test images per point, by side; of RTL those simulated"""
     clean: dict[str, Estimate]

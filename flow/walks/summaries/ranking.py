@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flow.data.reference import Measure
+from flow.data.reference import Measure, above_guessing
 from flow.statistics.estimate import Estimate
 
 
@@ -79,7 +79,7 @@ def _first(first: Ranked, measure: Measure, alone: bool) -> str:
     )
     of = "" if alone else " of the sites with a midpoint"
     return (
-        f"{first.site} breaks first{of}: half of its {measure} above guessing is lost at noise "
+        f"{first.site} breaks first{of}: half of its {above_guessing(measure)} is lost at noise "
         f"{noise} of the standard deviation of its values ({ratio})."
     )
 

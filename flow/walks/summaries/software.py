@@ -116,6 +116,8 @@ class SoftwareWalkSummary(WalkSummary):
     """Noisy images that the results rest on"""
     kinds: dict[str, SoftwareKind]
     """By kind of noise"""
+    metric: dict[str, str] | None = None
+    """File, function and code of a user's metric; null for accuracy and agreement"""
     recipe: str | None = None
     """Recipe by which the network was trained, such as paper; null for its own"""
     image_range: tuple[float, float] | None = None

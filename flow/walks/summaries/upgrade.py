@@ -50,7 +50,8 @@ def upgraded(content: Any) -> dict[str, Any]:
         raise ValueError("a later version of this program wrote it")
     try:
         second = content if version > 1 else _second(content)
-        return second if version > 2 or "made_by" not in second else _third(second)
+        old = version < 3 and second.get("made_by") in ("walk", "walk-hw")
+        return _third(second) if old else second
     except KeyError as error:
         raise ValueError(f"it lacks {error.args[0]}") from error
 
