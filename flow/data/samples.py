@@ -26,9 +26,11 @@ class Samples:
     """uint8 [N, H, W, C], or float32 [N, …] as the network takes them."""
     labels: Labels | None
     """int64 [N], from 0; None without labels."""
+    targets: Tensor | None = None
+    """[N, …]: what a metric compares outputs with, if that is no labels."""
 
     @classmethod
-    def of(cls, images: Any, labels: Any = None) -> "Samples":
+    def of(cls, images: Any, labels: Any = None, *, any_targets: bool = False) -> "Samples":
         """Gather images and labels.
 
         Args:
@@ -37,6 +39,7 @@ class Samples:
                 ``Dataset``, a ``DataLoader`` or a pair of images and labels.
             labels: whole numbers [N] from 0; not given if they come with the images, or if there
                 are none.
+            any_targets: whether other numbers, [N, …], may take the place of labels.
 
         Raises:
             UserError: they do not belong together, or the network could not use them; the message
@@ -46,16 +49,19 @@ class Samples:
             pair = isinstance(images, tuple) and len(images) == 2
             images, labels = images if pair else _gathered(images)
         taken = _images(images)
+        order = torch.from_numpy(shuffled(len(taken)))
         if labels is None:
-            return cls(taken[torch.from_numpy(shuffled(len(taken)))], None)
-        found = _labels(labels)
+            return cls(taken[order], None)
+        found = _targets(labels) if any_targets else _labels(labels)
         if len(taken) != len(found):
             raise UserError(
                 f"there are {len(taken)} images and {len(found)} labels: give one label for each "
                 "image"
             )
-        order = interleave(found, int(found.max()) + 1)
-        return cls(taken[torch.from_numpy(order)], found[order])
+        if isinstance(found, Tensor):
+            return cls(taken[order], None, found[order])
+        turns = interleave(found, int(found.max()) + 1)
+        return cls(taken[torch.from_numpy(turns)], found[turns])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,7 +99,8 @@ class Samples:
                 if four
                 else self.images.flatten(1)[:, None, :, None].numpy()
             )
-        return ImageSet(self.name, "test", images, self.labels, "memory")
+        targets = None if self.targets is None else self.targets.numpy()
+        return ImageSet(self.name, "test", images, self.labels, "memory", targets)
 
     def write(self, folder: Path) -> Path:
         """Write an ``.npz`` file, named by its content, which `flow.data.load` reads.
@@ -137,7 +144,7 @@ def _gathered(images: Any) -> tuple[Any, Tensor | None]:
         if rows and all(len(row) == 1 for row in rows):
             return torch.cat([torch.as_tensor(x) for (x,) in rows]), None
         pairs = [(torch.as_tensor(x), torch.as_tensor(y)) for x, y in rows]
-        return torch.cat([x for x, _ in pairs]), torch.cat([y.reshape(-1) for _, y in pairs])
+        return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"the {type(images).__name__} gives neither images, as tensors or arrays, nor pairs of "
@@ -181,8 +188,20 @@ def _channels_last(images: Tensor) -> Tensor:
     )
 
 
+def _targets(targets: Any) -> Labels | Tensor:
+    """Return labels, or other numbers [N, …]."""
+    found = np.asarray(targets.detach().cpu() if isinstance(targets, Tensor) else targets)
+    if found.dtype.kind in "iu" and found.ndim == 1 and found.size and found.min() >= 0:
+        return _labels(found)
+    if found.dtype.kind not in "iuf" or found.ndim == 0:
+        raise UserError(f"the targets are {found.dtype} {list(found.shape)}: give numbers [N, …]")
+    return torch.from_numpy(found)
+
+
 def _labels(labels: Any) -> Labels:
     found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
     if found.dtype.kind not in "iu" or found.ndim != 1 or found.size == 0 or found.min() < 0:
         raise UserError(
             f"the labels are {found.dtype} {list(found.shape)}: give a whole number from 0 for "

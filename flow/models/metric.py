@@ -6,8 +6,11 @@ the images as the network takes them, float32 [n, …]. It returns a number from
 image, [n], of which a larger one is better. Their mean over the images is what a walk measures.
 """
 
+import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +38,11 @@ class Metric:
     """Value of outputs that say nothing of the images, 0 to 1."""
 
     @classmethod
+    def made(cls, given: str | Callable[[Tensor, Tensor], Any], floor: float = 0.0) -> Self:
+        """Return the metric of a function or of its name; arguments and errors as of `load`."""
+        return cls.load(given, floor) if isinstance(given, str) else cls.of(given, floor)
+
+    @classmethod
     def load(cls, source: str, floor: float = 0.0) -> Self:
         """Run a file, and return the metric in it.
 
@@ -52,6 +60,22 @@ class Metric:
         if name in TAKEN:
             raise UserError(f"{source}: results have a column {name} already: rename the function")
         return cls(f"{shortened(path)}:{name}", file_digest(path), function, floor)
+
+    @classmethod
+    def of(cls, function: Callable[[Tensor, Tensor], Any], floor: float = 0.0) -> Self:
+        """Return the metric of a function that Python holds; arguments and errors as of `load`."""
+        name = getattr(function, "__name__", "")
+        if not name.isidentifier() or name in TAKEN:
+            raise UserError(
+                f"the metric is called {name or type(function).__name__}: give a function with "
+                "another name, which results can have as a column"
+            )
+        try:
+            path, text = inspect.getfile(function), inspect.getsource(function)
+        except (OSError, TypeError):
+            path, text = "", str(getattr(function, "__code__", function))
+        file = f"{shortened(Path(path))}:{name}" if path else name
+        return cls(file, hashlib.sha256(text.encode()).hexdigest()[:16], function, floor)
 
     @property
     def name(self) -> str:

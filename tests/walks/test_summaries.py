@@ -83,7 +83,7 @@ def test_what_version_2_called_accuracy_is_read(tmp_path: Path) -> None:
     assert [level.value for level in again["fc0.acc"].levels] == [known, known]
     assert read_again(tmp_path, again) == again
     del old["accuracy"]
-    with pytest.raises(UserError, match="it lacks accuracy"):
+    with pytest.raises(UserError, match="clean: Field required"):
         SoftwareWalkSummary.read(written(tmp_path, old))
 
 

@@ -41,19 +41,15 @@ def upgraded(content: Any) -> dict[str, Any]:
         content: content of the file.
 
     Raises:
-        ValueError: a later version wrote it, it lacks a key, or it is no mapping.
+        ValueError: a later version wrote it, or it is no mapping.
     """
     if not isinstance(content, dict):
         raise ValueError("it holds no results")
     version = content.get("schema_version", 1)
     if version > VERSION:
         raise ValueError("a later version of this program wrote it")
-    try:
-        second = content if version > 1 else _second(content)
-        old = version < 3 and second.get("made_by") in ("walk", "walk-hw")
-        return _third(second) if old else second
-    except KeyError as error:
-        raise ValueError(f"it lacks {error.args[0]}") from error
+    second = content if version > 1 else _second(content)
+    return _third(second) if version < 3 and "made_by" in second else second
 
 
 def _second(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,9 +66,10 @@ def _second(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _third(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a summary of version 2 as one of version 3."""
-    found = {key: value for key, value in content.items() if key != "accuracy"}
-    found |= {"schema_version": 3, "measure": "accuracy", "guessing": 1 / content["classes"]}
-    found["clean"] = content["accuracy"]
+    found = {("clean" if key == "accuracy" else key): value for key, value in content.items()}
+    found |= {"schema_version": 3, "measure": "accuracy"}
+    if classes := content.get("classes"):
+        found["guessing"] = 1 / classes
     if "kinds" in content:
         found["kinds"] = {name: _with_values(kind) for name, kind in content["kinds"].items()}
     return found
@@ -84,7 +81,7 @@ def _with_values(kind: Mapping[str, Any]) -> dict[str, Any]:
     def entry(one: Mapping[str, Any]) -> dict[str, Any]:
         levels = [dict(level) for level in one["levels"]]
         for level in levels:
-            level["value"] = level.pop("accuracy")
+            level["value"] = level.pop("accuracy", None)
         return {**one, "levels": levels}
 
     sites = {name: entry(one) for name, one in kind["sites"].items()}
