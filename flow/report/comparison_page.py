@@ -25,10 +25,10 @@ def write(path: Path, walks: Sequence[Results]) -> None:
     Raises:
         UserError: the file cannot be written, or walks use different measures or margins.
     """
-    if len({walk.summary["measure"] for walk in walks}) > 1:
+    measures = list(dict.fromkeys(walk.summary["measure"] for walk in walks))
+    if len(measures) > 1:
         raise UserError(
-            "some walks measured accuracy, others agreement, for lack of labels: compare walks of "
-            "one measure"
+            f"the walks measured {' and '.join(measures)}: compare walks of one measure"
         )
     settings = {(w.summary["design"], w.summary["margin"], w.summary["level"]) for w in walks}
     if len(settings) > 1:
@@ -51,7 +51,7 @@ def write(path: Path, walks: Sequence[Results]) -> None:
         entries=entries,
         definition=definition(*settings.pop()),
         sides=Side,
-        measure=walks[0].summary["measure"],
+        measure=measures[0],
         charts=walk_charts(runs),
     )  # fmt: skip
     with replacing(path) as temporary:

@@ -25,12 +25,14 @@ from flow.experiments.settings import (
     RepeatSettings,
     SoftwareWalkSettings,
 )
+from flow.experiments.studies import page, study
 from flow.models.qonnx.file import export_qonnx
 from flow.noise import TorchSampler
 from flow.report import comparison_page
 from flow.report.files import Results
 from flow.report.plots.walk_hw import plot_curves
 from flow.training.settings import TrainingOptions
+from flow.walks.engine.engine import SerialExecutor
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.store import Store
 from flow.walks.summaries import WalkSummary
@@ -149,7 +151,9 @@ def test_repeats_join_the_page(hardware, files, build):
 def test_walks_of_different_measures_are_not_compared(hardware, tmp_path):
     labelled = Results.read(finished(tmp_path / "walk"))
     own = Results.read(hardware.folder)
-    with pytest.raises(UserError, match="some walks measured accuracy, others agreement"):
+    with pytest.raises(
+        UserError, match="the walks measured accuracy and agreement: compare walks of one"
+    ):
         comparison_page.write(tmp_path / "page.html", [labelled, own])
     assert not (tmp_path / "page.html").exists()
 
@@ -214,6 +218,21 @@ def test_one_label_for_all_images_is_no_better_than_guessing(own_network, images
     summary = software_walk.walk(walk, lambda *step: None)
     assert summary.guessing == 1
     assert all(summary[site].method is None for site in summary)
+
+
+def test_a_study_lists_measures_apart(own_network, images, tmp_path):
+    model, dataset = own_network
+    np.savez(tmp_path / "set.npz", x=images, y=np.arange(len(images)) % 10)
+    options = f"{{model: {model}, levels: [0.1, 3.0], seeds: 1, dataset: "
+    text = f"runs:\n  - walk: {options}{dataset}}}\n  - walk: {options}{tmp_path / 'set.npz'}}}\n"
+    (tmp_path / "two.yaml").write_text(text)
+    found = study.read(tmp_path / "two.yaml", tmp_path / "build")
+    assert not study.run_study(found, lambda *step: None, SerialExecutor(), lambda run: None)
+    rows = page.table(found)
+    assert rows.groupby("measure").size().to_dict() == {"agreement": 2, "accuracy": 2}
+    assert len(page.over_seeds(rows)) == len(rows)
+    html = page.write(found, tmp_path / "build" / "points").read_text()
+    assert "The runs measured agreement and accuracy: compare midpoints of one measure." in html
 
 
 def test_training_needs_labels(own_network, tmp_path, monkeypatch):
