@@ -70,13 +70,6 @@ def write_report(
     Raises:
         UserError: the picture cannot be read, or the page cannot be written.
     """
-    try:
-        content = image and Path(image).read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read the picture {image}: {error.strerror or error}; the report needs it, "
-            "so write the curves first"
-        ) from error
     text = environment().get_template("report.html.j2").render(
         s=summary,
         reload=RELOAD if (summary["progress"] or {}).get("running") else None,
@@ -93,7 +86,7 @@ def write_report(
         steps=_step_rows(summary),
         sentences=[(s, entry["sentence"]) for s, entry in summary["ablation"].items()],
         unit=sigma_unit(summary),
-        image=content and base64.b64encode(content).decode(),
+        image=image and _embedded(image),
         rows=[site_row(name, entry) for name, entry in summary["sites"].items()],
         hardware_rng=any(entry["mu_crn"] is not None for entry in summary["sites"].values()),
         sides=Side,
@@ -111,6 +104,17 @@ def write_report(
     )  # fmt: skip
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _embedded(image: Path) -> str:
+    """Return a picture as text; UserError if it cannot be read."""
+    try:
+        return base64.b64encode(Path(image).read_bytes()).decode()
+    except OSError as error:
+        raise UserError(
+            f"cannot read the picture {image}: {error.strerror or error}; the report needs it, "
+            "so write the curves first"
+        ) from error
 
 
 def _answer(summary: Mapping[str, Any]) -> str:
