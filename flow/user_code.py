@@ -7,10 +7,12 @@ import ast
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
-from flow.errors import UserError
+from flow.errors import UserError, unknown
 
 
 def is_user_code(name: str) -> bool:
@@ -52,6 +54,24 @@ def run(path: Path) -> ModuleType:
         sys.path.pop(0)
         sys.dont_write_bytecode = writes
     return module
+
+
+def function(source: str) -> Callable[..., Any]:
+    """Run a file and return a function that it defines.
+
+    Args:
+        source: ``path/to/file.py:function``.
+
+    Raises:
+        UserError: there is no such file or function, or the file fails.
+    """
+    path, name = split(source)
+    module = run(path)
+    functions = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise unknown(f"function in {path}", name, functions)
+    return cast(Callable[..., Any], found)
 
 
 def files_of(path: Path) -> list[Path]:

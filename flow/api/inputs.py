@@ -12,6 +12,7 @@ from flow.api.tapping import tap
 from flow.data.samples import Samples
 from flow.errors import UserError
 from flow.models import Network
+from flow.models.metric import Metric
 from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.models.qonnx.python_factory import write_qonnx
 from flow.models.traced import TracedNetwork
@@ -21,9 +22,11 @@ from flow.training.checkpoint import Metadata
 from flow.training.zoo import TrainedNetwork, input_of
 
 
-def trained_network(network: Network | nn.Module, samples: Samples, build: Path) -> TrainedNetwork:
+def trained_network(
+    network: Network | nn.Module, samples: Samples, build: Path, metric: Metric | None = None
+) -> TrainedNetwork:
     """Return a network and its images as a walk takes them."""
-    found = fitted(network, samples, build)
+    found = fitted(network, samples, build, classifies=metric is None)
     return TrainedNetwork(
         checkpoint=None,
         network=found,
@@ -31,10 +34,13 @@ def trained_network(network: Network | nn.Module, samples: Samples, build: Path)
         images=samples.image_set,
         inputs=inputs_of(found, samples),
         digest=found.digest,
+        metric=metric,
     )
 
 
-def fitted(network: Network | nn.Module, samples: Samples, build: Path) -> Network:
+def fitted(
+    network: Network | nn.Module, samples: Samples, build: Path, *, classifies: bool = True
+) -> Network:
     """Return a network that takes these images; one of Brevitas' modules goes through QONNX.
 
     Raises:
@@ -57,10 +63,11 @@ def fitted(network: Network | nn.Module, samples: Samples, build: Path) -> Netwo
             shape = samples.image_set.images.shape[1:]
             with silenced_libraries():
                 path = write_qonnx(found.model, found.name, found.name, shape, build / "own")
-                found = open_network(path, shape)
+                found = open_network(path, shape, classifies=classifies)
         else:
-            found.fit_to(samples.inputs)
-    check_labels(found, samples)
+            found.fit_to(samples.inputs, classifies=classifies)
+    if classifies:
+        check_labels(found, samples)
     _check_range(found, samples)
     return found
 
@@ -100,6 +107,8 @@ def set_mode(network: Network, *, training: bool) -> None:
 
 
 def check_labels(network: Network, samples: Samples) -> None:
+    if samples.labels is None:
+        return
     largest = int(samples.labels.max())
     if largest >= network.classes:
         raise UserError(

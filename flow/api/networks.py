@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -88,7 +87,7 @@ def compile(
     Raises:
         UserError: the network cannot be compiled, or not folded so; the message names the node.
     """
-    calibration = Samples.of(images, np.zeros(len(images), dtype=np.int64))
+    calibration = Samples.of(images)
     found = fitted(network, calibration, Path(build))
     with silenced_libraries():
         return compile_network(
@@ -148,8 +147,8 @@ def train(
     )  # fmt: skip
     train_network(
         trained,
-        (inputs_of(trained, samples), torch.from_numpy(samples.labels)),
-        (inputs_of(trained, measured), torch.from_numpy(measured.labels)),
+        (inputs_of(trained, samples), torch.from_numpy(samples.known_labels)),
+        (inputs_of(trained, measured), torch.from_numpy(measured.known_labels)),
         settings,
         device=device,
         out=None if checkpoint is None else Path(checkpoint),

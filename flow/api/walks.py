@@ -1,6 +1,6 @@
 """Walks from Python: in software alone, or in software and hardware, with their cross-check."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from flow.api.inputs import as_files, trained_network
 from flow.callbacks import ProgressCallback, no_progress
@@ -17,6 +17,7 @@ from flow.experiments import hardware_walk, software_walk
 from flow.experiments.settings import SoftwareWalkSettings
 from flow.files import replacing
 from flow.models import Network
+from flow.models.metric import Metric
 from flow.noise import Additive, Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.quiet import silenced_libraries
@@ -107,6 +108,8 @@ def walk(
     sites: Sequence[str] = (),
     levels: Sequence[float] | Literal["auto"] = AUTO,
     seed: int = 0,
+    metric: Callable[[Tensor, Tensor], Any] | str | None = None,
+    floor: float = 0.0,
     progress: ProgressCallback = no_progress,
     **options: Any,
 ) -> Walk:
@@ -116,13 +119,17 @@ def walk(
         network: the network, from `tap` or `load`, in evaluation mode.
         images: floats [N, …] as the network takes them; bytes, which it sees as −1..1; or a
             ``Dataset`` or ``DataLoader`` of images and labels.
-        labels: whole numbers [N] from 0; not given with a ``Dataset`` or ``DataLoader``.
+        labels: whole numbers [N] from 0; not given with a ``Dataset`` or ``DataLoader``, or if
+            there are none. With a metric, any numbers [N, …].
         noise: kind of noise, as an object with its options or by its name, or several kinds; levels
             do not count.
         sites: sites to walk; by default every site of a float network, the accumulators of a
             quantised one, and all of them together as ``global``.
         levels: noise levels σ; searched for at each site by default.
         seed: seed of the noise.
+        metric: function of outputs and labels, or else images, that values each output, 0 to 1, or
+            ``file.py:function``; whether the label is right, if not given.
+        floor: value of the metric that counts as lost.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk`` by their names, such as ``seeds``,
             ``precision_of_mu``, ``max_seconds``, ``out`` or ``build`` (docs/reference/settings.md).
@@ -131,13 +138,15 @@ def walk(
         UserError: the network and its images do not fit, or a setting is unknown; points already
             measured are kept.
     """
-    samples = Samples.of(images, labels)
+    samples = Samples.of(images, labels, any_targets=metric is not None)
+    judged_by = None if metric is None else Metric.made(metric, floor)
     kinds = [noise] if isinstance(noise, Noise | str) else noise
     settings = SoftwareWalkSettings(
         sites=tuple(sites), levels=_levels(levels), seed=seed, **options
     )
-    trained = trained_network(network, samples, settings.build)
+    trained = trained_network(network, samples, settings.build, judged_by)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
+    name += f"-{judged_by.name}" if judged_by else ""
     settings = settings.changed(out=settings.out or settings.build / "walk" / name)
     asked = distinct([_setting(one, seed) for one in kinds])
     with silenced_libraries():

@@ -12,7 +12,7 @@ def main() -> None:
     if len(full) <= BUNDLED_IMAGES:
         raise UserError(f"{full.source} holds {len(full)} images: the full test set is needed")
     images = np.asarray(full.images[:BUNDLED_IMAGES], np.uint8)
-    parquet.write(sources.BUNDLED, images, full.labels[:BUNDLED_IMAGES])
+    parquet.write(sources.BUNDLED, images, full.known_labels[:BUNDLED_IMAGES])
 
 
 if __name__ == "__main__":

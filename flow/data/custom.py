@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +26,23 @@ def is_custom(name: str) -> bool:
     return name.endswith(".npz") or os.sep in name or Path(name).is_dir()
 
 
-def read(name: str) -> tuple[CustomImages, Labels, list[str]]:
+Targets = npt.NDArray[Any]
+"""[N, …]: labels, or other numbers that a metric compares outputs with."""
+
+
+def read(name: str, *, any_targets: bool = False) -> tuple[CustomImages, Targets | None, list[str]]:
     """Read a custom data set.
 
     Args:
         name: an ``.npz`` file with ``x``, uint8 or float [N, H, W, C], [N, H, W] or [N, values],
-            and ``y``, whole numbers [N] from 0; or a folder with a subfolder of images, all of one
-            size, for each class. The subfolders, sorted by name, are the classes 0, 1, ….
+            and, if the labels are known, ``y``, whole numbers [N] from 0; or a folder with a
+            subfolder of images, all of one size, for each class. The subfolders, sorted by name,
+            are the classes 0, 1, ….
+        any_targets: whether ``y`` may hold other numbers than labels, [N, …].
 
     Returns:
-        images [N, H, W, C]; labels, int64 [N]; and the names of the classes.
+        images [N, H, W, C]; labels, int64 [N], or None without ``y``, or other numbers as they are;
+        and the names of the classes, none without labels.
 
     Raises:
         UserError: the set is missing or unreadable, or has another form; the message names the
@@ -46,10 +54,21 @@ def read(name: str) -> tuple[CustomImages, Labels, list[str]]:
     if not path.is_file():
         raise UserError(
             f"there is no data set {name}: give a folder with a subfolder for each class, or an "
-            ".npz file with x and y"
+            ".npz file with images x, and labels y if you have them"
         )
     state = path.stat()
-    return _read_npz(path, state.st_mtime_ns, state.st_size)
+    images, y = _read_npz(path, state.st_mtime_ns, state.st_size)
+    if y is None:
+        return images, None, []
+    if y.dtype.kind in "iu" and y.shape == images.shape[:1] and y.min() >= 0:
+        return images, y.astype(np.int64), [str(number) for number in range(int(y.max()) + 1)]
+    if any_targets and y.dtype.kind in "iuf" and y.shape[:1] == images.shape[:1]:
+        return images, y, []
+    raise UserError(
+        f"{path}: y is {y.dtype} {list(y.shape)}: it must be one whole number from 0 for each "
+        f"of the {len(images)} images, its class; of a regression, `walk` with METRIC takes y as "
+        "numbers [N, …]"
+    )
 
 
 Listing = tuple[tuple[str, tuple[tuple[Path, int, int], ...]], ...]
@@ -106,15 +125,17 @@ def _read_folder(folder: Path, listing: Listing) -> tuple[CustomImages, Labels, 
 
 
 @lru_cache(maxsize=2)
-def _read_npz(path: Path, modified: int, size: int) -> tuple[CustomImages, Labels, list[str]]:
+def _read_npz(path: Path, modified: int, size: int) -> tuple[CustomImages, Targets | None]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            if missing := {"x", "y"} - set(arrays.files):
+            names = set(arrays.files)
+            # what else it holds may be the labels under another name
+            if "x" not in names or ("y" not in names and len(names) > 1):
                 raise UserError(
-                    f"{path} holds {', '.join(arrays.files) or 'nothing'} and lacks "
-                    f"{' and '.join(sorted(missing))}: it needs images x and labels y"
+                    f"{path} holds {', '.join(arrays.files) or 'nothing'}: it needs images x, and "
+                    "labels y; or x alone, if there are no labels"
                 )
-            x, y = arrays["x"], arrays["y"]
+            x, y = arrays["x"], arrays["y"] if "y" in names else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         raise UserError(f"cannot read {path}: {error}; write it with numpy.savez") from error
     if x.dtype.kind == "f":
@@ -130,10 +151,4 @@ def _read_npz(path: Path, modified: int, size: int) -> tuple[CustomImages, Label
         raise UserError(
             f"{path}: x has the shape {x.shape}: it must be [N, H, W, C], [N, H, W] or [N, values]"
         )
-    if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or y.min() < 0:
-        raise UserError(
-            f"{path}: y is {y.dtype} {list(y.shape)}: it must be one whole number from 0 for each "
-            f"of the {len(x)} images, its class; a regression cannot be walked"
-        )
-    images = x[:, np.newaxis, :, np.newaxis] if x.ndim == 2 else x.reshape(*x.shape[:3], -1)
-    return images, y.astype(np.int64), [str(number) for number in range(int(y.max()) + 1)]
+    return x[:, np.newaxis, :, np.newaxis] if x.ndim == 2 else x.reshape(*x.shape[:3], -1), y

@@ -1,4 +1,4 @@
-"""Images and labels that Python code holds: arrays, tensors, a ``Dataset`` or a ``DataLoader``."""
+"""Images that Python holds, with or without labels: arrays, a ``Dataset`` or a ``DataLoader``."""
 
 import hashlib
 import warnings
@@ -13,29 +13,33 @@ from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
 
 from flow.data.parquet import Labels
-from flow.data.sets import ImageSet, interleave, to_input
+from flow.data.sets import ImageSet, interleave, shuffled, to_input
 from flow.errors import UserError
 from flow.files import replacing
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Images with their labels, in the order in which every prefix is balanced over the classes."""
+    """Images in an order in which each prefix is balanced over the classes, or is a sample."""
 
     images: Tensor
     """uint8 [N, H, W, C], or float32 [N, …] as the network takes them."""
-    labels: Labels
-    """int64 [N], from 0."""
+    labels: Labels | None
+    """int64 [N], from 0; None without labels."""
+    targets: Tensor | None = None
+    """[N, …]: what a metric compares outputs with, if that is no labels."""
 
     @classmethod
-    def of(cls, images: Any, labels: Any = None) -> "Samples":
+    def of(cls, images: Any, labels: Any = None, *, any_targets: bool = False) -> "Samples":
         """Gather images and labels.
 
         Args:
             images: an array or a tensor: bytes 0..255, [N, H, W], [N, H, W, C] or [N, C, H, W],
                 which the network sees as −1..1; or floats [N, …], which it sees as they are. Or a
                 ``Dataset``, a ``DataLoader`` or a pair of images and labels.
-            labels: whole numbers [N] from 0; not given if they come with the images.
+            labels: whole numbers [N] from 0; not given if they come with the images, or if there
+                are none.
+            any_targets: whether other numbers, [N, …], may take the place of labels.
 
         Raises:
             UserError: they do not belong together, or the network could not use them; the message
@@ -44,22 +48,34 @@ class Samples:
         if labels is None:
             pair = isinstance(images, tuple) and len(images) == 2
             images, labels = images if pair else _gathered(images)
-        taken, found = _images(images), _labels(labels)
+        taken = _images(images)
+        order = torch.from_numpy(shuffled(len(taken)))
+        if labels is None:
+            return cls(taken[order], None)
+        found = _targets(labels) if any_targets else _labels(labels)
         if len(taken) != len(found):
             raise UserError(
                 f"there are {len(taken)} images and {len(found)} labels: give one label for each "
                 "image"
             )
-        order = interleave(found, int(found.max()) + 1)
-        return cls(taken[torch.from_numpy(order)], found[order])
+        if isinstance(found, Tensor):
+            return cls(taken[order], None, found[order])
+        turns = interleave(found, int(found.max()) + 1)
+        return cls(taken[torch.from_numpy(turns)], found[turns])
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def known_labels(self) -> Labels:
+        """Labels, int64 [N]; UserError if there are none."""
+        return self.image_set.known_labels
 
     @property
     def name(self) -> str:
         """Name of the images in results, which tells their content."""
-        found = hashlib.sha256(self.images.numpy().tobytes() + self.labels.tobytes())
+        labels = b"" if self.labels is None else self.labels.tobytes()
+        found = hashlib.sha256(self.images.numpy().tobytes() + labels)
         return f"images-{found.hexdigest()[:8]}"
 
     @property
@@ -83,7 +99,8 @@ class Samples:
                 if four
                 else self.images.flatten(1)[:, None, :, None].numpy()
             )
-        return ImageSet(self.name, "test", images, self.labels, "memory")
+        targets = None if self.targets is None else self.targets.numpy()
+        return ImageSet(self.name, "test", images, self.labels, "memory", targets)
 
     def write(self, folder: Path) -> Path:
         """Write an ``.npz`` file, named by its content, which `flow.data.load` reads.
@@ -94,14 +111,19 @@ class Samples:
         path = folder / f"{self.name}.npz"
         if not path.exists():
             with replacing(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, x=self.image_set.images, y=self.labels)
+                images, labels = self.image_set.images, self.labels
+                if labels is None:
+                    # in the order in which they were given, since reading shuffles them
+                    np.savez(file, x=images[np.argsort(shuffled(len(images)))])
+                else:
+                    np.savez(file, x=images, y=labels)
         return path
 
 
-def _gathered(images: Any) -> tuple[Tensor, Tensor]:
-    """Return the images and labels of a ``Dataset`` or ``DataLoader``."""
+def _gathered(images: Any) -> tuple[Any, Tensor | None]:
+    """Return images alone as they are; of a ``Dataset`` or ``DataLoader`` its images and labels."""
     if isinstance(images, np.ndarray | Tensor):
-        raise UserError("there are images and no labels: give labels, whole numbers from 0")
+        return images, None
     if isinstance(images, DataLoader):
         if isinstance(images.sampler, RandomSampler):
             warnings.warn(
@@ -118,12 +140,15 @@ def _gathered(images: Any) -> tuple[Tensor, Tensor]:
             "DataLoader"
         )
     try:
-        pairs = [(torch.as_tensor(x), torch.as_tensor(y)) for x, y in batches]
-        return torch.cat([x for x, _ in pairs]), torch.cat([y.reshape(-1) for _, y in pairs])
+        rows = [row if isinstance(row, list | tuple) else [row] for row in batches]
+        if rows and all(len(row) == 1 for row in rows):
+            return torch.cat([torch.as_tensor(x) for (x,) in rows]), None
+        pairs = [(torch.as_tensor(x), torch.as_tensor(y)) for x, y in rows]
+        return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"the {type(images).__name__} does not give pairs of an image, as a tensor or array, "
-            f"and a label: {error}"
+            f"the {type(images).__name__} gives neither images, as tensors or arrays, nor pairs of "
+            f"an image and a label: {error}"
         ) from error
 
 
@@ -163,8 +188,20 @@ def _channels_last(images: Tensor) -> Tensor:
     )
 
 
+def _targets(targets: Any) -> Labels | Tensor:
+    """Return labels, or other numbers [N, …]."""
+    found = np.asarray(targets.detach().cpu() if isinstance(targets, Tensor) else targets)
+    if found.dtype.kind in "iu" and found.ndim == 1 and found.size and found.min() >= 0:
+        return _labels(found)
+    if found.dtype.kind not in "iuf" or found.ndim == 0:
+        raise UserError(f"the targets are {found.dtype} {list(found.shape)}: give numbers [N, …]")
+    return torch.from_numpy(found)
+
+
 def _labels(labels: Any) -> Labels:
     found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
     if found.dtype.kind not in "iu" or found.ndim != 1 or found.size == 0 or found.min() < 0:
         raise UserError(
             f"the labels are {found.dtype} {list(found.shape)}: give a whole number from 0 for "

@@ -12,11 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from flow.data import custom, sources, speech
-from flow.data.custom import CustomImages
+from flow.data.custom import CustomImages, Targets
 from flow.data.parquet import Labels
 from flow.data.sources import Found, HubSet
 from flow.errors import UserError, unknown
@@ -26,6 +27,7 @@ BUNDLED_IMAGES = 2000
 
 _DIGITS_TEST = 500
 _DIGITS_SEED = 0
+_SHUFFLE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Dataset:
     train_images: int
     hub: HubSet | None
     classes: int = 10
+    """Number of classes; 0 for a custom set without labels."""
     augment: bool = False
     """Whether training shifts and mirrors images by default, as suits natural images."""
 
@@ -50,13 +53,26 @@ class ImageSet:
     split: str
     images: CustomImages
     """uint8 [N, H, W, C]; floats, of a custom set or of sounds, are the network's input as is."""
-    labels: Labels
-    """int64 [N], from 0."""
+    labels: Labels | None
+    """int64 [N], from 0; None for a custom set without labels."""
     source: str
     """Where the split was found, for display."""
+    targets: Targets | None = None
+    """[N, …] of a custom set whose ``y`` is no labels."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def known_labels(self) -> Labels:
+        """Labels, int64 [N].
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.labels is None:
+            raise UserError(f"{self.name} has no labels, which this needs: give them too")
+        return self.labels
 
 
 SETS = {
@@ -106,7 +122,7 @@ def dataset(name: str) -> Dataset:
         return SETS[name]
     if not custom.is_custom(name):
         raise unknown("dataset", name, SETS)
-    images, _, classes = custom.read(name)
+    images, _, classes = custom.read(name, any_targets=True)
     _, height, width, channels = images.shape
     return Dataset(Path(name).resolve().stem, (height, width, channels), 0, None, len(classes))
 
@@ -116,17 +132,21 @@ def load(
     split: str = "test",
     limit: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    *,
+    any_targets: bool = False,
 ) -> ImageSet:
     """Load a split.
 
     The test split is interleaved: image i is of class i mod 10, each class in file order, until a
-    class runs out; the rest follows in file order. The training split is in file order.
+    class runs out; the rest follows in file order. The training split is in file order. A custom
+    set without labels is in an order of chance, always the same.
 
     Args:
         name: one of `SETS`, or the path of a custom set, which has a test split only.
         split: ``train`` or ``test``.
         limit: largest number of images, counted from the first; all by default.
         data_dir: a folder in the hub's layout; the environment's ``DATA_DIR`` by default.
+        any_targets: whether a custom set may have other numbers than labels.
 
     Raises:
         UserError: the name is unknown, the limit is not positive, or the split cannot be found or
@@ -138,7 +158,7 @@ def load(
     if limit is not None and limit < 1:
         raise UserError(f"{limit} images of {name} are no number of images: give 1 or more")
     if name not in SETS:
-        return _custom(name, item, split, limit)
+        return _custom(name, item, split, limit, any_targets)
     images, labels, source = _find(item, split, limit, data_dir)
     _check(item, split, images, labels, source)
     if split == "test":
@@ -147,12 +167,16 @@ def load(
     return ImageSet(name, split, images[:limit], labels[:limit], source)
 
 
-def _custom(name: str, item: Dataset, split: str, limit: int | None) -> ImageSet:
+def _custom(name: str, item: Dataset, split: str, limit: int | None, any_targets: bool) -> ImageSet:
     if split != "test":
         raise UserError(f"all images of {name} are test images: train your network on others")
-    images, labels, _ = custom.read(name)
-    order = interleave(labels, item.classes)[:limit]
-    return ImageSet(item.name, split, images[order], labels[order], name)
+    images, y, classes = custom.read(name, any_targets=any_targets)
+    if classes:
+        labels = np.asarray(y, np.int64)
+        order = interleave(labels, item.classes)[:limit]
+        return ImageSet(item.name, split, images[order], labels[order], name)
+    order = shuffled(len(images))[:limit]
+    return ImageSet(item.name, split, images[order], None, name, None if y is None else y[order])
 
 
 def _find(
@@ -217,6 +241,11 @@ def interleave(labels: Labels, classes: int) -> Labels:
     balanced = np.stack([m[:turns] for m in members], axis=1).ravel()
     rest = np.sort(np.concatenate([m[turns:] for m in members]))
     return np.concatenate([balanced, rest])
+
+
+def shuffled(count: int) -> npt.NDArray[np.int64]:
+    """Return an order in which the first images, of which the labels are unknown, are a sample."""
+    return np.random.RandomState(_SHUFFLE_SEED).permutation(count)
 
 
 def _digits(split: str) -> Found:

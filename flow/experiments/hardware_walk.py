@@ -105,7 +105,7 @@ class _Job:
         located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
         with clock.stage("further"):
             measured, checked, spent = further_draws.draw_further(
-                PlannedDraws(self.unfinished), measured, walk.context.network.classes,
+                PlannedDraws(self.unfinished), measured, walk.reference.guess,
                 settings.budget, unnumbered_steps("further draws", progress),
                 design=settings.design, margin=settings.margin,
             )  # fmt: skip
@@ -124,7 +124,7 @@ class _Job:
             divergence=located.to_json() if located else None,
             **self.known,
         )
-        files.write(folder, result, curve_table(measured, walk.labels))
+        files.write(folder, result, curve_table(measured, walk.labels, result.measure))
         return result
 
     def prepare_and_build(

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from flow import device, models
 from flow.callbacks import ProgressCallback
+from flow.data.reference import Measure
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
@@ -162,7 +163,7 @@ def run(
     comparison = _Comparison(
         network=network,
         inputs=trained.inputs,
-        labels=trained.images.labels,
+        labels=trained.reference.labels,
         setting=setting,
         sigma=settings.sigma or FACTOR * midpoint_of(walked, GLOBAL),
         sites=list(walked),
@@ -173,10 +174,10 @@ def run(
             **device.key(chosen),
         },
     )
-    clean = walked.accuracy["software"]
+    clean = walked.clean["software"]
     plans = _all_plans(comparison, settings.budgets, walked, clean.level, progress)
     right = comparison.measure(plans, range(settings.draws), partial(progress, "executions"))
-    table = compare(plans, right)
+    table = compare(plans, right, walked.measure)
     found = {
         "model": network.name,
         "dataset": settings.dataset,
@@ -184,6 +185,7 @@ def run(
         "image_range": trained.image_range,
         "noise": setting.kind,
         "sigma": comparison.sigma,
+        "measure": walked.measure,
         "clean": list(clean),
         "images": len(trained.images),
         "draws": settings.draws,
@@ -206,10 +208,10 @@ def _all_plans(
         comparison: measures what tailored plans are chosen by.
         budgets: mean executions per site.
         walked: the walk of the sites alone.
-        clean: accuracy without noise.
+        clean: accuracy, or agreement, without noise.
         progress: called with the progress.
     """
-    sites, guess = comparison.sites, 1 / comparison.network.classes
+    sites, guess = comparison.sites, walked.guessing
     mu = np.array([midpoint_of(walked, site) for site in sites])
     start = Start(mu, steepness_of(walked), comparison.sigma, clean, guess)
     plans = rules(mu, budgets)
@@ -308,11 +310,13 @@ def rules(mu: Floats, means: Sequence[float]) -> dict[Plan, Ints]:
 def compare(
     chosen: Mapping[Plan, Ints],
     right: Mapping[Plan, npt.NDArray[np.float32]],
+    measure: Measure,
 ) -> pd.DataFrame:
     """Return a row for each plan, with 95 % bootstrap intervals over images.
 
-    The columns are strategy, mean, accuracy, lo and hi; ours_minus with its lo and hi, the tailored
-    plan's accuracy minus this one's, paired by image; and executions, in the order of the sites.
+    The columns are strategy, mean, accuracy or agreement, lo and hi; ours_minus with its lo and hi,
+    the tailored plan's minus this one's, paired by image; and executions, in the order of the
+    sites.
     """
     images = len(next(iter(right.values())))
     weights = resample_weights(images)
@@ -323,13 +327,13 @@ def compare(
 
     rows = []
     for plan, values in right.items():
-        accuracy, lo, hi = interval(values)
+        value, lo, hi = interval(values)
         ours = interval(right[Plan(TAILORED, plan.mean)] - values)
         rows.append(
             {
                 "strategy": plan.strategy,
                 "mean": plan.mean,
-                "accuracy": accuracy,
+                measure: value,
                 "lo": lo,
                 "hi": hi,
                 "ours_minus": ours[0],

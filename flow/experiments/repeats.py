@@ -57,7 +57,7 @@ def run(
     unknown = [site for site in prepared.sites if site not in walk.context.taps]
     if unknown:
         raise OptionError("sites", f": {unknown[0]} has no tap that repeats: choose others")
-    effort = Effort.of(settings, walk.context.accelerator, len(walk.context.labels))
+    effort = Effort.of(settings, walk.context.accelerator, len(walk.context.inputs))
     progress("build simulator", 0, 1)
     _ = walk.context.designs.whole.simulation
     progress("build simulator", 1, 1)
@@ -87,7 +87,8 @@ def describe_walk(walk: Walk, dataset: str, hw_images: int) -> dict[str, Any]:
         "model": walk.context.network.name,
         "dataset": dataset,
         "noise": walk.context.setting.kind,
-        "images": {"golden": len(walk.context.labels), "rtl": hw_images},
+        "measure": walk.reference.measure,
+        "images": {"golden": len(walk.context.inputs), "rtl": hw_images},
     }
 
 
@@ -140,5 +141,5 @@ def measure(walk: Walk, place: NoisePoint, k: int, images: int) -> tuple[Point, 
 def midpoint_of_site(walk: Walk, site: str) -> float:
     """Return a site's midpoint in the golden model, or half the last level if it has none."""
     curve = golden_curve(walk, site)
-    found = midpoint(curve, 1 / walk.context.network.classes)
+    found = midpoint(curve, walk.reference.guess)
     return found.mu or float(curve.levels[-1]) / FACTOR

@@ -19,6 +19,7 @@ from flow.training.settings import (
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings, NoiseOptions
 
 if TYPE_CHECKING:
+    from flow.models.metric import Metric
     from flow.walks.points.noise_setting import NoiseSetting
 
 
@@ -96,6 +97,11 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         _ = self.kinds
 
     @property
+    def judged_by(self) -> "Metric | None":
+        """What is measured of each output in place of its label; None for accuracy or agreement."""
+        return None
+
+    @property
     @abstractmethod
     def kinds(self) -> "list[NoiseSetting]":
         """The noise of each kind asked for."""
@@ -106,6 +112,27 @@ class SoftwareWalkSettings(SoftwareSettings):
 
     noise: Kinds = ("additive",)
     """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
+    metric: str | None = None
+    """Function file.py:name that values each output, 0 to 1, such as a regression's; or accuracy"""
+    floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Value of the metric that counts as lost; μ is half way from the value without noise to it"""
+
+    def check(self) -> None:
+        """See that the metric exists, and that a floor is that of a metric."""
+        super().check()
+        if self.metric is None and self.floor:
+            raise OptionError("floor", "is of a metric: give that as well", ("metric",))
+        if self.metric is not None and self.retrain:
+            raise OptionError("metric", "cannot be measured of networks retrained for each point")
+        with about("metric"):
+            _ = self.judged_by
+
+    @property
+    def judged_by(self) -> "Metric | None":
+        """The metric; None for accuracy or agreement."""
+        from flow.models.metric import Metric
+
+        return None if self.metric is None else Metric.load(self.metric, self.floor)
 
     @property
     def kinds(self) -> "list[NoiseSetting]":

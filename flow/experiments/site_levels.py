@@ -39,7 +39,8 @@ def check_registers(walk: Walk, levels: Mapping[str, Sequence[float]]) -> None:
 
 def found_levels(walk: Walk, site: str) -> LevelSearch:
     """Return the levels around the fall of a site's accuracy, as the golden model sees it."""
-    context, images = walk.context, min(LEVEL_IMAGES, len(walk.labels))
+    context = walk.context
+    images = min(LEVEL_IMAGES, len(context.inputs))
     measure = first_images(context, site, images)
     seen: list[PointRequest] = []
 
@@ -51,9 +52,7 @@ def found_levels(walk: Walk, site: str) -> LevelSearch:
     largest = context.largest_level(site)
     # the search goes up from the hint by its reach, and must not leave the registers
     hint = min(4 * context.sites[site].scale, largest / SEARCH_REACH)
-    found = choose_levels(
-        accuracy, accuracy(0.0), 1 / context.network.classes, hint=hint, tolerance=0.02
-    )
+    found = choose_levels(accuracy, accuracy(0.0), walk.reference.guess, hint=hint, tolerance=0.02)
     return LevelSearch(sorted({min(level, largest) for level in found}), seen)
 
 
@@ -97,7 +96,7 @@ def site_levels(
         return {site: list(given) for site in sites}
     if not isinstance(given, MidpointLevels):
         return {site: found[site].levels for site in sites}
-    guess = 1 / walk.context.network.classes
+    guess = walk.reference.guess
     curves = {site: search.curve for site, search in found.items() if search.curve is not None}
     levels = in_midpoints(given, {site: midpoint(curves[site], guess) for site in sites})
     check_registers(walk, levels)

@@ -1,5 +1,6 @@
 """The ``walk`` command: where does a network break under noise, in software alone?"""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -72,7 +73,12 @@ def walk(
     """
     clock = clock or StageClock()
     with clock.stage("load"):
-        trained = trained or TrainedNetwork.load(settings, settings.images, recipe=settings.recipe)
+        trained = trained or TrainedNetwork.load(
+            settings,
+            settings.images,
+            recipe=settings.recipe,
+            metric=settings.judged_by,
+        )
         job = _Job.prepare(settings, trained)
     walks = [job.walk_of(setting) for setting in kinds or settings.kinds]
 
@@ -132,6 +138,9 @@ class _Job:
             identity["retrain_from"] = settings.retrain_from
         if settings.clamp is not None:
             identity["clamp"] = settings.clamp
+        if trained.metric is not None:
+            targets = hashlib.sha256(trained.targets.numpy().tobytes()).hexdigest()
+            identity["metric"] = {**trained.metric.to_json(), "targets": targets}
         name = _name(settings, trained)
         folder = settings.out or settings.build / "walk" / name
         _claim(folder, identity)
@@ -151,7 +160,7 @@ class _Job:
     def walk_of(self, setting: NoiseSetting) -> "_KindWalk":
         """Return the walk with one kind of noise, of which nothing is measured."""
         measured = SoftwareWalk(
-            labels=self.trained.images.labels,
+            labels=self.trained.reference.labels,
             inputs=self.trained.inputs,
             sites=self.together,
             setting=setting,
@@ -173,7 +182,7 @@ class _Job:
             wanted[GLOBAL] = min(hints[site] for site in self.together)
         return {
             name: Search(
-                guess=1 / self.trained.network.classes,
+                guess=self.trained.reference.guess,
                 images=stages[-1:] if settings.retrain else stages,
                 draws=settings.seeds,
                 precision=settings.precision_of_mu,
@@ -188,7 +197,7 @@ class _Job:
         trained, epochs = self.trained, self.settings.retrain
         if not epochs or trained.checkpoint is None:
             network = trained.network.on(self.device)
-            return Inference(network, trained.inputs, setting, self.batch)
+            return Inference(network, trained.inputs, setting, self.batch, trained.judge)
         return Retrained(
             model=trained.network.name,
             dataset=self.settings.dataset,
@@ -240,8 +249,9 @@ class _KindWalk:
     def found(self, points: Sequence[Point]) -> SoftwareKind:
         """Return the entry of the kind in the summary, from its points."""
         job, setting = self.job, self.setting
-        labels, network = job.trained.images.labels, job.trained.network
-        table = curve_table(points, labels)
+        reference, network = job.trained.reference, job.trained.network
+        labels = reference.labels
+        table = curve_table(points, labels, reference.measure)
         entries = {
             name: _entry(
                 search.by_now(curve_of(points, labels, name, Side.SOFTWARE, kind=setting.made)),
@@ -280,7 +290,8 @@ def _write(
         kinds[one.setting.kind] = one.found(found)
         points += [point for point in found if point.site or not points]
     summary = _summary(job, points, kinds, command, clock.all_seconds, progress)
-    table = curve_table(points, job.trained.images.labels)
+    reference = job.trained.reference
+    table = curve_table(points, reference.labels, reference.measure)
     write_curves(job.folder / "curves.parquet", table)
     write_json(job.folder / "summary.json", summary.model_dump(mode="json"))
     software_walk.write(job.folder, summary, table)
@@ -307,7 +318,9 @@ def _summary(
         seed=settings.seed,
         classes=trained.network.classes,
         images={"software": len(trained.images)},
-        accuracy={"software": Estimate(*clean.accuracy(trained.images.labels))},
+        measure=trained.reference.measure,
+        guessing=trained.reference.guess,
+        clean={"software": Estimate(*clean.accuracy(trained.reference.labels))},
         precision=settings.precision_of_mu,
         max_seconds=settings.max_seconds,
         max_noisy_images=settings.max_noisy_images,
@@ -316,6 +329,7 @@ def _summary(
         retrain=settings.retrain,
         retrain_from=settings.retrain_from if settings.retrain else None,
         clamp=settings.clamp,
+        metric=None if trained.metric is None else trained.metric.to_json(),
         recipe=trained.metadata.recipe,
         image_range=trained.image_range,
         training_noise=trained.metadata.noise,
@@ -338,6 +352,8 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-trained-{trained.metadata.noise['kind']}"
     if trained.metadata.recipe:
         name += f"-recipe-{trained.metadata.recipe}"
+    if trained.metric:
+        name += f"-{trained.metric.name}"
     if settings.retrain:
         name += f"-retrained-{settings.retrain}"
         name += f"-from-{settings.retrain_from}" * (settings.retrain_from != "checkpoint")
@@ -391,7 +407,7 @@ def _entry(search: Search, asked: Search, table: pd.DataFrame, share: float | No
             sigma=row.sigma,
             images=int(row.images),
             draws=round(row.trials / row.images),
-            accuracy=Estimate(row.accuracy, row.lo, row.hi),
+            value=Estimate(row.accuracy, row.lo, row.hi),
         )
         for row in table.itertuples()
         if row.sigma in asked.wanted.levels

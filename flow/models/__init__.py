@@ -5,6 +5,7 @@ import flow.models.quick_brevitas  # noqa: F401
 # isort: split
 from flow.models.evaluation import (
     SCALE_IMAGES,
+    Judge,
     Levels,
     evaluate,
     evaluate_groups,
@@ -20,6 +21,7 @@ from flow.noise.samplers import CachedSampler
 __all__ = [
     "SCALE_IMAGES",
     "CachedSampler",
+    "Judge",
     "Levels",
     "Network",
     "Recipe",

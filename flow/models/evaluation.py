@@ -8,7 +8,7 @@ thread, however many images there are.
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ from flow.threads import share
 Labels = npt.NDArray[np.unsignedinteger[Any]]
 """Predicted classes: bytes, or two bytes each where there are more than 256 classes."""
 
+
+Judge = Callable[[Tensor, slice], npt.NDArray[Any]]
+"""Makes one value of each image's outputs, float [n, …] on the processor; the slice tells which
+images they are."""
 
 SCALE_IMAGES = 200
 """Number of images behind a site's standard deviation."""
@@ -138,13 +142,13 @@ class _Evaluator:
             CachedSampler(copy.deepcopy(group.sampler), own.device) for group in plan.groups
         ]
 
-    def labels(self, images: Tensor, first_image: int) -> Iterator[Iterator[npt.NDArray]]:
-        """Yield, for each group, the labels at each of its levels."""
+    def outputs(self, images: Tensor, first_image: int) -> Iterator[Iterator[Tensor]]:
+        """Yield, for each group, the outputs at each of its levels."""
         self.clean.run(channels_last(images), initial_env=dict.fromkeys(self.plan.unused))
         for number in range(len(self.plan.groups)):
             yield self._levels(number, first_image)
 
-    def _levels(self, number: int, first_image: int) -> Iterator[npt.NDArray]:
+    def _levels(self, number: int, first_image: int) -> Iterator[Tensor]:
         start = self.plan.start(number, self.clean.env)
         sampler, taps = self.samplers[number], self.taps[number]
         sampler.start_batch(first_image)
@@ -154,7 +158,7 @@ class _Evaluator:
                     tap.set(site, noises[site], sampler)
                 else:
                     tap.clear()
-            yield self.suffix.run(initial_env=dict(start)).cpu().argmax(1).numpy()
+            yield self.suffix.run(initial_env=dict(start)).cpu()
         sampler.forget()
         for tap in taps.values():
             tap.clear()
@@ -197,7 +201,8 @@ def evaluate_groups(
     *,
     batch: int | None = None,
     first_image: int = 0,
-) -> list[Labels]:
+    judge: Judge | None = None,
+) -> list[npt.NDArray[Any]]:
     """Classify images at the levels of several groups, computing clean values once for all.
 
     Args:
@@ -207,9 +212,11 @@ def evaluate_groups(
         batch: images per batch, on which TorchSampler's samples depend; as many as suit the caches
             by default.
         first_image: number of the first image in its set, which determines the samples.
+        judge: what a point has of each image in place of its label.
 
     Returns:
-        The predicted labels of each group, unsigned integers [levels, N].
+        The predicted labels of each group, unsigned integers [levels, N]; or float32 [levels, N] of
+        a judge.
 
     Raises:
         UserError: a site does not exist.
@@ -220,7 +227,9 @@ def evaluate_groups(
     batch = _batch(network, inputs, batch)
     plan = _Plan.of(network, groups)
     shapes = [(len(group.levels), len(inputs)) for group in groups]
-    labels = [np.empty(shape, dtype=network.label_type) for shape in shapes]
+    kind = network.label_type if judge is None else np.float32
+    found = [np.empty(shape, dtype=kind) for shape in shapes]
+    decide = judge or _labels_of
     local = threading.local()
 
     def work(rows: slice) -> None:
@@ -229,10 +238,10 @@ def evaluate_groups(
             local.evaluator = _Evaluator(fixed if alone else copy.deepcopy(fixed), plan)
         with torch.inference_mode():
             images = inputs[rows].to(fixed.device)
-            found = local.evaluator.labels(images, first_image + rows.start)
-            for array, levels in zip(labels, found, strict=True):
+            outputs = local.evaluator.outputs(images, first_image + rows.start)
+            for array, levels in zip(found, outputs, strict=True):
                 for row, values in zip(array, levels, strict=True):
-                    row[rows] = values
+                    row[rows] = decide(values, rows)
 
     fixed = copy.deepcopy(network).eval()
     fixed.clear_noise()
@@ -240,6 +249,12 @@ def evaluate_groups(
     with torch.inference_mode(), inference_values(fixed, inputs[:1].to(fixed.device)):
         _pool_by_pairs(fixed)
         share(len(inputs), batch, work, fixed.device)
+    return found
+
+
+def _labels_of(outputs: Tensor, rows: slice) -> npt.NDArray[np.int64]:
+    """Return the class with the largest score of each image, of equal ones the lowest."""
+    labels: npt.NDArray[np.int64] = outputs.argmax(1).numpy()
     return labels
 
 

@@ -64,12 +64,18 @@ def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: i
     Args:
         name: a full or short name; ``tfc`` means ``tfc-w2a2``.
         image_shape: (H, W, C) of the images.
-        classes: number of classes.
+        classes: number of classes; 0 for images without labels.
 
     Raises:
-        UserError: there is no such network.
+        UserError: there is no such network, or the images have no labels and thus no classes.
     """
-    return _factory(name)(resolve(name), image_shape, classes)
+    made = _factory(name)
+    if not classes:
+        raise UserError(
+            f"{resolve(name)} cannot be trained on images without labels: give labels y, or a "
+            "network that is trained"
+        )
+    return made(resolve(name), image_shape, classes)
 
 
 def _factory(name: str) -> Factory:

@@ -152,11 +152,12 @@ class TracedNetwork(Network):
         """Return what the module returns for images, float [N, …]."""
         return cast(Tensor, self.body(x))
 
-    def fit_to(self, images: Tensor) -> None:
+    def fit_to(self, images: Tensor, *, classifies: bool = True) -> None:
         """Find the number of classes, by running the network on an image or two.
 
         Args:
             images: float32 [N, …], as the module takes them.
+            classifies: whether the outputs must be scores of classes.
 
         Raises:
             UserError: the module does not take them, or does not return scores [N, classes].
@@ -172,14 +173,15 @@ class TracedNetwork(Network):
             ) from error
         finally:
             self.train(was_training)
-        if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images[:2]):
+        fits = isinstance(scores, Tensor) and scores.shape[:1] == images[:2].shape[:1]
+        if not fits or (classifies and scores.ndim != 2):
             said = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise UserError(
                 f"{self.name} returns {said} for {len(images[:2])} images: it must return scores, "
-                "a tensor [images, classes]"
+                "a tensor [images, classes]; of other outputs, flow.walk measures a metric"
             )
         channels, height, width = (*images.shape[1:], 1, 1)[:3]
-        self.image_shape, self.classes = (height, width, channels), scores.shape[1]
+        self.image_shape, self.classes = (height, width, channels), (*scores.shape, 1)[1]
 
 
 class _Tracer(fx.Tracer):

@@ -15,10 +15,11 @@ from typing import Any
 
 import pandas as pd
 
+from flow.data.reference import Measure
 from flow.report.wording import IN_PART
 from flow.rtl.scope import SITE
 from flow.walks.crosscheck.summary_values import (
-    clean_accuracy,
+    clean_value,
     fit_of,
     guides,
     line_of,
@@ -36,10 +37,11 @@ _FINE = 60
 def walk_charts(
     runs: Sequence[tuple[str, Mapping[str, Any], pd.DataFrame]],
 ) -> dict[str, Any]:
-    """Return the charts of accuracy over noise level, one panel per site and unit.
+    """Return the charts of accuracy, or agreement, over noise level, one panel per site and unit.
 
     Args:
-        runs: name, summary and `flow.walks.points.curves.curve_table` of each walk.
+        runs: name, summary and `flow.walks.points.curves.curve_table` of each walk; all of one
+            measure.
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     for number, (run, summary, curves) in enumerate(runs):
@@ -61,6 +63,7 @@ def walk_charts(
             panel["title"] = f"{site}, σ {unit.replace(',', ' ').split()[0]}"
     return {
         "x": "σ",
+        "y": runs[0][1]["measure"],
         "runs": [run for run, _, _ in runs],
         "sides": {
             side: {"name": side.label, "shown": side in SHOWN}
@@ -93,7 +96,7 @@ def _series(
     )  # only points and μ, as its images are few
     line: list[list[float]] = []
     if points and fit is not None:
-        guess, clean = 1 / summary["classes"], clean_accuracy(summary, side)
+        guess, clean = summary["guessing"], clean_value(summary, side)
         fine, fitted = line_of(fit, table, clean, guess, _FINE)
         line = [[float(f"{x:.5g}"), round(float(y), 5)] for x, y in zip(fine, fitted, strict=True)]
     alone = one_device(entry, side)
@@ -104,11 +107,12 @@ def _note(images: int, draws: int) -> str:
     return f"{images:,} images" + (f", {draws} noise draws" if draws > 1 else "")
 
 
-def repeat_charts(repeats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the charts of accuracy over cycles per image, one panel per site.
+def repeat_charts(repeats: Mapping[str, Any], measure: Measure) -> dict[str, Any]:
+    """Return the charts of accuracy, or agreement, over cycles per image, one panel per site.
 
     Args:
         repeats: content of ``repeats.json``.
+        measure: what was measured.
     """
     panels: dict[str, dict[str, Any]] = {}
     for side, images in ((Side.GOLDEN, repeats["images"]["golden"]), (Side.RTL, None)):
@@ -131,6 +135,7 @@ def repeat_charts(repeats: Mapping[str, Any]) -> dict[str, Any]:
             panel["series"][-1]["points"].append(point | {"note": note})
     return {
         "x": "cycles",
+        "y": measure,
         "runs": [""],
         "sides": {side: {"name": side.label, "shown": True} for side in (Side.GOLDEN, Side.RTL)},
         "panels": list(panels.values()),

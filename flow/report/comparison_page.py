@@ -23,8 +23,13 @@ def write(path: Path, walks: Sequence[Results]) -> None:
         walks: two or more walks, in the order of the page.
 
     Raises:
-        UserError: the file cannot be written, or walks use different margins.
+        UserError: the file cannot be written, or walks use different measures or margins.
     """
+    measures = list(dict.fromkeys(walk.summary["measure"] for walk in walks))
+    if len(measures) > 1:
+        raise UserError(
+            f"the walks measured {' and '.join(measures)}: compare walks of one measure"
+        )
     settings = {(w.summary["design"], w.summary["margin"], w.summary["level"]) for w in walks}
     if len(settings) > 1:
         raise UserError("the walks were judged by different margins or levels: compare others")
@@ -46,6 +51,7 @@ def write(path: Path, walks: Sequence[Results]) -> None:
         entries=entries,
         definition=definition(*settings.pop()),
         sides=Side,
+        measure=measures[0],
         charts=walk_charts(runs),
     )  # fmt: skip
     with replacing(path) as temporary:

@@ -70,7 +70,9 @@ class Results:
             planned={side: len(names) for side, names in plan.points.items()},
         )
         found = with_points(summary, points, plan.labels, progress)
-        return cls(folder, found.model_dump(mode="json"), curve_table(points, plan.labels))
+        return cls(
+            folder, found.model_dump(mode="json"), curve_table(points, plan.labels, summary.measure)
+        )
 
 
 def write(folder: Path, summary: HardwareWalkSummary, table: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from flow.data.reference import Measure
 from flow.errors import UserError
 from flow.files import replacing
 from flow.report import ranking_chart
@@ -23,6 +24,7 @@ from flow.report.wording import (
     bound_text,
     definition,
     further_sentence,
+    measure_sentence,
     need_sentence,
     power_sentence,
     random_numbers_sentences,
@@ -68,17 +70,10 @@ def write_report(
     Raises:
         UserError: the picture cannot be read, or the page cannot be written.
     """
-    try:
-        content = image and Path(image).read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read the picture {image}: {error.strerror or error}; the report needs it, "
-            "so write the curves first"
-        ) from error
     text = environment().get_template("report.html.j2").render(
         s=summary,
         reload=RELOAD if (summary["progress"] or {}).get("running") else None,
-        breaks_first=breaks_first(ranking_chart.ranking(summary)) if summary["complete"] else "",
+        breaks_first=_answer(summary),
         ranking=ranking_chart.chart(summary),
         verdict=verdict_sentence(summary),
         definition=definition(summary["design"], summary["margin"], summary["level"]),
@@ -86,28 +81,47 @@ def write_report(
         power=power_sentence(summary),
         further=further_sentence(summary),
         scope=scope_sentence(summary),
+        measured=measure_sentence(summary),
         differences=_difference_rows(summary),
         steps=_step_rows(summary),
         sentences=[(s, entry["sentence"]) for s, entry in summary["ablation"].items()],
         unit=sigma_unit(summary),
-        image=content and base64.b64encode(content).decode(),
+        image=image and _embedded(image),
         rows=[site_row(name, entry) for name, entry in summary["sites"].items()],
         hardware_rng=any(entry["mu_crn"] is not None for entry in summary["sites"].values()),
         sides=Side,
         clean=[
-            (side.label, summary["images"].get(side), summary["accuracy"].get(side.accuracy_key))
+            (side.label, summary["images"].get(side), summary["clean"].get(side.clean_key))
             for side in SHOWN
         ],
-        points=_point_rows(curves),
+        points=_point_rows(curves, summary["measure"]),
         charts=walk_charts([(summary["model"], summary, curves)]),
         network=picture(summary),
         nodes=[node | {"words": operator(node)} for node in _nodes(summary)],
         resources=resources,
         repeats=repeats,
-        repeat_charts=repeats and repeat_charts(repeats),
+        repeat_charts=repeats and repeat_charts(repeats, summary["measure"]),
     )  # fmt: skip
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _embedded(image: Path) -> str:
+    """Return a picture as text; UserError if it cannot be read."""
+    try:
+        return base64.b64encode(Path(image).read_bytes()).decode()
+    except OSError as error:
+        raise UserError(
+            f"cannot read the picture {image}: {error.strerror or error}; the report needs it, "
+            "so write the curves first"
+        ) from error
+
+
+def _answer(summary: Mapping[str, Any]) -> str:
+    """Return which site breaks first; empty before the walk has ended."""
+    if not summary["complete"]:
+        return ""
+    return breaks_first(ranking_chart.ranking(summary), summary["measure"])
 
 
 def _nodes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -171,7 +185,7 @@ def _p(alone: float | None, adjusted: float | None) -> str:
 
 
 def _difference_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return every paired difference of accuracies, by site, level and side."""
+    """Return every paired difference to software, by site, level and side."""
     rows = []
     for site, entry in summary["sites"].items():
         for side, found in entry["differences"].items():
@@ -196,10 +210,12 @@ def _step_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _point_rows(curves: pd.DataFrame) -> list[dict[str, Any]]:
+def _point_rows(curves: pd.DataFrame, measure: Measure) -> list[dict[str, Any]]:
+    """Return the rows of the table of points, with what was measured under ``value``."""
     ordered = curves.sort_values(["site", "sigma", "seed", "side"], kind="stable")
     return [
         {str(key): value for key, value in row.items()}
+        | {"value": row[measure]}
         | {"side": Side(row["side"]).label + IN_PART * (row.get("scope") == SITE)}
         for row in ordered.to_dict("records")
     ]

@@ -33,6 +33,23 @@ def definition(design: Design, margin: float = MARGIN, level: float = LEVEL) -> 
     )
 
 
+def measure_sentence(summary: Mapping[str, Any]) -> str:
+    """Return the sentence on what agreement, or a user's metric, is; empty for accuracy."""
+    if summary["measure"] == "accuracy":
+        return ""
+    if metric := summary.get("metric"):
+        return (
+            f"{summary['measure']} is the mean of what {metric['file']} returns for each image; "
+            f"its floor is {summary['guessing']:g}."
+        )
+    source = "the network" if summary["made_by"] == "walk" else "golden"
+    return (
+        f"The images have no labels. Agreement is the share of images that get the label which "
+        f"{source} gives without noise; guessing reaches {100 * summary['guessing']:.2f} %, the "
+        "share of the most frequent label."
+    )
+
+
 def power_sentence(summary: Mapping[str, Any]) -> str:
     """Return the sentence on the smallest detectable difference; empty if it is unknown."""
     if summary["power"] is None:

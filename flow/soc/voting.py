@@ -108,7 +108,7 @@ def run(
     prepared = prepare_walk(settings, StageClock(), progress, engine or SerialExecutor())
     walk = prepared.walk
     check_sites(walk.context.taps, prepared.sites)
-    images = settings.hw_images or min(RTL_IMAGES, len(walk.context.labels))
+    images = settings.hw_images or min(RTL_IMAGES, len(walk.context.inputs))
     progress("build simulator", 0, 1)
     built, simulation = ready(walk)
     progress("build simulator", 1, 1)
@@ -123,7 +123,7 @@ def run(
     table = _run_votes(walk, ballots, golden, progress)
     found = {
         **describe_walk(walk, settings.dataset, images),
-        "clean": float(clean_point(walk).correct(walk.context.labels).mean()),
+        "clean": float(clean_point(walk).correct(walk.labels).mean()),
         "unlike_golden": int(table["unlike_golden"].sum()),
         "rows": table.to_dict("records"),
         "system": describe(built, simulation),

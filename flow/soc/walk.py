@@ -119,7 +119,7 @@ def run(
     prepared = prepare_walk(settings, StageClock(), progress, engine)
     walk, sites = prepared.walk, prepared.sites
     check_sites(walk.context.taps, sites)
-    images = Effort.of(settings, walk.context.accelerator, len(walk.context.labels)).hw_images
+    images = Effort.of(settings, walk.context.accelerator, len(walk.context.inputs)).hw_images
     progress("build simulators", 0, 2)
     built, simulation = ready(walk)
     progress("build simulators", 1, 2)
@@ -143,7 +143,9 @@ def run(
     folder = make_folder(settings.build / "walk-soc" / prepared.folder.name)
     result["folder"] = str(folder)
     points = [_as_point(walk, one) for one in seen]
-    write_curves(folder / "curves.parquet", curve_table(points, walk.context.labels))
+    write_curves(
+        folder / "curves.parquet", curve_table(points, walk.labels, walk.reference.measure)
+    )
     write_json(folder / "summary.json", result)
     return result
 
@@ -285,10 +287,10 @@ def _summary(
         (p.site, p.sigma): int((p.predictions != at[p.site, p.sigma].predictions).sum())
         for p in points
     }
-    guess = 1 / walk.context.network.classes
+    guess = walk.reference.guess
 
     def level(side: Sequence[Point], site: str) -> Estimate:
-        curve = curve_of(side, walk.context.labels, site, Side.RTL)
+        curve = curve_of(side, walk.labels, site, Side.RTL)
         assert curve is not None
         return midpoint(curve, guess).estimate
 
@@ -302,7 +304,8 @@ def _summary(
         "points": len(points),
         "bit_mismatches": sum(one.bit_mismatches for one in seen),
         "unlike_walk_hw": sum(unlike.values()),
-        "accuracy": float(points[0].correct(walk.context.labels).mean()),
+        "measure": walk.reference.measure,
+        "clean": float(points[0].correct(walk.labels).mean()),
         "device_clocks_per_image": clean.device_clocks / images,
         "firmware_clocks_per_image": clean.firmware_clocks / images,
         "sites": {

@@ -29,7 +29,7 @@ def wilson(correct: ArrayLike, images: ArrayLike) -> tuple[Float, Float]:
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
-def share(correct: int, images: int) -> list[float]:
+def share(correct: float, images: int) -> list[float]:
     """Return a proportion and the ends of its 95 % interval (`wilson`)."""
     low, high = wilson(correct, images)
     return [correct / images, float(low), float(high)]

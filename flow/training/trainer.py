@@ -130,7 +130,7 @@ def _read_samples(
 ) -> Samples:
     """Read a split once for all trainings of a walk; decoding takes seconds."""
     found = data.load(dataset, split, data_dir=folder)
-    return data.to_input(found.images, shape), torch.from_numpy(found.labels)
+    return data.to_input(found.images, shape), torch.from_numpy(found.known_labels)
 
 
 def _built(settings: TrainingSettings, start: Start | None = None) -> Network:

@@ -6,19 +6,23 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from flow import data, models
 from flow.data import ImageSet
 from flow.data.custom import CustomImages
+from flow.data.reference import Reference
 from flow.errors import OptionError, UserError, about, unknown
-from flow.models import Network
+from flow.models import Judge, Levels, Network, evaluate_groups
+from flow.models.metric import Metric
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
-from flow.noise import CLEAN, KINDS, Noise, class_of
+from flow.noise import CLEAN, KINDS, Noise, TorchSampler, class_of
 from flow.paths import ZOO
 from flow.training import checkpoint
 from flow.training.checkpoint import Metadata, load
@@ -39,11 +43,42 @@ class TrainedNetwork:
     """float32 [N, C, H, W], the images as the network takes them."""
     digest: str
     """Hash of the network with its weights."""
+    metric: Metric | None = None
+    """What is measured of each output in place of its label."""
 
     @property
     def file_name(self) -> str | None:
         """Name of the network's file; None if it is in memory alone."""
         return None if self.checkpoint is None else self.checkpoint.name
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Labels of the images, or else those that the network gives without noise.
+
+        The latter are the processor's, so that they are the same whatever device walks.
+        """
+        if self.metric is not None:
+            return Reference.of_metric(self.metric.name, self.metric.floor, len(self.images))
+        if self.images.labels is not None:
+            return Reference.of_labels(self.images.labels, self.network.classes)
+        clean = Levels([{}], TorchSampler(0))
+        ((predictions,),) = evaluate_groups(self.network, self.inputs, [clean])
+        return Reference.of_network(predictions)
+
+    @property
+    def targets(self) -> Tensor:
+        """What a metric compares outputs with: ``y``, or without it the images, [N, …]."""
+        images = self.images
+        y = images.targets if images.labels is None else images.labels
+        return self.inputs if y is None else torch.from_numpy(y)
+
+    @property
+    def judge(self) -> Judge | None:
+        """What measures outputs by the metric; None without one."""
+        metric, targets = self.metric, self.targets
+        if metric is None:
+            return None
+        return lambda outputs, rows: metric(outputs, targets[rows])
 
     @property
     def image_range(self) -> tuple[float, float] | None:
@@ -63,6 +98,7 @@ class TrainedNetwork:
         images: int | None = None,
         default: int | None = None,
         recipe: str | None = None,
+        metric: Metric | None = None,
     ) -> "TrainedNetwork":
         """Load what the user chose.
 
@@ -71,6 +107,7 @@ class TrainedNetwork:
             images: number of images that the user asks for.
             default: largest number where the user does not say; the whole set if None.
             recipe: recipe of the training; the network's own if None.
+            metric: what is measured of each output, which then needs to be no scores of classes.
 
         Raises:
             UserError: there is no such checkpoint, it is of another network or data set, or the
@@ -81,16 +118,18 @@ class TrainedNetwork:
         )
         with about("checkpoint") if settings.checkpoint else nullcontext():
             network, metadata = load_trained(
-                path, settings.model, settings.dataset, settings.input_quant
+                path, settings.model, settings.dataset, settings.input_quant, metric is None
             )
-        found = data.load(settings.dataset, "test", images or default)
+        found = data.load(
+            settings.dataset, "test", images or default, any_targets=metric is not None
+        )
         if images is not None and len(found) < images:
             raise OptionError(
                 "images", f"is {images}, but {found.source} has {len(found)}: give fewer"
             )
         inputs = input_of(network, found.images)
         digest = network.digest if settings.input_quant else checkpoint.digest_of(path)
-        return cls(path, network, metadata, found, inputs, digest)
+        return cls(path, network, metadata, found, inputs, digest, metric)
 
 
 def find_checkpoint(
@@ -132,7 +171,11 @@ def find_checkpoint(
 
 
 def load_trained(
-    path: Path, model: str, dataset: str, input_quant: str | None = None
+    path: Path,
+    model: str,
+    dataset: str,
+    input_quant: str | None = None,
+    classifies: bool = True,
 ) -> tuple[Network, Metadata]:
     """Read a checkpoint that must be of this network and set; anything else is a UserError.
 
@@ -141,9 +184,10 @@ def load_trained(
         model: name of the network, or the path of a user's own.
         dataset: the set.
         input_quant: quantiser to put before a user's own network, as the user wrote it.
+        classifies: whether its outputs must be scores of classes.
     """
     if models.is_custom(model):
-        return _load_own(path, dataset, input_quant)
+        return _load_own(path, dataset, input_quant, classifies)
     network, metadata = checkpoint.load(path, model)
     if metadata.dataset != dataset:
         raise OptionError(
@@ -154,22 +198,24 @@ def load_trained(
     return network, metadata
 
 
-def _load_own(path: Path, dataset: str, input_quant: str | None) -> tuple[Network, Metadata]:
+def _load_own(
+    path: Path, dataset: str, input_quant: str | None, classifies: bool
+) -> tuple[Network, Metadata]:
     """Open a user's own network, and see that a set's images and labels suit it."""
     known = data.dataset(dataset)
     asked = None if input_quant is None else InputQuantiser.parse(input_quant)
     if asked is not None and asked.low is None:
-        low, high = data.to_input(data.load(dataset, "test").images).aminmax()
+        low, high = data.to_input(data.load(dataset, "test", any_targets=True).images).aminmax()
         asked = asked.over(float(low), float(high))
-    network = open_network(path, known.image_shape, asked)
-    if known.classes > network.classes:
+    network = open_network(path, known.image_shape, asked, classifies=classifies)
+    if classifies and known.classes > network.classes:
         two = "a single score, of a binary classifier or a regression"
         several = two if network.single else network.classes
         raise UserError(
             f"{dataset} has {known.classes} classes, but {path} has {several}: take "
             "another data set or network"
         )
-    input_of(network, data.load(dataset, "test", 1).images)
+    input_of(network, data.load(dataset, "test", 1, any_targets=True).images)
     return network, Metadata(network.name, dataset, None, 0, 0, 0.0, 0)
 
 

@@ -62,8 +62,6 @@ class WalkContext:
     accelerator: "Accelerator"
     inputs: Tensor
     """float32 [N, C, H, W]."""
-    labels: npt.NDArray[np.int64]
-    """[N]."""
     setting: NoiseSetting
     """The noise, all but its level."""
     golden: "GoldenModel"

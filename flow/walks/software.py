@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from flow import models
-from flow.models import Levels, Network, evaluate_groups
+from flow.models import Judge, Levels, Network, evaluate_groups
 from flow.models.evaluation import Labels
 from flow.noise import Noise, TorchSampler, shared_by_images
 from flow.numerics import code_digest
@@ -27,7 +27,7 @@ from flow.statistics.level_search import Search, Wanted
 from flow.statistics.midpoint import Curve
 from flow.walks.points.measurement import take_or_measure
 from flow.walks.points.noise_setting import NoiseSetting
-from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.point import NoisePoint, Point, counted
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
 from flow.walks.summaries.software import GLOBAL
@@ -186,7 +186,7 @@ class SoftwareWalk:
 
         def right(place: NoisePoint) -> npt.NDArray[np.float32]:
             parts = [self._found[Piece(place, block)] for block in blocks]
-            return (np.concatenate(parts)[: wanted.images] == labels).astype(np.float32)
+            return counted(np.concatenate(parts)[: wanted.images], labels).astype(np.float32)
 
         try:
             draws = np.array(
@@ -229,11 +229,18 @@ class Inference:
     setting: NoiseSetting
     batch: int
     """Images at a time, a divisor of `BLOCK`; the samples depend on it."""
+    judge: Judge | None = None
+    """What is measured of each image in place of its label."""
 
     def __call__(
         self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]
     ) -> dict[NoisePoint, Labels]:
         """Return the labels of each place; the levels of a site and a draw share their samples."""
+
+        def judge(outputs: Tensor, rows: slice) -> npt.NDArray[Any]:
+            assert self.judge is not None
+            return self.judge(outputs, slice(first + rows.start, first + rows.stop))
+
         groups: dict[tuple[str, int], list[NoisePoint]] = {}
         for place in noises:
             groups.setdefault((place.site, place.draw), []).append(place)
@@ -250,6 +257,7 @@ class Inference:
             ],
             batch=self.batch,
             first_image=first,
+            judge=self.judge and judge,
         )
         return {
             place: row

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from flow.compiler.accelerator import Accelerator
+from flow.data.reference import Reference
 from flow.device import CPU
 from flow.device import key as device_key
 from flow.models import Network
@@ -47,7 +49,7 @@ class Walk:
         network: the Brevitas network.
         accelerator: the same, compiled.
         inputs: images, float32 [N, C, H, W].
-        labels: int64 [N].
+        labels: int64 [N]; None for images without labels.
         setting: the noise, all but its level.
         store: the points measured before.
         build: folder of simulators and of what they write while they run.
@@ -63,7 +65,7 @@ class Walk:
         network: Network,
         accelerator: Accelerator,
         inputs: Tensor,
-        labels: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64] | None,
         setting: NoiseSetting,
         store: Store,
         build: Path,
@@ -76,8 +78,9 @@ class Walk:
         golden = accelerator.golden_model()
         designs = Designs(accelerator, golden, scope, build / "sim")
         self.context = WalkContext(
-            network, accelerator, inputs, labels, setting, golden, designs, build, device
+            network, accelerator, inputs, setting, golden, designs, build, device
         )
+        self._labels = labels
         self.store = store
         self.identity = identity or {}
         self.scope = scope
@@ -89,10 +92,23 @@ class Walk:
         """Noise of the walk, all but its level."""
         return self.context.setting
 
+    @cached_property
+    def reference(self) -> Reference:
+        """Labels of the images, or else those that golden gives without noise.
+
+        Golden's are whole numbers' alone, so that they are the same on every machine, and RTL has
+        them too.
+        """
+        if self._labels is not None:
+            return Reference.of_labels(self._labels, self.context.network.classes)
+        (clean,) = self.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])
+        point = self._stored(clean) or self.measure(Batch((clean,))).points[0]
+        return Reference.of_network(point.predictions)
+
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """Labels of the images, int64 [N]."""
-        return self.context.labels
+        """What predictions are compared with, int64 [N]."""
+        return self.reference.labels
 
     def with_setting(self, setting: NoiseSetting) -> "Walk":
         """Return the same walk with other noise."""

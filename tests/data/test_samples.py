@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from flow import data
 from flow.data.samples import Samples
+from flow.data.sets import shuffled
 from flow.errors import UserError
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -28,6 +29,31 @@ def test_every_container_gives_the_same_samples():
         found = Samples.of(*given)
         assert torch.equal(found.inputs, FLOATS[ORDER]) and found.inputs.dtype == torch.float32
         assert np.array_equal(found.labels, LABELS[ORDER])
+
+
+def test_every_container_may_lack_labels():
+    order = shuffled(6)
+    assert sorted(order) == list(range(6)) and list(order) != list(range(6))
+    for given in (
+        FLOATS,
+        FLOATS.numpy(),
+        TensorDataset(FLOATS),
+        DataLoader(TensorDataset(FLOATS), batch_size=4),
+        DataLoader(list(FLOATS), batch_size=4),
+    ):
+        found = Samples.of(given)
+        assert found.labels is None and torch.equal(found.inputs, FLOATS[order])
+
+
+def test_targets_may_be_any_numbers():
+    targets = np.linspace(-1, 1, 12).reshape(6, 2)
+    order = shuffled(6)
+    for given in ((FLOATS, targets), (TensorDataset(FLOATS, torch.from_numpy(targets)), None)):
+        found = Samples.of(*given, any_targets=True)
+        assert found.labels is None and (found.image_set.targets == targets[order]).all()
+    assert (Samples.of(FLOATS, LABELS, any_targets=True).labels == LABELS[ORDER]).all()
+    with pytest.raises(UserError, match="give numbers"):
+        Samples.of(FLOATS, ["a"] * 6, any_targets=True)
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 4), (6, 4, 4, 3), (6, 3, 4, 4)])
@@ -54,14 +80,13 @@ def test_a_file_holds_the_same(shape, tmp_path):
     [
         (FLOATS, LABELS[:5], "6 images and 5 labels"),
         (FLOATS.log().sqrt(), LABELS, "not finite"),
-        (FLOATS, None, "no labels"),
         (FLOATS.long(), LABELS, "torch.int64: give uint8"),
         (FLOATS, LABELS / 2, "float64"),
         (FLOATS, LABELS - 1, "whole number from 0"),
         (FLOATS[:0], LABELS[:0], r"shape \[0, 2, 3, 4\]"),
         (torch.zeros(6, 5, 5, 5, dtype=torch.uint8), LABELS, "with 1 or 3 channels"),
         (object(), None, "give an array, a tensor, a Dataset or a DataLoader"),
-        (TensorDataset(FLOATS), None, "pairs of an image"),
+        (TensorDataset(FLOATS, FLOATS, FLOATS), None, "neither images, .* nor pairs of an image"),
     ],
 )
 def test_what_is_no_samples(images, labels, said):

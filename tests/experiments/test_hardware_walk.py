@@ -70,7 +70,7 @@ def test_summary_has_what_the_design_lists(summary, folder):
     assert summary.rtl.bit_mismatches == 0 and summary.rtl.scope == "full"
     assert summary.rtl.images == 20 * (4 * 9 + 1)
     assert summary.checks.golden.mismatches == 0
-    assert summary.accuracy["brevitas"] == summary.accuracy["golden"]
+    assert summary.clean["brevitas"] == summary.clean["golden"]
     for site in summary:
         entry = summary[site]
         assert entry.verdict in ("agree", "undecided")
@@ -115,7 +115,7 @@ def test_a_walk_in_parts_finds_the_same_and_says_what_it_is(build, summary, fold
 def test_curves_fall_from_clean_to_guessing_on_both_sides(summary, folder):
     table = pd.read_parquet(folder / "curves.parquet")
     for side, accuracy in (("software", "brevitas"), ("golden", "golden")):
-        clean = summary.accuracy[accuracy].value
+        clean = summary.clean[accuracy].value
         for site in summary:
             rows = table[(table.side == side) & (table.site == site)]
             means = rows.groupby("sigma").accuracy.mean()

@@ -85,7 +85,7 @@ def old_results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.Data
 
 def judged(points: list[Point], labels: NDArray[np.int64], **options: int) -> dict[str, Any]:
     """Return what a cross-check adds to a summary."""
-    check = independent_check(points, labels, 10, **options).to_json()
+    check = independent_check(points, labels, 0.1, **options).to_json()
     for entry in check["sites"].values():
         entry |= {"unit": "real", "rtl_scope": "full", "rtl_begins": "the input"}
     return check
@@ -221,7 +221,7 @@ def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int
     summary["images"]["rtl"] = rtl
     summary["rtl"]["images"] = 9 * rtl
     entry = summary["sites"]["a"]
-    html = html_of(tmp_path, summary, curve_table(points, labels))
+    html = html_of(tmp_path, summary, curve_table(points, labels, "accuracy"))
     texts = {
         "golden": [midpoint_text(entry["mu_golden"]), f"{entry['ratio_golden'][0]:.3f}"],
         "software (Brevitas)": [midpoint_text(entry["mu_sw"])],
@@ -248,7 +248,7 @@ def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int
 def test_keys_of_the_summary_name_their_side() -> None:
     """What is golden's says so, or stands only where RTL bears it out."""
     points, labels = walk({"a": (1.0, 2.0)}, rtl=0)
-    entry = independent_check(points, labels, 10).to_json()["sites"]["a"]
+    entry = independent_check(points, labels, 0.1).to_json()["sites"]["a"]
     there = {name for name, value in entry.items() if value is not None}
     assert not {name for name in there if name.endswith(("_hw", "_rtl"))}
     assert "ratio" not in there and entry["rtl_images"] == entry["rtl_runs"] == 0
@@ -270,7 +270,7 @@ def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
     summary |= judged(points, labels)
     spent = {"budget": 10, "looks": 3, "draws": {"a": 15}, "ended": "the budget was spent"}
     summary |= {"further": spent, "seconds": {"further": 12.3}}
-    html = html_of(tmp_path, summary, curve_table(points, labels))
+    html = html_of(tmp_path, summary, curve_table(points, labels, "accuracy"))
     shown = summary["detectable"]["disagreement"]
     assert f"its verdict is disagree at a difference of {100 * shown:.1f} %" in html
     assert "15 more at a in 12 s of this run. The walk was analysed 3 times" in html
@@ -315,7 +315,7 @@ def test_one_device_is_called_so(tmp_path: Path, devices: int) -> None:
     points, labels = device_walk(devices, rtl=30)
     summary, _ = results(1)
     summary |= judged(points, labels, resamples=199)
-    curves = curve_table(points, labels)
+    curves = curve_table(points, labels, "accuracy")
     html = html_of(tmp_path, summary, curves)
     entry = summary["sites"]["fc0.weight"]
     assert (
@@ -407,7 +407,7 @@ def unfinished(*, running: bool) -> tuple[dict[str, Any], pd.DataFrame]:
         planned={"software": 38, "golden": 19, "rtl": 19},
     )
     found = with_points(HardwareWalkSummary.model_validate(begun), kept, labels, progress)
-    return found.model_dump(mode="json"), curve_table(kept, labels)
+    return found.model_dump(mode="json"), curve_table(kept, labels, "accuracy")
 
 
 def page_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
@@ -459,8 +459,11 @@ def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
         HardwareWalkSummary.model_validate(begun | {"complete": False, "verdict": None}),
         [], np.zeros(0, np.int64), Progress(running=False, done={}, planned={}),
     )  # fmt: skip
-    summary, empty = found.model_dump(mode="json"), curve_table([], np.zeros(0, np.int64))
-    assert not summary["accuracy"] and summary["images"] == {"software": 0, "golden": 0, "rtl": 0}
+    summary, empty = (
+        found.model_dump(mode="json"),
+        curve_table([], np.zeros(0, np.int64), "accuracy"),
+    )
+    assert not summary["clean"] and summary["images"] == {"software": 0, "golden": 0, "rtl": 0}
     write_curves(tmp_path / "curves.png", summary, empty)
     page = page_of(tmp_path, summary, empty)
     assert (

@@ -217,7 +217,7 @@ def test_a_walk_in_software(second, tmp_path):
         )
         for name in ("cpu", NAME, NAME)
     ]
-    accuracies = [[level.accuracy.level for level in one["fc0.acc"].levels] for one in found]
+    accuracies = [[level.value.level for level in one["fc0.acc"].levels] for one in found]
     assert accuracies[1] == accuracies[2] == pytest.approx(accuracies[0], abs=0.02)
 
 

@@ -88,7 +88,7 @@ def test_at_the_margin_each_word_is_as_rare_as_stated(devices: int) -> None:
 @pytest.mark.parametrize(("shift", "verdict"), [(1.0, "agree"), (1.4, "disagree")])
 def test_enough_devices_decide(shift: float, verdict: str) -> None:
     points, labels = device_walk(128, shift=shift, images=1500, rtl=20, seed=1)
-    site = independent_check(points, labels, 10, resamples=199).sites[0]
+    site = independent_check(points, labels, 0.1, resamples=199).sites[0]
     assert site.verdict == verdict and site.need is None
     assert site.figures.devices == 128 and 0.3 < site.figures.noise < 1
     assert site.to_json()["devices"] == {
@@ -98,7 +98,7 @@ def test_enough_devices_decide(shift: float, verdict: str) -> None:
 
 def test_few_devices_are_undecided_and_draws_are_named() -> None:
     points, labels = device_walk(8, images=1500, rtl=20)
-    check = independent_check(points, labels, 10, resamples=199)
+    check = independent_check(points, labels, 0.1, resamples=199)
     entry = check.sites[0].to_json()
     assert entry["verdict"] == "undecided" and entry["need"]["images"] is None
     assert entry["need"]["draws"] > 16 and "images alone would not" in need_sentence(entry)
@@ -110,7 +110,7 @@ def test_intervals_hold_devices_but_for_common_random_numbers() -> None:
     points, labels = device_walk(8, rtl=40)
     fresh = [dataclasses.replace(p, site=p.site and "fc0.acc") for p in points]
     shared, alone = (
-        independent_check(some, labels, 10, resamples=199).sites[0].to_json()
+        independent_check(some, labels, 0.1, resamples=199).sites[0].to_json()
         for some in (points, fresh)
     )
     for key in ("mu_sw", "mu_golden", "mu_crn", "ratio_golden"):
@@ -128,7 +128,7 @@ def test_intervals_hold_devices_but_for_common_random_numbers() -> None:
 
 def test_one_device_says_nothing_of_others() -> None:
     points, labels = device_walk(1, shift=3.0, rtl=20)
-    site = independent_check(points, labels, 10, resamples=199).sites[0]
+    site = independent_check(points, labels, 0.1, resamples=199).sites[0]
     entry = site.to_json()
     assert site.verdict == "undecided" and "one device" in site.reason
     assert f"{FEWEST} noise draws at least" in site.reason
@@ -142,7 +142,7 @@ def test_one_device_says_nothing_of_others() -> None:
 def test_a_fixed_device_is_one_however_often_it_is_drawn() -> None:
     points, labels = device_walk(1, shift=3.0, rtl=20, kind="fixed-pattern", site="fc0.acc")
     again = [dataclasses.replace(p, seed=7) for p in points if p.site and p.side != "rtl"]
-    site = independent_check([*points, *again], labels, 10, resamples=199).sites[0]
+    site = independent_check([*points, *again], labels, 0.1, resamples=199).sites[0]
     assert site.verdict == "undecided" and "it is fixed" in site.reason
     assert site.need is None and site.figures.draws == 2 and site.figures.devices == 1
 
@@ -150,7 +150,7 @@ def test_a_fixed_device_is_one_however_often_it_is_drawn() -> None:
 def test_a_bit_mismatch_disagrees_with_one_device_too() -> None:
     points, labels = device_walk(1, rtl=20)
     wrong = [dataclasses.replace(p, bit_mismatches=2) if p.side == "rtl" else p for p in points]
-    assert independent_check(wrong, labels, 10, resamples=99).sites[0].verdict == "disagree"
+    assert independent_check(wrong, labels, 0.1, resamples=99).sites[0].verdict == "disagree"
 
 
 def test_devices_that_lack_a_level_are_no_unit() -> None:
@@ -204,7 +204,7 @@ def test_differences_of_points_cover_with_devices_and_not_without() -> None:
 def test_fresh_noise_is_left_as_it_was() -> None:
     """Figures from before devices were known of, to the last digit that matters."""
     points, labels = walk({"a": (0.7, 2.0)}, images=200, rtl=20, seed=3)
-    entry = independent_check(points, labels, 10, resamples=99).sites[0].to_json()
+    entry = independent_check(points, labels, 0.1, resamples=99).sites[0].to_json()
     assert entry["devices"] is None
     assert entry["ratio_golden"] == pytest.approx((1.01447760, 0.87925094, 1.15173069), rel=1e-5)
     p = entry["p_agree"], entry["p_disagree"]

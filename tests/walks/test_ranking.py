@@ -18,6 +18,10 @@ SITES = [
 ]
 
 
+def told(sites):
+    return breaks_first(ranked(sites), "accuracy")
+
+
 def test_sites_are_ranked_by_noise_relative_to_their_values():
     order = ranked(SITES)
     assert [one.site for one in order] == ["wide", "narrow", "steady"]
@@ -26,7 +30,7 @@ def test_sites_are_ranked_by_noise_relative_to_their_values():
 
 
 def test_the_answer_names_both_ends():
-    said = breaks_first(ranked(SITES))
+    said = told(SITES)
     assert said == (
         "wide breaks first: half of its accuracy above guessing is lost at noise of "
         "0.5 [0.438, 0.562] of the standard deviation of its values (6.0 dB). The most robust "
@@ -36,12 +40,14 @@ def test_the_answer_names_both_ends():
 
 def test_sites_that_cannot_be_told_apart_are_named():
     near = ("near", Estimate(9.0, 8.0, 10.0), 1 / 16)
-    assert "near cannot be distinguished from it." in breaks_first(ranked([near, *SITES]))
+    assert "near cannot be distinguished from it." in breaks_first(
+        ranked([near, *SITES]), "accuracy"
+    )
 
 
 def test_a_site_with_a_lower_bound_may_break_earlier():
     bound = ("bound", Estimate(None, 2.0, None), 1 / 16)
-    said = breaks_first(ranked([bound, *SITES]))
+    said = told([bound, *SITES])
     assert said == (
         "wide breaks first of the sites with a midpoint: half of its accuracy above guessing is "
         "lost at noise of 0.5 [0.438, 0.562] of the standard deviation of its values (6.0 dB). "
@@ -49,13 +55,13 @@ def test_a_site_with_a_lower_bound_may_break_earlier():
         "site, steady, bears more than 4 times as much."
     )
     other = ("other", Estimate(None, 4.0, None), 1 / 16)
-    said = breaks_first(ranked([bound, other, *SITES]))
+    said = told([bound, other, *SITES])
     assert "bound and other may break earlier: only a lower bound of their midpoints is" in said
 
 
 def test_a_site_with_an_upper_bound_breaks_first():
     bound = ("bound", Estimate(None, None, 2.0), 1 / 16)
-    assert breaks_first(ranked([bound, *SITES])) == (
+    assert told([bound, *SITES]) == (
         "bound breaks first: half of its accuracy above guessing is lost at noise below 0.125 of "
         "the standard deviation of its values (above 18.1 dB). The most robust site, steady, bears "
         "more than 16 times as much."
@@ -64,11 +70,13 @@ def test_a_site_with_an_upper_bound_breaks_first():
 
 def test_a_site_with_an_upper_bound_is_not_the_most_robust():
     bound = ("bound", Estimate(None, None, 90.0), 1 / 16)
-    assert "The most robust site, steady, bears" in breaks_first(ranked([bound, *SITES]))
+    assert "The most robust site, steady, bears" in breaks_first(
+        ranked([bound, *SITES]), "accuracy"
+    )
 
 
 def test_one_site_has_no_answer():
-    assert breaks_first(ranked(SITES[:1])) == ""
+    assert told(SITES[:1]) == ""
 
 
 def test_the_share_of_noise_adds_both_parts():

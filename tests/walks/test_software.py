@@ -318,7 +318,7 @@ def same_as_the_table(entry, rows):
     assert [level.sigma for level in entry.levels] == rows.sigma.tolist() == [1, 10, 100]
     for level, row in zip(entry.levels, rows.itertuples(), strict=True):
         assert (level.images, level.draws) == (200, 2)
-        assert level.accuracy == (row.accuracy, row.lo, row.hi)
+        assert level.value == (row.accuracy, row.lo, row.hi)
 
 
 @pytest.mark.slow
@@ -378,9 +378,9 @@ def test_levels_in_midpoints_follow_a_search(tmp_path):
         sigmas = [level.sigma for level in entry.levels]
         assert sigmas == pytest.approx([0.5 * mu.value, mu.value, 2 * mu.value], rel=1e-3)
         assert all((level.images, level.draws) == (200, 2) for level in entry.levels)
-        shares = [level.accuracy.value for level in entry.levels]
+        shares = [level.value.value for level in entry.levels]
         assert shares == sorted(shares, reverse=True)
-        assert shares[1] == pytest.approx((searched.accuracy["software"].value + 0.1) / 2, abs=0.1)
+        assert shares[1] == pytest.approx((searched.clean["software"].value + 0.1) / 2, abs=0.1)
         assert set(sigmas) < set(table[table.site == site].sigma)
 
 

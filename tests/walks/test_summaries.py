@@ -54,15 +54,37 @@ def read_again(folder: Path, summary: WalkSummary) -> WalkSummary:
 
 def test_a_software_walk_of_version_1_is_read(tmp_path: Path) -> None:
     summary = SoftwareWalkSummary.read(written(tmp_path, FIRST))
-    assert summary.schema_version == 2 and summary.made_by == "walk"
+    assert summary.schema_version == 3 and summary.made_by == "walk"
+    assert (summary.measure, summary.guessing) == ("accuracy", 0.1)
     assert list(summary) == ["fc0.acc", "fc1.acc", "fc2.acc"]
     assert summary["fc0.acc"].midpoint == Estimate(14.8, 12.0, 18.5)
     assert summary["fc1.acc"].midpoint == Estimate(None, 30.0, None)
     assert summary["fc2.acc"].midpoint is None
     assert summary["global"].midpoint == Estimate(None, None, 8.0)
-    levels = [(one.sigma, one.images, one.draws, one.accuracy) for one in summary["fc0.acc"].levels]
+    levels = [(one.sigma, one.images, one.draws, one.value) for one in summary["fc0.acc"].levels]
     assert levels == [(8.0, 100, 2, None), (30.0, 100, 2, None)]
     assert read_again(tmp_path, summary) == summary
+
+
+def test_what_version_2_called_accuracy_is_read(tmp_path: Path) -> None:
+    summary = SoftwareWalkSummary.read(written(tmp_path, FIRST))
+    known = Estimate(0.5, 0.4, 0.6)
+    old = summary.model_dump(mode="json") | {"schema_version": 2}
+    for key in ("measure", "guessing"):
+        del old[key]
+    old["accuracy"] = old.pop("clean")
+    for kind in old["kinds"].values():
+        for entry in (*kind["sites"].values(), kind["global"]):
+            for level in entry["levels"]:
+                del level["value"]
+                level["accuracy"] = list(known)
+    again = SoftwareWalkSummary.read(written(tmp_path, old))
+    assert (again.measure, again.guessing, again.clean) == ("accuracy", 0.1, summary.clean)
+    assert [level.value for level in again["fc0.acc"].levels] == [known, known]
+    assert read_again(tmp_path, again) == again
+    del old["accuracy"]
+    with pytest.raises(UserError, match="clean: Field required"):
+        SoftwareWalkSummary.read(written(tmp_path, old))
 
 
 def test_a_hardware_walk_of_version_1_is_read(tmp_path: Path) -> None:
@@ -87,7 +109,7 @@ def test_a_hardware_walk_of_version_1_is_read(tmp_path: Path) -> None:
     [
         ({"rows": []}, "results of another command than walk-hw or walk"),
         ([], "it holds no results"),
-        (results(1)[0] | {"schema_version": 3}, "a later version of this program wrote it"),
+        (results(1)[0] | {"schema_version": 4}, "a later version of this program wrote it"),
         (results(1)[0] | {"extra": 1}, "extra: Extra inputs are not permitted; give one in which"),
         (FIRST | {"seed": None}, "seed: Input should be a valid integer"),
     ],
@@ -107,7 +129,7 @@ def test_a_summary_of_the_other_command_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_nan_and_infinity_are_refused(value: float) -> None:
     summary, _ = results(1)
-    for change in ({"margin": value}, {"accuracy": {"golden": [value, 0.8, 0.9]}}):
+    for change in ({"margin": value}, {"clean": {"golden": [value, 0.8, 0.9]}}):
         with pytest.raises(ValidationError, match="finite"):
             HardwareWalkSummary.model_validate(summary | change)
 

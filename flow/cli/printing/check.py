@@ -24,7 +24,7 @@ IMAGES = 500
 
 
 def run(console: Console, settings: CheckSettings) -> None:
-    """Print for each node whether it fits the hardware, and the network's accuracy on the images.
+    """Print for each node whether it fits the hardware, and how the network labels the images.
 
     Args:
         console: console to print to.
@@ -47,7 +47,7 @@ def run(console: Console, settings: CheckSettings) -> None:
     console.print(_table(network, reports))
     _print_images(console, network)
     if trained:
-        _print_accuracy(console, trained)
+        _print_labels(console, trained)
     if unfit := sum(bool(report.problem) for report in reports):
         raise UserError(
             f"{unfit} nodes of {network.name} do not fit the hardware; the table lists the "
@@ -114,29 +114,28 @@ def _table(network: ImportedNetwork, reports: list[NodeReport]) -> Table:
     return table
 
 
-def _print_accuracy(console: Console, trained: TrainedNetwork) -> None:
-    network, found = trained.network, trained.images
-    labels = evaluate(network, trained.inputs, batch=100)
-    accuracy, low, high = share(int((labels == found.labels).sum()), len(found))
-    console.print(
-        f"accuracy {accuracy:.4f} [{low:.4f}, {high:.4f}] on {len(found)} images of "
-        f"{found.source}; guessing has {1 / network.classes:.4f}",
-        highlight=False,
-        soft_wrap=True,
-    )
+def _print_labels(console: Console, trained: TrainedNetwork) -> None:
+    """Print the network's accuracy or, without labels, its labels' agreement with themselves."""
+    network, reference = trained.network, trained.reference
+    labels, images = evaluate(network, trained.inputs, batch=100), len(trained.images)
+    value, low, high = share(int((labels == reference.labels).sum()), images)
+    said = [
+        f"{reference.measure} {value:.4f} [{low:.4f}, {high:.4f}] on {images} images of "
+        f"{trained.images.source}; guessing has {reference.guess:.4f}"
+    ]
+    if trained.images.labels is None:
+        said.append("the images have no labels: agreement is with the network's own labels")
     if isinstance(network, ImportedNetwork) and network.input_quantiser is not None:
         before = evaluate(network.without_input_quantiser(), trained.inputs, batch=100)
-        loss = float((before == found.labels).mean()) - accuracy
-        console.print(
-            f"the quantiser of the images, {network.input_quantiser}, costs {100 * loss:.2f} "
-            f"points of accuracy; {int((before != labels).sum())} of {len(found)} labels change",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if low <= 1 / network.classes:
-        console.print(
+        cost = f"changes {int((before != labels).sum())} of {images} labels"
+        if trained.images.labels is not None:
+            loss = float((before == trained.images.labels).mean()) - value
+            cost = f"costs {100 * loss:.2f} points of accuracy and {cost}"
+        said.append(f"the quantiser of the images, {network.input_quantiser}, {cost}")
+    if low <= reference.guess:
+        said.append(
             "this is no better than guessing: are classes numbered, and images scaled, as in "
-            "training? Bytes are scaled to −1 to 1, floats of an .npz are not changed",
-            highlight=False,
-            soft_wrap=True,
+            "training? Bytes are scaled to −1 to 1, floats of an .npz are not changed"
         )
+    for line in said:
+        console.print(line, highlight=False, soft_wrap=True)

@@ -81,14 +81,14 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
 
 
 def print_votes(console: Console, found: dict[str, Any]) -> None:
-    """Print accuracy over executions."""
+    """Print what votes reach, and their executions."""
     images = found["images"]
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
     table.add_column("site, σ")
     table.add_column("k", justify="right")
     for side, n in images.items():
         name = "golden" if side == "golden" else "system"
-        table.add_column(f"{name} (n={n}): accuracy", justify="right")
+        table.add_column(f"{name} (n={n}): {found['measure']}", justify="right")
         table.add_column("executions", justify="right")
     table.add_column("clocks", justify="right")
     for row in found["rows"]:

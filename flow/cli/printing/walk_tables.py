@@ -7,9 +7,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from flow.data.reference import Measure
 from flow.report.wording import (
     bound_text,
     further_sentence,
+    measure_sentence,
     power_sentence,
     random_numbers_sentences,
     scope_sentence,
@@ -63,11 +65,13 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
     for said in (
         *random_numbers_sentences(dumped),
         scope_sentence(dumped),
+        measure_sentence(dumped),
         power_sentence(dumped),
         further_sentence(dumped),
     ):
-        console.print(said, highlight=False)
-    _print_answer(console, summary.ranking)
+        if said:
+            console.print(said, highlight=False)
+    _print_answer(console, summary.ranking, summary.measure)
     console.print(f"verdict: {summary.verdict}", highlight=False)
     total = summary.seconds["total"]
     console.print(f"{total:.0f} s; report: {summary.report}", highlight=False, soft_wrap=True)
@@ -92,11 +96,11 @@ def _ratio(ratio: Estimate | None) -> str:
 
 
 def print_executions(console: Console, found: dict[str, Any]) -> None:
-    """Print the accuracy of each strategy for spending executions."""
+    """Print what each strategy for spending executions reaches."""
     means = sorted({row["mean"] for row in found["rows"]})
     table = Table(
-        title=f"{found['model']} on {found['dataset']}: accuracy, {found['noise']} noise of "
-        f"σ = {found['sigma']:.3g}, n = {found['images']} × {found['draws']}"
+        title=f"{found['model']} on {found['dataset']}: {found['measure']}, {found['noise']} noise "
+        f"of σ = {found['sigma']:.3g}, n = {found['images']} × {found['draws']}"
     )
     table.add_column("mean executions")
     for mean in means:
@@ -104,7 +108,7 @@ def print_executions(console: Console, found: dict[str, Any]) -> None:
     cells: dict[str, list[str]] = {}
     for row in found["rows"]:
         half = (row["hi"] - row["lo"]) / 2
-        cells.setdefault(row["strategy"], []).append(f"{row['accuracy']:.4f} ± {half:.4f}")
+        cells.setdefault(row["strategy"], []).append(f"{row[found['measure']]:.4f} ± {half:.4f}")
     for strategy, values in cells.items():
         table.add_row(strategy, *values)
     console.print(table)
@@ -121,8 +125,8 @@ def _print_recipe(console: Console, recipe: str | None, bounds: Sequence[float] 
 
 def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
     """Print the results of a software walk."""
-    shares = (100 * part for part in found.accuracy["software"] if part is not None)
-    accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*shares)
+    shares = (100 * part for part in found.clean["software"] if part is not None)
+    clean = "{:.2f} % [{:.2f}, {:.2f}]".format(*shares)
     for kind, walked in found.kinds.items():
         table = Table(title=f"{found.model} on {found.dataset}, {kind} noise")
         for name in ("site", "μ", "method", "k", "misfit", "images", "draws", "levels", "ended"):
@@ -139,10 +143,12 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
         if walked.origin:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
-        _print_answer(console, walked.ranking)
+        _print_answer(console, walked.ranking, found.measure)
     _print_recipe(console, found.recipe, found.image_range)
+    if said := measure_sentence(found.model_dump()):
+        console.print(said, highlight=False, soft_wrap=True)
     console.print(
-        f"without noise {accuracy}, n={found.images['software']}; "
+        f"{found.measure} without noise {clean}, n={found.images['software']}; "
         f"{found.images_evaluated:,} noisy images, {found.seconds['total']:.0f} s; "
         f"results: {found.folder}",
         highlight=False,
@@ -150,19 +156,19 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
     )
 
 
-def _print_answer(console: Console, order: list[Ranked]) -> None:
-    if said := breaks_first(order):
+def _print_answer(console: Console, order: list[Ranked], measure: Measure) -> None:
+    if said := breaks_first(order, measure):
         console.print(said, highlight=False, markup=False)
 
 
 def print_repeats(console: Console, found: dict[str, Any]) -> None:
-    """Print accuracy over cycles."""
+    """Print what repeated executions reach, and their cost in cycles."""
     images = found["images"]
     table = Table(title=f"{found['model']} on {found['dataset']}, {found['noise']} noise")
     for name in ("site", "σ", "executions", "cycles per image"):
         table.add_column(name, justify="left" if name == "site" else "right")
-    table.add_column(f"accuracy golden (n={images['golden']})", justify="right")
-    table.add_column(f"accuracy RTL (n={images['rtl']})", justify="right")
+    table.add_column(f"{found['measure']} golden (n={images['golden']})", justify="right")
+    table.add_column(f"{found['measure']} RTL (n={images['rtl']})", justify="right")
     for row in found["rows"]:
         table.add_row(
             row["site"],
@@ -197,10 +203,10 @@ def print_robustness(console: Console, found: dict[str, Any]) -> None:
         table.add_row(row["site"], row["training"], *cells, row["verdict"])
     console.print(table)
     for name, mismatches in found["bit_mismatches"].items():
-        accuracy = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in found["accuracy"][name]))
+        clean = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in found["clean"][name]))
         console.print(
-            f"{name}: without noise {accuracy}, bit_mismatches: {mismatches}, verdict: "
-            f"{found['verdicts'][name]}",
+            f"{name}: {found['measure']} without noise {clean}, bit_mismatches: {mismatches}, "
+            f"verdict: {found['verdicts'][name]}",
             highlight=False,
         )
     console.print(f"reports and table: {found['folder']}", highlight=False, soft_wrap=True)

@@ -151,7 +151,7 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
         accelerator,
         trained.network,
         trained.inputs[:WALK_IMAGES],
-        trained.images.labels[:WALK_IMAGES],
+        trained.images.known_labels[:WALK_IMAGES],
     )
     name = f"golden walk, {len(accelerator.sites)} sites × {WALK_LEVELS} levels × {WALK_IMAGES}"
     return [

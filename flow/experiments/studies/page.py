@@ -30,7 +30,7 @@ from flow.walks.summaries import (
 
 SAME = (
     "command", "model", "dataset", "noise", "training_noise", "checkpoint", "recipe", "images_in",
-    "per_point", "site",
+    "per_point", "measure", "site",
 )  # fmt: skip
 """What rows have in common that are put together."""
 
@@ -56,6 +56,7 @@ def table(study: Study) -> pd.DataFrame:
                     "noise": _noise_name(noise, run.settings),
                     "training_noise": (summary.training_noise or {}).get("kind", ""),
                     **_training(summary),
+                    "measure": summary.measure,
                     "seed": summary.seed,
                     "site": site,
                 }
@@ -157,7 +158,10 @@ def write(study: Study, points: Path) -> Path:
     }
     template = environment().get_template("study.html.j2")
     records = together.to_dict("records")
-    text = template.render(study=study, states=states, rows=records, image=image, links=links)
+    measures = list(dict.fromkeys(row["measure"] for row in records))
+    text = template.render(
+        study=study, states=states, rows=records, image=image, links=links, measures=measures
+    )
     page = study.folder / "report.html"
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")

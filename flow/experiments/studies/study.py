@@ -118,10 +118,11 @@ class Run:
         places = COMMANDS[self.command].places
         chosen = self.settings.model_dump(mode="json", exclude=set(places))
         kinds = [name for one in _NOISE for name in _listed(chosen.get(one)) if is_user_code(name)]
-        codes = {name: class_of(name).origin for name in kinds}
-        return {"command": self.command, "settings": chosen} | (
-            {"code": {name: one.code for name, one in codes.items() if one}} if codes else {}
-        )
+        origins = {name: class_of(name).origin for name in kinds}
+        codes = {name: one.code for name, one in origins.items() if one}
+        if (metric := getattr(self.settings, "judged_by", None)) is not None:
+            codes[metric.file] = metric.code
+        return {"command": self.command, "settings": chosen} | ({"code": codes} if codes else {})
 
     def told(self, error: Exception) -> str:
         """Return the message of an error, with options as the user wrote them."""

@@ -6,7 +6,7 @@ import copy
 import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -89,13 +89,14 @@ def refusing(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, *, classifies: bool = True) -> bytes:
     """Return a QONNX file's network, tidied: constants folded, shapes inferred, a batch of one.
 
     Nodes keep their names; a node without a name gets one.
 
     Args:
         path: the file.
+        classifies: whether its outputs must be scores of classes.
 
     Returns:
         The tidied network, serialised.
@@ -109,12 +110,19 @@ def read(path: Path) -> bytes:
     except OSError as error:
         raise UserError(f"cannot read the network {path}: {error.strerror}") from error
     with refusing(path, "read"):
-        return _read(path, state.st_mtime_ns, state.st_size)
+        tidied, output = _read(path, state.st_mtime_ns, state.st_size)
+    if classifies and len(output) != 2:
+        raise UserError(
+            f"{path} gives an output of shape {list(output)}, as an autoencoder or a segmentation "
+            "does: only classifiers can be walked without a METRIC, with one score for each class, "
+            "[N, classes], or a single score of two classes, [N, 1]"
+        )
+    return tidied
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, modified: int, size: int) -> bytes:
-    """Read a file, cached until it changes."""
+def _read(path: Path, modified: int, size: int) -> tuple[bytes, Sequence[int]]:
+    """Read a file, cached until it changes; return the network and the shape of its output."""
     try:
         proto = onnx.load_model_from_string(path.read_bytes())
     except (OSError, DecodeError) as error:
@@ -150,8 +158,9 @@ def _read(path: Path, modified: int, size: int) -> bytes:
         ) from error
     _check_shapes(model, path)
     model = tidy(qcdq.to_quantisers(model, path))
-    _check_scores(model, path)
-    return model.model.SerializeToString(deterministic=True)
+    _check_quantisers(model, path)
+    output = model.get_tensor_shape(model.graph.output[0].name)
+    return model.model.SerializeToString(deterministic=True), output
 
 
 def _reject_foreign(proto: onnx.ModelProto, path: Path) -> None:
@@ -235,18 +244,11 @@ def _check_shapes(model: ModelWrapper, path: Path) -> None:
                 )
 
 
-def _check_scores(model: ModelWrapper, path: Path) -> None:
+def _check_quantisers(model: ModelWrapper, path: Path) -> None:
     if not any(node.op_type in QUANTISERS for node in model.graph.node):
         raise UserError(
             f"{path} has no quantisers: build the network of Brevitas' layers, and export it with "
             "brevitas.export.export_qonnx, not with torch.onnx.export"
-        )
-    shape = model.get_tensor_shape(model.graph.output[0].name)
-    if len(shape) != 2:
-        raise UserError(
-            f"{path} gives an output of shape {shape}, as an autoencoder or a segmentation does: "
-            "only classifiers can be walked, with one score for each class, [N, classes], or a "
-            "single score of two classes, [N, 1]"
         )
 
 

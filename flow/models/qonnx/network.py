@@ -175,19 +175,24 @@ def _tap(graph: Graph, site: str, stream: str) -> NoiseTap:
     return NoiseTap(unit=weights.scale * (grid.step if grid else 1.0))
 
 
-def _try(network: ImportedNetwork) -> None:
-    """Compute the scores of one image, which the shapes in a damaged file may not allow."""
+def _try(network: ImportedNetwork, classifies: bool) -> None:
+    """Compute the output for one image, which the shapes in a damaged file may not allow."""
     height, width, channels = network.image_shape
     with torch.no_grad():
         scores = network(torch.zeros(1, channels, height, width))
-    if scores.shape != (1, network.classes) or not scores.isfinite().all():
-        raise ValueError(f"its scores of a black image are {scores.tolist()}")
+    wrong = classifies and scores.shape != (1, network.classes)
+    if wrong or not scores.isfinite().all():
+        raise ValueError(
+            f"the output for an image of zeros has {list(scores.shape)} values, or NaN"
+        )
 
 
 def open_network(
     path: Path,
     image_shape: tuple[int, int, int] | None = None,
     input_quantiser: InputQuantiser | None = None,
+    *,
+    classifies: bool = True,
 ) -> ImportedNetwork:
     """Read a network from a QONNX file, in evaluation mode; no code of the file is run.
 
@@ -196,11 +201,12 @@ def open_network(
         image_shape: (H, W, C) of the images, for a network that takes them flat; a single row of
             values if None.
         input_quantiser: quantiser, with its range, to put before the first layer.
+        classifies: whether its outputs must be scores of classes; otherwise they stay as they are.
 
     Raises:
         UserError: the file does not hold a supported network; the message says why.
     """
-    tidied = read(path)
+    tidied = read(path, classifies=classifies)
     if input_quantiser is not None:
         model = ModelWrapper(tidied)
         quantise_input(model, input_quantiser, str(path))
@@ -208,7 +214,8 @@ def open_network(
     with refusing(path, "read"):
         graph = open_graph(tidied, image_shape)
         network = ImportedNetwork(path, graph, input_quantiser).eval()
-        _try(network)
-    if graph.classes > MOST_CLASSES:
+        network.single &= classifies
+        _try(network, classifies)
+    if classifies and graph.classes > MOST_CLASSES:
         raise UserError(f"{path} has {graph.classes} classes: at most {MOST_CLASSES} are supported")
     return network

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from flow import data, user_code
-from flow.errors import OptionError, UserError, unknown
+from flow.errors import OptionError, UserError
 from flow.files import replacing
 from flow.models.qonnx import brevitas_networks
 from flow.models.qonnx.file import export_qonnx
@@ -58,7 +58,7 @@ def exported(
         return model
     if is_user_code(model):
         path, name = user_code.split(model)
-        module, stem = _module(_factory(path, name), model), f"{path.stem}-{name}"
+        module, stem = _module(user_code.function(model), model), f"{path.stem}-{name}"
     else:
         stem = model.removeprefix(brevitas_networks.PREFIX)
         module = brevitas_networks.build(stem)
@@ -144,15 +144,6 @@ def image_shape(text: str) -> tuple[int, int, int]:
         raise OptionError("shape", f"is {text}: write channels, height and width as 3,32,32")
     channels, height, width = map(int, parts)
     return channels, height, width
-
-
-def _factory(path: Path, name: str):
-    """Run a file and return a function that it defines."""
-    module = user_code.run(path)
-    functions = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
-    if not callable(getattr(module, name, None)):
-        raise unknown(f"function in {path}", name, functions)
-    return getattr(module, name)
 
 
 def _module(factory, model: str) -> nn.Module:

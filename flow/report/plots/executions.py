@@ -43,10 +43,11 @@ def _draw(axes: Axes, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
             inverse = name.startswith("inverse") or name == "rank"
             colour, marker, line = ("#0072B2" if inverse else "#999999"), _MARKERS[number], ":"
             width = 0.9
+        values = rows[summary["measure"]]
         axes.errorbar(
             rows["mean"],
-            rows["accuracy"],
-            yerr=(rows["accuracy"] - rows["lo"], rows["hi"] - rows["accuracy"]),
+            values,
+            yerr=(values - rows["lo"], rows["hi"] - values),
             label=name,
             color=colour,
             marker=marker,
@@ -61,7 +62,7 @@ def _draw(axes: Axes, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("executions of a site, mean over the sites")
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel(summary["measure"])
     axes.set_title(
         f"{summary['model']} on {summary['dataset']}: {summary['noise']} noise of "
         f"σ = {summary['sigma']:.3g} at {len(summary['sites'])} sites, "

@@ -41,7 +41,7 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
     axes.plot([], [], "kx", label=f"RTL, simulated, n = {summary['images']['rtl']}")
     axes.set_xscale("log")
     axes.set_xlabel("cycles per image of a design that executes the layer k times")
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel(summary["measure"])
     axes.set_title(
         f"{summary['model']} on {summary['dataset']}: {summary['noise']} noise at one site, "
         f"golden (not simulated), n = {summary['images']['golden']:,}",

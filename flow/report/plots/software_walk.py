@@ -53,7 +53,7 @@ def write(folder: Path, summary: SoftwareWalkSummary, curves: pd.DataFrame) -> N
 
 
 def plot_curves(summary: SoftwareWalkSummary, curves: pd.DataFrame) -> Figure:
-    """Draw accuracy over σ: points with their Wilson intervals, and the fit if there is one."""
+    """Draw the measure over σ: points with their Wilson intervals, and the fit if there is one."""
     sites = list(dict.fromkeys(s for kind in summary.kinds.values() for s in kind.entries))
     columns = min(len(sites), 4)
     rows = math.ceil(len(sites) / columns)
@@ -65,7 +65,7 @@ def plot_curves(summary: SoftwareWalkSummary, curves: pd.DataFrame) -> Figure:
             continue
         _curves_of(panel, summary, curves, sites[number])
         if number % columns == 0:
-            panel.set_ylabel("accuracy (%)")
+            panel.set_ylabel(f"{summary.measure} (%)")
         if number + columns >= len(sites):
             panel.set_xlabel("noise level σ")
     handles, labels = grid.flat[0].get_legend_handles_labels()
@@ -75,7 +75,7 @@ def plot_curves(summary: SoftwareWalkSummary, curves: pd.DataFrame) -> Figure:
 
 
 def _curves_of(panel: Axes, summary: SoftwareWalkSummary, curves: pd.DataFrame, site: str) -> None:
-    clean, guess = summary.accuracy["software"].level, 1 / summary.classes
+    clean, guess = summary.clean["software"].level, summary.guessing
     levels = curves.loc[curves["site"] == site, "sigma"]
     if len(levels):
         log_axis(panel, (levels.min() / 1.25, levels.max() * 1.25))

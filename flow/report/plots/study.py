@@ -6,7 +6,9 @@ from matplotlib.ticker import StrMethodFormatter
 
 from flow.report.plots.figure import Figure
 
-_PANEL = ["command", "model", "dataset", "noise", "training_noise", "checkpoint", "per_point"]
+_PANEL = [
+    "command", "model", "dataset", "noise", "training_noise", "checkpoint", "per_point", "measure",
+]  # fmt: skip
 """Columns that are equal in the rows of a panel."""
 _COLOURS = {"mu_sw": "#0072B2", "mu_hw": "#D55E00"}
 
@@ -33,7 +35,7 @@ def plot(together: pd.DataFrame) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     for axes, (same, group) in zip(grid.flat, panels, strict=False):
-        _, model, dataset, noise, training, checkpoint, per_point = same
+        _, model, dataset, noise, training, checkpoint, per_point, measure = same
         where = np.arange(len(group))
         for number, (key, colour) in enumerate(_COLOURS.items()):
             middle = group[key].to_numpy(dtype=float)
@@ -54,6 +56,8 @@ def plot(together: pd.DataFrame) -> Figure:
             title += f"\nnetworks per point: {per_point}"
         elif len(names_of[model, dataset]) > 1:
             title += f"\n{checkpoint}"
+        if together["measure"].nunique() > 1:
+            title += f"\n{measure}"
         axes.set_title(title, fontsize=9, parse_math=False)
         axes.grid(axis="y", alpha=0.3)
     for axes in grid[:, 0]:

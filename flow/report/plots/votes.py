@@ -39,7 +39,7 @@ def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None
     axes.plot([], [], "k--o", markersize=4, label="fixed k")
     axes.plot([], [], "k-s", markersize=4, label="ended when decided")
     axes.set_xlabel("mean executions of an image")
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel(summary["measure"])
     axes.set_title(
         f"{summary['model']} on {summary['dataset']}: votes under {summary['noise']} noise at one "
         f"site, golden, n = {summary['images']['golden']:,}",

@@ -28,7 +28,7 @@ from flow.statistics.curve_models import Shape
 from flow.statistics.estimate import Estimate
 from flow.walks.crosscheck.preliminary import NOT_JUDGED
 from flow.walks.crosscheck.summary_values import (
-    clean_accuracy,
+    clean_value,
     fit_of,
     guides,
     line_of,
@@ -77,7 +77,7 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
             continue
         _panel(panel, summary, curves, sites[number])
         if number % columns == 0:
-            panel.set_ylabel("accuracy (%)", fontsize=8)
+            panel.set_ylabel(f"{summary['measure']} (%)", fontsize=8)
         if several or number + columns >= len(sites):  # nothing below it
             label = f"noise level σ\n({sigma_unit(summary, sites[number])})"
             panel.set_xlabel(label, fontsize=7, **_PLAIN)
@@ -126,7 +126,7 @@ def log_axis(panel: Axes, reach: tuple[float, float]) -> None:
 
 
 def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:
-    entry, guess = summary["sites"][site], 1.0 / summary["classes"]
+    entry, guess = summary["sites"][site], summary["guessing"]
     levels = curves.loc[curves["site"] == site, "sigma"]
     reach = (levels.min() / 1.25, levels.max() * 1.25) if len(levels) else (0.1, 10.0)
     log_axis(panel, reach)
@@ -202,7 +202,7 @@ def _line(
     if fit is None:
         panel.plot(table["sigma"], table["accuracy"], color=side.colour, lw=0.7, alpha=0.7)
     else:
-        line = line_of(fit, table, clean_accuracy(summary, side), guess, 200)
+        line = line_of(fit, table, clean_value(summary, side), guess, 200)
         panel.plot(*line, color=side.colour, lw=1.4, ls=side.line)
 
 

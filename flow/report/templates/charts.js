@@ -43,7 +43,7 @@ class Chart {
       button.onclick = act;
     }
     this.stage = html("div", { class: "stage", tabindex: 0, role: "application",
-      "aria-label": `Chart of ${panel.title}: accuracy over ${panel.axis}. Left and right arrows go `
+      "aria-label": `Chart of ${panel.title}: ${data.y} over ${panel.axis}. Left and right arrows go `
         + "along the points, up and down to another curve, plus and minus zoom, 0 shows all. The "
         + "tables hold the same figures." }, this.figure);
     this.tip = html("div", { class: "tip", role: "status" }, this.figure);
@@ -114,8 +114,9 @@ class Chart {
     for (const [name, level] of panel.guides) {
       draw("path", { class: "guide", d: `M${LEFT} ${this.y(level)}H${RIGHT}` }, this.inside);
       const low = level < 0.5;  // under the line and to the left, where curves are high
+      const under = low || level > 0.95;  // above it, the frame would cut the name
       draw("text", { class: low ? "soft" : "end soft", x: low ? LEFT + 3 : RIGHT - 2,
-        y: this.y(level) + (low ? 12 : -3) }, this.inside, name);
+        y: this.y(level) + (under ? 12 : -3) }, this.inside, name);
     }
     if (lanes) draw("text", { class: "end", x: LEFT - 5, y: BOTTOM + 8 + lanes * LANE / 2 }, svg, "μ");
     lines.forEach((one, lane) => this.series(one, BOTTOM + 10 + lane * LANE, lanes > 0));

@@ -149,13 +149,11 @@ def ablate(
     wanted = [place for place in places if place.site in sites and place.site in walk.context.taps]
     found = walk.run(walk.wanted(INTEGER, wanted), lambda side, points, images: done(points))
     measured = found.points
-    guess = 1 / walk.context.network.classes
+    guess = walk.reference.guess
     first = {(place.site, walk.context.seed_of(place)) for place in places if place.site}
     every = [p for p in points if not p.site or (p.site, p.seed) in first] + measured
     steps = {
-        site: list(steps_of(every, walk.context.labels, site, guess))
-        if site in walk.context.taps
-        else []
+        site: list(steps_of(every, walk.labels, site, guess)) if site in walk.context.taps else []
         for site in sites
     }
     return Ablation(measured, steps, margin)

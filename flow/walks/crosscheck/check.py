@@ -171,7 +171,7 @@ class CrossCheck:
 def cross_check(
     points: Sequence[Point],
     labels: NDArray[np.int64],
-    classes: int,
+    guess: float,
     *,
     design: Design = "common",
     margin: float = MARGIN,
@@ -186,7 +186,7 @@ def cross_check(
     Args:
         points: all points of a run with one kind of noise, including those without noise.
         labels: int64 [images], in the order of the predictions.
-        classes: number of classes; guessing is right once in that many.
+        guess: accuracy of guessing, or agreement, in (0, 1).
         design: random numbers of the two sides that each site compares.
         margin: ratios within ± margin of 1 count as equal.
         level: α of this look (`flow.statistics.verdict.look_levels`).
@@ -205,7 +205,6 @@ def cross_check(
     sites = list(dict.fromkeys(p.site for p in points if p.site))
     if not sites or len({p.kind for p in points if p.site}) > 1:
         raise ValueError("cross_check needs the points of one kind of noise, at a site or more")
-    guess = 1.0 / classes
     known = _unchanged(earlier, points)
     figures = {
         site: known.get(site) or site_figures(points, labels, site, guess, design, resamples, seed)

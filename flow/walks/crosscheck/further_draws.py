@@ -83,7 +83,7 @@ class FurtherDraws:
 def draw_further(
     walk: Measuring,
     points: Sequence[Point],
-    classes: int,
+    guess: float,
     budget: float,
     progress: Callable[[str], None] = log.info,
     *,
@@ -95,7 +95,7 @@ def draw_further(
     Args:
         walk: measures further draws.
         points: of every side, the clean ones included.
-        classes: number of classes.
+        guess: accuracy of guessing, or agreement.
         budget: minutes for further draws. A site's draws are measured as many at a time as it had
             at first, and what has begun is finished, so it may take a little longer.
         progress: called with what is measured next.
@@ -107,7 +107,7 @@ def draw_further(
     """
     points, spent = list(points), FurtherDraws(budget)
     levels = look_levels() if budget else (LEVEL,)
-    judge = partial(cross_check, classes=classes, design=design, margin=margin)
+    judge = partial(cross_check, guess=guess, design=design, margin=margin)
     check = judge(points, walk.labels, level=levels[0], following=levels[min(1, len(levels) - 1)])
     first = {site.site: site.figures.draws for site in check.sites}
     end = time.monotonic() + 60 * budget

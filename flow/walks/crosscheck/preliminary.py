@@ -40,7 +40,7 @@ def with_points(
         progress: how far the walk is.
     """
     found = summary.model_dump(by_alias=True)
-    guess = 1 / summary.classes
+    guess = summary.guessing
     for site, entry in found["sites"].items():
         entry |= unjudged(points, labels, site, guess)
     rtl = simulated(points)
@@ -96,10 +96,10 @@ def unjudged(
 
 
 def sides(points: Sequence[Point], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Return each side's accuracy without noise, images and noise draws."""
+    """Return each side's measure without noise, images and noise draws."""
     clean = {point.side: point for point in points if not point.site}
     return {
-        "accuracy": {s.accuracy_key: clean[s].accuracy(labels) for s in SHOWN if s in clean},
+        "clean": {s.clean_key: clean[s].accuracy(labels) for s in SHOWN if s in clean},
         "images": {side: clean[side].images if side in clean else 0 for side in SHOWN},
         "draws": {
             side: len({point.seed for point in points if point.side == side and point.site})

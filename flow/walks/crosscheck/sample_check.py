@@ -76,7 +76,7 @@ def _drawn(context: WalkContext, site: str) -> list[Samples]:
     """Return z₁ and z₂ of one site, [images, elements] each."""
     tap, elements = context.taps[site], context.taps[site].pixels * context.taps[site].channels
     seed = context.seed_of(NoisePoint(site, 0.0))
-    images = max(2, min(len(context.labels), math.ceil(SAMPLES / elements)))
+    images = max(2, min(len(context.inputs), math.ceil(SAMPLES / elements)))
     return [
         draw_samples(seed, tap.number, draw, 0, images, elements).numpy().astype(np.float32)
         / np.float32(1 << FRACTION_BITS)

@@ -93,8 +93,10 @@ def begun(
         margin: ratios within ± margin of 1 will count as equal.
         more: further fields of the summary, which only the job knows.
     """
-    guess = 1 / walk.context.network.classes
-    entries = {site: preliminary.unjudged([], walk.labels, site, guess) for site in sites}
+    reference = walk.reference
+    entries = {
+        site: preliminary.unjudged([], reference.labels, site, reference.guess) for site in sites
+    }
     found = {
         **_facts(walk, [], level_zero, _site_entries(walk, entries, [])),
         **dict.fromkeys(("power", "detectable", "verdict", "further", "divergence")),
@@ -126,6 +128,8 @@ def _facts(
         **_noise(walk.context.setting),
         "unit": _unit(walk, list(sites)),
         "classes": walk.context.network.classes,
+        "measure": walk.reference.measure,
+        "guessing": walk.reference.guess,
         **preliminary.sides(points, walk.labels),
         "checks": {
             "L0": finn | {"labels_compared": labels.images, "labels_differing": labels.differing},

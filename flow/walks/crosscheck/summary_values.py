@@ -73,15 +73,15 @@ def line_of(
 
 
 def guides(summary: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return the accuracies between which curves fall: without noise, if known, and of guessing."""
-    known = [Side.SOFTWARE] if Side.SOFTWARE.accuracy_key in summary["accuracy"] else []
-    clean = [("no noise", clean_accuracy(summary, side)) for side in known]
-    return [*clean, ("guessing", 1 / summary["classes"])]
+    """Return the values between which curves fall: without noise, if known, and of guessing."""
+    known = [Side.SOFTWARE] if Side.SOFTWARE.clean_key in summary["clean"] else []
+    clean = [("no noise", clean_value(summary, side)) for side in known]
+    return [*clean, ("guessing", summary["guessing"])]
 
 
-def clean_accuracy(summary: Mapping[str, Any], side: Side) -> float:
-    """Return a side's accuracy without noise."""
-    return float(summary["accuracy"][side.accuracy_key][0])
+def clean_value(summary: Mapping[str, Any], side: Side) -> float:
+    """Return a side's accuracy, or agreement, without noise."""
+    return float(summary["clean"][side.clean_key][0])
 
 
 def one_device(entry: Mapping[str, Any], side: Side) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flow.data.reference import Measure
 from flow.files import replacing
 from flow.noise import Noise, shared_by_images
 from flow.statistics.devices import by_device
@@ -73,16 +74,24 @@ def _clean(points: Sequence[Point], side: Side) -> Point | None:
     return next((p for p in points if p.site == "" and p.side in sides), None)
 
 
-def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFrame:
+def curve_table(
+    points: Iterable[Point], labels: NDArray[np.int64], measure: Measure
+) -> pd.DataFrame:
     """Count the points: one row per site, kind, sigma, seed and side, sorted.
 
-    Columns: site, kind, sigma, seed, side, images, correct, accuracy, lo and hi (95 % Wilson
-    interval), bit_mismatches and scope (rtl; else missing).
+    Columns: site, kind, sigma, seed, side, images, correct (those with the label of the reference),
+    accuracy or agreement, lo and hi (its 95 % Wilson interval), bit_mismatches and scope (rtl; else
+    missing).
+
+    Args:
+        points: the points.
+        labels: int64 [at least as many as any point's images].
+        measure: name of the column that is ``correct`` / ``images``.
     """
     table = pd.DataFrame(
         [
-            (p.site, p.kind, p.sigma, p.seed, p.side.value, p.images, int(p.correct(labels).sum()),
-             p.bit_mismatches, p.scope)
+            (p.site, p.kind, p.sigma, p.seed, p.side.value, p.images,
+             p.correct(labels).sum().item(), p.bit_mismatches, p.scope)
             for p in points
         ],
         columns=["site", "kind", "sigma", "seed", "side", "images", "correct", "bit_mismatches",
@@ -90,7 +99,7 @@ def curve_table(points: Iterable[Point], labels: NDArray[np.int64]) -> pd.DataFr
     )  # fmt: skip
     table["bit_mismatches"] = table["bit_mismatches"].astype("Int64")
     lo, hi = wilson(table["correct"], table["images"])
-    table.insert(7, "accuracy", table["correct"] / table["images"])
+    table.insert(7, measure, table["correct"] / table["images"])
     table.insert(8, "lo", lo)
     table.insert(9, "hi", hi)
     order = ["site", "kind", "sigma", "seed", "side"]

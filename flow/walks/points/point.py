@@ -30,8 +30,8 @@ class Point:
     """Noise seed."""
     side: Side
     """Who predicted it."""
-    predictions: NDArray[np.unsignedinteger[Any]]
-    """Predicted class [images]."""
+    predictions: NDArray[Any]
+    """Predicted class [images], or the value of a user's metric, float32 [images]."""
     bit_mismatches: int | None = None
     """rtl only: images whose final output differs from golden in any bit; None: not compared."""
     scope: str | None = None
@@ -43,8 +43,9 @@ class Point:
             raise ValueError(f"no name of a kind of noise: {self.kind}")
         if self.scope is not None and self.scope not in SCOPES:
             raise ValueError(f"no such scope: {self.scope}")
-        if self.predictions.dtype not in (np.uint8, np.uint16) or self.predictions.ndim != 1:
-            raise ValueError("predictions must be uint8 or uint16 [images]")
+        kinds = (np.uint8, np.uint16, np.float32)
+        if self.predictions.dtype not in kinds or self.predictions.ndim != 1:
+            raise ValueError("predictions must be uint8, uint16 or float32 [images]")
         if not np.isfinite(self.sigma) or self.sigma < 0 or (self.sigma == 0) != (self.site == ""):
             raise ValueError(f"site '{self.site}' does not go with sigma {self.sigma}")
 
@@ -53,15 +54,22 @@ class Point:
         """Number of images."""
         return int(self.predictions.size)
 
-    def correct(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which images are right; labels: int64 [at least images]."""
+    def correct(self, labels: NDArray[np.int64]) -> NDArray[Any]:
+        """What each image counts (`counted`); labels: int64 [at least images]."""
         if self.images > len(labels):
             raise ValueError(f"{self.images} predictions, {len(labels)} labels")
-        return np.asarray(self.predictions == labels[: self.images])
+        return counted(self.predictions, labels)
 
     def accuracy(self, labels: NDArray[np.int64]) -> list[float]:
         """Return the accuracy and the ends of its 95 % interval; labels as for `correct`."""
-        return share(int(self.correct(labels).sum()), self.images)
+        return share(self.correct(labels).sum().item(), self.images)
+
+
+def counted(predictions: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[Any]:
+    """Return what each image counts: whether its class is the label, or its metric's value."""
+    if predictions.dtype == np.float32:
+        return predictions
+    return np.asarray(predictions == labels[: len(predictions)])
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ class Side(StrEnum):
     """Name in the report, in full."""
     short: str
     """Key in a site's entry of the summary: ``mu_sw``, ``k_sw``."""
-    accuracy_key: str
-    """Key of the accuracy without noise in the summary."""
+    clean_key: str
+    """Key of what it measured without noise, in the summary's ``clean``."""
     colour: str
     """Colour by Okabe and Ito; marker and line style distinguish the sides without it."""
     marker: str
@@ -45,14 +45,14 @@ class Side(StrEnum):
         value: str,
         label: str = "",
         short: str = "",
-        accuracy_key: str = "",
+        clean_key: str = "",
         colour: str = "",
         marker: str = "",
         line: str = "",
     ) -> Self:
         side = str.__new__(cls, value)
         side._value_ = value
-        side.label, side.short, side.accuracy_key = label, short, accuracy_key
+        side.label, side.short, side.clean_key = label, short, clean_key
         side.colour, side.marker, side.line = colour, marker, line
         return side
 

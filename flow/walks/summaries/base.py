@@ -7,6 +7,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from flow.data.reference import Measure
 from flow.errors import UserError, unknown
 from flow.statistics.estimate import Estimate
 from flow.walks.summaries.upgrade import upgraded
@@ -27,7 +28,7 @@ class Part(BaseModel):
 
 
 class Level(Part):
-    """Accuracy at one noise level."""
+    """Accuracy or agreement at one noise level."""
 
     sigma: float
     """Noise level σ, in the unit of the site"""
@@ -35,8 +36,8 @@ class Level(Part):
     """Images of each noise draw"""
     draws: int
     """Noise draws"""
-    accuracy: Estimate | None
-    """Share of right labels over all draws, with its Wilson interval for one draw's images: 0 to 1;
+    value: Estimate | None
+    """Accuracy or agreement over all draws, with its Wilson interval for one draw's images: 0 to 1;
     null in results of schema version 1"""
 
 
@@ -67,7 +68,7 @@ class WalkSummary(Part):
     the sites, in the order of the data.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this schema"""
     made_by: Literal["walk", "walk-hw"]
     """Command that made the results"""
@@ -82,11 +83,18 @@ class WalkSummary(Part):
     seed: int
     """Seed of the noise"""
     classes: int
-    """Classes of the data set; guessing is right once in that many"""
+    """Classes of the network"""
+    measure: Measure
+    """What was measured: accuracy, the share of images with the right label; agreement, for images
+    without labels, the share with the label that golden, in walk the network, gives without noise;
+    or a user's metric by its name, and in place of accuracy in what follows"""
+    guessing: float
+    """What guessing reaches, 0 to 1: one in the number of classes; of agreement the share of the
+    most frequent label; of a metric its floor"""
     images: dict[str, int]
     """Test images per point, by side; of RTL those simulated"""
-    accuracy: dict[str, Estimate]
-    """Accuracy without noise, 0 to 1, by side; Brevitas is software"""
+    clean: dict[str, Estimate]
+    """Accuracy or agreement without noise, 0 to 1, by side; Brevitas is software"""
     training_noise: dict[str, JsonValue] | None
     """Noise that the network was trained with; null for none"""
     checkpoint: str | None

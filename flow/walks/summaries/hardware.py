@@ -57,18 +57,18 @@ class RandomNumbers(Part):
 
 
 class Difference(Part):
-    """Accuracy of a hardware side minus that of software at one level, paired by image."""
+    """Hardware side minus software at one level, in accuracy or agreement, paired by image."""
 
     sigma: float
     """Noise level σ, in the unit of the site"""
     images: int
     """Images of both sides"""
     software: float
-    """Accuracy in software, 0 to 1: mean over the draws"""
+    """Accuracy or agreement in software, 0 to 1: mean over the draws"""
     golden: float | None = None
-    """Accuracy of golden, 0 to 1; null where RTL is compared"""
+    """That of golden, 0 to 1; null where RTL is compared"""
     rtl: float | None = None
-    """Accuracy of RTL, 0 to 1; null where golden is compared"""
+    """That of RTL, 0 to 1; null where golden is compared"""
     difference: Estimate
     """Hardware side minus software, −1 to 1"""
 
@@ -115,11 +115,11 @@ class HardwareSite(Part):
     method_hw: Method | None = "logistic"
     """Golden's model where golden stands for the hardware; null elsewhere"""
     floor_sw: float | None = None
-    """Accuracy that software's logistic with a floor falls to, 0 to 1; null for other models"""
+    """Floor of software's logistic, accuracy or agreement, 0 to 1; null for other models"""
     floor_golden: float | None = None
-    """Accuracy that golden's logistic with a floor falls to, 0 to 1; null for other models"""
+    """Floor of golden's logistic, accuracy or agreement, 0 to 1; null for other models"""
     floor_rtl: float | None = None
-    """Accuracy that RTL's logistic with a floor falls to, 0 to 1; null for other models"""
+    """Floor of RTL's logistic, accuracy or agreement, 0 to 1; null for other models"""
     floor_hw: float | None = None
     """Golden's floor where golden stands for the hardware; null elsewhere"""
     ratio: Estimate | None
@@ -146,7 +146,7 @@ class HardwareSite(Part):
     differing_images_below: float | None = None
     """Upper 95 % bound of the share of images that differ in one of their runs; null if unknown"""
     differences: Differences
-    """Differences in accuracy per point"""
+    """Differences to software per point"""
     p_agree: float | None
     """p-value of agree, for the site alone"""
     p_disagree: float | None

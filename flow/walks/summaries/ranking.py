@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flow.data.reference import Measure, above_guessing
 from flow.statistics.estimate import Estimate
 
 
@@ -43,8 +44,12 @@ def ranked(sites: Iterable[tuple[str, Estimate | None, float | None]]) -> list[R
     return sorted(found, key=lambda one: one.relative.level)
 
 
-def breaks_first(order: list[Ranked]) -> str:
+def breaks_first(order: list[Ranked], measure: Measure) -> str:
     """Return sentences: which site breaks first, and how much more the most robust one bears.
+
+    Args:
+        order: the sites, the most sensitive first.
+        measure: what is lost, accuracy or agreement.
 
     A site of which only a lower bound is known may break before the one that is named, and is
     named after it. There are no sentences if fewer than two sites have a midpoint.
@@ -58,14 +63,14 @@ def breaks_first(order: list[Ranked]) -> str:
     alike = [one.site for one in known if one is not first and _overlap(one, first)]
     return " ".join(
         [
-            _first(first, alone=not earlier),
+            _first(first, measure, alone=not earlier),
             *_others(earlier, alike),
             _last(last, first),
         ]
     )
 
 
-def _first(first: Ranked, alone: bool) -> str:
+def _first(first: Ranked, measure: Measure, alone: bool) -> str:
     value = first.relative
     noise, ratio = (
         (f"below {value.high:.3g}", f"above {first.snr:.1f} dB")
@@ -74,7 +79,7 @@ def _first(first: Ranked, alone: bool) -> str:
     )
     of = "" if alone else " of the sites with a midpoint"
     return (
-        f"{first.site} breaks first{of}: half of its accuracy above guessing is lost at noise "
+        f"{first.site} breaks first{of}: half of its {above_guessing(measure)} is lost at noise "
         f"{noise} of the standard deviation of its values ({ratio})."
     )
 

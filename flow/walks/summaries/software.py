@@ -28,12 +28,12 @@ class SoftwareSite(Part):
     """Model of the curve that gave μ: logistic, logistic with a floor, or monotone; null if the
     network only guesses or nothing was measured"""
     floor_sw: float | None = None
-    """Accuracy that the fitted logistic with a floor falls to, 0 to 1; null for other models and
-    without a midpoint"""
+    """Accuracy or agreement that the fitted logistic with a floor falls to, 0 to 1; null for other
+    models and without a midpoint"""
     misfit: float | None
-    """Largest difference in accuracy between fit and points, 0 to 1; null without a fit"""
+    """Largest difference between fit and points, 0 to 1; null without a fit"""
     step: bool
-    """Whether the accuracy falls between two levels, which then are the interval's ends"""
+    """Whether the curve falls between two levels, which then are the interval's ends"""
     devices: int | None
     """Devices behind μ; null where each image has its own noise"""
     ended: State
@@ -116,6 +116,8 @@ class SoftwareWalkSummary(WalkSummary):
     """Noisy images that the results rest on"""
     kinds: dict[str, SoftwareKind]
     """By kind of noise"""
+    metric: dict[str, str] | None = None
+    """File, function and code of a user's metric; null for accuracy and agreement"""
     recipe: str | None = None
     """Recipe by which the network was trained, such as paper; null for its own"""
     image_range: tuple[float, float] | None = None

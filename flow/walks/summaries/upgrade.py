@@ -3,12 +3,15 @@
 Version 1 had no ``schema_version`` and no ``made_by``. A midpoint was a list, or for a bound a
 mapping of ``bound`` and ``level``. Levels of ``walk`` were numbers, and its ``global`` stood among
 the sites. The first releases also lacked keys, which become null or what was true then.
+
+Version 2 knew no measure but accuracy, which it had as the key ``accuracy`` of the summary and of
+levels, and guessing was one in the number of classes.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Version of the schema."""
 
 _LACKING: Mapping[str, Any] = {
@@ -42,18 +45,47 @@ def upgraded(content: Any) -> dict[str, Any]:
     """
     if not isinstance(content, dict):
         raise ValueError("it holds no results")
-    if content.get("schema_version", 1) > VERSION:
+    version = content.get("schema_version", 1)
+    if version > VERSION:
         raise ValueError("a later version of this program wrote it")
-    if "schema_version" in content:
-        return content
-    new = {"schema_version": VERSION}
+    second = content if version > 1 else _second(content)
+    return _third(second) if version < 3 and "made_by" in second else second
+
+
+def _second(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a summary of version 1 as one of version 2; what is no summary, as it is."""
+    new = {"schema_version": 2}
     if "kinds" in content:
         kinds = {name: _kind(kind) for name, kind in content["kinds"].items()}
         known = {name: value for name, value in content.items() if name != "budget"}
         return {**_LACKING_IN_SOFTWARE, **known, **new, "made_by": "walk", "kinds": kinds}
     if {"sites", "verdict", "rtl", "checks"} <= content.keys():
         return {**_LACKING, **content, **new, "made_by": "walk-hw"} | _parts(content)
-    return content
+    return dict(content)
+
+
+def _third(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a summary of version 2 as one of version 3."""
+    found = {("clean" if key == "accuracy" else key): value for key, value in content.items()}
+    found |= {"schema_version": 3, "measure": "accuracy"}
+    if classes := content.get("classes"):
+        found["guessing"] = 1 / classes
+    if "kinds" in content:
+        found["kinds"] = {name: _with_values(kind) for name, kind in content["kinds"].items()}
+    return found
+
+
+def _with_values(kind: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a kind of noise of version 2, whose levels had an accuracy."""
+
+    def entry(one: Mapping[str, Any]) -> dict[str, Any]:
+        levels = [dict(level) for level in one["levels"]]
+        for level in levels:
+            level["value"] = level.pop("accuracy", None)
+        return {**one, "levels": levels}
+
+    sites = {name: entry(one) for name, one in kind["sites"].items()}
+    return {**kind, "sites": sites, "global": kind["global"] and entry(kind["global"])}
 
 
 def _kind(kind: Mapping[str, Any]) -> dict[str, Any]:

@@ -248,7 +248,7 @@ X, Y = np.zeros((4, 8, 8), np.uint8), np.zeros(4, np.int64)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": X}, "lacks y"),
+        ({"x": X, "labels": Y}, "it needs images x, and labels y; or x alone"),
         ({"x": X.astype(np.int32), "y": Y}, "x is of type int32; give uint8"),
         ({"x": np.full((4, 8, 8), np.nan), "y": Y}, "not finite"),
         ({"x": np.zeros(4, np.uint8), "y": Y}, r"x has the shape \(4,\)"),

@@ -24,7 +24,7 @@ def ratios(check: CrossCheck) -> list[list[float] | None]:
 
 @pytest.mark.slow
 def test_equal_sides_agree() -> None:
-    check = independent_check(*walk(SITES), 10)
+    check = independent_check(*walk(SITES), 0.1)
     assert [site.verdict for site in check.sites] == ["agree", "agree"]
     assert check.verdict == "agree"
     for site, ratio in zip(check.sites, ratios(check), strict=True):
@@ -38,7 +38,7 @@ def test_equal_sides_agree() -> None:
 @pytest.mark.parametrize("shift", [0.7, 0.8, 1.25, 1.3])
 def test_a_planted_shift_disagrees(shift: float) -> None:
     for seed in range(5):
-        check = independent_check(*walk(SITES, shift={"fc0.acc": shift}, seed=seed), 10)
+        check = independent_check(*walk(SITES, shift={"fc0.acc": shift}, seed=seed), 0.1)
         assert [site.verdict for site in check.sites] == ["agree", "disagree"]
         assert check.verdict == "disagree"
         ratio = ratios(check)[1]
@@ -50,7 +50,7 @@ def test_fifteen_percent_disagrees_with_enough_images() -> None:
     """The shift that must be found: 15 %, at 10,000 images."""
     for seed, shift in enumerate((0.85, 1.15, 0.85, 1.15)):
         points, labels = walk({"a": (1.0, 2.0)}, shift={"a": shift}, images=10_000, seed=seed)
-        assert independent_check(points, labels, 10).verdict == "disagree"
+        assert independent_check(points, labels, 0.1).verdict == "disagree"
 
 
 @pytest.mark.slow
@@ -67,7 +67,7 @@ def test_family_wise_error_of_whole_walks() -> None:
         shift = {site: 1.1 if number % 2 else 0.9 for number, site in enumerate(sites)}
         points, labels = walk(sites, shift=shift, images=600, rtl=0, seed=seed)
         two = [p for p in points if p.side != "software-hwdraws"]
-        check = independent_check(two, labels, 10, resamples=99)
+        check = independent_check(two, labels, 0.1, resamples=99)
         words = {site.judgement.verdict for site in check.sites}
         for word in wrong:
             wrong[word] += word in words
@@ -81,13 +81,13 @@ def test_nine_equal_sites_agree_with_enough_images() -> None:
     sites = {f"site{number}": (1.0, 2.0) for number in range(9)}
     for seed in range(2):
         points, labels = walk(sites, images=4000, rtl=20, seed=seed)
-        check = independent_check(points, labels, 10, resamples=199)
+        check = independent_check(points, labels, 0.1, resamples=199)
         assert check.verdict == "agree" and {s.verdict for s in check.sites} == {"agree"}
 
 
 @pytest.mark.slow
 def test_few_images_are_undecided() -> None:
-    check = independent_check(*walk(SITES, images=100, rtl=20), 10)
+    check = independent_check(*walk(SITES, images=100, rtl=20), 0.1)
     assert check.verdict == "undecided" and "neither shown" in check.sites[0].reason
     found = check.to_json()
     assert found["detectable"]["disagreement"] > found["detectable"]["difference"] > 0.1
@@ -99,12 +99,12 @@ def test_few_images_are_undecided() -> None:
 @pytest.mark.slow
 def test_so_many_images_as_needed_decide() -> None:
     """What the report says would decide does, in most cases."""
-    few = independent_check(*walk(SITES, images=250, rtl=20, seed=3), 10)
+    few = independent_check(*walk(SITES, images=250, rtl=20, seed=3), 0.1)
     needs = [s.to_json()["need"] for s in few.sites if s.verdict == "undecided"]
     assert needs and all(need["images"] > 250 for need in needs)
     images = max(need["images"] for need in needs)
     verdicts = [
-        independent_check(*walk(SITES, images=images, rtl=20, seed=seed), 10).verdict
+        independent_check(*walk(SITES, images=images, rtl=20, seed=seed), 0.1).verdict
         for seed in range(4, 8)
     ]
     assert verdicts.count("agree") >= 3
@@ -112,7 +112,7 @@ def test_so_many_images_as_needed_decide() -> None:
 
 @pytest.mark.slow
 def test_common_draws_narrow_the_ratio() -> None:
-    site = independent_check(*walk(SITES), 10).sites[0].to_json()
+    site = independent_check(*walk(SITES), 0.1).sites[0].to_json()
     assert site["ratio_crn"] == pytest.approx((1.0, 1.0, 1.0))
     assert site["ratio"][2] - site["ratio"][1] > 0.02
 
@@ -121,9 +121,9 @@ def test_common_draws_narrow_the_ratio() -> None:
 def test_rtl_alone_is_compared_on_its_own_images() -> None:
     """The ratio of the simulation: wider, and from its images and no others."""
     points, labels = walk(SITES, rtl=300, shift={"fc0.acc": 1.3})
-    check = independent_check(points, labels, 10)
+    check = independent_check(points, labels, 0.1)
     cut = [dataclasses.replace(p, predictions=p.predictions[:300]) for p in points]
-    few = independent_check(cut, labels, 10)
+    few = independent_check(cut, labels, 0.1)
     for site, small in zip(check.sites, few.sites, strict=True):
         entry = site.to_json()
         assert entry["ratio_rtl"] == pytest.approx(small.to_json()["ratio_golden"])
@@ -172,7 +172,7 @@ def test_a_bit_mismatch_disagrees_and_takes_golden_off() -> None:
     points, labels = walk(SITES)
     at = next(i for i, p in enumerate(points) if p.side == "rtl" and p.site == "fc0.acc")
     points[at] = dataclasses.replace(points[at], bit_mismatches=2)
-    good, bad = independent_check(points, labels, 10).sites
+    good, bad = independent_check(points, labels, 0.1).sites
     assert (good.verdict, bad.verdict) == ("agree", "disagree")
     assert "RTL differs from golden on 2 images" in bad.reason
     entry = bad.to_json()
@@ -187,7 +187,7 @@ def test_labels_that_differ_are_mismatches_whatever_the_count_says() -> None:
     changed = points[at].predictions.copy()
     changed[7] ^= 1
     points[at] = dataclasses.replace(points[at], predictions=changed)
-    site = independent_check(points, labels, 10).sites[0]
+    site = independent_check(points, labels, 0.1).sites[0]
     assert site.verdict == "disagree" and site.figures.bit_mismatches == 1
 
 
@@ -196,19 +196,19 @@ def test_a_mismatch_without_noise_concerns_every_site() -> None:
     points, labels = walk(SITES)
     at = next(i for i, p in enumerate(points) if p.side == "rtl" and not p.site)
     points[at] = dataclasses.replace(points[at], bit_mismatches=1)
-    assert {s.verdict for s in independent_check(points, labels, 10).sites} == {"disagree"}
+    assert {s.verdict for s in independent_check(points, labels, 0.1).sites} == {"disagree"}
 
 
 @pytest.mark.slow
 def test_golden_alone_is_no_statement_on_hardware() -> None:
     points, labels = walk(SITES)
     without = [p for p in points if not (p.side == "rtl" and p.site == "fc0.acc")]
-    check = independent_check(without, labels, 10)
+    check = independent_check(without, labels, 0.1)
     site = check.sites[1]
     assert check.verdict == site.verdict == "undecided" and not site.figures.backed
     assert site.to_json()["mu_hw"] is None and site.to_json()["mu_rtl"] is None
     unchecked = [dataclasses.replace(p, bit_mismatches=None) for p in points]
-    check = independent_check(unchecked, labels, 10)
+    check = independent_check(unchecked, labels, 0.1)
     assert check.verdict == "undecided" and "not compared" in check.sites[0].reason
     assert check.sites[0].to_json()["bit_mismatches"] is None and not check.sites[0].figures.backed
 
@@ -216,14 +216,14 @@ def test_golden_alone_is_no_statement_on_hardware() -> None:
 @pytest.mark.slow
 def test_curves_that_never_fall_are_undecided() -> None:
     points, labels = walk({"a": (1e6, 3.0)}, levels=np.geomspace(0.1, 10, 9))
-    site = independent_check(points, labels, 10).sites[0]
+    site = independent_check(points, labels, 0.1).sites[0]
     assert site.verdict == "undecided" and site.to_json()["ratio_golden"] is None
     assert site.need is None and site.to_json()["mu_hw"] == (None, 10.0, None)
 
 
 def test_only_one_side_falling_disagrees() -> None:
     points, labels = walk({"a": (1.0, 3.0)}, shift={"a": 1e4}, levels=np.geomspace(0.1, 10, 9))
-    site = independent_check(points, labels, 10).sites[0]
+    site = independent_check(points, labels, 0.1).sites[0]
     assert site.verdict == "disagree"
     assert site.figures.midpoints["golden"].bound == "above"
 
@@ -234,7 +234,7 @@ def test_falls_between_levels_disagree_only_beyond_them() -> None:
     levels = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
     for shift, verdict in ((1.0, "undecided"), (3.0, "disagree")):
         points, labels = walk({"a": (1.4, 50.0)}, shift={"a": shift}, levels=levels)
-        site = independent_check(points, labels, 10).sites[0]
+        site = independent_check(points, labels, 0.1).sites[0]
         assert site.verdict == verdict and site.to_json()["ratio_golden"] is None
         assert "no ratio" in site.reason and site.detectable is None
 
@@ -268,7 +268,7 @@ def test_paired_difference_is_agresti_and_mins() -> None:
 @pytest.mark.slow
 def test_differences_of_golden_and_of_rtl_are_listed_by_level() -> None:
     points, labels = walk(SITES)
-    entry = independent_check(points, labels, 10).sites[0].to_json()["differences"]
+    entry = independent_check(points, labels, 0.1).sites[0].to_json()["differences"]
     for side, images in (("golden", 2000), ("rtl", 128)):
         found = entry[side]
         assert [d["sigma"] for d in found] == sorted(d["sigma"] for d in found)
@@ -287,7 +287,7 @@ def test_differences_of_golden_and_of_rtl_are_listed_by_level() -> None:
 
 @pytest.mark.slow
 def test_json_has_what_the_summary_needs() -> None:
-    entry = json.loads(json.dumps(independent_check(*walk(SITES), 10).to_json(), allow_nan=False))
+    entry = json.loads(json.dumps(independent_check(*walk(SITES), 0.1).to_json(), allow_nan=False))
     assert entry["verdict"] == "agree" and entry["margin"] == 0.1
     site = entry["sites"]["conv0.acc"]
     for name in ("mu_sw", "mu_hw", "mu_rtl", "mu_crn", "ratio", "ratio_rtl", "ratio_crn"):
@@ -299,9 +299,9 @@ def test_json_has_what_the_summary_needs() -> None:
 def test_incomplete_walks_are_refused() -> None:
     points, labels = walk(SITES)
     with pytest.raises(ValueError, match="one kind"):
-        independent_check([p for p in points if not p.site], labels, 10)
+        independent_check([p for p in points if not p.site], labels, 0.1)
     with pytest.raises(ValueError, match="both need points"):
-        independent_check([p for p in points if p.site or p.side != "golden"], labels, 10)
+        independent_check([p for p in points if p.site or p.side != "golden"], labels, 0.1)
     mixed = Point("fc0.acc", "mixed", 1.0, 0, "golden", points[0].predictions)
     with pytest.raises(ValueError, match="one kind"):
-        independent_check([*points, mixed], labels, 10)
+        independent_check([*points, mixed], labels, 0.1)

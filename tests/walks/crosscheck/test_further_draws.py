@@ -72,7 +72,7 @@ class Made:
 
     def look(self, budget: float = 10.0):
         return further_draws.draw_further(
-            self, self.points, CLASSES, budget, design="independent", margin=0.1
+            self, self.points, GUESS, budget, design="independent", margin=0.1
         )
 
 

@@ -45,7 +45,7 @@ def judged(walk: Walk) -> CrossCheck:
     """Walk without RTL, which the statistics do not look at, on a margin for 500 images."""
     places = [NoisePoint(site, s, d) for site in SITES for d in range(4) for s in LEVELS]
     points = walk.run_models([NoisePoint("", 0.0), *places])
-    return cross_check(points, walk.labels, 10, margin=0.08, resamples=299)
+    return cross_check(points, walk.labels, 0.1, margin=0.08, resamples=299)
 
 
 def nothing(monkeypatch: pytest.MonkeyPatch) -> None:

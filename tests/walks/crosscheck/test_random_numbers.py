@@ -12,7 +12,7 @@ from flow.walks.crosscheck.random_numbers import NAME
 from flow.walks.points.curves import curve_of
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
-from tests.helpers.synthetic import CLASSES, GUESS, curve, device_walk, levels_around, walk
+from tests.helpers.synthetic import GUESS, curve, device_walk, levels_around, walk
 
 SITES = {f"fc{number}.acc": (2.0**number, 2.0) for number in range(9)}
 
@@ -31,7 +31,7 @@ def moved_numbers(by: float, **options: object) -> tuple[list[Point], NDArray[np
 
 
 def judge(points: list[Point], labels: NDArray[np.int64], **options: object) -> CrossCheck:
-    return cross_check(points, labels, CLASSES, resamples=199, **options)
+    return cross_check(points, labels, GUESS, resamples=199, **options)
 
 
 @pytest.mark.slow

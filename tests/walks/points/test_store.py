@@ -159,14 +159,14 @@ def test_curve_table_counts(tmp_path: Path) -> None:
         Point("a", "additive", 2.0, 0, "golden", np.array([0, 1, 2, 0], np.uint8)),
         Point("", "additive", 0.0, 0, "golden", np.array([0, 1, 2, 3], np.uint8)),
     ]
-    write_curves(tmp_path / "curves.parquet", curve_table(points, labels))
+    write_curves(tmp_path / "curves.parquet", curve_table(points, labels, "accuracy"))
     table = pd.read_parquet(tmp_path / "curves.parquet")
     assert list(table["site"]) == ["", "a", "b"]
     assert list(table["images"]) == [4, 4, 2] and list(table["correct"]) == [4, 3, 1]
     assert list(table["bit_mismatches"].fillna(-1)) == [-1, -1, 1]
     assert (table["lo"] <= table["accuracy"]).all() and (table["accuracy"] <= table["hi"]).all()
     with pytest.raises(ValueError, match="4 predictions, 2 labels"):
-        curve_table(points, labels[:2])
+        curve_table(points, labels[:2], "accuracy")
 
 
 def test_curve_of_takes_the_shared_prefix_and_pools_seeds() -> None:
