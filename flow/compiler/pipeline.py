@@ -19,7 +19,7 @@ from flow.compiler.accelerator import Accelerator, open_or_build
 from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
-from flow.errors import UserError, unknown
+from flow.errors import Defect, UserError, unknown
 from flow.models import Network
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
@@ -57,7 +57,16 @@ def check(network: Network, images: Tensor | None = None) -> None:
             _to_hardware_layers(copy.deepcopy(network), Path(name))
             return
         given = random_images(network, CHECKED_IMAGES) if images is None else images
-        _compile(network, given, network.accumulator_sites, Target(), MVUS[0], Path(name))
+        try:
+            _compile(network, given, network.accumulator_sites, Target(), MVUS[0], Path(name))
+        except Defect as error:
+            if images is not None:
+                raise
+            # random images may leave most of a network without any change
+            raise UserError(
+                f"{network.name} cannot be checked on random images ({error}): give images that it "
+                "was made for, as a data set"
+            ) from error
 
 
 def random_images(network: Network, count: int) -> Tensor:

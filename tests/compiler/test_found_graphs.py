@@ -9,7 +9,7 @@ import torch
 from flow.compiler import pipeline
 from flow.compiler.graph.compatibility import check_nodes
 from flow.compiler.pipeline import compile_network
-from flow.errors import UserError
+from flow.errors import Defect, UserError
 from flow.models import evaluate
 from flow.models.qonnx.network import open_network
 from flow.noise import Noise
@@ -43,6 +43,18 @@ def test_the_table_is_right_for_random_graphs(tmp_path):
 @pytest.mark.slow
 def test_the_table_is_right_for_many_random_graphs(tmp_path):
     assert sum(agrees(seed, tmp_path) for seed in range(6, 6 + MORE)) >= MORE // 2
+
+
+def test_a_check_on_random_images_that_proves_nothing_asks_for_real_ones(tmp_path, monkeypatch):
+    def differs(*_):
+        raise Defect("site act0.act: 0.2 of the compiled graph's activations differ")
+
+    monkeypatch.setattr(pipeline, "_compile", differs)
+    network = open_network(random_graphs.write(0, tmp_path))
+    with pytest.raises(UserError, match=r"random images \(site act0.act: .*as a data set"):
+        pipeline.check(network)
+    with pytest.raises(Defect):
+        pipeline.check(network, pipeline.random_images(network, 4))
 
 
 def one_score(tmp_path, bias):
