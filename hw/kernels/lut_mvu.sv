@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Matrix-vector unit for operands of 1 to 8 bits in LUTs, by bit planes:
+// Matrix-vector unit for operands of 1 to 10 bits in LUTs, by bit planes:
 //
 //   out[h] = sum over i, j of (+/-) 2^(i+j) (weight plane i of row h . activation plane j)
 //
@@ -203,10 +203,10 @@ module lut_mvu #(
     $fatal(1, "lut_mvu: PE must divide MH");
   end else if (SIMD == 0 || MW % SIMD != 0) begin : gen_illegal
     $fatal(1, "lut_mvu: SIMD must divide MW");
-  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_mvu: weights have 1 to 8 bits");
-  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_mvu: activations have 1 to 8 bits");
+  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 10) begin : gen_illegal
+    $fatal(1, "lut_mvu: weights have 1 to 10 bits");
+  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 10) begin : gen_illegal
+    $fatal(1, "lut_mvu: activations have 1 to 10 bits");
   end else if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin : gen_illegal
     $fatal(1, "lut_mvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
   end else if (BIPOLAR_ACTIVATIONS

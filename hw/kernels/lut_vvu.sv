@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Vector-vector unit of a depth-wise convolution, for operands of 1 to 8 bits, in LUTs:
+// Vector-vector unit of a depth-wise convolution, for operands of 1 to 10 bits, in LUTs:
 //
 //   out[c] = sum over the places k of a window of (weight[c][k] . activation[k][c])
 //
@@ -123,10 +123,10 @@ module lut_vvu #(
     $fatal(1, "lut_vvu: PE must be 1 or more");
   end else if (SIMD == 0 || MW % SIMD != 0) begin : gen_illegal
     $fatal(1, "lut_vvu: SIMD must divide MW");
-  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_vvu: weights have 1 to 8 bits");
-  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_vvu: activations have 1 to 8 bits");
+  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 10) begin : gen_illegal
+    $fatal(1, "lut_vvu: weights have 1 to 10 bits");
+  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 10) begin : gen_illegal
+    $fatal(1, "lut_vvu: activations have 1 to 10 bits");
   end else if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin : gen_illegal
     $fatal(1, "lut_vvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
   end else if (BIPOLAR_ACTIVATIONS
