@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def curve_of(
         labels: int64 [at least as many as any point's images].
         site: the tap.
         side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
-        images: use at most so many of the first images (0: all that every point has).
+        images: use at most so many of the first images (0: all that there are without noise).
         kind: class of the points' noise, which a user's kind needs; found by its name if None.
 
     Returns:
@@ -46,16 +47,15 @@ def curve_of(
     clean = _clean(points, side)
     if not levels or clean is None:
         return None
-    used = [p for group in levels.values() for p in group] + [clean]
-    n = min([p.images for p in used] + ([images] if images else []))
+    n = min(clean.images, images or clean.images)
     order = sorted(levels)
 
     def right(p: Point) -> NDArray[np.float32]:
-        return p.correct(labels)[:n].astype(np.float32)
+        return padded(p.correct(labels)[:n], n)
 
     whole, devices = right(clean), None
-    if shared_by_images(site, kind or used[0].kind):
-        rows = [{p.seed: float(right(p).mean()) for p in levels[s]} for s in order]
+    if shared_by_images(site, kind or levels[order[0]][0].kind):
+        rows = [{p.seed: float(np.nanmean(right(p))) for p in levels[s]} for s in order]
         draws = sorted(set.intersection(*(set(row) for row in rows)))
         accuracy = np.array([[row[draw] for row in rows] for draw in draws])
         devices = by_device(accuracy.reshape(len(draws), len(rows)), float(whole.mean()))
@@ -66,6 +66,12 @@ def curve_of(
         seeds=np.array([len(levels[s]) for s in order]),
         devices=devices,
     )
+
+
+def padded(right: NDArray[Any], images: int) -> NDArray[np.float32]:
+    """Return the results of a point, with NaN for further images, as `Curve.correct` has them."""
+    missing = (0, images - len(right))
+    return np.pad(right.astype(np.float32), missing, constant_values=np.nan)
 
 
 def _clean(points: Sequence[Point], side: Side) -> Point | None:
