@@ -136,7 +136,7 @@ def test_outer_levels_have_fewer_images_in_software_and_golden(summary, folder):
             assert len(many) == 4 and len(few) == len(images) - 4 > 2
             assert many[0] < entry.midpoint.value < many[-1]
             assert not any(many[0] < sigma < many[-1] for sigma in few)
-        golden = {d.sigma: d.images for d in entry.differences["golden"]}
+        golden = {d.sigma: d.images for d in entry.differences.golden}
         assert sorted(golden.values()) == [250] * len(few) + [500] * len(many)
 
 
