@@ -77,13 +77,13 @@ def classify(
         batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
-        The predicted labels, uint8 [levels, N].
+        The predicted labels, [levels, N].
     """
     tap, once = golden.taps[site.name], CachedSampler(sampler)
     rest = (layer for layer in subgraph.layers if layer.output != tap.output)
     downstream = [_consumer(layer, tap) for layer in rest]
     images = len(subgraph.streams[tap.inputs[0]])
-    labels = np.empty((len(levels), images), dtype=np.uint8)
+    labels = np.empty((len(levels), images), dtype=np.uint16)
     for first in range(0, images, batch):
         rows = slice(first, first + batch)
         streams = {name: values[rows] for name, values in subgraph.streams.items()}

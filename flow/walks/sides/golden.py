@@ -13,7 +13,7 @@ from flow.walks.context import WalkContext
 from flow.walks.points.measurement import Measured
 from flow.walks.points.point import NoisePoint, Point, PointRequest
 
-Labels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.unsignedinteger]
 
 
 def measure(
@@ -30,7 +30,8 @@ def measure(
             labels = golden.run(part, context.settings(one.place), draws=draws)
         else:
             labels = golden.run(context.stream[:images])
-        yield context.point(one.side, one.place, labels.numpy().astype(np.uint8))
+        kind = context.network.label_type
+        yield context.point(one.side, one.place, labels.numpy().astype(kind))
 
 
 def samples(context: WalkContext, site: str, draw: int, images: int) -> Draws:
@@ -61,6 +62,7 @@ def first_images(context: WalkContext, site: str, images: int) -> Callable[[Nois
     What the levels share is computed once, when it is first needed.
     """
     golden: GoldenModel = context.device_golden
+    kind = context.network.label_type
 
     @cache
     def shared() -> tuple[Subgraph, Draws]:
@@ -68,8 +70,8 @@ def first_images(context: WalkContext, site: str, images: int) -> Callable[[Nois
 
     def labels(place: NoisePoint) -> Labels:
         if not place.site:
-            return golden.run(context.stream[:images]).numpy().astype(np.uint8)
+            return golden.run(context.stream[:images]).numpy().astype(kind)
         part, draws = shared()
-        return golden.run(part, context.settings(place), draws=draws).numpy().astype(np.uint8)
+        return golden.run(part, context.settings(place), draws=draws).numpy().astype(kind)
 
     return labels

@@ -21,4 +21,4 @@ def measure(
     part, tap = context.clean.at(place.site).to(CPU), context.taps[place.site]
     rows = classify(context.golden, part, tap, levels, sampler, context.batch)
     for one, labels in zip(requests, rows, strict=True):
-        yield context.point(side, one.place, labels)
+        yield context.point(side, one.place, labels.astype(context.network.label_type))
