@@ -115,6 +115,7 @@ def draw_further(
         further: list[Point] = []
         for site in _promising(check, look):
             have = site.figures.draws
+            # level 0 included, where a map has noise at the site
             sigmas = sorted({point.sigma for point in points if point.site == site.site})
             stop = _next_draws(site, have)
             for start in range(have, stop, first[site.site]):
