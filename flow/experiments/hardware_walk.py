@@ -18,7 +18,6 @@ from flow.experiments.preliminary import (
 )
 from flow.experiments.site_levels import LevelSearch, check_registers, level_search, site_levels
 from flow.models import evaluate
-from flow.noise import shared_by_images
 from flow.report import files
 from flow.rtl import divergence, equivalence
 from flow.settings import AUTO
@@ -104,7 +103,9 @@ class _Job:
     def run(self, clock: StageClock, progress: ProgressCallback) -> HardwareWalkSummary:
         """Measure, judge and report the walk; arguments, result and errors as of `walk_hw`."""
         settings, walk, folder = self.settings, self.prepared.walk, self.prepared.folder
-        effort = Effort.of(settings, walk.context.accelerator, len(walk.labels))
+        context = walk.context
+        shared = context.placement.shared
+        effort = Effort.of(settings, context.accelerator, len(walk.labels), shared)
         level_zero, levels, outer = self.prepare_and_build(clock, progress)
         places = _places(effort, walk, levels)
         with clock.stage("measure"):
@@ -183,8 +184,8 @@ class _Job:
         outer: SiteLevels = {}
         if settings.levels == AUTO and settings.design == "common":
             # where images share their noise, each draw is a device of its own, and all are needed
-            kind = settings.setting.made
-            outer = {s: found[s].outer for s in sites if not shared_by_images(s, kind)}
+            shared = walk.context.placement.shared
+            outer = {site: found[site].outer for site in sites if not shared(site)}
         return level_zero, site_levels(walk, sites, settings.levels, found), outer
 
     def begin(self, level_zero: summary.ReferenceCheck, clock: StageClock) -> None:
@@ -251,12 +252,15 @@ def reference_check(walk: Walk, sites: Sequence[str]) -> summary.ReferenceCheck:
 
 
 def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[NoisePoint]:
-    """List the points of the walk."""
+    """List the points of the walk; those of level 0 have draws as well if a map has noise there."""
+    placement = walk.context.placement
     places = [NoisePoint("", 0.0)]
     for site, found in levels.items():
         for draw in range(effort.draws[site]):
+            if placement.background:
+                places.append(NoisePoint(placement.without(site), 0.0, draw))
             places += [NoisePoint(site, sigma, draw) for sigma in found]
-    return places
+    return list(dict.fromkeys(places))
 
 
 def _ablation(
@@ -268,7 +272,7 @@ def _ablation(
     progress: ProgressCallback,
 ) -> ablation.Ablation:
     sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
-    count = sum(place.site in sites and place.site in walk.context.taps for place in places)
+    count = len(ablation.places_of(walk, sites, places))
     done = count_steps("ablation", 2 * count, progress) if count else lambda _: None
     return ablation.ablate(walk, sites, places, measured, done, settings.margin)
 

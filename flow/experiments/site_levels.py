@@ -62,14 +62,14 @@ def found_levels(walk: Walk, site: str) -> LevelSearch:
     seen: dict[PointRequest, Point] = {}
 
     def accuracy(sigma: float) -> float:
-        place = NoisePoint(site, sigma) if sigma else NoisePoint("", 0.0)
+        place = NoisePoint(site if sigma else context.placement.without(site), sigma)
         one = PointRequest(Side.GOLDEN, place, images)
         seen[one] = walk.take(one, measure)
         return float(seen[one].correct(walk.labels).mean())
 
     largest = context.largest_level(site)
     # the search goes up from the hint by its reach, and must not leave the registers
-    hint = min(4 * context.sites[site].scale, largest / SEARCH_REACH)
+    hint = min(context.likely_level(site), largest / SEARCH_REACH)
     found = choose_levels(accuracy, accuracy(0.0), walk.reference.guess, hint=hint, tolerance=0.02)
     curve = curve_of(list(seen.values()), walk.labels, site, Side.GOLDEN)
     fall = curve and outline(curve, walk.reference.guess)
@@ -88,7 +88,8 @@ def golden_curve(walk: Walk, site: str) -> Curve:
 def found_curve(walk: Walk, site: str) -> LevelSearch:
     """Return the levels of `found_levels` with `golden_curve` at them."""
     search = found_levels(walk, site)
-    places = [NoisePoint("", 0.0), *(NoisePoint(site, sigma) for sigma in search.levels)]
+    clean = NoisePoint(walk.context.placement.without(site), 0.0)
+    places = [clean, *(NoisePoint(site, sigma) for sigma in search.levels)]
     wanted = walk.wanted([Side.GOLDEN], places)
     curve = curve_of(walk.run(wanted).points, walk.labels, site, Side.GOLDEN)
     return LevelSearch(search.levels, wanted, curve)

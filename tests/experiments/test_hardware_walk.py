@@ -23,6 +23,7 @@ from flow.walks.engine.engine import SerialExecutor
 from flow.walks.loading import CALIBRATION_IMAGES
 from flow.walks.points import store
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.settings import Effort, HardwareWalkSettings
@@ -365,7 +366,7 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
             accelerator=accelerator,
             inputs=inputs[:30],
             labels=digits.labels[:30],
-            setting=NoiseSetting("mixed", seed=3),
+            placement=Placement(NoiseSetting("mixed", seed=3)),
             store=store.Store(build / f"shared-{workers}"),
             build=build,
             engine=engine,

@@ -30,6 +30,7 @@ from flow.walks import software
 from flow.walks.levels import in_midpoints
 from flow.walks.points.curves import side_table
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.store import Store
 from flow.walks.software import Budget, SoftwareWalk
 from flow.walks.summaries import SoftwareWalkSummary, WalkSummary
@@ -124,8 +125,9 @@ def made(
     return SoftwareWalk(
         labels=labels,
         inputs=torch.zeros(images, 1, 1, 1),
-        sites=[site for site in truth if site != GLOBAL],
-        setting=NoiseSetting("additive", seed=seed),
+        placement=Placement(
+            NoiseSetting("additive", seed=seed), [site for site in truth if site != GLOBAL]
+        ),
         measure=Classifier(truth, labels, seed),
         store=Store(folder),
         identity={},
@@ -145,7 +147,7 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
     """One device is precise about itself alone: where images share their noise, more are drawn."""
     truth = {"a": (1.0, 2.0)}
     walk = made(truth, tmp_path)
-    walk.setting, walk.measure.spread = NoiseSetting(kind), 0.15
+    walk.placement, walk.measure.spread = Placement(NoiseSetting(kind)), 0.15
     (search,) = (found := searches(walk, truth, draws=12, precision=0.12)).values()
     walk.run(found, lambda ended: None)
     assert search.state == "precise"

@@ -116,6 +116,7 @@ def draw_further(
         further: list[Point] = []
         for site in _promising(check, look):
             have = site.figures.draws
+            # level 0 included, where a map has noise at the site
             sigmas = _decisive_levels(points, site.site)
             stop = _next_draws(site, have)
             for start in range(have, stop, first[site.site]):
