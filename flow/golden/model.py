@@ -43,6 +43,12 @@ class Subgraph:
         streams = {name: values.to(device) for name, values in self.streams.items()}
         return Subgraph([layer.to(device) for layer in self.layers], streams)
 
+    def first(self, images: int) -> "Subgraph":
+        """Return the subgraph with the streams of the first images."""
+        return Subgraph(
+            self.layers, {name: values[:images] for name, values in self.streams.items()}
+        )
+
 
 @dataclass
 class Record:

@@ -9,7 +9,7 @@ memory, beside the images themselves and one byte a prediction.
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ from flow.numerics import code_digest
 from flow.statistics.devices import by_device
 from flow.statistics.level_search import Search, Wanted
 from flow.statistics.midpoint import Curve
+from flow.walks.points.curves import padded
 from flow.walks.points.measurement import take_or_measure
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.placement import Placement
@@ -130,9 +131,9 @@ class SoftwareWalk:
         return list(dict.fromkeys([NoisePoint("", 0.0), *clean])) + [
             NoisePoint(name, sigma, draw)
             for name, w in wanted.items()
-            if w.images > first_image
-            for draw in range(w.draws)
-            for sigma in w.levels
+            for sigma, effort in w.efforts.items()
+            if effort.images > first_image
+            for draw in range(effort.draws)
         ]
 
     def _clean(self, name: str, wanted: Wanted) -> list[NoisePoint]:
@@ -179,33 +180,36 @@ class SoftwareWalk:
 
     def curve(self, name: str, wanted: Wanted) -> Curve | None:
         """Return what is known of what is wanted; None if a part of it was not measured."""
-        blocks = [b for b, rows in enumerate(self.blocks) if rows.start < wanted.images]
-        labels = self.labels[: wanted.images]
+        count = wanted.images
 
-        def right(place: NoisePoint) -> npt.NDArray[np.float32]:
+        def right(place: NoisePoint, images: int) -> npt.NDArray[np.float32]:
+            blocks = [b for b, rows in enumerate(self.blocks) if rows.start < images]
             parts = [self._found[Piece(place, block)] for block in blocks]
-            return counted(np.concatenate(parts)[: wanted.images], labels).astype(np.float32)
+            return padded(counted(np.concatenate(parts)[:images], self.labels[:images]), count)
 
         try:
-            draws = np.array(
+            levels = [
                 [
-                    [right(NoisePoint(name, sigma, draw)) for sigma in wanted.levels]
-                    for draw in range(wanted.draws)
+                    right(NoisePoint(name, sigma, draw), effort.images)
+                    for draw in range(effort.draws)
                 ]
-            )
-            clean = np.mean([right(place) for place in self._clean(name, wanted)], axis=0)
+                for sigma, effort in wanted.efforts.items()
+            ]
+            clean = np.mean([right(p, count) for p in self._clean(name, wanted)], axis=0)
         except KeyError:
             return None
         devices, fixed = None, self.placement.setting.options.get("device") is not None
         if not fixed and self.placement.shared(name):
-            devices = by_device(draws.mean(axis=2, dtype=np.float64), float(clean.mean()))
-        seeds = np.full(len(wanted.levels), wanted.draws)
-        return Curve(np.array(wanted.levels), draws.mean(axis=0), clean, seeds, devices)
+            accuracy = [np.nanmean(draws, axis=1, dtype=np.float64) for draws in levels]
+            devices = by_device(np.transpose(accuracy), float(clean.mean()))
+        correct = np.array([np.mean(draws, axis=0) for draws in levels])
+        seeds = np.array([len(draws) for draws in levels])
+        return Curve(np.array(wanted.levels), correct, clean, seeds, devices)
 
     def _known(self, name: str, wanted: Wanted) -> Curve | None:
         """Return what is wanted on as many images as all of it was measured on, if on any."""
-        shorter = (replace(wanted, images=rows.stop) for rows in reversed(self.blocks))
-        curves = (self.curve(name, less) for less in shorter if less.images < wanted.images)
+        fewer = (rows.stop for rows in reversed(self.blocks) if rows.stop < wanted.images)
+        curves = (self.curve(name, wanted.upto(images)) for images in fewer)
         return next((curve for curve in curves if curve is not None), None)
 
     def points(self) -> list[Point]:

@@ -98,11 +98,15 @@ module label_select #(
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("label_select: the output changed before it was taken");
-`endif
+  stream_checker #(
+      .WIDTH(OutBits)
+  ) u_checker (
+      .clk,
+      .rst_n,
+      .tvalid(m_axis_tvalid),
+      .tready(m_axis_tready),
+      .tdata (m_axis_tdata)
+  );
 
   if (PE == 0 || LABELS % PE != 0) begin : gen_illegal
     $fatal(1, "label_select: PE must divide LABELS");

@@ -159,6 +159,21 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
         assert search.images_used == 1000  # it is not images that were missing
 
 
+def test_further_images_go_to_the_levels_around_half_way(tmp_path):
+    truth = {"a": (1.0, 2.0)}
+    walk = made(truth, tmp_path, images=8000)
+    options = {"images": range(1000, 8001, 1000), "precision": 0.02, "hint": 3.0}
+    (search,) = (found := searches(walk, truth, **options)).values()
+    walk.run(found, lambda ended: None)
+    efforts = search.wanted.efforts
+    many = [level for level, effort in efforts.items() if effort.images > 1000]
+    assert len(efforts) >= 8 and 2 <= len(many) <= 4
+    assert search.images_used == search.wanted.images == 8000
+    after = next(place for place, level in enumerate(efforts) if level > search.midpoint.mu)
+    assert {effort.images for effort in list(efforts.values())[after - 1 : after + 1]} == {8000}
+    assert walk.budget.used < 8000 * 2 * 2 + 4 * 1000 * 12
+
+
 def test_known_midpoints_are_recovered_however_far_from_the_hint(tmp_path):
     truth = {"a": (0.02, 2.0), "b": (1.0, 3.0), "c": (500.0, 1.5), "steep": (3.0, 40.0)}
     truth |= {"never": (1e7, 2.0), "at once": (1e-7, 2.0), GLOBAL: (0.3, 4.0)}

@@ -199,7 +199,8 @@ def _pair(
     common = seeds[0] & seeds[1]
     some = [p for p in points if p.side in sides and (p.seed in common or not p.sigma)]
     clean = [p for p in points if not p.sigma and p not in some]
-    images = min((p.images for p in some), default=0)
+    whole = [curve_of(some + clean, labels, site, side) for side in sides]
+    images = min((curve.images for curve in whole if curve is not None), default=0)
     first, second = (curve_of(some + clean, labels, site, side, images=images) for side in sides)
     return first, second
 

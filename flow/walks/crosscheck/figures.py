@@ -357,14 +357,15 @@ def _differences(side: Side, hardware: Curve, software: Curve) -> list[PointDiff
         if sigma not in places:
             continue
         there = places[sigma]
-        ours, theirs = software.correct[there], hardware.correct[here]
+        both = software.measured[there] & hardware.measured[here]
+        ours, theirs = software.correct[there, both], hardware.correct[here, both]
         columns = zip(devices, (here, there), strict=True)
         of_devices = [rows[:, at] for rows, at in columns if rows is not None]
         found.append(
             PointDifference(
                 side,
                 sigma,
-                hardware.images,
+                len(ours),
                 float(ours.mean(dtype=np.float64)),
                 float(theirs.mean(dtype=np.float64)),
                 *paired_difference(ours, theirs, of_devices),

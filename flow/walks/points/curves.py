@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def curve_of(
         labels: int64 [at least as many as any point's images].
         site: the tap.
         side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
-        images: use at most so many of the first images (0: all that every point has).
+        images: use at most so many of the first images (0: all that there are without noise).
 
     Returns:
         The curve, or None if the side has no point there, or none of level 0.
@@ -44,16 +45,16 @@ def curve_of(
     clean = _clean(points, site, side)
     if not levels or not clean:
         return None
-    used = [p for group in levels.values() for p in group] + clean
-    n = min([p.images for p in used] + ([images] if images else []))
+    n = min(p.images for p in clean)
+    n = min(n, images or n)
     order = sorted(levels)
 
     def right(p: Point) -> NDArray[np.float32]:
-        return p.correct(labels)[:n].astype(np.float32)
+        return padded(p.correct(labels)[:n], n)
 
     whole, devices = np.mean([right(p) for p in clean], axis=0), None
-    if _shared(used[0]):
-        rows = [{p.seed: float(right(p).mean()) for p in levels[s]} for s in order]
+    if _shared(levels[order[0]][0]):
+        rows = [{p.seed: float(np.nanmean(right(p))) for p in levels[s]} for s in order]
         draws = sorted(set.intersection(*(set(row) for row in rows)))
         accuracy = np.array([[row[draw] for row in rows] for draw in draws])
         devices = by_device(accuracy.reshape(len(draws), len(rows)), float(whole.mean()))
@@ -64,6 +65,12 @@ def curve_of(
         seeds=np.array([len(levels[s]) for s in order]),
         devices=devices,
     )
+
+
+def padded(right: NDArray[Any], images: int) -> NDArray[np.float32]:
+    """Return the results of a point, with NaN for further images, as `Curve.correct` has them."""
+    missing = (0, images - len(right))
+    return np.pad(right.astype(np.float32), missing, constant_values=np.nan)
 
 
 def _clean(points: Sequence[Point], site: str, side: Side) -> list[Point]:

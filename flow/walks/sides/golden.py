@@ -26,16 +26,16 @@ def measure(
 ) -> Iterator[Point]:
     """Measure points of one site and draw: clean prefix and samples are computed once."""
     golden: GoldenModel = context.device_golden
-    site, draw = requests[0].place.site, requests[0].place.draw
+    site, draw, images = requests[0].place.site, requests[0].place.draw, requests[0].images
     noisy = context.placement.noisy(site)
     if noisy:
-        part = context.clean.at(noisy)
-        draws = samples(context, site, draw, len(context.inputs))
+        part = context.clean.at(noisy).first(images)
+        draws = samples(context, site, draw, images)
     for one in requests:
         if noisy:
             labels = golden.run(part, context.settings(one.place), draws=draws)
         else:
-            labels = golden.run(context.stream)
+            labels = golden.run(context.stream[:images])
         yield context.point(one.side, one.place, labels.numpy().astype(np.uint8))
 
 

@@ -28,13 +28,14 @@ def measure(
 ) -> Iterator[Point]:
     """Measure points of one site; levels, draws and sides share the clean part before it."""
     labels: dict[PointRequest, Labels] = {}
-    if context.placement.noisy(requests[0].place.site):
+    site, inputs = requests[0].place.site, context.inputs[: requests[0].images]
+    if context.placement.noisy(site):
         groups: dict[tuple[Side, int], list[PointRequest]] = {}
         for one in requests:
             groups.setdefault((one.side, one.place.draw), []).append(one)
         sides = evaluate_groups(
             context.device_network,
-            context.inputs,
+            inputs,
             [
                 Levels(
                     [context.placement.at(one.place) for one in group],
@@ -48,7 +49,7 @@ def measure(
             labels |= dict(zip(group, rows, strict=True))
     else:
         labels = dict.fromkeys(
-            requests, evaluate(context.device_network, context.inputs, batch=context.batch)
+            requests, evaluate(context.device_network, inputs, batch=context.batch)
         )
     for one in requests:
         yield context.point(one.side, one.place, labels[one])

@@ -15,8 +15,13 @@ from flow.compiler.operators.mvau import FinnMVAU_rtl, by_planes, hex_words
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 from tests.helpers.finn_execution import execute
+from tests.helpers.variants import SHARED
 
-SOURCES = [REPOSITORY / "hw/kernels/lut_mvu.sv", REPOSITORY / "tests/benches/file_streams.sv"]
+SOURCES = [
+    *SHARED,
+    *(REPOSITORY / f"hw/kernels/{name}.sv" for name in ("lut_operands", "lut_mvu")),
+    REPOSITORY / "tests/benches/file_streams.sv",
+]
 VECTORS = 7
 SIGNED = [f"INT{bits}" for bits in range(2, 9)]
 UNSIGNED = ["BINARY", *(f"UINT{bits}" for bits in range(2, 9))]

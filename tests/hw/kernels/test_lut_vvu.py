@@ -16,7 +16,7 @@ from sim.runner import REPOSITORY
 from tests.helpers.finn_execution import execute
 from tests.helpers.variants import STALLS, Variant, simulate
 
-SOURCE = REPOSITORY / "hw" / "kernels" / "lut_vvu.sv"
+SOURCES = [REPOSITORY / f"hw/kernels/{name}.sv" for name in ("lut_operands", "lut_vvu")]
 PIXELS = (2, 3)
 """Of the output."""
 TYPES = [
@@ -159,7 +159,7 @@ def found(tmp_path_factory):
     sums = {name: unit.expected(folder / "finn") for name, unit in UNITS.items()}
     bits = {n: 1 + max(int(s.max()), -int(s.min()) - 1, 0).bit_length() for n, s in sums.items()}
     variants = {name: unit.variant(bits[name], folder) for name, unit in UNITS.items()}
-    return sums, bits, simulate("lut_vvu", [SOURCE], "join_bench", variants, folder)
+    return sums, bits, simulate("lut_vvu", SOURCES, "join_bench", variants, folder)
 
 
 @pytest.mark.slow
