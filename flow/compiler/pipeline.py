@@ -129,7 +129,7 @@ def compile_network(
             folding's default applies otherwise.
         fps: target of images per second at 200 MHz.
         nodes: content of a FINN folding file, from `flow.compiler.folding.target.read`.
-        mvu: ``lut`` for our matrix-vector unit if operands have up to 8 bits, or ``dsp`` for
+        mvu: ``lut`` for our matrix-vector unit if operands have up to 10 bits, or ``dsp`` for
             FINN's everywhere.
         root: folder of compiled accelerators.
 

@@ -185,7 +185,7 @@ class _Job:
         if settings.levels == AUTO and settings.design == "common":
             # where images share their noise, each draw is a device of its own, and all are needed
             shared = walk.context.placement.shared
-            outer = {s: found[s].outer for s in sites if not shared(s)}
+            outer = {site: found[site].outer for site in sites if not shared(site)}
         return level_zero, site_levels(walk, sites, settings.levels, found), outer
 
     def begin(self, level_zero: summary.ReferenceCheck, clock: StageClock) -> None:

@@ -77,13 +77,13 @@ def classify(
         batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
-        The predicted labels, uint8 [levels, N].
+        The predicted labels, [levels, N].
     """
     once = CachedSampler(sampler)
     outputs = {golden.taps[site].output for site in sites}
     layers = [_consumer(layer, outputs) for layer in subgraph.layers]
     images = len(next(iter(subgraph.streams.values())))
-    labels = np.empty((len(levels), images), dtype=np.uint8)
+    labels = np.empty((len(levels), images), dtype=np.uint16)
     for first in range(0, images, batch):
         rows = slice(first, first + batch)
         streams = {name: values[rows] for name, values in subgraph.streams.items()}

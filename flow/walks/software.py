@@ -195,7 +195,7 @@ class SoftwareWalk:
                 ]
                 for sigma, effort in wanted.efforts.items()
             ]
-            clean = np.mean([right(p, count) for p in self._clean(name, wanted)], axis=0)
+            clean = np.mean([right(place, count) for place in self._clean(name, wanted)], axis=0)
         except KeyError:
             return None
         devices, fixed = None, self.placement.setting.options.get("device") is not None

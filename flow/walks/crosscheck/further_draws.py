@@ -116,6 +116,7 @@ def draw_further(
         further: list[Point] = []
         for site in _promising(check, look):
             have = site.figures.draws
+            # level 0 included, where a map has noise at the site
             sigmas = _decisive_levels(points, site.site)
             stop = _next_draws(site, have)
             for start in range(have, stop, first[site.site]):
@@ -143,10 +144,7 @@ def draw_further(
 
 
 def _decisive_levels(points: Sequence[Point], site: str) -> list[float]:
-    """Return the levels of a site that were measured on most images; the others need no more.
-
-    Level 0 is one of them where a map has noise at the site.
-    """
+    """Return the levels of a site that were measured on most images; the others need no more."""
     golden = [point for point in points if (point.site, point.side) == (site, Side.GOLDEN)]
     most = max(point.images for point in golden)
     return sorted({point.sigma for point in golden if point.images == most})

@@ -33,7 +33,7 @@ def curve_of(
         labels: int64 [at least as many as any point's images].
         site: the tap.
         side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
-        images: use at most so many of the first images (0: all that there are without noise).
+        images: use at most so many of the first images (0: all that there are of level 0).
 
     Returns:
         The curve, or None if the side has no point there, or none of level 0.
@@ -45,8 +45,7 @@ def curve_of(
     clean = _clean(points, site, side)
     if not levels or not clean:
         return None
-    n = min(p.images for p in clean)
-    n = min(n, images or n)
+    n = min([p.images for p in clean] + ([images] if images else []))
     order = sorted(levels)
 
     def right(p: Point) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from flow.walks.context import WalkContext
 from flow.walks.points.measurement import Measured
 from flow.walks.points.point import NoisePoint, Point, PointRequest
 
-Labels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.unsignedinteger]
 
 MOST_SAMPLES = 1 << 28
 """Samples that are held for the levels of a site; those beyond are drawn again at each level."""
@@ -36,7 +36,8 @@ def measure(
             labels = golden.run(part, context.settings(one.place), draws=draws)
         else:
             labels = golden.run(context.stream[:images])
-        yield context.point(one.side, one.place, labels.numpy().astype(np.uint8))
+        kind = context.network.label_type
+        yield context.point(one.side, one.place, labels.numpy().astype(kind))
 
 
 def samples(context: WalkContext, name: str, draw: int, images: int) -> Draws:
@@ -76,6 +77,7 @@ def first_images(context: WalkContext, site: str, images: int) -> Callable[[Nois
     What the levels share is computed once, when it is first needed.
     """
     golden: GoldenModel = context.device_golden
+    kind = context.network.label_type
 
     noisy = context.placement.noisy(site)
 
@@ -85,8 +87,8 @@ def first_images(context: WalkContext, site: str, images: int) -> Callable[[Nois
 
     def labels(place: NoisePoint) -> Labels:
         if not context.placement.at(place):
-            return golden.run(context.stream[:images]).numpy().astype(np.uint8)
+            return golden.run(context.stream[:images]).numpy().astype(kind)
         part, draws = shared()
-        return golden.run(part, context.settings(place), draws=draws).numpy().astype(np.uint8)
+        return golden.run(part, context.settings(place), draws=draws).numpy().astype(kind)
 
     return labels

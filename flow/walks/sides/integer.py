@@ -22,4 +22,4 @@ def measure(
     taps = {site: context.taps[site] for site in noisy}
     rows = classify(context.golden, part, taps, levels, sampler, context.batch)
     for one, labels in zip(requests, rows, strict=True):
-        yield context.point(side, one.place, labels)
+        yield context.point(side, one.place, labels.astype(context.network.label_type))

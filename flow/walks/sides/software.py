@@ -28,8 +28,8 @@ def measure(
 ) -> Iterator[Point]:
     """Measure points of one site; levels, draws and sides share the clean part before it."""
     labels: dict[PointRequest, Labels] = {}
-    site, inputs = requests[0].place.site, context.inputs[: requests[0].images]
-    if context.placement.noisy(site):
+    inputs = context.inputs[: requests[0].images]
+    if context.placement.noisy(requests[0].place.site):
         groups: dict[tuple[Side, int], list[PointRequest]] = {}
         for one in requests:
             groups.setdefault((one.side, one.place.draw), []).append(one)
