@@ -231,6 +231,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
     assert (labels == walk.labels[:100]).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_weights_of_a_convolution_that_is_padded_with_zeros_are_refused(inputs, tmp_path):
     network = convolutional(inputs[:200], groups=2)
     with pytest.raises(UserError, match=r"site conv1\.weight: its grouped convolution is compiled"):

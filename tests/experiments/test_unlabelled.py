@@ -85,6 +85,7 @@ def reference(network, images):
     return labels, np.bincount(labels).max() / len(labels)
 
 
+@pytest.mark.pictures
 def test_software_agrees_with_itself_without_noise(network, images, build):
     walk = flow.walk(network, images, build=build, seeds=2, **WALK)
     labels, share = reference(network, images)
@@ -206,6 +207,7 @@ def own_network(tmp_path_factory, images) -> tuple[Path, Path]:
     return folder / "net.onnx", folder / "set.npz"
 
 
+@pytest.mark.slow
 def test_check_tells_that_there_are_no_labels(own_network):
     model, dataset = own_network
     said = printed(check.run, CheckSettings(model=str(model), dataset=str(dataset)))
@@ -213,6 +215,7 @@ def test_check_tells_that_there_are_no_labels(own_network):
     assert "no better than guessing" not in said and speaks_of_agreement(said)
 
 
+@pytest.mark.slow
 def test_one_label_for_all_images_is_no_better_than_guessing(own_network, images, tmp_path):
     model, _ = own_network
     labels = models.evaluate(flow.tap(model, image_shape=(8, 8, 1)), data.to_input(images))
@@ -227,6 +230,7 @@ def test_one_label_for_all_images_is_no_better_than_guessing(own_network, images
     assert all(summary[site].method is None for site in summary)
 
 
+@pytest.mark.slow
 def test_a_study_lists_measures_apart(own_network, images, tmp_path):
     model, dataset = own_network
     np.savez(tmp_path / "set.npz", x=images, y=np.arange(len(images)) % 10)

@@ -37,8 +37,10 @@ def settled(name: str, shape: tuple[int, int, int] = (28, 28, 1)) -> models.Netw
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = models.build(name, shape)
+        # a convolution has many values of each channel in an image
+        count = 100 if name[1:3] == "fc" else 12
         for _ in range(5):
-            network(images(100, network.image_shape))
+            network(images(count, network.image_shape))
     return network.eval()
 
 

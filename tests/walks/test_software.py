@@ -159,6 +159,7 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
         assert search.images_used == 1000  # it is not images that were missing
 
 
+@pytest.mark.slow
 def test_further_images_go_to_the_levels_around_half_way(tmp_path):
     truth = {"a": (1.0, 2.0)}
     walk = made(truth, tmp_path, images=8000)
@@ -174,6 +175,7 @@ def test_further_images_go_to_the_levels_around_half_way(tmp_path):
     assert walk.budget.used < 8000 * 2 * 2 + 4 * 1000 * 12
 
 
+@pytest.mark.slow
 def test_known_midpoints_are_recovered_however_far_from_the_hint(tmp_path):
     truth = {"a": (0.02, 2.0), "b": (1.0, 3.0), "c": (500.0, 1.5), "steep": (3.0, 40.0)}
     truth |= {"never": (1e7, 2.0), "at once": (1e-7, 2.0), GLOBAL: (0.3, 4.0)}
@@ -237,6 +239,8 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C."""
 
 
+@pytest.mark.slow
+@pytest.mark.pictures
 def test_a_stopped_walk_leaves_what_it_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)
     settings = SoftwareWalkSettings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path)
@@ -268,6 +272,7 @@ def comparable(summary):
     return summary.model_dump(exclude={"seconds", "folder"})
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)
