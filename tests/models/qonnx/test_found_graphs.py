@@ -227,6 +227,50 @@ def test_an_output_for_every_pixel_is_no_classifier(tmp_path):
         open_network(saved(builder, tmp_path))
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_scales_of_channels_move_past_depth_wise_layers(relu, tmp_path):
+    builder = build((1, 4, 5, 5))
+    if relu:
+        builder.apply("Relu")
+    scale = np.array([0.5, 0.125, 0.25, 1.0]).reshape(1, 4, 1, 1)
+    builder.stream = builder.quant(builder.stream, scale, 4, signed=int(not relu))
+    weights = builder.weights((8, 1, 3, 3), None, whole=False)
+    bias = builder.constant(np.arange(8) / 8)
+    shape = {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [1, 1], "dilations": [1, 1]}
+    builder.apply("Conv", weights, bias, group=4, **shape)
+    builder.shape = (1, 8, 5, 5)
+    builder.activation("relu", 0.25, 4)
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    network = same_as_source(saved(builder, tmp_path))
+    first = ["Relu"] * relu + ["Quant", "Conv", "Conv", "Mul", "Relu", "Quant"]
+    assert [step.node.op_type for step in network.graph.steps][1 : len(first) + 1] == first
+    assert network.graph.steps[0].node.op_type == "Div"
+
+
+def test_scales_of_channels_stay_where_another_layer_reads_them(tmp_path):
+    builder = build((1, 4, 5, 5))
+    scale = np.array([0.5, 0.125, 0.25, 1.0]).reshape(1, 4, 1, 1)
+    builder.stream = builder.quant("images", scale, 4)
+    builder.convolution(3, per_channel=False, last=False)
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    assert operators(saved(builder, tmp_path))[0] == "Quant"
+
+
+def test_constants_of_64_bits_are_read(tmp_path):
+    builder = build()
+    builder.stream = builder.quant("images", 0.125, 4)
+    scale = builder.constant(0.25, np.float64)
+    more = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
+    values = builder.constant(np.random.default_rng(0).normal(size=(6, 3)))
+    inputs = [values, scale, builder.constant(0.0, np.float64), builder.constant(4.0)]
+    builder.apply("MatMul", builder.node("Quant", inputs, builder.domain, **more))
+    path = saved(builder, tmp_path)
+    assert open_network(path)(torch.zeros(1, 1, 1, 6)).dtype == torch.float32
+    same_as_source(path)
+
+
 def _qcdq():
     """Return a network quantised by QuantizeLinear and DequantizeLinear."""
     rng = np.random.default_rng(0)
