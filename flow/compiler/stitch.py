@@ -10,6 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from flow import hdl
+from flow.compiler.operators.kernel import SHARED
 from flow.errors import Defect, UserError
 from flow.golden.units import is_unit
 from flow.paths import HW
@@ -87,7 +88,7 @@ def stitch(model: ModelWrapper, folder: Path) -> list[Path]:
     data.mkdir()
     names: list[str] = []
     for node in model.graph.node:
-        for source in _sources(node):
+        for source in (*(HW / name for name in SHARED), *_sources(node)):
             if source.name not in names:
                 names.append(source.name)
                 (rtl / source.name).write_text(_with_relative_memories(source.read_text(), node))
@@ -110,7 +111,7 @@ def _sources(node) -> list[Path]:
     mvu = ("mvu_pkg.sv", "mvu_vvu_axi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_8sx9_dsp58.sv")
     kernel = [*(library / "mvu" / name for name in mvu), KERNELS / "add_multi.sv"]
     if operator.uses_luts:
-        kernel = [KERNELS / "lut_mvu.sv"]
+        kernel = [KERNELS / "lut_operands.sv", KERNELS / "lut_mvu.sv"]
     return [
         *kernel,
         KERNELS / "memstream_axi.sv",

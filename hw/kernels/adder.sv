@@ -35,36 +35,35 @@ module adder #(
   localparam int unsigned Width = (A_WIDTH > B_WIDTH ? A_WIDTH : B_WIDTH) + 2;
   typedef logic signed [Width-1:0] value_t;
 
-  logic [PE-1:0][OUT_WIDTH-1:0] sum_q;
+  logic [PE-1:0][OUT_WIDTH-1:0] sum;
   logic free;
 
-  assign free = !m_axis_tvalid || m_axis_tready;
   assign a_axis_tready = free && b_axis_tvalid;
   assign b_axis_tready = free && a_axis_tvalid;
-  assign m_axis_tdata = OutBits'(sum_q);
 
-  always_ff @(posedge clk) begin
-    if (!rst_n) m_axis_tvalid <= 1'b0;
-    else if (free) begin
-      m_axis_tvalid <= a_axis_tvalid && b_axis_tvalid;
-      if (a_axis_tvalid && b_axis_tvalid) begin
-        for (int l = 0; l < PE; l++) begin
-          logic [A_WIDTH-1:0] a;
-          logic [B_WIDTH-1:0] b;
-          a = a_axis_tdata[l*A_WIDTH+:A_WIDTH];
-          b = b_axis_tdata[l*B_WIDTH+:B_WIDTH];
-          sum_q[l] <= OUT_WIDTH'((A_SIGNED ? value_t'($signed(a)) : value_t'({1'b0, a}))
-              + (B_SIGNED ? value_t'($signed(b)) : value_t'({1'b0, b})));
-        end
-      end
+  always_comb begin
+    for (int l = 0; l < PE; l++) begin
+      logic [A_WIDTH-1:0] a;
+      logic [B_WIDTH-1:0] b;
+      a = a_axis_tdata[l*A_WIDTH+:A_WIDTH];
+      b = b_axis_tdata[l*B_WIDTH+:B_WIDTH];
+      sum[l] = OUT_WIDTH'((A_SIGNED ? value_t'($signed(a)) : value_t'({1'b0, a}))
+          + (B_SIGNED ? value_t'($signed(b)) : value_t'({1'b0, b})));
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("adder: the output changed before it was taken");
-`endif
+  stream_register #(
+      .WIDTH(PE * OUT_WIDTH)
+  ) u_output (
+      .clk,
+      .rst_n,
+      .s_axis_tvalid(a_axis_tvalid && b_axis_tvalid),
+      .s_axis_tready(free),
+      .s_axis_tdata(sum),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata
+  );
 
   if (PE == 0) begin : gen_illegal
     $fatal(1, "adder: PE must be at least 1");

@@ -34,13 +34,17 @@ module duplicator #(
     else if (s_axis_tvalid) taken_q <= s_axis_tready ? '0 : taken_q | m_axis_tready;
   end
 
-`ifndef SYNTHESIS
   for (genvar i = 0; i < OUTPUTS; i++) begin : gen_output
-    assert property (@(posedge clk) disable iff (!rst_n)
-        m_axis_tvalid[i] && !m_axis_tready[i] |=> m_axis_tvalid[i] && $stable(m_axis_tdata[i]))
-    else $error("duplicator: the output changed before it was taken");
+    stream_checker #(
+        .WIDTH(Bits)
+    ) u_checker (
+        .clk,
+        .rst_n,
+        .tvalid(m_axis_tvalid[i]),
+        .tready(m_axis_tready[i]),
+        .tdata (m_axis_tdata[i])
+    );
   end
-`endif
 
   if (OUTPUTS == 0) begin : gen_illegal
     $fatal(1, "duplicator: there is at least one output");

@@ -99,11 +99,15 @@ module dwc_axi #(
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge ap_clk) disable iff (!ap_rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("dwc_axi: the output changed before it was taken");
-`endif
+  stream_checker #(
+      .WIDTH(OutBits)
+  ) u_checker (
+      .clk(ap_clk),
+      .rst_n(ap_rst_n),
+      .tvalid(m_axis_tvalid),
+      .tready(m_axis_tready),
+      .tdata (m_axis_tdata)
+  );
 
   if (IBITS == 0 || OBITS == 0) begin : gen_illegal
     $fatal(1, "dwc_axi: a beat has at least one bit");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Matrix-vector unit for operands of 1 to 8 bits in LUTs, by bit planes:
+// Matrix-vector unit for operands of 1 to 10 bits in LUTs, by bit planes:
 //
 //   out[h] = sum over i, j of (+/-) 2^(i+j) (weight plane i of row h . activation plane j)
 //
@@ -69,19 +69,19 @@ module lut_mvu #(
   typedef logic [PE-1:0][31:0] sums_t;
 
   planes_t kept[1<<Place];  // by planes, or in the table's case as it came
-  sums_t sum_q;
-  logic [PE*ACCU_WIDTH-1:0] out_q;
+  planes_t beat;
+  sums_t sum_q, sums_d;
+  logic [PE-1:0][ACCU_WIDTH-1:0] out;
   logic [Place-1:0] synapse_q;
   logic [31:0] neuron_q;
-  logic first_row, last_beat, room, fire;
+  logic first_row, last_beat, free, room, fire;
 
   assign first_row = neuron_q == '0;
   assign last_beat = synapse_q == Place'(SynapseFolds - 1);
-  assign room = !last_beat || !m_axis_tvalid || m_axis_tready;
+  assign room = !last_beat || free;
   assign weights_tready = room && (!first_row || s_axis_tvalid);
   assign s_axis_tready = room && first_row && weights_tvalid;
   assign fire = weights_tvalid && weights_tready;
-  assign m_axis_tdata = OutBits'(out_q);
 
   function automatic int element(input int q);
     return Striped ? q % int'(ACTIVATION_WIDTH) * int'(Stripe) + q / int'(ACTIVATION_WIDTH) : q;
@@ -164,55 +164,63 @@ module lut_mvu #(
     return sums;
   endfunction
 
+  always_comb begin
+    beat = 'x;
+    sums_d = 'x;
+    if (fire) begin
+      beat = kept[synapse_q];
+      if (first_row) begin
+        beat = s_axis_tdata[SIMD*ACTIVATION_WIDTH-1:0];
+        if (!ByTable) beat = to_planes(beat);
+      end
+      sums_d = synapse_q == '0 ? '0 : sum_q;
+      if (ByTable) sums_d = add_picked(sums_d, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], beat);
+      else sums_d = add_counts(sums_d, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], beat);
+    end
+    for (int p = 0; p < PE; p++) out[p] = ACCU_WIDTH'(sums_d[p]);
+  end
+
+  always_ff @(posedge clk) begin
+    if (fire && first_row && NeuronFolds > 1) kept[synapse_q] <= beat;
+    if (fire) sum_q <= sums_d;
+  end
+
   always_ff @(posedge clk) begin
     if (!rst_n) begin
-      synapse_q     <= '0;
-      neuron_q      <= '0;
-      m_axis_tvalid <= 1'b0;
-    end else begin
-      if (m_axis_tready) m_axis_tvalid <= 1'b0;
-      if (fire) begin
-        beat_t beat;
-        planes_t a;
-        sums_t sums;
-        beat = s_axis_tdata[SIMD*ACTIVATION_WIDTH-1:0];
-        a = kept[synapse_q];
-        if (first_row) a = ByTable ? beat : to_planes(beat);
-        if (first_row && NeuronFolds > 1) kept[synapse_q] <= a;
-        sums = synapse_q == '0 ? '0 : sum_q;
-        if (ByTable) sums = add_picked(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
-        else sums = add_counts(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
-        sum_q <= sums;
-        synapse_q <= last_beat ? '0 : synapse_q + 1;
-        if (last_beat) begin
-          neuron_q      <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
-          m_axis_tvalid <= 1'b1;
-          for (int p = 0; p < PE; p++) out_q[p*ACCU_WIDTH+:ACCU_WIDTH] <= ACCU_WIDTH'(sums[p]);
-        end
-      end
+      synapse_q <= '0;
+      neuron_q  <= '0;
+    end else if (fire) begin
+      synapse_q <= last_beat ? '0 : synapse_q + 1;
+      if (last_beat) neuron_q <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("lut_mvu: the output changed before it was taken");
-`endif
+  stream_register #(
+      .WIDTH(PE * ACCU_WIDTH)
+  ) u_output (
+      .clk,
+      .rst_n,
+      .s_axis_tvalid(fire && last_beat),
+      .s_axis_tready(free),
+      .s_axis_tdata(out),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata
+  );
+
+  lut_operands #(
+      .WEIGHT_WIDTH(WEIGHT_WIDTH),
+      .SIGNED_WEIGHTS(SIGNED_WEIGHTS),
+      .BIPOLAR_WEIGHTS(BIPOLAR_WEIGHTS),
+      .ACTIVATION_WIDTH(ACTIVATION_WIDTH),
+      .SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS),
+      .BIPOLAR_ACTIVATIONS(BIPOLAR_ACTIVATIONS),
+      .ACCU_WIDTH(ACCU_WIDTH)
+  ) u_operands ();
 
   if (PE == 0 || MH % PE != 0) begin : gen_illegal
     $fatal(1, "lut_mvu: PE must divide MH");
   end else if (SIMD == 0 || MW % SIMD != 0) begin : gen_illegal
     $fatal(1, "lut_mvu: SIMD must divide MW");
-  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_mvu: weights have 1 to 8 bits");
-  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_mvu: activations have 1 to 8 bits");
-  end else if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin : gen_illegal
-    $fatal(1, "lut_mvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
-  end else if (BIPOLAR_ACTIVATIONS
-      && (ACTIVATION_WIDTH != 1 || SIGNED_ACTIVATIONS)) begin : gen_illegal
-    $fatal(1, "lut_mvu: bipolar activations have 1 bit and are not SIGNED_ACTIVATIONS");
-  end else if (ACCU_WIDTH > 32) begin : gen_illegal
-    $fatal(1, "lut_mvu: an output has at most 32 bits");
   end
 endmodule

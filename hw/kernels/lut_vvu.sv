@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Vector-vector unit of a depth-wise convolution, for operands of 1 to 8 bits, in LUTs:
+// Vector-vector unit of a depth-wise convolution, for operands of 1 to 10 bits, in LUTs:
 //
 //   out[c] = sum over the places k of a window of (weight[c][k] . activation[k][c])
 //
@@ -54,17 +54,16 @@ module lut_vvu #(
   // 32 bits each: a simulator's word, of which synthesis keeps what goes out
   typedef logic [PE-1:0][31:0] sums_t;
 
-  sums_t sum_q;
-  logic [PE*ACCU_WIDTH-1:0] out_q;
+  sums_t sum_q, sums_d;
+  logic [PE-1:0][ACCU_WIDTH-1:0] out;
   logic [Place-1:0] place_q;
-  logic last_beat, room, fire;
+  logic last_beat, free, room, fire;
 
   assign last_beat = place_q == Place'(Folds - 1);
-  assign room = !last_beat || !m_axis_tvalid || m_axis_tready;
+  assign room = !last_beat || free;
   assign weights_tready = room && s_axis_tvalid;
   assign s_axis_tready = room && weights_tvalid;
   assign fire = room && weights_tvalid && s_axis_tvalid;
-  assign m_axis_tdata = OutBits'(out_q);
 
   function automatic product_t product(input weight_t w, input activation_t a);
     product_t weight, activation, sum;
@@ -88,51 +87,52 @@ module lut_vvu #(
     return sum;
   endfunction
 
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      place_q       <= '0;
-      m_axis_tvalid <= 1'b0;
-    end else begin
-      if (m_axis_tready) m_axis_tvalid <= 1'b0;
-      if (fire) begin
-        sums_t sums;
-        sums = place_q == '0 ? '0 : sum_q;
-        for (int p = 0; p < PE; p++) begin
-          for (int s = 0; s < SIMD; s++) begin
-            sums[p] += 32'(product(weights_tdata[(p*SIMD+s)*WEIGHT_WIDTH+:WEIGHT_WIDTH],
-                                   s_axis_tdata[(s*PE+p)*ACTIVATION_WIDTH+:ACTIVATION_WIDTH]));
-          end
-        end
-        sum_q <= sums;
-        place_q <= last_beat ? '0 : place_q + 1;
-        if (last_beat) begin
-          m_axis_tvalid <= 1'b1;
-          for (int p = 0; p < PE; p++) out_q[p*ACCU_WIDTH+:ACCU_WIDTH] <= ACCU_WIDTH'(sums[p]);
+  always_comb begin
+    sums_d = 'x;
+    if (fire) begin
+      sums_d = place_q == '0 ? '0 : sum_q;
+      for (int p = 0; p < PE; p++) begin
+        for (int s = 0; s < SIMD; s++) begin
+          sums_d[p] += 32'(product(weights_tdata[(p*SIMD+s)*WEIGHT_WIDTH+:WEIGHT_WIDTH],
+                                 s_axis_tdata[(s*PE+p)*ACTIVATION_WIDTH+:ACTIVATION_WIDTH]));
         end
       end
     end
+    for (int p = 0; p < PE; p++) out[p] = ACCU_WIDTH'(sums_d[p]);
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("lut_vvu: the output changed before it was taken");
-`endif
+  always_ff @(posedge clk) begin
+    if (fire) sum_q <= sums_d;
+    if (!rst_n) place_q <= '0;
+    else if (fire) place_q <= last_beat ? '0 : place_q + 1;
+  end
+
+  stream_register #(
+      .WIDTH(PE * ACCU_WIDTH)
+  ) u_output (
+      .clk,
+      .rst_n,
+      .s_axis_tvalid(fire && last_beat),
+      .s_axis_tready(free),
+      .s_axis_tdata(out),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata
+  );
+
+  lut_operands #(
+      .WEIGHT_WIDTH(WEIGHT_WIDTH),
+      .SIGNED_WEIGHTS(SIGNED_WEIGHTS),
+      .BIPOLAR_WEIGHTS(BIPOLAR_WEIGHTS),
+      .ACTIVATION_WIDTH(ACTIVATION_WIDTH),
+      .SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS),
+      .BIPOLAR_ACTIVATIONS(BIPOLAR_ACTIVATIONS),
+      .ACCU_WIDTH(ACCU_WIDTH)
+  ) u_operands ();
 
   if (PE == 0) begin : gen_illegal
     $fatal(1, "lut_vvu: PE must be 1 or more");
   end else if (SIMD == 0 || MW % SIMD != 0) begin : gen_illegal
     $fatal(1, "lut_vvu: SIMD must divide MW");
-  end else if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_vvu: weights have 1 to 8 bits");
-  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 8) begin : gen_illegal
-    $fatal(1, "lut_vvu: activations have 1 to 8 bits");
-  end else if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin : gen_illegal
-    $fatal(1, "lut_vvu: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
-  end else if (BIPOLAR_ACTIVATIONS
-      && (ACTIVATION_WIDTH != 1 || SIGNED_ACTIVATIONS)) begin : gen_illegal
-    $fatal(1, "lut_vvu: bipolar activations have 1 bit and are not SIGNED_ACTIVATIONS");
-  end else if (ACCU_WIDTH > 32) begin : gen_illegal
-    $fatal(1, "lut_vvu: an output has at most 32 bits");
   end
 endmodule

@@ -146,16 +146,35 @@ module memstream_axi #(
   logic unused_ports;
   assign unused_ports = ^{clk2x, awprot, wstrb, arprot, s_axis_0_tvalid, s_axis_0_tdata};
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (rst)
-      m_axis_0_tvalid && !m_axis_0_tready |=> m_axis_0_tvalid && $stable(m_axis_0_tdata))
-  else $error("memstream_axi: the output changed before it was taken");
-  assert property (@(posedge clk) disable iff (rst)
-      rvalid && !rready |=> rvalid && $stable({rdata, rresp}))
-  else $error("memstream_axi: what was read changed before it was taken");
-  assert property (@(posedge clk) disable iff (rst) bvalid && !bready |=> bvalid && $stable(bresp))
-  else $error("memstream_axi: an answer changed before it was taken");
-`endif
+  stream_checker #(
+      .WIDTH((WIDTH + 7) / 8 * 8)
+  ) u_checker (
+      .clk,
+      .rst_n (!rst),
+      .tvalid(m_axis_0_tvalid),
+      .tready(m_axis_0_tready),
+      .tdata (m_axis_0_tdata)
+  );
+
+  stream_checker #(
+      .WIDTH(34)
+  ) u_read_checker (
+      .clk,
+      .rst_n (!rst),
+      .tvalid(rvalid),
+      .tready(rready),
+      .tdata ({rdata, rresp})
+  );
+
+  stream_checker #(
+      .WIDTH(2)
+  ) u_write_checker (
+      .clk,
+      .rst_n (!rst),
+      .tvalid(bvalid),
+      .tready(bready),
+      .tdata (bresp)
+  );
 
   if (DEPTH == 0 || WIDTH == 0) begin : gen_illegal
     $fatal(1, "memstream_axi: a memory has a word of a bit");

@@ -34,45 +34,48 @@ module pool #(
   localparam int unsigned Width = IN_WIDTH + 1 + (SUM ? $clog2(WINDOW) : 0);
   typedef logic signed [Width-1:0] value_t;
 
-  value_t result_q[PE];
-  logic [PE-1:0][OUT_WIDTH-1:0] out_q;
+  value_t result_q[PE], result[PE];
+  logic [PE-1:0][OUT_WIDTH-1:0] out;
   logic [31:0] place_q;
-  logic last_place;
+  logic last_place, free;
 
   assign last_place = place_q == WINDOW - 1;
-  assign s_axis_tready = !last_place || !m_axis_tvalid || m_axis_tready;
-  assign m_axis_tdata = OutBits'(out_q);
+  assign s_axis_tready = !last_place || free;
 
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      place_q       <= '0;
-      m_axis_tvalid <= 1'b0;
-    end else begin
-      if (m_axis_tready) m_axis_tvalid <= 1'b0;
-      if (s_axis_tvalid && s_axis_tready) begin
-        place_q <= last_place ? '0 : place_q + 1;
-        if (last_place) m_axis_tvalid <= 1'b1;
-        for (int l = 0; l < PE; l++) begin
-          logic [IN_WIDTH-1:0] raw;
-          value_t value;
-          raw   = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
-          value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
-          if (place_q != '0) begin
-            if (SUM) value = value + result_q[l];
-            else if (result_q[l] > value) value = result_q[l];
-          end
-          result_q[l] <= value;
-          if (last_place) out_q[l] <= OUT_WIDTH'(value >>> SHIFT);
-        end
+  always_comb begin
+    for (int l = 0; l < PE; l++) begin
+      logic [IN_WIDTH-1:0] raw;
+      raw = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
+      result[l] = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
+      if (place_q != '0) begin
+        if (SUM) result[l] = result[l] + result_q[l];
+        else if (result_q[l] > result[l]) result[l] = result_q[l];
       end
+      out[l] = OUT_WIDTH'(result[l] >>> SHIFT);
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("pool: the output changed before it was taken");
-`endif
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      place_q <= '0;
+    end else if (s_axis_tvalid && s_axis_tready) begin
+      place_q  <= last_place ? '0 : place_q + 1;
+      result_q <= result;
+    end
+  end
+
+  stream_register #(
+      .WIDTH(PE * OUT_WIDTH)
+  ) u_output (
+      .clk,
+      .rst_n,
+      .s_axis_tvalid(s_axis_tvalid && last_place),
+      .s_axis_tready(free),
+      .s_axis_tdata(out),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata
+  );
 
   if (PE == 0) begin : gen_illegal
     $fatal(1, "pool: PE must be at least 1");

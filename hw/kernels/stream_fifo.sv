@@ -53,11 +53,15 @@ module stream_fifo #(
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("stream_fifo: the output changed before it was taken");
-`endif
+  stream_checker #(
+      .WIDTH(Bits)
+  ) u_checker (
+      .clk,
+      .rst_n,
+      .tvalid(m_axis_tvalid),
+      .tready(m_axis_tready),
+      .tdata (m_axis_tdata)
+  );
 
   if (DEPTH == 0) begin : gen_illegal
     $fatal(1, "stream_fifo: DEPTH must be at least 1");

@@ -37,59 +37,52 @@ module thresholds #(
   localparam int unsigned Wider = IN_WIDTH > THRESHOLD_WIDTH ? IN_WIDTH : THRESHOLD_WIDTH;
   // one bit more, so that signed and unsigned values compare alike
   typedef logic signed [Wider:0] value_t;
+  typedef logic [PE-1:0][STEPS-1:0][THRESHOLD_WIDTH-1:0] row_t;
 
-  logic [PE*STEPS*THRESHOLD_WIDTH-1:0] memory[Folds];
-  logic [PE-1:0][OUT_WIDTH-1:0] out_q;
+  row_t memory[Folds], row;
+  logic [PE-1:0][OUT_WIDTH-1:0] counts;
   logic [31:0] fold_q;
-  logic take;
 
   initial if (FILE != "") $readmemh(FILE, memory);
 
-  assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
-  assign take = s_axis_tvalid && s_axis_tready;
-  assign m_axis_tdata = OutBits'(out_q);
-
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      m_axis_tvalid <= 1'b0;
-      fold_q <= '0;
-    end else begin
-      if (m_axis_tready) m_axis_tvalid <= 1'b0;
-      if (take) begin
-        m_axis_tvalid <= 1'b1;
-        fold_q <= fold_q == Folds - 1 ? '0 : fold_q + 1;
-      end
-    end
+    if (!rst_n) fold_q <= '0;
+    else if (s_axis_tvalid && s_axis_tready) fold_q <= fold_q == Folds - 1 ? '0 : fold_q + 1;
   end
 
-  always_ff @(posedge clk) begin
-    if (take) begin
-      logic [PE*STEPS*THRESHOLD_WIDTH-1:0] row;
-      row = memory[fold_q];
+  function automatic logic [OUT_WIDTH-1:0] count(
+      input logic [IN_WIDTH-1:0] raw, input logic [STEPS-1:0][THRESHOLD_WIDTH-1:0] steps);
+    value_t value, step;
+    value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
+    count = OUT_WIDTH'(BIAS);
+    for (int i = 0; i < STEPS; i++) begin
+      step = THRESHOLD_SIGNED ? value_t'($signed(steps[i])) : value_t'({1'b0, steps[i]});
+      if (step <= value) count = count + 1;
+    end
+  endfunction
+
+  always_comb begin
+    row = memory[fold_q];
+    counts = 'x;
+    if (s_axis_tvalid && s_axis_tready) begin
       for (int p = 0; p < PE; p++) begin
-        logic [IN_WIDTH-1:0] raw;
-        logic [OUT_WIDTH-1:0] count;
-        value_t value;
-        raw   = s_axis_tdata[p*IN_WIDTH+:IN_WIDTH];
-        value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
-        count = OUT_WIDTH'(BIAS);
-        for (int i = 0; i < STEPS; i++) begin
-          logic [THRESHOLD_WIDTH-1:0] bits;
-          value_t step;
-          bits = row[(p*STEPS+i)*THRESHOLD_WIDTH+:THRESHOLD_WIDTH];
-          step = THRESHOLD_SIGNED ? value_t'($signed(bits)) : value_t'({1'b0, bits});
-          if (step <= value) count = count + 1;
-        end
-        out_q[p] <= count;
+        counts[p] = count(s_axis_tdata[p*IN_WIDTH+:IN_WIDTH], row[p]);
       end
     end
   end
 
-`ifndef SYNTHESIS
-  assert property (@(posedge clk) disable iff (!rst_n)
-      m_axis_tvalid && !m_axis_tready |=> m_axis_tvalid && $stable(m_axis_tdata))
-  else $error("thresholds: the output changed before it was taken");
-`endif
+  stream_register #(
+      .WIDTH(PE * OUT_WIDTH)
+  ) u_output (
+      .clk,
+      .rst_n,
+      .s_axis_tvalid,
+      .s_axis_tready,
+      .s_axis_tdata(counts),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata
+  );
 
   if (PE == 0 || CHANNELS % PE != 0) begin : gen_illegal
     $fatal(1, "thresholds: PE must divide CHANNELS");

@@ -34,6 +34,7 @@ from flow.report.plots.walk_hw import plot_curves
 from flow.training.settings import TrainingOptions
 from flow.walks.engine.engine import SerialExecutor
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.store import Store
 from flow.walks.summaries import WalkSummary
 from flow.walks.walk import Walk
@@ -164,7 +165,13 @@ def test_the_hardware_s_reference_is_golden_s(accelerator, inputs, tmp_path):
     """Even if the network in software were another: all its labels may differ."""
     other = models.build("tfc-w2a2", (8, 8, 1))
     walk = Walk(
-        other, accelerator, inputs[:50], None, NoiseSetting("additive"), Store(tmp_path), tmp_path
+        other,
+        accelerator,
+        inputs[:50],
+        None,
+        Placement(NoiseSetting("additive")),
+        Store(tmp_path),
+        tmp_path,
     )
     golden = accelerator.golden_model().run(accelerator.quantise(inputs[:50])).numpy()
     assert (walk.labels == golden).all()

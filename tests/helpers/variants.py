@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.runner import build
+from sim.runner import REPOSITORY, build
+
+SHARED = [REPOSITORY / f"hw/kernels/{name}.sv" for name in ("stream_checker", "stream_register")]
+"""Modules that kernels contain."""
 
 STALLS = ({"idle": 0.0, "stall": 0.0}, {"idle": 0.4, "stall": 0.6})
 """Probabilities, per clock, that a source idles and a sink stalls: neither, and both."""
@@ -44,7 +47,7 @@ def simulate(
 
     Args:
         kernel: the module.
-        sources: its SystemVerilog files.
+        sources: its SystemVerilog files, without those that all share.
         bench: module in ``tests.benches`` with a coroutine ``run(dut, job)``.
         variants: by a key of the caller's.
         workdir: where the simulation runs; files that a kernel reads lie there.
@@ -54,7 +57,9 @@ def simulate(
     top.write_text("\n".join(["module variants;", *lines, "endmodule", ""]))
     jobs = [one.jobs for one in variants.values()]
     (workdir / "jobs.json").write_text(json.dumps({"bench": bench, "jobs": jobs}))
-    simulation = build("variants", [*sources, top], public=(f"{kernel}.*",), optimise=False)
+    simulation = build(
+        "variants", [*SHARED, *sources, top], public=(f"{kernel}.*",), optimise=False
+    )
     simulation.run("tests.benches.variants_bench", workdir=workdir, timeout_s=300)
     found = json.loads((workdir / "results.json").read_text())
     return Results(dict(zip(variants, found, strict=True)))

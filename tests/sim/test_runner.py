@@ -6,8 +6,9 @@ import pytest
 
 from sim import verilated
 from sim.runner import REPOSITORY, build
+from tests.helpers.variants import SHARED
 
-SOURCE = REPOSITORY / "hw" / "kernels" / "pool.sv"
+SOURCES = [*SHARED, REPOSITORY / "hw" / "kernels" / "pool.sv"]
 HEADERS = "verilator_headers.h"
 
 
@@ -18,7 +19,7 @@ def compiled(simulation, name: str) -> bool:
 
 def kernel(root: Path, window: int, optimise: bool = False):
     return build(
-        "pool", [SOURCE], parameters={"WINDOW": window}, optimise=optimise, root=root, jobs=1
+        "pool", SOURCES, parameters={"WINDOW": window}, optimise=optimise, root=root, jobs=1
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,27 @@ def test_interval_covers_the_truth(shared: float, draws: int) -> None:
         assert found.bound is None
         held += found.lo <= 1.0 <= found.hi
     assert held >= 88
+
+
+@pytest.mark.slow
+def test_outer_levels_need_few_images() -> None:
+    """With images at the two levels around half way alone, intervals cover, and are as narrow."""
+    rng, held, ratios, total = np.random.default_rng(2), 0, [], 150
+    for _ in range(total):
+        k = rng.uniform(1, 6)
+        levels = levels_around(rng.uniform(0.8, 1.25), k)
+        whole = curve(rng, 1.0, k, levels, shared=0.8, images=1000)
+        rows, after = whole.correct.copy(), int(np.searchsorted(levels, 1.0))
+        outer = np.setdiff1d(np.arange(len(levels)), [after - 1, after])
+        rows[outer, 200:] = np.nan
+        part = replace(whole, correct=rows)
+        assert part.images == 1000
+        assert part.trials.tolist() == [200.0 if n in outer else 1000.0 for n in range(9)]
+        found, usual = (midpoint(one, GUESS, resamples=99) for one in (part, whole))
+        held += found.lo <= 1.0 <= found.hi
+        ratios.append(np.log(found.hi / found.lo) / np.log(usual.hi / usual.lo))
+    assert held / total >= 0.90
+    assert np.median(ratios) < 1.15
 
 
 @pytest.mark.slow

@@ -9,6 +9,9 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from flow import hdl
 from flow.paths import HW
 
+SHARED = ("kernels/stream_checker.sv", "kernels/stream_register.sv")
+"""Modules that any kernel may contain."""
+
 
 @dataclass(frozen=True)
 class Wrapper:
@@ -86,9 +89,8 @@ class Kernel(RTLBackend):
     def get_rtl_file_list(self, abspath=False):
         """Return the kernel's sources and the wrapper."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen")) if abspath else Path()
-        return [str(HW / source) for source in self.sources] + [
-            str(folder / f"{self.onnx_node.name}.sv")
-        ]
+        sources = [str(HW / source) for source in (*SHARED, *self.sources)]
+        return [*sources, str(folder / f"{self.onnx_node.name}.sv")]
 
     def code_generation_ipi(self):
         """Return the commands that add the node to a Vivado block design."""

@@ -13,7 +13,7 @@ from flow.paths import HW
 class VVAU_rtl(Kernel, VVAU):
     """``hw/kernels/lut_vvu.sv``: FINN's own unit in RTL needs the DSP slices of Versal devices."""
 
-    sources = ("kernels/lut_vvu.sv",)
+    sources = ("kernels/lut_operands.sv", "kernels/lut_vvu.sv")
     inputs = ("s_axis", "weights")
 
     def lut_estimation(self, fpgapart=None):
