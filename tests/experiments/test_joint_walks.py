@@ -21,8 +21,8 @@ HARDWARE = NETWORK | {"draws": 1, "hw_images": 2, "cycles": 256, "budget": 0}
 MAP = """
 unit: std
 sites:
-  fc1.acc: 0.2
-  fc2.acc: {kind: multiplicative, sigma: 0.3}
+  fc1.acc: 1.5
+  fc2.acc: {kind: multiplicative, sigma: 0.8}
 """
 
 
@@ -80,7 +80,7 @@ def test_global_and_a_site_are_walked_on_top_of_a_map(build, noise_map):
         "additive noise at one site at a time and at all sites at once on top of a noise map"
         in page
     )
-    assert "fc2.acc multiplicative σₘ = 0.3" in page and "noise at every accumulator" in page
+    assert "fc2.acc multiplicative σₘ = 0.8" in page and "noise at every accumulator" in page
 
 
 def test_a_map_is_walked_as_a_whole(build, noise_map):

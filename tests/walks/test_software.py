@@ -159,6 +159,7 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
         assert search.images_used == 1000  # it is not images that were missing
 
 
+@pytest.mark.slow
 def test_further_images_go_to_the_levels_around_half_way(tmp_path):
     truth = {"a": (1.0, 2.0)}
     walk = made(truth, tmp_path, images=8000)
