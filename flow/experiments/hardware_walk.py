@@ -211,8 +211,8 @@ class _Job:
     ) -> Measured:
         """Measure the first points of every side; in RTL, of the first noise draw."""
         walk, models = self.prepared.walk, (Side.GOLDEN, *SOFTWARE)
-        images = len(walk.labels)
-        few = min(images, max(images // _OUTER_SHARE, _OUTER_IMAGES, hw_images))
+        every = len(walk.labels)
+        few = min(every, max(every // _OUTER_SHARE, _OUTER_IMAGES, hw_images))
         shape = [place for place in places if place.sigma in outer.get(place.site, [])]
         wanted = walk.wanted(models, [place for place in places if place not in shape])
         wanted += walk.wanted(models, shape, few)

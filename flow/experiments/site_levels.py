@@ -72,7 +72,7 @@ def found_levels(walk: Walk, site: str) -> LevelSearch:
     hint = min(context.likely_level(site), largest / SEARCH_REACH)
     found = choose_levels(accuracy, accuracy(0.0), walk.reference.guess, hint=hint, tolerance=0.02)
     curve = curve_of(list(seen.values()), walk.labels, site, Side.GOLDEN)
-    fall = curve and outline(curve, walk.reference.guess)
+    fall = None if curve is None else outline(curve, walk.reference.guess)
     levels = sorted({min(level, largest) for level in found})
     return LevelSearch(levels, list(seen), crossing=fall and fall.crossing)
 

@@ -186,7 +186,7 @@ class Search:
     def _ask_more(self, levels: Iterable[float], *, images: int = 0, draws: int = 0) -> None:
         """Ask for more images or draws at some levels, and what was asked at the others."""
         more = Effort(images or self.wanted.images, draws or self.wanted.draws)
-        self.wanted = Wanted(self.wanted.efforts | dict.fromkeys(levels, more))
+        self.wanted = Wanted({**self.wanted.efforts, **dict.fromkeys(levels, more)})
 
     def _enclosing(self, curve: Curve) -> tuple[float, ...]:
         """Return the two levels that enclose half way."""

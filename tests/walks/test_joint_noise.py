@@ -159,7 +159,7 @@ def large(factor: float, site: str):
 def test_the_verdict_on_global_sees_a_fault_of_one_tap(factor, verdict, walk_of, monkeypatch):
     walk = walk_of(NoiseSetting("additive", seed=1))
     monkeypatch.setattr(WalkContext, "settings", large(factor, "fc0.acc"))
-    places = [NoisePoint(GLOBAL, s, d) for d in range(4) for s in LEVELS]
+    places = [NoisePoint(GLOBAL, s, d) for d in range(2) for s in LEVELS]
     points = walk.run_models([NoisePoint("", 0.0), *places])
     points += walk.run(walk.wanted([Side.RTL], [NoisePoint("", 0.0), places[3]], 4)).points
     check = cross_check(points, walk.labels, 0.1, margin=0.08, resamples=299)

@@ -196,9 +196,11 @@ def test_curve_of_takes_the_shared_prefix_and_pools_seeds() -> None:
     points = [point("", 0.0, 0, [5]), point("a", 2.0, 0, [0, 1]), point("a", 1.0, 0, [0]),
               point("a", 1.0, 1, [1], n=4)]  # fmt: skip
     found = curve_of(points, labels, "a", Side.SOFTWARE)
-    assert found is not None and found.images == 4
+    assert found is not None and found.images == 6
     assert found.levels.tolist() == [1.0, 2.0] and found.seeds.tolist() == [2, 1]
-    assert found.correct.tolist() == [[0.5, 0.5, 1, 1], [0, 0, 1, 1]]
+    np.testing.assert_equal(
+        found.correct, np.float32([[0.5, 0.5, 1, 1, np.nan, np.nan], [0, 0, 1, 1, 1, 1]])
+    )
     hwdraws = [Point(p.site, p.kind, p.sigma, p.seed, "software-hwdraws", p.predictions)
                for p in points[1:]]  # fmt: skip
     again = curve_of(points + hwdraws, labels, "a", Side.SOFTWARE_HARDWARE_RNG, images=3)
