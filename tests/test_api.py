@@ -91,6 +91,7 @@ def test_ten_lines_on_a_float_mlp(mlp, floats, tmp_path):
         walk["lst.acc"]
 
 
+@pytest.mark.slow
 def test_a_point_is_what_evaluation_says(mlp, floats, tmp_path):
     net, (images, labels) = flow.tap(mlp), floats
     walk = flow.walk(
@@ -153,10 +154,10 @@ def test_torchvision_s_resnet18(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_brevitas_module_as_on_the_command_line(digits, tmp_path, monkeypatch):
+def test_a_brevitas_module_as_on_the_command_line(digits, results_folder, tmp_path, monkeypatch):
     """The same module, images and seed: equal points in software, and in hardware."""
-    module = custom_networks.depthwise()
-    build = tmp_path / "build"
+    module = custom_networks.one_bit()
+    build = results_folder(tmp_path / "build")
     names = {"levels": LEVELS, "build": build, "seed": 3}
     walk = flow.walk(flow.tap(module), *digits, seeds=2, **names)
     hw = flow.walk_hw(module, *digits, hw_images=4, draws=1, budget=0, **names)
@@ -172,7 +173,7 @@ def test_a_brevitas_module_as_on_the_command_line(digits, tmp_path, monkeypatch)
 
     monkeypatch.chdir(tmp_path)
     np.savez("set.npz", x=digits[0], y=digits[1])
-    factory = f"{custom_networks.__file__}:depthwise"
+    factory = f"{custom_networks.__file__}:one_bit"
     words = ["--model", factory, "--dataset", "set.npz", "--levels", "0.5,4", "--seed", "3"]
     command_line(monkeypatch, "walk", *words, "--seeds", "2", "--out", "soft")
     assert same_points(walk.to_pandas(), Path("soft"))
@@ -322,6 +323,7 @@ def test_hardware_needs_quantised_weights(mlp, floats, tmp_path):
         flow.walk_hw(mlp, *floats, build=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.001, 255.0])
 def test_images_on_another_scale_are_told_with_both_ranges(factor, floats, tmp_path):
     net = flow.load("tfc-w2a2", "digits")
@@ -332,6 +334,7 @@ def test_images_on_another_scale_are_told_with_both_ranges(factor, floats, tmp_p
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_network_from_a_file_is_not_trained(floats, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():

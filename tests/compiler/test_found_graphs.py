@@ -157,13 +157,13 @@ def test_one_bit_for_each_class_is_told(tmp_path):
         pytest.param(ten_bits, "none", "dsp", marks=pytest.mark.slow),
     ],
 )
-def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, tmp_path):
+def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, built, tmp_path):
     network = made(tmp_path, bias)
     height, width, channels = network.image_shape
     generator = torch.Generator().manual_seed(1)
     inputs = torch.rand((300, channels, height, width), generator=generator) * 2 - 1
     assert not any(report.problem for report in check_nodes(network.graph))
-    root = tmp_path / "accelerators"
+    root = built / "accelerators"
     cycles = max(128, 4 * network.classes)
     accelerator = compile_network(network, inputs[:100], cycles=cycles, mvu=mvu, root=root)
     units = [n for n in accelerator.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
@@ -176,7 +176,7 @@ def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, tmp_path):
     assert not equivalence.against_finn(accelerator, golden, stream[:2]).differing
     noise = Noise.at("additive", 2.0)
     points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
-    simulation = simulate.build(accelerator, root=tmp_path / "sim", optimise=False)
+    simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
     results, _ = simulate.simulate(accelerator, simulation, stream[:8], points, tmp_path / "run")
     for settings, result in zip(points, results, strict=True):
         assert not equivalence.differing_images(golden, stream[:8], settings, result).any()

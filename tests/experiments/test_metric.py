@@ -99,9 +99,19 @@ def here(tmp_path, monkeypatch, digits) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def autoencoder(tmp_path_factory) -> bytes:
+    """The file of the network of that name."""
+    folder = tmp_path_factory.mktemp("autoencoder")
+    (folder / "own.py").write_text(CODE)
+    made = user_code.function(f"{folder / 'own.py'}:autoencoder")()
+    export_qonnx(made, (8, 8, 1), folder / "net.onnx")
+    return (folder / "net.onnx").read_bytes()
+
+
 @pytest.fixture
-def model(here) -> str:
-    export_qonnx(user_code.function("own.py:autoencoder")(), (8, 8, 1), here / "net.onnx")
+def model(here, autoencoder) -> str:
+    Path("net.onnx").write_bytes(autoencoder)
     return "net.onnx"
 
 
@@ -110,6 +120,7 @@ def walked(**settings):
     return software_walk.walk(SoftwareWalkSettings(**chosen), lambda *step: None)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_is_measured_by_the_user_s_function(model, here):
     summary = walked(model=model, dataset="images.npz", metric="own.py:likeness")
     assert (summary.measure, summary.guessing) == ("likeness", 0)
@@ -155,13 +166,11 @@ def test_stored_points_are_taken_unless_the_function_changes(model, monkeypatch)
     assert evaluated and again.clean["software"].value < first.clean["software"].value
 
 
-def test_a_regression_has_numbers_in_place_of_labels(here):
-    summary = walked(
-        model=str(exported("autoencoder")), dataset="numbers.npz", metric="own.py:close", floor=0.05
-    )
+def test_a_regression_has_numbers_in_place_of_labels(model):
+    summary = walked(model=model, dataset="numbers.npz", metric="own.py:close", floor=0.05)
     assert summary.measure == "close" and summary.guessing == 0.05
     with pytest.raises(UserError, match="of a regression, `walk` with METRIC takes y"):
-        walked(model="autoencoder.onnx", dataset="numbers.npz")
+        walked(model=model, dataset="numbers.npz")
 
 
 def test_outputs_may_have_any_shape(here):
