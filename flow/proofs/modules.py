@@ -311,7 +311,8 @@ _SYSTEM = (
         )
         for bits, beats, faults in (
             (8, 5, (
-                Fault("last_beat ? '0 : parts_q - 1", "parts_q - 1", ("order",)),
+                Fault("beat_words_q <= beat_words_q >> Slot;", "beat_words_q <= beat_words_q;",
+                      ("order",)),
                 Fault("words_left_q != '0 && asked_q", "asked_q", ("count",)),
                 Fault("asked_q != Words", "1'b1", ("bounds",)),
                 Fault("mem_valid && mem_ready;", "mem_ready;", ("bounds",)),
@@ -330,7 +331,7 @@ _SYSTEM = (
         (
             Fault("lane_q <= last_lane ? '0 : lane_q + 1;", "lane_q <= '0;", ("order",)),
             Fault("address_q    <= address_q + 4;", "address_q    <= address_q + 8;", ("place",)),
-            Fault("!label_next_q && last_lane && last_read", "last_lane && last_read",
+            Fault("!label_next_q && last_lane && last_read", "!label_next_q && last_lane",
                   ("taken",)),
         ),
         ("order", "place", "taken"),
@@ -348,7 +349,7 @@ _SYSTEM = (
         "uart_tx_proof",
         ("soc/uart_tx.sv",),
         (
-            Fault("shift_q  <= {1'b1, data};", "shift_q  <= {1'b0, data};", ("frame", "idle")),
+            Fault("tx       <= 1'b1;", "tx       <= 1'b0;", ("idle",)),
             Fault("tx       <= shift_q[0];", "tx       <= shift_q[8];", ("frame",)),
         ),
         ("idle", "frame"),
