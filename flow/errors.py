@@ -72,6 +72,15 @@ def about(*options: str) -> Iterator[None]:
         raise OptionError(options, f": {error}") from error
 
 
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Name a place, such as a site, in front of a user's mistake that is found there."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return the known names that are like a name, the nearest first."""
     return difflib.get_close_matches(name, sorted(known), n=count, cutoff=0.4)

@@ -143,6 +143,11 @@ Levels = Annotated[
     tuple[float, ...] | MidpointLevels | Literal["auto"], BeforeValidator(parse_levels)
 ]
 """Noise levels in ascending order, multiples of each site's midpoint, or ``auto``."""
+Unit = Literal["real", "lsb", "std", "range"]
+"""What σ is measured in at a site: the unit of the layer's output, the LSB of its integers, the
+standard deviation of its values, or the largest of them."""
+OPTIONS_OF_NOISE: Mapping[str, str] = {"samples": "file", "device_seed": "device"}
+"""Options that a kind of noise calls otherwise."""
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]

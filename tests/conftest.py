@@ -1,5 +1,6 @@
 """What several tests need: trained networks on `digits`, compiled once a session."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -13,9 +14,13 @@ from filelock import FileLock
 from torch import Tensor
 
 from flow import data
+from flow.compiler import pipeline
 from flow.compiler.accelerator import Accelerator
+from flow.compiler.folding.target import Target
 from flow.compiler.pipeline import compile_network
 from flow.models import Network
+from flow.report import files
+from flow.report.plots import software_walk
 from flow.training import checkpoint
 from flow.training.zoo import zoo_path
 from sim.runner import REPOSITORY
@@ -67,15 +72,52 @@ def session_folder(tmp_path_factory) -> Path:
 def built(session_folder) -> Path:
     """Folder for what is compiled in this session, by all its processes: it is found by content.
 
-    Simulators lie where those of kernels do, which share Verilator's own library with them.
+    Accelerators and simulators lie where users' own do, and stay there: another run of the tests
+    compiles only those whose sources have changed.
     """
-    folder, simulators = session_folder / "built", REPOSITORY / "build" / "sim"
-    (folder / "accelerators").mkdir(parents=True, exist_ok=True)
-    simulators.mkdir(parents=True, exist_ok=True)
+    folder = session_folder / "built"
+    folder.mkdir(exist_ok=True)
     with FileLock(session_folder / "built.lock"):
-        if not (folder / "sim").exists():
-            (folder / "sim").symlink_to(simulators)
+        for name in COMPILED:
+            shared = REPOSITORY / "build" / name
+            shared.mkdir(parents=True, exist_ok=True)
+            if not (folder / name).exists():
+                (folder / name).symlink_to(shared)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def converted_once() -> Iterator[None]:
+    """Convert a network to hardware layers once a process, however often it is compiled.
+
+    That is most of a compilation, and sites, foldings and calibration images come after it.
+    """
+    convert, converted = pipeline._to_hardware_layers, {}
+
+    def once(network: Network, folder: Path, mvu: str = "lut"):
+        content = pipeline._key(network, torch.empty(0), [], Target(), mvu)
+        key = type(network).__qualname__, str(network), content
+        if key not in converted:
+            converted[key] = convert(network, folder, mvu)
+        network.eval()
+        return copy.deepcopy(converted[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_to_hardware_layers", once)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(request, monkeypatch) -> None:
+    """Let walks in this process leave out their pictures, unless a test is marked for them.
+
+    They take longer to draw than all else of a small walk. Fixtures of a module have them.
+    """
+    if request.node.get_closest_marker("pictures"):
+        return
+    for function in (files.write_report, files.write_results):
+        monkeypatch.setitem(function.__kwdefaults__, "pictures", False)
+    monkeypatch.setattr(software_walk, "write", lambda folder, summary, curves: None)
 
 
 @pytest.fixture(scope="session")

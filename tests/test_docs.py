@@ -228,6 +228,7 @@ def test_the_pages_build(tmp_path):
     assert "walk_hw" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text()
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
     results_folder(tmp_path / "build")
@@ -248,6 +249,7 @@ def test_the_tutorial_runs(tmp_path, results_folder, monkeypatch):
     assert "golden" in report.read_text()
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_the_tutorial_of_your_own_network_runs(tmp_path, results_folder, monkeypatch):
     results_folder(tmp_path / "build")

@@ -12,6 +12,7 @@ from flow import numerics
 from flow.numerics import INERT, ROOT, closure, code_digest, code_of, imports
 from flow.walks.points.measurement import Measured
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, PointRequest
 from flow.walks.points.side import INTEGER, Side
 from flow.walks.points.store import Store
@@ -198,7 +199,7 @@ def test_every_module_that_computes_a_point_is_in_its_key(
         accelerator=accelerator,
         inputs=inputs[:8],
         labels=digits.labels[:8],
-        setting=NoiseSetting("additive"),
+        placement=Placement(NoiseSetting("additive")),
         store=Store(tmp_path),
         build=tmp_path,
     )

@@ -27,6 +27,7 @@ def archives(tmp_path_factory) -> tuple[Path, Path]:
     return wheel, source
 
 
+@pytest.mark.slow
 def test_the_version_is_gits(archives):
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True
@@ -35,6 +36,7 @@ def test_the_version_is_gits(archives):
     assert "+g" in version and commit.startswith(version.partition("+g")[2].partition(".")[0])
 
 
+@pytest.mark.slow
 def test_the_source_archive_builds_the_same_wheel(archives, tmp_path):
     wheel, source = archives
     with tarfile.open(source) as archive:

@@ -222,6 +222,7 @@ def test_help_imports_neither_networks_nor_pydantic(name):
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_settings_are_read_without_networks():
     modules = "flow.experiments.settings, flow.training.settings"
     code = f"import sys, {modules}\nprint('torch' in sys.modules)"

@@ -1,6 +1,6 @@
 """Walks from Python: in software alone, or in software and hardware, with their cross-check."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,20 @@ from flow.models import Network
 from flow.models.metric import Metric
 from flow.noise import Additive, Noise
 from flow.noise.hardware.registers import TapSettings
+from flow.noise.noise_map import NoiseMap
 from flow.quiet import silenced_libraries
 from flow.report import files
 from flow.report.plots import software_walk as software_plots
 from flow.report.plots import walk_hw as hardware_plots
-from flow.settings import AUTO
+from flow.settings import AUTO, Unit
 from flow.walks.engine.dask import DaskExecutor
 from flow.walks.points.noise_setting import NoiseSetting, distinct
 from flow.walks.settings import HardwareWalkSettings
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 
 ADDITIVE = Additive()
+NoiseMapLike = Mapping[str, Noise] | str | Path | None
+"""Noise by site, a noise map's file, or none."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def walk(
     noise: Noise | str | Sequence[Noise | str] = ADDITIVE,
     sites: Sequence[str] = (),
     levels: Sequence[float] | Literal["auto"] = AUTO,
+    unit: Unit = "real",
+    noise_map: NoiseMapLike = None,
     seed: int = 0,
     metric: Callable[[Tensor, Tensor], Any] | str | None = None,
     floor: float = 0.0,
@@ -126,6 +131,10 @@ def walk(
         sites: sites to walk; by default every site of a float network, the accumulators of a
             quantised one, and all of them together as ``global``.
         levels: noise levels σ; searched for at each site by default.
+        unit: unit of the levels: ``real``, that of the layer's output; ``std`` or ``range`` of the
+            site's values; or ``lsb``.
+        noise_map: noise that is there at every point: by site, or a YAML file. With
+            ``sites=["map"]`` it is walked as one site, and the level is a factor on it.
         seed: seed of the noise.
         metric: function of outputs and labels, or else images, that values each output, 0 to 1, or
             ``file.py:function``; whether the label is right, if not given.
@@ -142,7 +151,7 @@ def walk(
     judged_by = None if metric is None else Metric.made(metric, floor)
     kinds = [noise] if isinstance(noise, Noise | str) else noise
     settings = SoftwareWalkSettings(
-        sites=tuple(sites), levels=_levels(levels), seed=seed, **options
+        sites=tuple(sites), levels=_levels(levels), seed=seed, **_placed(unit, noise_map, options)
     )
     trained = trained_network(network, samples, settings.build, judged_by)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
@@ -162,6 +171,8 @@ def walk_hw(
     noise: Noise | str = ADDITIVE,
     sites: Sequence[str] = (),
     levels: Sequence[float] | Literal["auto"] = AUTO,
+    unit: Unit = "real",
+    noise_map: NoiseMapLike = None,
     seed: int = 0,
     jobs: int = 1,
     progress: ProgressCallback = no_progress,
@@ -174,8 +185,11 @@ def walk_hw(
         images: as for `walk`.
         labels: as for `walk`.
         noise: kind of noise, as an object with its options or by its name; levels do not count.
-        sites: sites to walk; the accumulators by default.
+        sites: sites to walk, or ``global`` for all accumulators together; each accumulator by
+            default.
         levels: noise levels σ; searched for at each site by default.
+        unit: as for `walk`.
+        noise_map: as for `walk`.
         seed: seed of the noise.
         jobs: worker processes. With more than one, a script must guard its code with
             ``if __name__ == "__main__"``, since each worker imports it.
@@ -197,7 +211,7 @@ def walk_hw(
         sites=tuple(sites),
         levels=_levels(levels),
         seed=seed,
-        **options,
+        **_placed(unit, noise_map, options),
     )
     with silenced_libraries(), ExitStack() as stack:
         engine = stack.enter_context(DaskExecutor(jobs, folder=build)) if jobs > 1 else None
@@ -214,6 +228,14 @@ def _setting(noise: Noise | str, seed: int) -> NoiseSetting:
     return (
         NoiseSetting(noise, seed=seed) if isinstance(noise, str) else NoiseSetting.of(noise, seed)
     )
+
+
+def _placed(unit: Unit, noise_map: NoiseMapLike, options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with the unit and the file of a noise map, which is written if it has none."""
+    if isinstance(noise_map, Mapping):
+        folder = Path(options.get("build", HardwareWalkSettings.default("build"))) / "noise-maps"
+        noise_map = NoiseMap.of(noise_map).write(folder)
+    return options | {"unit": unit, "noise_map": noise_map}
 
 
 def _levels(levels: Sequence[float] | Literal["auto"]) -> Any:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from flow.compiler.finn import working_in
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
 from flow.errors import Defect, UserError, unknown
-from flow.models import Network
+from flow.models import Network, SiteValues, site_values
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
 from flow.noise.hardware.sites import TapSite
@@ -28,7 +28,7 @@ from flow.numerics import code_digest
 from flow.paths import HW
 
 if TYPE_CHECKING:
-    pass
+    from flow.compiler.calibration import Scale
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def compile_network(
             folding's default applies otherwise.
         fps: target of images per second at 200 MHz.
         nodes: content of a FINN folding file, from `flow.compiler.folding.target.read`.
-        mvu: ``lut`` for our matrix-vector unit if operands have up to 8 bits, or ``dsp`` for
+        mvu: ``lut`` for our matrix-vector unit if operands have up to 10 bits, or ``dsp`` for
             FINN's everywhere.
         root: folder of compiled accelerators.
 
@@ -213,7 +213,8 @@ def _compile(
         if offsets.any():
             tap.set_nodeattr("Offsets", [int(o) for o in offsets])
     numbers = {site: number for number, site in enumerate(edges)}
-    programmable = weights.find_weights(network, model, streams, grids, numbers)
+    values = site_values(network, calibration)
+    programmable = weights.find_weights(network, model, streams, grids, numbers, values)
     model.save(str(folder / "hardware.onnx"))
 
     built, model = generate_rtl(model, target, mvu, programmable, folder)
@@ -227,7 +228,7 @@ def _compile(
         **built,
         "sites": sorted(
             (
-                asdict(_site(getCustomOp(node), scales))
+                asdict(_site(getCustomOp(node), scales, values))
                 for node in model.get_nodes_by_op_type("NoiseTap_rtl")
             ),
             key=lambda site: site["number"],
@@ -236,7 +237,7 @@ def _compile(
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
-def _site(tap, scales) -> TapSite:
+def _site(tap, scales: Mapping[str, "Scale"], values: Mapping[str, SiteValues]) -> TapSite:
     name = tap.get_nodeattr("SiteName")
     return TapSite(
         name=name,
@@ -250,4 +251,6 @@ def _site(tap, scales) -> TapSite:
         out_bits=tap.get_output_datatype().bitwidth(),
         fraction_bits=tap.get_nodeattr("FracBits"),
         negated=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
+        std=values[name].std,
+        range=values[name].range,
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from flow.errors import Defect, UserError
 from flow.golden import units
-from flow.models import Network
+from flow.models import Network, SiteValues
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.noise import WeightGrid, WeightTap
 from flow.noise.hardware.weights import WeightSite
@@ -93,6 +93,7 @@ def find_weights(
     edges: Mapping[str, str],
     weights: Mapping[str, WeightGrid],
     numbers: Mapping[str, int],
+    values: Mapping[str, SiteValues],
 ) -> dict[str, WeightSite]:
     """Find the scale and order of the weights at each site, and verify them on every weight.
 
@@ -102,6 +103,7 @@ def find_weights(
         edges: output stream of each unit, by site.
         weights: range of the weights, by site.
         numbers: number of each ``.acc`` site.
+        values: what the network's values are at each site.
 
     Raises:
         UserError: a layer's weights have several scales, which need more than one σ.
@@ -140,6 +142,8 @@ def find_weights(
             channels=channels,
             negated=tuple(int(c) for c in np.flatnonzero(sign < 0)),
             node=node.name,
+            std=values[site].std,
+            range=values[site].range,
         )
     return found
 

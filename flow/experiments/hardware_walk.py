@@ -20,6 +20,7 @@ from flow.experiments.site_levels import LevelSearch, check_registers, level_sea
 from flow.models import evaluate
 from flow.report import files
 from flow.rtl import divergence, equivalence
+from flow.settings import AUTO
 from flow.walks.crosscheck import ablation, further_draws, summary
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.localise import localise_point
@@ -36,8 +37,14 @@ from flow.walks.walk import Walk
 
 log = logging.getLogger(__name__)
 
+SiteLevels = dict[str, list[float]]
+"""Noise levels by site."""
+
 FINN_IMAGES = 4
 """Number of images in the L0 check against FINN's execution."""
+_OUTER_SHARE = 4
+"""An outer level has one of so many images in software and golden, but no fewer than these:"""
+_OUTER_IMAGES = 250
 
 
 def walk_hw(
@@ -96,11 +103,13 @@ class _Job:
     def run(self, clock: StageClock, progress: ProgressCallback) -> HardwareWalkSummary:
         """Measure, judge and report the walk; arguments, result and errors as of `walk_hw`."""
         settings, walk, folder = self.settings, self.prepared.walk, self.prepared.folder
-        effort = Effort.of(settings, walk.context.accelerator, len(walk.labels))
-        level_zero, levels = self.prepare_and_build(clock, progress)
+        context = walk.context
+        shared = context.placement.shared
+        effort = Effort.of(settings, context.accelerator, len(walk.labels), shared)
+        level_zero, levels, outer = self.prepare_and_build(clock, progress)
         places = _places(effort, walk, levels)
         with clock.stage("measure"):
-            found = self.measure(places, effort.hw_images, progress)
+            found = self.measure(places, outer, effort.hw_images, progress)
         measured = found.points
         located = _first_divergence(effort.hw_images, walk, measured, folder, settings)
         with clock.stage("further"):
@@ -129,7 +138,7 @@ class _Job:
 
     def prepare_and_build(
         self, clock: StageClock, progress: ProgressCallback
-    ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
+    ) -> tuple[summary.ReferenceCheck, SiteLevels, SiteLevels]:
         """Compile the simulator while that is done which needs none; returns as `prepare`."""
         walk, given = self.prepared.walk, self.settings.levels
         if isinstance(given, tuple):
@@ -149,8 +158,12 @@ class _Job:
 
     def prepare(
         self, clock: StageClock, progress: ProgressCallback
-    ) -> tuple[summary.ReferenceCheck, dict[str, list[float]]]:
-        """Check the golden model, and find what each site's levels take, unless given."""
+    ) -> tuple[summary.ReferenceCheck, SiteLevels, SiteLevels]:
+        """Check the golden model, and find what each site's levels take, unless given.
+
+        Returns:
+            The check, the levels, and those of them that need few images.
+        """
         walk, sites, settings = self.prepared.walk, self.prepared.sites, self.settings
         wanted = [] if isinstance(settings.levels, tuple) else sites
         search = level_search(settings.levels)
@@ -168,7 +181,12 @@ class _Job:
                 found[call.item] = result
                 self.unfinished.add_search(result.points)
                 progress("find levels", len(found), len(wanted))
-        return level_zero, site_levels(walk, sites, settings.levels, found)
+        outer: SiteLevels = {}
+        if settings.levels == AUTO and settings.design == "common":
+            # where images share their noise, each draw is a device of its own, and all are needed
+            shared = walk.context.placement.shared
+            outer = {site: found[site].outer for site in sites if not shared(site)}
+        return level_zero, site_levels(walk, sites, settings.levels, found), outer
 
     def begin(self, level_zero: summary.ReferenceCheck, clock: StageClock) -> None:
         """Write the first preliminary summary."""
@@ -185,11 +203,19 @@ class _Job:
         self.unfinished.begin(begun)
 
     def measure(
-        self, places: list[NoisePoint], hw_images: int, progress: ProgressCallback
+        self,
+        places: list[NoisePoint],
+        outer: SiteLevels,
+        hw_images: int,
+        progress: ProgressCallback,
     ) -> Measured:
         """Measure the first points of every side; in RTL, of the first noise draw."""
-        walk = self.prepared.walk
-        wanted = walk.wanted((Side.GOLDEN, *SOFTWARE), places)
+        walk, models = self.prepared.walk, (Side.GOLDEN, *SOFTWARE)
+        images = len(walk.labels)
+        few = min(images, max(images // _OUTER_SHARE, _OUTER_IMAGES, hw_images))
+        shape = [place for place in places if place.sigma in outer.get(place.site, [])]
+        wanted = walk.wanted(models, [place for place in places if place not in shape])
+        wanted += walk.wanted(models, shape, few)
         first = [place for place in places if place.draw == 0]
         wanted += walk.wanted([Side.RTL], first, hw_images)
         totals = self.unfinished.add(wanted)
@@ -226,12 +252,15 @@ def reference_check(walk: Walk, sites: Sequence[str]) -> summary.ReferenceCheck:
 
 
 def _places(effort: Effort, walk: Walk, levels: dict[str, list[float]]) -> list[NoisePoint]:
-    """List the points of the walk."""
+    """List the points of the walk; those of level 0 have draws as well if a map has noise there."""
+    placement = walk.context.placement
     places = [NoisePoint("", 0.0)]
     for site, found in levels.items():
         for draw in range(effort.draws[site]):
+            if placement.background:
+                places.append(NoisePoint(placement.without(site), 0.0, draw))
             places += [NoisePoint(site, sigma, draw) for sigma in found]
-    return places
+    return list(dict.fromkeys(places))
 
 
 def _ablation(
@@ -243,7 +272,7 @@ def _ablation(
     progress: ProgressCallback,
 ) -> ablation.Ablation:
     sites = ablation.chosen_sites(checked, settings.ablation, settings.budget)
-    count = sum(place.site in sites and place.site in walk.context.taps for place in places)
+    count = len(ablation.places_of(walk, sites, places))
     done = count_steps("ablation", 2 * count, progress) if count else lambda _: None
     return ablation.ablate(walk, sites, places, measured, done, settings.margin)
 

@@ -31,9 +31,10 @@ from flow.experiments import execution_plans, software_walk
 from flow.experiments.execution_plans import Floats, Ints, Prediction
 from flow.experiments.results import ExperimentRun
 from flow.experiments.settings import MultiExecutionSettings
-from flow.models import Levels, Network, evaluate_groups, site_scales, suitable_batch
+from flow.models import Levels, Network, evaluate_groups, site_values, suitable_batch
 from flow.models.evaluation import Labels
 from flow.noise import Noise, TorchSampler
+from flow.noise.site import GLOBAL
 from flow.numerics import code_digest
 from flow.report.plots.executions import write as write_picture
 from flow.statistics.intervals import Float, percentile_ends
@@ -45,7 +46,6 @@ from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
 from flow.walks.summaries import SoftwareWalkSummary
-from flow.walks.summaries.software import GLOBAL
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)
@@ -81,8 +81,8 @@ class _Comparison:
         self, plans: Mapping[Plan, Ints], draws: Sequence[int], progress: Callable[[int, int], None]
     ) -> dict[Plan, npt.NDArray[np.float32]]:
         """Return each plan's share of draws in which an image's label is right, [images]."""
-        values = site_scales(self.network, self.inputs[:1])
-        batch = suitable_batch(max(count for count, _ in values.values()))
+        values = site_values(self.network, self.inputs[:1])
+        batch = suitable_batch(max(one.count for one in values.values()))
         digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
         noises = {plan: self._noise(chosen) for plan, chosen in plans.items()}
         keys = {

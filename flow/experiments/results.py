@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from flow.files import write_json
+from flow.errors import OptionError
+from flow.experiments.studies.status import STATE
+from flow.files import canonical, replacing, write_json
 from flow.walks.points.curves import write_curves
 
 Draw = Callable[[Path, Mapping[str, Any], pd.DataFrame], None]
@@ -51,3 +53,28 @@ class ExperimentRun:
         write_json(folder / f"{name}.json", summary)
         draw(folder, summary, table)
         return summary
+
+
+def claim(folder: Path, identity: dict[str, Any]) -> None:
+    """Mark a results folder with its network.
+
+    Raises:
+        UserError: the folder holds results of another network, or something else.
+    """
+    mark = folder / "network.json"
+    if mark.is_file():
+        text = mark.read_text(encoding="utf-8")
+        if text.strip() != canonical(identity):
+            raise OptionError(
+                "out",
+                f"is {folder}, which holds the results of another network ({text.strip()}), not of "
+                f"{canonical(identity)}: give another folder, or remove this one",
+            )
+        return
+    # a study notes a run's state in the folder before the run begins
+    if folder.is_file() or (folder.is_dir() and {p.name for p in folder.iterdir()} - {STATE}):
+        raise OptionError(
+            "out", f"is {folder}, which is something else than a walk's results: give another"
+        )
+    with replacing(mark) as temporary:
+        temporary.write_text(canonical(identity) + "\n", encoding="utf-8")

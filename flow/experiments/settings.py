@@ -61,7 +61,7 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     sites: Names = ()
     """Noise sites, such as conv0.acc,global (all default sites); default and global if not given"""
     levels: Levels = AUTO
-    """Noise levels σ, in the layer's unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
+    """Noise levels σ, in the unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
     seeds: Count = 4
     """Noise draws per point; the maximum where levels are searched for"""
     precision_of_mu: Annotated[float, Field(gt=0, lt=1)] = 0.03
@@ -90,6 +90,11 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         super().check()
         if self.retrain and models.is_custom(self.model):
             raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
+        for name in ("noise_map", "unit"):
+            if self.retrain and getattr(self, name) != self.default(name):
+                raise OptionError(
+                    name, "given, but networks are retrained with noise at a site alone"
+                )
         for name in ("retrain_from", "clamp"):
             if not self.retrain and getattr(self, name) != self.default(name):
                 raise OptionError(name, "is of retraining: give its epochs as well", ("retrain",))
@@ -152,8 +157,17 @@ class OneKindSettings(SoftwareSettings):
         return self.of_kinds([self.noise])
 
 
+_ONE_UNIT = {
+    "unit": "σ is in the unit of the layer's output",
+    "noise_map": "every site has the same kind of noise",
+}
+"""Options of walks that others do not have, and why."""
+
+
 class MultiExecutionSettings(OneKindSettings):
     """Executions of noisy layers, spent in every way, after a walk."""
+
+    refused: ClassVar = _ONE_UNIT
 
     budgets: Numbers[Annotated[float, Field(ge=1)]] = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
     """Budgets: mean executions per site"""
@@ -164,7 +178,7 @@ class MultiExecutionSettings(OneKindSettings):
 
     def check(self) -> None:
         """See that the walk tells σ, and that executions have the mean that is compared."""
-        from flow.walks.summaries.software import GLOBAL
+        from flow.noise.site import GLOBAL
 
         super().check()
         if self.sites == (GLOBAL,):
@@ -183,7 +197,7 @@ class MultiExecutionSettings(OneKindSettings):
             )
 
 
-_NO_WALK = {
+_NO_WALK = _ONE_UNIT | {
     "levels": "each site has noise of one level",
     "draws": "each point has one noise draw",
     "margin": "there is no verdict",
@@ -197,6 +211,7 @@ _NO_WALK = {
 class RepeatSettings(HardwareWalkSettings):
     """Repeated executions in hardware."""
 
+    joint: ClassVar = False
     refused: ClassVar = _NO_WALK | {"executions": "the numbers of executions are the repeats"}
 
     repeats: Numbers[Annotated[int, Field(ge=1, le=64)]] = (1, 2, 4, 8, 16, 32, 64)
@@ -219,7 +234,9 @@ class RobustnessSettings(HardwareWalkSettings):
 class SocWalkSettings(HardwareWalkSettings):
     """A walk by firmware on the whole system."""
 
+    joint: ClassVar = False
     refused: ClassVar = {
+        **_ONE_UNIT,
         **{name: _NO_WALK[name] for name in ("draws", "margin", "budget", "ablation")},
         "scope": "a system has the whole network",
         "out": "the results lie in build/walk-soc",
@@ -229,6 +246,7 @@ class SocWalkSettings(HardwareWalkSettings):
 class VoteSettings(HardwareWalkSettings):
     """Votes of images over noisy executions on the system."""
 
+    joint: ClassVar = False
     refused: ClassVar = _NO_WALK | {
         "scope": "a system has the whole network",
         "out": "the results lie in build/walk-soc",
@@ -287,6 +305,7 @@ class BenchWalkSettings(OneKindSettings):
     """A measurement of the speed of a walk in software."""
 
     refused: ClassVar = {
+        **_ONE_UNIT,
         **dict.fromkeys(("levels", "max_seconds", "max_noisy_images"), "the walk is timed whole"),
         **dict.fromkeys(
             ("retrain", "retrain_from", "clamp", "out"), "only the walk's speed is measured"

@@ -1,20 +1,23 @@
 """Noise levels of a walk's sites: those that the user gave, or found by the golden model."""
 
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flow.errors import Defect, about
 from flow.settings import Levels, MidpointLevels
-from flow.statistics.midpoint import Curve, midpoint
+from flow.statistics.midpoint import Curve, midpoint, outline
 from flow.walks.levels import SEARCH_REACH, choose_levels, in_midpoints
 from flow.walks.points.curves import curve_of
-from flow.walks.points.point import NoisePoint, PointRequest
+from flow.walks.points.point import NoisePoint, Point, PointRequest
 from flow.walks.points.side import Side
 from flow.walks.sides.golden import first_images
 from flow.walks.walk import Walk
 
 LEVEL_IMAGES = 500
 """Number of images behind each step of the search for levels."""
+DECISIVE = 2
+"""Levels on each side of half way that decide a midpoint."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,20 @@ class LevelSearch:
     """Golden's points that it measured, which are stored."""
     curve: Curve | None = None
     """Golden's curve at the levels; None if nobody asked for it."""
+    crossing: float | None = None
+    """σ at which golden crosses half way; None if that is not known."""
+
+    @property
+    def outer(self) -> list[float]:
+        """Levels that show the curve's shape, and hardly move its midpoint.
+
+        Levels share images and noise samples, so that the interval of a midpoint comes from those
+        around half way; none is outer where half way does not lie between levels.
+        """
+        after = bisect(self.levels, self.crossing or 0.0)
+        if not 0 < after < len(self.levels):
+            return []
+        return self.levels[: max(after - DECISIVE, 0)] + self.levels[after + DECISIVE :]
 
 
 def check_registers(walk: Walk, levels: Mapping[str, Sequence[float]]) -> None:
@@ -42,18 +59,22 @@ def found_levels(walk: Walk, site: str) -> LevelSearch:
     context = walk.context
     images = min(LEVEL_IMAGES, len(context.inputs))
     measure = first_images(context, site, images)
-    seen: list[PointRequest] = []
+    seen: dict[PointRequest, Point] = {}
 
     def accuracy(sigma: float) -> float:
-        place = NoisePoint(site, sigma) if sigma else NoisePoint("", 0.0)
-        seen.append(PointRequest(Side.GOLDEN, place, images))
-        return float(walk.take(seen[-1], measure).correct(walk.labels).mean())
+        place = NoisePoint(site if sigma else context.placement.without(site), sigma)
+        one = PointRequest(Side.GOLDEN, place, images)
+        seen[one] = walk.take(one, measure)
+        return float(seen[one].correct(walk.labels).mean())
 
     largest = context.largest_level(site)
     # the search goes up from the hint by its reach, and must not leave the registers
-    hint = min(4 * context.sites[site].scale, largest / SEARCH_REACH)
+    hint = min(context.likely_level(site), largest / SEARCH_REACH)
     found = choose_levels(accuracy, accuracy(0.0), walk.reference.guess, hint=hint, tolerance=0.02)
-    return LevelSearch(sorted({min(level, largest) for level in found}), seen)
+    curve = curve_of(list(seen.values()), walk.labels, site, Side.GOLDEN)
+    fall = curve and outline(curve, walk.reference.guess)
+    levels = sorted({min(level, largest) for level in found})
+    return LevelSearch(levels, list(seen), crossing=fall and fall.crossing)
 
 
 def golden_curve(walk: Walk, site: str) -> Curve:
@@ -67,7 +88,8 @@ def golden_curve(walk: Walk, site: str) -> Curve:
 def found_curve(walk: Walk, site: str) -> LevelSearch:
     """Return the levels of `found_levels` with `golden_curve` at them."""
     search = found_levels(walk, site)
-    places = [NoisePoint("", 0.0), *(NoisePoint(site, sigma) for sigma in search.levels)]
+    clean = NoisePoint(walk.context.placement.without(site), 0.0)
+    places = [clean, *(NoisePoint(site, sigma) for sigma in search.levels)]
     wanted = walk.wanted([Side.GOLDEN], places)
     curve = curve_of(walk.run(wanted).points, walk.labels, site, Side.GOLDEN)
     return LevelSearch(search.levels, wanted, curve)

@@ -12,15 +12,18 @@ import torch
 
 from flow import device
 from flow.callbacks import ProgressCallback, StageClock
-from flow.errors import OptionError
+from flow.errors import UserError, about
 from flow.experiments.preliminary import Preliminary, no_results
+from flow.experiments.results import claim
 from flow.experiments.settings import SoftwareSettings
-from flow.experiments.studies.status import STATE
-from flow.files import canonical, replacing, write_json
-from flow.models import SCALE_IMAGES, site_scales, suitable_batch
+from flow.files import write_json
+from flow.models import SCALE_IMAGES, SiteValues, site_values, suitable_batch
 from flow.models.network import chosen_sites
+from flow.noise import Noise
+from flow.noise.noise_map import NoiseMap
+from flow.noise.site import GLOBAL, JOINT, MAP
 from flow.report.plots import software_walk
-from flow.settings import MidpointLevels, shown
+from flow.settings import MidpointLevels, Unit, shown
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import Search
 from flow.training.zoo import TrainedNetwork
@@ -28,6 +31,7 @@ from flow.walks import software
 from flow.walks.levels import in_midpoints
 from flow.walks.points.curves import curve_of, curve_table, side_table, write_curves
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
@@ -40,7 +44,6 @@ from flow.walks.summaries import (
     SoftwareSite,
     SoftwareWalkSummary,
 )
-from flow.walks.summaries.software import GLOBAL
 
 
 def walk(
@@ -83,8 +86,8 @@ def walk(
     walks = [job.walk_of(setting) for setting in kinds or settings.kinds]
 
     def write(running: bool) -> SoftwareWalkSummary | None:
-        done = {one.setting.kind: one.ended for one in walks}
-        planned = {one.setting.kind: len(one.searches) for one in walks}
+        done = {one.placement.kind: one.ended for one in walks}
+        planned = {one.placement.kind: len(one.searches) for one in walks}
         progress = Progress(running=running, done=done, planned=planned)
         begun = [one for one in walks if one.measured.points()]
         return _write(job, begun, command, clock, progress) if begun else None
@@ -106,8 +109,10 @@ class _Job:
     """Sites walked one by one, in the order of the data."""
     together: Sequence[str]
     """Sites that are noisy together in `GLOBAL`; empty if that is not walked."""
-    deviations: Mapping[str, float]
-    """Standard deviation of each site's values."""
+    values: Mapping[str, SiteValues]
+    """What the values of each site are."""
+    noise_map: NoiseMap | None
+    """Noise of each site of a map."""
     batch: int
     """Number of images measured at a time."""
     identity: Mapping[str, Any]
@@ -122,11 +127,15 @@ class _Job:
     def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:
         """Make a walk ready; UserError as for `walk`."""
         network = trained.network
-        named = [site for site in settings.sites if site != GLOBAL]
+        named = [site for site in settings.sites if site not in JOINT]
         everything = not settings.sites
         sites = chosen_sites(named, network, network.walk_sites) if named or everything else []
+        noise_map = settings.read_map
+        if noise_map is not None:
+            with about("noise_map"):
+                noise_map.check(network.all_sites)
         together = network.walk_sites if everything or GLOBAL in settings.sites else []
-        scales = site_scales(network, trained.inputs[:SCALE_IMAGES])
+        values = site_values(network, trained.inputs[:SCALE_IMAGES])
         identity = {
             "model": network.name,
             "dataset": trained.images.name,
@@ -143,14 +152,15 @@ class _Job:
             identity["metric"] = {**trained.metric.to_json(), "targets": targets}
         name = _name(settings, trained)
         folder = settings.out or settings.build / "walk" / name
-        _claim(folder, identity)
+        claim(folder, identity)
         return cls(
             settings=settings,
             trained=trained,
-            sites=sites,
+            sites=[MAP] if settings.walks_map else sites,
             together=together,
-            deviations={site: scales[site][1] for site in (*sites, *together)},
-            batch=suitable_batch(max(values for values, _ in scales.values())),
+            values=values,
+            noise_map=noise_map,
+            batch=suitable_batch(max(one.count for one in values.values())),
             identity=identity,
             folder=folder,
             budget=Budget(settings.max_noisy_images, settings.max_seconds),
@@ -159,27 +169,45 @@ class _Job:
 
     def walk_of(self, setting: NoiseSetting) -> "_KindWalk":
         """Return the walk with one kind of noise, of which nothing is measured."""
+        placement = self._placement(setting)
         measured = SoftwareWalk(
             labels=self.trained.reference.labels,
             inputs=self.trained.inputs,
-            sites=self.together,
-            setting=setting,
+            placement=placement,
             measure=self._measure(setting),
             store=Store(self.folder / "points"),
             identity={**self.identity, "batch": self.batch, **device.key(self.device)},
             budget=self.budget,
         )
-        return _KindWalk(self, setting, measured, self._searches(setting))
+        return _KindWalk(self, placement, measured, self._searches(placement))
 
-    def _searches(self, setting: NoiseSetting) -> dict[str, Search]:
+    def _placement(self, setting: NoiseSetting) -> Placement:
+        """Return where noise of a kind enters, and in which units."""
+        network = self.trained.network
+
+        def size(site: str, unit: Unit) -> float:
+            if unit != "lsb":
+                return float(getattr(self.values[site], unit))
+            if network.unit([site]) != "lsb":
+                raise UserError(
+                    f"the LSB of {site} is not known before the network is compiled: give std, "
+                    "range or real, or walk it in hardware"
+                )
+            return 1.0
+
+        noisy = [site for site in (*self.sites, *self.together) if site != MAP]
+        return Placement.of(
+            setting, self.together, noisy, self.noise_map, size,
+            unit=self.settings.unit, walks_map=self.settings.walks_map,
+        )  # fmt: skip
+
+    def _searches(self, placement: Placement) -> dict[str, Search]:
         """Return the search at each site, and at all together."""
         settings, images = self.settings, len(self.trained.images)
         stages = [*range(software.BLOCK, images, software.BLOCK), images]
         given = settings.levels if isinstance(settings.levels, tuple) else ()
-        hints = {site: _hint(setting, self.deviations[site]) for site in self.deviations}
-        wanted = {site: hints[site] for site in self.sites}
-        if self.together:
-            wanted[GLOBAL] = min(hints[site] for site in self.together)
+        walked = [*self.sites, *([GLOBAL] if self.together else [])]
+        wanted = {name: self._hint(placement, name) for name in walked}
         return {
             name: Search(
                 guess=self.trained.reference.guess,
@@ -191,6 +219,14 @@ class _Job:
             )
             for name, hint in wanted.items()
         }
+
+    def _hint(self, placement: Placement, name: str) -> float:
+        """Return the σ at which the noise of a site is about as large as its values are."""
+        if name == MAP:
+            return 1.0
+        setting, stds = placement.setting, {s: v.std for s, v in self.values.items()}
+        shares = [setting.share_of(stds[s], placement.unit(s)) for s in placement.walking(name)]
+        return min(1 / share if share else 1.0 for share in shares)
 
     def _measure(self, setting: NoiseSetting) -> Measure:
         """Return what measures points: the network, or one trained with each point's noise."""
@@ -218,7 +254,7 @@ class _KindWalk:
     """A walk with one kind of noise."""
 
     job: _Job
-    setting: NoiseSetting
+    placement: Placement
     measured: SoftwareWalk
     searches: dict[str, Search]
     """By site, and of all together."""
@@ -235,7 +271,7 @@ class _KindWalk:
 
     def run(self, progress: ProgressCallback) -> None:
         """Measure until every search has ended."""
-        kind, levels = self.setting.kind, self.job.settings.levels
+        kind, levels = self.placement.kind, self.job.settings.levels
         self.measured.run(self.searches, partial(_told, progress, kind, len(self.searches)))
         if isinstance(levels, MidpointLevels):
             midpoints = {name: search.midpoint for name, search in self.searches.items()}
@@ -248,23 +284,23 @@ class _KindWalk:
 
     def found(self, points: Sequence[Point]) -> SoftwareKind:
         """Return the entry of the kind in the summary, from its points."""
-        job, setting = self.job, self.setting
+        job, placement, setting = self.job, self.placement, self.placement.setting
         reference, network = job.trained.reference, job.trained.network
         labels = reference.labels
         table = curve_table(points, labels, reference.measure)
         entries = {
             name: _entry(
-                search.by_now(curve_of(points, labels, name, Side.SOFTWARE, kind=setting.made)),
+                search.by_now(curve_of(points, labels, name, Side.SOFTWARE)),
                 self.asked[name],
-                side_table(table, name, Side.SOFTWARE, setting.kind),
-                setting.share_of(job.deviations[name]) if name in job.deviations else None,
+                side_table(table, name, Side.SOFTWARE, placement.kind),
+                placement.share_of(name, {site: one.std for site, one in job.values.items()}),
+                job.values.get(name),
             )
             for name, search in self.searches.items()
         }
-        unit = network.unit([*job.sites, *job.together])
-        mixed = setting.kind == "mixed"
+        mixed = placement.kind == "mixed"
         return SoftwareKind(
-            unit=unit if setting.made.adds else "none",
+            unit=placement.name_of_unit(list(entries), network),
             order=setting.order if mixed else None,
             ratio=setting.ratio if setting.made.adds and setting.made.multiplies else None,
             options=dict(setting.options),
@@ -287,9 +323,10 @@ def _write(
     kinds: dict[str, SoftwareKind] = {}
     for one in walks:
         found = one.measured.points()
-        kinds[one.setting.kind] = one.found(found)
+        kinds[one.placement.kind] = one.found(found)
         points += [point for point in found if point.site or not points]
-    summary = _summary(job, points, kinds, command, clock.all_seconds, progress)
+    noise_map = walks[0].placement.noise_map
+    summary = _summary(job, points, kinds, noise_map, command, clock.all_seconds, progress)
     reference = job.trained.reference
     table = curve_table(points, reference.labels, reference.measure)
     write_curves(job.folder / "curves.parquet", table)
@@ -302,6 +339,7 @@ def _summary(
     job: _Job,
     points: Sequence[Point],
     kinds: Mapping[str, SoftwareKind],
+    noise_map: Mapping[str, Noise],
     command: str,
     seconds: Mapping[str, float],
     progress: Progress | None,
@@ -326,6 +364,7 @@ def _summary(
         max_noisy_images=settings.max_noisy_images,
         images_evaluated=job.budget.used,
         kinds=dict(kinds),
+        noise_map={site: noise.to_json() for site, noise in noise_map.items()} or None,
         retrain=settings.retrain,
         retrain_from=settings.retrain_from if settings.retrain else None,
         clamp=settings.clamp,
@@ -354,6 +393,8 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-recipe-{trained.metadata.recipe}"
     if trained.metric:
         name += f"-{trained.metric.name}"
+    if settings.noise_map is not None:
+        name += f"-map-{settings.noise_map.stem}"
     if settings.retrain:
         name += f"-retrained-{settings.retrain}"
         name += f"-from-{settings.retrain_from}" * (settings.retrain_from != "checkpoint")
@@ -361,45 +402,21 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
     return name
 
 
-def _claim(folder: Path, identity: dict[str, Any]) -> None:
-    """Mark a results folder with its network.
-
-    Raises:
-        UserError: the folder holds results of another network, or something else.
-    """
-    mark = folder / "network.json"
-    if mark.is_file():
-        text = mark.read_text(encoding="utf-8")
-        if text.strip() != canonical(identity):
-            raise OptionError(
-                "out",
-                f"is {folder}, which holds the results of another network ({text.strip()}), not of "
-                f"{canonical(identity)}: give another folder, or remove this one",
-            )
-        return
-    # a study notes a run's state in the folder before the run begins
-    if folder.is_file() or (folder.is_dir() and {p.name for p in folder.iterdir()} - {STATE}):
-        raise OptionError(
-            "out", f"is {folder}, which is something else than a walk's results: give another"
-        )
-    with replacing(mark) as temporary:
-        temporary.write_text(canonical(identity) + "\n", encoding="utf-8")
-
-
-def _hint(setting: NoiseSetting, deviation: float) -> float:
-    """Return the σ at which a site's noise is about as large as its values are."""
-    share = setting.share_of(deviation)
-    return 1 / share if share else 1.0
-
-
-def _entry(search: Search, asked: Search, table: pd.DataFrame, share: float | None) -> SoftwareSite:
+def _entry(
+    search: Search,
+    asked: Search,
+    table: pd.DataFrame,
+    share: float | None,
+    values: SiteValues | None,
+) -> SoftwareSite:
     """Return a site's entry in the summary.
 
     Args:
         search: its search.
         asked: what measured the levels asked for; the search itself if none were.
         table: its points, from `flow.walks.points.curves.side_table`.
-        share: noise at σ = 1 as a share of the site's values; None for several sites.
+        share: noise at σ = 1 as a share of the site's values; None for several sites unlike.
+        values: what these are; None for several sites.
     """
     found, wanted = search.midpoint, search.wanted
     measured = [
@@ -425,4 +442,6 @@ def _entry(search: Search, asked: Search, table: pd.DataFrame, share: float | No
         draws=wanted.draws,
         levels=measured,
         noise_share=share,
+        std=None if values is None else values.std,
+        range=None if values is None else values.range,
     )

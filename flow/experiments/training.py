@@ -6,8 +6,9 @@ from typing import Any
 
 from flow import models
 from flow.callbacks import ProgressCallback
-from flow.errors import OptionError, about
+from flow.errors import OptionError, UserError, about
 from flow.noise import Noise
+from flow.noise.noise_map import NoiseMap
 from flow.training import checkpoint, trainer
 from flow.training.run import Progress
 from flow.training.settings import TrainingOptions
@@ -48,12 +49,15 @@ def run(
 def arguments(options: TrainingOptions) -> dict[str, Any]:
     """Return the arguments of `flow.training.trainer.train`."""
     own = {name: getattr(options, name) for name in TrainingOptions.options()}
-    del own["sigma"], own["sites"]
+    del own["sigma"], own["sites"], own["noise_map"]
     return own | {"noise": made_noise(options)}
 
 
 def made_noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
     """Return the noise that the user requests for training; OptionError if its level is open."""
+    if options.noise_map is not None:
+        with about("noise_map"):
+            return _of_map(NoiseMap.read(options.noise_map))
     if options.noise is None:
         return None
     level = models.recipe(options.model).sigma if options.sigma is None else options.sigma
@@ -64,6 +68,16 @@ def made_noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
             site: Noise.at(options.noise, _level(level if own is None else own, site))
             for site, own in options.sites.items()
         }
+
+
+def _of_map(noise_map: NoiseMap) -> dict[str, Noise]:
+    """Return the noise of a map; UserError for a unit whose size changes in training."""
+    for site, unit in noise_map.units.items():
+        if unit != "real":
+            raise UserError(
+                f"site {site} has σ in {unit}, whose size changes in training: give it in real"
+            )
+    return dict(noise_map.sites)
 
 
 def _level(given: float | None, where: str) -> float:

@@ -1,6 +1,6 @@
-"""Float noise in the integer graph: the compiled network with a tap in real arithmetic.
+"""Float noise in the integer graph: the compiled network with taps in real arithmetic.
 
-At the noisy tap, with the network's value real = scale · (acc + o) and F fractional bits,
+At a noisy tap, with the network's value real = scale · (acc + o) and F fractional bits,
 
     v = 2^F · (acc + (noise(real) − real) / scale),
 
@@ -14,7 +14,7 @@ The noise is that of `flow.noise`, applied to values in the network's unit, sign
 sampler returns the same samples as for the network itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,38 +61,61 @@ def float_tap(acc: Tensor, tap: Tap, site: TapSite, noise: Noise, sampler: Sampl
 def classify(
     golden: GoldenModel,
     subgraph: Subgraph,
-    site: TapSite,
-    levels: Sequence[Noise],
+    sites: Mapping[str, TapSite],
+    levels: Sequence[Mapping[str, Noise]],
     sampler: Sampler,
     batch: int,
 ) -> Labels:
-    """Classify images at each level of float noise on one tap.
+    """Classify images at each level of float noise on taps.
 
     Args:
         golden: the model.
-        subgraph: the layers downstream of the site, with their streams (`GoldenModel.before`).
-        site: the tap.
-        levels: the noise at each level; all levels share their samples.
+        subgraph: the layers that the noise reaches, with their streams (`GoldenModel.before`).
+        sites: the taps with noise.
+        levels: the noise of each tap at each level; all levels share their samples.
         sampler: source of the samples.
         batch: images per batch; TorchSampler's samples depend on it.
 
     Returns:
-        The predicted labels, uint8 [levels, N].
+        The predicted labels, [levels, N].
     """
-    tap, once = golden.taps[site.name], CachedSampler(sampler)
-    rest = (layer for layer in subgraph.layers if layer.output != tap.output)
-    downstream = [_consumer(layer, tap) for layer in rest]
-    images = len(subgraph.streams[tap.inputs[0]])
-    labels = np.empty((len(levels), images), dtype=np.uint8)
+    once = CachedSampler(sampler)
+    outputs = {golden.taps[site].output for site in sites}
+    layers = [_consumer(layer, outputs) for layer in subgraph.layers]
+    images = len(next(iter(subgraph.streams.values())))
+    labels = np.empty((len(levels), images), dtype=np.uint16)
     for first in range(0, images, batch):
         rows = slice(first, first + batch)
         streams = {name: values[rows] for name, values in subgraph.streams.items()}
         once.start_batch(first)
-        for row, noise in zip(labels, levels, strict=True):
-            noisy = float_tap(streams[tap.inputs[0]], tap, site, noise, once)
-            begun = Subgraph(downstream, {**streams, tap.output: noisy})
+        for row, noises in zip(labels, levels, strict=True):
+            begun = _behind_taps(golden, Subgraph(layers, streams), sites, noises, once)
             row[rows] = golden.run(begun).numpy()
     return labels
+
+
+def _behind_taps(
+    golden: GoldenModel,
+    part: Subgraph,
+    sites: Mapping[str, TapSite],
+    noises: Mapping[str, Noise],
+    sampler: Sampler,
+) -> Subgraph:
+    """Return what is left of a subgraph once every noisy tap in it is applied."""
+    waiting = list(noises)
+    while waiting:
+        # before the first of them, or the first of each branch
+        part = golden.before(waiting, part)
+        streams = dict(part.streams)
+        ready = [site for site in waiting if golden.taps[site].inputs[0] in streams]
+        for site in ready:
+            tap = golden.taps[site]
+            values = streams[tap.inputs[0]]
+            streams[tap.output] = float_tap(values, tap, sites[site], noises[site], sampler)
+        layers = [layer for layer in part.layers if layer.output not in streams]
+        part = Subgraph(layers, streams)
+        waiting = [site for site in waiting if site not in ready]
+    return part
 
 
 @dataclass(frozen=True)
@@ -104,7 +127,7 @@ class _Comparison(Thresholds):
         return super().__call__(v + 0.5).float()
 
 
-def _consumer(layer: Layer, tap: Tap) -> Layer:
-    """Return a layer that can consume the tap's output."""
-    compares = tap.output in layer.inputs and isinstance(layer, Thresholds)
+def _consumer(layer: Layer, outputs: Collection[str]) -> Layer:
+    """Return a layer that can consume what noisy taps put out."""
+    compares = isinstance(layer, Thresholds) and not set(outputs).isdisjoint(layer.inputs)
     return _Comparison(**vars(layer)) if compares else layer

@@ -293,7 +293,7 @@ class Thresholds(Layer):
 
 @dataclass(frozen=True)
 class LabelSelect(Layer):
-    """Index of the largest value · 2^shift + offset, the lowest index among equals.
+    """Index of the largest value · gain · 2^shift + offset, the lowest index among equals.
 
     Of a single value it is whether that is 0 or more.
     """
@@ -301,6 +301,8 @@ class LabelSelect(Layer):
     shift: int = 0
     offsets: Tensor | None = None
     """Offset of each class, int64 [C]; 0 if None."""
+    gains: Tensor | None = None
+    """Gain of each class, int64 [C]; 1 if None."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return labels on the processor, int64 [N, 1], of values [N, C]."""
@@ -312,7 +314,8 @@ class LabelSelect(Layer):
 
     def compared(self, v: Tensor) -> Tensor:
         """Return the compared numbers, [N, C], for values [N, C]."""
-        return v if self.offsets is None else (v.long() << self.shift) + self.offsets
+        scaled = v if self.gains is None else v.long() * self.gains
+        return scaled if self.offsets is None else (scaled.long() << self.shift) + self.offsets
 
 
 @dataclass(frozen=True)

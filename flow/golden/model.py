@@ -43,6 +43,12 @@ class Subgraph:
         streams = {name: values.to(device) for name, values in self.streams.items()}
         return Subgraph([layer.to(device) for layer in self.layers], streams)
 
+    def first(self, images: int) -> "Subgraph":
+        """Return the subgraph with the streams of the first images."""
+        return Subgraph(
+            self.layers, {name: values[:images] for name, values in self.streams.items()}
+        )
+
 
 @dataclass
 class Record:
@@ -123,19 +129,23 @@ class GoldenModel:
         stream = self.taps[Site(site).accumulator].inputs[0]
         return next(layer for layer in self.layers if layer.output == stream)
 
-    def before(self, site: str, source: Tensor | Subgraph) -> Subgraph:
-        """Run without noise all layers that noise at a site cannot reach, and return the others.
+    def before(self, sites: Sequence[str], source: Tensor | Subgraph) -> Subgraph:
+        """Run without noise all layers that noise at sites cannot reach, and return the others.
 
         Args:
-            site: site of a tap or of weights.
-            source: images, integers [N, elements], or the subgraph of a site further upstream.
+            sites: sites of taps or of weights.
+            source: images, integers [N, elements], or the subgraph of sites further upstream.
 
         Returns:
-            The subgraph that noise at the site reaches, with the streams that enter it.
+            The subgraph that noise at the sites reaches, with the streams that enter it.
         """
         source = self._subgraph(source)
-        noisy = self.layer_of(site)
-        downstream = [noisy, *reached_from(noisy.output, source.layers)]
+        noisy = {self.layer_of(site).output for site in sites}
+        reached = set(noisy)
+        for layer in source.layers:
+            if not reached.isdisjoint(layer.inputs):
+                reached.add(layer.output)
+        downstream = [layer for layer in source.layers if layer.output in reached]
         outputs = {layer.output for layer in downstream}
         upstream = [layer for layer in source.layers if layer.output not in outputs]
         record = Record(crossing(downstream))

@@ -91,8 +91,9 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
             bias, scale = -1, 2
         return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
     if kind == "LabelSelect":
-        shift, offsets = operator.comparison()
-        return LabelSelect(*place, shift, torch.tensor(offsets) if offsets else None)
+        found = operator.comparison()
+        gains, offsets = (torch.tensor(n) if n else None for n in (found.gains, found.offsets))
+        return LabelSelect(*place, found.shift, offsets, gains)
     if kind == "NoiseTap":
         return _tap(operator, place)
     raise UserError(

@@ -3,6 +3,7 @@
 from brevitas.nn import QuantIdentity
 from torch import Tensor, nn
 
+from flow.errors import UserError
 from flow.models.quantisers import TensorNorm, convolution, identity, linear
 from flow.noise import NoiseTap
 
@@ -32,12 +33,12 @@ class Conv(nn.Module):
     Args:
         inputs: input channels.
         outputs: output channels.
-        kernel: side of the kernel, pixels.
+        kernel: side of the kernel, or (H, W), pixels.
         weight_bits: bits of a weight.
         act_bits: bits of an activation.
         pool: side and stride of the max pooling, pixels; 1 for none.
         stride: stride of the convolution, pixels.
-        padding: zero padding around the image, pixels.
+        padding: zero padding around the image, of all sides or (H, W), pixels.
         groups: groups of channels, each of which is convolved by itself.
         quant: quantiser of the activations; ``identity(act_bits)`` if None.
     """
@@ -47,12 +48,12 @@ class Conv(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        kernel: int,
+        kernel: int | tuple[int, int],
         weight_bits: int,
         act_bits: int,
         pool: int = 1,
         stride: int = 1,
-        padding: int = 0,
+        padding: int | tuple[int, int] = 0,
         groups: int = 1,
         quant: QuantIdentity | None = None,
     ) -> None:
@@ -82,3 +83,18 @@ class Last(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.acc(self.linear(x)))
+
+
+def small_image(name: str, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return (32, 32, 3), the input of a network that takes smaller images fitted.
+
+    Raises:
+        UserError: images of this shape cannot be fitted.
+    """
+    height, width, channels = image_shape
+    if height > 32 or width > 32 or channels not in (1, 3):
+        raise UserError(
+            f"{name} takes images of up to 32×32 pixels and 1 or 3 channels, not "
+            f"{height}×{width}×{channels}: take a data set that fits"
+        )
+    return 32, 32, 3

@@ -10,7 +10,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ Judge = Callable[[Tensor, slice], npt.NDArray[Any]]
 images they are."""
 
 SCALE_IMAGES = 200
-"""Number of images behind a site's standard deviation."""
+"""Number of images behind a site's standard deviation and range."""
 BATCH_VALUES = 1 << 20
 """Number of values of the largest site in a batch, few enough for a core's cache."""
 
@@ -258,10 +258,24 @@ def _labels_of(outputs: Tensor, rows: slice) -> npt.NDArray[np.int64]:
     return labels
 
 
-def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]]:
-    """Return each site's number of values per image and their standard deviation in the unit of σ.
+@dataclass(frozen=True)
+class SiteValues:
+    """What the values of a site are without noise, in the unit of σ there."""
 
-    Weights belong to no image: their number of values is 0.
+    count: int
+    """Number of values of an image; 0 for weights, which belong to no image."""
+    std: float
+    """Standard deviation."""
+    range: float
+    """Largest absolute value: the full scale."""
+
+    def of(self, unit: Literal["std", "range"]) -> float:
+        """Return the size of a unit that is relative to the values."""
+        return self.std if unit == "std" else self.range
+
+
+def site_values(network: Network, inputs: Tensor) -> dict[str, SiteValues]:
+    """Measure the values of each site without noise.
 
     Args:
         network: the network, which is not changed.
@@ -269,14 +283,14 @@ def site_scales(network: Network, inputs: Tensor) -> dict[str, tuple[int, float]
     """
     own = copy.deepcopy(network).eval()
     own.clear_noise()
-    found: dict[str, tuple[int, float]] = {}
+    found: dict[str, SiteValues] = {}
 
     def hook(site: str):
         def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
             values = getattr(output, "value", output)
             of_image = 0 if isinstance(module, WeightTap) else values[0].numel()
             values = module.in_unit(values) if isinstance(module, NoiseTap) else values
-            found[site] = (of_image, float(values.std()))
+            found[site] = SiteValues(of_image, float(values.std()), float(values.abs().max()))
 
         return keep
 
@@ -303,8 +317,7 @@ def _reached(graph: fx.Graph, entries: set[str]) -> set[fx.Node]:
 def _batch(network: Network, inputs: Tensor, asked: int | None) -> int:
     """Return the number of images per batch: the one asked for, or one that suits the network."""
     if asked is None:
-        sizes = (values for values, _ in site_scales(network, inputs[:1]).values())
-        return suitable_batch(max(sizes))
+        return suitable_batch(max(one.count for one in site_values(network, inputs[:1]).values()))
     if asked < 1:
         raise UserError(f"the batch is {asked} images: give 1 or more")
     return asked

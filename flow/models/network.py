@@ -33,6 +33,11 @@ class Recipe:
     """σ of noise in training; None if no level suits the network in general."""
 
 
+def label_type(classes: int) -> type[np.unsignedinteger]:
+    """Return the smallest type that holds every label of so many classes."""
+    return np.uint8 if classes <= 1 << 8 else np.uint16
+
+
 class Network(nn.Module):
     """A network whose taps are registered in the order of the data flow.
 
@@ -81,7 +86,7 @@ class Network(nn.Module):
     @property
     def label_type(self) -> type[np.unsignedinteger]:
         """Smallest type that holds every label."""
-        return np.uint8 if self.classes <= 1 << 8 else np.uint16
+        return label_type(self.classes)
 
     @property
     def definition(self) -> bytes:

@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 
 from flow.errors import UserError
-from flow.models.blocks import Conv, Dense, Last
+from flow.models.blocks import Conv, Dense, Last, small_image
 from flow.models.network import Network
 from flow.models.quantisers import identity, input_identity
 from flow.noise import NoiseTap
@@ -39,13 +39,7 @@ class CNV(Network):
         act_bits: int,
         width: int = 64,
     ) -> None:
-        height, wide, channels = image_shape
-        if height > 32 or wide > 32 or channels not in (1, 3):
-            raise UserError(
-                f"{name} takes images of up to 32×32 pixels and 1 or 3 channels, not "
-                f"{height}×{wide}×{channels}: take a data set that fits"
-            )
-        super().__init__(name, (32, 32, 3), classes)
+        super().__init__(name, small_image(name, image_shape), classes)
         self.input_quant = input_identity()
         self.input = NoiseTap(requantise=self.input_quant)
         channels = 3

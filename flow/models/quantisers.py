@@ -132,11 +132,11 @@ def linear(inputs: int, outputs: int, bits: int) -> QuantLinear:
 def convolution(
     inputs: int,
     outputs: int,
-    kernel: int,
+    kernel: int | tuple[int, int],
     bits: int,
     *,
     stride: int = 1,
-    padding: int = 0,
+    padding: int | tuple[int, int] = 0,
     groups: int = 1,
 ) -> QuantConv2d:
     """Return a convolution without bias, with initial weights uniform in −1..1."""

@@ -12,7 +12,8 @@ from flow.errors import UserError, unknown
 from flow.models.floating import FloatKeywordCNN, FloatLeNet5, FloatMLP, FloatVGG11
 from flow.models.network import Network, Recipe
 from flow.models.quantised import CNV, FullyConnected, LeNet5
-from flow.models.residual import ResNet8
+from flow.models.residual import ResNet8, ResNet18
+from flow.models.separable import DSCNN, MobileNet
 
 Factory = Callable[[str, tuple[int, int, int], int], Network]
 
@@ -118,6 +119,13 @@ register(
     partial(ResNet8, weight_bits=4, act_bits=4),
     alias="resnet8",
 )
+register(
+    "resnet18-w4a4",
+    partial(ResNet18, weight_bits=4, act_bits=4),
+    alias="resnet18",
+)
+register("mobilenet-w4a4", partial(MobileNet, bits=4), alias="mobilenet")
+register("dscnn-w4a4", partial(DSCNN, bits=4), alias="dscnn")
 
 for _suffix, _batch_norm in (("", False), ("-bn", True)):
     register(f"float-mlp{_suffix}", partial(FloatMLP, batch_norm=_batch_norm))

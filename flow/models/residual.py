@@ -1,9 +1,8 @@
-"""Quantised residual network: ResNet-8 of MLPerf Tiny."""
+"""Quantised residual networks: ResNet-8 of MLPerf Tiny, and ResNet-18."""
 
 from torch import Tensor, nn
 
-from flow.errors import UserError
-from flow.models.blocks import Conv, Last
+from flow.models.blocks import Conv, Last, small_image
 from flow.models.network import Network
 from flow.models.quantisers import identity, input_identity, stepped
 from flow.noise import NoiseTap
@@ -108,13 +107,7 @@ class ResNet8(Network):
         act_bits: int,
         width: int = 16,
     ) -> None:
-        height, wide, channels = image_shape
-        if height > 32 or wide > 32 or channels not in (1, 3):
-            raise UserError(
-                f"{name} takes images of up to 32×32 pixels and 1 or 3 channels, not "
-                f"{height}×{wide}×{channels}: take a data set that fits"
-            )
-        super().__init__(name, (32, 32, 3), classes)
+        super().__init__(name, small_image(name, image_shape), classes)
         bits = {"weight_bits": weight_bits, "act_bits": act_bits}
         self.input_quant = input_identity()
         self.input = NoiseTap(requantise=self.input_quant)
@@ -130,4 +123,56 @@ class ResNet8(Network):
         """Return the logits, float [N, classes], of images, float [N, 3, 32, 32] in −1..1."""
         x = self.conv(self.input(self.input_quant(x)))
         x = self.stage2(self.stage1(self.stage0(x)))
+        return self.fc(self.average(x).flatten(1))
+
+
+class ResNet18(Network):
+    """ResNet-18 (He et al., arXiv 1512.03385) for images of 32×32×3.
+
+    A 3×3 convolution without stride or pooling, four stages of two residual blocks each, and a
+    mean. Smaller images and images of one channel are fitted by `flow.data.to_input`. Sites: input,
+    conv.acc, conv.act, those of block0 … block7 as in `ResNet8`, average.act and fc.acc.
+
+    Args:
+        name: the registered name.
+        image_shape: (H, W, C) of the data set's images.
+        classes: number of classes.
+        weight_bits: bits of a weight.
+        act_bits: bits of an activation; the input has 8.
+        width: channels of the first stage, 64 in ResNet-18; they double from stage to stage.
+
+    Raises:
+        UserError: the images cannot be fitted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        weight_bits: int,
+        act_bits: int,
+        width: int = 8,
+    ) -> None:
+        super().__init__(name, small_image(name, image_shape), classes)
+        bits = {"weight_bits": weight_bits, "act_bits": act_bits}
+        self.input_quant = input_identity()
+        self.input = NoiseTap(requantise=self.input_quant)
+        quant = stepped(act_bits, STEP, signed=False)
+        self.conv = Conv(3, width, kernel=3, padding=1, quant=quant, **bits)
+        channels = width
+        for block in range(8):
+            outputs = width << block // 2
+            stride = 1 if outputs == channels else 2
+            setattr(self, f"block{block}", Residual(channels, outputs, stride=stride, **bits))
+            channels = outputs
+        self.average = Average(channels, act_bits)
+        self.fc = Last(channels, classes, weight_bits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, float [N, classes], of images, float [N, 3, 32, 32] in −1..1."""
+        x = self.conv(self.input(self.input_quant(x)))
+        for block in range(8):
+            x = getattr(self, f"block{block}")(x)
         return self.fc(self.average(x).flatten(1))

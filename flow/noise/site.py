@@ -4,6 +4,12 @@ import re
 from typing import Self
 
 INPUT = "input"
+GLOBAL = "global"
+"""Stands where a site's name does for noise at every default site of the network together."""
+MAP = "map"
+"""Stands where a site's name does for the noise of a whole noise map."""
+JOINT = (GLOBAL, MAP)
+"""Names of several sites that are noisy together."""
 _NAMES = re.compile(r"[A-Za-z]\w*(\.\w+)*")
 
 

@@ -27,7 +27,7 @@ from flow.walks.crosscheck.summary_values import (
     one_device,
     sigma_unit,
 )
-from flow.walks.points.curves import side_table
+from flow.walks.points.curves import clean_of, side_table
 from flow.walks.points.side import SHOWN, Side
 
 _FINE = 60
@@ -96,7 +96,7 @@ def _series(
     )  # only points and μ, as its images are few
     line: list[list[float]] = []
     if points and fit is not None:
-        guess, clean = summary["guessing"], clean_value(summary, side)
+        guess, clean = summary["guessing"], clean_of(curves, site, side, clean_value(summary, side))
         fine, fitted = line_of(fit, table, clean, guess, _FINE)
         line = [[float(f"{x:.5g}"), round(float(y), 5)] for x, y in zip(fine, fitted, strict=True)]
     alone = one_device(entry, side)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flow.golden.units import UNITS
+from flow.noise.site import JOINT
 from flow.report.plots.colours import colour_of
 from flow.walks.crosscheck.summary_values import midpoint_of, midpoint_text
 from flow.walks.points.side import Side
@@ -112,6 +113,7 @@ class _Scale:
     """
 
     def __init__(self, sites: Mapping[str, Any]) -> None:
+        sites = {name: entry for name, entry in sites.items() if name not in JOINT}
         self.sites = sites
         self.relative = all(entry.get("noise_share") for entry in sites.values())
         found = [self._level(name, side) for name in sites for side in _SIDES]

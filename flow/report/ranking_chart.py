@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flow.statistics.estimate import Estimate
-from flow.walks.crosscheck.summary_values import midpoint_of
+from flow.walks.crosscheck.summary_values import estimate_text, midpoint_of
 from flow.walks.points.side import Side
-from flow.walks.summaries.ranking import Ranked, ranked
+from flow.walks.summaries.ranking import Ranked, effective_bits, ranked, snr
 
 WIDTH, NAME, TEXT, ROW = 720, 150, 170, 26
 """Width of the chart, of the names on the left and of the figures on the right; height of a row."""
@@ -72,16 +72,23 @@ def chart(summary: Mapping[str, Any]) -> list[Unit]:
         _unit(
             "SNR in dB",
             "Signal-to-noise ratio at the midpoint: the lower, the more noise the site bears",
-            shares, _decibels,
+            shares, lambda share: estimate_text(snr(share), " dB"),
+        ),
+        _unit(
+            "effective bits",
+            "Effective bits at the midpoint, (SNR − 1.76) / 6.02: the fewer, the more noise the "
+            "site bears",
+            shares, lambda share: estimate_text(effective_bits(snr(share)), " bits"),
         ),
     ]  # fmt: skip
     mu = [(one.site, _hardware(sites[one.site])) for one in order]
     if all(sites[site]["unit"] == "none" for site, _ in mu):
         units.append(_unit("σ as a factor", "Midpoint σ of multiplicative noise", mu, str))
-    real = [(site, value) for site, value in mu if sites[site]["unit"] == "real"]
+    real = [(site, value.times(_in_layers_unit(sites[site]))) for site, value in mu]
+    real = [(site, value) for site, value in real if value.level]
     if real:
         units.append(_unit("real", "Midpoint σ in the unit of the layer's output", real, str))
-        lsb = [(site, _times(value, 1 / sites[site]["scale"])) for site, value in real]
+        lsb = [(site, value.times(1 / sites[site]["scale"])) for site, value in real]
         units.append(_unit("LSB", "Midpoint σ in LSB of the layer's integers", lsb, str))
     return units
 
@@ -93,19 +100,10 @@ def _hardware(entry: Mapping[str, Any]) -> Estimate:
     return found
 
 
-def _times(value: Estimate, factor: float) -> Estimate:
-    return Estimate(*(None if part is None else part * factor for part in value))
-
-
-def _decibels(share: Estimate) -> str:
-    """Write the ratio of signal to noise, whose ends are those of the noise in turn."""
-    low, value, high = (
-        None if part is None else 0.0 - 20 * math.log10(part)
-        for part in (share.high, share.value, share.low)
-    )
-    if value is None:
-        return f"< {high:.1f} dB" if low is None else f"> {low:.1f} dB"
-    return f"{value:.1f} [{low:.1f}, {high:.1f}] dB"
+def _in_layers_unit(entry: Mapping[str, Any]) -> float:
+    """Return the size of the unit of σ in that of the layer's output; 0 if σ has another."""
+    sizes = {"real": 1.0, "std": entry.get("std"), "range": entry.get("range")}
+    return sizes.get(entry["unit"]) or 0.0
 
 
 def _unit(

@@ -26,6 +26,8 @@ from flow.report.wording import (
     further_sentence,
     measure_sentence,
     need_sentence,
+    noise_title,
+    placement_sentence,
     power_sentence,
     random_numbers_sentences,
     scope_sentence,
@@ -35,6 +37,7 @@ from flow.rtl.scope import SITE
 from flow.walks.crosscheck.ablation import STEPS
 from flow.walks.crosscheck.preliminary import NOT_JUDGED
 from flow.walks.crosscheck.summary_values import (
+    estimate_text,
     method_of,
     midpoint_of,
     midpoint_text,
@@ -81,6 +84,8 @@ def write_report(
         power=power_sentence(summary),
         further=further_sentence(summary),
         scope=scope_sentence(summary),
+        noise=noise_title(summary),
+        placed=placement_sentence(summary),
         measured=measure_sentence(summary),
         differences=_difference_rows(summary),
         steps=_step_rows(summary),
@@ -141,6 +146,10 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "ratio": _ratio(entry["ratio_golden"]),
         "ratio_rtl": "one device" if one_device(entry, Side.RTL) else _ratio(entry["ratio_rtl"]),
         "ratio_hardware_rng": _ratio(entry["ratio_crn"]),
+        **{name: _figure(entry.get(name)) for name in ("std", "range")},
+        "relative": midpoint_text(entry.get("relative")),
+        "snr": estimate_text(entry.get("snr")),
+        "bits": estimate_text(entry.get("effective_bits")),
         "draws": entry["draws"],
         "p_agree": _p(entry["p_agree"], entry["p_agree_holm"]),
         "p_disagree": _p(entry["p_disagree"], entry["p_disagree_holm"]),
@@ -154,6 +163,10 @@ def site_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "reason": entry["reason"],
         "need": need_sentence(entry),
     }
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _midpoint(entry: Mapping[str, Any], side: Side) -> str:

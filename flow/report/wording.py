@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from flow.noise.site import GLOBAL, JOINT, MAP
 from flow.rtl.scope import FULL, SITE
 from flow.statistics.verdict import LEVEL, MARGIN, MOST_TIMES, Design
 from flow.walks.crosscheck.preliminary import NOT_JUDGED
@@ -31,6 +32,44 @@ def definition(design: Design, margin: float = MARGIN, level: float = LEVEL) -> 
         "beyond it are wrongly found to agree. A site also disagrees if the simulated RTL differs "
         "from golden in any bit, and stays undecided if no RTL image was compared there."
     )
+
+
+def noise_title(summary: Mapping[str, Any]) -> str:
+    """Return what noise a walk applied where, for titles."""
+    joint = [name for name in JOINT if name in summary["sites"]]
+    if joint == [MAP]:
+        return "a noise map as a whole"
+    alone = len(summary["sites"]) > len(joint)
+    at = " and ".join(["at one site at a time"] * alone + ["at all sites at once"] * bool(joint))
+    on_top = " on top of a noise map" if summary.get("noise_map") else ""
+    return f"{summary['noise']} noise {at}{on_top}"
+
+
+def placement_sentence(summary: Mapping[str, Any]) -> str:
+    """Return the sentence on sites that are noisy together; empty if none are."""
+    said, noises = [], summary.get("noise_map") or {}
+    if GLOBAL in summary["sites"]:
+        said.append(
+            "The site global is noise at every accumulator at once, with a sample of its own for "
+            "each value; a level is each site's σ in the unit of the walk."
+        )
+    if MAP in summary["sites"]:
+        said.append("The site map is the noise map as a whole, and its level a factor on its σ.")
+    elif noises:
+        said.append(
+            "The noise of the map is there at every point, at sites that the point does not walk; "
+            "“no noise” stands for the noise of the map alone."
+        )
+    if noises:
+        text = ", ".join(f"{site} {_noise_words(one)}" for site, one in noises.items())
+        said.append(f"The map: {text}.")
+    return " ".join(said)
+
+
+def _noise_words(noise: Mapping[str, Any]) -> str:
+    levels = {"σₐ": noise["sigma_add"], "σₘ": noise["sigma_mul"]}
+    told = [f"{name} = {level:.4g}" for name, level in levels.items() if level]
+    return " ".join([noise["kind"], *told])
 
 
 def measure_sentence(summary: Mapping[str, Any]) -> str:

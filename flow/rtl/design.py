@@ -17,6 +17,7 @@ from torch import Tensor
 from flow.compiler import subgraph
 from flow.compiler.accelerator import Accelerator
 from flow.golden.model import GoldenModel, reached_from
+from flow.noise.site import JOINT
 from flow.rtl import simulate
 from flow.rtl.nodes import place
 from flow.rtl.scope import FULL, SITE
@@ -102,8 +103,8 @@ class Designs:
         return self.at("")
 
     def at(self, site: str) -> Design:
-        """Return the design for noise at a site, or for no noise if the site is empty."""
-        whole = self.scope == FULL or not site
+        """Return the design for noise at a site, or at several; for no noise if it is empty."""
+        whole = self.scope == FULL or not site or site in JOINT
         entry = self.golden.entry if whole else self.golden.narrowest(site)
         if entry not in self._by_entry:
             self._by_entry[entry] = Design(self.accelerator, self.golden, entry, self.root)

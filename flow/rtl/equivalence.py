@@ -88,6 +88,10 @@ def against_brevitas(
     if not isinstance(select, LabelSelect):
         raise Defect("the last layer selects no label")
     scores = select.compared(record.streams[golden.scores])
+    # LSB of the class with the largest gain
+    lsb = 2 ** (select.shift + list(golden.taps.values())[-1].format.frac)
+    if select.gains is not None:
+        lsb *= int(select.gains.abs().max())
     differing = []
     for image in np.flatnonzero(labels != brevitas):
         row = scores[image]
@@ -98,7 +102,7 @@ def against_brevitas(
                 "image": int(image),
                 "golden": int(labels[image]),
                 "brevitas": int(brevitas[image]),
-                "margin": margin / 2 ** (select.shift + list(golden.taps.values())[-1].format.frac),
+                "margin": margin / lsb,
             }
         )
     return LabelCheck(len(stream), differing)

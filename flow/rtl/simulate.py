@@ -15,6 +15,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flow.compiler.accelerator import Accelerator
+from flow.models.network import label_type
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import program
 from flow.noise.quantile_table import QuantileTable
@@ -42,7 +43,7 @@ DATA = "data"
 class RtlPoint:
     """Results of the RTL for every image under one setting."""
 
-    labels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.unsignedinteger]
     """Predicted labels, [images]."""
     scores: npt.NDArray[np.int64]
     """Inputs of label select, [images, classes], in LSB · 2^−F."""
@@ -252,7 +253,8 @@ def read_results(
     for what, count in counts.items():
         if count != total:
             raise ValueError(f"the simulator gave {count} {what}, not {total} ({workdir})")
-    label_array = np.array(labels, dtype=np.int64).astype(np.uint8).reshape(points, images)
+    label_array = np.array(labels, dtype=label_type(accelerator.manifest["classes"]))
+    label_array = label_array.reshape(points, images)
     score_array = _unpack(scores, last["PE"], _type_bits(last["input_type"]))
     score_array = score_array.reshape(points, images, -1)
     digest_array = np.array(digests, dtype=np.uint64).astype(np.uint32)

@@ -18,6 +18,8 @@ from flow.soc.registers import description
 from sim import runner
 
 HW = paths.HW / "soc"
+MOST_CLASSES = 256
+"""Largest number of classes that firmware counts votes for, and whose labels are bytes."""
 MEMORY_BYTES = 1 << 20
 """Size of the microcontroller's memory, bytes."""
 MODULES = (
@@ -76,14 +78,20 @@ class System:
         """Number of classes, each with a logit in a result.
 
         Raises:
-            UserError: two classes share one score.
+            UserError: two classes share one score, or a byte does not hold every label.
         """
         if self.accelerator.manifest["nodes"][-1]["folded_input"][-2:] == [1, 1]:
             raise UserError(
                 "the network gives one score, which the microcontroller system does not take: give "
                 "it two, one for each class"
             )
-        return self.accelerator.manifest["classes"]
+        classes: int = self.accelerator.manifest["classes"]
+        if classes > MOST_CLASSES:
+            raise UserError(
+                f"the network has {classes} classes, and labels of the microcontroller system are "
+                f"bytes: give it at most {MOST_CLASSES}, or simulate it by walk-hw"
+            )
+        return classes
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -19,6 +19,10 @@ class Estimate(NamedTuple):
         known = (part for part in self if part is not None)
         return next(known)
 
+    def times(self, factor: float) -> "Estimate":
+        """Return the estimate in another unit."""
+        return Estimate(*(None if part is None else part * factor for part in self))
+
     def __str__(self) -> str:
         """Return ``2.31 [2.2, 2.43]``, ``> 10`` or ``< 0.1``."""
         if self.value is None:

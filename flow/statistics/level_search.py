@@ -15,9 +15,11 @@ noise draws, and receives the counts:
    fitted again and new gaps are filled. If the fall is so steep that fewer than two levels lie in
    it, the levels on both sides of it are kept until two do. At last, the gap at half way is halved
    until it is small enough for interpolation, because the curve may be no logistic.
-3. **Narrow**: more images, as many as the interval needs (it shrinks as 1/√n), until μ's 95 %
-   interval is as narrow as requested; once all images are used, further noise draws. Images come
-   first because a new image reduces the whole variance, while a new draw on an old image reduces
+3. **Narrow**: more images at the two levels that enclose half way, as many as the interval needs
+   (it shrinks as 1/√n), until μ's 95 % interval is as narrow as requested; once all images are
+   used, further noise draws. These two give an interval as narrow as all levels do, because levels
+   share their images and noise samples; the others show the curve's shape. Images come first
+   because a new image reduces the whole variance, while a new draw on an old image reduces
    only the part due to noise: w² = a + b / draws for the interval's width w. If two widths show
    that a alone is too wide, no more draws follow. If all images of a draw share their noise
    (`flow.statistics.devices`), draws come first because they dominate the variance, and a curve
@@ -30,10 +32,10 @@ are not allowed or would not help; or as ``budget``, with the result at the time
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from scipy.special import expit, logit
@@ -57,15 +59,46 @@ _SLACK = 1.1
 """Factor on the number of images that the interval's width, itself an estimate, calls for."""
 
 
+class Effort(NamedTuple):
+    """How much of a level is measured."""
+
+    images: int
+    """Number of images, counted from the first."""
+    draws: int
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Points of a curve to be measured next."""
 
-    levels: tuple[float, ...]
-    """σ, ascending."""
-    images: int
-    """Number of images, counted from the first."""
-    draws: int
+    efforts: Mapping[float, Effort]
+    """Effort at each σ, ascending."""
+
+    @classmethod
+    def alike(cls, levels: Iterable[float], images: int, draws: int) -> Self:
+        """Want the same of all levels."""
+        return cls(dict.fromkeys(sorted(levels), Effort(images, draws)))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """σ, ascending."""
+        return tuple(self.efforts)
+
+    @property
+    def images(self) -> int:
+        """Largest number of images of a level."""
+        return max(effort.images for effort in self.efforts.values())
+
+    @property
+    def draws(self) -> int:
+        """Largest number of noise draws of a level."""
+        return max(effort.draws for effort in self.efforts.values())
+
+    def upto(self, images: int) -> Self:
+        """Return the same on these many images at most."""
+        return type(self)(
+            {sigma: Effort(min(e.images, images), e.draws) for sigma, e in self.efforts.items()}
+        )
 
 
 @dataclass
@@ -96,10 +129,10 @@ class Search:
 
     def __post_init__(self) -> None:
         if self.given:
-            self.wanted = Wanted(self.given, self.images[-1], self.draws)
+            self.wanted = Wanted.alike(self.given, self.images[-1], self.draws)
         else:
             levels = tuple(_rounded(self.hint * FACTOR**step) for step in (-1, 0, 1))
-            self.wanted = Wanted(levels, self.images[0], 1)
+            self.wanted = Wanted.alike(levels, self.images[0], 1)
 
     def tell(self, curve: Curve) -> None:
         """Take a measured curve and decide what to measure next; `state` tells when it ends.
@@ -114,7 +147,7 @@ class Search:
         if not self._bracketed:
             more = self._outward(curve)
             if more:
-                self._ask(levels=[*self.wanted.levels, *more])
+                self._ask_levels([*self.wanted.levels, *more])
                 return
             self._bracketed = True
         if self._refine(curve):
@@ -144,14 +177,23 @@ class Search:
         self.images_used = curve.images
         return found
 
-    def _ask(
-        self, *, levels: Sequence[float] = (), images: int | None = None, draws: int | None = None
-    ) -> None:
-        self.wanted = Wanted(
-            tuple(sorted(set(levels))) or self.wanted.levels,
-            images or self.wanted.images,
-            draws or self.wanted.draws,
-        )
+    def _ask_levels(self, levels: Iterable[float]) -> None:
+        """Ask for these levels: new ones on few images, the others as before."""
+        efforts = self.wanted.efforts
+        few = Effort(self.images[0], min(effort.draws for effort in efforts.values()))
+        self.wanted = Wanted({level: efforts.get(level, few) for level in sorted(set(levels))})
+
+    def _ask_more(self, levels: Iterable[float], *, images: int = 0, draws: int = 0) -> None:
+        """Ask for more images or draws at some levels, and what was asked at the others."""
+        more = Effort(images or self.wanted.images, draws or self.wanted.draws)
+        self.wanted = Wanted(self.wanted.efforts | dict.fromkeys(levels, more))
+
+    def _enclosing(self, curve: Curve) -> tuple[float, ...]:
+        """Return the two levels that enclose half way."""
+        found = outline(curve, self.guess)
+        assert found is not None
+        after = int(np.searchsorted(curve.levels, found.crossing))
+        return self.wanted.levels[max(after - 1, 0) : after + 1]
 
     def _outward(self, curve: Curve) -> list[float]:
         """Return levels beyond the measured ones, or none once these enclose the fall."""
@@ -193,7 +235,7 @@ class Search:
         levels = sorted({*kept, *new})
         if not new or len(levels) > MOST_LEVELS:
             return False
-        self._ask(levels=levels)
+        self._ask_levels(levels)
         return True
 
     def _narrow(self, curve: Curve) -> None:
@@ -207,17 +249,19 @@ class Search:
         if width <= 1:
             self.state = "precise"
         elif found.devices == wanted.draws < self.draws and not self._hopeless(curve):
-            self._ask(draws=min(max(wanted.draws + 1, FEWEST), self.draws))
+            draws = min(max(wanted.draws + 1, FEWEST), self.draws)
+            self._ask_more(wanted.levels, draws=draws)
         elif wanted.images < self.images[-1] and not self._hopeless(curve):
             needed = wanted.images * min(width**2 * _SLACK, 4.0)
             enough = [n for n in self.images if n >= needed]
-            self._ask(images=max(enough[0] if enough else self.images[-1], self._next_images()))
+            more = max(enough[0] if enough else self.images[-1], self._next_images())
+            self._ask_more(self._enclosing(curve), images=more)
         elif found.mu is None:
             self.state = "bound"
         elif found.step or wanted.draws >= self.draws or _in_vain(last, width, wanted.draws):
             self.state = "exhausted"
         else:
-            self._ask(draws=wanted.draws + 1)
+            self._ask_more(self._enclosing(curve), draws=wanted.draws + 1)
 
     def _next_images(self) -> int:
         return next(n for n in self.images if n > self.wanted.images)

@@ -69,7 +69,8 @@ class Curve:
     levels: Float
     """σ of each point, [L], ascending, > 0, in the run's unit."""
     correct: NDArray[np.float32]
-    """[L, images], in [0, 1]: 1 where the label is right (mean over the seeds of a point)."""
+    """[L, images], in [0, 1]: 1 where the label is right (mean over the seeds of a point); NaN for
+    an image that a level was not measured on."""
     clean: NDArray[np.float32]
     """[images]: the results without noise, as in `correct`."""
     seeds: NDArray[np.int64]
@@ -80,18 +81,23 @@ class Curve:
 
     @property
     def images(self) -> int:
-        """Number of images of each point."""
+        """Number of images without noise, and at the levels that have most."""
         return int(self.clean.size)
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Whether a level was measured on an image, [L, images]."""
+        return np.asarray(~np.isnan(self.correct))
 
     @property
     def accuracy(self) -> Float:
         """Accuracy at each level, [L]."""
-        return self.correct.mean(axis=1, dtype=np.float64)
+        return np.asarray(np.nanmean(self.correct, axis=1, dtype=np.float64))
 
     @property
     def trials(self) -> Float:
         """Binomial trials at each level, [L]."""
-        return np.asarray(self.seeds * float(self.images), dtype=np.float64)
+        return np.asarray(self.seeds * self.measured.sum(axis=1), dtype=np.float64)
 
     @property
     def without_each_device(self) -> Float:
@@ -205,12 +211,14 @@ def _models(curve: Curve, guess: float, resamples: int, seed: int) -> Models:
 
 def _rows(curve: Curve, guess: float, weights: NDArray[np.float32]) -> Rows:
     n = curve.images
-    recount = (weights @ np.vstack([curve.correct, curve.clean[None]]).T).astype(np.float64)
+    right = np.vstack([np.nan_to_num(curve.correct), curve.clean[None]])
+    recount = (weights @ right.T).astype(np.float64)
+    drawn = (weights @ curve.measured.T.astype(np.float32)).astype(np.float64)
     without = curve.without_each_device
-    right = curve.clean.sum(dtype=np.float64)
+    clean = curve.clean.sum(dtype=np.float64)
     return Rows(
-        accuracy=np.vstack([curve.accuracy[None], recount[:, :-1] / n, without]),
-        clean=_inside(np.hstack([right, recount[:, -1], right.repeat(len(without))]), n, guess),
+        accuracy=np.vstack([curve.accuracy[None], recount[:, :-1] / drawn, without]),
+        clean=_inside(np.hstack([clean, recount[:, -1], clean.repeat(len(without))]), n, guess),
         levels=curve.levels,
         trials=curve.trials,
         guess=guess,

@@ -157,12 +157,18 @@ class TrainedSettings(InferenceSettings):
 class TrainingOptions(DeviceSettings, NetworkSettings):
     """What the user may choose of a training."""
 
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
+        (name, "noise_map") for name in ("noise", "sigma", "sites")
+    )
+
     noise: str | None = None
     """Kind of noise in training, such as additive or file.py:MyNoise; none if not given"""
     sigma: Annotated[float, Field(ge=0)] | None = None
     """Noise level σ of sites without their own; if not given, 8 for quantised networks"""
     sites: SiteLevels | None = None
     """Noise sites, with or without levels: conv0.acc,fc0.acc=4; if not given, those of a walk"""
+    noise_map: Path | None = None
+    """Noise map, a YAML file with the noise of each site, in place of one kind and its sites"""
     spread: Spread = 0.0
     """Spread s of the noise level from step to step, as a share: σ · |1 + s · z|"""
     recipe: RecipeName | None = None
@@ -191,7 +197,7 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
         super().check()
         said = {"sigma": self.sigma, "sites": self.sites, "spread": self.spread or None}
         given = [name for name, value in said.items() if value is not None]
-        if given and self.noise is None:
+        if given and self.noise is None and self.noise_map is None:
             raise OptionError(given, "given without a kind of noise: add one, such as additive")
         check_recipe(self.recipe, self.model, self.dataset)
 

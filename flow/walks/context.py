@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,13 @@ import torch
 from torch import Tensor
 
 from flow.device import CPU
-from flow.noise import Noise
+from flow.errors import within
 from flow.noise.hardware.registers import TapSettings, largest_factor
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite, settings_of
+from flow.noise.site import MAP
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class CleanPrefix:
-    """The images as they arrive at one site at a time, computed without noise.
+    """The images as they arrive at noisy sites, computed without noise.
 
     Sites are best asked for in the order of the data: what is clean at one site is so at the next.
 
@@ -42,28 +45,30 @@ class CleanPrefix:
     def __init__(self, golden: "GoldenModel", stream: Tensor) -> None:
         self._golden = golden
         self._stream = stream
-        self._last: tuple[str, Subgraph] | None = None
+        self._last: tuple[list[str], Subgraph] | None = None
 
-    def at(self, site: str) -> "Subgraph":
-        """Return the subgraph downstream of a site, with the streams that enter it."""
-        if self._last is None or self._last[0] != site:
+    def at(self, sites: list[str]) -> "Subgraph":
+        """Return the subgraph downstream of sites, with the streams that enter it."""
+        if self._last is None or self._last[0] != sites:
             source: Tensor | Subgraph = self._stream
-            if self._last is not None and self._golden.layer_of(site) in self._last[1].layers:
+            if self._last is not None and all(
+                self._golden.layer_of(site) in self._last[1].layers for site in sites
+            ):
                 source = self._last[1]
-            self._last = (site, self._golden.before(site, source))
+            self._last = (sites, self._golden.before(sites, source))
         return self._last[1]
 
 
 @dataclass
 class WalkContext:
-    """One network, one accelerator, one set of images, one kind of noise."""
+    """One network, one accelerator, one set of images, one way in which noise enters."""
 
     network: "Network"
     accelerator: "Accelerator"
     inputs: Tensor
     """float32 [N, C, H, W]."""
-    setting: NoiseSetting
-    """The noise, all but its level."""
+    placement: Placement
+    """The noise at each point."""
     golden: "GoldenModel"
     """The bit-exact model of the accelerator, on the processor."""
     designs: "Designs"
@@ -86,33 +91,46 @@ class WalkContext:
         self.clean = CleanPrefix(self.device_golden, self.stream)
         self.images_digest = hashlib.sha256(self.inputs.numpy().tobytes()).hexdigest()
 
+    @property
+    def setting(self) -> NoiseSetting:
+        """Noise of the walk, all but its level."""
+        return self.placement.setting
+
     def with_setting(self, setting: NoiseSetting) -> "WalkContext":
         """Return the same with other noise; what is computed without noise is shared."""
         other = copy(self)
-        other.setting = setting
+        other.placement = replace(self.placement, setting=setting)
         return other
 
     def seed_of(self, place: NoisePoint) -> int:
         """Return the seed of a point's draw: the run's own for draw 0."""
         return self.setting.seed_of(place.draw)
 
-    def noise(self, sigma: float) -> Noise:
-        """Return the walk's kind of noise at a level."""
-        return self.setting.noise(sigma)
-
     def settings(self, place: NoisePoint, first_image: int = 0) -> dict[str, TapSettings]:
-        """Return the taps' registers, or the error of weights, at a point."""
-        if not place.site:
-            return {}
-        noise, seed = self.noise(place.sigma), self.seed_of(place)
-        if place.site in self.weights:
-            return {place.site: settings_of(noise, self.weights[place.site], seed)}
-        scale = self.sites[place.site].scale
-        return {place.site: TapSettings.of(noise, scale, seed, first_image)}
+        """Return the taps' registers, or the error of weights, of each noisy site at a point."""
+        seed, noises = self.seed_of(place), self.placement.at(place)
+        found = {}
+        for site, noise in noises.items():
+            with nullcontext() if site == place.site else within(f"site {site}"):
+                if site in self.weights:
+                    found[site] = settings_of(noise, self.weights[site], seed)
+                else:
+                    scale = self.taps[site].scale
+                    found[site] = TapSettings.of(noise, scale, seed, first_image)
+        return found
 
-    def largest_level(self, site: str) -> float:
-        """Return the largest σ that the registers of a site hold."""
-        return largest_factor(self.noise(1.0), self.sites[site].scale)
+    def largest_level(self, name: str) -> float:
+        """Return the largest level of a site, or of several together, that the registers hold."""
+        walking, noises = self.placement.walking(name), self.placement.at(NoisePoint(name, 1.0))
+        noisy = {s: noises[s] for s in walking if noises[s].sigma_add or noises[s].sigma_mul}
+        return min(largest_factor(noise, self.sites[s].scale) for s, noise in noisy.items())
+
+    def likely_level(self, name: str) -> float:
+        """Return a level at which noise may have an effect: 4 LSB, or a map as it is written."""
+        if name == MAP:
+            return 1.0
+        walking = self.placement.walking(name)
+        return min(4 * self.sites[s].scale / self.placement.unit(s) for s in walking)
 
     def point(
         self,
@@ -124,13 +142,14 @@ class WalkContext:
         """Return what a side found at a place; ``mismatches``: images of RTL unlike golden."""
         return Point(
             site=place.site,
-            kind=self.setting.kind,
+            kind=self.placement.kind,
             sigma=place.sigma,
             seed=self.seed_of(place),
             side=side,
             predictions=labels,
             bit_mismatches=mismatches,
             scope=self.designs.at(place.site).scope if side is Side.RTL else None,
+            shared=self.placement.shared(place.site),
         )
 
 

@@ -9,15 +9,21 @@ from flow.callbacks import ProgressCallback, StageClock, no_progress
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
 from flow.device import CPU, find
-from flow.errors import OptionError
+from flow.errors import OptionError, about, within
 from flow.files import make_folder
 from flow.golden import device_check
+from flow.models import Network
 from flow.models.network import chosen_sites
 from flow.noise.hardware.registers import TapSettings
-from flow.noise.site import Site
+from flow.noise.hardware.sites import TapSite
+from flow.noise.hardware.weights import WeightSite, check_kind
+from flow.noise.noise_map import NoiseMap
+from flow.noise.site import JOINT, MAP, Site
+from flow.settings import Unit
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import TrainedNetwork
 from flow.walks.engine.engine import Engine, SerialExecutor
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings
@@ -83,7 +89,9 @@ def prepare_walk(
     device = find(settings.device)
     with clock.stage("load"):
         trained = TrainedNetwork.load(settings, settings.images, IMAGES)
-        sites = hardware_sites(trained, settings)
+        sites, noise_map = hardware_sites(trained, settings), settings.read_map
+        if noise_map is not None:
+            _check_map(noise_map, trained.network.all_sites)
         network, metadata, found = trained.network, trained.metadata, trained.images
         if (settings.hw_images or 0) > len(found):
             raise OptionError(
@@ -91,31 +99,43 @@ def prepare_walk(
                 f"is {settings.hw_images}, more than the {len(found)} images: RTL points are "
                 "compared with golden ones on the same images",
             )
-        name = f"{network.name}-{found.name}"
-        if metadata.noise:
-            name += f"-trained-{metadata.noise['kind']}"
-        if settings.noise != settings.default("noise"):
-            name += f"-{settings.noise}"
+        name = _folder_name(settings, trained)
         folder = make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
-        accelerator = compile_trained(trained, sites, settings, progress)
+        tapped = [*sites, *(noise_map.sites if noise_map else ())]
+        accelerator = compile_trained(trained, tapped, settings, progress)
     identity = {"dataset": found.name, "checkpoint": trained.digest}
     walk = Walk(
         network=network,
         accelerator=accelerator,
         inputs=trained.inputs,
         labels=found.labels,
-        setting=settings.setting,
+        placement=placement_of(settings, network, accelerator, noise_map),
         store=Store(settings.build / "points"),
         build=settings.build,
         identity=identity,
         scope=settings.scope,
         engine=engine or SerialExecutor(),
-        recipe=WalkRecipe(settings, tuple(identity.items())),
+        recipe=WalkRecipe(settings, (*identity.items(), ("map", repr(noise_map)))),
         device=device,
     )
+    with about("noise_map"):
+        # σ beyond a register
+        walk.context.settings(NoisePoint(MAP, 1.0) if settings.walks_map else NoisePoint("", 0.0))
     _check_device(walk, sites)
     return PreparedWalk(walk, sites, trained.file_name, metadata, folder)
+
+
+def _folder_name(settings: HardwareWalkSettings, trained: TrainedNetwork) -> str:
+    """Return the name of the results folder."""
+    name = f"{trained.network.name}-{trained.images.name}"
+    if trained.metadata.noise:
+        name += f"-trained-{trained.metadata.noise['kind']}"
+    if settings.noise != settings.default("noise"):
+        name += f"-{settings.noise}"
+    if settings.noise_map is not None:
+        name += f"-map-{settings.noise_map.stem}"
+    return name
 
 
 def _check_device(walk: Walk, sites: Sequence[str]) -> None:
@@ -126,7 +146,7 @@ def _check_device(walk: Walk, sites: Sequence[str]) -> None:
     device_check.check_arithmetic(context.device)
     noises: dict[str, dict[str, TapSettings]] = {"the network": {}} | {
         f"noise at {site}": context.settings(
-            NoisePoint(site, min(4 * context.sites[site].scale, context.largest_level(site)))
+            NoisePoint(site, min(context.likely_level(site), context.largest_level(site)))
         )
         for site in sites
     }
@@ -154,7 +174,7 @@ def compile_trained(
     accelerator = compile_network(
         trained.network,
         trained.inputs[:CALIBRATION_IMAGES],
-        sites=[site for site in sites if not Site(site).is_accumulator],
+        sites=[s for s in sites if not Site(s).is_accumulator and s not in JOINT],
         **settings.target,
         mvu=settings.mvu,
         root=settings.build / "accelerators",
@@ -170,6 +190,41 @@ def compile_chosen(settings: AcceleratorSettings, progress: ProgressCallback) ->
 
 
 def hardware_sites(trained: TrainedNetwork, settings: AcceleratorSettings) -> list[str]:
-    """Return the sites that the user chose, every ``.acc`` site if none."""
-    network = trained.network
-    return chosen_sites(settings.sites, network, network.accumulator_sites)
+    """Return the sites that the user chose, every ``.acc`` site if none; joint ones last."""
+    network, asked = trained.network, settings.sites
+    joint = []
+    if isinstance(settings, HardwareWalkSettings) and settings.joint:
+        joint = [name for name in JOINT if name in asked]
+    named = [site for site in asked if site not in joint]
+    default = [] if joint else network.accumulator_sites
+    return [*chosen_sites(named, network, default), *joint]
+
+
+def _check_map(noise_map: NoiseMap, known: Sequence[str]) -> None:
+    """Raise an OptionError if a map names no site of a network, or noise that no tap has."""
+    with about("noise_map"):
+        noise_map.check(known)
+        for site, noise in noise_map.sites.items():
+            if Site(site).is_weight:
+                check_kind(noise, site)
+            else:
+                with within(f"site {site}"):
+                    TapSettings.of(noise.scaled(0.0), 1.0, seed=0)
+
+
+def placement_of(
+    settings: HardwareWalkSettings,
+    network: Network,
+    accelerator: Accelerator,
+    noise_map: NoiseMap | None,
+) -> Placement:
+    """Return where the noise of a walk's points enters, and in which units."""
+    sites: dict[str, TapSite | WeightSite] = {**accelerator.sites, **accelerator.weights}
+
+    def size(site: str, unit: Unit) -> float:
+        return sites[site].scale if unit == "lsb" else float(getattr(sites[site], unit))
+
+    return Placement.of(
+        settings.setting, network.accumulator_sites, sites, noise_map, size,
+        unit=settings.unit, walks_map=settings.walks_map,
+    )  # fmt: skip

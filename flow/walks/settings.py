@@ -1,20 +1,22 @@
 """What the user may choose of walks, and how much is measured for it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from flow.errors import OptionError, about
-from flow.settings import AUTO, Count, Levels, Names, Seed, Settings
+from flow.settings import AUTO, OPTIONS_OF_NOISE, Count, Levels, Names, Seed, Settings, Unit
 from flow.statistics.verdict import MARGIN, Design
 from flow.training.settings import DeviceSettings, TrainedSettings
 
 if TYPE_CHECKING:
     from flow.compiler.accelerator import Accelerator
+    from flow.noise.noise_map import NoiseMap
     from flow.walks.points.noise_setting import NoiseSetting
 
 SMALL = 4096
@@ -24,13 +26,13 @@ MOST_DRAWS = 8
 behind it."""
 MOST_LABELS = 16_000
 """Labels of a point at a site with little behind it: the more images, the fewer draws of each."""
-_RENAMED = {"samples": "file", "device_seed": "device"}
-"""Options that a kind of noise calls otherwise."""
 
 
 class NoiseOptions(Settings):
     """The noise beyond its kind and levels, whatever the command."""
 
+    sites: Names = ()
+    """Noise sites; the default ones if none is given"""
     order: Literal["mul-add", "add-mul"] = "mul-add"
     """Order of mixed noise: multiply then add, or add then multiply"""
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -47,6 +49,44 @@ class NoiseOptions(Settings):
     """File of measured samples, for empirical noise"""
     seed: Seed = 0
     """Seed of the noise"""
+    unit: Unit = "real"
+    """Unit of noise levels: real, lsb, std or range of the site's values"""
+    noise_map: Path | None = None
+    """Noise map, a YAML file: its noise is there at every point; with sites map, it is walked"""
+
+    def check(self) -> None:
+        """Read the map, and see that it is walked alone."""
+        from flow.noise.site import MAP
+
+        super().check()
+        _ = self.read_map
+        if self.noise_map is None and self.walks_map:
+            raise OptionError("sites", "has map, but there is none: give its file", ("noise_map",))
+        if self.walks_map and self.sites != (MAP,):
+            raise OptionError(
+                "sites",
+                "has map and others: its curve begins without noise and theirs with the noise of "
+                "the map, so walk them in two runs",
+            )
+        if self.walks_map and self.unit != "real":
+            raise OptionError("unit", "given, but the level of a map is a factor: leave it out")
+
+    @property
+    def walks_map(self) -> bool:
+        """Whether the noise map is walked as one site."""
+        from flow.noise.site import MAP
+
+        return MAP in self.sites
+
+    @property
+    def read_map(self) -> "NoiseMap | None":
+        """The noise map; UserError if it cannot be read."""
+        from flow.noise.noise_map import NoiseMap
+
+        if self.noise_map is None:
+            return None
+        with about("noise_map"):
+            return NoiseMap.read(self.noise_map)
 
     def of_kinds(self, kinds: Sequence[str]) -> "list[NoiseSetting]":
         """Return the noise of each kind, each with those options that it has.
@@ -60,7 +100,7 @@ class NoiseOptions(Settings):
         names = ("executions", "device_seed", "gain_rate", "sigma_rate", "samples")
         chosen = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         given = {
-            _RENAMED.get(name, name): str(value) if isinstance(value, Path) else value
+            OPTIONS_OF_NOISE.get(name, name): str(value) if isinstance(value, Path) else value
             for name, value in chosen.items()
         }
         with about("noise"):
@@ -73,6 +113,9 @@ class NoiseOptions(Settings):
             own = {name: value for name, value in given.items() if name in options}
             with about(*(self._own(own) or ["noise"])):
                 found.append(NoiseSetting(kind, self.order, self.ratio, self.seed, own))
+        if self.unit != "real" and not any(one.made.adds for one in found):
+            said = f"given, but {' or '.join(kinds)} noise is relative: leave it out"
+            raise OptionError("unit", said)
         with about("noise"):
             return distinct(found)
 
@@ -90,7 +133,7 @@ class NoiseOptions(Settings):
 
 def _option(name: str) -> str:
     """Return the user's name of an option that a kind of noise has."""
-    return next((option for option, own in _RENAMED.items() if own == name), name)
+    return next((option for option, own in OPTIONS_OF_NOISE.items() if own == name), name)
 
 
 class AcceleratorSettings(TrainedSettings):
@@ -134,10 +177,15 @@ class AcceleratorSettings(TrainedSettings):
 class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     """A walk in software and in RTL."""
 
+    joint: ClassVar[bool] = True
+    """Whether sites can be global or map, at which several sites are noisy together."""
+
     noise: str = "additive"
     """Kind of noise: additive, multiplicative, mixed, fixed-pattern, drift or empirical"""
+    sites: Names = ()
+    """Noise sites, such as fc0.acc,fc1.weight,global (all .acc); each .acc site if none is given"""
     levels: Levels = AUTO
-    """Noise levels σ, in the layer's unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
+    """Noise levels σ, in the unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
     images: Count | None = None
     """Test images per point in software; if not given, 1,000, or all of a smaller set"""
     draws: Count | Literal["independent"] | None = None
@@ -160,6 +208,10 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
         from flow.noise.hardware.registers import TapSettings
 
         super().check()
+        if self.noise_map is not None and self.scope != "full":
+            raise OptionError(
+                "scope", "is site, but noise of a map enters elsewhere as well: leave it out"
+            )
         (setting,) = self.of_kinds([self.noise])
         with about(*(self._own(setting.options) or ["noise"])):
             # rates and tables that no register holds, whatever the site
@@ -196,7 +248,11 @@ class Effort:
 
     @classmethod
     def of(
-        cls, settings: HardwareWalkSettings, accelerator: "Accelerator", images: int
+        cls,
+        settings: HardwareWalkSettings,
+        accelerator: "Accelerator",
+        images: int,
+        shared: Callable[[str], bool] | None = None,
     ) -> "Effort":
         """Return what the user asked for, and else what takes minutes.
 
@@ -209,8 +265,10 @@ class Effort:
             settings: the user's choice.
             accelerator: the network in hardware.
             images: how many there are.
+            shared: whether images share noise at a site; as its kind has it if not given.
         """
         from flow.noise import shared_by_images
+        from flow.noise.site import JOINT
 
         small = accelerator.manifest["cycles_per_image"] <= SMALL
         hw_images = 128 if small else 64
@@ -220,8 +278,10 @@ class Effort:
         else:
             draws = dict.fromkeys(accelerator.sites, asked or (2 if small else 1))
         most = 1 if settings.device_seed is not None else 2 * MOST_DRAWS if small else MOST_DRAWS
-        shared = [s for s in (*draws, *accelerator.weights) if shared_by_images(s, settings.noise)]
-        draws |= dict.fromkeys(shared, asked or most)
+        draws |= dict.fromkeys(JOINT, min(draws.values()))
+        shared = shared or partial(shared_by_images, kind=settings.noise)
+        of_device = [site for site in (*draws, *accelerator.weights) if shared(site)]
+        draws |= dict.fromkeys(of_device, asked or most)
         return cls(draws, settings.hw_images or min(hw_images, images))
 
 

@@ -9,7 +9,7 @@ memory, beside the images themselves and one byte a prediction.
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -20,17 +20,18 @@ from torch import Tensor
 from flow import models
 from flow.models import Judge, Levels, Network, evaluate_groups
 from flow.models.evaluation import Labels
-from flow.noise import Noise, TorchSampler, shared_by_images
+from flow.noise import Noise, TorchSampler
 from flow.numerics import code_digest
 from flow.statistics.devices import by_device
 from flow.statistics.level_search import Search, Wanted
 from flow.statistics.midpoint import Curve
+from flow.walks.points.curves import padded
 from flow.walks.points.measurement import take_or_measure
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point, counted
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
-from flow.walks.summaries.software import GLOBAL
 
 BLOCK = 1000
 """Images of a stored point, and of the bracket of a search."""
@@ -73,15 +74,14 @@ class Measure(Protocol):
 
 @dataclass
 class SoftwareWalk:
-    """One network, one set of images, one kind of noise."""
+    """One network, one set of images, one way in which noise enters."""
 
     labels: npt.NDArray[np.int64]
     """[images]."""
     inputs: Tensor
     """float32 [N, C, H, W]."""
-    sites: Sequence[str]
-    """Sites that are noisy together in `GLOBAL`, in the order of the data."""
-    setting: NoiseSetting
+    placement: Placement
+    """The noise at each point."""
     measure: Measure
     store: Store
     identity: Mapping[str, object]
@@ -100,7 +100,7 @@ class SoftwareWalk:
         """Measure what the searches want until they end or the budget is spent.
 
         Args:
-            searches: of each site, or of `GLOBAL`.
+            searches: of each site, or of several together.
             done: called with the number of curves that have ended, after each block of images.
         """
         while running := {n: s for n, s in searches.items() if s.state == "running"}:
@@ -126,18 +126,24 @@ class SoftwareWalk:
                 done()
 
     def _places(self, wanted: Mapping[str, Wanted], first_image: int) -> list[NoisePoint]:
-        """The points that are wanted on a block; the clean one is wanted on every block."""
-        return [NoisePoint("", 0.0)] + [
+        """The points that are wanted on a block; those of level 0 are wanted on every block."""
+        clean = [place for name, w in wanted.items() for place in self._clean(name, w)]
+        return list(dict.fromkeys([NoisePoint("", 0.0), *clean])) + [
             NoisePoint(name, sigma, draw)
             for name, w in wanted.items()
-            if w.images > first_image
-            for draw in range(w.draws)
-            for sigma in w.levels
+            for sigma, effort in w.efforts.items()
+            if effort.images > first_image
+            for draw in range(effort.draws)
         ]
+
+    def _clean(self, name: str, wanted: Wanted) -> list[NoisePoint]:
+        """The points of level 0 of a curve: one, or one for each draw of a map's noise."""
+        draws = wanted.draws if self.placement.background else 1
+        return [NoisePoint(self.placement.without(name), 0.0, draw) for draw in range(draws)]
 
     def _block(self, block: int, pieces: Sequence[Piece]) -> None:
         def points(number: int, missing: Sequence[Piece]) -> Iterator[Point]:
-            noises = {piece.place: self._noises(piece.place) for piece in missing}
+            noises = {piece.place: self.placement.at(piece.place) for piece in missing}
             labels = self.measure(number, noises)
             for piece in missing:
                 yield self._point(piece.place, labels[piece.place])
@@ -149,65 +155,61 @@ class SoftwareWalk:
             if piece.place.site:
                 self.budget.used += point.images
 
-    def _noises(self, place: NoisePoint) -> dict[str, Noise]:
-        if not place.site:
-            return {}
-        return dict.fromkeys(self._noisy(place.site), self.setting.noise(place.sigma))
-
-    def _noisy(self, name: str) -> Sequence[str]:
-        return self.sites if name == GLOBAL else [name]
-
     def _point(self, place: NoisePoint, labels: Labels) -> Point:
         return Point(
             site=place.site,
-            kind=self.setting.kind,
+            kind=self.placement.kind,
             sigma=place.sigma,
-            seed=self.setting.seed_of(place.draw),
+            seed=self.placement.setting.seed_of(place.draw),
             side=Side.SOFTWARE,
             predictions=labels,
+            shared=self.placement.shared(place.site),
         )
 
     def _key(self, piece: Piece) -> dict:
         place, rows = piece.place, self.blocks[piece.block]
-        noises = self._noises(place)
+        noises = self.placement.at(place)
         return {
             **self.identity,
             "side": Side.SOFTWARE,
             "noise": {site: noise.to_json() for site, noise in noises.items()},
-            "seed": self.setting.seed_of(place.draw) if noises else None,
+            "seed": self.placement.setting.seed_of(place.draw) if noises else None,
             "images": [rows.start, rows.stop, self._digests[piece.block]],
             "code": code_digest(models),
         }
 
     def curve(self, name: str, wanted: Wanted) -> Curve | None:
         """Return what is known of what is wanted; None if a part of it was not measured."""
-        blocks = [b for b, rows in enumerate(self.blocks) if rows.start < wanted.images]
-        labels = self.labels[: wanted.images]
+        count = wanted.images
 
-        def right(place: NoisePoint) -> npt.NDArray[np.float32]:
+        def right(place: NoisePoint, images: int) -> npt.NDArray[np.float32]:
+            blocks = [b for b, rows in enumerate(self.blocks) if rows.start < images]
             parts = [self._found[Piece(place, block)] for block in blocks]
-            return counted(np.concatenate(parts)[: wanted.images], labels).astype(np.float32)
+            return padded(counted(np.concatenate(parts)[:images], self.labels[:images]), count)
 
         try:
-            draws = np.array(
+            levels = [
                 [
-                    [right(NoisePoint(name, sigma, draw)) for sigma in wanted.levels]
-                    for draw in range(wanted.draws)
+                    right(NoisePoint(name, sigma, draw), effort.images)
+                    for draw in range(effort.draws)
                 ]
-            )
-            clean = right(NoisePoint("", 0.0))
+                for sigma, effort in wanted.efforts.items()
+            ]
+            clean = np.mean([right(place, count) for place in self._clean(name, wanted)], axis=0)
         except KeyError:
             return None
-        devices, fixed = None, self.setting.options.get("device") is not None
-        if not fixed and any(shared_by_images(s, self.setting.made) for s in self._noisy(name)):
-            devices = by_device(draws.mean(axis=2, dtype=np.float64), float(clean.mean()))
-        seeds = np.full(len(wanted.levels), wanted.draws)
-        return Curve(np.array(wanted.levels), draws.mean(axis=0), clean, seeds, devices)
+        devices, fixed = None, self.placement.setting.options.get("device") is not None
+        if not fixed and self.placement.shared(name):
+            accuracy = [np.nanmean(draws, axis=1, dtype=np.float64) for draws in levels]
+            devices = by_device(np.transpose(accuracy), float(clean.mean()))
+        correct = np.array([np.mean(draws, axis=0) for draws in levels])
+        seeds = np.array([len(draws) for draws in levels])
+        return Curve(np.array(wanted.levels), correct, clean, seeds, devices)
 
     def _known(self, name: str, wanted: Wanted) -> Curve | None:
         """Return what is wanted on as many images as all of it was measured on, if on any."""
-        shorter = (replace(wanted, images=rows.stop) for rows in reversed(self.blocks))
-        curves = (self.curve(name, less) for less in shorter if less.images < wanted.images)
+        fewer = (rows.stop for rows in reversed(self.blocks) if rows.stop < wanted.images)
+        curves = (self.curve(name, wanted.upto(images)) for images in fewer)
         return next((curve for curve in curves if curve is not None), None)
 
     def points(self) -> list[Point]:

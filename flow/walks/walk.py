@@ -19,6 +19,7 @@ from flow.data.reference import Reference
 from flow.device import CPU
 from flow.device import key as device_key
 from flow.models import Network
+from flow.noise.site import JOINT
 from flow.numerics import code_digest
 from flow.rtl.design import Designs
 from flow.rtl.scope import FULL
@@ -26,6 +27,7 @@ from flow.walks.context import WalkContext
 from flow.walks.engine.engine import Engine, SerialExecutor, Task
 from flow.walks.points.measurement import Batch, Measured, propagate_mismatches
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point, PointRequest
 from flow.walks.points.side import SOFTWARE, Side
 from flow.walks.points.store import Store
@@ -50,7 +52,7 @@ class Walk:
         accelerator: the same, compiled.
         inputs: images, float32 [N, C, H, W].
         labels: int64 [N]; None for images without labels.
-        setting: the noise, all but its level.
+        placement: the noise at each point.
         store: the points measured before.
         build: folder of simulators and of what they write while they run.
         identity: what the points depend on and the walk does not see: checkpoint and data set.
@@ -66,7 +68,7 @@ class Walk:
         accelerator: Accelerator,
         inputs: Tensor,
         labels: npt.NDArray[np.int64] | None,
-        setting: NoiseSetting,
+        placement: Placement,
         store: Store,
         build: Path,
         identity: dict[str, str] | None = None,
@@ -78,7 +80,7 @@ class Walk:
         golden = accelerator.golden_model()
         designs = Designs(accelerator, golden, scope, build / "sim")
         self.context = WalkContext(
-            network, accelerator, inputs, setting, golden, designs, build, device
+            network, accelerator, inputs, placement, golden, designs, build, device
         )
         self._labels = labels
         self.store = store
@@ -101,6 +103,9 @@ class Walk:
         """
         if self._labels is not None:
             return Reference.of_labels(self._labels, self.context.network.classes)
+        if self.context.placement.background:
+            labels = self.context.device_golden.run(self.context.stream)
+            return Reference.of_network(labels.numpy())
         (clean,) = self.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])
         point = self._stored(clean) or self.measure(Batch((clean,))).points[0]
         return Reference.of_network(point.predictions)
@@ -183,7 +188,7 @@ class Walk:
             groups.setdefault(MEASUREMENTS[one.side].shares(one), []).append(one)
         simulated = [one for one in missing if one.side is Side.RTL]
         computed = [group for group in groups.values() if group[0].side is not Side.RTL]
-        sites: list[str] = ["", *self.context.network.all_sites]
+        sites: list[str] = ["", *JOINT, *self.context.network.all_sites]
         computed.sort(key=lambda group: sites.index(group[0].place.site))
         coarse = (coarse_first(group) for group in computed)
         return [Batch(tuple(group)) for group in (*coarse, *self._chunks(simulated))]
@@ -216,12 +221,14 @@ class Walk:
     def key(self, one: PointRequest) -> dict:
         """Return everything that a point depends on."""
         context, side, place = self.context, one.side, one.place
+        noises = {site: noise.to_json() for site, noise in context.placement.at(place).items()}
         key = {
             **self.identity,
             "side": side,
             "site": place.site,
-            "noise": context.noise(place.sigma).to_json() if place.site else None,
-            "seed": context.seed_of(place) if place.site else None,
+            # the level as well: in another unit, another one is the same noise
+            "noise": {"level": place.sigma, **noises} if noises else None,
+            "seed": context.seed_of(place) if noises else None,
             "images": [one.images, context.images_digest],
             "code": code_digest(MEASUREMENTS[side].numerics),
         }

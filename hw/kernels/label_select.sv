@@ -2,8 +2,8 @@
 //
 // Indices of the K largest of LABELS values, the largest first; among equals the lowest index. Of a
 // single value (LABELS 1) it is whether the value is 0 or more.
-// Compared are value * 2^SHIFT + the index's offset, which is OFFSETS[index * OFFSET_WIDTH +:
-// OFFSET_WIDTH] in two's complement.
+// Compared are value * gain * 2^SHIFT + offset of the index: GAINS[index * GAIN_WIDTH +: GAIN_WIDTH]
+// and OFFSETS[index * OFFSET_WIDTH +: OFFSET_WIDTH] in two's complement.
 //
 // It takes LABELS / PE beats of PE values, where value l of beat b has index b * PE + l, and
 // outputs K beats of one index each. It takes one beat per clock, but an image's last beat waits
@@ -20,6 +20,8 @@ module label_select #(
     bit IN_SIGNED = 1'b1,
     int unsigned OUT_WIDTH = 8,
     int unsigned SHIFT = 0,
+    int unsigned GAIN_WIDTH = 1,  // 1 for gains of 1, whatever GAINS are
+    bit [LABELS * GAIN_WIDTH - 1:0] GAINS = '0,
     int unsigned OFFSET_WIDTH = 1,
     bit [LABELS * OFFSET_WIDTH - 1:0] OFFSETS = '0,
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
@@ -37,7 +39,7 @@ module label_select #(
   localparam int unsigned Beats = LABELS / PE;
 
   // one more bit than the input, so that signed and unsigned values compare alike, and one for sums
-  localparam int unsigned Scaled = IN_WIDTH + 1 + SHIFT;
+  localparam int unsigned Scaled = IN_WIDTH + GAIN_WIDTH + SHIFT;
   typedef logic signed [(Scaled > OFFSET_WIDTH ? Scaled : OFFSET_WIDTH):0] value_t;
 
   logic [31:0] beat_q, left_q;
@@ -73,6 +75,7 @@ module label_select #(
           raw = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
           value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
           label = beat_q * PE + 32'(l);
+          if (GAIN_WIDTH > 1) value *= value_t'($signed(GAINS[label*GAIN_WIDTH+:GAIN_WIDTH]));
           value = (value <<< SHIFT) + value_t'($signed(OFFSETS[label*OFFSET_WIDTH+:OFFSET_WIDTH]));
           if (LABELS == 1) label = 32'(value >= 0);
           // insert after all that are as large; unfilled places count as smaller

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Settings of a noise tap.
+// Settings of a noise tap, and what they ask for.
 
 package noise_tap_pkg;
   typedef struct packed {
@@ -16,6 +16,22 @@ package noise_tap_pkg;
     logic signed [31:0] gain_rate;
     logic signed [31:0] sigma_rate;
   } settings_t;
+
+  typedef struct packed {
+    logic adds;
+    logic multiplies;
+    logic gains;
+    logic drifts;
+    logic repeats;
+  } uses_t;
+
+  function automatic uses_t uses_of(input settings_t s);
+    uses_of.adds = s.enable && s.sigma_add != '0;
+    uses_of.multiplies = s.enable && s.sigma_mul != '0;
+    uses_of.gains = s.enable && s.gain_rate != '0;
+    uses_of.drifts = s.enable && (s.gain_rate != '0 || s.sigma_rate != '0);
+    uses_of.repeats = s.repeats != '0;
+  endfunction
 
   typedef enum logic [3:0] {
     SeedLow,

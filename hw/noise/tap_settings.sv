@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// The registers of a noise tap, as noise_tap.sv lists them: a shadow set that is written one by
-// one, and the active set, which takes its place with `swap`.
+// The registers of a noise tap: a shadow set that is written one by one, and the active set, which
+// takes its place with `swap`.
+//
+//   0 SEED_LOW  1 SEED_HIGH  2 IMAGE_BASE  3 SIGMA_ADD  4 SIGMA_MUL
+//   5 CONTROL (bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 k - 1)
+//   6 GAIN_RATE  7 START  8 SIGMA_RATE  9 TABLE_PLACE  10 TABLE_LOW  11 TABLE_HIGH
 //
 // A write of START makes the shadow set wait (`pending`) for the image `start`; it must not be
-// written until `swap`, which the parent module asserts. The table has no shadow: a write of
-// TABLE_HIGH is passed on at once, with the place it belongs to. Reset: all 0, nothing pending.
+// written until `swap`, which the parent module asserts. TABLE_HIGH stores
+// {TABLE_HIGH, TABLE_LOW} at TABLE_PLACE, which is incremented. The table has no shadow: the entry
+// is passed on at once, and must be written while no image that uses it is in the pipeline. Reset:
+// all 0, nothing pending.
 
 module tap_settings
   import noise_tap_pkg::*;
@@ -25,6 +31,7 @@ module tap_settings
     output logic      [           31:0] start,
     output settings_t                   shadow,
     output settings_t                   active,
+    output uses_t                       uses,         // what the active set asks for
     output logic                        load_valid,
     output logic      [PlaceBits - 1:0] load_place,
     output logic      [EntryBits - 1:0] load_entry
@@ -68,8 +75,13 @@ module tap_settings
   end
 
   always_ff @(posedge clk) begin
-    if (!rst_n) active <= '0;
-    else if (swap) active <= shadow;
+    if (!rst_n) begin
+      active <= '0;
+      uses   <= '0;
+    end else if (swap) begin
+      active <= shadow;
+      uses   <= uses_of(shadow);
+    end
   end
 
   always_ff @(posedge clk) begin

@@ -228,7 +228,7 @@ module accelerator_port #(
     end
   end
 
-  // in the order of the addresses of noise_tap.sv
+  // in the order of the addresses of tap_settings.sv
   for (genvar t = 0; t < TAPS; t++) begin : gen_tap
     assign written[t] = {
       registers.tap[t].TABLE_HIGH.value.swmod,

@@ -3,7 +3,7 @@
 // Bus that passes the registers written by software on to the taps.
 //
 // `written` is high in the clock in which a register is written, `values` has the content a clock
-// later; registers in the order of the taps' addresses (noise_tap.sv). One is written at a time.
+// later; registers in the order of the taps' addresses (tap_settings.sv). One is written at a time.
 // Latency: two clocks. Reset: idle.
 
 module tap_bus #(

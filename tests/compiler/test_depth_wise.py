@@ -124,6 +124,7 @@ def layers(network, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_groups_of_one_channel_with_one_output_have_the_unit_and_others_are_whole(network, layers):
     lut, dsp = (
         [size for node in layers[mvu].graph.node if (size := weights_of(layers[mvu], node))]
@@ -153,6 +154,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("entry", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_folding_that_does_not_fit_is_refused(entry, message, layers):
     nodes = {"VVAU_rtl_0": entry}
@@ -160,6 +162,7 @@ def test_a_folding_that_does_not_fit_is_refused(entry, message, layers):
         folded(layers["lut"], nodes)
 
 
+@pytest.mark.slow
 def test_windows_follow_the_unit(layers):
     model = folded(layers["lut"], {"VVAU_rtl_0": {"PE": 2, "SIMD": 9}, "VVAU_rtl_1": {"SIMD": 4}})
     windows = [getCustomOp(n) for n in model.graph.node if "InputGenerator" in n.op_type][:2]
@@ -172,14 +175,16 @@ def test_windows_follow_the_unit(layers):
         folded(layers["lut"], apart)
 
 
+@pytest.mark.slow
 def test_wide_operands_are_refused(layers):
     model = copy.deepcopy(layers["lut"])
     first = getCustomOp(model.get_nodes_by_op_type("VVAU")[0])
-    first.set_nodeattr("inputDataType", "INT9")
-    with pytest.raises(UserError, match=r"VVAU_rtl_0: .* have 9 and . bits, .* takes up to 8"):
+    first.set_nodeattr("inputDataType", "INT11")
+    with pytest.raises(UserError, match=r"VVAU_rtl_0: .* have 11 and . bits, .* takes up to 10"):
         folded(model, {})
 
 
+@pytest.mark.slow
 def test_generators_keep_up_with_the_unit(layers):
     """The first one takes a padded image of 10 × 11 pixels and 4 channels."""
     model = folded(layers["lut"], {}, cycles=300)

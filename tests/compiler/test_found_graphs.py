@@ -83,6 +83,55 @@ def quantised_end(tmp_path, _):
     return open_network(path)
 
 
+def gain_of_each_class(tmp_path, bias):
+    """Return a network whose last weights have a scale for each class, and a gain after them."""
+    builder = Builder(np.random.default_rng(0), (1, 12), exact=True)
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.dense(4, per_channel=True, whole=False)
+    builder.apply("Mul", builder.constant([1.0, -0.5, 2.0, 0.75]))
+    builder.bias(bias, (4,))
+    path = tmp_path / "gains.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    return open_network(path)
+
+
+def ten_bits(tmp_path, _):
+    """Return a depth-wise and a dense layer with operands of 9 and 10 bits."""
+    builder = Builder(np.random.default_rng(0), (1, 2, 4, 4), exact=True)
+    builder.stream = builder.quant("images", 2.0**-9, 10)
+    kernel = builder.constant(np.random.default_rng(1).normal(size=(2, 1, 2, 2)))
+    weights = builder.quant(kernel, 2.0**-8, 9, narrow=1)
+    builder.apply(
+        "Conv", weights, kernel_shape=[2, 2], pads=[0] * 4, group=2, strides=[1, 1],
+        dilations=[1, 1],
+    )  # fmt: skip
+    builder.shape = (1, 2, 3, 3)
+    builder.activation("relu", 2.0**-8, 10)
+    builder.flatten()
+    values = builder.constant(np.random.default_rng(2).normal(size=(18, 3)) * 0.3)
+    builder.apply("MatMul", builder.quant(values, 2.0**-9, 10, narrow=1))
+    path = tmp_path / "ten.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    return open_network(path)
+
+
+def channel_scales(tmp_path, _):
+    """Return a network of 300 classes, with a scale for each channel before a depth-wise layer."""
+    builder = Builder(np.random.default_rng(0), (1, 2, 4, 4), exact=True)
+    builder.stream = builder.quant("images", 2.0**-5, 6)
+    builder.convolution(4, per_channel=True, last=False)
+    builder.apply("Relu")
+    scale = np.array([0.5, 0.125, 0.25, 1.0]).reshape(1, 4, 1, 1)
+    builder.stream = builder.quant(builder.stream, scale, 3, signed=0)
+    builder.grouped(4, 4, [2, 2], [0] * 4, strides=[1, 1], dilations=[1, 1])
+    builder.activation("signed", 0.25, 4)
+    builder.flatten()
+    builder.dense(300, per_channel=False, whole=False)
+    path = tmp_path / "scales.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    return open_network(path)
+
+
 def test_one_bit_for_each_class_is_told(tmp_path):
     builder = Builder(np.random.default_rng(0), (1, 6), exact=True)
     builder.stream = builder.quant("images", 0.125, 4)
@@ -97,17 +146,32 @@ def test_one_bit_for_each_class_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("made", "bias"), [(one_score, "float"), (one_score, "quantised"), (quantised_end, "none")]
+    ("made", "bias", "mvu"),
+    [
+        (one_score, "float", "lut"),
+        (one_score, "quantised", "lut"),
+        (quantised_end, "none", "lut"),
+        (gain_of_each_class, "quantised", "lut"),
+        (ten_bits, "none", "lut"),
+        (channel_scales, "none", "lut"),
+        pytest.param(ten_bits, "none", "dsp", marks=pytest.mark.slow),
+    ],
 )
-def test_golden_and_rtl_tell_the_labels_of_software(made, bias, tmp_path):
+def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, tmp_path):
     network = made(tmp_path, bias)
     height, width, channels = network.image_shape
     generator = torch.Generator().manual_seed(1)
     inputs = torch.rand((300, channels, height, width), generator=generator) * 2 - 1
-    accelerator = compile_network(network, inputs[:100], cycles=128, root=tmp_path / "accelerators")
+    assert not any(report.problem for report in check_nodes(network.graph))
+    root = tmp_path / "accelerators"
+    cycles = max(128, 4 * network.classes)
+    accelerator = compile_network(network, inputs[:100], cycles=cycles, mvu=mvu, root=root)
+    units = [n for n in accelerator.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
+    assert {unit["resType"] for unit in units} == {mvu}
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
     labels = evaluate(network, inputs)
     assert len(set(labels.tolist())) > 1
+    assert network.classes <= 256 or labels.max() > 255
     assert not equivalence.against_brevitas(golden, stream, labels).differing
     assert not equivalence.against_finn(accelerator, golden, stream[:2]).differing
     noise = Noise.at("additive", 2.0)

@@ -22,6 +22,7 @@ from flow.noise.hardware.weights import KINDS, WeightSampler, WeightSite, progra
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
@@ -148,7 +149,7 @@ def test_golden_is_brevitas_with_the_same_integers(case, kind):
         noise = {name: case.noise(name, kind)}
         record = Record([golden.scores])
         labels = golden.run(stream, noise, record=record)
-        assert torch.equal(golden.run(golden.before(name, stream), noise), labels)
+        assert torch.equal(golden.run(golden.before([name], stream), noise), labels)
         matrix = case.programmed(name, noise[name])
         assert matrix.min() >= site.low and matrix.max() <= site.high
         assert ((matrix - site.low) % site.step == 0).all()
@@ -205,7 +206,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
         accelerator=accelerator,
         inputs=case.inputs,
         labels=case.labels,
-        setting=NoiseSetting("additive", seed=3),
+        placement=Placement(NoiseSetting("additive", seed=3)),
         store=Store(tmp_path / "points"),
         build=built,
     )
@@ -230,6 +231,7 @@ def test_rtl_equals_golden_and_a_walk_goes_through_it(case, built, tmp_path):
     assert (labels == walk.labels[:100]).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_weights_of_a_convolution_that_is_padded_with_zeros_are_refused(inputs, tmp_path):
     network = convolutional(inputs[:200], groups=2)
     with pytest.raises(UserError, match=r"site conv1\.weight: its grouped convolution is compiled"):

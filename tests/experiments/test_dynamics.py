@@ -110,6 +110,7 @@ def test_the_command_trains_each_level_once_and_writes_its_tables(tmp_path, monk
     assert len(trained) == 5
 
 
+@pytest.mark.slow
 def test_seeds_sites_and_the_recipe_of_the_paper(tmp_path):
     settings = DynamicsSettings(
         model="float-mlp",

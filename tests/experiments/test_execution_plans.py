@@ -45,6 +45,7 @@ def test_the_optimum_is_that_of_all_choices():
         assert (weights / chosen).sum() == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_optimum_predicts_at_least_what_every_rule_does():
     mu = np.random.default_rng(6).lognormal(0, 1.2, 16)
     prediction = Prediction.from_midpoints(mu, 2.0, 0.9, 0.1)

@@ -23,6 +23,7 @@ from flow.walks.engine.engine import SerialExecutor
 from flow.walks.loading import CALIBRATION_IMAGES
 from flow.walks.points import store
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.settings import Effort, HardwareWalkSettings
@@ -122,7 +123,22 @@ def test_curves_fall_from_clean_to_guessing_on_both_sides(summary, folder):
             assert len(means) == 9
             assert means.iloc[0] > clean - 0.05, (side, site)
             assert means.iloc[-1] < 0.2, (side, site)
-            assert (rows.images == 500).all()
+
+
+def test_outer_levels_have_fewer_images_in_software_and_golden(summary, folder):
+    table = pd.read_parquet(folder / "curves.parquet")
+    for site, entry in summary.sites.items():
+        rows = table[table.site == site]
+        assert set(rows[rows.side == "rtl"].images) == {20}
+        for side in ("software", "software-hwdraws", "golden"):
+            images = rows[rows.side == side].groupby("sigma").images.unique()
+            many = [sigma for sigma, counts in images.items() if counts.tolist() == [500]]
+            few = [sigma for sigma, counts in images.items() if counts.tolist() == [250]]
+            assert len(many) == 4 and len(few) == len(images) - 4 > 2
+            assert many[0] < entry.midpoint.value < many[-1]
+            assert not any(many[0] < sigma < many[-1] for sigma in few)
+        golden = {d.sigma: d.images for d in entry.differences.golden}
+        assert sorted(golden.values()) == [250] * len(few) + [500] * len(many)
 
 
 def test_rtl_and_golden_agree_image_by_image(folder, summary):
@@ -350,7 +366,7 @@ def test_rtl_points_do_not_depend_on_how_they_are_shared_out(build, summary, inp
             accelerator=accelerator,
             inputs=inputs[:30],
             labels=digits.labels[:30],
-            setting=NoiseSetting("mixed", seed=3),
+            placement=Placement(NoiseSetting("mixed", seed=3)),
             store=store.Store(build / f"shared-{workers}"),
             build=build,
             engine=engine,

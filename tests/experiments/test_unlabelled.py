@@ -34,6 +34,7 @@ from flow.report.plots.walk_hw import plot_curves
 from flow.training.settings import TrainingOptions
 from flow.walks.engine.engine import SerialExecutor
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.store import Store
 from flow.walks.summaries import WalkSummary
 from flow.walks.walk import Walk
@@ -84,6 +85,7 @@ def reference(network, images):
     return labels, np.bincount(labels).max() / len(labels)
 
 
+@pytest.mark.pictures
 def test_software_agrees_with_itself_without_noise(network, images, build):
     walk = flow.walk(network, images, build=build, seeds=2, **WALK)
     labels, share = reference(network, images)
@@ -163,7 +165,13 @@ def test_the_hardware_s_reference_is_golden_s(accelerator, inputs, tmp_path):
     """Even if the network in software were another: all its labels may differ."""
     other = models.build("tfc-w2a2", (8, 8, 1))
     walk = Walk(
-        other, accelerator, inputs[:50], None, NoiseSetting("additive"), Store(tmp_path), tmp_path
+        other,
+        accelerator,
+        inputs[:50],
+        None,
+        Placement(NoiseSetting("additive")),
+        Store(tmp_path),
+        tmp_path,
     )
     golden = accelerator.golden_model().run(accelerator.quantise(inputs[:50])).numpy()
     assert (walk.labels == golden).all()
@@ -199,6 +207,7 @@ def own_network(tmp_path_factory, images) -> tuple[Path, Path]:
     return folder / "net.onnx", folder / "set.npz"
 
 
+@pytest.mark.slow
 def test_check_tells_that_there_are_no_labels(own_network):
     model, dataset = own_network
     said = printed(check.run, CheckSettings(model=str(model), dataset=str(dataset)))
@@ -206,6 +215,7 @@ def test_check_tells_that_there_are_no_labels(own_network):
     assert "no better than guessing" not in said and speaks_of_agreement(said)
 
 
+@pytest.mark.slow
 def test_one_label_for_all_images_is_no_better_than_guessing(own_network, images, tmp_path):
     model, _ = own_network
     labels = models.evaluate(flow.tap(model, image_shape=(8, 8, 1)), data.to_input(images))
@@ -220,6 +230,7 @@ def test_one_label_for_all_images_is_no_better_than_guessing(own_network, images
     assert all(summary[site].method is None for site in summary)
 
 
+@pytest.mark.slow
 def test_a_study_lists_measures_apart(own_network, images, tmp_path):
     model, dataset = own_network
     np.savez(tmp_path / "set.npz", x=images, y=np.arange(len(images)) % 10)

@@ -53,14 +53,14 @@ def test_a_part_of_a_forked_graph_equals_the_whole():
     golden = residual()
     for site in golden.taps:
         noise = {site: TapSettings.of(Noise.at("additive", 4.0), 1.0, seed=4)}
-        part = golden.before(site, images())
+        part = golden.before([site], images())
         labels = golden.run(part, noise)
         assert torch.equal(labels, golden.run(images(), noise)), site
         assert not torch.equal(labels, golden.run(part)), site
 
 
 def test_a_part_holds_every_stream_across_the_cut_and_no_layer_that_noise_cannot_reach():
-    part = residual().before("main.acc", images())
+    part = residual().before(["main.acc"], images())
     assert set(part.streams) == {"main.out", "shortcut.acc.out"}
     assert [layer.name for layer in part.layers] == [
         "main.acc",

@@ -53,7 +53,7 @@ def test_parts_equal_the_whole(accelerator, inputs):
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
     for site, tap in golden.taps.items():
         noise = {site: TapSettings.of(Noise.at("additive", 3.0), 1.0, seed=4)}
-        part = golden.before(site, stream)
+        part = golden.before([site], stream)
         assert part.layers[0] is tap and list(part.streams) == list(tap.inputs)
         assert torch.equal(golden.run(part, noise), golden.run(stream, noise))
 

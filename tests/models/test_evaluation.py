@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from flow.models import build, evaluate, evaluate_levels, evaluation
 from flow.models.blocks import Dense, Last
 from flow.models.network import Network, channels_last
-from flow.models.quantised import CNV
 from flow.models.quantisers import identity, linear
 from flow.noise import Noise, NoiseTap, TorchSampler
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.noise.samplers import CachedSampler
+from tests.helpers.convolutional_networks import Short
 
 IMAGES, BATCH = 25, 10
 LEVELS = {
@@ -44,7 +44,7 @@ NETWORKS = {
     "tfc-w2a2": lambda: build("tfc-w2a2", (8, 8, 1), 10),
     "tfc-w1a1": lambda: build("tfc-w1a1", (8, 8, 1), 10),
     "lenet5-w4a4": lambda: build("lenet5-w4a4", (16, 16, 1), 10),
-    "cnv": lambda: CNV("cnv", (16, 16, 1), 10, weight_bits=2, act_bits=2, width=4),
+    "short": lambda: Short("short", 2, weight_bits=2, act_bits=2),
     "residual": Residual,
 }
 

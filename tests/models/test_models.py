@@ -37,8 +37,10 @@ def settled(name: str, shape: tuple[int, int, int] = (28, 28, 1)) -> models.Netw
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = models.build(name, shape)
+        # a convolution has many values of each channel in an image
+        count = 100 if name[1:3] == "fc" else 12
         for _ in range(5):
-            network(images(100, network.image_shape))
+            network(images(count, network.image_shape))
     return network.eval()
 
 
@@ -143,6 +145,47 @@ def test_a_residual_network_has_its_sites_grid_and_shapes(name: str) -> None:
     # the identity shortcut: the block's sum, clipped and requantised, loses nothing else
     sums = seen["conv.act"] + seen["stage0.conv1.act"]
     assert torch.equal(seen["stage0.act"], sums.clamp(0, largest * STEP))
+
+
+DEEP = {
+    "mobilenet": ((32, 32, 3), [(16, 32)] + [(32, 16)] * 2 + [(64, 8)] * 2 + [(128, 4)] * 6),
+    "dscnn": ((10, 49, 1), [(64, (5, 25))] * 4),
+    "resnet18": ((32, 32, 3), [(8, 32)] * 2 + [(16, 16)] * 2 + [(32, 8)] * 2 + [(64, 4)] * 2),
+}
+"""Images, and (channels, side) of what each block gives; MobileNet's last two are 256 × 2 × 2."""
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_a_deep_network_has_its_blocks_shapes_and_gradients(name: str) -> None:
+    shape, blocks = DEEP[name]
+    if name == "mobilenet":
+        blocks = [*blocks, (256, 2), (256, 2)]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = models.build(name, shape, 12)
+    end = {"resnet18": "act"}.get(name, "point.act")
+    seen: dict[str, Any] = {}
+    for number in range(len(blocks)):
+        site = f"block{number}.{end}"
+        network.tap(site).register_forward_hook(
+            lambda module, args, out, site=site: seen.update({site: tuple(out.shape[1:])})
+        )
+    logits = network(images(4, shape))
+    assert logits.shape == (4, 12) and network.sites[-2:] == ["average.act", "fc.acc"]
+    for number, (channels, side) in enumerate(blocks):
+        sides = side if isinstance(side, tuple) else (side, side)
+        assert seen[f"block{number}.{end}"] == (channels, *sides)
+    assert f"block{len(blocks)}.{end}" not in network.sites
+    logits.square().sum().backward()
+    dead = [one for one, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert dead == []
+
+
+def test_sounds_are_quantised_in_whole_steps_and_images_from_minus_one_to_one() -> None:
+    for shape, step in (((10, 49, 1), 1.0), ((28, 28, 1), 2.0**-7)):
+        network = models.build("dscnn", shape).eval()
+        steps = network.get_submodule("input_quant")(images(4, shape) * 100 * step) / step
+        assert torch.equal(steps, steps.round()) and steps.abs().max() > 90
 
 
 def test_images_that_a_convolutional_network_cannot_take() -> None:

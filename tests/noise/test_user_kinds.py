@@ -153,6 +153,7 @@ def walked(**given) -> SoftwareWalkSummary:
     return software_walk.walk(SoftwareWalkSettings(**WALK | given), lambda *_: None)
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_it_walks_on_the_command_line(here):
     arguments = ["walk", "NOISE=uniform.py:Uniform,additive", "MODEL=tfc-w2a2", "DATASET=digits"]

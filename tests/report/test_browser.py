@@ -14,7 +14,7 @@ from flow.report import comparison_page
 from flow.report.files import Results
 from tests.report.test_files import finished
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pictures]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000
 """For a machine that does much else."""

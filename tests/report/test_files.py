@@ -21,6 +21,7 @@ from flow.walks.summaries import HardwareWalkSummary
 from tests.report.test_network_diagram import summary as drawn
 from tests.report.test_walk_page import old_results, results
 
+pytestmark = pytest.mark.pictures
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],
     "command": "noisewalk multi-exec-hw", "rows": [

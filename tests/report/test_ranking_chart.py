@@ -21,7 +21,9 @@ SITES = {
 def test_the_most_sensitive_site_comes_first_in_every_unit() -> None:
     units = chart({"sites": SITES})
     names = [unit.name for unit in units]
-    assert names == ["share of the values' standard deviation", "SNR in dB", "real", "LSB"]
+    share_of_std, *others = names
+    assert share_of_std == "share of the values' standard deviation"
+    assert others == ["SNR in dB", "effective bits", "real", "LSB"]
     for unit in units:
         assert [bar.site for bar in unit.bars] == ["conv1.acc", "conv0.acc", "fc0.acc"]
         for bar in unit.bars:
@@ -29,9 +31,11 @@ def test_the_most_sensitive_site_comes_first_in_every_unit() -> None:
             assert bar.bound == (bar.site == "fc0.acc")
             if not bar.bound:
                 assert bar.low < bar.end < bar.high
-    share, snr, _, lsb = (unit.bars[0].text for unit in units)
+    share, snr, bits, _, lsb = (unit.bars[0].text for unit in units)
     assert share == "1 [0.9, 1.1]" and lsb == "8 [7.2, 8.8]"
     assert snr == f"0.0 [{-20 * math.log10(1.1):.1f}, {-20 * math.log10(0.9):.1f}] dB"
+    ends = [(-20 * math.log10(share) - 1.76) / 6.02 for share in (1.0, 1.1, 0.9)]
+    assert bits == "{:.1f} [{:.1f}, {:.1f}] bits".format(*ends)
     assert units[1].bars[2].text == f"< {-20 * math.log10(50):.1f} dB"
     assert ranking({"sites": SITES})[0].site == "conv1.acc"
 
@@ -45,7 +49,7 @@ def test_bars_share_a_logarithmic_scale() -> None:
 
 def test_factors_have_no_lsb_and_one_site_no_chart() -> None:
     factors = {name: {**one, "unit": "none"} for name, one in SITES.items()}
-    assert [unit.name for unit in chart({"sites": factors})][2:] == ["σ as a factor"]
+    assert [unit.name for unit in chart({"sites": factors})][3:] == ["σ as a factor"]
     assert chart({"sites": {"conv0.acc": SITES["conv0.acc"], "fc0.acc": SITES["fc0.acc"]}}) == []
     old = {
         name: {k: v for k, v in one.items() if k != "noise_share"} for name, one in SITES.items()

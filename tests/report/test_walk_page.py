@@ -185,6 +185,7 @@ def test_html_is_self_contained_and_escaped(tmp_path: Path) -> None:
     write_curves(tmp_path / "hostile.png", summary, curves)
 
 
+@pytest.mark.slow
 def test_golden_never_passes_for_simulated(tmp_path: Path) -> None:
     summary, curves = results(2)
     assert "not confirmed by RTL" not in html_of(tmp_path, summary, curves)
@@ -453,6 +454,7 @@ def test_a_preliminary_walk_has_the_midpoints_of_its_points_and_no_verdict() -> 
     assert "not yet simulated in RTL" in {text.get_text() for text in right.texts}
 
 
+@pytest.mark.slow
 def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
     begun, _ = results(2)
     found = with_points(

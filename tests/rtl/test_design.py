@@ -25,6 +25,7 @@ from flow.rtl.scope import FULL, SITE, check
 from flow.rtl.simulate import RtlPoint
 from flow.walks.points.measurement import propagate_mismatches
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
@@ -227,7 +228,7 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
             accelerator=accelerator,
             inputs=inputs[:20],
             labels=digits.labels[:20],
-            setting=NoiseSetting("additive", seed=3),
+            placement=Placement(NoiseSetting("additive", seed=3)),
             store=Store(tmp_path / "points"),
             build=built,
             scope=scope,

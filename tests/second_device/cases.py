@@ -263,7 +263,7 @@ def same_on_both(
         assert torch.equal(there.digests[site].cpu(), digests), site
     for site in noise:
         # from the clean prefix, as a walk computes it
-        part = other.before(site, stream)
+        part = other.before([site], stream)
         assert torch.equal(other.run(part, noise), labels)
         clean = Record([golden.scores])
         golden.run(stream, record=clean)

@@ -16,6 +16,7 @@ from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim, firmware, system, voting
 from flow.soc import walk as soc_walk
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
@@ -200,7 +201,7 @@ def walk(network, accelerator, inputs, digits, built_system, simulation, tmp_pat
         accelerator=accelerator,
         inputs=inputs[:40],
         labels=digits.labels[:40],
-        setting=NoiseSetting("additive", seed=3),
+        placement=Placement(NoiseSetting("additive", seed=3)),
         store=Store(tmp_path / "points"),
         build=tmp_path,
     )

@@ -145,10 +145,10 @@ def test_monotone_crossing() -> None:
 
 @pytest.mark.slow
 def test_ratios_of_curves_with_a_floor_cover() -> None:
-    """One model for both sides on the same resamples; 95 % of 60."""
+    """One model for both sides on the same resamples; 95 % of 40; fewer than 34 come in 0.3 %."""
     rng, held = np.random.default_rng(4), 0
     levels = levels_of("floor 25 %")
-    for number in range(60):
+    for number in range(40):
         shift = float(np.log((0.9, 1.1)[number % 2]))
         shares = [SHAPES["floor 25 %"](np.log(levels) - by) for by in (shift, 0.0)]
         accuracy = GUESS + (CLEAN - GUESS) * np.concatenate([[1.0], *shares])
@@ -157,7 +157,7 @@ def test_ratios_of_curves_with_a_floor_cover() -> None:
         ratio = log_ratio(sides[0], sides[1], GUESS, resamples=99)
         assert ratio is not None and ratio.number
         held += ratio.lo <= shift <= ratio.hi
-    assert held >= 52
+    assert held >= 34
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.25, 0.4, FLOOR])

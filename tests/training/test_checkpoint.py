@@ -262,7 +262,8 @@ def test_shipped_accuracies_on_digits_are_true(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SHIPPED if "fashion" in p.name], ids=lambda p: p.stem)
 def test_shipped_accuracies_on_fashion_mnist_hold_on_the_shipped_images(path: Path) -> None:
     network, metadata = checkpoint.load(path)
-    test = data.load("fashion-mnist", limit=data.BUNDLED_IMAGES)
+    images = 500 if metadata.model.startswith("cnv") else data.BUNDLED_IMAGES
+    test = data.load("fashion-mnist", limit=images)
     correct = evaluate(network, data.to_input(test.images, network.image_shape)) == test.labels
-    # 2,000 of the 10,000: four standard errors of a share of 0.85
-    assert abs(np.mean(correct) - metadata.accuracy) < 4 * 0.008
+    # of the 10,000: four standard errors of a share of 0.85
+    assert abs(np.mean(correct) - metadata.accuracy) < 4 * (0.85 * 0.15 / images) ** 0.5

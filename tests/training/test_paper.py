@@ -135,6 +135,7 @@ def test_checkpoints_of_recipes_are_kept_apart(tmp_path, monkeypatch):
                 assert zoo_path("float-mlp", "digits", "additive", recipe) == path
 
 
+@pytest.mark.slow
 def test_a_walk_takes_the_range_of_its_checkpoint_and_says_so(tmp_path, monkeypatch, capsys):
     from flow.cli.options import console
     from flow.cli.printing import walk_tables
@@ -158,6 +159,7 @@ def test_a_walk_takes_the_range_of_its_checkpoint_and_says_so(tmp_path, monkeypa
     assert "(recipe paper) on digits, images in 0..1" in plot_midpoints(found).get_suptitle()
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_for_each_level_and_site(tmp_path):
     path = trained(tmp_path, seed=5)
     chosen = {"model": "float-mlp", "dataset": "digits", "checkpoint": path, "images": 100}

@@ -51,6 +51,7 @@ def test_the_seed_decides_everything(tmp_path: Path) -> None:
     assert run(tmp_path / "4.safetensors", noise=Noise.at("additive", 3)).read_bytes() != one
 
 
+@pytest.mark.slow
 def test_training_leaves_the_random_state_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -133,6 +134,7 @@ def test_a_killed_run_with_a_changing_level_at_some_sites_goes_on_to_the_same_bi
     assert out.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_level_of_a_step_is_spread_around_the_one_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +155,7 @@ def test_the_level_of_a_step_is_spread_around_the_one_given(
     assert 1 < factors.mean() < 1.1 and factors.min() < 0.1
 
 
+@pytest.mark.slow
 def test_a_killed_run_can_be_begun_anew(tmp_path: Path) -> None:
     out = tmp_path / "n.safetensors"
     with pytest.raises(Killed):
@@ -260,6 +263,7 @@ def test_images_are_augmented_where_asked_for(
     assert bool(seen) == found
 
 
+@pytest.mark.slow
 def test_training_begins_with_the_given_weights(tmp_path: Path) -> None:
     first = trainer.train("tfc-w2a2", "digits", epochs=5, out=tmp_path / "first.safetensors")
     tuned = trainer.train(

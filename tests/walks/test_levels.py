@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flow.errors import UserError
+from flow.experiments.site_levels import LevelSearch
 from flow.statistics.logistic import logistic
 from flow.walks.levels import choose_levels
 from flow.walks.points.point import NoisePoint, PointRequest
@@ -48,6 +49,14 @@ def test_bad_levels_are_the_users_error(given: object, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
         levels_of(given)
     assert str(caught.value).startswith("levels is ")
+
+
+@pytest.mark.parametrize(
+    ("crossing", "outer"),
+    [(3.5, [1, 6]), (1.5, [4, 5, 6]), (5.5, [1, 2, 3]), (0.5, []), (7.0, []), (None, [])],
+)
+def test_levels_beyond_two_on_each_side_of_half_way_are_outer(crossing, outer) -> None:
+    assert LevelSearch([1, 2, 3, 4, 5, 6], [], crossing=crossing).outer == outer
 
 
 @pytest.mark.parametrize("mu", [1e-2, 0.5, 1.0, 30.0, 1000.0])

@@ -30,6 +30,7 @@ from flow.walks import software
 from flow.walks.levels import in_midpoints
 from flow.walks.points.curves import side_table
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.store import Store
 from flow.walks.software import Budget, SoftwareWalk
 from flow.walks.summaries import SoftwareWalkSummary, WalkSummary
@@ -124,8 +125,9 @@ def made(
     return SoftwareWalk(
         labels=labels,
         inputs=torch.zeros(images, 1, 1, 1),
-        sites=[site for site in truth if site != GLOBAL],
-        setting=NoiseSetting("additive", seed=seed),
+        placement=Placement(
+            NoiseSetting("additive", seed=seed), [site for site in truth if site != GLOBAL]
+        ),
         measure=Classifier(truth, labels, seed),
         store=Store(folder),
         identity={},
@@ -145,7 +147,7 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
     """One device is precise about itself alone: where images share their noise, more are drawn."""
     truth = {"a": (1.0, 2.0)}
     walk = made(truth, tmp_path)
-    walk.setting, walk.measure.spread = NoiseSetting(kind), 0.15
+    walk.placement, walk.measure.spread = Placement(NoiseSetting(kind)), 0.15
     (search,) = (found := searches(walk, truth, draws=12, precision=0.12)).values()
     walk.run(found, lambda ended: None)
     assert search.state == "precise"
@@ -157,6 +159,23 @@ def test_a_search_is_precise_with_devices_in_its_interval(tmp_path, kind):
         assert search.images_used == 1000  # it is not images that were missing
 
 
+@pytest.mark.slow
+def test_further_images_go_to_the_levels_around_half_way(tmp_path):
+    truth = {"a": (1.0, 2.0)}
+    walk = made(truth, tmp_path, images=8000)
+    options = {"images": range(1000, 8001, 1000), "precision": 0.02, "hint": 3.0}
+    (search,) = (found := searches(walk, truth, **options)).values()
+    walk.run(found, lambda ended: None)
+    efforts = search.wanted.efforts
+    many = [level for level, effort in efforts.items() if effort.images > 1000]
+    assert len(efforts) >= 8 and 2 <= len(many) <= 4
+    assert search.images_used == search.wanted.images == 8000
+    after = next(place for place, level in enumerate(efforts) if level > search.midpoint.mu)
+    assert {effort.images for effort in list(efforts.values())[after - 1 : after + 1]} == {8000}
+    assert walk.budget.used < 8000 * 2 * 2 + 4 * 1000 * 12
+
+
+@pytest.mark.slow
 def test_known_midpoints_are_recovered_however_far_from_the_hint(tmp_path):
     truth = {"a": (0.02, 2.0), "b": (1.0, 3.0), "c": (500.0, 1.5), "steep": (3.0, 40.0)}
     truth |= {"never": (1e7, 2.0), "at once": (1e-7, 2.0), GLOBAL: (0.3, 4.0)}
@@ -220,6 +239,8 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C."""
 
 
+@pytest.mark.slow
+@pytest.mark.pictures
 def test_a_stopped_walk_leaves_what_it_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)
     settings = SoftwareWalkSettings(**SETTINGS, sites="fc0.acc,fc3.acc", out=tmp_path)
@@ -251,6 +272,7 @@ def comparable(summary):
     return summary.model_dump(exclude={"seconds", "folder"})
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_a_killed_walk_goes_on_and_two_runs_are_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(software, "BLOCK", 250)

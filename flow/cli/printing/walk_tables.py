@@ -12,14 +12,17 @@ from flow.report.wording import (
     bound_text,
     further_sentence,
     measure_sentence,
+    noise_title,
+    placement_sentence,
     power_sentence,
     random_numbers_sentences,
     scope_sentence,
 )
 from flow.rtl.scope import SITE
 from flow.statistics.estimate import Estimate
-from flow.walks.crosscheck.summary_values import midpoint_text
+from flow.walks.crosscheck.summary_values import estimate_text, midpoint_text
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
+from flow.walks.summaries.base import Bearing
 from flow.walks.summaries.hardware import SiteAblation
 from flow.walks.summaries.ranking import Ranked, breaks_first
 
@@ -31,7 +34,8 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
     """Print the results of a walk in software and RTL."""
     images = summary.images
     part = ", in part" if summary.rtl.scope == SITE else ""
-    table = Table(title=f"{summary.model} on {summary.dataset}, {summary.noise} noise")
+    told = summary.model_dump(mode="json")
+    table = Table(title=f"{summary.model} on {summary.dataset}, {noise_title(told)}")
     table.add_column("site")
     for column in (
         f"μ software (n={images['software']})",
@@ -46,6 +50,7 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
         cells.insert(2, _ratio(entry.ratio))
         table.add_row(site, *cells, entry.verdict)
     console.print(table)
+    _print_relative(console, summary.sites)
     if summary.ablation:
         print_ablation(console, summary.ablation)
     l0, rtl = summary.checks.golden, summary.rtl
@@ -61,13 +66,13 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
         + (f" (95 %: below {bound_text(bound)})" if bound else ""),
         highlight=False,
     )
-    dumped = summary.model_dump(mode="json")
     for said in (
-        *random_numbers_sentences(dumped),
-        scope_sentence(dumped),
-        measure_sentence(dumped),
-        power_sentence(dumped),
-        further_sentence(dumped),
+        *random_numbers_sentences(told),
+        scope_sentence(told),
+        placement_sentence(told),
+        measure_sentence(told),
+        power_sentence(told),
+        further_sentence(told),
     ):
         if said:
             console.print(said, highlight=False)
@@ -140,6 +145,7 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
                 site, midpoint_text(entry.midpoint), method, k, misfit, *counts, entry.ended
             )
         console.print(table)
+        _print_relative(console, walked.entries)
         if walked.origin:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
             console.print(said, highlight=False, markup=False, soft_wrap=True)
@@ -154,6 +160,22 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _print_relative(console: Console, entries: Mapping[str, Bearing]) -> None:
+    """Print the midpoints relative to the values of their sites."""
+    known = {site: one for site, one in entries.items() if one.relative is not None}
+    if not known:
+        return
+    table = Table(title="noise at the midpoint, relative to the site's own values")
+    table.add_column("site")
+    for name in ("std of the values", "noise / std", "SNR (dB)", "effective bits"):
+        table.add_column(name, justify="right")
+    for site, one in known.items():
+        std = "–" if one.std is None else f"{one.std:.3g}"
+        cells = (estimate_text(part) for part in (one.snr, one.effective_bits))
+        table.add_row(site, std, midpoint_text(one.relative), *cells)
+    console.print(table)
 
 
 def _print_answer(console: Console, order: list[Ranked], measure: Measure) -> None:

@@ -7,7 +7,7 @@ from qonnx.transformation.base import Transformation
 from flow.compiler.folding.target import Nodes, wanted
 from flow.errors import UserError
 
-LUT_BITS = 8
+LUT_BITS = 10
 """Widest operands, in bits, that use LUTs; wider ones use DSP slices. It is the LUT unit's limit:
 FINN's DSP unit evaluates its pipeline in every clock, used or not, and simulates slower at every
 width."""

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from flow.errors import Defect, UserError
 from flow.models.qonnx.file import shown
-from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before, scoring_chain
+from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
 from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean
 from flow.models.qonnx.quantisers import Quant
 
-MOST_BITS = 8
-"""Largest width of an operand, in bits, of the LUT matrix-vector unit and FINN's thresholds."""
+MOST_BITS = 10
+"""Largest width of an operand, in bits, of the units of LUTs; those of DSP slices take more."""
 EXACT_IN_FLOAT32 = 1 << 24
 """Bound of accumulators, since FINN executes in float32."""
 
@@ -91,7 +91,7 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
     if not lenient and (graph.entry in step.inputs):
         yield (
             "reads images that are not quantised",
-            "begin the network with a QuantIdentity of up to 8 bits",
+            f"begin the network with a QuantIdentity of up to {MOST_BITS} bits",
         )
     if not lenient and any(name not in graph.grids for name in step.inputs):
         yield (
@@ -114,7 +114,10 @@ def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
             "leave it out, and compare accumulators, or quantise the scores in 2 bits or more",
         )
     if quant.scale.numel() != 1:
-        yield "has a scale for each channel", "use one scale for all, per tensor"
+        yield (
+            "has a scale for each channel",
+            "use one scale for all, per tensor, except where only depth-wise convolutions read it",
+        )
     if bool((quant.zero_point != 0).any()):
         yield "has a zero point", "use a symmetric or unsigned quantiser without one"
     before = graph.producer(step.inputs[0])
@@ -147,12 +150,6 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
             "pads a stream of −1 and 1 with 0",
             "quantise its input in 2 bits or more, or do without padding",
         )
-    if step in scoring_chain(graph) and not weights.per_tensor:
-        yield (
-            "is the last layer, and its weights have a scale for each class, but the hardware "
-            "compares accumulators of one scale",
-            "quantise its weights per tensor",
-        )
 
 
 def _largest_accumulator(weights: Weights, largest_input: int) -> float:
@@ -184,14 +181,6 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
         yield (
             "has a negative gain, and no layer before it whose weights could take the sign",
             "use BatchNorm2d(…, affine=False)",
-        )
-    if step not in scoring_chain(graph):
-        return
-    if gain.numel() > 1 or bool((gain < 0).any()):
-        yield (
-            "scales each class differently after the last layer, but the hardware compares "
-            "accumulators with an offset",
-            "put nothing but a bias after the last layer",
         )
 
 

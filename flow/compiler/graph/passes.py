@@ -28,6 +28,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
 from flow.compiler.graph.thresholds import smallest_type
+from flow.compiler.operators.label_select import whole_gains
 from flow.errors import UserError
 
 
@@ -274,16 +275,16 @@ class RejectPaddedBits(Transformation):
 
 
 class InferLabelSelect(Transformation):
-    """Convert top-1 to label select, including the offset of each class upstream of it.
+    """Convert top-1 to label select, including each class's gain and offset upstream of it.
 
-    A positive scale shared by all classes changes no label and is removed.
+    A positive gain shared by all classes changes no label and is removed.
     """
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
         (top,) = model.get_nodes_by_op_type("TopK")
         # invariant: scores = gain · value + offset, with the value reached so far
-        gain, offset = 1.0, np.zeros(1)
+        gain, offset = np.ones(1), np.zeros(1)
         while (node := model.find_producer(top.input[0])) is not None:
             constant = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
             if constant is None or node.op_type not in ("Add", "Mul"):
@@ -291,8 +292,8 @@ class InferLabelSelect(Transformation):
             values = constant.astype(np.float64).ravel()
             if node.op_type == "Add":
                 offset = offset + gain * values
-            elif values.size == 1 and values[0] > 0:
-                gain *= values[0]
+            elif (values != 0).all():
+                gain = gain * values
             else:
                 break
             top.input[0] = node.input[0]
@@ -300,9 +301,13 @@ class InferLabelSelect(Transformation):
         model = model.transform(InferDataTypes()).transform(InferLabelSelectLayer())
         for node in model.get_nodes_by_op_type("LabelSelect"):
             select = getCustomOp(node)
+            classes = select.get_nodeattr("Labels")
+            whole, unit = whole_gains(gain)
             # of a single value the sign counts
-            if offset.size > 1 or (select.get_nodeattr("Labels") == 1 and offset.any()):
-                select.set_nodeattr("Offsets", (offset / gain).tolist())
+            if offset.size > 1 or (classes == 1 and offset.any()):
+                select.set_nodeattr("Offsets", (offset / unit).tolist())
+            if (whole != 1).any():
+                select.set_nodeattr("Gains", np.broadcast_to(whole, classes).tolist())
         return model, False
 
 

@@ -1,5 +1,7 @@
 """A graph on which FINN does not repeat what has just found nothing to do."""
 
+from collections import Counter
+
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
@@ -15,6 +17,15 @@ class SettlingModel(ModelWrapper):
     _graph = b""
     """The graph that ``_without_effect`` is about."""
     _without_effect: frozenset[str] = frozenset()
+
+    def check_all_tensor_shapes_specified(self, fix_missing_init_shape: bool = False) -> bool:
+        """Return whether all tensors have a shape, in one pass if all do; see `ModelWrapper`."""
+        graph = self.model.graph
+        shapes = Counter(one.name for one in (*graph.input, *graph.output, *graph.value_info))
+        tensors = {name for node in graph.node for name in (*node.input, *node.output) if name}
+        if all(shapes[name] == 1 for name in tensors):
+            return True
+        return super().check_all_tensor_shapes_specified(fix_missing_init_shape)
 
     def transform(
         self,

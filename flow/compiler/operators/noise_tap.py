@@ -148,6 +148,12 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/noise_tap_pkg.sv",
         "noise/tap_settings.sv",
         "noise/stream_digest.sv",
+        "noise/tap_position.sv",
+        "noise/unrolled_samples.sv",
+        "noise/drift_levels.sv",
+        "noise/noise_lanes.sv",
+        "noise/noise_output.sv",
+        "noise/unrolled_path.sv",
         "noise/noise_tap.sv",
     )
 

@@ -1,10 +1,10 @@
 """Try networks that others wrote, and print what became of each as a row of a table.
 
 ``python -m flow.experiments.benchmarks.foreign_networks MODEL…`` takes QONNX files and
-``brevitas:NAME``. Each is checked and compiled. Golden is compared with the network on random
-images of its own range (labels), with FINN's execution of every node (L0), and with RTL under noise
-(L1). ``--shape 3,32,32`` is the shape of the images of Brevitas' networks, and
-``--input-quant 8,-1,1`` the quantiser of those that have none.
+``brevitas:NAME@3,32,32``. Each is checked and compiled. Golden is compared with the network on
+random images of its own range (labels), with FINN's execution of every node (L0), and with RTL
+under noise (L1). ``--input-quant 8,-1,1`` is the quantiser of networks that have none; ``--check``
+leaves out all but the check. The shape of the images of a network that is no file follows its name.
 """
 
 import argparse
@@ -27,44 +27,55 @@ from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
 
 IMAGES, RTL_IMAGES, CYCLES = 256, 64, 4096
+UNKNOWN = "–"
+"""Cell of what was not measured."""
 HEAD = "| network | fits | nodes | cycles | golden ≠ software | L0 | L1 | seconds |"
 
 
-def row(model: str, shape: str | None, input_quant: str | None, folder: Path) -> str:
+def row(model: str, input_quant: str | None, folder: Path, measured: bool = True) -> str:
     """Return the row of one network.
 
     Args:
-        model: path of a QONNX file, ``file.py:factory`` or ``brevitas:NAME``.
-        shape: C,H,W of the images of a network that is no file.
+        model: path of a QONNX file, or ``file.py:factory@C,H,W`` or ``brevitas:NAME@C,H,W``.
         input_quant: quantiser for a network that has none, as bits,low,high.
         folder: folder for what is compiled.
+        measured: whether a network that fits is compiled and simulated.
     """
     start = time.monotonic()
-    name = Path(model).name
     try:
-        cells = [*_tried(model, shape, input_quant, folder)]
+        network, verdict = checked(model, input_quant, folder)
+        cells = [*_measured(network, folder)] if measured else []
     except UserError as error:
         said = str(error).replace(str(Path(model).parent) + "/", "").replace("|", "\\|")
-        cells = [f"no: {said}", *["–"] * 5]
-    return f"| {name} | {' | '.join(cells)} | {time.monotonic() - start:.0f} |"
+        verdict, cells = f"no: {said}", []
+    cells += [UNKNOWN] * (5 - len(cells))
+    name = Path(model).stem if model.endswith(".onnx") else model
+    return f"| {name} | {verdict} | {' | '.join(cells)} | {time.monotonic() - start:.0f} |"
 
 
-def _tried(model: str, shape: str | None, input_quant: str | None, folder: Path) -> Iterator[str]:
-    given = {"model": model, "dataset": None, "shape": shape}
-    file = Path(python_factory.filed(given, folder)["model"])
-    network = _opened(file, input_quant)
+def checked(model: str, input_quant: str | None, folder: Path) -> tuple[ImportedNetwork, str]:
+    """Open a network, and return it with whether it fits: the first column of its row.
+
+    Raises:
+        UserError: it does not fit; the message says why.
+    """
+    name, _, shape = model.partition("@")
+    given = {"model": name, "dataset": None, "shape": shape or None}
+    network = _opened(Path(python_factory.filed(given, folder)["model"]), input_quant)
     problems = [report for report in check_nodes(network.graph) if report.problem]
     if problems:
         first = problems[0]
-        raise UserError(
-            f"{len(problems)} nodes do not fit; the first, {first.step.node.name}, {first.problem}"
-        )
+        count = "1 node does" if len(problems) == 1 else f"{len(problems)} nodes do"
+        raise UserError(f"{count} not fit; the first, {first.step.node.name}, {first.problem}")
+    return network, f"with `INPUT_QUANT={input_quant}`" if network.input_quantiser else "yes"
+
+
+def _measured(network: ImportedNetwork, folder: Path) -> Iterator[str]:
     inputs = pipeline.random_images(network, IMAGES)
     accelerator = pipeline.compile_network(
         network, inputs, sites=network.accumulator_sites, cycles=CYCLES, root=folder
     )
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
-    yield "yes" if input_quant is None or not network.input_quantiser else f"with {input_quant}"
     yield str(len(accelerator.manifest["nodes"]))
     yield f"{accelerator.manifest['cycles_per_image']:,}"
     labels = equivalence.against_brevitas(golden, stream, evaluate(network, inputs))
@@ -103,13 +114,13 @@ def main() -> None:
     """Print a table of what became of each network."""
     parser = argparse.ArgumentParser(description="Try networks that others wrote.")
     parser.add_argument("models", nargs="+", metavar="MODEL")
-    parser.add_argument("--shape", help="C,H,W of the images of a network that is no file")
+    parser.add_argument("--check", action="store_true", help="check only, without simulation")
     parser.add_argument("--input-quant", help="bits,low,high of networks without a quantiser")
     parser.add_argument("--folder", type=Path, default=Path("build/foreign"))
     given = parser.parse_args()
     print(f"{HEAD}\n{'|---' * 8}|", flush=True)
     for model in given.models:
-        print(row(model, given.shape, given.input_quant, given.folder), flush=True)
+        print(row(model, given.input_quant, given.folder, not given.check), flush=True)
 
 
 if __name__ == "__main__":

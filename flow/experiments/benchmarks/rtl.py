@@ -27,6 +27,7 @@ from flow.training.zoo import TrainedNetwork
 from flow.walks.context import images_at_a_time
 from flow.walks.loading import CALIBRATION_IMAGES
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
@@ -274,7 +275,13 @@ def _golden_walk(accelerator: Accelerator, network: Network, inputs: Tensor, lab
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         walk = Walk(
-            network, accelerator, inputs, labels, NoiseSetting("additive"), store, Path(folder)
+            network,
+            accelerator,
+            inputs,
+            labels,
+            Placement(NoiseSetting("additive")),
+            store,
+            Path(folder),
         )
         places = [
             NoisePoint(name, site.scale * 2.0 ** (level - 1))

@@ -21,7 +21,7 @@ from flow.callbacks import no_progress
 from flow.experiments import software_walk
 from flow.experiments.benchmarks.measure import Figure
 from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
-from flow.models import evaluate, site_scales, suitable_batch
+from flow.models import evaluate, site_values, suitable_batch
 from flow.noise import Noise, TorchSampler
 from flow.statistics.estimate import Estimate
 from flow.training.zoo import TrainedNetwork
@@ -134,7 +134,7 @@ def figures(runs: list[Found], settings: BenchWalkSettings) -> list[Figure]:
 
 
 def _ours(network, inputs, setting: NoiseSetting, grid) -> dict[tuple[str, float], np.ndarray]:
-    batch = suitable_batch(max(values for values, _ in site_scales(network, inputs[:1]).values()))
+    batch = suitable_batch(max(one.count for one in site_values(network, inputs[:1]).values()))
     measure = Inference(network, inputs, setting, batch)
     places = [NoisePoint(site, float(sigma)) for site, levels in grid.items() for sigma in levels]
     noises = {place: {place.site: setting.noise(place.sigma)} for place in places}

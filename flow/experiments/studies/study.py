@@ -122,6 +122,8 @@ class Run:
         codes = {name: one.code for name, one in origins.items() if one}
         if (metric := getattr(self.settings, "judged_by", None)) is not None:
             codes[metric.file] = metric.code
+        if (noise_map := getattr(self.settings, "noise_map", None)) is not None:
+            codes[str(noise_map)] = status.digest_of(noise_map) or ""
         return {"command": self.command, "settings": chosen} | ({"code": codes} if codes else {})
 
     def told(self, error: Exception) -> str:

@@ -255,15 +255,6 @@ def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
     return grids
 
 
-def scoring_chain(graph: Graph) -> list[Step]:
-    """Return the steps from the scores back to the layer whose accumulators are compared.
-
-    It is empty if quantised values are compared.
-    """
-    chain = chain_before(graph, graph.exit)
-    return [] if any(isinstance(step.module, Quant) for step in chain) else chain
-
-
 def chain_before(graph: Graph, stream: str) -> list[Step]:
     """Return the steps upstream of a stream, back to a layer, a fork, a join, or the images.
 

@@ -21,7 +21,7 @@ from flow.models.qonnx.tidy.edits import (
     stream_input,
 )
 
-MOST_BITS = 8
+MOST_BITS = 10
 NAME = "input_quantiser"
 """Name of the node that the user asked for."""
 _SHAPING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")

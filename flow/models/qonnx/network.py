@@ -25,8 +25,8 @@ from flow.models.qonnx.quantisers import Quant, Thresholds
 from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 
-MOST_CLASSES = 256
-"""Largest number of classes: labels are stored in a byte."""
+MOST_CLASSES = 1 << 16
+"""Largest number of classes: labels are stored in two bytes."""
 
 
 class ImportedNetwork(Network):

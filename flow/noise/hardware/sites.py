@@ -21,3 +21,7 @@ class TapSite:
     fraction_bits: int
     negated: list[int]
     """Channels that FINN negated, for which real = −scale · (integer + offset)."""
+    std: float
+    """Standard deviation of the values on the calibration images, in the unit of σ."""
+    range: float
+    """Largest absolute value on the calibration images, in the unit of σ."""

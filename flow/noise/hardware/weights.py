@@ -53,6 +53,10 @@ class WeightSite:
     """Columns that FINN negated, for which the network's weight is −scale · integer."""
     node: str
     """Name of FINN's node with the weight memory."""
+    std: float
+    """Standard deviation of the weights, in the unit of σ."""
+    range: float
+    """Largest absolute weight, in the unit of σ."""
 
     @property
     def elements(self) -> int:
@@ -70,17 +74,22 @@ class WeightSite:
         return values.view(-1, self.channels, outputs).permute(2, 1, 0).reshape(-1)
 
 
+def check_kind(noise: Noise, site: str) -> None:
+    """Raise a UserError if weights do not have a kind of noise."""
+    if noise.kind not in KINDS:
+        raise UserError(
+            f"site {site}: weights have no {noise.kind} noise in hardware; give "
+            "additive, multiplicative or mixed noise"
+        )
+
+
 def settings_of(noise: Noise, site: WeightSite, seed: int) -> TapSettings:
     """Convert noise in the network's units to LSB; all executions read the same weights.
 
     Raises:
         UserError: weights do not have this kind of noise, or a σ is too large.
     """
-    if noise.kind not in KINDS:
-        raise UserError(
-            f"site {site.name}: weights have no {noise.kind} noise in hardware; give "
-            "additive, multiplicative or mixed noise"
-        )
+    check_kind(noise, site.name)
     return TapSettings.of(replace(noise, executions=1), site.scale, seed)
 
 

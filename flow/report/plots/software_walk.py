@@ -17,7 +17,7 @@ from flow.files import replacing
 from flow.report.plots.figure import Figure
 from flow.report.plots.walk_hw import log_axis
 from flow.walks.crosscheck.summary_values import fit_of, line_of
-from flow.walks.points.curves import side_table
+from flow.walks.points.curves import clean_of, levels_of, side_table
 from flow.walks.points.side import Side
 from flow.walks.summaries import SoftwareKind, SoftwareWalkSummary
 
@@ -29,6 +29,9 @@ _AXES = {
     "real": "σ (unit of the layer's output)",
     "none": "σ (relative, no unit)",
     "lsb": "σ (LSB of the accumulator)",
+    "std": "σ (std of the site's values)",
+    "range": "σ (largest value of the site)",
+    "map": "factor on the noise map",
     "real or lsb": "σ (unit of the layer's output;\nof scales per channel, LSB)",
 }
 
@@ -75,8 +78,9 @@ def plot_curves(summary: SoftwareWalkSummary, curves: pd.DataFrame) -> Figure:
 
 
 def _curves_of(panel: Axes, summary: SoftwareWalkSummary, curves: pd.DataFrame, site: str) -> None:
-    clean, guess = summary.clean["software"].level, summary.guessing
-    levels = curves.loc[curves["site"] == site, "sigma"]
+    guess = summary.guessing
+    clean = clean_of(curves, site, Side.SOFTWARE, summary.clean["software"].level)
+    levels = levels_of(curves, site)
     if len(levels):
         log_axis(panel, (levels.min() / 1.25, levels.max() * 1.25))
     for number, (kind, found) in enumerate(summary.kinds.items()):

@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flow.files import replacing
 from flow.report.plots.figure import Figure
+from flow.report.wording import noise_title
 from flow.rtl.scope import SITE
 from flow.statistics.curve_models import Shape
 from flow.statistics.estimate import Estimate
@@ -37,7 +38,7 @@ from flow.walks.crosscheck.summary_values import (
     one_device,
     sigma_unit,
 )
-from flow.walks.points.curves import side_table
+from flow.walks.points.curves import clean_of, levels_of, side_table
 from flow.walks.points.side import SHOWN, Side
 
 _LANES = dict(zip(SHOWN, (-0.055, -0.115, -0.175), strict=True))
@@ -85,8 +86,8 @@ def plot_curves(summary: Mapping[str, Any], curves: pd.DataFrame) -> Figure:
     trained = " (noisy training)" if summary.get("training_noise") else ""
     counts = ", ".join(f"{side} {n:,}" for side, n in summary["images"].items())
     figure.suptitle(
-        f"{early}{summary['model']}{trained} on {summary['dataset']}, {summary['noise']} noise at "
-        f"one site\nimages per point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
+        f"{early}{summary['model']}{trained} on {summary['dataset']}, {noise_title(summary)}\n"
+        f"images per point: {counts.replace('rtl', 'RTL')}; all intervals 95 %",
         fontsize=9, **_PLAIN,
     )  # fmt: skip
     figure.legend(
@@ -127,7 +128,7 @@ def log_axis(panel: Axes, reach: tuple[float, float]) -> None:
 
 def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: str) -> None:
     entry, guess = summary["sites"][site], summary["guessing"]
-    levels = curves.loc[curves["site"] == site, "sigma"]
+    levels = levels_of(curves, site)
     reach = (levels.min() / 1.25, levels.max() * 1.25) if len(levels) else (0.1, 10.0)
     log_axis(panel, reach)
     for name, level in guides(summary):
@@ -144,7 +145,9 @@ def _panel(panel: Axes, summary: Mapping[str, Any], curves: pd.DataFrame, site: 
         mu, table = midpoint_of(entry, side), side_table(curves, site, side, summary["noise"])
         if len(table):
             _points(panel, side, table)
-            _line(panel, side, table, fit_of(entry, side), summary, guess)
+            if side is not Side.RTL:
+                clean = clean_of(curves, site, side, clean_value(summary, side))
+                _line(panel, side, table, fit_of(entry, side), clean, guess)
         _midpoint(panel, side, mu, reach, bare=one_device(entry, side))
     sign, colour = _VERDICTS[entry["verdict"]]
     verdict = entry["verdict"] or NOT_JUDGED
@@ -193,16 +196,13 @@ def _points(panel: Axes, side: Side, table: pd.DataFrame) -> None:
 
 
 def _line(
-    panel: Axes, side: Side, table: pd.DataFrame, fit: Shape | None,
-    summary: Mapping[str, Any], guess: float,
-) -> None:  # fmt: skip
-    """Draw the fit if μ is a number, otherwise a thin line through the points; RTL has neither."""
-    if side is Side.RTL:
-        return
+    panel: Axes, side: Side, table: pd.DataFrame, fit: Shape | None, clean: float, guess: float
+) -> None:
+    """Draw the fit if μ is a number, otherwise a thin line through the points."""
     if fit is None:
         panel.plot(table["sigma"], table["accuracy"], color=side.colour, lw=0.7, alpha=0.7)
     else:
-        line = line_of(fit, table, clean_value(summary, side), guess, 200)
+        line = line_of(fit, table, clean, guess, 200)
         panel.plot(*line, color=side.colour, lw=1.4, ls=side.line)
 
 

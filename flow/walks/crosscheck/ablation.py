@@ -142,21 +142,34 @@ def ablate(
         places: the walk's first points; further draws of a look are left out.
         points: what was measured of the other sides.
         done: called with the number of points finished since the last call: each place of these
-        sites counts twice, but those of weights.
+        sites counts twice, but those with noise on weights.
         margin: ratios within ± margin of 1 count as equal.
     """
     sites = list(sites)
-    wanted = [place for place in places if place.site in sites and place.site in walk.context.taps]
+    wanted = places_of(walk, sites, places)
     found = walk.run(walk.wanted(INTEGER, wanted), lambda side, points, images: done(points))
     measured = found.points
     guess = walk.reference.guess
     first = {(place.site, walk.context.seed_of(place)) for place in places if place.site}
-    every = [p for p in points if not p.site or (p.site, p.seed) in first] + measured
+    every = [p for p in points if not p.sigma or (p.site, p.seed) in first] + measured
     steps = {
-        site: list(steps_of(every, walk.labels, site, guess)) if site in walk.context.taps else []
+        site: list(steps_of(every, walk.labels, site, guess)) if _in_integers(walk, site) else []
         for site in sites
     }
     return Ablation(measured, steps, margin)
+
+
+def places_of(walk: Walk, sites: Sequence[str], places: Sequence[NoisePoint]) -> list[NoisePoint]:
+    """Return the places that are measured at sites, with those of level 0 where a map has noise."""
+    placement = walk.context.placement
+    known = [site for site in sites if _in_integers(walk, site)]
+    without = {placement.without(site) for site in known} if placement.background else set()
+    return [place for place in places if place.site in (known if place.sigma else without)]
+
+
+def _in_integers(walk: Walk, site: str) -> bool:
+    """Return whether the integer graph has a place for a site's noise, as not for weights'."""
+    return all(noisy in walk.context.taps for noisy in walk.context.placement.noisy(site))
 
 
 def steps_of(
@@ -184,9 +197,10 @@ def _pair(
     """Return the curves of two sides on the images and the draws that both have."""
     seeds = [{p.seed for p in points if (p.site, p.side) == (site, side)} for side in sides]
     common = seeds[0] & seeds[1]
-    some = [p for p in points if p.side in sides and (p.seed in common or not p.site)]
-    clean = [p for p in points if not p.site and p not in some]
-    images = min((p.images for p in some), default=0)
+    some = [p for p in points if p.side in sides and (p.seed in common or not p.sigma)]
+    clean = [p for p in points if not p.sigma and p not in some]
+    whole = [curve_of(some + clean, labels, site, side) for side in sides]
+    images = min((curve.images for curve in whole if curve is not None), default=0)
     first, second = (curve_of(some + clean, labels, site, side, images=images) for side in sides)
     return first, second
 

@@ -238,7 +238,7 @@ class _Sides:
             return whole
         points = self.points
         if draws is not None:
-            points = [point for point in points if not point.site or point.seed in draws]
+            points = [point for point in points if not point.sigma or point.seed in draws]
         first, second = (
             curve_of(points, self.labels, self.site, side, images=images)
             for side in (hardware, software)
@@ -330,7 +330,8 @@ def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int |
     def where(p: Point) -> tuple[str, float, int]:
         return p.site, p.sigma, p.seed if p.site else 0
 
-    golden = {where(p): p.predictions for p in points if p.side is Side.GOLDEN}
+    # of the draws without a site, RTL has the first
+    golden = {where(p): p.predictions for p in reversed(points) if p.side is Side.GOLDEN}
     rtl = [p for p in points if p.side is Side.RTL and p.images and p.site in ("", site)]
     mismatches = 0
     for p in rtl:
@@ -356,14 +357,15 @@ def _differences(side: Side, hardware: Curve, software: Curve) -> list[PointDiff
         if sigma not in places:
             continue
         there = places[sigma]
-        ours, theirs = software.correct[there], hardware.correct[here]
+        both = software.measured[there] & hardware.measured[here]
+        ours, theirs = software.correct[there, both], hardware.correct[here, both]
         columns = zip(devices, (here, there), strict=True)
         of_devices = [rows[:, at] for rows, at in columns if rows is not None]
         found.append(
             PointDifference(
                 side,
                 sigma,
-                hardware.images,
+                len(ours),
                 float(ours.mean(dtype=np.float64)),
                 float(theirs.mean(dtype=np.float64)),
                 *paired_difference(ours, theirs, of_devices),

@@ -40,6 +40,7 @@ from flow.statistics.verdict import (
 )
 from flow.walks.crosscheck.check import CrossCheck, SiteCheck, cross_check
 from flow.walks.points.point import NoisePoint, Point
+from flow.walks.points.side import Side
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,8 @@ def draw_further(
         further: list[Point] = []
         for site in _promising(check, look):
             have = site.figures.draws
-            sigmas = sorted({point.sigma for point in points if point.site == site.site})
+            # level 0 included, where a map has noise at the site
+            sigmas = _decisive_levels(points, site.site)
             stop = _next_draws(site, have)
             for start in range(have, stop, first[site.site]):
                 if time.monotonic() >= end:
@@ -139,6 +141,13 @@ def draw_further(
     if budget:
         spent.ended = _why(check, spent, time.monotonic() >= end)
     return points, check, spent
+
+
+def _decisive_levels(points: Sequence[Point], site: str) -> list[float]:
+    """Return the levels of a site that were measured on most images; the others need no more."""
+    golden = [point for point in points if (point.site, point.side) == (site, Side.GOLDEN)]
+    most = max(point.images for point in golden)
+    return sorted({point.sigma for point in golden if point.images == most})
 
 
 def _next_draws(site: SiteCheck, have: int) -> int:

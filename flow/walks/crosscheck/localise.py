@@ -27,8 +27,9 @@ def localise_point(
         RuntimeError: the simulator failed.
     """
     point = "without noise"
-    if place.site:
-        point = f"{walk.context.setting.kind} noise of σ {place.sigma:.4g} at {place.site}"
+    if place.sigma:
+        kind = walk.context.placement.kind
+        point = f"{kind} noise of σ {place.sigma:.4g} at {place.site}"
     hardware = walk.context.designs.at(place.site)
     accelerator, golden = hardware.accelerator, hardware.golden
     if hardware.scope == SITE:

@@ -60,7 +60,8 @@ def check_samples(context: WalkContext, sites: Sequence[str]) -> SampleCheck:
         context: the walk.
         sites: the sites; those of weights have no samples for each image and are left out.
     """
-    drawn = {site: _drawn(context, site) for site in sites if site in context.taps}
+    noisy = dict.fromkeys(one for site in sites for one in context.placement.noisy(site))
+    drawn = {site: _drawn(context, site) for site in noisy if site in context.taps}
     found = [
         (f"{site}, z{draw + 1}", figure)
         for site, draws in drawn.items()

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from flow.models import SCALE_IMAGES, site_scales
 from flow.rtl.equivalence import FinnCheck, LabelCheck
 from flow.statistics.verdict import LEVEL, Design, Verdict, overall
 from flow.version import revision
@@ -14,7 +13,7 @@ from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.further_draws import FurtherDraws
 from flow.walks.crosscheck.sample_check import SampleCheck
 from flow.walks.points.measurement import Failure, Measured
-from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import Point
 from flow.walks.summaries import HardwareWalkSummary, Progress
 from flow.walks.walk import Walk
@@ -125,7 +124,7 @@ def _facts(
     return {
         "model": walk.context.network.name,
         "dataset": walk.identity["dataset"],
-        **_noise(walk.context.setting),
+        **_noise(walk.context.placement),
         "unit": _unit(walk, list(sites)),
         "classes": walk.context.network.classes,
         "measure": walk.reference.measure,
@@ -157,11 +156,8 @@ def _site_entries(
     walk: Walk, compared: Mapping[str, Mapping[str, Any]], failures: Sequence[Failure]
 ) -> dict[str, dict[str, Any]]:
     """Return the sites' entries from those of the cross-check."""
-    context = walk.context
-    scales = site_scales(context.network, context.inputs[:SCALE_IMAGES])
-    shares = {site: context.setting.share_of(scale) for site, (_, scale) in scales.items()}
     return {
-        site: {**entry, **_site_entry(walk, site, entry, failures), "noise_share": shares[site]}
+        site: {**entry, **_site_entry(walk, site, entry, failures)}
         for site, entry in compared.items()
     }
 
@@ -170,10 +166,12 @@ def _site_entry(
     walk: Walk, site: str, entry: Mapping[str, Any], failures: Sequence[Failure]
 ) -> dict[str, Any]:
     """Return what a site's entry has beyond the cross-check, or instead of it."""
-    tap, part = walk.context.sites[site], walk.context.designs.at(site)
+    sites, part = walk.context.sites, walk.context.designs.at(site)
+    deviations = {name: one.std for name, one in sites.items()}
+    own = ("scale", "scale_error", "std", "range")
     more = {
-        "scale": tap.scale,
-        "scale_error": tap.scale_error,
+        **{name: getattr(sites.get(site), name, None) for name in own},
+        "noise_share": walk.context.placement.share_of(site, deviations),
         "unit": _unit(walk, [site]),
         "rtl_scope": part.scope,
         "rtl_begins": part.begins,
@@ -186,11 +184,14 @@ def _site_entry(
     return more
 
 
-def _noise(setting: NoiseSetting) -> dict[str, Any]:
+def _noise(placement: Placement) -> dict[str, Any]:
     """Return the summary's entries on the noise."""
-    mixed = setting.kind == "mixed"
+    setting = placement.setting
+    mixed = placement.kind == "mixed"
+    noises = {site: noise.to_json() for site, noise in placement.noise_map.items()}
     return {
-        "noise": setting.kind,
+        "noise": placement.kind,
+        "noise_map": noises or None,
         "order": setting.order if mixed else None,
         "ratio": setting.ratio if mixed else None,
         "noise_options": dict(setting.options),
@@ -200,11 +201,7 @@ def _noise(setting: NoiseSetting) -> dict[str, Any]:
 
 def _unit(walk: Walk, sites: Sequence[str]) -> str:
     """Return the unit of σ at sites; ``none`` where σ is a factor."""
-    return (
-        "none"
-        if walk.context.setting.kind == "multiplicative"
-        else walk.context.network.unit(sites)
-    )
+    return walk.context.placement.name_of_unit(sites, walk.context.network)
 
 
 def hardware_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:

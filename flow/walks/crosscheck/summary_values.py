@@ -14,6 +14,9 @@ from flow.walks.points.side import Side
 _UNITS = {
     "real": "real, unit of the layer's output",
     "none": "relative, no unit",
+    "std": "standard deviation of the site's values",
+    "range": "largest value of the site",
+    "map": "factor on the levels of the noise map",
     "lsb": "LSB of the layer's integer accumulator",
     "real or lsb": "real, unit of the layer's output; where that has a scale for each channel, LSB "
     "of its integer accumulator",
@@ -30,6 +33,16 @@ def sigma_unit(summary: Mapping[str, Any], site: str | None = None) -> str:
 def midpoint_text(mu: Sequence[float | None] | None) -> str:
     """Write a midpoint of the summary: ``2.31 [2.2, 2.43]``, ``> 10``, or ``–`` for none."""
     return "–" if mu is None else str(Estimate(*mu))
+
+
+def estimate_text(value: Sequence[float | None] | None, unit: str = "") -> str:
+    """Write an estimate that may be negative: ``−4.1 [−4.5, −3.6] dB``, ``< 3.0 dB``, or ``–``."""
+    if value is None:
+        return "–"
+    known = Estimate(*value)
+    if known.value is None:
+        return f"{'<' if known.low is None else '>'} {known.level:.1f}{unit}"
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*known) + unit
 
 
 def midpoint_of(entry: Mapping[str, Any], side: Side) -> Estimate | None:

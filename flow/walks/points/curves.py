@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from flow.data.reference import Measure
 from flow.files import replacing
-from flow.noise import Noise, shared_by_images
+from flow.noise import shared_by_images
 from flow.statistics.devices import by_device
 from flow.statistics.intervals import wilson
 from flow.statistics.midpoint import Curve
@@ -24,7 +25,6 @@ def curve_of(
     site: str,
     side: Side,
     images: int = 0,
-    kind: type[Noise] | None = None,
 ) -> Curve | None:
     """Gather one side's points of one site.
 
@@ -33,29 +33,27 @@ def curve_of(
         labels: int64 [at least as many as any point's images].
         site: the tap.
         side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
-        images: use at most so many of the first images (0: all that every point has).
-        kind: class of the points' noise, which a user's kind needs; found by its name if None.
+        images: use at most so many of the first images (0: all that there are of level 0).
 
     Returns:
-        The curve, or None if the side has no point there, or none without noise.
+        The curve, or None if the side has no point there, or none of level 0.
     """
     levels: dict[float, list[Point]] = defaultdict(list)
     for p in points:
-        if p.side == side and p.site == site:
+        if p.side == side and p.site == site and p.sigma:
             levels[p.sigma].append(p)
-    clean = _clean(points, side)
-    if not levels or clean is None:
+    clean = _clean(points, site, side)
+    if not levels or not clean:
         return None
-    used = [p for group in levels.values() for p in group] + [clean]
-    n = min([p.images for p in used] + ([images] if images else []))
+    n = min([p.images for p in clean] + ([images] if images else []))
     order = sorted(levels)
 
     def right(p: Point) -> NDArray[np.float32]:
-        return p.correct(labels)[:n].astype(np.float32)
+        return padded(p.correct(labels)[:n], n)
 
-    whole, devices = right(clean), None
-    if shared_by_images(site, kind or used[0].kind):
-        rows = [{p.seed: float(right(p).mean()) for p in levels[s]} for s in order]
+    whole, devices = np.mean([right(p) for p in clean], axis=0), None
+    if _shared(levels[order[0]][0]):
+        rows = [{p.seed: float(np.nanmean(right(p))) for p in levels[s]} for s in order]
         draws = sorted(set.intersection(*(set(row) for row in rows)))
         accuracy = np.array([[row[draw] for row in rows] for draw in draws])
         devices = by_device(accuracy.reshape(len(draws), len(rows)), float(whole.mean()))
@@ -68,10 +66,31 @@ def curve_of(
     )
 
 
-def _clean(points: Sequence[Point], side: Side) -> Point | None:
-    """The side's point without noise, or that of the side which is the same there."""
-    sides = (side, side.without_noise)
-    return next((p for p in points if p.site == "" and p.side in sides), None)
+def padded(right: NDArray[Any], images: int) -> NDArray[np.float32]:
+    """Return the results of a point, with NaN for further images, as `Curve.correct` has them."""
+    missing = (0, images - len(right))
+    return np.pad(right.astype(np.float32), missing, constant_values=np.nan)
+
+
+def _clean(points: Sequence[Point], site: str, side: Side) -> list[Point]:
+    """Return the points of level 0 from which a curve falls, one for each noise draw.
+
+    They are the side's own at the site if it has some, then those without a site; and those of the
+    side which is the same without noise.
+    """
+    found: dict[tuple[str, Side], list[Point]] = defaultdict(list)
+    for p in points:
+        if not p.sigma:
+            found[p.site, p.side].append(p)
+    places = ((name, one) for one in (side, side.without_noise) for name in (site, ""))
+    return next((found[place] for place in places if place in found), [])
+
+
+def _shared(point: Point) -> bool:
+    """Return whether the images of a noise draw share noise."""
+    if point.shared is None:
+        return shared_by_images(point.site, point.kind)
+    return point.shared
 
 
 def curve_table(
@@ -112,9 +131,28 @@ def write_curves(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False)
 
 
+def levels_of(curves: pd.DataFrame, site: str) -> pd.Series:
+    """Return the levels above 0 of every point at a site."""
+    return curves.loc[(curves["site"] == site) & (curves["sigma"] > 0), "sigma"]
+
+
+def clean_of(curves: pd.DataFrame, site: str, side: str, usual: float) -> float:
+    """Return the accuracy from which a side's curve falls.
+
+    Args:
+        curves: table from `curve_table`.
+        site: the site, whose own points of level 0 count if it has some.
+        side: the side.
+        usual: accuracy where all sites have the same points of level 0.
+    """
+    rows = curves[(curves["site"] == site) & (curves["side"] == side) & (curves["sigma"] == 0)]
+    return float(rows["correct"].sum() / rows["images"].sum()) if len(rows) else usual
+
+
 def side_table(curves: pd.DataFrame, site: str, side: str, kind: str) -> pd.DataFrame:
     """One side of one site, seeds pooled: sigma, accuracy, lo, hi."""
-    rows = curves[(curves["site"] == site) & (curves["side"] == side) & (curves["kind"] == kind)]
+    here = (curves["site"] == site) & (curves["sigma"] > 0)
+    rows = curves[here & (curves["side"] == side) & (curves["kind"] == kind)]
     pooled = rows.groupby("sigma", as_index=False).agg(
         correct=("correct", "sum"), trials=("images", "sum"), images=("images", "min")
     )

@@ -70,17 +70,25 @@ class NoiseSetting:
             raise UserError(f"{noise} cannot be made again from its fields: give each a value")
         return setting
 
-    def noise(self, sigma: float) -> Noise:
-        """Return the noise of a level."""
-        return Noise.at(self.made, sigma, self.ratio, self.order, **self.options)
+    def noise(self, sigma: float, unit: float = 1.0) -> Noise:
+        """Return the noise of a level.
 
-    def share_of(self, deviation: float) -> float:
+        Args:
+            sigma: the level; of σₐ in units of `unit`.
+            unit: size of that unit, in the unit of the layer's output.
+        """
+        noise = Noise.at(self.made, sigma, self.ratio, self.order, **self.options)
+        return noise if unit == 1 else replace(noise, sigma_add=noise.sigma_add * unit)
+
+    def share_of(self, deviation: float, unit: float = 1.0) -> float:
         """Return the noise at σ = 1 as a share of a site's values.
 
         Args:
-            deviation: standard deviation of the values without noise, in the unit of σ.
+            deviation: standard deviation of the values without noise, in the unit of the layer's
+                output.
+            unit: as for `noise`.
         """
-        noise = self.noise(1.0)
+        noise = self.noise(1.0, unit)
         return math.hypot(noise.sigma_add / max(deviation, 1e-6), noise.sigma_mul)
 
     def seed_of(self, draw: int) -> int:

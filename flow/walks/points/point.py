@@ -36,6 +36,8 @@ class Point:
     """rtl only: images whose final output differs from golden in any bit; None: not compared."""
     scope: str | None = None
     """rtl only: one of `SCOPES`."""
+    shared: bool | None = None
+    """Whether the images of a noise draw share noise; None: as the site and the kind have it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "side", Side(self.side))
@@ -46,7 +48,8 @@ class Point:
         kinds = (np.uint8, np.uint16, np.float32)
         if self.predictions.dtype not in kinds or self.predictions.ndim != 1:
             raise ValueError("predictions must be uint8, uint16 or float32 [images]")
-        if not np.isfinite(self.sigma) or self.sigma < 0 or (self.sigma == 0) != (self.site == ""):
+        # a site's own point of level 0 has the noise of all others
+        if not np.isfinite(self.sigma) or self.sigma < 0 or (self.site == "" and self.sigma):
             raise ValueError(f"site '{self.site}' does not go with sigma {self.sigma}")
 
     @property

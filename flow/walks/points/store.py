@@ -72,7 +72,7 @@ class Store:
         Raises:
             UserError: the folder cannot be written; nothing is left half-written.
         """
-        fields = ("site", "kind", "sigma", "seed", "side", "bit_mismatches", "scope")
+        fields = ("site", "kind", "sigma", "seed", "side", "bit_mismatches", "scope", "shared")
         meta = json.dumps(
             {"key": canonical(key), "point": {name: getattr(point, name) for name in fields}}
         )

@@ -13,12 +13,13 @@ from flow.walks.sides.software import sampler_of
 def measure(
     context: WalkContext, requests: Sequence[PointRequest], found: Measured
 ) -> Iterator[Point]:
-    """Measure points of one side, tap and draw; levels share their samples."""
+    """Measure points of one side, site and draw; levels share their samples."""
     side, place = requests[0].side, requests[0].place
-    levels = [context.noise(one.place.sigma) for one in requests]
-    sampler = sampler_of(context, side, place.draw, CPU)
+    levels = [context.placement.at(one.place) for one in requests]
+    sampler, noisy = sampler_of(context, side, place.draw, CPU), context.placement.noisy(place.site)
     # in float64, which not every device has
-    part, tap = context.clean.at(place.site).to(CPU), context.taps[place.site]
-    rows = classify(context.golden, part, tap, levels, sampler, context.batch)
+    part = context.clean.at(noisy).to(CPU)
+    taps = {site: context.taps[site] for site in noisy}
+    rows = classify(context.golden, part, taps, levels, sampler, context.batch)
     for one, labels in zip(requests, rows, strict=True):
-        yield context.point(side, one.place, labels)
+        yield context.point(side, one.place, labels.astype(context.network.label_type))

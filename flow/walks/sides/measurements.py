@@ -31,12 +31,12 @@ class Measurement:
 
 def _site(one: PointRequest) -> Hashable:
     # levels, draws and both software sides share what is clean before the site
-    return "software", one.place.site
+    return "software", one.place.site, one.images
 
 
 def _draw(one: PointRequest) -> Hashable:
     # levels share their samples
-    return one.side, one.place.site, one.place.draw
+    return one.side, one.place.site, one.place.draw, one.images
 
 
 _SOFTWARE = Measurement(software.measure, _site)

@@ -62,7 +62,7 @@ def _simulate(
     """Run points of one simulator, one after another, and compare (L1)."""
     design: Design = context.designs.at(places[0].site)
     accelerator, golden = design.accelerator, design.golden
-    labels = [np.empty(images, dtype=np.uint8) for _ in places]
+    labels = [np.empty(images, dtype=context.network.label_type) for _ in places]
     mismatches = np.zeros(len(places), dtype=np.int64)
     workdir, held = _own_folder(context.build / "runs"), simulate.images_held(accelerator)
     for first in range(0, images, held):

@@ -28,17 +28,17 @@ def measure(
 ) -> Iterator[Point]:
     """Measure points of one site; levels, draws and sides share the clean part before it."""
     labels: dict[PointRequest, Labels] = {}
-    site = requests[0].place.site
-    if site:
+    inputs = context.inputs[: requests[0].images]
+    if context.placement.noisy(requests[0].place.site):
         groups: dict[tuple[Side, int], list[PointRequest]] = {}
         for one in requests:
             groups.setdefault((one.side, one.place.draw), []).append(one)
         sides = evaluate_groups(
             context.device_network,
-            context.inputs,
+            inputs,
             [
                 Levels(
-                    [{site: context.noise(one.place.sigma)} for one in group],
+                    [context.placement.at(one.place) for one in group],
                     sampler_of(context, side, draw, context.device),
                 )
                 for (side, draw), group in groups.items()
@@ -49,7 +49,7 @@ def measure(
             labels |= dict(zip(group, rows, strict=True))
     else:
         labels = dict.fromkeys(
-            requests, evaluate(context.device_network, context.inputs, batch=context.batch)
+            requests, evaluate(context.device_network, inputs, batch=context.batch)
         )
     for one in requests:
         yield context.point(one.side, one.place, labels[one])

@@ -3,13 +3,21 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    ValidationError,
+    computed_field,
+    model_validator,
+)
 
 from flow.data.reference import Measure
 from flow.errors import UserError, unknown
 from flow.statistics.estimate import Estimate
+from flow.walks.summaries.ranking import effective_bits, relative_to_values, snr
 from flow.walks.summaries.upgrade import upgraded
 
 
@@ -39,6 +47,59 @@ class Level(Part):
     value: Estimate | None
     """Accuracy or agreement over all draws, with its Wilson interval for one draw's images: 0 to 1;
     null in results of schema version 1"""
+
+
+_RELATIVE = (
+    "Noise at μ as a share of the standard deviation of the site's values, for additive noise "
+    "μ / std; null if either is unknown"
+)
+_SNR = "Signal-to-noise ratio at μ, dB: −20 log10 of that share"
+_BITS = "Effective bits at μ: (SNR − 1.76) / 6.02"
+
+
+class Bearing(Part):
+    """What a site bears, relative to its own values."""
+
+    noise_share: float | None = None
+    """Noise at σ = 1 as a share of the standard deviation of the site's values, by which μ is
+    multiplied to compare layers; null if unknown"""
+    std: float | None = None
+    """Standard deviation of the site's values without noise, in the unit of the layer's output;
+    null for several sites and in older results"""
+    range: float | None = None
+    """Largest absolute value of the site without noise, in the unit of the layer's output; null for
+    several sites and in older results"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_derived(cls, content: Any) -> Any:
+        """Drop what is computed from the rest."""
+        if not isinstance(content, Mapping):
+            return content
+        return {k: value for k, value in content.items() if k not in cls.model_computed_fields}
+
+    @property
+    def best(self) -> Estimate | None:
+        """The midpoint by which sites are compared."""
+        raise NotImplementedError
+
+    @computed_field(description=_RELATIVE)  # type: ignore[prop-decorator]  # as pydantic wants
+    @property
+    def relative(self) -> Estimate | None:
+        """Noise at μ as a share of the standard deviation of the site's values."""
+        return relative_to_values(self.best, self.noise_share)
+
+    @computed_field(description=_SNR)  # type: ignore[prop-decorator]
+    @property
+    def snr(self) -> Estimate | None:
+        """Signal-to-noise ratio at μ, dB."""
+        return self.relative and snr(self.relative)
+
+    @computed_field(description=_BITS)  # type: ignore[prop-decorator]
+    @property
+    def effective_bits(self) -> Estimate | None:
+        """Effective bits at μ."""
+        return self.snr and effective_bits(self.snr)
 
 
 class Progress(Part):

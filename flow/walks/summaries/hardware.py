@@ -9,7 +9,7 @@ from flow.statistics.curve_models import Method
 from flow.statistics.estimate import Estimate
 from flow.statistics.verdict import Design, Verdict
 from flow.walks.summaries.accelerator import Hardware
-from flow.walks.summaries.base import Part, WalkSummary, entry_of
+from flow.walks.summaries.base import Bearing, Part, WalkSummary, entry_of
 from flow.walks.summaries.checks import Checks, Failure, LocatedDivergence, RtlRun, Scope
 from flow.walks.summaries.ranking import Ranked, ranked
 
@@ -82,7 +82,7 @@ class Differences(Part):
     """RTL minus software, on the RTL's images, by σ"""
 
 
-class HardwareSite(Part):
+class HardwareSite(Bearing):
     """What was found at one site. A μ is value, low, high; of a bound its end alone."""
 
     mu_sw: Estimate | None
@@ -163,19 +163,22 @@ class HardwareSite(Part):
     """Verdict on the site; null before the walk is judged"""
     reason: str
     """Reason of the verdict, in words"""
-    scale: float
-    """Real value of one LSB at the tap"""
+    scale: float | None
+    """Real value of one LSB at the tap; null for several sites together"""
     scale_error: float | None
     """Relative deviation of the scales of single channels from it"""
     unit: str
-    """Unit of σ: real (that of the layer's output), none (σ is a factor), or lsb"""
-    noise_share: float | None = None
-    """Noise at σ = 1 as a share of the standard deviation of the site's values, by which μ is
-    multiplied to compare layers; null if unknown"""
+    """Unit of σ: real (that of the layer's output), none (σ is a factor), lsb, std or range (of the
+    site's values), or map (σ is a factor on the noise map)"""
     rtl_scope: Scope
     """Simulated part of the network: full, or site for what lies behind the site"""
     rtl_begins: str
     """Where the simulated part begins"""
+
+    @property
+    def best(self) -> Estimate | None:
+        """The midpoint by which sites are compared: the hardware's, in software if RTL differs."""
+        return self.mu_hw or self.mu_sw
 
     @property
     def midpoint(self) -> Estimate | None:
@@ -260,7 +263,9 @@ class HardwareWalkSummary(WalkSummary):
     noise_options: dict[str, JsonValue]
     """Further options of the noise"""
     unit: str
-    """Unit of σ over all sites: real, none, lsb, or real or lsb"""
+    """Unit of σ over all sites: real, none, lsb, real or lsb, std, range or map"""
+    noise_map: dict[str, dict[str, JsonValue]] | None = None
+    """Noise of each site of the noise map, σₐ in the unit of the layer's output; null without"""
     design: Design = "independent"
     """Random numbers of the two sides that each site compares: common or independent"""
     random_numbers: RandomNumbers | None = None
@@ -308,7 +313,7 @@ class HardwareWalkSummary(WalkSummary):
     def ranking(self) -> list[Ranked]:
         """The sites by what they bear, the most sensitive first; in software if RTL differs."""
         found = self.sites.items()
-        return ranked((site, one.mu_hw or one.mu_sw, one.noise_share) for site, one in found)
+        return ranked((site, one.best, one.noise_share) for site, one in found)
 
     def __getitem__(self, site: str) -> HardwareSite:
         """Return the entry of a site; UserError if there is none."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flow.data.reference import Measure, above_guessing
+from flow.noise.site import JOINT
 from flow.statistics.estimate import Estimate
 
 
@@ -26,7 +27,35 @@ class Ranked:
     @property
     def snr(self) -> float:
         """Signal-to-noise ratio at the midpoint, or at its bound, dB."""
-        return -20 * math.log10(self.relative.level)
+        return snr(self.relative).level
+
+
+def relative_to_values(mu: Estimate | None, share: float | None) -> Estimate | None:
+    """Return noise at the midpoint as a share of the standard deviation of the site's values.
+
+    Args:
+        mu: the midpoint or its bound.
+        share: noise at σ = 1 as a share of that standard deviation.
+
+    Returns:
+        The share; None if either is unknown, or the midpoint is bounded by 0.
+    """
+    return mu.times(share) if mu is not None and share and mu.level > 0 else None
+
+
+def snr(relative: Estimate) -> Estimate:
+    """Return the signal-to-noise ratio, 20 log10(std / noise) dB; its ends are those in turn."""
+    low, value, high = (
+        # no negative zero
+        None if part is None else 0.0 - 20 * math.log10(part)
+        for part in (relative.high, relative.value, relative.low)
+    )
+    return Estimate(value, low, high)
+
+
+def effective_bits(ratio: Estimate) -> Estimate:
+    """Return the effective bits of a signal-to-noise ratio in dB, (SNR − 1.76) / 6.02."""
+    return Estimate(*(None if part is None else (part - 1.76) / 6.02 for part in ratio))
 
 
 def ranked(sites: Iterable[tuple[str, Estimate | None, float | None]]) -> list[Ranked]:
@@ -38,9 +67,10 @@ def ranked(sites: Iterable[tuple[str, Estimate | None, float | None]]) -> list[R
     """
     found = []
     for site, mu, share in sites:
-        if mu is not None and share and mu.level > 0:
-            parts = (None if part is None else part * share for part in mu)
-            found.append(Ranked(site, Estimate(*parts)))
+        relative = relative_to_values(mu, share)
+        # of several sites none breaks first
+        if relative is not None and site not in JOINT:
+            found.append(Ranked(site, relative))
     return sorted(found, key=lambda one: one.relative.level)
 
 

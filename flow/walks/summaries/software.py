@@ -6,17 +6,15 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from flow.errors import UserError
+from flow.noise.site import GLOBAL
 from flow.statistics.curve_models import Method
 from flow.statistics.estimate import Estimate
 from flow.statistics.level_search import State
-from flow.walks.summaries.base import Level, Part, WalkSummary, entry_of
+from flow.walks.summaries.base import Bearing, Level, Part, WalkSummary, entry_of
 from flow.walks.summaries.ranking import Ranked, ranked
 
-GLOBAL = "global"
-"""Stands where a site's name does for noise at every default site of the network together."""
 
-
-class SoftwareSite(Part):
+class SoftwareSite(Bearing):
     """What was found at one site, or with noise at all of them."""
 
     mu_sw: Estimate | None
@@ -44,9 +42,11 @@ class SoftwareSite(Part):
     """Noise draws per point"""
     levels: list[Level]
     """Levels asked for, otherwise those of the fit, where measured: ascending in σ"""
-    noise_share: float | None = None
-    """Noise at σ = 1 as a share of the standard deviation of the site's values, by which μ is
-    multiplied to compare layers; null if unknown"""
+
+    @property
+    def best(self) -> Estimate | None:
+        """The midpoint by which sites are compared."""
+        return self.mu_sw
 
     @property
     def midpoint(self) -> Estimate | None:
@@ -63,7 +63,8 @@ class SoftwareKind(Part):
     """What was found with one kind of noise."""
 
     unit: str
-    """Unit of σ: real (that of the layer's output), none (σ is a factor), lsb or real or lsb"""
+    """Unit of σ: real (that of the layer's output), none (σ is a factor), lsb, real or lsb, std or
+    range (of the site's values), or map (σ is a factor on the noise map)"""
     order: str | None
     """Order of mixed noise; null for other kinds"""
     ratio: float | None
@@ -120,6 +121,8 @@ class SoftwareWalkSummary(WalkSummary):
     """File, function and code of a user's metric; null for accuracy and agreement"""
     recipe: str | None = None
     """Recipe by which the network was trained, such as paper; null for its own"""
+    noise_map: dict[str, dict[str, JsonValue]] | None = None
+    """Noise of each site of the noise map, σₐ in the unit of the layer's output; null without"""
     image_range: tuple[float, float] | None = None
     """Values of a black and a white pixel at the site input, 0 and 1 for MNIST by the recipe paper;
     null where channels are standardised, for other inputs, and in older results"""

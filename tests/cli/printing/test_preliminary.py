@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from flow.cli.printing.preliminary import PreliminaryPrinter
@@ -18,6 +19,7 @@ def printed(*running: bool, interval: float) -> str:
     return console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_log_has_few_tables() -> None:
     assert printed(True, True, True, interval=60).count("μ golden") == 1
     assert printed(True, True, True, interval=0).count("μ golden") == 3

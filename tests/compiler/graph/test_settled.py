@@ -18,6 +18,7 @@ def exported(tmp_path):
     return model.transform(dataflow.ConvertQONNXtoFINN())
 
 
+@pytest.mark.slow
 def test_streamlined_graphs_are_equal(exported):
     from finn.transformation.streamline import Streamline
 
@@ -30,6 +31,7 @@ def test_streamlined_graphs_are_equal(exported):
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_only_a_transformation_without_effect_on_an_equal_graph_is_skipped(exported):
     from flow.compiler.graph.settled import SettlingModel
 

@@ -57,6 +57,15 @@ OFFSETS = {
     "float32's rounding": [n + 3e-6 * (-1) ** n for n in range(-5, 5)],
     "far beyond the values": [1000.5 * (n % 3) for n in range(10)],
 }
+GAINS = [8, 4, -2, 6, 16, 8, 1, -8, 4, 12]
+
+
+def compared(node, signed) -> Variant:
+    """Few bits with what a node adds to them, and multiplies them by."""
+    names = ("SHIFT", "GAIN_WIDTH", "GAINS", "OFFSET_WIDTH", "OFFSETS")
+    found = node.parameters()
+    parameters = {one: found[one] for one in names if one in found}
+    return variant(few_bits(10, 3, signed), 5, 1, 3, signed, **parameters)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +78,10 @@ def results(tmp_path_factory):
     for name, offsets in OFFSETS.items():
         for signed in (0, 1):
             node = selecting(10, 3, signed, folder, Offsets=offsets)
-            names = ("SHIFT", "OFFSET_WIDTH", "OFFSETS")
-            parameters = {one: node.parameters()[one] for one in names}
-            values = few_bits(10, 3, signed)
-            variants[name, signed] = variant(values, 5, 1, 3, signed, **parameters)
+            variants[name, signed] = compared(node, signed)
+    for signed in (0, 1):
+        node = selecting(10, 3, signed, folder, Gains=GAINS, Offsets=OFFSETS["fractions"])
+        variants["gains", signed] = compared(node, signed)
     return simulate("label_select", [SOURCE], "stream_bench", variants, folder)
 
 
@@ -96,5 +105,34 @@ def test_offsets_of_the_classes_count_exactly(name, signed, results, tmp_path):
     assert results[name, signed] == [wanted]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("signed", [0, 1], ids=["unsigned", "signed"])
+def test_gains_of_the_classes_count_exactly(signed, results, tmp_path):
+    values, offsets = few_bits(10, 3, signed), OFFSETS["fractions"]
+    wanted = (values * np.array(GAINS) + offsets).argmax(1).tolist()
+    assert wanted != (values + np.array(offsets)).argmax(1).tolist()
+    assert finn_labels(values, 1, tmp_path, Offsets=offsets, Gains=GAINS) == wanted
+    assert results["gains", signed] == [wanted]
+
+
 def test_offsets_change_nothing_of_a_node_without_them(tmp_path):
-    assert selecting(10, 3, 1, tmp_path).comparison() == (0, [])
+    node = selecting(10, 3, 1, tmp_path)
+    assert node.comparison() == type(node.comparison())()
+
+
+@pytest.mark.parametrize(
+    ("gains", "wanted"),
+    [
+        ([0.75, -0.25, 0.5], [3, -1, 2]),
+        ([0.3, 0.075, 0.15], [4, 1, 2]),
+        ([-0.3], [-1]),
+        ([0.7, 0.3, 0.2], [2**20, round(2**20 * 3 / 7), round(2**20 * 2 / 7)]),
+    ],
+)
+def test_gains_of_few_bits_or_ratios_of_powers_of_two_are_exact(gains, wanted):
+    from flow.compiler.operators.label_select import whole_gains
+
+    found, unit = whole_gains(np.array(gains))
+    np.testing.assert_allclose(found * unit, gains, rtol=2e-6)
+    assert np.abs(found).max() <= 2**21
+    assert found.tolist() == wanted or max(wanted) == 2**20

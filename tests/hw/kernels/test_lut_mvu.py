@@ -129,10 +129,11 @@ def all_types() -> list[Unit]:
 
 
 def wide_beats() -> list[Unit]:
-    """Beats of more than a simulator's word, and a first layer's shape."""
+    """Beats of more than a simulator's word, a first layer's shape, and the widest operands."""
     cases = [
         ("BIPOLAR", "BIPOLAR", 130), ("BIPOLAR", "INT2", 80), ("INT3", "BIPOLAR", 66),
-        ("INT2", "UINT2", 128), ("INT4", "INT3", 65), ("INT8", "INT8", 64), ("INT2", "INT8", 3),
+        ("INT2", "UINT2", 128), ("INT4", "INT3", 65), ("INT10", "INT9", 64), ("INT2", "INT8", 3),
+        ("INT9", "UINT10", 20),
     ]  # fmt: skip
     return [random_unit(f"unit_{i}", 90 + i, w, a, s) for i, (w, a, s) in enumerate(cases)]
 

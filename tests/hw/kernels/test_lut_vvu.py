@@ -132,9 +132,9 @@ def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> npt.NDA
 
 
 def every_type() -> dict[str, Unit]:
-    """Each type as weights and as activations, in another pairing each time."""
+    """Each type as weights and as activations, in another pairing each time, and the widest."""
     pairs = [(w, TYPES[(3 * i + 5) % len(TYPES)]) for i, w in enumerate(TYPES)]
-    pairs += [("BIPOLAR", "BIPOLAR"), ("BIPOLAR", "INT4"), ("UINT8", "UINT8"), ("INT8", "INT8")]
+    pairs += [("BIPOLAR", "BIPOLAR"), ("BIPOLAR", "INT4"), ("UINT10", "UINT10"), ("INT9", "INT10")]
     units = [Unit.of(number, *pair) for number, pair in enumerate(pairs)]
     return {unit.name: unit for unit in units}
 
@@ -144,7 +144,8 @@ UNITS = every_type()
 
 def test_types_and_foldings_are_drawn():
     units = UNITS.values()
-    assert {u.weight_type for u in units} == {u.activation_type for u in units} == set(TYPES)
+    for kinds in ({u.weight_type for u in units}, {u.activation_type for u in units}):
+        assert kinds >= set(TYPES)
     assert {side for u in units for side in u.kernel} == {1, 2, 3, 4, 5}
     whole = [u.simd == u.windows.shape[2] for u in units]
     part = [1 < u.simd < u.windows.shape[2] for u in units]

@@ -68,6 +68,7 @@ def test_weights_that_cannot_be_loaded_are_told(trained, tmp_path):
             brevitas_networks.load_weights(trained, tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_named_network_becomes_a_file_with_its_weights(trained, tmp_path):
     save_file(trained.state_dict(), tmp_path / "weights.safetensors")
     options = {

@@ -27,6 +27,7 @@ def good(tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_a_network_or_refused_with_one_message(good):
     found = dict(damaged.results(good, range(COUNT)))
     assert len(found) == COUNT

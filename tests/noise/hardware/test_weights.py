@@ -6,15 +6,16 @@ import torch
 
 from flow.errors import UserError
 from flow.models import build, evaluate, evaluate_levels
-from flow.models.quantised import CNV, LeNet5
+from flow.models.quantised import LeNet5
 from flow.noise import Noise, TorchSampler, WeightTap
+from tests.helpers.convolutional_networks import Short
 
 SHAPE = (16, 16, 1)
 MODELS = {
     "tfc-w2a2": lambda: build("tfc-w2a2", (8, 8, 1), 10),
     "tfc-w1a1": lambda: build("tfc-w1a1", (8, 8, 1), 10),
     "lenet5-w4a4": lambda: LeNet5("lenet5-w4a4", SHAPE, 10, weight_bits=4, act_bits=4),
-    "cnv-w1a2": lambda: CNV("cnv-w1a2", SHAPE, 10, weight_bits=1, act_bits=2, width=4),
+    "short-w1a2": lambda: Short("short-w1a2", 2, weight_bits=1, act_bits=2),
 }
 
 

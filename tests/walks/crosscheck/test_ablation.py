@@ -23,6 +23,7 @@ from flow.statistics.midpoint import Midpoint
 from flow.statistics.ratio import LogRatio
 from flow.walks.crosscheck.ablation import Step, ablate, chosen_sites, sentence, steps_of
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
 from flow.walks.sides import integer
@@ -35,8 +36,8 @@ SITES = ["input", "fc0.acc", "fc1.act", "fc2.acc", "fc3.acc"]
 
 def in_integers(accelerator, inputs, site, noise, sampler, batch=1000):
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
-    tap = accelerator.sites[site]
-    return classify(golden, golden.before(site, stream), tap, [noise], sampler, batch)[0]
+    taps, part = {site: accelerator.sites[site]}, golden.before([site], stream)
+    return classify(golden, part, taps, [{site: noise}], sampler, batch)[0]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def dense(network, accelerator, inputs, digits, tmp_path) -> Walk:
         accelerator=accelerator,
         inputs=inputs,
         labels=digits.labels,
-        setting=NoiseSetting("additive"),
+        placement=Placement(NoiseSetting("additive")),
         store=Store(tmp_path),
         build=tmp_path,
     )

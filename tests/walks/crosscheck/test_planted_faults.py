@@ -17,6 +17,7 @@ from flow.walks.crosscheck import sample_check
 from flow.walks.crosscheck.check import CrossCheck, cross_check
 from flow.walks.crosscheck.sample_check import check_samples
 from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
 from flow.walks.sides import golden
@@ -35,7 +36,7 @@ def dense(network: Network, accelerator, inputs: Tensor, digits: ImageSet, tmp_p
         accelerator=accelerator,
         inputs=inputs,
         labels=digits.labels,
-        setting=NoiseSetting("additive", seed=1),
+        placement=Placement(NoiseSetting("additive", seed=1)),
         store=Store(tmp_path),
         build=tmp_path,
     )

@@ -138,7 +138,6 @@ def test_keys_must_be_plain(tmp_path: Path) -> None:
         {"side": "board"},
         {"sigma": float("nan")},
         {"sigma": -1.0},
-        {"sigma": 0.0},
         {"site": ""},
         {"predictions": np.zeros(3)},
     ],
@@ -150,6 +149,23 @@ def test_points_that_make_no_sense_are_refused(change: dict[str, object]) -> Non
     }  # fmt: skip
     with pytest.raises(ValueError):
         Point(**(fields | change))  # type: ignore[arg-type]
+
+
+def test_a_site_s_own_point_of_level_0_is_where_its_curve_falls_from() -> None:
+    """On top of a map, that of a site lacks its noise, and that of the others has it."""
+    labels = np.zeros(4, dtype=np.int64)
+
+    def point(site: str, sigma: float, seed: int, wrong: list[int]) -> Point:
+        predictions = np.zeros(4, np.uint8)
+        predictions[wrong] = 1
+        return Point(site, "additive", sigma, seed, "golden", predictions)
+
+    points = [point("", 0.0, 0, [0, 1]), point("a", 0.0, 0, [0]), point("a", 0.0, 1, []),
+              point("a", 1.0, 0, [0, 1, 2]), point("b", 1.0, 0, [0, 1, 2])]  # fmt: skip
+    own, usual = (curve_of(points, labels, site, Side.GOLDEN) for site in "ab")
+    assert own is not None and own.levels.tolist() == [1.0]
+    assert own.clean.tolist() == [0.5, 1, 1, 1]  # the mean of both draws
+    assert usual is not None and usual.clean.tolist() == [0, 0, 1, 1]
 
 
 def test_curve_table_counts(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ computes.
 """
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -22,8 +22,18 @@ from flow.models.qonnx.tidy.edits import (
     stream_input,
 )
 
-WIDEST_WEIGHT = 8
+WIDEST_WEIGHT = 10
 """Bits of the widest whole numbers that are taken for quantised weights."""
+
+
+def narrow_doubles(model: ModelWrapper) -> bool:
+    """Round a constant of 64 bits to the 32 in which everything is computed."""
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.DOUBLE:
+            values = model.get_initializer(tensor.name)
+            model.set_initializer(tensor.name, values.astype(np.float32))
+            return True
+    return False
 
 
 def fold_quantised_bias(model: ModelWrapper) -> bool:

@@ -7,7 +7,7 @@ from qonnx.transformation.general import RemoveUnusedTensors, SortGraph
 
 from flow.errors import Defect
 from flow.models.qonnx.input_quantiser import forget_declared, quantise_declared
-from flow.models.qonnx.tidy import ends, moves, notation, shapes, truncation
+from flow.models.qonnx.tidy import channel_scales, ends, moves, notation, shapes, truncation
 from flow.models.qonnx.tidy.edits import drop_dead
 
 Rule = Callable[[ModelWrapper], bool]
@@ -17,6 +17,7 @@ RULES: Sequence[Rule] = (
     ends.cut_rising,
     ends.flatten_scores,
     ends.cut_decision,
+    notation.narrow_doubles,
     notation.remove_identity,
     notation.fold_quantised_bias,
     notation.quantise_whole_weights,
@@ -26,6 +27,7 @@ RULES: Sequence[Rule] = (
     notation.share_thresholds,
     notation.fold_into_thresholds,
     notation.move_pads,
+    channel_scales.move_channel_scales,
     shapes.turn_thresholds,
     shapes.wrap_one_dimensional,
     shapes.flatten_dense,

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Place of the beat at a tap's input: image, beat of the image, execution of the beat, and where
+// settings may change.
+//
+// `boundary` is high while settings wait and the next beat is the first of an image they are for;
+// no beat may then be accepted. The parent raises `swap` when its pipeline is empty. The settings'
+// image base is the number of image `start`, and `first` the number of the image that comes next;
+// both are compared mod 2^32.
+//
+// One execution is issued per clock with `issue`, and with the last of a beat the beat is accepted.
+// Reset: image 0, beat 0.
+
+module tap_position #(
+    int unsigned BEATS = 1  // of an image
+) (
+    input  logic        clk,
+    input  logic        rst_n,
+    input  logic        issue,
+    input  logic [ 5:0] repeats,     // executions of a beat beyond the first
+    input  logic        pending,
+    input  logic [31:0] start,
+    input  logic [31:0] image_base,
+    input  logic        swap,
+    output logic        boundary,
+    output logic [31:0] first,
+    output logic [31:0] image,
+    output logic [ 5:0] pass,
+    output logic        last_pass,
+    output logic        last_beat
+);
+  localparam int unsigned BeatBits = BEATS > 1 ? $clog2(BEATS) : 1;
+  logic [BeatBits-1:0] beat_q;
+  logic [31:0] count_q, late;
+
+  assign last_pass = pass == repeats;
+  assign last_beat = beat_q == BeatBits'(BEATS - 1);
+  // images that came since the one that the settings were meant for: the count may have wrapped
+  assign late = count_q - start;
+  assign first = image_base + late;
+  assign boundary = pending && beat_q == '0 && pass == '0 && $signed(late) >= 0;
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      count_q <= '0;
+      image   <= '0;
+      beat_q  <= '0;
+      pass    <= '0;
+    end else begin
+      if (issue) begin
+        pass <= last_pass ? '0 : pass + 1;
+        if (last_pass) beat_q <= last_beat ? '0 : beat_q + 1;
+        if (last_pass && last_beat) begin
+          count_q <= count_q + 1;
+          image   <= image + 1;
+        end
+      end
+      if (swap) image <= first;
+    end
+  end
+endmodule

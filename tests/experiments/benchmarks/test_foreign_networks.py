@@ -1,0 +1,58 @@
+"""The table of networks that others wrote: every row says what becomes of its network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flow.experiments.benchmarks import foreign_networks
+from flow.paths import REPOSITORY
+
+TABLE = REPOSITORY / "docs" / "results" / "foreign-networks.md"
+ZOO = REPOSITORY.parent / "shared" / "zoo"
+"""The files, which the repository does not hold."""
+INPUT_QUANT = "8,-4,4"
+AGAIN = os.environ.get("FOREIGN_NETWORKS", "")
+"""Words that begin the names of rows to measure again: FOREIGN_NETWORKS=tfc takes minutes."""
+
+
+def rows() -> dict[str, list[str]]:
+    """Return the cells of each row, by the network's name."""
+    lines = TABLE.read_text().split(foreign_networks.HEAD)[1].split("\n\n")[0].splitlines()[2:]
+    cells = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in lines)
+    return {name: rest for name, *rest in cells}
+
+
+def source(name: str) -> str:
+    """Return what the benchmark takes for a row."""
+    if "@" in name:
+        return name
+    path = ZOO / f"{name}.onnx"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not beside the checkout, in ../shared/zoo")
+    return str(path)
+
+
+def row(name: str, folder: Path, measured: bool) -> list[str]:
+    """Make a row anew, and return its cells."""
+    line = foreign_networks.row(source(name), INPUT_QUANT, folder, measured)
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+SLOW = pytest.param("brevitas:tfc_1w1a@1,28,28", marks=pytest.mark.slow)
+"""The others take longer to export."""
+
+
+@pytest.mark.parametrize("name", [*(name for name in rows() if "@" not in name), SLOW])
+def test_a_network_fits_or_not_as_the_table_says(name, tmp_path):
+    assert row(name, tmp_path, measured=False)[:2] == [name, rows()[name][0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", rows())
+def test_a_row_is_measured_again(name, tmp_path):
+    if not AGAIN or not name.startswith(tuple(AGAIN.split(","))):
+        pytest.skip("takes minutes: FOREIGN_NETWORKS=tfc,brevitas:cnv measures rows by their names")
+    *cells, _ = rows()[name]
+    measured = cells[1] != foreign_networks.UNKNOWN
+    assert row(name, tmp_path, measured)[1:-1] == cells
