@@ -4,6 +4,7 @@
 //
 //   armed     pending from a write of START until `swap`
 //   together  the active set changes with `swap` alone, to the shadow set
+//   follows   what the tap is told to do is what the active set asks for
 //   others    what is written to another tap changes nothing
 
 module tap_settings_proof
@@ -21,6 +22,7 @@ module tap_settings_proof
 
   logic rst_n, pending, load_valid, ours, armed_q, reset_q, swapped_q, written_q;
   logic [31:0] start;
+  uses_t uses;
   settings_t shadow, active, shadow_q, active_q;
   logic [$clog2(2*gaussian_pkg::Entries)-1:0] load_place;
   logic [gaussian_pkg::BaseBits+gaussian_pkg::FallBits-1:0] load_entry;
@@ -41,6 +43,7 @@ module tap_settings_proof
       .start,
       .shadow,
       .active,
+      .uses,
       .load_valid,
       .load_place,
       .load_entry
@@ -60,6 +63,7 @@ module tap_settings_proof
     else if (ours && cfg_addr == Start) armed_q <= 1'b1;
     else if (swap) armed_q <= 1'b0;
     if (rst_n) begin
+      follows : assert (uses == uses_of(active));
       armed : assert (pending == armed_q);
       if (!reset_q) begin
         together : assert (active == (swapped_q ? shadow_q : active_q));
