@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from flow.cli import hardware, machine, soc, speed, studies, training, walks
+from flow.cli import hardware, machine, proofs, soc, speed, studies, training, walks
 from flow.errors import UserError
 from flow.quiet import silence_libraries
 
@@ -34,6 +34,7 @@ for command in (
     training.dynamics,
     hardware.compile_,
     hardware.synth,
+    proofs.formal,
     soc.soc,
     soc.walk_soc,
     soc.vote_soc,

@@ -23,7 +23,7 @@ module stream_checker #(
     waiting_q <= rst_n && tvalid && !tready;
     data_q <= tdata;
     if (rst_n && waiting_q) begin
-      assert (tvalid && tdata == data_q)
+      stable : assert (tvalid && tdata == data_q)
       else $error("%m: the stream changed before it was taken");
     end
   end

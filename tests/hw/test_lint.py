@@ -15,7 +15,10 @@ from sim.recipe import LENIENT
 from sim.runner import REPOSITORY
 
 HW = REPOSITORY / "hw"
-MODULES = sorted(path for path in HW.rglob("*.sv") if not path.stem.endswith("_pkg"))
+PROOFS = sorted((HW / "formal").glob("*.sv"))
+MODULES = sorted(
+    path for path in HW.rglob("*.sv") if not path.stem.endswith("_pkg") and path not in PROOFS
+)
 PACKAGES = sorted(HW.rglob("*_pkg.sv"))
 VERIBLE = ",".join(
     (
@@ -125,7 +128,7 @@ def test_an_illegal_parameter_stops_elaboration(name, parameter):
     assert found.returncode != 0 and f"{name}: " in found.stderr, found.stderr
 
 
-@pytest.mark.parametrize("module", [*MODULES, *PACKAGES], ids=lambda path: path.stem)
+@pytest.mark.parametrize("module", [*MODULES, *PACKAGES, *PROOFS], ids=lambda path: path.stem)
 def test_verible_finds_nothing(module):
     linter = shutil.which("verible-verilog-lint", path=Path(sys.executable).parent)
     assert linter, "verible is a development dependency: run 'make setup'"

@@ -1,0 +1,1 @@
+"""Proofs of the hardware modules by model checking: ``hw/formal``, with SymbiYosys."""

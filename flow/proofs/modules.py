@@ -1,0 +1,360 @@
+"""The proofs: of which module, with which parameters, and the faults that break each property."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault to plant in a source, and the properties that it must break."""
+
+    text: str
+    """What the source holds once."""
+    planted: str
+    """What takes its place."""
+    breaks: tuple[str, ...]
+    """Labels of assertions."""
+    source: str = ""
+    """File below ``hw/``; the proof's last source if empty."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A module ``hw/formal/<top>.sv`` around the module that is proved."""
+
+    top: str
+    sources: tuple[str, ...]
+    """Files below ``hw/``, or generated, in compile order; the last holds the module."""
+    faults: tuple[Fault, ...]
+    """Together they break every property; a variant of another proof has none."""
+    properties: tuple[str, ...]
+    """Labels of the assertions that are claims; others help the induction, and are proved too."""
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    depth: int = 3
+    """Clocks of the induction, or of the search if it is bounded."""
+    bounded: bool = False
+    """Whether only runs of so many clocks are searched, not all."""
+
+    @property
+    def name(self) -> str:
+        """Name of the module that is proved."""
+        return self.sources[-1].rpartition("/")[2].removesuffix(".sv")
+
+    @property
+    def title(self) -> str:
+        """Name of the module, with the parameters of this proof."""
+        values = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        return f"{self.name} ({values})" if values else self.name
+
+
+_CHECKER = "kernels/stream_checker.sv"
+_REGISTER = "kernels/stream_register.sv"
+_PAID = ("stable", "level", "owed", "latency", "order")
+"""Claims on a stream: that of `stream_checker`, and those of `order_checker`."""
+
+_REGISTERS = (
+    Proof(
+        "stream_register_proof",
+        (_CHECKER, _REGISTER),
+        (
+            Fault("if (s_axis_tvalid && s_axis_tready) data_q", "if (s_axis_tvalid) data_q",
+                  ("stable", "order")),
+            Fault("s_axis_tready = !m_axis_tvalid || m_axis_tready", "s_axis_tready = 1'b1",
+                  ("level",)),
+            Fault("else if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;",
+                  "else if (s_axis_tvalid) m_axis_tvalid <= 1'b1;", ("owed",)),
+            Fault("m_axis_tvalid <= s_axis_tvalid;",
+                  "m_axis_tvalid <= s_axis_tvalid && !m_axis_tvalid;", ("latency",)),
+        ),
+        _PAID,
+    ),
+    Proof(
+        "stream_fifo_proof",
+        (_CHECKER, "kernels/stream_fifo.sv"),
+        (
+            Fault("(!m_axis_tvalid || m_axis_tready);", "1'b1;", ("stable", "order")),
+            Fault("32'(level_q) != DEPTH", "1'b1", ("level",)),
+            Fault("else if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",)),
+            Fault("if (write && !read) level_q", "if (write && !read && !m_axis_tvalid) level_q",
+                  ("latency",)),
+        ),
+        _PAID,
+        depth=4,
+    ),
+)  # fmt: skip
+
+_KERNELS = (
+    Proof(
+        "duplicator_proof",
+        (_CHECKER, "kernels/duplicator.sv"),
+        (
+            Fault("& ~taken_q", "", ("once",)),
+            Fault("&(taken_q | m_axis_tready)", "|(taken_q | m_axis_tready)", ("all", "stable")),
+            Fault("{OUTPUTS{s_axis_tdata}}", "(OUTPUTS*Bits)'(s_axis_tdata)", ("data",)),
+        ),
+        ("stable", "once", "data", "all"),
+    ),
+    Proof(
+        "adder_proof",
+        (_CHECKER, _REGISTER, "kernels/adder.sv"),
+        (
+            Fault("A_SIGNED ? value_t'($signed(a))", "0 ? value_t'($signed(a))", ("order",)),
+            Fault("assign a_axis_tready = free && b_axis_tvalid", "assign a_axis_tready = free",
+                  ("together", "level", "latency")),
+            Fault("a_axis_tvalid && b_axis_tvalid", "b_axis_tvalid", ("owed",)),
+        ),
+        ("level", "owed", "latency", "order", "together"),
+    ),
+    Proof(
+        "thresholds_proof",
+        (_CHECKER, _REGISTER, "kernels/thresholds.sv"),
+        (
+            Fault("step <= value", "step < value", ("order",)),
+            Fault("fold_q == Folds - 1 ? '0", "fold_q == Folds ? '0", ("fold", "order")),
+        ),
+        ("order", "fold"),
+    ),
+    *(
+        Proof(
+            "pool_proof",
+            (_CHECKER, _REGISTER, "kernels/pool.sv"),
+            faults,
+            ("level", "owed", "latency", "order", "bounds"),
+            {"SUM": maximum},
+        )
+        for maximum, faults in (
+            (0, (
+                Fault("result_q[l] > result[l]", "result_q[l] < result[l]", ("order",)),
+                Fault("last_place = place_q == WINDOW - 1", "last_place = place_q == WINDOW",
+                      ("latency", "bounds")),
+                Fault("!last_place || free", "1'b1", ("level",)),
+                Fault("s_axis_tvalid && last_place)", "s_axis_tvalid)", ("owed",)),
+            )),
+            (1, (
+                Fault("place_q != '0", "1'b1", ("order",)),
+            )),
+        )
+    ),
+    Proof(
+        "label_select_proof",
+        (_CHECKER, "kernels/label_select.sv"),
+        (
+            Fault("value > best[k]", "value >= best[k]", ("order",)),
+            Fault("!last_beat || taken", "1'b1", ("stable", "level")),
+            Fault("left_q <= left_q - 1;", "left_q <= left_q;", ("owed",)),
+            Fault("left_q <= K;", "left_q <= K - 1;", ("latency",)),
+        ),
+        _PAID,
+    ),
+    Proof(
+        "label_select_top2_proof",
+        (_CHECKER, "kernels/label_select.sv"),
+        (
+            Fault("(left_q == 1 && m_axis_tready)", "left_q == 1", ("stable", "count")),
+            Fault("for (int k = 1; k < K; k++) out_q[k-1] <= out_q[k];", "", ("distinct",)),
+        ),
+        ("stable", "count", "distinct"),
+    ),
+    *(
+        Proof(
+            "dwc_axi_proof",
+            (_CHECKER, "kernels/dwc_axi.sv"),
+            faults,
+            _PAID,
+            {"IBITS": ins, "OBITS": outs},
+        )
+        for ins, outs, faults in (
+            (6, 2, (
+                Fault("left_q == 0 || (left_q == 1 && m_axis_tready)", "left_q <= 1",
+                      ("stable", "level", "order")),
+            )),
+            (2, 6, (
+                Fault("count_q != Parts || m_axis_tready", "1'b1", ("stable", "level", "order")),
+                Fault("m_axis_tvalid ? 1 : count_q + 1", "m_axis_tvalid ? 0 : count_q + 1",
+                      ("latency",)),
+            )),
+            (5, 3, (
+                Fault("level_q <= Full", "1'b1", ("level",)),
+                Fault("level_q >= OBITS", "level_q > OBITS", ("latency",)),
+                Fault("level = level - OBITS", "level = level - 1", ("owed",)),
+            )),
+            (3, 5, (
+                Fault("held >> OBITS;", "held >> (OBITS - 1);", ("order",)),
+            )),
+        )
+    ),
+    *(
+        Proof(
+            "lut_mvu_proof",
+            (_CHECKER, _REGISTER, "kernels/lut_operands.sv", "kernels/lut_mvu.sv"),
+            faults,
+            ("level", "owed", "latency", "order", "together"),
+            parameters,
+        )
+        for parameters, faults in (
+            ({"SIMD": 2}, (
+                Fault("room && first_row && weights_tvalid", "room && weights_tvalid",
+                      ("together",)),
+                Fault("assign room = !last_beat || free;", "assign room = 1'b1;", ("level",)),
+                Fault(".s_axis_tvalid(fire && last_beat)", ".s_axis_tvalid(fire)", ("owed",)),
+                Fault(".s_axis_tvalid(fire && last_beat)",
+                      ".s_axis_tvalid(fire && last_beat && first_row)", ("latency",)),
+                Fault("picked = choices[GroupSize'(w[p][i]>>g)] <<< i;",
+                      "picked = choices[GroupSize'(w[p][i]>>g)];", ("order",)),
+            )),
+            ({"SIMD": 2, "ACTIVATION_WIDTH": 1}, (
+                Fault("SIGNED_ACTIVATIONS && j ==", "j ==", ("order",)),
+            )),
+            ({"SIMD": 2, "WEIGHT_WIDTH": 1, "ACTIVATION_WIDTH": 1, "BIPOLAR": 1}, (
+                Fault("2 * both + all", "both + all", ("order",)),
+            )),
+        )
+    ),
+    *(
+        Proof(
+            "lut_vvu_proof",
+            (_CHECKER, _REGISTER, "kernels/lut_operands.sv", "kernels/lut_vvu.sv"),
+            faults,
+            ("level", "owed", "latency", "order", "together"),
+            {"BIPOLAR": bipolar},
+        )
+        for bipolar, faults in (
+            (0, (
+                Fault("weights_tready = room && s_axis_tvalid", "weights_tready = room",
+                      ("together",)),
+                Fault("assign room = !last_beat || free;", "assign room = 1'b1;", ("level",)),
+                Fault(".s_axis_tvalid(fire && last_beat)", ".s_axis_tvalid(fire)", ("owed",)),
+                Fault(".s_axis_tvalid(fire && last_beat)",
+                      ".s_axis_tvalid(fire && last_beat && !m_axis_tvalid)", ("latency",)),
+                Fault("SIGNED_WEIGHTS && i == WEIGHT_WIDTH - 1", "0", ("order",)),
+            )),
+            (1, (
+                Fault("w[0] ? activation : -activation", "w[0] ? activation : 0", ("order",)),
+            )),
+        )
+    ),
+    Proof(
+        "memstream_axi_proof",
+        (_CHECKER, "kernels/memstream_axi.sv"),
+        (
+            Fault("load = !valid_q || m_axis_0_tready", "load = 1'b1", ("stable", "order")),
+            Fault("valid_q <= 1'b1;", "valid_q <= !valid_q;", ("full",)),
+            Fault("(!rvalid_q || rready) && !write", "!write", ("read_answer",)),
+            Fault("if (write || bready) bvalid_q <= write;", "bvalid_q <= write;",
+                  ("write_answer",)),
+            Fault("awvalid && wvalid && (", "awvalid && (", ("write_asked",)),
+            Fault("if (read || rready) rvalid_q <= read;",
+                  "if (arvalid || rready) rvalid_q <= arvalid;", ("read_asked",)),
+            Fault("<= WIDTH'(written)", "<= WIDTH'(staged_q)", ("read_back",)),
+        ),
+        ("stable", "full", "order", "read_back", "read_answer", "write_answer", "write_asked",
+         "read_asked"),
+    ),
+)  # fmt: skip
+
+_PARTS_OF_THE_TAP = (
+    Proof(
+        "stream_digest_proof",
+        ("noise/stream_digest.sv",),
+        (
+            Fault("digest_valid <= beat_q == BEATS - 1;", "digest_valid <= 1'b1;", ("once",)),
+        ),
+        ("once",),
+    ),
+    Proof(
+        "tap_settings_proof",
+        ("noise/gaussian_pkg.sv", "noise/noise_tap_pkg.sv", "noise/tap_settings.sv"),
+        (
+            Fault("pending <= 1'b1;", "pending <= !swap && !shadow.enable;", ("armed",)),
+            Fault("active <= shadow;", "active <= '0;", ("together", "follows")),
+            Fault("cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff)", "cfg_valid",
+                  ("others",)),
+        ),
+        ("armed", "together", "follows", "others"),
+    ),
+)  # fmt: skip
+
+_SYSTEM = (
+    Proof(
+        "noise_registers_proof",
+        ("noise_registers_pkg.sv", "noise_registers.sv"),
+        (
+            Fault("axil_n_in_flight < 2'd2", "1'b1", ("write_answer", "read_answer")),
+            Fault("axil_awvalid && axil_wvalid)", "axil_awvalid)", ("write_asked",)),
+            Fault("if(s_axil_arvalid && s_axil_arready) begin", "if(s_axil_arready) begin",
+                  ("read_asked",)),
+        ),
+        ("write_answer", "read_answer", "write_asked", "read_asked"),
+    ),
+    Proof(
+        "axi_lite_bridge_proof",
+        ("soc/axi_lite_bridge.sv",),
+        (
+            Fault("if (m_axil_awvalid && m_axil_awready)", "if (m_axil_awvalid)",
+                  ("address",)),
+            Fault("if (m_axil_wvalid && m_axil_wready)", "if (m_axil_wvalid)", ("data",)),
+            Fault("if (m_axil_arvalid && m_axil_arready)", "if (m_axil_arvalid)", ("read",)),
+            Fault("&& !data_sent_q", "", ("single",)),
+            Fault("valid && !writes && !address_sent_q", "valid && !address_sent_q", ("kind",)),
+            Fault("assign m_axil_wstrb   = write;", "assign m_axil_wstrb   = '1;", ("content",)),
+            Fault("writes ? m_axil_bresp[1] : m_axil_rresp[1]", "m_axil_bresp[1]", ("answer",)),
+        ),
+        ("address", "data", "read", "single", "kind", "content", "answer"),
+    ),
+    *(
+        Proof(
+            "image_reader_proof",
+            ("soc/image_reader.sv",),
+            faults,
+            ("order", "count", "bounds", "requests"),
+            {"BEAT_BITS": bits, "BEATS": beats},
+        )
+        for bits, beats, faults in (
+            (8, 5, (
+                Fault("beat_words_q <= beat_words_q >> Slot;", "beat_words_q <= beat_words_q;",
+                      ("order",)),
+                Fault("words_left_q != '0 && asked_q", "asked_q", ("count",)),
+                Fault("asked_q != Words", "1'b1", ("bounds",)),
+                Fault("mem_valid && mem_ready;", "mem_ready;", ("bounds",)),
+            )),
+            (64, 2, (
+                Fault("{mem_data, filling_q} >> 32", "{filling_q, mem_data}", ("order",)),
+                Fault("if (full && !m_axis_tvalid) begin", "if (full) begin", ("order",)),
+                Fault("      if (mem_valid && mem_ready) begin", "      if (mem_valid) begin",
+                      ("requests",)),
+            )),
+        )
+    ),
+    Proof(
+        "result_writer_proof",
+        ("soc/result_writer.sv",),
+        (
+            Fault("lane_q <= last_lane ? '0 : lane_q + 1;", "lane_q <= '0;", ("order",)),
+            Fault("address_q    <= address_q + 4;", "address_q    <= address_q + 8;", ("place",)),
+            Fault("!label_next_q && last_lane && last_read", "!label_next_q && last_lane",
+                  ("taken",)),
+        ),
+        ("order", "place", "taken"),
+    ),
+    Proof(
+        "tap_bus_proof",
+        ("soc/tap_bus.sv",),
+        (
+            Fault("cfg_addr <= 4'(r);", "cfg_addr <= 4'(t);", ("passed",)),
+            Fault("cfg_valid <= written_q != '0;", "cfg_valid <= written != '0;", ("silent",)),
+        ),
+        ("passed", "silent"),
+    ),
+    Proof(
+        "uart_tx_proof",
+        ("soc/uart_tx.sv",),
+        (
+            Fault("tx       <= 1'b1;", "tx       <= 1'b0;", ("idle",)),
+            Fault("tx       <= shift_q[0];", "tx       <= shift_q[8];", ("frame",)),
+        ),
+        ("idle", "frame"),
+    ),
+)  # fmt: skip
+
+PROOFS = (*_REGISTERS, *_KERNELS, *_PARTS_OF_THE_TAP, *_SYSTEM)
+"""Every proof, in the order of the table."""
