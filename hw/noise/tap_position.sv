@@ -23,6 +23,7 @@ module tap_position #(
     input  logic [31:0] image_base,
     input  logic        swap,
     output logic        boundary,
+    output logic        image_start, // the next execution is the first of an image
     output logic [31:0] first,
     output logic [31:0] image,
     output logic [ 5:0] pass,
@@ -38,7 +39,8 @@ module tap_position #(
   // images that came since the one that the settings were meant for: the count may have wrapped
   assign late = count_q - start;
   assign first = image_base + late;
-  assign boundary = pending && beat_q == '0 && pass == '0 && $signed(late) >= 0;
+  assign image_start = beat_q == '0 && pass == '0;
+  assign boundary = pending && image_start && $signed(late) >= 0;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin

@@ -10,13 +10,15 @@
 // A write of START makes the shadow set wait (`pending`) for the image `start`; it must not be
 // written until `swap`, which the parent module asserts. TABLE_HIGH stores
 // {TABLE_HIGH, TABLE_LOW} at TABLE_PLACE, which is incremented. The table has no shadow: the entry
-// is passed on at once, and must be written while no image that uses it is in the pipeline. Reset:
-// all 0, nothing pending.
+// is passed on at once, and must be written while no image that uses it is in the pipeline.
+//
+// Settings of kinds that are not in KINDS stay 0. Reset: all 0, nothing pending.
 
 module tap_settings
   import noise_tap_pkg::*;
 #(
     int unsigned SITE = 0,
+    kinds_t KINDS = '1,
     localparam int unsigned PlaceBits = $clog2(2 * gaussian_pkg::Entries),
     localparam int unsigned EntryBits = gaussian_pkg::BaseBits + gaussian_pkg::FallBits
 ) (
@@ -68,6 +70,12 @@ module tap_settings
         end
         default: ;
       endcase
+      if (!KINDS.multiplies) next.sigma_mul = '0;
+      if (!KINDS.multiplies) next.add_first = 1'b0;
+      if (!KINDS.patterns) next.pattern = 1'b0;
+      if (!KINDS.drifts) {next.gain_rate, next.sigma_rate} = '0;
+      if (!KINDS.loads) next.loaded = 1'b0;
+      if (!KINDS.repeats) next.repeats = '0;
       shadow <= next;
     end else if (swap) begin
       pending <= 1'b0;

@@ -7,8 +7,9 @@
 // With `pattern`, the counter holds the channel in place of the element, no image and draws of its
 // own. Draw 0 multiplies, draw 1 adds; execution i of a beat has draws 2i and 2i + 1.
 //
-// Latency 12 enabled clocks, one row of samples per clock. The samples of a draw that is not used are
-// undefined. The settings must be stable while rows are in the pipeline. Reset: empty, at element 0.
+// Latency 12 enabled clocks, one row of samples per clock. The samples of a draw that is not used
+// are undefined. The settings must be stable while rows are in the pipeline. Reset: empty, at
+// element 0.
 
 module unrolled_samples
   import noise_tap_pkg::*;

@@ -16,6 +16,14 @@ module NoiseTap_rtl_1 (
     output logic        digest_valid,
     output logic [31:0] digest
 );
+  // a simulator is faster with unrolled generators, which make the same numbers
+`ifdef SYNTHESIS
+  localparam int unsigned Cores = 0;
+  localparam bit SerialDigest = 1'b0;
+`else
+  localparam int unsigned Cores = 0;
+  localparam bit SerialDigest = 1'b0;
+`endif
   noise_tap #(
       .CHANNELS(2),
       .PE(2),
@@ -31,7 +39,10 @@ module NoiseTap_rtl_1 (
       .OUT_MAX(64'sd32767),
       .OFFSET_WIDTH(3),
       .OFFSETS(6'h15),
-      .SITE(2)
+      .SITE(2),
+      .CORES(Cores),
+      .SOURCES(1),
+      .SERIAL_DIGEST(SerialDigest)
   ) u_tap (
       .clk(ap_clk), .rst_n(ap_rst_n),
       .cfg_valid, .cfg_site, .cfg_addr, .cfg_data, .cfg_pending,

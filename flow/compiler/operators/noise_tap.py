@@ -42,6 +42,10 @@ class NoiseTap(HWCustomOp):
             "Site": ("i", True, 0),
             # o of the accumulator's real value scale · (acc + o), times 2^FracBits, per channel
             "Offsets": ("ints", False, []),
+            # generator of the synthesised tap: flow.compiler.folding.taps.Generator
+            "Cores": ("i", False, 0),
+            "Sources": ("i", False, 1),
+            "SerialDigest": ("i", False, 0, {0, 1}),
         }
         types.update(super().get_nodeattr_types())
         return types
@@ -136,6 +140,12 @@ class TapWrapper:
     """Bits of an offset."""
     offsets: Sequence[int]
     """Offset of each channel."""
+    cores: int
+    """Philox cores of each source of samples, in synthesis; a simulator unrolls them."""
+    sources: int
+    """Sources of samples, in synthesis."""
+    serial_digest: bool
+    """Whether the output is hashed an element at a time, in synthesis."""
 
 
 class NoiseTap_rtl(Kernel, NoiseTap):
@@ -154,6 +164,20 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/noise_lanes.sv",
         "noise/noise_output.sv",
         "noise/unrolled_path.sv",
+        "kernels/stream_fifo.sv",
+        "noise/delay.sv",
+        "noise/pipelined_product.sv",
+        "noise/philox_core.sv",
+        "noise/sample_requests.sv",
+        "noise/table_samples.sv",
+        "noise/sample_rows.sv",
+        "noise/sample_source.sv",
+        "noise/serial_drift.sv",
+        "noise/pipelined_lane.sv",
+        "noise/serial_mean.sv",
+        "noise/serial_output.sv",
+        "noise/iterated_path.sv",
+        "noise/serial_digest.sv",
         "noise/noise_tap.sv",
     )
 
@@ -182,5 +206,8 @@ class NoiseTap_rtl(Kernel, NoiseTap):
             out_max=self.get_nodeattr("OutMax"),
             offset_width=hdl.signed_width(offsets),
             offsets=offsets,
+            cores=self.get_nodeattr("Cores"),
+            sources=self.get_nodeattr("Sources"),
+            serial_digest=bool(self.get_nodeattr("SerialDigest")),
         )
         return hdl.render(__file__, "noise_tap.sv.j2", values)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from flow.compiler.operators.kernel import SHARED
 from flow.compiler.operators.noise_tap import NoiseTap_rtl
 from flow.noise.gaussian import FRACTION_BITS
 from flow.noise.hardware.registers import SIGMA_FRACTION_BITS, TapSettings
@@ -40,7 +41,7 @@ def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
     bench = Path(runner.__file__).with_name("tap_samples.sv")
     simulation = runner.build(
         "tap_samples",
-        [*(HW / name for name in NoiseTap_rtl.sources), bench],
+        [*(HW / name for name in (*SHARED, *NoiseTap_rtl.sources)), bench],
         parameters={"CHANNELS": CHANNELS, "PE": PE, "PIXELS": PIXELS},
         public=(
             "clk", "rst_n", "run", "cfg_valid", "cfg_addr", "cfg_data", "limit", "done",

@@ -39,6 +39,22 @@ def test_known_answers_in_rtl(tmp_path):
     assert json.loads((tmp_path / "out.json").read_text()) == [words for _, _, words in KNOWN]
 
 
+@pytest.mark.slow
+def test_known_answers_in_the_iterated_core(tmp_path):
+    """Several counters are in its ring at a time, each answer among seven that Python gives."""
+    others = np.random.default_rng(7).integers(0, 1 << 32, (7, 4)).tolist()
+    cases = [{"counters": [*others, counter], "key": key} for counter, key, _ in KNOWN]
+    (tmp_path / "in.json").write_text(json.dumps(cases))
+    source = REPOSITORY / "hw" / "noise" / "philox_core.sv"
+    run_sim("philox_core", [source], "tests.benches.philox_core_bench", workdir=tmp_path)
+    found = json.loads((tmp_path / "out.json").read_text())
+    for case, (_, key, words), out in zip(cases, KNOWN, found, strict=True):
+        assert [one["tag"] for one in out] == [0, 1, 0, 1, 0, 1, 0, 1]
+        expected = [encrypt(counter, key) for counter in case["counters"]]
+        assert expected[-1] == words
+        assert [one["words"] for one in out] == expected
+
+
 def test_words_are_placed_as_the_design_says():
     seed, site, draw, elements = 0xFEDC_BA98_7654_3210, 5, 1, 11
     words = noise_words(seed, site, draw, first_image=3, images=2, elements=elements)

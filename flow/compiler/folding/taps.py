@@ -1,0 +1,91 @@
+"""Parallelism of the generators of noise taps, from the clocks between a tap's beats."""
+
+import math
+from dataclasses import dataclass
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+
+CLOCKS_PER_BLOCK = 20
+"""Clocks in which a Philox core makes a block of four words."""
+SAMPLES_PER_CLOCK = 0.8
+"""Samples per clock of a source: one, less the clocks in which its cores wait for each other."""
+DRAWS = 2
+"""Samples of an element: one that multiplies, one that is added."""
+UNROLLED_CORES = 9
+"""Number of cores that take as much logic as one unrolled generator, a block per clock."""
+DIGEST_CLOCKS = 6
+"""Clocks between beats that a serial digest needs beyond one per lane."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Hardware that makes the samples of a tap: parameters of ``hw/noise/noise_tap.sv``."""
+
+    cores: int
+    """Philox cores of each source; 0 for unrolled generators, which take a beat per clock."""
+    sources: int
+    """Sources of samples: 1 for both draws, otherwise as many for each draw, which share lanes."""
+    serial_digest: bool
+    """Whether one multiplier hashes the output, an element at a time."""
+
+    @classmethod
+    def of(cls, channels: int, pe: int, clocks: int) -> "Generator":
+        """Return the smallest generator that keeps up with a tap's beats.
+
+        It keeps up with every kind of noise; with k executions of a beat it takes longer, since
+        each has blocks of its own.
+
+        Args:
+            channels: channels of the tap's stream.
+            pe: lanes of the tap.
+            clocks: clocks between beats.
+        """
+        found = [cls.shared(channels, pe, clocks, DRAWS * groups, groups) for groups in _parts(pe)]
+        found.append(cls.shared(channels, pe, clocks, 1, 1))
+        fast = [one for one in found if one is not None]
+        best = min(fast, key=lambda one: (one.cores * one.sources, one.sources), default=None)
+        whole = -(-pe // 4)
+        if best is None or best.cores * best.sources > UNROLLED_CORES * DRAWS * whole:
+            return cls(0, 1, False)
+        return best
+
+    @classmethod
+    def shared(
+        cls, channels: int, pe: int, clocks: int, sources: int, groups: int
+    ) -> "Generator | None":
+        """Return a generator of so many sources; None if it cannot keep up."""
+        lanes, draws = pe // groups, DRAWS if sources == 1 else 1
+        if lanes * draws > SAMPLES_PER_CLOCK * clocks:
+            return None
+        if groups == 1:
+            blocks = -(-channels // 4) * pe / channels
+        else:
+            aligned = lanes % 4 == 0 or 4 % lanes == 0
+            blocks = max(1, lanes // 4) if aligned else (lanes + 2) // 4 + 1
+        cores = math.ceil(CLOCKS_PER_BLOCK * blocks * draws / clocks)
+        return cls(cores, sources, clocks >= pe + DIGEST_CLOCKS)
+
+
+def _parts(lanes: int) -> list[int]:
+    return [n for n in range(1, lanes + 1) if lanes % n == 0]
+
+
+class SizeGenerators(Transformation):
+    """Set the generator of each tap of a folded graph, by the slowest node's cycles per image."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph."""
+        operators = [getCustomOp(node) for node in model.graph.node]
+        cycles = max(operator.get_exp_cycles() for operator in operators)
+        for operator in operators:
+            if operator.onnx_node.op_type != "NoiseTap_rtl":
+                continue
+            clocks = max(1, int(cycles) // operator.get_number_output_values())
+            channels, pe = operator.get_nodeattr("NumChannels"), operator.get_nodeattr("PE")
+            generator = Generator.of(channels, pe, clocks)
+            operator.set_nodeattr("Cores", generator.cores)
+            operator.set_nodeattr("Sources", generator.sources)
+            operator.set_nodeattr("SerialDigest", int(generator.serial_digest))
+        return model, False

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// The way of the beats through a tap whose beats come every few clocks: samples are made ahead by
+// CORES Philox cores per source, and a path holds at most one 18-bit product or one addition.
+//
+// One source makes both draws of all lanes in turn. Of several, each makes one draw, and as many
+// share the lanes as there are for a draw: SOURCES / 2, or all where no kind multiplies.
+//
+// `issue` takes an execution of the beat, with `ready` alone; with `last_pass` it is its last.
+// `empty` says that no beat is before the output register. Settings of kinds that
+// are not in KINDS must stay 0. With `swap` the samples that wait are
+// dropped, and made anew with the settings that come. Reset: empty.
+//
+// It does not cut the path from out_ready to ready.
+
+module iterated_path
+  import noise_tap_pkg::*;
+#(
+    int unsigned CHANNELS = 4,
+    int unsigned PE = 2,
+    int unsigned PIXELS = 1,
+    int unsigned IN_WIDTH = 8,
+    bit IN_SIGNED = 1'b1,
+    int unsigned FRAC = 8,
+    bit ROUND = 1'b0,
+    bit BIPOLAR = 1'b0,
+    int unsigned OUT_WIDTH = 16,
+    logic signed [63:0] OUT_MIN = -64'sd32768,
+    logic signed [63:0] OUT_MAX = 64'sd32767,
+    int unsigned OFFSET_WIDTH = 1,
+    logic [CHANNELS*OFFSET_WIDTH-1:0] OFFSETS = '0,
+    int unsigned SITE = 0,
+    int unsigned WIDE = 30,  // bits of c + n
+    kinds_t KINDS = '1,
+    int unsigned CORES = 1,  // of a source
+    int unsigned SOURCES = 1,
+    localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
+    localparam int unsigned PlaceBits = $clog2(2 * gaussian_pkg::Entries),
+    localparam int unsigned EntryBits = gaussian_pkg::BaseBits + gaussian_pkg::FallBits
+) (
+    input  logic                                     clk,
+    input  logic                                     rst_n,
+    input  settings_t                                active,
+    input  uses_t                                    uses,
+    input  logic                                     load_valid,
+    input  logic      [PlaceBits-1:0]                load_place,
+    input  logic      [EntryBits-1:0]                load_entry,
+    input  logic                                     swap,
+    input  logic      [         31:0]                first,
+    input  logic                                     image_start,
+    input  logic                                     last_pass,
+    output logic                                     ready,
+    output logic                                     empty,
+    input  logic                                     issue,
+    input  logic      [   InBits-1:0]                in_data,
+    output logic                                     out_valid,
+    input  logic                                     out_ready,
+    output logic      [       PE-1:0][OUT_WIDTH-1:0] out_data
+);
+  localparam bit OneBit = BIPOLAR && IN_WIDTH == 1;
+  localparam int unsigned SumWidth = WIDE + 14;
+  localparam int unsigned Folds = CHANNELS / PE;
+  localparam int unsigned FoldBits = Folds > 1 ? $clog2(Folds) : 1;
+  localparam bit Split = SOURCES > 1 && KINDS.multiplies;
+  localparam int unsigned Draws = Split ? 2 : 1;  // that have sources of their own
+  localparam int unsigned Groups = SOURCES / Draws;
+  localparam int unsigned Lanes = PE / Groups;
+  localparam int unsigned Latency = lane_latency(WIDE, KINDS.multiplies, KINDS.drifts);
+
+
+  // a beat enters when its samples and levels are there
+  logic en, samples_valid, levels_ready, lanes_ready, busy;
+  logic [Latency:0] valid_q;
+  logic [InBits-1:0] data_q;
+  logic [1:0][PE-1:0][15:0] samples, samples_q;
+  logic [FoldBits-1:0] fold_q, beat_fold_q;
+  assign en    = !valid_q[Latency] || lanes_ready;
+  assign ready = en && samples_valid && (levels_ready || !image_start);
+  assign empty = valid_q == '0 && !busy;
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      valid_q <= '0;
+      fold_q  <= '0;
+    end else begin
+      if (en) valid_q <= {valid_q[Latency-1:0], issue};
+      if (issue && last_pass) fold_q <= fold_q == FoldBits'(Folds - 1) ? '0 : fold_q + 1;
+    end
+    if (en) begin
+      data_q      <= in_data;
+      samples_q   <= samples;
+      beat_fold_q <= fold_q;
+    end
+  end
+
+  // sources of samples, which begin anew with each change of the settings
+  logic fresh_n;
+  logic [1:0] draws;
+  logic [Draws-1:0][Groups-1:0] valid;
+  assign fresh_n = rst_n && !swap;
+  assign draws = {uses.adds, uses.multiplies};
+  assign samples_valid = &valid;
+  for (genvar s = 0; s < Draws; s++) begin : gen_source
+    for (genvar g = 0; g < Groups; g++) begin : gen_group
+      logic [1:0][Lanes-1:0][15:0] rows;
+      sample_source #(
+          .CHANNELS(CHANNELS), .PE(PE), .PIXELS(PIXELS), .LANES(Lanes), .FIRST_LANE(g * Lanes),
+          .SITE(SITE), .CORES(CORES), .LOADABLE(KINDS.loads && s == Draws - 1)
+      ) u_source (
+          .clk, .rst_n(fresh_n), .active, .draws(Split ? draws & (2'd1 << s) : draws),
+          .image(first), .load_valid, .load_place, .load_entry,
+          .out_valid(valid[s][g]), .out_ready(issue), .samples(rows)
+      );
+      for (genvar d = 0; d < 2; d++) begin : gen_draw
+        if (!Split || s == d) begin : gen_samples
+          assign samples[d][g*Lanes+:Lanes] = rows[d];
+        end
+      end
+    end
+  end
+
+  logic [31:0] sigma_add;
+  logic [23:0] sigma_mul;
+  logic [19:0] gain;
+  serial_drift u_drift (
+      .clk, .rst_n(fresh_n), .active, .uses, .image(first), .ready(levels_ready),
+      .next(issue && image_start), .sigma_add, .sigma_mul, .gain
+  );
+
+  logic [PE-1:0][SumWidth-1:0] v;
+  for (genvar l = 0; l < PE; l++) begin : gen_lane
+    logic [IN_WIDTH-1:0] acc;
+    logic signed [WIDE-1:0] a, offset;
+    assign acc = data_q[l*IN_WIDTH+:IN_WIDTH];
+    assign offset = WIDE'($signed(OFFSETS[(32'(beat_fold_q)*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
+    if (OneBit) begin : gen_bipolar
+      assign a = acc[0] ? WIDE'(1) <<< FRAC : -(WIDE'(1) <<< FRAC);
+    end else begin : gen_number
+      assign a = IN_SIGNED ? WIDE'($signed(acc)) <<< FRAC : WIDE'(acc) << FRAC;
+    end
+    pipelined_lane #(
+        .FRAC(FRAC), .WIDE(WIDE), .SUM_WIDTH(SumWidth), .MULTIPLIES(KINDS.multiplies),
+        .GAINS(KINDS.drifts)
+    ) u_lane (
+        .clk, .en, .active, .uses, .a, .offset,
+        .samples({samples_q[1][l], samples_q[0][l]}), .sigma_add, .sigma_mul, .gain, .v(v[l])
+    );
+  end
+
+  serial_output #(
+      .PE(PE), .SUM_WIDTH(SumWidth), .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR),
+      .ONE_BIT(OneBit), .OUT_WIDTH(OUT_WIDTH), .OUT_MIN(OUT_MIN), .OUT_MAX(OUT_MAX),
+      .MEANS(KINDS.repeats)
+  ) u_output (
+      .clk, .rst_n, .averages(uses.repeats), .repeats(active.repeats), .in_valid(valid_q[Latency]),
+      .in_ready(lanes_ready), .v, .busy, .out_valid, .out_ready, .data(out_data)
+  );
+
+  if (SOURCES == 0 || SOURCES % Draws != 0 || PE % Groups != 0) begin : gen_illegal
+    $fatal(1, "iterated_path: a draw's sources must divide its lanes");
+  end
+endmodule
