@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
 import torch
 
 from flow import device
@@ -38,7 +37,6 @@ from flow.walks.points.store import Store
 from flow.walks.retraining import Retrained
 from flow.walks.software import Budget, Inference, Measure, SoftwareWalk
 from flow.walks.summaries import (
-    Level,
     Progress,
     SoftwareKind,
     SoftwareSite,
@@ -289,7 +287,7 @@ class _KindWalk:
         labels = reference.labels
         table = curve_table(points, labels, reference.measure)
         entries = {
-            name: _entry(
+            name: SoftwareSite.of(
                 search.by_now(curve_of(points, labels, name, Side.SOFTWARE)),
                 self.asked[name],
                 side_table(table, name, Side.SOFTWARE, placement.kind),
@@ -400,48 +398,3 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-from-{settings.retrain_from}" * (settings.retrain_from != "checkpoint")
         name += "" if settings.clamp is None else f"-clamp-{shown(settings.clamp)}"
     return name
-
-
-def _entry(
-    search: Search,
-    asked: Search,
-    table: pd.DataFrame,
-    share: float | None,
-    values: SiteValues | None,
-) -> SoftwareSite:
-    """Return a site's entry in the summary.
-
-    Args:
-        search: its search.
-        asked: what measured the levels asked for; the search itself if none were.
-        table: its points, from `flow.walks.points.curves.side_table`.
-        share: noise at σ = 1 as a share of the site's values; None for several sites unlike.
-        values: what these are; None for several sites.
-    """
-    found, wanted = search.midpoint, search.wanted
-    measured = [
-        Level(
-            sigma=row.sigma,
-            images=int(row.images),
-            draws=round(row.trials / row.images),
-            value=Estimate(row.accuracy, row.lo, row.hi),
-        )
-        for row in table.itertuples()
-        if row.sigma in asked.wanted.levels
-    ]
-    return SoftwareSite(
-        mu_sw=None if found is None else found.estimate,
-        k_sw=None if found is None else found.k,
-        method_sw=None if found is None else found.method,
-        floor_sw=None if found is None else found.floor,
-        misfit=None if found is None else found.misfit,
-        step=found is not None and found.step,
-        devices=None if found is None else found.devices,
-        ended="budget" if asked.state == "budget" else search.state,
-        images=search.images_used,
-        draws=wanted.draws,
-        levels=measured,
-        noise_share=share,
-        std=None if values is None else values.std,
-        range=None if values is None else values.range,
-    )

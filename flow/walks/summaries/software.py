@@ -1,7 +1,7 @@
 """What a walk in software found."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, JsonValue
 
@@ -9,9 +9,14 @@ from flow.errors import UserError
 from flow.noise.site import GLOBAL
 from flow.statistics.curve_models import Method
 from flow.statistics.estimate import Estimate
-from flow.statistics.level_search import State
+from flow.statistics.level_search import Search, State
 from flow.walks.summaries.base import Bearing, Level, Part, WalkSummary, entry_of
 from flow.walks.summaries.ranking import Ranked, ranked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flow.models import SiteValues
 
 
 class SoftwareSite(Bearing):
@@ -42,6 +47,52 @@ class SoftwareSite(Bearing):
     """Noise draws per point"""
     levels: list[Level]
     """Levels asked for, otherwise those of the fit, where measured: ascending in σ"""
+
+    @classmethod
+    def of(
+        cls,
+        search: Search,
+        asked: Search,
+        table: "pd.DataFrame",
+        share: float | None,
+        values: "SiteValues | None",
+    ) -> Self:
+        """Return what a search found.
+
+        Args:
+            search: the search of the site.
+            asked: what measured the levels asked for; the search itself if none were.
+            table: its points, from `flow.walks.points.curves.side_table`.
+            share: noise at σ = 1 as a share of the site's values; None for several sites unlike.
+            values: what these are; None for several sites.
+        """
+        found = search.midpoint
+        levels = [
+            Level(
+                sigma=row.sigma,
+                images=int(row.images),
+                draws=round(row.trials / row.images),
+                value=Estimate(row.accuracy, row.lo, row.hi),
+            )
+            for row in table.itertuples()
+            if row.sigma in asked.wanted.levels
+        ]
+        return cls(
+            mu_sw=None if found is None else found.estimate,
+            k_sw=None if found is None else found.k,
+            method_sw=None if found is None else found.method,
+            floor_sw=None if found is None else found.floor,
+            misfit=None if found is None else found.misfit,
+            step=found is not None and found.step,
+            devices=None if found is None else found.devices,
+            ended="budget" if asked.state == "budget" else search.state,
+            images=search.images_used,
+            draws=search.wanted.draws,
+            levels=levels,
+            noise_share=share,
+            std=None if values is None else values.std,
+            range=None if values is None else values.range,
+        )
 
     @property
     def best(self) -> Estimate | None:
