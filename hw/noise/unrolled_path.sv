@@ -53,7 +53,7 @@ module unrolled_path
 );
   localparam bit OneBit = BIPOLAR && IN_WIDTH == 1;
   localparam int unsigned SumWidth = WIDE + 14;
-  localparam int unsigned ToWords = 10;
+  localparam int unsigned ToSamples = 10;
   localparam int unsigned ToLevel = 11;
   localparam int unsigned ToScale = 12;
   localparam int unsigned ToMultiply = 13;
@@ -104,7 +104,7 @@ module unrolled_path
       .last_pass,
       .image,
       .pass,
-      .words_valid(valid_q[ToWords-1]),
+      .words_valid(valid_q[ToSamples-1]),
       .active,
       .uses,
       .load_valid,
