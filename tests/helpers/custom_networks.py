@@ -170,7 +170,7 @@ def sigmoid() -> nn.Module:
 
 
 def unfit() -> nn.Module:
-    """Known, but not for hardware: a mean of padded windows, and a bias before the last gain."""
+    """Known, but not for hardware: a mean of padded windows, which nothing quantises behind it."""
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8),
         qnn.QuantConv2d(1, 4, 3, padding=1, bias=False, weight_bit_width=4),

@@ -356,7 +356,7 @@ def test_a_quantiser_is_put_before_the_first_layer(tmp_path):
         open_network(path, None, InputQuantiser(8, -1.0, 1.0))
 
 
-@pytest.mark.parametrize("text", ["", "1", "9", "8,1", "8,1,1", "8,nan,1", "x", "8,0,1,2"])
+@pytest.mark.parametrize("text", ["", "1", "11", "8,1", "8,1,1", "8,nan,1", "x", "8,0,1,2"])
 def test_an_input_quantiser_is_bits_or_bits_and_range(text):
     with pytest.raises(ValueError, match="give "):
         InputQuantiser.parse(text)

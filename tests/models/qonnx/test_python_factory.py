@@ -132,7 +132,7 @@ def test_what_hardware_cannot_do_is_told_for_every_node_with_what_to_change(tmp_
     with pytest.raises(UserError, match="unfit cannot be compiled") as raised:
         reject_unfit(network.name, network.graph)
     message = str(raised.value)
-    assert "averages with padding" in message and "but a bias" in message
+    assert "averages with padding" in message and "are not quantised with one scale" in message
     # in software it walks all the same
     assert network(torch.randn(2, 1, 8, 8)).shape == (2, 10)
 
