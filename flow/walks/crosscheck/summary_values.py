@@ -41,8 +41,8 @@ def estimate_text(value: Sequence[float | None] | None, unit: str = "") -> str:
         return "–"
     known = Estimate(*value)
     if known.value is None:
-        return f"{'<' if known.low is None else '>'} {known.level:.1f}{unit}"
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*known) + unit
+        return f"{'<' if known.low is None else '>'} {known.level:z.1f}{unit}"
+    return "{:z.1f} [{:z.1f}, {:z.1f}]".format(*known) + unit
 
 
 def midpoint_of(entry: Mapping[str, Any], side: Side) -> Estimate | None:
