@@ -46,7 +46,8 @@ class Block(Network):
     def __init__(
         self, step: float = 0.25, *, swap: bool = False, one_bit: tuple[str, ...] = ()
     ) -> None:
-        super().__init__("block", SHAPE, 3)
+        # the branches have the same weights in either order: only the name tells the two apart
+        super().__init__("swapped" if swap else "block", SHAPE, 3)
         bits = {"weight_bits": 4, "act_bits": 4}
         self.swap = swap
         self.input_quant = input_identity()
