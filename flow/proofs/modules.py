@@ -186,7 +186,7 @@ _KERNELS = (
     *(
         Proof(
             "lut_mvu_proof",
-            (_CHECKER, _REGISTER, "kernels/lut_operands.sv", "kernels/lut_mvu.sv"),
+            (_CHECKER, "kernels/lut_operands.sv", "kernels/lut_mvu.sv"),
             faults,
             ("level", "owed", "latency", "order", "together"),
             parameters,
@@ -195,10 +195,10 @@ _KERNELS = (
             ({"SIMD": 2}, (
                 Fault("room && first_row && weights_tvalid", "room && weights_tvalid",
                       ("together",)),
-                Fault("assign room = !last_beat || free;", "assign room = 1'b1;", ("level",)),
-                Fault(".s_axis_tvalid(fire && last_beat)", ".s_axis_tvalid(fire)", ("owed",)),
-                Fault(".s_axis_tvalid(fire && last_beat)",
-                      ".s_axis_tvalid(fire && last_beat && first_row)", ("latency",)),
+                Fault("assign room = !last_beat || !m_axis_tvalid || m_axis_tready;",
+                      "assign room = 1'b1;", ("level",)),
+                Fault("if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",)),
+                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= first_row;", ("latency",)),
                 Fault("picked = choices[GroupSize'(w[p][i]>>g)] <<< i;",
                       "picked = choices[GroupSize'(w[p][i]>>g)];", ("order",)),
             )),

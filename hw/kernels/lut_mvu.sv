@@ -69,19 +69,19 @@ module lut_mvu #(
   typedef logic [PE-1:0][31:0] sums_t;
 
   planes_t kept[1<<Place];  // by planes, or in the table's case as it came
-  planes_t beat;
-  sums_t sum_q, sums_d;
-  logic [PE-1:0][ACCU_WIDTH-1:0] out;
+  sums_t sum_q;
+  logic [PE*ACCU_WIDTH-1:0] out_q;
   logic [Place-1:0] synapse_q;
   logic [31:0] neuron_q;
-  logic first_row, last_beat, free, room, fire;
+  logic first_row, last_beat, room, fire;
 
   assign first_row = neuron_q == '0;
   assign last_beat = synapse_q == Place'(SynapseFolds - 1);
-  assign room = !last_beat || free;
+  assign room = !last_beat || !m_axis_tvalid || m_axis_tready;
   assign weights_tready = room && (!first_row || s_axis_tvalid);
   assign s_axis_tready = room && first_row && weights_tvalid;
   assign fire = weights_tvalid && weights_tready;
+  assign m_axis_tdata = OutBits'(out_q);
 
   function automatic int element(input int q);
     return Striped ? q % int'(ACTIVATION_WIDTH) * int'(Stripe) + q / int'(ACTIVATION_WIDTH) : q;
@@ -164,48 +164,45 @@ module lut_mvu #(
     return sums;
   endfunction
 
-  always_comb begin
-    beat = 'x;
-    sums_d = 'x;
-    if (fire) begin
-      beat = kept[synapse_q];
-      if (first_row) begin
-        beat = s_axis_tdata[SIMD*ACTIVATION_WIDTH-1:0];
-        if (!ByTable) beat = to_planes(beat);
-      end
-      sums_d = synapse_q == '0 ? '0 : sum_q;
-      if (ByTable) sums_d = add_picked(sums_d, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], beat);
-      else sums_d = add_counts(sums_d, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], beat);
-    end
-    for (int p = 0; p < PE; p++) out[p] = ACCU_WIDTH'(sums_d[p]);
-  end
-
-  always_ff @(posedge clk) begin
-    if (fire && first_row && NeuronFolds > 1) kept[synapse_q] <= beat;
-    if (fire) sum_q <= sums_d;
-  end
-
+  // Sums and output are in one clocked block, which a simulator evaluates once a clock. It would
+  // evaluate sums in front of a stream_register whenever an input moves.
   always_ff @(posedge clk) begin
     if (!rst_n) begin
-      synapse_q <= '0;
-      neuron_q  <= '0;
-    end else if (fire) begin
-      synapse_q <= last_beat ? '0 : synapse_q + 1;
-      if (last_beat) neuron_q <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
+      synapse_q     <= '0;
+      neuron_q      <= '0;
+      m_axis_tvalid <= 1'b0;
+    end else begin
+      if (m_axis_tready) m_axis_tvalid <= 1'b0;
+      if (fire) begin
+        beat_t beat;
+        planes_t a;
+        sums_t sums;
+        beat = s_axis_tdata[SIMD*ACTIVATION_WIDTH-1:0];
+        a = kept[synapse_q];
+        if (first_row) a = ByTable ? beat : to_planes(beat);
+        if (first_row && NeuronFolds > 1) kept[synapse_q] <= a;
+        sums = synapse_q == '0 ? '0 : sum_q;
+        if (ByTable) sums = add_picked(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
+        else sums = add_counts(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
+        sum_q <= sums;
+        synapse_q <= last_beat ? '0 : synapse_q + 1;
+        if (last_beat) begin
+          neuron_q      <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
+          m_axis_tvalid <= 1'b1;
+          for (int p = 0; p < PE; p++) out_q[p*ACCU_WIDTH+:ACCU_WIDTH] <= ACCU_WIDTH'(sums[p]);
+        end
+      end
     end
   end
 
-  stream_register #(
-      .WIDTH(PE * ACCU_WIDTH)
-  ) u_output (
+  stream_checker #(
+      .WIDTH(OutBits)
+  ) u_checker (
       .clk,
       .rst_n,
-      .s_axis_tvalid(fire && last_beat),
-      .s_axis_tready(free),
-      .s_axis_tdata(out),
-      .m_axis_tvalid,
-      .m_axis_tready,
-      .m_axis_tdata
+      .tvalid(m_axis_tvalid),
+      .tready(m_axis_tready),
+      .tdata (m_axis_tdata)
   );
 
   lut_operands #(
