@@ -261,7 +261,9 @@ class Search:
         elif found.step or wanted.draws >= self.draws or _in_vain(last, width, wanted.draws):
             self.state = "exhausted"
         else:
-            self._ask_more(self._enclosing(curve), draws=wanted.draws + 1)
+            # a draw that all images share is a device, which every level needs
+            levels = self._enclosing(curve) if found.devices is None else wanted.levels
+            self._ask_more(levels, draws=wanted.draws + 1)
 
     def _next_images(self) -> int:
         return next(n for n in self.images if n > self.wanted.images)
