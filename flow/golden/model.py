@@ -270,7 +270,7 @@ def computed(stream: str) -> str:
 def _without_idle_taps(
     layers: Sequence[Layer], record: Record, noise: Mapping[str, TapSettings]
 ) -> list[Layer]:
-    """Remove taps without noise whose output only thresholds consume."""
+    """Remove taps without noise and converter whose output only thresholds consume."""
     consumers: dict[str, list[Layer]] = {}
     for layer in layers:
         for name in layer.inputs:
@@ -281,8 +281,8 @@ def _without_idle_taps(
         if not isinstance(tap, Tap) or tap.output in record.names or tap.site in record.sites:
             continue
         found = [c.without(tap) for c in consumers[tap.output] if isinstance(c, Thresholds)]
-        noisy = noise.get(tap.site, TapSettings()).enable
-        if not noisy and len(found) == len(consumers[tap.output]) and all(found):
+        idle = noise.get(tap.site, TapSettings()).idle
+        if idle and len(found) == len(consumers[tap.output]) and all(found):
             instead |= {tap.name: None} | {layer.name: layer for layer in found if layer}
     every = (instead.get(layer.name, layer) for layer in layers)
     return [layer for layer in every if layer is not None]

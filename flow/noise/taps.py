@@ -51,7 +51,7 @@ class Tap(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """Return y, with noise if some is set."""
         active = self.in_training if self.training else self.in_evaluation
-        if not active or self.noise is None or self.sampler is None or self.noise.silent:
+        if not active or self.noise is None or self.sampler is None or self.noise.idle:
             return y
         return self.noisy(y, self.noise, self.sampler)
 
