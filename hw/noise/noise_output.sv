@@ -26,7 +26,7 @@ module noise_output #(
     input  logic                         averages,   // more than one execution
     input  logic [  5:0]                 repeats,    // executions beyond the first
     input  logic                         in_valid,
-    input  logic [PE-1:0][SUM_WIDTH-1:0] v,          // signed
+    input  logic signed [SUM_WIDTH-1:0]  v[PE],
     output logic                         busy,
     output logic                         out_valid,
     output logic [PE-1:0][OUT_WIDTH-1:0] data
@@ -89,7 +89,7 @@ module noise_output #(
       if (en && in_valid) begin
         if (!averages) data_q <= limited(v[l]);
         else begin
-          total_q <= TotalWidth'($signed(v[l])) + (pass_q == '0 ? TotalWidth'(0) : total_q);
+          total_q <= TotalWidth'(v[l]) + (pass_q == '0 ? TotalWidth'(0) : total_q);
         end
       end
       if (en && mean_q) data_q <= limited(mean(total_q));
