@@ -28,15 +28,15 @@ module adc
     int unsigned SUM_WIDTH = 44,  // bits of v
     int unsigned STEPS = 3  // bits decided in a clock, a divisor of 12
 ) (
-    input  logic                                     clk,
-    input  logic                                     rst_n,
-    input  logic                                     en,
-    input  settings_t                                active,
-    input  logic                                     in_valid,
-    input  logic      [PE-1:0][SUM_WIDTH-1:0]        v,          // signed
-    output logic                                     busy,
-    output logic                                     out_valid,
-    output logic      [PE-1:0][SUM_WIDTH-1:0]        out  // signed
+    input  logic                        clk,
+    input  logic                        rst_n,
+    input  logic                        en,
+    input  settings_t                   active,
+    input  logic                        in_valid,
+    input  logic signed [SUM_WIDTH-1:0] v[PE],
+    output logic                        busy,
+    output logic                        out_valid,
+    output logic signed [SUM_WIDTH-1:0] out[PE]
 );
   localparam int unsigned MostBits = 12;
   localparam int unsigned Stages = MostBits / STEPS;
@@ -89,7 +89,7 @@ module adc
         rest_t offset;
         offset = rest_t'($signed(OFFSETS[(32'(fold_q)*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
         v_q[0] <= v[l];
-        rest_q[0] <= ((rest_t'($signed(v[l])) + offset) <<< 1) + bias_q;
+        rest_q[0] <= ((rest_t'(v[l]) + offset) <<< 1) + bias_q;
       end
       for (int unsigned n = 1; n < Stages; n++) begin
         if (en && valid_q[n-1]) begin

@@ -27,8 +27,8 @@ module noise_output #(
     input  logic [  5:0]                 repeats,    // executions beyond the first
     input  logic                         converts,
     input  logic                         in_valid,
-    input  logic [PE-1:0][SUM_WIDTH-1:0] v,          // signed
-    input  logic [PE-1:0][SUM_WIDTH-1:0] converted,  // signed
+    input  logic signed [SUM_WIDTH-1:0]  v[PE],
+    input  logic signed [SUM_WIDTH-1:0]  converted[PE],
     output logic                         busy,
     output logic                         out_valid,
     output logic [PE-1:0][OUT_WIDTH-1:0] data
