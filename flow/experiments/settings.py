@@ -255,8 +255,7 @@ class SystemSettings(HardwareWalkSettings):
     def check(self) -> None:
         """See that ADC bits are not walked."""
         super().check()
-        if self.walks_bits:
-            raise OptionError("adc", "has several numbers of bits, which walk-hw walks: give one")
+        self.check_no_bits_walk()
 
 
 class SocWalkSettings(SystemSettings):

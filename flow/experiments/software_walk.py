@@ -72,6 +72,7 @@ def walk(
     Raises:
         UserError: something the user can mend; points already measured are kept.
     """
+    settings.check_no_bits_walk()
     clock = clock or StageClock()
     with clock.stage("load"):
         trained = trained or TrainedNetwork.load(

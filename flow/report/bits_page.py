@@ -53,9 +53,10 @@ def sentences(summary: BitsWalkSummary) -> list[str]:
     if summary.noise_map:
         said.append(f"Noise of a map is there at every point, at {', '.join(summary.noise_map)}.")
     if summary.verdict is not None:
+        near = points_text(summary.loss)
         said.append(
-            f"Agree: {summary.measure} of golden is shown to lie within ± {points_text(summary.loss)} "
-            "of that of software at each number of bits; disagree: it is shown to lie beyond at "
-            "one, or RTL differs from golden in any bit; undecided: neither is shown."
+            f"Agree: {summary.measure} of golden is shown to lie within ± {near} of that of "
+            "software at each number of bits; disagree: it is shown to lie beyond at one, or RTL "
+            "differs from golden in any bit; undecided: neither is shown."
         )
     return said

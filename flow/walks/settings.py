@@ -123,6 +123,13 @@ class NoiseOptions(Settings):
         """Whether the bits of an ADC are walked in place of a noise level."""
         return self.adc is not None and len(self.adc) > 1
 
+    def check_no_bits_walk(self) -> None:
+        """Raise an OptionError if several numbers of bits are given where none are walked."""
+        if self.walks_bits:
+            raise OptionError(
+                "adc", "has several numbers, which only walk and walk-hw walk: give one"
+            )
+
     def converter_bits(self, accumulators: Sequence[str]) -> dict[str, int]:
         """Return the bits of the converters that are there at every point, by site.
 
