@@ -282,7 +282,8 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network, data set and noise"""
 
-    no_levels: ClassVar[Mapping[str, str]] = NoiseOptions.no_levels | {
+    no_levels: ClassVar[Mapping[str, str]] = {
+        **NoiseOptions.no_levels,
         "draws": "a converter draws no random numbers",
         "budget": "there are no further noise draws",
         "margin": "sides are compared within the points of loss",
