@@ -258,4 +258,7 @@ def _site(tap, scales: Mapping[str, "Scale"], values: Mapping[str, SiteValues]) 
         negated=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
         std=values[name].std,
         range=values[name].range,
+        clip=values[name].clip,
+        # a channel that FINN negated has the other sign
+        signed=values[name].signed or bool((scales[name].scale < 0).any()),
     )

@@ -89,6 +89,8 @@ def _of_map(noise_map: NoiseMap) -> dict[str, Noise]:
             raise UserError(
                 f"site {site} has σ in {unit}, whose size changes in training: give it in real"
             )
+    if noise_map.adc:
+        raise UserError("it has an ADC, through which no gradient passes: train without")
     return dict(noise_map.sites)
 
 

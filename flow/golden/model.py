@@ -275,13 +275,13 @@ def _is_needed(layer: Layer, record: Record, noise: Mapping[str, TapSettings]) -
     """Whether a layer is a tap with noise, or one whose output is digested."""
     if not isinstance(layer, Tap):
         return False
-    return layer.site in record.sites or noise.get(layer.site, TapSettings()).enable
+    return layer.site in record.sites or not noise.get(layer.site, TapSettings()).idle
 
 
 def _without_idle_taps(
     layers: Sequence[Layer], record: Record, noise: Mapping[str, TapSettings]
 ) -> list[Layer]:
-    """Remove taps without noise whose output only thresholds consume, at once or as tiles' sum."""
+    """Remove taps without noise and converter that only thresholds read, or a sum of tiles."""
     consumers: dict[str, list[Layer]] = {}
     for layer in layers:
         for name in layer.inputs:

@@ -52,7 +52,7 @@ class Tap(nn.Module):
     def silent(self) -> bool:
         """Whether the tap returns its input."""
         active = self.in_training if self.training else self.in_evaluation
-        return not active or self.noise is None or self.sampler is None or self.noise.silent
+        return not active or self.noise is None or self.sampler is None or self.noise.idle
 
     @property
     def idle(self) -> bool:

@@ -4,8 +4,9 @@
 // Gaussian, then scale, multiply, sum.
 //
 // `issue` takes an execution of the beat, with `ready` alone; with `last_pass` it is its last.
-// `empty` says that no beat is before the output register. Latency 15 clocks, and one more where
-// there are several executions. Reset: empty. It does not cut the path from out_ready to ready.
+// `empty` says that no beat is before the output register. Latency 15 clocks, one more where
+// there are several executions, and five more with a converter (adc.sv), through which each
+// execution passes. Reset: empty. It does not cut the path from out_ready to ready.
 
 module unrolled_path
   import noise_tap_pkg::*;
@@ -60,10 +61,10 @@ module unrolled_path
   localparam int unsigned ToSum = 14;
 
   logic [ToSum-1:0] valid_q;
-  logic en, busy, scale, multiply, sum;
+  logic en, busy, scale, multiply, sum, converting, converted_valid;
   assign en       = !out_valid || out_ready;
   assign ready    = en;
-  assign empty    = valid_q == '0 && !busy;
+  assign empty    = valid_q == '0 && !converting && !busy;
   assign scale    = valid_q[ToScale-1];
   assign multiply = valid_q[ToMultiply-1];
   assign sum      = valid_q[ToSum-1];
@@ -147,6 +148,25 @@ module unrolled_path
       .v
   );
 
+  logic signed [SumWidth-1:0] converted[PE];
+  adc #(
+      .CHANNELS(CHANNELS),
+      .PE(PE),
+      .OFFSET_WIDTH(OFFSET_WIDTH),
+      .OFFSETS(OFFSETS),
+      .SUM_WIDTH(SumWidth)
+  ) u_adc (
+      .clk,
+      .rst_n,
+      .en,
+      .active,
+      .in_valid(sum && uses.converts),
+      .v,
+      .busy(converting),
+      .out_valid(converted_valid),
+      .out(converted)
+  );
+
   noise_output #(
       .PE(PE),
       .SUM_WIDTH(SumWidth),
@@ -163,8 +183,10 @@ module unrolled_path
       .en,
       .averages(uses.repeats),
       .repeats(active.repeats),
-      .in_valid(sum),
+      .converts(uses.converts),
+      .in_valid(uses.converts ? converted_valid : sum),
       .v,
+      .converted,
       .busy,
       .out_valid,
       .data(out_data)

@@ -192,6 +192,7 @@ def _noise(placement: Placement) -> dict[str, Any]:
     return {
         "noise": placement.kind,
         "noise_map": noises or None,
+        "converters": {site: adc.bits for site, adc in placement.converters.items()} or None,
         "order": setting.order if mixed else None,
         "ratio": setting.ratio if mixed else None,
         "noise_options": dict(setting.options),
