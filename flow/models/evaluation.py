@@ -22,6 +22,7 @@ from flow.device import CPU
 from flow.errors import UserError
 from flow.models.network import Network, channels_last
 from flow.models.quantisers import inference_values
+from flow.models.tiles import TiledLayer
 from flow.noise import Noise, NoiseTap, Sampler, WeightTap
 from flow.noise.samplers import CachedSampler
 from flow.settings import ADC_PERCENTILE
@@ -75,7 +76,8 @@ class _Tracer(fx.Tracer):
     """A tracer that enters a module only if it contains taps."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, NoiseTap) or not any(isinstance(c, NoiseTap) for c in m.modules())
+        whole = isinstance(m, NoiseTap | TiledLayer)
+        return whole or not any(isinstance(c, NoiseTap) for c in m.modules())
 
 
 class _Pairs(nn.Module):

@@ -119,6 +119,8 @@ class InferenceSettings(NetworkSettings):
     """Weights of brevitas:NAME or file.py:factory: safetensors, or a state dict of torch"""
     shape: str | None = None
     """Shape C,H,W of the images of such a network, where no data set says it"""
+    rows: Count | None = None
+    """Rows of an analog array's tile: noise is on the sums of each; without tiles if not given"""
 
     def check(self) -> None:
         """Read the quantiser, and see that nothing was given for a network that has it."""

@@ -133,6 +133,8 @@ def _folder_name(settings: HardwareWalkSettings, trained: TrainedNetwork) -> str
     name = f"{trained.network.name}-{trained.images.name}"
     if trained.metadata.noise:
         name += f"-trained-{trained.metadata.noise['kind']}"
+    if settings.rows is not None:
+        name += f"-rows-{settings.rows}"
     if settings.noise != settings.default("noise"):
         name += f"-{settings.noise}"
     if settings.noise_map is not None:
@@ -169,7 +171,7 @@ def compile_trained(
 
     Args:
         trained: the network; its first images verify the scale of each tap.
-        sites: where noise is wanted; every ``.acc`` site has a tap in any case.
+        sites: where noise is wanted; every accumulator site has a tap in any case.
         settings: the choice of folding and matrix-vector unit.
         progress: called with the progress.
 

@@ -115,6 +115,7 @@ ILLEGAL = {
     "stream_digest": "WIDTH=33",
     "stream_fifo": "DEPTH=0",
     "thresholds": "STEPS=0",
+    "tile_accumulator": "PE=3",
 }
 
 
