@@ -72,8 +72,8 @@ class NoiseOptions(Settings):
     """Points of accuracy that the fewest ADC bits may lose, in a walk of ADC bits"""
 
     no_levels: ClassVar[Mapping[str, str]] = {
-        "noise": "give noise by a noise map",
-        "levels": "the levels are the bits",
+        "noise": "noise comes from a noise map",
+        "levels": "they are the levels",
         "unit": "the levels are bits",
     }
     """Options that make no sense in a walk of ADC bits, and why."""
@@ -106,22 +106,18 @@ class NoiseOptions(Settings):
         if self.adc_percentile != self.default("adc_percentile") and not (
             self.adc or (self.read_map and self.read_map.adc)
         ):
-            raise OptionError(
-                "adc_percentile", "given, but no site has an ADC: give its bits", ("adc",)
-            )
+            raise OptionError("adc_percentile", "given, but no site has an ADC: give its bits")
         if self.walks_bits:
             for name, why in self.no_levels.items():
                 has = name in type(self).model_fields
                 if has and getattr(self, name) != self.default(name):
-                    raise OptionError(name, f"given, but ADC bits are walked: {why}", ("adc",))
+                    raise OptionError(name, f"given, but ADC bits are walked, and {why}")
             if self.walks_map:
                 raise OptionError("sites", "has map, but the bits of a map are its own")
             if self.executions is not None:
                 raise OptionError("executions", "given, but ADC bits are walked: leave it out")
         elif self.loss != self.default("loss"):
-            raise OptionError(
-                "loss", "is of a walk of ADC bits: give several, such as 1-8", ("adc",)
-            )
+            raise OptionError("loss", "is of a walk of ADC bits: give several, such as 1-8")
 
     @property
     def walks_bits(self) -> bool:

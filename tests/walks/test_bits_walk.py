@@ -107,7 +107,7 @@ def test_the_range_is_calibrated(accelerator):
         ({"adc": 6, "adc_percentile": 101}, "adc_percentile|percentile"),
         ({"adc_percentile": 99}, "no site has an ADC"),
         ({"loss": 2}, "walk of ADC bits"),
-        ({"adc": "1-8", "levels": (1.0,)}, "the bits"),
+        ({"adc": "1-8", "levels": (1.0,)}, "they are the levels"),
         ({"adc": "1-8", "noise": "mixed"}, "noise map"),
         ({"adc": "1-8", "executions": 2}, "ADC bits"),
     ],
