@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,12 +18,15 @@ from flow.golden.layers import (
 )
 from flow.noise.hardware.fixed_point import TapFormat
 
+Product = MatrixVector | Convolution | ByteConvolution
+"""A layer with weights."""
+
 
 @dataclass(frozen=True)
 class TileProducts(Layer):
     """Sums over each tile's rows of a matrix product: [N, …, T · MH], the first tile first."""
 
-    whole: MatrixVector | Convolution | ByteConvolution
+    whole: Product
     """The product without tiles."""
     lengths: tuple[int, ...]
     """Rows of each tile, in the order of the matrix."""
@@ -38,7 +42,8 @@ class TileProducts(Layer):
 
     def to(self, device: torch.device) -> "TileProducts":
         """Return the layer with its tensors on a device."""
-        return replace(self, whole=self.whole.to(device))
+        whole = cast(Product, self.whole.to(device))
+        return replace(self, whole=whole)
 
     def __call__(self, a: Tensor) -> Tensor:
         """Return the partial sums of activations, by matrix products and additions alone."""

@@ -18,7 +18,7 @@ from flow.golden.model import Record
 from flow.golden.tiles import TileProducts
 from flow.models import Network, evaluate
 from flow.models.tiles import tile
-from flow.noise import Noise
+from flow.noise import Additive, Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import equivalence, simulate
@@ -51,8 +51,14 @@ def case(built) -> Case:
     return Case(plain, tiled, accelerator, inputs)
 
 
-def noise_at(*sites: str, kind: str = "mixed") -> dict[str, TapSettings]:
-    return {site: TapSettings.of(Noise.at(kind, 2.0), 1.0, seed=9) for site in sites}
+def converted(case: Case, site: str) -> Noise:
+    """Noise at a site, whose values an ADC of three bits reads."""
+    tap = case.accelerator.sites[site]
+    return Additive(1.0, adc=tap.adc(3, tap.range))
+
+
+def noise_at(*sites: str) -> dict[str, TapSettings]:
+    return {site: TapSettings.of(Noise.at("mixed", 2.0), 1.0, seed=9) for site in sites}
 
 
 @pytest.mark.slow
@@ -96,10 +102,10 @@ def test_without_noise_it_is_finn_s_and_the_network_without_tiles(case, built):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("site", TILED)
-@pytest.mark.parametrize("kind", ["additive", "multiplicative", "fixed-pattern"])
+@pytest.mark.parametrize("kind", ["multiplicative", "fixed-pattern", "ADC"])
 def test_software_has_the_same_noise_on_each_tile(site, kind, case):
     options = {"device": 3} if kind == "fixed-pattern" else {}
-    noise = Noise.at(kind, 1.5, **options)
+    noise = converted(case, site) if kind == "ADC" else Noise.at(kind, 1.5, **options)
     sampler = HardwareSampler(case.accelerator.sites, 77)
     labels = evaluate(case.tiled, case.inputs, noise={site: noise}, sampler=sampler)
     settings = TapSettings.of(noise, case.accelerator.sites[site].scale, seed=77)
@@ -114,6 +120,7 @@ def test_rtl_is_golden_with_noise_on_tiles(case, built, tmp_path):
     stream = case.accelerator.quantise(case.inputs)[:3]
     golden = case.accelerator.golden_model()
     points = [{}, *(noise_at(site) for site in TILED), noise_at(*case.accelerator.sites)]
+    points.append({site: TapSettings.of(converted(case, site), 1.0, seed=9) for site in TILED})
     simulation = simulate.build(case.accelerator, root=built / "sim", optimise=False)
     for stall in (False, True):
         results, _ = simulate.simulate(
