@@ -97,10 +97,10 @@ def bits_site(
     """
     curves = {side: curve_of(points, labels, site, side) for side in Side}
     software, golden, rtl = (curves[side] for side in SHOWN)
+    assert software is not None and placement.converter_of is not None
     if rtl is not None and len(rtl.levels) != len(software.levels):
         # a point could not be simulated
         rtl = None
-    assert software is not None and placement.converter_of is not None
     # of noise beneath, the same samples
     paired = curves[Side.SOFTWARE_HARDWARE_RNG] or software
     several = placement.walking(site) != (site,)
