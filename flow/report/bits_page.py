@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 from flow.files import replacing
+from flow.noise.site import GLOBAL
 from flow.report.html import environment
 from flow.report.plots import bits
 from flow.walks.summaries import BitsWalkSummary
@@ -47,6 +48,8 @@ def sentences(summary: BitsWalkSummary) -> list[str]:
         f"The fewest bits are those from which on the {summary.measure} is at most "
         f"{points_text(summary.loss)} below that without the ADC, with their 95 % interval.",
     ]
+    if GLOBAL in summary.sites:
+        said.append("The site global is an ADC of so many bits at every accumulator at once.")
     if summary.converters:
         others = ", ".join(f"{site} {bits}" for site, bits in summary.converters.items())
         said.append(f"ADCs at every point, by their bits: {others}.")
