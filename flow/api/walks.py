@@ -178,8 +178,8 @@ def walk(
     judged_by = None if metric is None else Metric.made(metric, floor)
     kinds = [noise] if isinstance(noise, Noise | str) else noise
     settings = SoftwareWalkSettings(
-        sites=tuple(sites), levels=_levels(levels), seed=seed, adc=adc,
-        **_placed(unit, noise_map, options),
+        sites=tuple(sites), levels=_levels(levels), seed=seed,
+        **_placed(unit, noise_map, adc, options),
     )  # fmt: skip
     trained = trained_network(network, samples, settings.build, judged_by).tiled(settings.rows)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
@@ -247,8 +247,7 @@ def walk_hw(
         sites=tuple(sites),
         levels=_levels(levels),
         seed=seed,
-        adc=adc,
-        **_placed(unit, noise_map, options),
+        **_placed(unit, noise_map, adc, options),
     )
     with silenced_libraries(), ExitStack() as stack:
         engine = stack.enter_context(DaskExecutor(jobs, folder=build)) if jobs > 1 else None
@@ -277,12 +276,14 @@ def _setting(noise: Noise | str, seed: int) -> NoiseSetting:
     )
 
 
-def _placed(unit: Unit, noise_map: NoiseMapLike, options: dict[str, Any]) -> dict[str, Any]:
+def _placed(
+    unit: Unit, noise_map: NoiseMapLike, adc: Bits, options: dict[str, Any]
+) -> dict[str, Any]:
     """Return options with the unit and the file of a noise map, which is written if it has none."""
     if isinstance(noise_map, Mapping):
         folder = Path(options.get("build", HardwareWalkSettings.default("build"))) / "noise-maps"
         noise_map = NoiseMap.of(noise_map).write(folder)
-    return options | {"unit": unit, "noise_map": noise_map}
+    return options | {"unit": unit, "noise_map": noise_map, "adc": adc}
 
 
 def _levels(levels: Sequence[float] | Literal["auto"]) -> Any:

@@ -83,8 +83,10 @@ def walk_hw(
     )
     verdicts: list[Verdict] = [one.verdict for one in entries.values() if one.verdict]
     of_sides = preliminary.sides(points, walk.labels)
-    summary = BitsWalkSummary(
-        **_common(settings, placement, walk.reference),
+    summary = _summary(
+        settings,
+        placement,
+        walk.reference,
         model=walk.context.network.name,
         dataset=walk.identity["dataset"],
         classes=walk.context.network.classes,
@@ -143,8 +145,10 @@ def walk(
         one.measured.run(searches, lambda done: progress("adc", done, len(searches)))
     points, reference = one.measured.points(), trained.reference
     clean = next(point for point in points if not point.site)
-    summary = BitsWalkSummary(
-        **_common(settings, one.placement, reference),
+    summary = _summary(
+        settings,
+        one.placement,
+        reference,
         model=trained.network.name,
         dataset=trained.images.name,
         classes=trained.network.classes,
@@ -249,10 +253,12 @@ def _with_failures(
     return found
 
 
-def _common(settings: NoiseOptions, placement: Placement, reference: Reference) -> dict[str, Any]:
-    """Return the fields of a summary that both walks fill alike."""
+def _summary(
+    settings: NoiseOptions, placement: Placement, reference: Reference, **more: Any
+) -> BitsWalkSummary:
+    """Return a summary, of which the caller gives what the two walks have for themselves."""
     noises = {site: noise.to_json() for site, noise in placement.noise_map.items()}
-    return {
+    found = {
         "seed": settings.seed,
         "measure": reference.measure,
         "guessing": reference.guess,
@@ -261,6 +267,7 @@ def _common(settings: NoiseOptions, placement: Placement, reference: Reference) 
         "converters": {site: adc.bits for site, adc in placement.converters.items()},
         "noise_map": noises or None,
     }
+    return BitsWalkSummary.model_validate(found | more)
 
 
 def _write(folder: Path, summary: BitsWalkSummary, table: pd.DataFrame) -> None:

@@ -84,7 +84,8 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     build: Path = Path("build")
     """Folder of everything that is built"""
 
-    no_levels: ClassVar = NoiseOptions.no_levels | {
+    no_levels: ClassVar = {
+        **NoiseOptions.no_levels,
         **dict.fromkeys(("precision_of_mu", "seeds"), "there is no μ to find"),
         **dict.fromkeys(("max_seconds", "max_noisy_images"), "the bits are few"),
         "metric": "accuracy is measured",

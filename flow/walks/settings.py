@@ -80,10 +80,26 @@ class NoiseOptions(Settings):
 
     def check(self) -> None:
         """Read the map, and see that it is walked alone; and what an ADC goes with."""
-        from flow.noise.adc import check_bits
         from flow.noise.site import MAP
 
         super().check()
+        self._check_adc()
+        _ = self.read_map
+        if self.noise_map is None and self.walks_map:
+            raise OptionError("sites", "has map, but there is none: give its file", ("noise_map",))
+        if self.walks_map and self.sites != (MAP,):
+            raise OptionError(
+                "sites",
+                "has map and others: its curve begins without noise and theirs with the noise of "
+                "the map, so walk them in two runs",
+            )
+        if self.walks_map and self.unit != "real":
+            raise OptionError("unit", "given, but the level of a map is a factor: leave it out")
+
+    def _check_adc(self) -> None:
+        """See that there is such an ADC, and that nothing else is given that it rules out."""
+        from flow.noise.adc import check_bits
+
         with about("adc"):
             for bits in self.adc or ():
                 check_bits(bits)
@@ -106,17 +122,6 @@ class NoiseOptions(Settings):
             raise OptionError(
                 "loss", "is of a walk of ADC bits: give several, such as 1-8", ("adc",)
             )
-        _ = self.read_map
-        if self.noise_map is None and self.walks_map:
-            raise OptionError("sites", "has map, but there is none: give its file", ("noise_map",))
-        if self.walks_map and self.sites != (MAP,):
-            raise OptionError(
-                "sites",
-                "has map and others: its curve begins without noise and theirs with the noise of "
-                "the map, so walk them in two runs",
-            )
-        if self.walks_map and self.unit != "real":
-            raise OptionError("unit", "given, but the level of a map is a factor: leave it out")
 
     @property
     def walks_bits(self) -> bool:
@@ -282,7 +287,8 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network, data set and noise"""
 
-    no_levels: ClassVar[Mapping[str, str]] = NoiseOptions.no_levels | {
+    no_levels: ClassVar[Mapping[str, str]] = {
+        **NoiseOptions.no_levels,
         "draws": "a converter draws no random numbers",
         "budget": "there are no further noise draws",
         "margin": "sides are compared within the points of loss",

@@ -14,6 +14,7 @@ differs from golden in a bit, and is undecided if no RTL image was simulated.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from flow.walks.crosscheck.figures import bit_exact_check, paired_difference
 from flow.walks.points.curves import curve_of
 from flow.walks.points.placement import Placement
 from flow.walks.points.point import Point
-from flow.walks.points.side import Side
+from flow.walks.points.side import SHOWN, Side
 from flow.walks.summaries.bits import BitsPoint, BitsSite, FewestBits
 
 
@@ -95,27 +96,34 @@ def bits_site(
         sites: number of sites of the walk.
     """
     curves = {side: curve_of(points, labels, site, side) for side in Side}
-    software, golden = curves[Side.SOFTWARE], curves[Side.GOLDEN]
+    software, golden, rtl = (curves[side] for side in SHOWN)
+    if rtl is not None and len(rtl.levels) != len(software.levels):
+        # a point could not be simulated
+        rtl = None
     assert software is not None and placement.converter_of is not None
     # of noise beneath, the same samples
     paired = curves[Side.SOFTWARE_HARDWARE_RNG] or software
     several = placement.walking(site) != (site,)
-    entries = []
+    entries, adc = [], None
     for number, bits in enumerate(map(int, software.levels)):
         adc = None if several else placement.converter_of(site, bits)
+        difference = None
+        if golden is not None:
+            difference = Estimate(
+                *paired_difference(paired.correct[number], golden.correct[number])
+            )
         entry = BitsPoint(
             bits=bits,
-            step=adc and adc.real_step,
-            software=_accuracy(software, bits),
-            golden=golden and _accuracy(golden, bits),
-            rtl=_accuracy(curves[Side.RTL], bits),
-            difference=golden
-            and Estimate(*paired_difference(paired.correct[number], golden.correct[number])),
+            step=None if adc is None else adc.real_step,
+            software=_accuracy(software.correct[number]),
+            golden=None if golden is None else _accuracy(golden.correct[number]),
+            rtl=None if rtl is None else _accuracy(rtl.correct[number]),
+            difference=difference,
         )
         entries.append(entry)
     found = BitsSite(
-        range=adc and adc.full_scale,
-        signed=adc and adc.signed,
+        range=None if adc is None else adc.full_scale,
+        signed=None if adc is None else adc.signed,
         points=entries,
         fewest={
             side.value: fewest_bits(curve, loss)
@@ -145,9 +153,6 @@ def _hardware(points: Sequence[Point], site: str, verdict: Verdict, reason: str)
     }
 
 
-def _accuracy(curve: Curve | None, bits: int) -> Estimate | None:
-    """Return a side's accuracy at a number of bits, None if it was not measured."""
-    if curve is None or bits not in curve.levels:
-        return None
-    right = curve.correct[list(curve.levels).index(bits)]
+def _accuracy(right: NDArray[Any]) -> Estimate:
+    """Return the accuracy of a point, from whether each image is right."""
     return Estimate(*share(float(right.sum()), len(right)))

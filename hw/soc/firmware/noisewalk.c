@@ -14,7 +14,7 @@ enum {
     POLLS = 1000 /* of what takes some clocks; a poll takes several */
 };
 
-typedef noise_registers__tapx__stride40_t tap_registers;
+typedef noise_registers__tapx_t tap_registers;
 
 static uint32_t tap_reg(uint32_t tap, size_t offset) {
     return REG(tap) + tap * (uint32_t)sizeof(tap_registers) + (uint32_t)offset;
