@@ -218,7 +218,7 @@ _KERNELS = (
                   ("latency",)),
             Fault("SynapseFolds : LastFolds", "LastFolds : LastFolds", ("owed",)),
         ),
-        _PAID[1:],
+        ("owed", "latency"),
     ),
     Proof(
         "tile_accumulator_proof",

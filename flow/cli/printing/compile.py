@@ -48,24 +48,27 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
 def show(console: Console, found: Mapping[str, Any]) -> None:
     """Print the result of `run`."""
     title = f"{found['network']}: {found['cycles_per_image']:,} cycles per image"
+    columns = ["node", "PE", "SIMD", "cycles", "in", "out", "weights", "sites"]
     if found["rows"] is not None:
         title += f", in tiles of {found['rows']} rows"
+        columns.insert(1, "tiles")
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("node", "tiles", "PE", "SIMD", "cycles", "in", "out", "weights", "sites"):
+    for name in columns:
         right = name in ("tiles", "PE", "SIMD", "cycles")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for node in found["nodes"]:
         depth = f" ({node['depth']} deep)" if "depth" in node else ""
-        table.add_row(
-            node["name"] + depth,
-            str(node.get("tiles", "")),
-            str(node.get("PE", "")),
-            str(node.get("SIMD", "")),
-            f"{node['cycles']:,}",
-            node["input_type"],
-            node["output_type"],
-            f"{node['weight_type']} {node['resType']}" if "weight_type" in node else "",
-            ", ".join(node["sites"]),
-        )
+        told = {
+            "node": node["name"] + depth,
+            "tiles": str(node.get("tiles", "")),
+            "PE": str(node.get("PE", "")),
+            "SIMD": str(node.get("SIMD", "")),
+            "cycles": f"{node['cycles']:,}",
+            "in": node["input_type"],
+            "out": node["output_type"],
+            "weights": f"{node['weight_type']} {node['resType']}" if "weight_type" in node else "",
+            "sites": ", ".join(node["sites"]),
+        }
+        table.add_row(*(told[name] for name in columns))
     console.print(table)
     console.print(f"RTL: {found['rtl']}, its top: {found['top']}", highlight=False, soft_wrap=True)
