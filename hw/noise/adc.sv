@@ -61,14 +61,16 @@ module adc
   logic [FoldBits-1:0] fold_q;
   logic [5:0] pass_q;
   rest_t bias_q;
+  logic moving;  // false in a tap without a converter, which then costs a simulator little
   assign busy = valid_q != '0;
+  assign moving = en && (in_valid || busy);
   assign out_valid = valid_q[Stages];
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       valid_q <= '0;
       fold_q  <= '0;
       pass_q  <= '0;
-    end else if (en && (in_valid || valid_q != '0)) begin
+    end else if (moving) begin
       valid_q <= {valid_q[Stages-1:0], in_valid};
       if (in_valid) begin
         pass_q <= pass_q == active.repeats ? '0 : pass_q + 1;
@@ -81,27 +83,35 @@ module adc
   always_ff @(posedge clk) if (active.adc_bits != '0) bias_q <= rest_t'(adc_bias(active));
 
   for (genvar l = 0; l < PE; l++) begin : gen_lane
-    logic signed [Stages-1:0][SUM_WIDTH-1:0] v_q;
-    logic signed [SUM_WIDTH-1:0] out_q;
-    rest_t rest_q[Stages];
-    always_ff @(posedge clk) begin
-      if (en && in_valid) begin
-        rest_t offset;
-        offset = rest_t'($signed(OFFSETS[(32'(fold_q)*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
-        v_q[0] <= v[l];
-        rest_q[0] <= ((rest_t'(v[l]) + offset) <<< 1) + bias_q;
-      end
-      for (int unsigned n = 1; n < Stages; n++) begin
-        if (en && valid_q[n-1]) begin
-          v_q[n] <= v_q[n-1];
-          rest_q[n] <= decided(rest_q[n-1], int'(MostBits - 1 - (n - 1) * STEPS));
+    for (genvar n = 0; n < Stages; n++) begin : gen_stage
+      logic signed [SUM_WIDTH-1:0] v_q;
+      rest_t rest_q;
+      if (n == 0) begin : gen_first
+        always_ff @(posedge clk) if (moving) begin
+          if (in_valid) begin
+            rest_t offset;
+            offset = rest_t'($signed(OFFSETS[(32'(fold_q)*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
+            v_q <= v[l];
+            rest_q <= ((rest_t'(v[l]) + offset) <<< 1) + bias_q;
+          end
+        end
+      end else begin : gen_next
+        always_ff @(posedge clk) if (moving) begin
+          if (valid_q[n-1]) begin
+            v_q <= gen_stage[n-1].v_q;
+            rest_q <= decided(gen_stage[n-1].rest_q, int'(MostBits - 1 - (n - 1) * STEPS));
+          end
         end
       end
-      if (en && valid_q[Stages-1]) begin
+    end
+
+    logic signed [SUM_WIDTH-1:0] out_q;
+    always_ff @(posedge clk) if (moving) begin
+      if (valid_q[Stages-1]) begin
         rest_t rest;
-        rest = decided(rest_q[Stages-1], int'(STEPS - 1));
+        rest = decided(gen_stage[Stages-1].rest_q, int'(STEPS - 1));
         rest = rest_t'({1'b0, active.adc_step}) - rest;
-        out_q <= SUM_WIDTH'(rest_t'($signed(v_q[Stages-1])) + (rest >>> 1));
+        out_q <= SUM_WIDTH'(rest_t'(gen_stage[Stages-1].v_q) + (rest >>> 1));
       end
     end
     assign out[l] = out_q;

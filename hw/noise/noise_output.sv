@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The values of a beat's lanes, or with `converts` those of their converters, to the elements of a
-// tap's output: the mean of the executions, rounded, halves up, then rounded to an integer with ROUND, then saturated to OUT_MIN..OUT_MAX.
+// tap's output: the mean of the executions, rounded, halves up, then rounded to an integer with
+// ROUND, then saturated to OUT_MIN..OUT_MAX.
 //
 //   data = sat(round(floor((sum of v + k / 2) / k)))
 //
