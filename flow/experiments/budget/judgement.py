@@ -24,9 +24,9 @@ from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import percentile_ends
 from flow.statistics.midpoint import resample_weights
 
-STEPS = (-0.15, 0.0, 0.15)
+STEPS = (-0.2, 0.0, 0.2)
 """Logarithms of the factors, about the one at which the target is expected."""
-OFF = 0.2
+OFF = 0.3
 """Largest distance of the target from the middle of the factors; further ones are measured else."""
 MOVES = 4
 """Largest number of times that the middle moves."""
@@ -129,17 +129,20 @@ def judge(
 
     Args:
         judge: measures them.
-        directions: log x of each rule, up to a common summand.
+        directions: log x of each rule, up to a common summand; the plan's first.
         response: tells where the target is expected.
         progress: called with the number of judged rules, and of all.
     """
-    found = {}
+    found: dict[str, Judged] = {}
     for number, (name, direction) in enumerate(directions.items()):
         progress(number, len(directions))
-        # the plan itself is one of those that are measured
-        there = response.scaled_to(direction, judge.changed) - direction
-        expected = 0.0 if name == CHEAPEST else float(there.mean())
-        found[name] = judge.family(direction, expected)
+        if name == CHEAPEST:
+            # the plan itself is one of those that are measured
+            found[name] = judge.family(direction, 0.0)
+            continue
+        there = float((response.scaled_to(direction, judge.changed) - direction).mean())
+        # what these images lose more or less than those of the search, they do in each family
+        found[name] = judge.family(direction, there + float(found[CHEAPEST].log_factor[0]))
     progress(len(directions), len(directions))
     return found
 

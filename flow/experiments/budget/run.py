@@ -12,6 +12,7 @@ from flow.experiments import hardware_walk
 from flow.experiments.budget import cost as costs
 from flow.experiments.budget import results
 from flow.experiments.budget.bench import GoldenBench, halves, work_of
+from flow.experiments.budget.cost import Floats
 from flow.experiments.budget.families import families
 from flow.experiments.budget.judgement import Judge, Judged, judge
 from flow.experiments.budget.selection import Selection, Target, select
@@ -66,18 +67,26 @@ class BudgetJob:
         """File of the plan."""
         return self.folder / "budget.yaml"
 
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Smallest and largest log x of each site that both the registers and the costs know."""
+        known, bench = self.cost.bounds, self.selection
+        low, high = np.maximum(known[0], bench.smallest), np.minimum(known[1], bench.largest)
+        for site, empty in zip(bench.sites, low >= high, strict=True):
+            if empty:
+                raise OptionError(
+                    "cost", f"has a table of noise that the registers of {site} do not hold"
+                )
+        return low, high
+
     def search(self, progress: ProgressCallback) -> Selection:
         """Find the plan, and write it."""
         bench = self.selection
-        low, high = self.cost.bounds
+        low, high = self.bounds
         found = select(
-            bench,
-            self.cost,
-            self.target,
-            np.maximum(low, bench.smallest),
-            np.minimum(high, bench.largest),
+            bench, self.cost, self.target, low, high,
             lambda done, total: progress("search", done, total),
-        )
+        )  # fmt: skip
         # the map's σ have few digits: the plan is what it says
         sigmas = bench.sigmas(found.plan)
         found.plan = np.log([sigmas[site] for site in bench.sites]) + np.log(bench.shares)
@@ -185,7 +194,9 @@ def prepare(settings: BudgetSettings, clock: StageClock, progress: ProgressCallb
     )
     clean = Estimate(*share(right, len(walk.context.inputs)))
     target = _target(settings, float(clean.level), walk.reference.guess)
-    return BudgetJob(settings, prepared, cost, selection, judgement, target, clean)
+    job = BudgetJob(settings, prepared, cost, selection, judgement, target, clean)
+    _ = job.bounds
+    return job
 
 
 def _target(settings: BudgetSettings, clean: float, guess: float) -> Target:
@@ -217,6 +228,8 @@ def _name(settings: BudgetSettings) -> str:
         else f"loss-{LOSS if settings.loss is None else settings.loss:g}"
     )
     trained = f"-trained-{settings.training_noise}" if settings.training_noise else ""
+    if settings.checkpoint is not None:
+        trained = f"-{settings.checkpoint.stem}"
     kind = "" if settings.noise == settings.default("noise") else f"-{settings.noise}"
     model = Path(settings.model).stem if os.sep in settings.model else settings.model
     return f"{model}-{settings.dataset}{trained}{kind}-{target}"

@@ -3,6 +3,7 @@
 import json
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -89,6 +90,17 @@ def test_what_was_measured_is_not_measured_again(found, build, monkeypatch):
     assert rules["same SNR"].cost[0] == found.rules["same SNR"].cost.value
 
 
+def test_relative_noise_is_measured_too(build):
+    settings = BudgetSettings(**NETWORK, **ASKED, noise="multiplicative", build=build)
+    bench = budget.prepare(settings, budget.StageClock(), silent).selection
+    plan = np.log([0.5, 0.5, 2.0, 2.0])
+    noises = bench.noises(plan)
+    assert [one.sigma_mul for one in noises.values()] == pytest.approx([0.5, 0.5, 2, 2])
+    # more noise changes more
+    quiet, loud = (bench.measure(plan + more, 1).changed.mean() for more in (-1.0, 1.0))
+    assert 0 < quiet < loud
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -102,13 +114,18 @@ def test_what_was_measured_is_not_measured_again(found, build, monkeypatch):
         ({"noise": "fixed-pattern"}, "noise asks for noise that all images"),
         ({"kind": "additive"}, "kind has another name now: did you mean noise"),
         ({"levels": "1,2"}, "levels is no option here"),
-        ({"cost": "FILE"}, r"cost: .*cost\.yaml: site fc3.acc has no cost"),
+        ({"cost": "sites: {fc0.acc: 1}"}, r"cost: .*cost\.yaml: site fc1.acc has no cost"),
+        (
+            {"sites": "fc0.acc", "cost": "sites: {fc0.acc: {table: table.csv}}"},
+            "cost has a table of noise that the registers of fc0.acc do not hold",
+        ),
     ],
 )
 def test_mistakes_are_said_in_one_line(asked, said, build, tmp_path):
-    if asked.get("cost"):
-        asked = {"cost": tmp_path / "cost.yaml"}
-        asked["cost"].write_text("sites: {fc0.acc: 1, fc1.acc: 2, fc2.acc: 3}", encoding="utf-8")
+    if "cost" in asked:
+        (tmp_path / "cost.yaml").write_text(asked["cost"], encoding="utf-8")
+        (tmp_path / "table.csv").write_text("snr,cost\n300,1\n400,2\n", encoding="utf-8")
+        asked = asked | {"cost": tmp_path / "cost.yaml"}
     with pytest.raises(UserError, match=said) as error:
         settings = BudgetSettings(**NETWORK, images=150, build=build, **asked)
         budget.prepare(settings, budget.StageClock(), silent)
