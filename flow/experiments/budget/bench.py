@@ -14,6 +14,7 @@ from flow.experiments.budget.response import Trial
 from flow.experiments.site_levels import found_levels
 from flow.golden.layers import ByteConvolution, Convolution, MatrixVector
 from flow.golden.model import GoldenModel
+from flow.golden.tiles import TileProducts
 from flow.noise import Noise
 from flow.noise.site import MAP, Site
 from flow.walks.points.point import NoisePoint, Point, PointRequest
@@ -207,7 +208,10 @@ class Work(NamedTuple):
 def work_of(walk: Walk, site: str) -> Work:
     """Return what the layer of a site computes."""
     context, layers = walk.context, {one.output: one for one in walk.context.golden.layers}
-    name = Site(site).accumulator if Site(site).layer else site
+    name = Site(site).accumulator(context.taps) if Site(site).layer else site
     tap, layer = context.taps[name], layers.get(context.golden.taps[name].inputs[0])
+    values = float(tap.pixels * tap.channels)
+    if isinstance(layer, TileProducts):
+        return Work(max(layer.lengths), values * len(layer.matrix) / len(layer.lengths))
     rows = len(layer.matrix) if isinstance(layer, Weighted) else None
-    return Work(rows, float(tap.pixels * tap.channels * (rows or 1)))
+    return Work(rows, values * (rows or 1))

@@ -28,11 +28,13 @@ class BudgetSettings(HardwareWalkSettings):
         "budget": "the noise draws are given by draws",
         "ablation": "software is not compared with RTL at a single site",
         "scope": "the whole network is simulated",
+        "adc": "noise alone is searched for",
+        "adc_percentile": "noise alone is searched for",
     }
 
     sites: Names = ()
-    """Noise sites, such as fc0.acc,fc1.acc, all noisy at once; every .acc site if none is given"""
-    loss: Points | None = None
+    """Noise sites, such as fc0.acc,fc1.acc, noisy at once; every accumulator if none is given"""
+    loss: Points | None = None  # type: ignore[assignment]  # there is an accuracy in its place
     """Accuracy to lose, in percentage points; 1 if neither it nor the accuracy is given"""
     accuracy: Points | None = None
     """Accuracy to keep, in per cent"""
