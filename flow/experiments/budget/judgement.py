@@ -26,8 +26,9 @@ from flow.statistics.midpoint import resample_weights
 
 STEPS = (-0.2, 0.0, 0.2)
 """Logarithms of the factors, about the one at which the target is expected."""
-OFF = 0.3
-"""Largest distance of the target from the middle of the factors; further ones are measured else."""
+OFF = 0.05
+"""Largest distance of the target from the middle of the factors, which otherwise moves: so an error
+of ρ hardly counts."""
 MOVES = 4
 """Largest number of times that the middle moves."""
 SMALLEST_K = 0.5
@@ -85,7 +86,7 @@ class Judge:
                 if place not in plans:
                     outcome = self.bench.measure(direction + place, self.draws)
                     plans[place] = Scaled(place, outcome)
-            near = [plan for place, plan in plans.items() if abs(place - middle) < 2 * OFF]
+            near = [plans[round(middle + step, 3)] for step in STEPS]
             found = self._factors(near, resamples=False)[0, 0]
             if abs(found - middle) <= OFF:
                 break
