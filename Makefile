@@ -24,7 +24,7 @@ PIP    = { PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --p
 	  echo $$? > $(VENV)/.status; } | sed -u -n -E 's/^((Collecting|Installing).{0,60}).*/  \1/p'; \
 	exit $$(cat $(VENV)/.status)
 
-.PHONY: help setup check compile synth walk walk-hw study paper multi-exec multi-exec-hw formal soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
+.PHONY: help setup check compile synth walk walk-hw study paper budget multi-exec multi-exec-hw formal soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets, and the variables of each
@@ -80,6 +80,9 @@ bench-walk: $(READY) ## time the walk in software
 	$(RUN)
 
 walk: $(READY) ## walk noise through MODEL in software alone
+	$(RUN)
+
+budget: $(READY) ## find the cheapest noise of all MODEL's layers that loses LOSS points
 	$(RUN)
 
 multi-exec: $(READY) ## walk MODEL, then compare ways to distribute repeated executions

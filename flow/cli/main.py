@@ -27,6 +27,7 @@ for command in (
     walks.check,
     walks.walk_hw,
     walks.walk,
+    walks.budget,
     walks.multi_exec,
     walks.multi_exec_hw,
     walks.robustness,

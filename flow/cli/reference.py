@@ -19,8 +19,11 @@ from flow.settings import Settings, choices, kinds, shown
 VARIABLES = REPOSITORY / "variables.mk"
 PAGE = REPOSITORY / "docs" / "reference" / "settings.md"
 SCHEMA = REPOSITORY / "docs" / "reference" / "summary.schema.json"
+BUDGET_SCHEMA = REPOSITORY / "docs" / "reference" / "budget.schema.json"
 KEYS = REPOSITORY / "docs" / "reference" / "summary-keys.md"
-STUDIED = "walk-hw", "walk", "multi-exec", "multi-exec-hw", "robustness", "dynamics", "train"
+STUDIED = (
+    "walk-hw", "walk", "budget", "multi-exec", "multi-exec-hw", "robustness", "dynamics", "train",
+)  # fmt: skip
 _METAVARS = {
     int: "INTEGER",
     float: "NUMBER",
@@ -142,6 +145,18 @@ def schema_text() -> str:
     return json.dumps(head | _schema(), ensure_ascii=False, indent=1) + "\n"
 
 
+def budget_schema_text() -> str:
+    """Return the JSON Schema of ``budget.json``."""
+    from flow.experiments.budget.summary import BudgetSummary
+
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "budget.json of budget",
+    }
+    found = head | BudgetSummary.model_json_schema(mode="serialization")
+    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+
+
 def _type(schema: dict[str, Any]) -> str:
     """Return the type of a key, with a link to the table of an object."""
     if "$ref" in schema:
@@ -189,6 +204,7 @@ FILES = {
     VARIABLES: variables_text,
     PAGE: page_text,
     SCHEMA: schema_text,
+    BUDGET_SCHEMA: budget_schema_text,
     KEYS: keys_text,
 }
 """Generated files, each with the function that returns its text."""

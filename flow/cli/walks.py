@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flow.cli.options import bars, command, command_line, console, show, started_clock
 
 if TYPE_CHECKING:
+    from flow.experiments.budget.settings import BudgetSettings
     from flow.experiments.settings import (
         CheckSettings,
         MultiExecutionSettings,
@@ -112,6 +113,26 @@ def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
     with bars() as progress:
         found = repeats.run(settings, progress, command_line(), engine)
     show(found, walk_tables.print_repeats)
+
+
+@command("budget", "flow.experiments.budget.settings:BudgetSettings", engine=True)
+def budget(settings: "BudgetSettings", engine: "Engine") -> None:
+    """Find the cheapest noise with all layers noisy, at an accuracy. Prove it in RTL.
+
+    Example: noisewalk budget --model cnv --loss 1
+    """
+    from flow.cli.printing import budget as printing
+    from flow.cli.printing import training
+    from flow.experiments.budget import run
+
+    clock = started_clock()
+    with clock.stage("train"):
+        training.ensure_checkpoint(settings, console)
+    with bars() as progress:
+        summary = run.run(settings, progress, command_line(), engine, clock)
+    show(summary, printing.print_summary)
+    if summary.proof.differing:
+        sys.exit(1)
 
 
 @command("robustness", "flow.experiments.settings:RobustnessSettings", engine=True)

@@ -141,15 +141,20 @@ class NoiseMap:
         Raises:
             UserError: a kind of noise is not in a file, or the file cannot be written.
         """
-        told = {s: self._written(s) for s in self.sites}
-        for site, bits in self.adc.items():
-            told.setdefault(site, {})["adc"] = bits
-        text = yaml.safe_dump({"sites": told}, sort_keys=False)
+        text = self.text
         path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return path
+
+    @property
+    def text(self) -> str:
+        """The map as a file has it; UserError if a kind of noise is not in a file."""
+        told = {str(site): self._written(site) for site in self.sites}
+        for site, bits in self.adc.items():
+            told.setdefault(str(site), {})["adc"] = bits
+        return yaml.safe_dump({"sites": told}, sort_keys=False)
 
     def _written(self, site: str) -> dict[str, Any]:
         noise = self.sites[site]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +96,10 @@ class WalkContext:
         """Noise of the walk, all but its level."""
         return self.placement.setting
 
-    def with_setting(self, setting: NoiseSetting) -> "WalkContext":
+    def with_placement(self, placement: Placement) -> "WalkContext":
         """Return the same with other noise; what is computed without noise is shared."""
         other = copy(self)
-        other.placement = replace(self.placement, setting=setting)
+        other.placement = placement
         return other
 
     def seed_of(self, place: NoisePoint) -> int:

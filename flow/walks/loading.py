@@ -76,6 +76,7 @@ def prepare_walk(
     clock: StageClock,
     progress: ProgressCallback,
     engine: Engine | None = None,
+    default_images: int = IMAGES,
 ) -> PreparedWalk:
     """Load a trained network and its images, and compile it.
 
@@ -84,13 +85,14 @@ def prepare_walk(
         clock: gets the seconds of loading and of compiling.
         progress: called with the progress.
         engine: does the walk's work; this process if not given.
+        default_images: images of a point, where the user does not say; fewer of a smaller set.
 
     Raises:
         UserError: what is asked for does not exist, or the network cannot be compiled.
     """
     device = find(settings.device)
     with clock.stage("load"):
-        trained = TrainedNetwork.load(settings, settings.images, IMAGES)
+        trained = TrainedNetwork.load(settings, settings.images, default_images)
         sites, noise_map = hardware_sites(trained, settings), settings.read_map
         if noise_map is not None:
             _check_map(noise_map, trained.network.all_sites)

@@ -116,7 +116,7 @@ class NoiseOptions(Settings):
                 raise OptionError("sites", "has map, but the bits of a map are its own")
             if self.executions is not None:
                 raise OptionError("executions", "given, but ADC bits are walked: leave it out")
-        elif self.loss != self.default("loss"):
+        elif "adc" in self.options() and self.loss != self.default("loss"):
             raise OptionError("loss", "is of a walk of ADC bits: give several, such as 1-8")
 
     @property

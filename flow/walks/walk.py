@@ -117,9 +117,29 @@ class Walk:
 
     def with_setting(self, setting: NoiseSetting) -> "Walk":
         """Return the same walk with other noise."""
+        return self.with_placement(replace(self.context.placement, setting=setting))
+
+    def with_placement(self, placement: Placement) -> "Walk":
+        """Return the same walk with noise elsewhere."""
         other = copy(self)
-        other.context = self.context.with_setting(setting)
+        other.context = self.context.with_placement(placement)
         return other
+
+    def on_images(self, rows: slice) -> "Walk":
+        """Return the same walk on some of its images, in this process alone."""
+        context = self.context
+        return Walk(
+            context.network,
+            context.accelerator,
+            context.inputs[rows].contiguous(),
+            None if self._labels is None else self._labels[rows],
+            context.placement,
+            self.store,
+            context.build,
+            self.identity,
+            self.scope,
+            device=context.device,
+        )
 
     def wanted(
         self, sides: Sequence[Side], places: Sequence[NoisePoint], images: int | None = None

@@ -38,6 +38,8 @@ from flow.experiments import (
     software_walk,
     training,
 )
+from flow.experiments.budget import run as budget
+from flow.experiments.budget.settings import BudgetSettings
 from flow.experiments.settings import (
     DynamicsSettings,
     MultiExecutionSettings,
@@ -55,6 +57,7 @@ from flow.user_code import is_user_code
 from flow.walks.engine.engine import Engine
 from flow.walks.settings import HardwareWalkSettings
 from flow.walks.summaries import WalkSummary
+from flow.walks.summaries.base import Part
 
 _KEYS = ("title", "minutes", "runs")
 _NETWORK = ("model", "dataset")
@@ -70,7 +73,7 @@ class Command:
     """A command that a study may name."""
 
     settings: type[Settings]
-    run: Callable[..., WalkSummary | dict[str, Any]]
+    run: Callable[..., Part | dict[str, Any]]
     """Takes settings, what is told about progress, and the command as the user would type it."""
     summary: str
     """File that a finished run has in its folder."""
@@ -90,6 +93,7 @@ WALKED = "summary.json"
 COMMANDS = {
     "walk-hw": Command(HardwareWalkSettings, hardware_walk.walk_hw, WALKED, spread=True),
     "multi-exec-hw": Command(RepeatSettings, repeats.run, "repeats.json", spread=True),
+    "budget": Command(BudgetSettings, budget.run, "budget.json", spread=True),
     "robustness": Command(RobustnessSettings, robustness.run, "robustness.json", spread=True),
     "walk": Command(SoftwareWalkSettings, software_walk.walk, WALKED),
     "multi-exec": Command(MultiExecutionSettings, multi_execution.run, "executions.json"),
@@ -122,8 +126,9 @@ class Run:
         codes = {name: one.code for name, one in origins.items() if one}
         if (metric := getattr(self.settings, "judged_by", None)) is not None:
             codes[metric.file] = metric.code
-        if (noise_map := getattr(self.settings, "noise_map", None)) is not None:
-            codes[str(noise_map)] = status.digest_of(noise_map) or ""
+        for name in ("noise_map", "cost"):
+            if (file := getattr(self.settings, name, None)) is not None:
+                codes[str(file)] = status.digest_of(file) or ""
         return {"command": self.command, "settings": chosen} | ({"code": codes} if codes else {})
 
     def told(self, error: Exception) -> str:
