@@ -34,6 +34,8 @@ for command in (
     training.dynamics,
     hardware.compile_,
     hardware.synth,
+    hardware.fpga,
+    hardware.board,
     proofs.formal,
     soc.soc,
     soc.walk_soc,

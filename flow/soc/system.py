@@ -25,6 +25,7 @@ MEMORY_BYTES = 1 << 20
 MODULES = (
     "ram",
     "uart_tx",
+    "uart_rx",
     "axi_lite_bridge",
     "image_reader",
     "result_writer",
