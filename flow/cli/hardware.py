@@ -7,7 +7,7 @@ from flow.cli.options import bars, command, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SynthesisSettings
-    from flow.fpga.settings import BoardSettings, FpgaSettings
+    from flow.fpga.settings import BoardSettings, ExportSettings, OnBoardSettings
     from flow.walks.settings import AcceleratorSettings
 
 
@@ -39,8 +39,8 @@ def synth(settings: "SynthesisSettings") -> None:
     show(found, synth.show)
 
 
-@command("fpga", "flow.fpga.settings:FpgaSettings")
-def fpga(settings: "FpgaSettings") -> None:
+@command("fpga", "flow.fpga.settings:OnBoardSettings")
+def fpga(settings: "OnBoardSettings") -> None:
     """Place and route a network on a board with an ECP5. Show resources, frequency and bitstream.
 
     Example: noisewalk fpga --model tfc --board ulx3s-85f
@@ -53,8 +53,6 @@ def fpga(settings: "FpgaSettings") -> None:
     with bars() as progress:
         found = run.run(settings, progress)
     show(found, printed.show)
-    if found["netlist"] and any(found["netlist"]["differing"].values()):
-        sys.exit(1)
 
 
 @command("board", "flow.fpga.settings:BoardSettings")
@@ -73,3 +71,19 @@ def board(settings: "BoardSettings") -> None:
     show(found, printed.show_board)
     if any(found["differing"].values()):
         sys.exit(1)
+
+
+@command("export", "flow.fpga.settings:ExportSettings")
+def export(settings: "ExportSettings") -> None:
+    """Write an accelerator with AXI ports as a folder for FuseSoC, Vivado or a simulator.
+
+    Example: noisewalk export --model tfc --to folder
+    """
+    from flow.cli.printing import fpga as printed
+    from flow.cli.printing import training
+    from flow.fpga import run
+
+    training.ensure_checkpoint(settings, console)
+    with bars() as progress:
+        found = run.run_export(settings, progress)
+    show(found, printed.show_export)

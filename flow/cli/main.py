@@ -36,6 +36,7 @@ for command in (
     hardware.synth,
     hardware.fpga,
     hardware.board,
+    hardware.export,
     proofs.formal,
     soc.soc,
     soc.walk_soc,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flow import paths
+from flow import hdl, paths
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import DATA
 from flow.compiler.stitch import TOP as ACCELERATOR
@@ -24,6 +24,12 @@ SOURCES = (
     paths.HW / "soc" / "reset_synchroniser.sv",
     paths.HW / "boards" / "board.sv",
 )
+
+
+@dataclass(frozen=True)
+class _Header:
+    ports: str
+    """Text of the accelerator up to its last port."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class BoardSystem:
         sources = {p.name: p.read_text() for p in self.sources if p.name not in inside}
         header = self.system.accelerator.sources[-1].read_text().partition(");")[0]
         ports = re.sub(r"#\(.*?\n\) \(", "(", header, count=1, flags=re.DOTALL)
-        sources = {f"{ACCELERATOR}.sv": f"{ports});\nendmodule\n"} | sources
+        stub = hdl.render(__file__, "ports_only.sv.j2", _Header(ports))
+        sources = {f"{ACCELERATOR}.sv": stub} | sources
         return Design(TOP, sources, {FILE: self.content}, self.parameters)
 
 

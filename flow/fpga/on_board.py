@@ -9,8 +9,8 @@ from torch import Tensor
 
 from flow.callbacks import ProgressCallback
 from flow.errors import UserError
-from flow.fpga.check import points
 from flow.fpga.link import Board, Hello
+from flow.fpga.noise_points import points
 from flow.golden.model import Record
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim

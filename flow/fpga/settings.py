@@ -1,8 +1,6 @@
 """Settings of what is done for real FPGAs."""
 
-from typing import Annotated
-
-from pydantic import Field
+from pathlib import Path
 
 from flow.settings import Count, Positive
 from flow.walks.settings import AcceleratorSettings
@@ -15,11 +13,11 @@ class OnBoardSettings(AcceleratorSettings):
     """Board, such as ulx3s-85f, or the path of a file board.yaml"""
 
 
-class FpgaSettings(OnBoardSettings):
-    """Place and route of a network's accelerator on a board."""
+class ExportSettings(AcceleratorSettings):
+    """An accelerator as a folder for other tools."""
 
-    netlist_images: Annotated[int, Field(ge=0)] = 0
-    """Images of the netlist's simulation, compared with golden's at each site; 0 for none"""
+    to: Path = Path("exported")
+    """New folder, which gets RTL, memories and the files of the tools"""
 
 
 class BoardSettings(OnBoardSettings):

@@ -34,7 +34,7 @@ FROM_FINN = {"add_multi": "mvu/mvu_pkg.sv"}
 SYSTEM = (HW / "soc", HW / "boards")
 # ports as flow/compiler/templates/accelerator.sv.j2 gives them, for one tap
 ACCELERATOR = """
-module accelerator (
+module accelerator #(bit PIPELINE = 1'b0) (
     input  logic ap_clk, ap_rst_n, in0_V_TVALID, out0_V_TREADY, cfg_valid,
     output logic in0_V_TREADY, out0_V_TVALID, cfg_pending, digest_valid, scores_valid,
     input  logic [7:0] in0_V_TDATA, cfg_site,
@@ -45,7 +45,7 @@ module accelerator (
     output logic [31:0] scores_data
 );
   always_ff @(posedge ap_clk) begin
-    in0_V_TREADY <= out0_V_TREADY;
+    in0_V_TREADY <= out0_V_TREADY ^ PIPELINE;
     {out0_V_TVALID, out0_V_TDATA} <= {in0_V_TVALID && ap_rst_n, in0_V_TDATA};
     {cfg_pending, digest_valid, scores_valid} <= {3{cfg_valid}};
     {digest, scores_data} <= {2{cfg_data ^ 32'({cfg_site, cfg_addr})}};

@@ -34,20 +34,8 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
         f"{found['images_per_second_on_board']:,.0f} at the board's {found['board_mhz']:g} MHz",
         f"bitstream: {found['bitstream']} (no board was at hand: it has never been loaded)",
     ]
-    if found["netlist"]:
-        lines.append(_checked(found["netlist"]))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def _checked(found: Mapping[str, Any]) -> str:
-    count, points = found["images"], len(found["differing"])
-    wrong = {point: n for point, n in found["differing"].items() if n}
-    if not wrong:
-        return f"netlist = golden: {count} images at each of {points} points, {found['seconds']} s"
-    return f"netlist differs from golden, in images of {count}: " + ", ".join(
-        f"{point} {n}" for point, n in wrong.items()
-    )
 
 
 def show_board(console: Console, found: Mapping[str, Any]) -> None:
@@ -59,3 +47,12 @@ def show_board(console: Console, found: Mapping[str, Any]) -> None:
         table.add_row(point, f"{count} of {found['images']}")
     console.print(table)
     console.print(f"{found['repeated']} requests were sent again", highlight=False)
+
+
+def show_export(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the result of `flow.fpga.run.run_export`."""
+    console.print(
+        f"{found['network']}, {found['cycles_per_image']:,} cycles per image: {found['folder']}, "
+        "begin with its README.md",
+        highlight=False,
+    )

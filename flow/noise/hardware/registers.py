@@ -24,6 +24,12 @@ SIGMA_RATE, TABLE_PLACE, TABLE_LOW, TABLE_HIGH = range(8, 12)
 """Register addresses; writing START arms the settings written before it, and writing TABLE_HIGH
 stores a table entry."""
 
+NAMES = (
+    "SEED_LOW", "SEED_HIGH", "IMAGE_BASE", "SIGMA_ADD", "SIGMA_MUL", "CONTROL", "GAIN_RATE",
+    "START", "SIGMA_RATE", "TABLE_PLACE", "TABLE_LOW", "TABLE_HIGH",
+)  # fmt: skip
+"""Names of the registers, by address."""
+
 WORD = 0xFFFFFFFF
 
 
