@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from flow.api import HardwareWalk, Walk, checkpoint, compile, load, tap, train, walk, walk_hw
+    from flow.api import (
+        BitsWalk,
+        HardwareWalk,
+        Walk,
+        checkpoint,
+        compile,
+        load,
+        tap,
+        train,
+        walk,
+        walk_hw,
+    )
     from flow.errors import UserError
     from flow.models import Network
     from flow.noise import (
@@ -30,7 +41,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flow.api": (
-        "HardwareWalk", "Walk", "checkpoint", "compile", "load", "tap", "train", "walk", "walk_hw",
+        "BitsWalk", "HardwareWalk", "Walk", "checkpoint", "compile", "load", "tap", "train", "walk",
+        "walk_hw",
     ),
     "flow.errors": ("UserError",),
     "flow.models": ("Network",),
@@ -43,6 +55,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Additive",
+    "BitsWalk",
     "Drift",
     "Empirical",
     "FixedPattern",

@@ -38,6 +38,8 @@ _LARGEST_SEED = (1 << 64) - 1
 
 AUTO: Literal["auto"] = "auto"
 """Levels that are searched for."""
+ADC_PERCENTILE = 99.9
+"""Percentile of a site's absolute values that is the range of its ADC, where none is named."""
 
 
 def _listed(value: Any) -> Any:
@@ -117,6 +119,20 @@ def _positive_levels(items: Sequence[Any]) -> tuple[float, ...]:
     return tuple(sorted(levels))
 
 
+def parse_bits(value: Any) -> Any:
+    """Read numbers of bits: one, several with commas between or as a list, or a range as 1-8."""
+    if not isinstance(value, str):
+        return list(value) if isinstance(value, range) else _listed(value)
+    found: list[Any] = []
+    for item in _listed(value):
+        low, dash, high = item.partition("-")
+        if dash and low.strip().isdigit() and high.strip().isdigit():
+            found += range(int(low), int(high) + 1)
+        else:
+            found.append(item)
+    return found
+
+
 def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
     if not items:
         raise ValueError("name one at least")
@@ -143,6 +159,8 @@ Levels = Annotated[
     tuple[float, ...] | MidpointLevels | Literal["auto"], BeforeValidator(parse_levels)
 ]
 """Noise levels in ascending order, multiples of each site's midpoint, or ``auto``."""
+Bits = Annotated[tuple[int, ...], BeforeValidator(parse_bits), AfterValidator(_ascending)]
+"""Numbers of bits in ascending order, each once."""
 Unit = Literal["real", "lsb", "std", "range"]
 """What σ is measured in at a site: the unit of the layer's output, the LSB of its integers, the
 standard deviation of its values, or the largest of them."""

@@ -6,9 +6,10 @@ equal seeds give equal results. What they raise is a `flow.UserError` of one sen
 
 from flow.api.networks import checkpoint, compile, load, train
 from flow.api.tapping import tap
-from flow.api.walks import HardwareWalk, Walk, walk, walk_hw
+from flow.api.walks import BitsWalk, HardwareWalk, Walk, walk, walk_hw
 
 __all__ = [
+    "BitsWalk",
     "HardwareWalk",
     "Walk",
     "checkpoint",

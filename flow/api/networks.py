@@ -15,6 +15,7 @@ from flow.data.samples import Samples
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.network import ImportedNetwork
+from flow.models.tiles import tile
 from flow.models.traced import TracedNetwork
 from flow.noise import Noise
 from flow.quiet import silenced_libraries
@@ -71,6 +72,7 @@ def compile(
     images: Any,
     *,
     sites: Sequence[str] = (),
+    rows: int | None = None,
     build: str | Path = "build",
     **options: Any,
 ) -> Accelerator:
@@ -80,6 +82,7 @@ def compile(
         network: a Brevitas module, or a quantised network from `tap` or `load`.
         images: images on which the scale of each tap is verified, as for `walk`, without labels.
         sites: sites with taps besides the accumulators.
+        rows: rows of a tile, at whose sums a layer of more rows has its tap; no tiles if None.
         build: folder of what is built.
         options: further arguments of `flow.compiler.pipeline.compile_network`, such as ``cycles``,
             ``fps`` or ``mvu``.
@@ -89,6 +92,7 @@ def compile(
     """
     calibration = Samples.of(images)
     found = fitted(network, calibration, Path(build))
+    found = found if rows is None else tile(found, rows)
     with silenced_libraries():
         return compile_network(
             found,

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from flow.api.inputs import as_files, trained_network
 from flow.callbacks import ProgressCallback, no_progress
 from flow.data.samples import Samples
-from flow.experiments import hardware_walk, software_walk
+from flow.errors import OptionError
+from flow.experiments import bits_walk, hardware_walk, software_walk
 from flow.experiments.settings import SoftwareWalkSettings
 from flow.files import replacing
 from flow.models import Network
@@ -23,17 +24,20 @@ from flow.noise.hardware.registers import TapSettings
 from flow.noise.noise_map import NoiseMap
 from flow.quiet import silenced_libraries
 from flow.report import files
+from flow.report.plots import bits as bits_plots
 from flow.report.plots import software_walk as software_plots
 from flow.report.plots import walk_hw as hardware_plots
 from flow.settings import AUTO, Unit
 from flow.walks.engine.dask import DaskExecutor
 from flow.walks.points.noise_setting import NoiseSetting, distinct
 from flow.walks.settings import HardwareWalkSettings
-from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
+from flow.walks.summaries import BitsWalkSummary, HardwareWalkSummary, SoftwareWalkSummary
 
 ADDITIVE = Additive()
 NoiseMapLike = Mapping[str, Noise] | str | Path | None
 """Noise by site, a noise map's file, or none."""
+Bits = int | str | Sequence[int] | None
+"""Bits of ADCs: a number, several, or a range in words such as ``1-8``."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,25 @@ class HardwareWalk(Walk):
         return Path(path)
 
 
+@dataclass(frozen=True)
+class BitsWalk(Walk):
+    """A finished walk of ADC bits.
+
+    ``walk["conv1.acc"].best`` are the fewest bits of a site that lose no more than allowed.
+    """
+
+    summary: BitsWalkSummary  # type: ignore[assignment]  # another schema, the same face
+
+    @property
+    def verdict(self) -> str | None:
+        """Whether software and hardware agree; None in software alone."""
+        return self.summary.verdict
+
+    def figures(self) -> "dict[str, software_plots.Figure]":
+        """Return the pictures by name: ``curves``, accuracy over bits of every side."""
+        return {"curves": bits_plots.plot(self.summary)}
+
+
 def walk(
     network: Network | nn.Module,
     images: Any,
@@ -113,6 +136,7 @@ def walk(
     unit: Unit = "real",
     noise_map: NoiseMapLike = None,
     seed: int = 0,
+    adc: Bits = None,
     metric: Callable[[Tensor, Tensor], Any] | str | None = None,
     floor: float = 0.0,
     progress: ProgressCallback = no_progress,
@@ -136,12 +160,15 @@ def walk(
         noise_map: noise that is there at every point: by site, or a YAML file. With
             ``sites=["map"]`` it is walked as one site, and the level is a factor on it.
         seed: seed of the noise.
+        adc: bits of an ADC at every site of a walk; several, such as ``"1-8"`` or ``range(1, 9)``,
+            are walked in place of σ, and the result is a `BitsWalk`.
         metric: function of outputs and labels, or else images, that values each output, 0 to 1, or
             ``file.py:function``; whether the label is right, if not given.
         floor: value of the metric that counts as lost.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk`` by their names, such as ``seeds``,
-            ``precision_of_mu``, ``max_seconds``, ``out`` or ``build`` (docs/reference/settings.md).
+            ``rows``, ``precision_of_mu``, ``max_seconds``, ``out`` or ``build``
+            (docs/reference/settings.md).
 
     Raises:
         UserError: the network and its images do not fit, or a setting is unknown; points already
@@ -151,13 +178,20 @@ def walk(
     judged_by = None if metric is None else Metric.made(metric, floor)
     kinds = [noise] if isinstance(noise, Noise | str) else noise
     settings = SoftwareWalkSettings(
-        sites=tuple(sites), levels=_levels(levels), seed=seed, **_placed(unit, noise_map, options)
-    )
-    trained = trained_network(network, samples, settings.build, judged_by)
+        sites=tuple(sites), levels=_levels(levels), seed=seed,
+        **_placed(unit, noise_map, adc, options),
+    )  # fmt: skip
+    trained = trained_network(network, samples, settings.build, judged_by).tiled(settings.rows)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
     name += f"-{judged_by.name}" if judged_by else ""
     settings = settings.changed(out=settings.out or settings.build / "walk" / name)
     asked = distinct([_setting(one, seed) for one in kinds])
+    if settings.walks_bits:
+        _refuse_kind(asked[0])
+        with silenced_libraries():
+            bits = bits_walk.walk(settings, progress, trained=trained)
+        folder = Path(bits.report).parent
+        return BitsWalk(bits, _points(folder), folder)
     with silenced_libraries():
         summary = software_walk.walk(settings, progress, trained=trained, kinds=asked)
     return Walk(summary, _points(summary.folder), Path(summary.folder))
@@ -174,10 +208,11 @@ def walk_hw(
     unit: Unit = "real",
     noise_map: NoiseMapLike = None,
     seed: int = 0,
+    adc: Bits = None,
     jobs: int = 1,
     progress: ProgressCallback = no_progress,
     **options: Any,
-) -> HardwareWalk:
+) -> HardwareWalk | BitsWalk:
     """Compile a network, walk noise through it in software and in RTL, and compare the two.
 
     Args:
@@ -191,11 +226,12 @@ def walk_hw(
         unit: as for `walk`.
         noise_map: as for `walk`.
         seed: seed of the noise.
+        adc: as for `walk`.
         jobs: worker processes. With more than one, a script must guard its code with
             ``if __name__ == "__main__"``, since each worker imports it.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk-hw`` by their names, such as ``draws``, ``hw_images``,
-            ``cycles``, ``budget``, ``out`` or ``build`` (docs/reference/settings.md).
+            ``cycles``, ``rows``, ``budget``, ``out`` or ``build`` (docs/reference/settings.md).
 
     Raises:
         UserError: as for `walk`; or the network cannot be compiled.
@@ -211,13 +247,23 @@ def walk_hw(
         sites=tuple(sites),
         levels=_levels(levels),
         seed=seed,
-        **_placed(unit, noise_map, options),
+        **_placed(unit, noise_map, adc, options),
     )
     with silenced_libraries(), ExitStack() as stack:
         engine = stack.enter_context(DaskExecutor(jobs, folder=build)) if jobs > 1 else None
+        if settings.walks_bits:
+            bits = bits_walk.walk_hw(settings, progress, engine=engine)
+            folder = Path(bits.report).parent
+            return BitsWalk(bits, _points(folder), folder)
         summary = hardware_walk.walk_hw(settings, progress, engine=engine)
     folder = Path(summary.report or "").parent
     return HardwareWalk(summary, _points(folder), folder)
+
+
+def _refuse_kind(setting: NoiseSetting) -> None:
+    """Raise an OptionError if a walk of ADC bits was given a kind of noise, which it has not."""
+    if setting.kind != ADDITIVE.kind:
+        raise OptionError("noise", "given, but ADC bits are walked: give noise by a noise map")
 
 
 def _points(folder: str | Path) -> pd.DataFrame:
@@ -230,12 +276,14 @@ def _setting(noise: Noise | str, seed: int) -> NoiseSetting:
     )
 
 
-def _placed(unit: Unit, noise_map: NoiseMapLike, options: dict[str, Any]) -> dict[str, Any]:
+def _placed(
+    unit: Unit, noise_map: NoiseMapLike, adc: Bits, options: dict[str, Any]
+) -> dict[str, Any]:
     """Return options with the unit and the file of a noise map, which is written if it has none."""
     if isinstance(noise_map, Mapping):
         folder = Path(options.get("build", HardwareWalkSettings.default("build"))) / "noise-maps"
         noise_map = NoiseMap.of(noise_map).write(folder)
-    return options | {"unit": unit, "noise_map": noise_map}
+    return options | {"unit": unit, "noise_map": noise_map, "adc": adc}
 
 
 def _levels(levels: Sequence[float] | Literal["auto"]) -> Any:

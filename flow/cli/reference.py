@@ -127,9 +127,10 @@ def page_text() -> str:
 def _schema() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
-    from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
+    from flow.walks.summaries import BitsWalkSummary, HardwareWalkSummary, SoftwareWalkSummary
 
-    return TypeAdapter(HardwareWalkSummary | SoftwareWalkSummary).json_schema(mode="serialization")
+    every = HardwareWalkSummary | SoftwareWalkSummary | BitsWalkSummary
+    return TypeAdapter(every).json_schema(mode="serialization")
 
 
 def schema_text() -> str:
@@ -162,7 +163,11 @@ def _type(schema: dict[str, Any]) -> str:
 def keys_text() -> str:
     """Return the page of the docs that lists the keys of ``summary.json``."""
     found = _schema()["$defs"]
-    tops = {"HardwareWalkSummary": "`walk-hw`", "SoftwareWalkSummary": "`walk`"}
+    tops = {
+        "HardwareWalkSummary": "`walk-hw`",
+        "SoftwareWalkSummary": "`walk`",
+        "BitsWalkSummary": "a walk of ADC bits",
+    }
     parts = [_KEYS_HEAD]
     for name in [*tops, *sorted(found.keys() - {*tops, "JsonValue"})]:
         one = found[name]

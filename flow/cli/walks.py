@@ -42,6 +42,14 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
     clock = started_clock()
     with clock.stage("train"):
         training.ensure_checkpoint(settings, console)
+    if settings.walks_bits:
+        from flow.cli.printing.bits import print_bits
+        from flow.experiments import bits_walk
+
+        with bars() as progress:
+            found = bits_walk.walk_hw(settings, progress, command_line(), engine, clock)
+        show(found, print_bits)
+        sys.exit(1 if found.failures else 0)
     with bars() as progress:
         summary = hardware_walk.walk_hw(
             settings, progress, command_line(), engine, clock, tell=PreliminaryPrinter(console)
@@ -61,6 +69,13 @@ def walk(settings: "SoftwareWalkSettings") -> None:
     from flow.cli.printing.preliminary import PreliminaryPrinter
     from flow.experiments import software_walk
 
+    if settings.walks_bits:
+        from flow.cli.printing.bits import print_bits
+        from flow.experiments import bits_walk
+
+        with bars() as progress:
+            walked = bits_walk.walk(settings, progress, command_line(), started_clock())
+        return show(walked, print_bits)
     with bars() as progress:
         found = software_walk.walk(
             settings, progress, command_line(), started_clock(), PreliminaryPrinter(console)

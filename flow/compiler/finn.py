@@ -52,9 +52,10 @@ def register_operators() -> None:
         StreamingFIFO_rtl,
     )
     from flow.compiler.operators.thresholding import Thresholding_rtl
+    from flow.compiler.operators.tiles import MVAU, TileAccumulator, TileAccumulator_rtl
     from flow.compiler.operators.vvau import VVAU_rtl
 
-    for operator in (NoiseTap, AddStreams, LabelSelect):
+    for operator in (NoiseTap, AddStreams, LabelSelect, MVAU, TileAccumulator):
         hardware_layers.custom_op[operator.__name__] = operator
     for operator in (
         AddStreams_rtl,
@@ -65,6 +66,7 @@ def register_operators() -> None:
         Pool_rtl,
         StreamingFIFO_rtl,
         Thresholding_rtl,
+        TileAccumulator_rtl,
         VVAU_rtl,
     ):
         rtl_layers.custom_op[operator.__name__] = operator

@@ -121,7 +121,7 @@ def compile_network(
     """Compile a network, or open the accelerator that was compiled from equal arguments before.
 
     Args:
-        network: the trained network; every ``.acc`` site gets a tap.
+        network: the trained network, with tiles or without; every accumulator site gets a tap.
         calibration: real images on which each tap's scale is verified, float32 [N, C, H, W].
         sites: further sites to tap; for a ``.weight`` site, memory and accumulator are widened to
             hold weights with errors.
@@ -164,7 +164,8 @@ def _key(
     digest.update(network.definition)
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
-    digest.update(json.dumps([network.name, tapped, asdict(target), mvu, tools]).encode())
+    chosen = [network.name, network.rows, tapped, asdict(target), mvu, tools]
+    digest.update(json.dumps(chosen).encode())
     digest.update(code_digest(__name__).encode())
     for path in kernel_sources():
         digest.update(path.name.encode() + path.read_bytes())
@@ -195,12 +196,15 @@ def _compile(
     from flow.compiler.generate import generate_rtl
     from flow.compiler.graph.sites import SiteFingerprints, find_sites
     from flow.compiler.graph.taps import InsertNoiseTaps
+    from flow.compiler.graph.tiles import TileUnits
     from flow.golden.model import GoldenModel
 
     marks = SiteFingerprints.of(network)
     edges = find_sites(model, marks)
     grids = weights.grids(network, tapped)
     model = model.transform(weights.HoldWeights(edges, grids))
+    if network.rows is not None:
+        model = model.transform(TileUnits(edges, network.rows))
     model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
@@ -220,6 +224,7 @@ def _compile(
     built, model = generate_rtl(model, target, mvu, programmable, folder)
     manifest = {
         "network": network.name,
+        "rows": network.rows,
         "image_shape": network.image_shape,
         "classes": network.classes,
         "versions": {n: version(n) for n in ("brevitas", "finn-plus", "qonnx", "torch")},
@@ -253,4 +258,7 @@ def _site(tap, scales: Mapping[str, "Scale"], values: Mapping[str, SiteValues]) 
         negated=[int(c) for c in np.flatnonzero(scales[name].scale < 0)],
         std=values[name].std,
         range=values[name].range,
+        clip=values[name].clip,
+        # a channel that FINN negated has the other sign
+        signed=values[name].signed or bool((scales[name].scale < 0).any()),
     )

@@ -18,6 +18,7 @@ from flow.errors import Defect, UserError
 from flow.golden import units
 from flow.models import Network, SiteValues
 from flow.models.network import QuantWeightBiasInputOutputLayer
+from flow.models.tiles import TiledLayer
 from flow.noise import WeightGrid, WeightTap
 from flow.noise.hardware.weights import WeightSite
 from flow.noise.site import Site
@@ -33,11 +34,6 @@ def grids(network: Network, sites: Iterable[str]) -> dict[str, WeightGrid]:
     """Return the grid of the weights at each weight site."""
     taps = {site: network.tap(site) for site in sites}
     return {site: tap.grid for site, tap in taps.items() if isinstance(tap, WeightTap)}
-
-
-def accumulator(site: str) -> str:
-    """Return the accumulator site of the layer with these weights."""
-    return Site(site).accumulator
 
 
 class HoldWeights(Transformation):
@@ -59,7 +55,7 @@ class HoldWeights(Transformation):
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
         for site, grid in self.weights.items():
-            unit = getCustomOp(model.find_producer(self.edges[accumulator(site)]))
+            unit = getCustomOp(model.find_producer(self.edges[Site(site).accumulator(self.edges)]))
             unit.set_nodeattr("runtime_writeable_weights", 1)
             # one bit is INT2, so that FINN's execution multiplies
             unit.set_nodeattr("weightDataType", f"INT{grid.high.bit_length() + 1}")
@@ -102,7 +98,7 @@ def find_weights(
         model: the graph of hardware layers compiled from it.
         edges: output stream of each unit, by site.
         weights: range of the weights, by site.
-        numbers: number of each ``.acc`` site.
+        numbers: number of each accumulator site.
         values: what the network's values are at each site.
 
     Raises:
@@ -112,13 +108,15 @@ def find_weights(
     found = {}
     for site, grid in weights.items():
         layer = network.get_submodule(network.entry(site))
+        layer = layer.layer if isinstance(layer, TiledLayer) else layer
         if not isinstance(layer, QuantWeightBiasInputOutputLayer):
             raise Defect(f"site {site} is of no quantised layer")
         quantised = layer.quant_weight()
         if quantised.scale.numel() != 1:
             raise UserError(f"site {site}: quantise its weights per tensor, they have many scales")
         real = quantised.value.detach().double().numpy()
-        node = model.find_producer(edges[accumulator(site)])
+        accumulator = Site(site).accumulator(edges)
+        node = model.find_producer(edges[accumulator])
         compiled = units.matrix(model.get_initializer(node.input[1])).astype(np.float64)
         if compiled.size != real.size:
             raise UserError(
@@ -132,7 +130,7 @@ def find_weights(
             raise Defect(f"site {site}: the compiled weights are off by {error:.2g}")
         found[site] = WeightSite(
             name=site,
-            number=numbers[accumulator(site)],
+            number=numbers[accumulator],
             scale=grid.scale,
             scale_error=float(error),
             low=grid.low,
@@ -171,9 +169,12 @@ def _matrix(weights: npt.NDArray, channels: int) -> npt.NDArray:
 
 def unit_of(model: ModelWrapper, site: str):
     """Return the unit of the weights at a site, in a graph with taps."""
-    taps = (n for n in model.graph.node if n.op_type.startswith("NoiseTap"))
-    name = accumulator(site)
-    node = next(n for n in taps if getCustomOp(n).get_nodeattr("SiteName") == name)
+    taps = {
+        getCustomOp(node).get_nodeattr("SiteName"): node
+        for node in model.graph.node
+        if node.op_type.startswith("NoiseTap")
+    }
+    node = taps[Site(site).accumulator(taps)]
     while not units.is_unit(node):
         # width converters and FIFOs may lie between tap and unit
         node = model.find_producer(node.input[0])

@@ -73,6 +73,7 @@ def walk_hw(
         UserError: something the user can mend; points already computed are kept.
         SimulationError: not even one image without noise could be simulated.
     """
+    settings.check_no_bits_walk()
     clock = clock or StageClock()
     prepared = prepare_walk(settings, clock, progress, engine)
     job = _Job(settings, prepared, UnfinishedWalk(prepared.walk, prepared.folder, clock), command)

@@ -1,6 +1,7 @@
 """What the user may choose of each experiment."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -83,6 +84,13 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     build: Path = Path("build")
     """Folder of everything that is built"""
 
+    no_levels: ClassVar = {
+        **NoiseOptions.no_levels,
+        **dict.fromkeys(("precision_of_mu", "seeds"), "there is no μ to find"),
+        **dict.fromkeys(("max_seconds", "max_noisy_images"), "the bits are few"),
+        "metric": "accuracy is measured",
+    }
+
     def check(self) -> None:
         """See that the noise exists, and that a network to be retrained can be."""
         from flow import models
@@ -90,7 +98,9 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         super().check()
         if self.retrain and models.is_custom(self.model):
             raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
-        for name in ("noise_map", "unit"):
+        if self.retrain and self.rows is not None:
+            raise OptionError("rows", "given, but networks are retrained without tiles")
+        for name in ("noise_map", "unit", "adc"):
             if self.retrain and getattr(self, name) != self.default(name):
                 raise OptionError(
                     name, "given, but networks are retrained with noise at a site alone"
@@ -160,6 +170,7 @@ class OneKindSettings(SoftwareSettings):
 _ONE_UNIT = {
     "unit": "σ is in the unit of the layer's output",
     "noise_map": "every site has the same kind of noise",
+    **dict.fromkeys(("adc", "adc_percentile", "loss"), "walk and walk-hw have ADCs"),
 }
 """Options of walks that others do not have, and why."""
 
@@ -208,6 +219,11 @@ _NO_WALK = _ONE_UNIT | {
 """Options of a walk that make no sense where points are not on a curve, and why."""
 
 
+def _without_adc(refused: Mapping[str, str]) -> dict[str, str]:
+    """Return what is refused, without the options of ADCs that a system has."""
+    return {name: why for name, why in refused.items() if name not in ("adc", "adc_percentile")}
+
+
 class RepeatSettings(HardwareWalkSettings):
     """Repeated executions in hardware."""
 
@@ -223,31 +239,43 @@ class RepeatSettings(HardwareWalkSettings):
 class RobustnessSettings(HardwareWalkSettings):
     """Walks of a network's clean and noise-trained checkpoints."""
 
-    refused: ClassVar = dict.fromkeys(
-        ("training_noise", "checkpoint"), "every checkpoint of the network is walked: name none"
-    )
+    refused: ClassVar = {
+        **dict.fromkeys(
+            ("training_noise", "checkpoint"), "every checkpoint of the network is walked: name none"
+        ),
+        **{name: _ONE_UNIT[name] for name in ("adc", "adc_percentile", "loss")},
+    }
 
     budget: Annotated[float, Field(ge=0)] = 0.0
     """Minutes for further noise draws at undecided sites; 0 for none"""
 
 
-class SocWalkSettings(HardwareWalkSettings):
-    """A walk by firmware on the whole system."""
+class SystemSettings(HardwareWalkSettings):
+    """Noise on the whole system, set by firmware."""
 
     joint: ClassVar = False
+
+    def check(self) -> None:
+        """See that ADC bits are not walked."""
+        super().check()
+        self.check_no_bits_walk()
+
+
+class SocWalkSettings(SystemSettings):
+    """A walk by firmware on the whole system."""
+
     refused: ClassVar = {
-        **_ONE_UNIT,
+        **_without_adc(_ONE_UNIT),
         **{name: _NO_WALK[name] for name in ("draws", "margin", "budget", "ablation")},
         "scope": "a system has the whole network",
         "out": "the results lie in build/walk-soc",
     }
 
 
-class VoteSettings(HardwareWalkSettings):
+class VoteSettings(SystemSettings):
     """Votes of images over noisy executions on the system."""
 
-    joint: ClassVar = False
-    refused: ClassVar = _NO_WALK | {
+    refused: ClassVar = _without_adc(_NO_WALK) | {
         "scope": "a system has the whole network",
         "out": "the results lie in build/walk-soc",
     }

@@ -18,7 +18,7 @@ from flow.experiments.settings import SoftwareSettings
 from flow.files import write_json
 from flow.models import SCALE_IMAGES, SiteValues, site_values, suitable_batch
 from flow.models.network import chosen_sites
-from flow.noise import Noise
+from flow.noise import Adc
 from flow.noise.noise_map import NoiseMap
 from flow.noise.site import GLOBAL, JOINT, MAP
 from flow.report.plots import software_walk
@@ -72,6 +72,7 @@ def walk(
     Raises:
         UserError: something the user can mend; points already measured are kept.
     """
+    settings.check_no_bits_walk()
     clock = clock or StageClock()
     with clock.stage("load"):
         trained = trained or TrainedNetwork.load(
@@ -80,7 +81,7 @@ def walk(
             recipe=settings.recipe,
             metric=settings.judged_by,
         )
-        job = _Job.prepare(settings, trained)
+        job = SoftwareJob.prepare(settings, trained)
     walks = [job.walk_of(setting) for setting in kinds or settings.kinds]
 
     def write(running: bool) -> SoftwareWalkSummary | None:
@@ -98,7 +99,7 @@ def walk(
 
 
 @dataclass(frozen=True)
-class _Job:
+class SoftwareJob:
     """A trained network, ready for a walk with each kind of noise."""
 
     settings: SoftwareSettings
@@ -133,7 +134,7 @@ class _Job:
             with about("noise_map"):
                 noise_map.check(network.all_sites)
         together = network.walk_sites if everything or GLOBAL in settings.sites else []
-        values = site_values(network, trained.inputs[:SCALE_IMAGES])
+        values = site_values(network, trained.inputs[:SCALE_IMAGES], settings.adc_percentile)
         identity = {
             "model": network.name,
             "dataset": trained.images.name,
@@ -194,9 +195,17 @@ class _Job:
             return 1.0
 
         noisy = [site for site in (*self.sites, *self.together) if site != MAP]
+
+        def converter_of(site: str, bits: int) -> Adc:
+            values = self.values[site]
+            return Adc.of_range(bits, values.clip, signed=values.signed)
+
+        chosen = self.settings.converter_bits(network.walk_sites)
         return Placement.of(
             setting, self.together, noisy, self.noise_map, size,
             unit=self.settings.unit, walks_map=self.settings.walks_map,
+            converters={site: converter_of(site, bits) for site, bits in chosen.items()},
+            converter_of=converter_of if self.settings.walks_bits else None,
         )  # fmt: skip
 
     def _searches(self, placement: Placement) -> dict[str, Search]:
@@ -251,7 +260,7 @@ class _Job:
 class _KindWalk:
     """A walk with one kind of noise."""
 
-    job: _Job
+    job: SoftwareJob
     placement: Placement
     measured: SoftwareWalk
     searches: dict[str, Search]
@@ -310,7 +319,7 @@ class _KindWalk:
 
 
 def _write(
-    job: _Job,
+    job: SoftwareJob,
     walks: Sequence[_KindWalk],
     command: str,
     clock: StageClock,
@@ -323,8 +332,8 @@ def _write(
         found = one.measured.points()
         kinds[one.placement.kind] = one.found(found)
         points += [point for point in found if point.site or not points]
-    noise_map = walks[0].placement.noise_map
-    summary = _summary(job, points, kinds, noise_map, command, clock.all_seconds, progress)
+    placement = walks[0].placement
+    summary = _summary(job, points, kinds, placement, command, clock.all_seconds, progress)
     reference = job.trained.reference
     table = curve_table(points, reference.labels, reference.measure)
     write_curves(job.folder / "curves.parquet", table)
@@ -334,10 +343,10 @@ def _write(
 
 
 def _summary(
-    job: _Job,
+    job: SoftwareJob,
     points: Sequence[Point],
     kinds: Mapping[str, SoftwareKind],
-    noise_map: Mapping[str, Noise],
+    placement: Placement,
     command: str,
     seconds: Mapping[str, float],
     progress: Progress | None,
@@ -362,7 +371,8 @@ def _summary(
         max_noisy_images=settings.max_noisy_images,
         images_evaluated=job.budget.used,
         kinds=dict(kinds),
-        noise_map={site: noise.to_json() for site, noise in noise_map.items()} or None,
+        noise_map={site: one.to_json() for site, one in placement.noise_map.items()} or None,
+        converters={site: adc.bits for site, adc in placement.converters.items()} or None,
         retrain=settings.retrain,
         retrain_from=settings.retrain_from if settings.retrain else None,
         clamp=settings.clamp,
@@ -389,10 +399,13 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-trained-{trained.metadata.noise['kind']}"
     if trained.metadata.recipe:
         name += f"-recipe-{trained.metadata.recipe}"
+    if settings.rows is not None:
+        name += f"-rows-{settings.rows}"
     if trained.metric:
         name += f"-{trained.metric.name}"
     if settings.noise_map is not None:
         name += f"-map-{settings.noise_map.stem}"
+    name += settings.adc_name
     if settings.retrain:
         name += f"-retrained-{settings.retrain}"
         name += f"-from-{settings.retrain_from}" * (settings.retrain_from != "checkpoint")

@@ -7,7 +7,7 @@ from typing import Any
 from flow import models
 from flow.callbacks import ProgressCallback
 from flow.errors import OptionError, UserError, about
-from flow.noise import Noise
+from flow.noise import Noise, class_of
 from flow.noise.noise_map import NoiseMap
 from flow.training import checkpoint, trainer
 from flow.training.run import Progress
@@ -49,7 +49,8 @@ def run(
 def arguments(options: TrainingOptions) -> dict[str, Any]:
     """Return the arguments of `flow.training.trainer.train`."""
     own = {name: getattr(options, name) for name in TrainingOptions.options()}
-    del own["sigma"], own["sites"], own["noise_map"]
+    for part_of_noise in ("sigma", "ratio", "order", "sites", "noise_map"):
+        del own[part_of_noise]
     return own | {"noise": made_noise(options)}
 
 
@@ -62,12 +63,23 @@ def made_noise(options: TrainingOptions) -> Noise | dict[str, Noise] | None:
         return None
     level = models.recipe(options.model).sigma if options.sigma is None else options.sigma
     with about("noise"):
+        given = _parts(options, class_of(options.noise))
         if options.sites is None:
-            return Noise.at(options.noise, _level(level, options.model))
+            return Noise.at(options.noise, _level(level, options.model), **given)
         return {
-            site: Noise.at(options.noise, _level(level if own is None else own, site))
+            site: Noise.at(options.noise, _level(level if own is None else own, site), **given)
             for site, own in options.sites.items()
         }
+
+
+def _parts(options: TrainingOptions, kind: type[Noise]) -> dict[str, Any]:
+    """Return the ratio and order of noise of two terms; OptionError if the kind has none."""
+    has = {"ratio": kind.adds and kind.multiplies, "order": "order" in kind.__dataclass_fields__}
+    given = {name: getattr(options, name) for name in has if getattr(options, name) is not None}
+    for name in given:
+        if not has[name]:
+            raise OptionError(name, f"given, but {kind.kind} noise has none: leave it out")
+    return given
 
 
 def _of_map(noise_map: NoiseMap) -> dict[str, Noise]:
@@ -77,6 +89,8 @@ def _of_map(noise_map: NoiseMap) -> dict[str, Noise]:
             raise UserError(
                 f"site {site} has σ in {unit}, whose size changes in training: give it in real"
             )
+    if noise_map.adc:
+        raise UserError("it has an ADC, through which no gradient passes: train without")
     return dict(noise_map.sites)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from flow.golden.layers import Layer, Tap, Thresholds
 from flow.golden.model import GoldenModel, Subgraph
+from flow.golden.tiles import TileSum
 from flow.models import CachedSampler
 from flow.models.evaluation import Labels
 from flow.noise import Noise, Sampler, Source
@@ -81,6 +82,11 @@ def classify(
     """
     once = CachedSampler(sampler)
     outputs = {golden.taps[site].output for site in sites}
+    outputs |= {
+        layer.output
+        for layer in subgraph.layers
+        if isinstance(layer, TileSum) and not outputs.isdisjoint(layer.inputs)
+    }
     layers = [_consumer(layer, outputs) for layer in subgraph.layers]
     images = len(next(iter(subgraph.streams.values())))
     labels = np.empty((len(levels), images), dtype=np.uint16)

@@ -15,6 +15,7 @@ from flow.device import CPU
 from flow.errors import Defect
 from flow.golden.layers import ByteConvolution, Convolution, Layer, MatrixVector, Tap, Thresholds
 from flow.golden.reader import read_layers
+from flow.golden.tiles import TileProducts, TileSum, untiled
 from flow.noise.hardware import fixed_point
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.weights import WeightSite, program
@@ -25,6 +26,9 @@ BATCH = 20
 """Images per batch, few enough to stay in the processor's caches."""
 DEVICE_BATCH = 200
 """Images per batch on another device, which needs many values at a time."""
+
+PRODUCTS = (MatrixVector, Convolution, ByteConvolution, TileProducts)
+"""Layers with weights."""
 
 Draws = Mapping[str, Mapping[int, Tensor]]
 """Samples drawn before, by site and draw: integers [N, elements], or [1, elements] for weights."""
@@ -126,7 +130,7 @@ class GoldenModel:
         """Return the layer where noise at a site enters: its tap, or the layer of its weights."""
         if site not in self.weights:
             return self.taps[site]
-        stream = self.taps[Site(site).accumulator].inputs[0]
+        stream = self.taps[Site(site).accumulator(self.taps)].inputs[0]
         return next(layer for layer in self.layers if layer.output == stream)
 
     def before(self, sites: Sequence[str], source: Tensor | Subgraph) -> Subgraph:
@@ -231,7 +235,7 @@ class GoldenModel:
             name = self.layer_of(site).name
             for number, layer in enumerate(layers):
                 if layer.name == name:
-                    if not isinstance(layer, (MatrixVector, Convolution, ByteConvolution)):
+                    if not isinstance(layer, PRODUCTS):
                         raise Defect(f"{name} has no weights to program")
                     matrix = program(
                         layer.matrix, self.weights[site], noise[site], draws.get(site, {})
@@ -267,22 +271,37 @@ def computed(stream: str) -> str:
     return f"{stream}, computed"
 
 
+def _is_needed(layer: Layer, record: Record, noise: Mapping[str, TapSettings]) -> bool:
+    """Whether a layer is a tap with noise, or one whose output is digested."""
+    if not isinstance(layer, Tap):
+        return False
+    return layer.site in record.sites or not noise.get(layer.site, TapSettings()).idle
+
+
 def _without_idle_taps(
     layers: Sequence[Layer], record: Record, noise: Mapping[str, TapSettings]
 ) -> list[Layer]:
-    """Remove taps without noise whose output only thresholds consume."""
+    """Remove taps without noise and converter that only thresholds read, or a sum of tiles."""
     consumers: dict[str, list[Layer]] = {}
     for layer in layers:
         for name in layer.inputs:
             consumers.setdefault(name, []).append(layer)
+    producers = {layer.output: layer for layer in layers}
+    kept = {*record.names, *(tap.output for tap in layers if _is_needed(tap, record, noise))}
     # replacement of each layer by the layer's name; None removes it
     instead: dict[str, Layer | None] = {}
     for tap in layers:
-        if not isinstance(tap, Tap) or tap.output in record.names or tap.site in record.sites:
+        if not isinstance(tap, Tap) or tap.output in kept:
             continue
-        found = [c.without(tap) for c in consumers[tap.output] if isinstance(c, Thresholds)]
-        noisy = noise.get(tap.site, TapSettings()).enable
-        if not noisy and len(found) == len(consumers[tap.output]) and all(found):
+        behind = consumers[tap.output]
+        total = behind[0]
+        if isinstance(total, TileSum):
+            products = producers.get(tap.inputs[0])
+            if kept.isdisjoint((*tap.inputs, total.output)) and products is not None:
+                instead |= untiled(products, tap, total, consumers[total.output])
+            continue
+        found = [c.without(tap) for c in behind if isinstance(c, Thresholds)]
+        if len(found) == len(behind) and all(found):
             instead |= {tap.name: None} | {layer.name: layer for layer in found if layer}
     every = (instead.get(layer.name, layer) for layer in layers)
     return [layer for layer in every if layer is not None]

@@ -26,6 +26,7 @@ from flow.golden.layers import (
     filters_of,
     pool_shift,
 )
+from flow.golden.tiles import TileProducts, TileSum
 from flow.noise.hardware.fixed_point import TapFormat
 
 WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
@@ -94,6 +95,10 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         found = operator.comparison()
         gains, offsets = (torch.tensor(n) if n else None for n in (found.gains, found.offsets))
         return LabelSelect(*place, found.shift, offsets, gains)
+    if kind == "TileAccumulator":
+        bounds = (operator.get_nodeattr(name) for name in ("OutMin", "OutMax"))
+        fraction = getCustomOp(model.find_producer(node.input[0])).get_nodeattr("FracBits")
+        return TileSum(*place, operator.get_nodeattr("Tiles"), TapFormat(fraction, *bounds))
     if kind == "NoiseTap":
         return _tap(operator, place)
     raise UserError(
@@ -104,8 +109,16 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
 
 def _matrix_product(
     model: ModelWrapper, node, place: Place, window: Window | None
-) -> MatrixVector | ByteConvolution | Convolution:
+) -> MatrixVector | ByteConvolution | Convolution | TileProducts:
     """Return a matrix-vector product, or the convolution that one behind a window computes."""
+    operator = getCustomOp(node)
+    whole, lengths = _whole_product(model, node, place, window), units.tile_lengths(operator)
+    return whole if len(lengths) == 1 else TileProducts(*place, whole, tuple(lengths))
+
+
+def _whole_product(
+    model: ModelWrapper, node, place: Place, window: Window | None
+) -> MatrixVector | ByteConvolution | Convolution:
     operator = getCustomOp(node)
     matrix = torch.from_numpy(_weights(model, node, operator))
     depth_wise = units.operator_kind(node) == "VVAU"

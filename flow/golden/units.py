@@ -1,5 +1,7 @@
 """Units: the nodes of FINN's graph that multiply a stream by weights."""
 
+import math
+
 import numpy.typing as npt
 
 UNITS = ("MVAU", "VVAU")
@@ -30,3 +32,15 @@ def matrix_size(operator) -> tuple[int, int]:
         return operator.get_nodeattr("MW"), operator.get_nodeattr("MH")
     height, width = operator.get_nodeattr("Kernel")
     return height * width, operator.get_nodeattr("Channels")
+
+
+def tile_lengths(operator) -> list[int]:
+    """Return how many of a unit's MW rows each tile covers: all of them without tiles."""
+    width, _ = matrix_size(operator)
+    rows = operator.get_nodeattr("Rows") if "Rows" in operator.get_nodeattr_types() else 0
+    return [min(rows, width - first) for first in range(0, width, rows)] if rows else [width]
+
+
+def common_simd(operator) -> int:
+    """Return what the SIMD of a unit must divide: every tile, or all of its rows."""
+    return math.gcd(*tile_lengths(operator))

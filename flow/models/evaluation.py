@@ -7,6 +7,7 @@ thread, however many images there are.
 """
 
 import copy
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from flow.device import CPU
 from flow.errors import UserError
 from flow.models.network import Network, channels_last
 from flow.models.quantisers import inference_values
+from flow.models.tiles import TiledLayer
 from flow.noise import Noise, NoiseTap, Sampler, WeightTap
 from flow.noise.samplers import CachedSampler
+from flow.settings import ADC_PERCENTILE
 from flow.threads import share
 
 Labels = npt.NDArray[np.unsignedinteger[Any]]
@@ -73,7 +76,8 @@ class _Tracer(fx.Tracer):
     """A tracer that enters a module only if it contains taps."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, NoiseTap) or not any(isinstance(c, NoiseTap) for c in m.modules())
+        whole = isinstance(m, NoiseTap | TiledLayer)
+        return whole or not any(isinstance(c, NoiseTap) for c in m.modules())
 
 
 class _Pairs(nn.Module):
@@ -268,18 +272,26 @@ class SiteValues:
     """Standard deviation."""
     range: float
     """Largest absolute value: the full scale."""
+    clip: float
+    """Percentile of the absolute values, the usual range of an ADC."""
+    signed: bool
+    """Whether any value is negative."""
 
     def of(self, unit: Literal["std", "range"]) -> float:
         """Return the size of a unit that is relative to the values."""
         return self.std if unit == "std" else self.range
 
 
-def site_values(network: Network, inputs: Tensor) -> dict[str, SiteValues]:
+def site_values(
+    network: Network, inputs: Tensor, percentile: float = ADC_PERCENTILE
+) -> dict[str, SiteValues]:
     """Measure the values of each site without noise.
 
     Args:
         network: the network, which is not changed.
         inputs: a few images, float32 [N, C, H, W].
+        percentile: the percentile of `SiteValues.clip`, above 0 and up to 100: the smallest value
+            that so many absolute values do not exceed.
     """
     own = copy.deepcopy(network).eval()
     own.clear_noise()
@@ -290,7 +302,16 @@ def site_values(network: Network, inputs: Tensor) -> dict[str, SiteValues]:
             values = getattr(output, "value", output)
             of_image = 0 if isinstance(module, WeightTap) else values[0].numel()
             values = module.in_unit(values) if isinstance(module, NoiseTap) else values
-            found[site] = SiteValues(of_image, float(values.std()), float(values.abs().max()))
+            size = values.abs().flatten()
+            # a percentage times a whole number is hardly ever whole in binary
+            place = max(1, math.ceil(round(percentile / 100 * size.numel(), 6)))
+            found[site] = SiteValues(
+                count=of_image,
+                std=float(values.std()),
+                range=float(size.max()),
+                clip=float(size.kthvalue(place).values),
+                signed=bool((values < 0).any()),
+            )
 
         return keep
 

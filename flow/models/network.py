@@ -60,6 +60,8 @@ class Network(nn.Module):
         self.classes = classes
         self.single = False
         """Whether two classes share one score, which tells class 1 if it is 0 or more."""
+        self.rows: int | None = None
+        """Rows of a layer's tiles; None without tiles."""
         self.image_range: tuple[float, float] | None = (-1.0, 1.0)
         """Smallest and largest value of the images that the network has seen; None if unknown."""
 
@@ -78,6 +80,8 @@ class Network(nn.Module):
         found = hashlib.sha256(self.definition + f"{type(self)} {self.name}".encode())
         if self.zero_to_one:
             found.update(b"zero to one")
+        if self.rows is not None:
+            found.update(f"rows {self.rows}".encode())
         for name, value in self.state_dict().items():
             found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             found.update(value.detach().contiguous().numpy().tobytes())
@@ -144,16 +148,38 @@ class Network(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, WeightTap):
                 # a layer inside a block, as conv0.conv.tap; the site is named after the block
-                found[Site.of(name.rsplit(".", 2)[0], "weight")] = module
+                path = _without_tiles(name.rpartition(".")[0])
+                found[Site.of(path.rpartition(".")[0], "weight")] = module
             elif isinstance(module, NoiseTap):
-                found[Site(name)] = module
+                site = Site(name)
+                # as conv0.conv.tile
+                block = site.layer.rpartition(".")[0]
+                found[Site.of(block, site.kind) if site.is_tile else site] = module
         return found
+
+    def layer_at(self, site: Site) -> nn.Module:
+        """Return the convolution or dense layer whose accumulators are at a site."""
+        (layer,) = (m for m in self.get_submodule(site.layer).children() if _is_layer(m))
+        return layer
+
+    def put_tiles(self, site: Site, tiled: nn.Module) -> None:
+        """Replace the layer at an accumulator site by one that has the tap itself.
+
+        Args:
+            site: the site.
+            tiled: a layer whose child ``tile`` is the tap, and whose child ``layer`` that layer.
+        """
+        block = self.get_submodule(site.layer)
+        (name,) = (name for name, m in block.named_children() if _is_layer(m))
+        setattr(block, name, tiled)
+        setattr(block, site.kind, nn.Identity())
 
     def entry(self, site: str) -> str:
         """Return the path of the first module whose output has a site's noise."""
         tap = self.tap(site)
         path = next(name for name, module in self.named_modules() if module is tap)
-        return path.rpartition(".")[0] if isinstance(tap, WeightTap) else path
+        inside = isinstance(tap, WeightTap) or Site(site).is_tile
+        return _without_tiles(path.rpartition(".")[0]) if inside else path
 
     def tap(self, site: str) -> Tap:
         """Return the tap of this name, or raise a UserError that names the nearest."""
@@ -208,6 +234,15 @@ class Network(nn.Module):
             yield
         finally:
             self.clear_noise()
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d | nn.Linear)
+
+
+def _without_tiles(path: str) -> str:
+    """Return the path of the tiled layer that holds a layer, or else the path itself."""
+    return path.removesuffix(".layer")
 
 
 def channels_last(images: Tensor) -> Tensor:

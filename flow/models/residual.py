@@ -1,5 +1,8 @@
 """Quantised residual networks: ResNet-8 of MLPerf Tiny, and ResNet-18."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from flow.models.blocks import Conv, Last, small_image
@@ -77,13 +80,13 @@ class Average(nn.Module):
         return self.act(self.quant(self.bn(self.pool(x))))
 
 
-class ResNet8(Network):
-    """A 3×3 convolution, three residual stages of which two halve the image's side, and a mean.
+class ResNet(Network):
+    """A 3×3 convolution, residual blocks and a mean, for images of 32×32×3.
 
-    Images are 32×32×3; `flow.data.to_input` fits smaller images and images of one channel.
-    Sites: input, conv.acc, conv.act, then for each stage stage0.conv0.acc … stage0.conv1.act,
-    (but for the first) stage1.shortcut.acc and stage1.shortcut.act, stage0.act, then average.act
-    and fc.acc.
+    `flow.data.to_input` fits smaller images and images of one channel. Sites: input, conv.acc,
+    conv.act, then for each block, such as stage1, stage1.conv0.acc … stage1.conv1.act, (where the
+    image or its channels change) stage1.shortcut.acc and stage1.shortcut.act, stage1.act, then
+    average.act and fc.acc.
 
     Args:
         name: the registered name.
@@ -91,11 +94,16 @@ class ResNet8(Network):
         classes: number of classes.
         weight_bits: bits of a weight.
         act_bits: bits of an activation; the input has 8.
-        width: channels of the first stage, 16 in ResNet-8; they double from stage to stage.
+        width: channels of the first block; if None, as the class says.
 
     Raises:
         UserError: the images cannot be fitted.
     """
+
+    blocks: ClassVar[Mapping[str, int]]
+    """Residual blocks in order, with their channels as a multiple of the width. A block of more
+    channels than the one before halves the image's side."""
+    usual_width: ClassVar[int]
 
     def __init__(
         self,
@@ -105,67 +113,20 @@ class ResNet8(Network):
         *,
         weight_bits: int,
         act_bits: int,
-        width: int = 16,
+        width: int | None = None,
     ) -> None:
         super().__init__(name, small_image(name, image_shape), classes)
         bits = {"weight_bits": weight_bits, "act_bits": act_bits}
-        self.input_quant = input_identity()
-        self.input = NoiseTap(requantise=self.input_quant)
-        quant = stepped(act_bits, STEP, signed=False)
-        self.conv = Conv(3, width, kernel=3, padding=1, quant=quant, **bits)
-        self.stage0 = Residual(width, width, stride=1, **bits)
-        self.stage1 = Residual(width, 2 * width, stride=2, **bits)
-        self.stage2 = Residual(2 * width, 4 * width, stride=2, **bits)
-        self.average = Average(4 * width, act_bits)
-        self.fc = Last(4 * width, classes, weight_bits)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, float [N, classes], of images, float [N, 3, 32, 32] in −1..1."""
-        x = self.conv(self.input(self.input_quant(x)))
-        x = self.stage2(self.stage1(self.stage0(x)))
-        return self.fc(self.average(x).flatten(1))
-
-
-class ResNet18(Network):
-    """ResNet-18 (He et al., arXiv 1512.03385) for images of 32×32×3.
-
-    A 3×3 convolution without stride or pooling, four stages of two residual blocks each, and a
-    mean. Smaller images and images of one channel are fitted by `flow.data.to_input`. Sites: input,
-    conv.acc, conv.act, those of block0 … block7 as in `ResNet8`, average.act and fc.acc.
-
-    Args:
-        name: the registered name.
-        image_shape: (H, W, C) of the data set's images.
-        classes: number of classes.
-        weight_bits: bits of a weight.
-        act_bits: bits of an activation; the input has 8.
-        width: channels of the first stage, 64 in ResNet-18; they double from stage to stage.
-
-    Raises:
-        UserError: the images cannot be fitted.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        *,
-        weight_bits: int,
-        act_bits: int,
-        width: int = 8,
-    ) -> None:
-        super().__init__(name, small_image(name, image_shape), classes)
-        bits = {"weight_bits": weight_bits, "act_bits": act_bits}
+        width = width or self.usual_width
         self.input_quant = input_identity()
         self.input = NoiseTap(requantise=self.input_quant)
         quant = stepped(act_bits, STEP, signed=False)
         self.conv = Conv(3, width, kernel=3, padding=1, quant=quant, **bits)
         channels = width
-        for block in range(8):
-            outputs = width << block // 2
+        for block, multiple in self.blocks.items():
+            outputs = width * multiple
             stride = 1 if outputs == channels else 2
-            setattr(self, f"block{block}", Residual(channels, outputs, stride=stride, **bits))
+            setattr(self, block, Residual(channels, outputs, stride=stride, **bits))
             channels = outputs
         self.average = Average(channels, act_bits)
         self.fc = Last(channels, classes, weight_bits)
@@ -173,6 +134,20 @@ class ResNet18(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, float [N, classes], of images, float [N, 3, 32, 32] in −1..1."""
         x = self.conv(self.input(self.input_quant(x)))
-        for block in range(8):
-            x = getattr(self, f"block{block}")(x)
+        for block in self.blocks:
+            x = getattr(self, block)(x)
         return self.fc(self.average(x).flatten(1))
+
+
+class ResNet8(ResNet):
+    """ResNet-8 of MLPerf Tiny: three stages of one block."""
+
+    blocks: ClassVar[Mapping[str, int]] = {"stage0": 1, "stage1": 2, "stage2": 4}
+    usual_width = 16
+
+
+class ResNet18(ResNet):
+    """ResNet-18 (He et al., arXiv 1512.03385) in an eighth of its width: four stages of two."""
+
+    blocks: ClassVar[Mapping[str, int]] = {f"block{n}": 1 << n // 2 for n in range(8)}
+    usual_width = 8

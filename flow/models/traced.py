@@ -152,6 +152,13 @@ class TracedNetwork(Network):
         """Return what the module returns for images, float [N, …]."""
         return cast(Tensor, self.body(x))
 
+    def layer_at(self, site: Site) -> nn.Module:
+        """Raise a UserError: a layer may be a function, which has no tiles."""
+        raise UserError(
+            f"{self.name} is walked as torch traces it, without tiles: leave rows out, or quantise "
+            "its layers with Brevitas"
+        )
+
     def fit_to(self, images: Tensor, *, classifies: bool = True) -> None:
         """Find the number of classes, by running the network on an image or two.
 

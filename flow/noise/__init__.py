@@ -1,5 +1,6 @@
 """Noise in software: kinds of noise, their samplers, and the taps that apply them."""
 
+from flow.noise.adc import Adc
 from flow.noise.base import CLEAN, ORDERS, Noise, class_of, is_kind, shared_by_images
 from flow.noise.kinds import (
     KINDS,
@@ -26,6 +27,7 @@ __all__ = [
     "DRAWS",
     "KINDS",
     "ORDERS",
+    "Adc",
     "Additive",
     "Drift",
     "Empirical",

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from flow import user_code
 from flow.errors import UserError, unknown
+from flow.noise.adc import Adc
 from flow.noise.origin import Origin, shortened
 from flow.noise.samplers import Source
 from flow.noise.site import Site
@@ -61,6 +62,8 @@ class Noise:
     """σₘ, dimensionless."""
     executions: int = 1
     """Number of executions of the layer, each with new z₁ and z₂; y' is their mean."""
+    adc: Adc | None = field(default=None, kw_only=True)
+    """Converter that reads the noisy value of each execution; None for none."""
 
     def __init_subclass__(cls) -> None:
         """Name the kind, and register it if it is of this package."""
@@ -137,7 +140,7 @@ class Noise:
     @staticmethod
     def options_of(kind: "str | type[Noise]") -> set[str]:
         """Return the names of a kind's options."""
-        return _names(class_of(kind)) - {"sigma_add", "sigma_mul", "order"}
+        return _names(class_of(kind)) - {"sigma_add", "sigma_mul", "order", "adc"}
 
     @staticmethod
     def from_json(told: Mapping[str, Any]) -> "Noise":
@@ -150,7 +153,10 @@ class Noise:
         if origin is not None and not origin["file"]:
             raise UserError(f"{told['kind']} noise is not in a file: write its class in one")
         made = class_of(told["kind"] if origin is None else origin["file"])
-        noise = made(**{name: told[name] for name in _names(made) if name in told})
+        given = {name: told[name] for name in _names(made) if name in told}
+        if "adc" in given:
+            given["adc"] = Adc.from_json(given["adc"])
+        noise = made(**given)
         for name, value in noise.to_json().items():
             known = told.get(name)
             if name == "origin":
@@ -165,14 +171,16 @@ class Noise:
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind, where a user's is written, and every field that tells noises apart."""
-        told = [one.name for one in fields(self) if one.compare]
+        told = [one.name for one in fields(self) if one.compare and one.name != "adc"]
         found = {"kind": self.kind, **{name: getattr(self, name) for name in told}}
+        if self.adc is not None:
+            found["adc"] = self.adc.to_json()
         return found if self.origin is None else found | {"origin": self.origin.to_json()}
 
     @property
     def name(self) -> str:
         """Short name for files: ``additive-4``, ``mixed-1-2-add-mul``; with a hash if longer."""
-        if self.silent:
+        if self.idle:
             return CLEAN
         both = self.adds and self.multiplies
         levels = [f"{sigma:g}" for sigma in (self.sigma_add, self.sigma_mul) if sigma or both]
@@ -187,6 +195,8 @@ class Noise:
         extra = [] if own in ({}, {"order": "mul-add"}) else [_short(own)]
         if self.executions > 1:
             extra.append(f"x{self.executions}")
+        if self.adc is not None:
+            extra.append(f"adc{self.adc.bits}-{self.adc.real_step:g}")
         if self.origin is not None:
             extra.append(self.origin.code)
         return "-".join([self.kind, *levels, *extra])
@@ -201,6 +211,11 @@ class Noise:
         return self.sigma_add == 0 and self.sigma_mul == 0
 
     @property
+    def idle(self) -> bool:
+        """Whether noise and converter leave every value unchanged."""
+        return self.silent and self.adc is None
+
+    @property
     def averages(self) -> bool:
         """Whether the mean of k executions is distributed as one execution with σ/√k.
 
@@ -209,18 +224,19 @@ class Noise:
         return self.origin is None
 
     def apply(self, y: Tensor, source: Source) -> Tensor:
-        """Return y with noise, or y itself if the noise is silent.
+        """Return y with noise, read by the converter if there is one; y itself if it is idle.
 
         Args:
             y: the clean values, float [N, C] or [N, C, H, W].
             source: the samples for these values.
         """
+        read = self.adc or _unread
         if self.silent:
-            return y
+            return read(y)
         once = self.once if self.origin is None else self._once_of_user
-        total = once(y, source)
+        total = read(once(y, source))
         for number in range(1, self.executions):
-            total = total + once(y, source.of_execution(number))
+            total = total + read(once(y, source.of_execution(number)))
         return total / self.executions if self.executions > 1 else total
 
     def once(self, y: Tensor, source: Source) -> Tensor:
@@ -259,6 +275,10 @@ class Noise:
                 "take them from source"
             )
         return noisy
+
+
+def _unread(y: Tensor) -> Tensor:
+    return y
 
 
 def _generators(device: torch.device) -> list[Tensor]:

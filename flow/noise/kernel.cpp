@@ -188,9 +188,22 @@ struct Tap {
     i64 shift;  // bits that the output is rounded by
     i64 low, high;
     i64 bipolar;  // whether the output is `low` or `high` and nothing between
+    i64 adc_bits, adc_step, adc_unsigned;  // of a converter; without one, no bits
 };
 
-template <bool multiplies, bool adds, class Value>
+// code · s of the converter, for v with its offset
+inline i64 converted(i64 v, const Tap& t) {
+    if (t.adc_bits == 1 && !t.adc_unsigned) {
+        return v < 0 ? -(t.adc_step / 2) : t.adc_step / 2;
+    }
+    i64 least = t.adc_unsigned ? 0 : -((i64)1 << (t.adc_bits - 1));
+    i64 most = least + ((i64)1 << t.adc_bits) - 1;
+    i64 above = 2 * v + t.adc_step, code = above / (2 * t.adc_step);
+    code -= above < code * 2 * t.adc_step;  // division rounds to 0
+    return std::min(std::max(code, least), most) * t.adc_step;
+}
+
+template <bool multiplies, bool adds, bool converts, class Value>
 void tap(const Value* __restrict acc, Value* __restrict out, u64 count, const i64* __restrict offset,
          const i32* __restrict z1, const i32* __restrict z2, Tap t) {
     for (u64 n = 0; n < count; ++n) {
@@ -202,17 +215,26 @@ void tap(const Value* __restrict acc, Value* __restrict out, u64 count, const i6
             i64 base = (t.add_first ? noisy : clean) + offset[n];
             noisy += rounded_product(base, t.sigma_mul * z1[n]);
         }
+        if (converts) {
+            noisy = converted(noisy + offset[n], t) - offset[n];
+        }
         i64 clipped = std::min(std::max(rounded(noisy, t.shift), t.low), t.high);
         put(out[n], t.bipolar ? (noisy < 0 ? t.low : t.high) : clipped);
     }
+}
+
+template <bool converts, class Value>
+auto work_of(bool multiplies, bool adds) {
+    return multiplies ? (adds ? tap<true, true, converts, Value> : tap<true, false, converts, Value>)
+                      : (adds ? tap<false, true, converts, Value>
+                              : tap<false, false, converts, Value>);
 }
 
 // consecutive elements, whose offsets repeat with a period, and samples too if `fixed`
 template <class Value>
 void tap(const Value* acc, Value* out, u64 count, const i64* offset, u64 period, const i32* z1,
          const i32* z2, bool fixed, const Tap& t) {
-    auto work = z1 ? (z2 ? tap<true, true, Value> : tap<true, false, Value>)
-                   : (z2 ? tap<false, true, Value> : tap<false, false, Value>);
+    auto work = t.adc_bits ? work_of<true, Value>(z1, z2) : work_of<false, Value>(z1, z2);
     for (u64 at = 0; at < count; at += period) {
         u64 skip = fixed ? 0 : at;
         work(acc + at, out + at, std::min(period, count - at), offset, z1 ? z1 + skip : z1,

@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 _PLACE = (c_uint64, c_uint32, c_uint32, c_uint64, c_uint64)
 """Types of seed, site and draw, first image, images and elements."""
 _building = Lock()
-_FIELDS = ("frac", "sigma_mul", "sigma_add", "add_first", "shift", "low", "high", "bipolar")
+_FIELDS = (
+    "frac", "sigma_mul", "sigma_add", "add_first", "shift", "low", "high", "bipolar", "adc_bits",
+    "adc_step", "adc_unsigned",
+)  # fmt: skip
 
 
 def _pairs(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:

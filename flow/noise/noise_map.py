@@ -7,11 +7,13 @@ A map is YAML::
       conv0.acc: 0.3         # additive noise of this σ
       conv1.acc: {kind: mixed, sigma: 0.2, ratio: 0.4}
       fc0.weight: {kind: multiplicative, sigma: 0.05}
+      fc1.acc: {sigma: 0.1, adc: 6}   # read by a converter of 6 bits
+      fc2.acc: {adc: 4}               # a converter alone
 """
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +22,9 @@ from pydantic import Field
 
 from flow.errors import UserError, unknown, within
 from flow.files import replacing
+from flow.noise.adc import check_bits
 from flow.noise.base import Noise
+from flow.noise.site import Site
 from flow.settings import OPTIONS_OF_NOISE, Settings, Unit
 
 _LEVELS = ("sigma_add", "sigma_mul")
@@ -30,8 +34,9 @@ _KEYS = ("unit", "sites")
 class _Entry(Settings):
     """The noise of one site, as a file has it."""
 
-    sigma: Annotated[float, Field(ge=0)]
+    sigma: Annotated[float, Field(ge=0)] = 0.0
     kind: str = "additive"
+    adc: int | None = None
     unit: Unit | None = None
     order: Literal["mul-add", "add-mul"] = "mul-add"
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -44,7 +49,7 @@ class _Entry(Settings):
     @property
     def noise(self) -> Noise:
         """The noise, with σₐ in the entry's unit; UserError as for `Noise.at`."""
-        options = self.model_dump(exclude={"kind", "sigma", "unit", "order", "ratio"})
+        options = self.model_dump(exclude={"kind", "sigma", "unit", "order", "ratio", "adc"})
         named = {OPTIONS_OF_NOISE.get(name, name): value for name, value in options.items()}
         return Noise.at(self.kind, self.sigma, self.ratio, self.order, **named)
 
@@ -74,6 +79,8 @@ class NoiseMap:
     """Noise by site, with σₐ in units of `units`."""
     units: Mapping[str, Unit]
     """Unit of σₐ by site."""
+    adc: Mapping[str, int] = field(default_factory=dict)
+    """Bits of the ADC by site, of those that have one; a site may have one alone."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -101,15 +108,27 @@ class NoiseMap:
         usual = _Unit(**({"unit": content["unit"]} if "unit" in content else {})).unit
         sites: dict[str, Noise] = {}
         units: dict[str, Unit] = {}
+        adc: dict[str, int] = {}
         for site, value in content["sites"].items():
             with within(f"site {site}"):
                 given = value if isinstance(value, dict) else {"sigma": value}
-                if "sigma" not in given:
+                if "sigma" not in given and set(given) != {"adc"}:
                     raise UserError("it has no sigma, its noise level: give one")
                 entry = _Entry(**{str(name): one for name, one in given.items()})
-                sites[str(site)] = entry.noise
-            units[str(site)] = entry.unit or usual
-        return cls(sites, units)
+                if entry.adc is not None:
+                    check_bits(entry.adc)
+                    if Site(site).is_weight:
+                        raise UserError("weights are not read by an ADC: leave adc out")
+                    adc[str(site)] = entry.adc
+                if "sigma" in given:
+                    sites[str(site)] = entry.noise
+                    units[str(site)] = entry.unit or usual
+        return cls(sites, units, adc)
+
+    @property
+    def named(self) -> list[str]:
+        """Every site of the map."""
+        return list(dict.fromkeys([*self.sites, *self.adc]))
 
     @classmethod
     def of(cls, sites: Mapping[str, Noise]) -> Self:
@@ -122,7 +141,10 @@ class NoiseMap:
         Raises:
             UserError: a kind of noise is not in a file, or the file cannot be written.
         """
-        text = yaml.safe_dump({"sites": {s: self._written(s) for s in self.sites}}, sort_keys=False)
+        told = {s: self._written(s) for s in self.sites}
+        for site, bits in self.adc.items():
+            told.setdefault(site, {})["adc"] = bits
+        text = yaml.safe_dump({"sites": told}, sort_keys=False)
         path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -163,14 +185,19 @@ class NoiseMap:
 
     def check(self, known: Collection[str]) -> None:
         """Raise a UserError if a site is none of these, or if no site has noise."""
-        for site in self.sites:
+        for site in self.named:
             if site not in known:
                 raise unknown("site", site, known)
-        if not any(getattr(noise, name) for noise in self.sites.values() for name in _LEVELS):
+        if not self.adc and not any(
+            getattr(noise, name) for noise in self.sites.values() for name in _LEVELS
+        ):
             raise UserError("no site of the map has noise: give one a σ above 0")
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Return the noise of each site, and its unit."""
-        return {
+        """Return the noise of each site, and its unit; of one with an ADC its bits."""
+        told: dict[str, dict[str, Any]] = {
             site: noise.to_json() | {"unit": self.units[site]} for site, noise in self.sites.items()
         }
+        for site, bits in self.adc.items():
+            told.setdefault(site, {})["adc"] = bits
+        return told

@@ -1,6 +1,7 @@
 """Names of the places where noise enters a network."""
 
 import re
+from collections.abc import Iterable
 from typing import Self
 
 INPUT = "input"
@@ -21,9 +22,9 @@ def layer_name(path: str) -> str:
 class Site(str):
     """Name of a place where noise enters, such as ``conv0.acc``: a layer and a kind of value.
 
-    Kinds of the quantised networks: ``acc``, the accumulator stream of a layer; ``act``, the stream
-    downstream of its activation and pooling; ``weight``, its weights; and ``input``, the quantised
-    images, which has no layer.
+    Kinds of the quantised networks: ``acc``, the accumulator stream of a layer, or ``tile``, the
+    stream of its tiles' partial sums; ``act``, the stream downstream of its activation and pooling;
+    ``weight``, its weights; and ``input``, the quantised images, which has no layer.
     """
 
     __slots__ = ()
@@ -40,13 +41,21 @@ class Site(str):
 
     @property
     def kind(self) -> str:
-        """Kind of noisy value: ``acc``, ``act``, ``weight`` or ``input``."""
+        """Kind of noisy value: ``acc``, ``tile``, ``act``, ``weight`` or ``input``."""
         return self.rpartition(".")[2]
 
     @property
     def is_accumulator(self) -> bool:
-        """Whether the noise is on a layer's accumulators: the noisy computation itself."""
-        return bool(self.layer) and self.kind == "acc"
+        """Whether the noise is on a layer's accumulators: the noisy computation itself.
+
+        In a layer with several tiles it is on their partial sums.
+        """
+        return bool(self.layer) and self.kind in ("acc", "tile")
+
+    @property
+    def is_tile(self) -> bool:
+        """Whether the noise is on the partial sums of a layer's tiles."""
+        return bool(self.layer) and self.kind == "tile"
 
     @property
     def is_activation(self) -> bool:
@@ -58,7 +67,7 @@ class Site(str):
         """Whether the noise is on a layer's weights."""
         return bool(self.layer) and self.kind == "weight"
 
-    @property
-    def accumulator(self) -> Self:
-        """Site of the accumulator of the same layer."""
-        return type(self).of(self.layer, "acc")
+    def accumulator(self, sites: Iterable[str]) -> Self:
+        """Return the accumulator site of the same layer, which is one of these sites."""
+        own = [one for one in map(type(self), sites) if one.layer == self.layer]
+        return next(one for one in own if one.is_accumulator)

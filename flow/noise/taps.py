@@ -48,11 +48,22 @@ class Tap(nn.Module):
         """Remove the noise, so that the tap is the identity."""
         self.noise = self.sampler = None
 
+    @property
+    def silent(self) -> bool:
+        """Whether the tap returns its input."""
+        active = self.in_training if self.training else self.in_evaluation
+        return not active or self.noise is None or self.sampler is None or self.noise.idle
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing changes or sees the values at this tap, so that it may be left out."""
+        return self.silent and not (self._forward_hooks or self._forward_pre_hooks)
+
     def forward(self, y: Tensor) -> Tensor:
         """Return y, with noise if some is set."""
-        active = self.in_training if self.training else self.in_evaluation
-        if not active or self.noise is None or self.sampler is None or self.noise.silent:
+        if self.silent:
             return y
+        assert self.noise is not None and self.sampler is not None
         return self.noisy(y, self.noise, self.sampler)
 
     def noisy(self, y: Tensor, noise: Noise, sampler: Sampler) -> Tensor:
@@ -84,6 +95,11 @@ class NoiseTap(Tap):
     def in_lsb(self) -> bool:
         """Whether σ is in LSB of the accumulator, rather than in the unit of the layer's output."""
         return self.__dict__["unit"] is not None
+
+    def of_tiles(self, tiles: int) -> "NoiseTap":
+        """Return a tap of the partial sums of so many tiles, float [N, tiles · C, …]."""
+        unit = self.__dict__["unit"]
+        return NoiseTap(unit=None if unit is None else unit.repeat(tiles))
 
     def in_unit(self, y: Tensor) -> Tensor:
         """Return values of the layer's output in the unit of σ."""

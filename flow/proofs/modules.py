@@ -210,6 +210,28 @@ _KERNELS = (
             )),
         )
     ),
+    Proof(
+        "lut_mvu_tiles_proof",
+        (_CHECKER, "kernels/lut_operands.sv", "kernels/lut_mvu.sv"),
+        (
+            Fault("tile_q <= tile_q == Tiles - 1 ? '0 : tile_q + 1;", "tile_q <= '0;",
+                  ("latency",)),
+            Fault("SynapseFolds : LastFolds", "LastFolds : LastFolds", ("owed",)),
+        ),
+        ("owed", "latency"),
+    ),
+    Proof(
+        "tile_accumulator_proof",
+        (_CHECKER, "kernels/tile_accumulator.sv"),
+        (
+            Fault("assign s_axis_tready = !last_tile || !m_axis_tvalid || m_axis_tready;",
+                  "assign s_axis_tready = 1'b1;", ("level", "stable")),
+            Fault("if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",)),
+            Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= fold_q != '0;", ("latency",)),
+            Fault("tile_q == '0 ? '0 : kept[fold_q]", "kept[fold_q]", ("order",)),
+        ),
+        _PAID,
+    ),
     *(
         Proof(
             "lut_vvu_proof",

@@ -23,6 +23,7 @@ _WORDS = {
     "ConvolutionInputGenerator": "sliding window",
     "FMPadding": "padding",
     "NoiseTap": "noise tap",
+    "TileAccumulator": "sum of tiles",
     "Thresholding": "thresholds",
     "Pool": "pool",
     "LabelSelect": "label select",

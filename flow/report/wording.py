@@ -60,6 +60,12 @@ def placement_sentence(summary: Mapping[str, Any]) -> str:
             "The noise of the map is there at every point, at sites that the point does not walk; "
             "“no noise” stands for the noise of the map alone."
         )
+    if converters := summary.get("converters"):
+        text = ", ".join(f"{site} {bits}" for site, bits in converters.items())
+        said.append(
+            f"ADCs read the values of these sites at every point, by their bits: {text}; “no "
+            "noise” stands for the ADCs alone."
+        )
     if noises:
         text = ", ".join(f"{site} {_noise_words(one)}" for site, one in noises.items())
         said.append(f"The map: {text}.")

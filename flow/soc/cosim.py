@@ -27,9 +27,9 @@ TIME_LIMIT = 100_000_000
 """Clocks that a run of the device may take."""
 _HEADER = 11
 """Words of a job in front of its noise."""
-_NOISE = 8
-"""Words of a tap's settings: those of addresses 0 to 6 and 8."""
-_ADDRESSES = (0, 1, 2, 3, 4, 5, 6, 8)
+_NOISE = 9
+"""Words of a tap's settings: those of addresses 0 to 6, 8 and 12."""
+_ADDRESSES = (0, 1, 2, 3, 4, 5, 6, 8, 12)
 _CLOCKS_A_LINE = 20_000
 """More than the core takes to print a result, or to set noise and start a run."""
 _SECONDS_A_CLOCK = 2e-4

@@ -119,6 +119,8 @@ class InferenceSettings(NetworkSettings):
     """Weights of brevitas:NAME or file.py:factory: safetensors, or a state dict of torch"""
     shape: str | None = None
     """Shape C,H,W of the images of such a network, where no data set says it"""
+    rows: Count | None = None
+    """Rows of an analog array's tile: noise is on the sums of each; without tiles if not given"""
 
     def check(self) -> None:
         """Read the quantiser, and see that nothing was given for a network that has it."""
@@ -158,13 +160,17 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
     """What the user may choose of a training."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
-        (name, "noise_map") for name in ("noise", "sigma", "sites")
+        (name, "noise_map") for name in ("noise", "sigma", "ratio", "order", "sites")
     )
 
     noise: str | None = None
     """Kind of noise in training, such as additive or file.py:MyNoise; none if not given"""
     sigma: Annotated[float, Field(ge=0)] | None = None
     """Noise level σ of sites without their own; if not given, 8 for quantised networks"""
+    ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Additive share r of mixed noise: σₐ = σ · r, σₘ = σ · (1 − r); if not given, 0.5"""
+    order: Literal["mul-add", "add-mul"] | None = None
+    """Order of mixed noise; if not given, mul-add: multiply then add"""
     sites: SiteLevels | None = None
     """Noise sites, with or without levels: conv0.acc,fc0.acc=4; if not given, those of a walk"""
     noise_map: Path | None = None
@@ -195,7 +201,8 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
     def check(self) -> None:
         """See that there is noise where something is said of it."""
         super().check()
-        said = {"sigma": self.sigma, "sites": self.sites, "spread": self.spread or None}
+        said = {name: getattr(self, name) for name in ("sigma", "ratio", "order", "sites")}
+        said |= {"spread": self.spread or None}
         given = [name for name, value in said.items() if value is not None]
         if given and self.noise is None and self.noise_map is None:
             raise OptionError(given, "given without a kind of noise: add one, such as additive")

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from flow.models import Judge, Levels, Network, evaluate_groups
 from flow.models.metric import Metric
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
+from flow.models.tiles import tile
 from flow.noise import CLEAN, KINDS, Noise, TorchSampler, class_of
 from flow.paths import ZOO
 from flow.training import checkpoint
@@ -129,7 +130,20 @@ class TrainedNetwork:
             )
         inputs = input_of(network, found.images)
         digest = network.digest if settings.input_quant else checkpoint.digest_of(path)
-        return cls(path, network, metadata, found, inputs, digest, metric)
+        trained = cls(path, network, metadata, found, inputs, digest, metric)
+        return trained.tiled(settings.rows)
+
+    def tiled(self, rows: int | None) -> "TrainedNetwork":
+        """Return the same with tiles of so many rows; itself if None.
+
+        Raises:
+            OptionError: the network has no tiles of so many rows.
+        """
+        if rows is None:
+            return self
+        with about("rows"):
+            network = tile(self.network, rows)
+        return replace(self, network=network, digest=f"{self.digest}-rows-{rows}")
 
 
 def find_checkpoint(

@@ -125,6 +125,12 @@ class WalkContext:
         noisy = {s: noises[s] for s in walking if noises[s].sigma_add or noises[s].sigma_mul}
         return min(largest_factor(noise, self.sites[s].scale) for s, noise in noisy.items())
 
+    def any_level(self, name: str) -> float:
+        """Return a level of a site, or of several together, that the registers hold."""
+        if self.placement.converter_of is not None:
+            return 1.0
+        return self.largest_level(name) / 2
+
     def likely_level(self, name: str) -> float:
         """Return a level at which noise may have an effect: 4 LSB, or a map as it is written."""
         if name == MAP:

@@ -12,16 +12,18 @@ from flow.device import CPU, find
 from flow.errors import OptionError, about, within
 from flow.files import make_folder
 from flow.golden import device_check
-from flow.models import Network
+from flow.models import site_values
 from flow.models.network import chosen_sites
+from flow.noise import Adc
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite, check_kind
 from flow.noise.noise_map import NoiseMap
 from flow.noise.site import JOINT, MAP, Site
-from flow.settings import Unit
+from flow.settings import ADC_PERCENTILE, Unit
 from flow.training.checkpoint import Metadata
 from flow.training.zoo import TrainedNetwork
+from flow.walks.context import WalkContext
 from flow.walks.engine.engine import Engine, SerialExecutor
 from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint
@@ -102,7 +104,7 @@ def prepare_walk(
         name = _folder_name(settings, trained)
         folder = make_folder(settings.out or settings.build / "walk-hw" / name)
     with clock.stage("compile"):
-        tapped = [*sites, *(noise_map.sites if noise_map else ())]
+        tapped = [*sites, *(noise_map.named if noise_map else ())]
         accelerator = compile_trained(trained, tapped, settings, progress)
     identity = {"dataset": found.name, "checkpoint": trained.digest}
     walk = Walk(
@@ -110,7 +112,7 @@ def prepare_walk(
         accelerator=accelerator,
         inputs=trained.inputs,
         labels=found.labels,
-        placement=placement_of(settings, network, accelerator, noise_map),
+        placement=placement_of(settings, trained, accelerator, noise_map),
         store=Store(settings.build / "points"),
         build=settings.build,
         identity=identity,
@@ -131,11 +133,13 @@ def _folder_name(settings: HardwareWalkSettings, trained: TrainedNetwork) -> str
     name = f"{trained.network.name}-{trained.images.name}"
     if trained.metadata.noise:
         name += f"-trained-{trained.metadata.noise['kind']}"
+    if settings.rows is not None:
+        name += f"-rows-{settings.rows}"
     if settings.noise != settings.default("noise"):
         name += f"-{settings.noise}"
     if settings.noise_map is not None:
         name += f"-map-{settings.noise_map.stem}"
-    return name
+    return name + settings.adc_name
 
 
 def _check_device(walk: Walk, sites: Sequence[str]) -> None:
@@ -145,12 +149,16 @@ def _check_device(walk: Walk, sites: Sequence[str]) -> None:
         return
     device_check.check_arithmetic(context.device)
     noises: dict[str, dict[str, TapSettings]] = {"the network": {}} | {
-        f"noise at {site}": context.settings(
-            NoisePoint(site, min(context.likely_level(site), context.largest_level(site)))
-        )
+        f"noise at {site}": context.settings(NoisePoint(site, _tried_level(context, site)))
         for site in sites
     }
     device_check.check_model(context.golden, context.device, context.stream[:DEVICE_IMAGES], noises)
+
+
+def _tried_level(context: WalkContext, site: str) -> float:
+    if context.placement.converter_of is not None:
+        return context.any_level(site)
+    return min(context.likely_level(site), context.largest_level(site))
 
 
 def compile_trained(
@@ -163,7 +171,7 @@ def compile_trained(
 
     Args:
         trained: the network; its first images verify the scale of each tap.
-        sites: where noise is wanted; every ``.acc`` site has a tap in any case.
+        sites: where noise is wanted; every accumulator site has a tap in any case.
         settings: the choice of folding and matrix-vector unit.
         progress: called with the progress.
 
@@ -214,17 +222,41 @@ def _check_map(noise_map: NoiseMap, known: Sequence[str]) -> None:
 
 def placement_of(
     settings: HardwareWalkSettings,
-    network: Network,
+    trained: TrainedNetwork,
     accelerator: Accelerator,
     noise_map: NoiseMap | None,
 ) -> Placement:
-    """Return where the noise of a walk's points enters, and in which units."""
+    """Return where noise and converters of a walk's points are, and in which units."""
+    network = trained.network
     sites: dict[str, TapSite | WeightSite] = {**accelerator.sites, **accelerator.weights}
 
     def size(site: str, unit: Unit) -> float:
         return sites[site].scale if unit == "lsb" else float(getattr(sites[site], unit))
 
+    chosen = settings.converter_bits(network.accumulator_sites)
+    converter_of = None
+    if chosen or settings.walks_bits:
+        ranges = _ranges(settings, trained, accelerator)
+
+        def converter_of(site: str, bits: int) -> Adc:
+            return accelerator.sites[site].adc(bits, ranges[site])
+
     return Placement.of(
         settings.setting, network.accumulator_sites, sites, noise_map, size,
         unit=settings.unit, walks_map=settings.walks_map,
+        converters={site: converter_of(site, bits) for site, bits in chosen.items()},
+        converter_of=converter_of if settings.walks_bits else None,
     )  # fmt: skip
+
+
+def _ranges(
+    settings: HardwareWalkSettings, trained: TrainedNetwork, accelerator: Accelerator
+) -> dict[str, float]:
+    """Return the full scale of the converter of each site, in the unit of σ."""
+    taps, percentile = accelerator.sites, settings.adc_percentile
+    if percentile == ADC_PERCENTILE:
+        return {name: site.clip for name, site in taps.items()}
+    if percentile == 100:
+        return {name: site.range for name, site in taps.items()}
+    values = site_values(trained.network, trained.inputs[:CALIBRATION_IMAGES], percentile)
+    return {name: values[name].clip for name in taps}

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from flow.errors import OptionError, about
-from flow.settings import AUTO, OPTIONS_OF_NOISE, Count, Levels, Names, Seed, Settings, Unit
+from flow.settings import (
+    ADC_PERCENTILE,
+    AUTO,
+    OPTIONS_OF_NOISE,
+    Bits,
+    Count,
+    Levels,
+    Names,
+    Seed,
+    Settings,
+    Unit,
+)
 from flow.statistics.verdict import MARGIN, Design
 from flow.training.settings import DeviceSettings, TrainedSettings
 
@@ -53,12 +64,26 @@ class NoiseOptions(Settings):
     """Unit of noise levels: real, lsb, std or range of the site's values"""
     noise_map: Path | None = None
     """Noise map, a YAML file: its noise is there at every point; with sites map, it is walked"""
+    adc: Bits | None = None
+    """ADC bits at every accumulator, such as 6; several, such as 1-8, are walked in place of σ"""
+    adc_percentile: Annotated[float, Field(gt=0, le=100)] = ADC_PERCENTILE
+    """Percentile of a site's absolute values that is the ADC's range; 100 for the full scale"""
+    loss: Annotated[float, Field(gt=0, lt=100)] = 1.0
+    """Points of accuracy that the fewest ADC bits may lose, in a walk of ADC bits"""
+
+    no_levels: ClassVar[Mapping[str, str]] = {
+        "noise": "noise comes from a noise map",
+        "levels": "they are the levels",
+        "unit": "the levels are bits",
+    }
+    """Options that make no sense in a walk of ADC bits, and why."""
 
     def check(self) -> None:
-        """Read the map, and see that it is walked alone."""
+        """Read the map, and see that it is walked alone; and what an ADC goes with."""
         from flow.noise.site import MAP
 
         super().check()
+        self._check_adc()
         _ = self.read_map
         if self.noise_map is None and self.walks_map:
             raise OptionError("sites", "has map, but there is none: give its file", ("noise_map",))
@@ -70,6 +95,61 @@ class NoiseOptions(Settings):
             )
         if self.walks_map and self.unit != "real":
             raise OptionError("unit", "given, but the level of a map is a factor: leave it out")
+
+    def _check_adc(self) -> None:
+        """See that there is such an ADC, and that nothing else is given that it rules out."""
+        from flow.noise.adc import check_bits
+
+        with about("adc"):
+            for bits in self.adc or ():
+                check_bits(bits)
+        if self.adc_percentile != self.default("adc_percentile") and not (
+            self.adc or (self.read_map and self.read_map.adc)
+        ):
+            raise OptionError("adc_percentile", "given, but no site has an ADC: give its bits")
+        if self.walks_bits:
+            for name, why in self.no_levels.items():
+                has = name in type(self).model_fields
+                if has and getattr(self, name) != self.default(name):
+                    raise OptionError(name, f"given, but ADC bits are walked, and {why}")
+            if self.walks_map:
+                raise OptionError("sites", "has map, but the bits of a map are its own")
+            if self.executions is not None:
+                raise OptionError("executions", "given, but ADC bits are walked: leave it out")
+        elif self.loss != self.default("loss"):
+            raise OptionError("loss", "is of a walk of ADC bits: give several, such as 1-8")
+
+    @property
+    def walks_bits(self) -> bool:
+        """Whether the bits of an ADC are walked in place of a noise level."""
+        return self.adc is not None and len(self.adc) > 1
+
+    def check_no_bits_walk(self) -> None:
+        """Raise an OptionError if several numbers of bits are given where none are walked."""
+        if self.walks_bits:
+            raise OptionError(
+                "adc", "has several numbers, which only walk and walk-hw walk: give one"
+            )
+
+    def converter_bits(self, accumulators: Sequence[str]) -> dict[str, int]:
+        """Return the bits of the converters that are there at every point, by site.
+
+        Args:
+            accumulators: sites that have a converter if the user chose one number of bits.
+        """
+        of_all = self.adc if self.adc and not self.walks_bits else ()
+        noise_map = self.read_map
+        found = {site: bits for bits in of_all for site in accumulators}
+        return found | dict(noise_map.adc if noise_map else {})
+
+    @property
+    def adc_name(self) -> str:
+        """What the converters of a walk add to the name of its folder."""
+        if self.adc is None:
+            return ""
+        share = self.adc_percentile
+        of_range = "" if share == self.default("adc_percentile") else f"-of-{share:g}"
+        return "-adc" + f"-{self.adc[0]}" * (not self.walks_bits) + of_range
 
     @property
     def walks_map(self) -> bool:
@@ -203,15 +283,24 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network, data set and noise"""
 
+    no_levels: ClassVar[Mapping[str, str]] = {
+        **NoiseOptions.no_levels,
+        "draws": "a converter draws no random numbers",
+        "budget": "there are no further noise draws",
+        "margin": "sides are compared within the points of loss",
+        "ablation": "there is no μ to compare",
+    }
+
     def check(self) -> None:
         """See that the noise exists and fits the registers."""
         from flow.noise.hardware.registers import TapSettings
 
         super().check()
-        if self.noise_map is not None and self.scope != "full":
-            raise OptionError(
-                "scope", "is site, but noise of a map enters elsewhere as well: leave it out"
-            )
+        for name, what in (("noise_map", "noise of a map"), ("adc", "an ADC")):
+            if getattr(self, name) is not None and self.scope != "full":
+                raise OptionError(
+                    "scope", f"is site, but {what} is elsewhere as well: leave it out"
+                )
         (setting,) = self.of_kinds([self.noise])
         with about(*(self._own(setting.options) or ["noise"])):
             # rates and tables that no register holds, whatever the site

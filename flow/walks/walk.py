@@ -103,7 +103,7 @@ class Walk:
         """
         if self._labels is not None:
             return Reference.of_labels(self._labels, self.context.network.classes)
-        if self.context.placement.background:
+        if self.context.placement.at(NoisePoint("", 0.0)):
             labels = self.context.device_golden.run(self.context.stream)
             return Reference.of_network(labels.numpy())
         (clean,) = self.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])

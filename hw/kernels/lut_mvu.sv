@@ -16,6 +16,10 @@
 // whose bit q belongs to element (q mod ACTIVATION_WIDTH) Stripe + q div ACTIVATION_WIDTH: the
 // order in which activations fall into planes by a few shifts and masks.
 //
+// With ROWS below MW the elements are in tiles of ROWS, the last of which may be shorter, and each
+// tile's sums leave apart, in the order of tile, row: out[t][h] sums over the elements of tile t.
+// The weights come in the order of tile, row, element, and the activations of one tile are kept.
+//
 // Latency 1 clock after a row's last beat. It stalls when a row is done and the previous one has
 // not been accepted. Reset: empty. It does not cut the path from m_axis_tready to s_axis_tready,
 // and counts and adds within one clock.
@@ -25,6 +29,7 @@ module lut_mvu #(
     int unsigned MH = 4,  // rows of the matrix
     int unsigned PE = 2,  // rows side by side, a divisor of MH
     int unsigned SIMD = 4,  // elements a beat, a divisor of MW
+    int unsigned ROWS = MW,  // elements of a tile, a multiple of SIMD
     int unsigned WEIGHT_WIDTH = 2,
     bit SIGNED_WEIGHTS = 1'b1,
     bit BIPOLAR_WEIGHTS = 1'b0,  // 1 bit, -1 or 1
@@ -48,7 +53,10 @@ module lut_mvu #(
     input  logic                  m_axis_tready,
     output logic [   OutBits-1:0] m_axis_tdata
 );
-  localparam int unsigned SynapseFolds = MW / SIMD;
+  localparam int unsigned SynapseFolds = ROWS / SIMD;  // of a tile
+  localparam int unsigned Tiles = (MW + ROWS - 1) / ROWS;
+  localparam int unsigned LastFolds = (MW - (Tiles - 1) * ROWS) / SIMD;
+  localparam bit Even = LastFolds == SynapseFolds;
   localparam int unsigned NeuronFolds = MH / PE;
   localparam int unsigned Place = SynapseFolds > 1 ? $clog2(SynapseFolds) : 1;
 
@@ -72,11 +80,12 @@ module lut_mvu #(
   sums_t sum_q;
   logic [PE*ACCU_WIDTH-1:0] out_q;
   logic [Place-1:0] synapse_q;
-  logic [31:0] neuron_q;
+  logic [31:0] neuron_q, tile_q;  // the tile counts if the last one is shorter
   logic first_row, last_beat, room, fire;
 
   assign first_row = neuron_q == '0;
-  assign last_beat = synapse_q == Place'(SynapseFolds - 1);
+  assign last_beat = synapse_q
+      == Place'((Even || tile_q != Tiles - 1 ? SynapseFolds : LastFolds) - 1);
   assign room = !last_beat || !m_axis_tvalid || m_axis_tready;
   assign weights_tready = room && (!first_row || s_axis_tvalid);
   assign s_axis_tready = room && first_row && weights_tvalid;
@@ -170,6 +179,7 @@ module lut_mvu #(
     if (!rst_n) begin
       synapse_q     <= '0;
       neuron_q      <= '0;
+      tile_q        <= '0;
       m_axis_tvalid <= 1'b0;
     end else begin
       if (m_axis_tready) m_axis_tvalid <= 1'b0;
@@ -189,6 +199,9 @@ module lut_mvu #(
         if (last_beat) begin
           neuron_q      <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
           m_axis_tvalid <= 1'b1;
+          if (!Even && neuron_q == NeuronFolds - 1) begin
+            tile_q <= tile_q == Tiles - 1 ? '0 : tile_q + 1;
+          end
           for (int p = 0; p < PE; p++) out_q[p*ACCU_WIDTH+:ACCU_WIDTH] <= ACCU_WIDTH'(sums[p]);
         end
       end
@@ -219,5 +232,7 @@ module lut_mvu #(
     $fatal(1, "lut_mvu: PE must divide MH");
   end else if (SIMD == 0 || MW % SIMD != 0) begin : gen_illegal
     $fatal(1, "lut_mvu: SIMD must divide MW");
+  end else if (ROWS == 0 || ROWS > MW || ROWS % SIMD != 0) begin : gen_illegal
+    $fatal(1, "lut_mvu: a tile has SIMD to MW elements, a multiple of SIMD");
   end
 endmodule

@@ -71,7 +71,7 @@ module memstream_axi #(
 
   logic read, write;  // accepted requests
   logic [31:0] place, config_part, config_word;
-  logic [Parts-1:0][31:0] staged_q, written;
+  logic [Parts-1:0][31:0] staged_q;
   logic [WIDTH-1:0] config_q;
   logic [31:0] part_q;
   logic rvalid_q, bvalid_q, exists, read_exists_q, write_exists_q;
@@ -113,8 +113,6 @@ module memstream_axi #(
   assign rresp = read_exists_q ? Okay : SlaveError;
 
   always_comb begin
-    written = staged_q;
-    if (config_part < Parts) written[config_part] = wdata;
     rdata = 32'((32 * Parts)'(config_q) >> (32 * part_q));
     if (!read_exists_q) rdata = '0;
   end
@@ -131,6 +129,9 @@ module memstream_axi #(
 
   always_ff @(posedge clk) begin
     if (write) begin
+      logic [Parts-1:0][31:0] written;
+      written = staged_q;
+      if (config_part < Parts) written[config_part] = wdata;
       staged_q <= written;
       write_exists_q <= exists;
       if (exists && config_part == Parts - 1) memory[config_word] <= WIDTH'(written);

@@ -37,19 +37,25 @@ module pool #(
   value_t result_q[PE], result[PE];
   logic [PE-1:0][OUT_WIDTH-1:0] out;
   logic [31:0] place_q;
-  logic last_place, free;
+  logic last_place, free, take;
 
   assign last_place = place_q == WINDOW - 1;
   assign s_axis_tready = !last_place || free;
+  assign take = s_axis_tvalid && s_axis_tready;
+
+  function automatic value_t widened(input logic [IN_WIDTH-1:0] raw);
+    return IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
+  endfunction
 
   always_comb begin
     for (int l = 0; l < PE; l++) begin
-      logic [IN_WIDTH-1:0] raw;
-      raw = s_axis_tdata[l*IN_WIDTH+:IN_WIDTH];
-      result[l] = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
-      if (place_q != '0) begin
-        if (SUM) result[l] = result[l] + result_q[l];
-        else if (result_q[l] > result[l]) result[l] = result_q[l];
+      result[l] = 'x;
+      if (take) begin
+        result[l] = widened(s_axis_tdata[l*IN_WIDTH+:IN_WIDTH]);
+        if (place_q != '0) begin
+          if (SUM) result[l] = result[l] + result_q[l];
+          else if (result_q[l] > result[l]) result[l] = result_q[l];
+        end
       end
       out[l] = OUT_WIDTH'(result[l] >>> SHIFT);
     end
@@ -58,7 +64,7 @@ module pool #(
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       place_q <= '0;
-    end else if (s_axis_tvalid && s_axis_tready) begin
+    end else if (take) begin
       place_q  <= last_place ? '0 : place_q + 1;
       result_q <= result;
     end

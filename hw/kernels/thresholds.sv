@@ -39,7 +39,7 @@ module thresholds #(
   typedef logic signed [Wider:0] value_t;
   typedef logic [PE-1:0][STEPS-1:0][THRESHOLD_WIDTH-1:0] row_t;
 
-  row_t memory[Folds], row;
+  row_t memory[Folds];
   logic [PE-1:0][OUT_WIDTH-1:0] counts;
   logic [31:0] fold_q;
 
@@ -62,11 +62,10 @@ module thresholds #(
   endfunction
 
   always_comb begin
-    row = memory[fold_q];
     counts = 'x;
     if (s_axis_tvalid && s_axis_tready) begin
       for (int p = 0; p < PE; p++) begin
-        counts[p] = count(s_axis_tdata[p*IN_WIDTH+:IN_WIDTH], row[p]);
+        counts[p] = count(s_axis_tdata[p*IN_WIDTH+:IN_WIDTH], memory[fold_q][p]);
       end
     end
   end

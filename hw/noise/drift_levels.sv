@@ -66,21 +66,18 @@ module drift_levels
         waiting[write_q] <= {share_of(gain_change_q), share_of(sigma_change_q)};
         write_q <= write_q + 1;
       end
-      if (level) read_q <= read_q + 1;
-    end
-  end
-
-  always_ff @(posedge clk) begin
-    if (en && level && uses.drifts) begin
-      logic [19:0] share;
-      logic [51:0] add;
-      logic [43:0] mul;
-      share = waiting[read_q][0];
-      gain <= waiting[read_q][1];
-      add = (52'(active.sigma_add) * 52'(share) + 52'd32768) >> 16;
-      mul = (44'(active.sigma_mul) * 44'(share) + 44'd32768) >> 16;
-      drifted_add_q <= add[51:32] == '0 ? add[31:0] : '1;
-      drifted_mul_q <= mul[43:24] == '0 ? mul[23:0] : '1;
+      if (level) begin
+        logic [19:0] share;
+        logic [51:0] add;
+        logic [43:0] mul;
+        share = waiting[read_q][0];
+        gain <= waiting[read_q][1];
+        add = (52'(active.sigma_add) * 52'(share) + 52'd32768) >> 16;
+        mul = (44'(active.sigma_mul) * 44'(share) + 44'd32768) >> 16;
+        drifted_add_q <= add[51:32] == '0 ? add[31:0] : '1;
+        drifted_mul_q <= mul[43:24] == '0 ? mul[23:0] : '1;
+        read_q <= read_q + 1;
+      end
     end
   end
 endmodule

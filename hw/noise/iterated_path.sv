@@ -69,14 +69,14 @@ module iterated_path
 
 
   // a beat enters when its samples and levels are there
-  logic en, samples_valid, levels_ready, lanes_ready, busy;
+  logic en, samples_valid, levels_ready, lanes_ready, converting, busy;
   logic [Latency:0] valid_q;
   logic [InBits-1:0] data_q;
   logic [1:0][PE-1:0][15:0] samples, samples_q;
   logic [FoldBits-1:0] fold_q, beat_fold_q;
   assign en    = !valid_q[Latency] || lanes_ready;
   assign ready = en && samples_valid && (levels_ready || !image_start);
-  assign empty = valid_q == '0 && !busy;
+  assign empty = valid_q == '0 && !converting && !busy;
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       valid_q <= '0;
@@ -146,13 +146,36 @@ module iterated_path
     );
   end
 
+  // each execution passes the converters
+  logic value_valid, value_ready;
+  logic [PE-1:0][SumWidth-1:0] value;
+  if (KINDS.converts) begin : gen_adc
+    logic adc_ready, adc_valid;
+    logic [PE-1:0][SumWidth-1:0] converted;
+    serial_adc #(
+        .CHANNELS(CHANNELS), .PE(PE), .OFFSET_WIDTH(OFFSET_WIDTH), .OFFSETS(OFFSETS),
+        .SUM_WIDTH(SumWidth)
+    ) u_adc (
+        .clk, .rst_n, .active, .in_valid(uses.converts && valid_q[Latency]), .in_ready(adc_ready),
+        .v, .busy(converting), .out_valid(adc_valid), .out_ready(value_ready), .out(converted)
+    );
+    assign lanes_ready = uses.converts ? adc_ready : value_ready;
+    assign value_valid = uses.converts ? adc_valid : valid_q[Latency];
+    assign value = uses.converts ? converted : v;
+  end else begin : gen_no_adc
+    assign converting = 1'b0;
+    assign lanes_ready = value_ready;
+    assign value_valid = valid_q[Latency];
+    assign value = v;
+  end
+
   serial_output #(
       .PE(PE), .SUM_WIDTH(SumWidth), .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR),
       .ONE_BIT(OneBit), .OUT_WIDTH(OUT_WIDTH), .OUT_MIN(OUT_MIN), .OUT_MAX(OUT_MAX),
       .MEANS(KINDS.repeats)
   ) u_output (
-      .clk, .rst_n, .averages(uses.repeats), .repeats(active.repeats), .in_valid(valid_q[Latency]),
-      .in_ready(lanes_ready), .v, .busy, .out_valid, .out_ready, .data(out_data)
+      .clk, .rst_n, .averages(uses.repeats), .repeats(active.repeats), .in_valid(value_valid),
+      .in_ready(value_ready), .v(value), .busy, .out_valid, .out_ready, .data(out_data)
   );
 
   if (SOURCES == 0 || SOURCES % Draws != 0 || PE % Groups != 0) begin : gen_illegal

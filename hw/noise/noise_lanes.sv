@@ -6,10 +6,10 @@
 //   add, then mul:  v = c + n + rs((c + o + n) sm z1)     n = rs(sa z2)
 //   drift:          c = rs(g (a + o)) - o, where a = acc << F, and otherwise c = a
 //
-// It stands in three stages, `scale`, `multiply` and `sum`, each with a beat of its own: its data,
-// and in `scale` its samples and levels. A beat is in each stage for an enabled clock, in the next
-// stage a clock later. `v` is defined while `sum` is high, and not registered. The beats of an
-// image come in order, each `repeats` times more. Reset: at the first beat of a pixel.
+// A beat comes with `issue` and waits, among at most 16, for its noise. It passes three stages,
+// `scale`, `multiply` and `sum`, each for an enabled clock and a clock after the one before; in
+// `scale` come its samples and levels. `v` is defined while `sum` is high, and not registered. The
+// beats of an image come in order, each `repeats` times more. Reset: at the first beat of a pixel.
 
 module noise_lanes
   import noise_tap_pkg::*;
@@ -31,38 +31,47 @@ module noise_lanes
     input  logic                                    en,
     input  settings_t                               active,
     input  uses_t                                   uses,
+    input  logic                                    issue,
+    input  logic      [ InBits-1:0]                 in_data,
     input  logic                                    scale,
-    input  logic      [ InBits-1:0]                 scale_data,
-    input  logic      [        1:0][PE-1:0][15:0]   samples,
+    input  logic      [     PE-1:0][15:0]           samples[2],  // by draw
     input  logic      [       31:0]                 sigma_add,
     input  logic      [       23:0]                 sigma_mul,
     input  logic      [       19:0]                 gain,
     input  logic                                    multiply,
-    input  logic      [ InBits-1:0]                 multiply_data,
     input  logic                                    sum,
-    input  logic      [ InBits-1:0]                 sum_data,
-    output logic      [     PE-1:0][SUM_WIDTH-1:0]  v  // signed
+    output logic signed [SUM_WIDTH-1:0]             v[PE]
 );
   localparam int unsigned Folds = CHANNELS / PE;
   localparam int unsigned FoldBits = Folds > 1 ? $clog2(Folds) : 1;
   localparam int unsigned FactorWidth = 24 + 16;
   localparam int unsigned HalfWidth = WIDE + FactorWidth - 16 + 1;
 
+  logic [InBits-1:0] waiting[16];
+  logic [3:0] write_q, scale_read_q, multiply_read_q, sum_read_q;
   logic [5:0] scale_pass_q, multiply_pass_q;
   logic [FoldBits-1:0] scale_fold_q, multiply_fold_q;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
+      {write_q, scale_read_q, multiply_read_q, sum_read_q} <= '0;
       {scale_fold_q, multiply_fold_q} <= '0;
       {scale_pass_q, multiply_pass_q} <= '0;
     end else if (en) begin
+      if (issue) begin
+        waiting[write_q] <= in_data;
+        write_q <= write_q + 1;
+      end
+      if (sum) sum_read_q <= sum_read_q + 1;
       if (scale) begin
+        scale_read_q <= scale_read_q + 1;
         scale_pass_q <= scale_pass_q == active.repeats ? '0 : scale_pass_q + 1;
         if (scale_pass_q == active.repeats) begin
           scale_fold_q <= scale_fold_q == FoldBits'(Folds - 1) ? '0 : scale_fold_q + 1;
         end
       end
       if (multiply) begin
+        multiply_read_q <= multiply_read_q + 1;
         multiply_pass_q <= multiply_pass_q == active.repeats ? '0 : multiply_pass_q + 1;
         if (multiply_pass_q == active.repeats) begin
           multiply_fold_q <= multiply_fold_q == FoldBits'(Folds - 1) ? '0 : multiply_fold_q + 1;
@@ -90,7 +99,7 @@ module noise_lanes
     always_ff @(posedge clk) begin
       if (en && scale && uses.gains) begin
         logic signed [WIDE+20:0] product;
-        product = (WIDE + 21)'(widened(scale_data, l) + offset(scale_fold_q, l));
+        product = (WIDE + 21)'(widened(waiting[scale_read_q], l) + offset(scale_fold_q, l));
         product = product * $signed((WIDE + 21)'({1'b0, gain}));
         centre_q <= WIDE'((product + (WIDE + 21)'(32768)) >>> 16) - offset(scale_fold_q, l);
       end
@@ -121,7 +130,7 @@ module noise_lanes
       if (en && multiply && uses.multiplies) begin
         logic signed [WIDE-1:0] base;
         logic signed [HalfWidth-1:0] low, high;
-        base = uses.gains ? centre_q : widened(multiply_data, l);
+        base = uses.gains ? centre_q : widened(waiting[multiply_read_q], l);
         base = base + offset(multiply_fold_q, l);
         if (active.add_first && uses.adds) base = base + added_q;
         // (base factor + 2^27) >> 28 from halves of the factor: a simulator has 64 bits in a word
@@ -136,7 +145,7 @@ module noise_lanes
       logic signed [SUM_WIDTH-1:0] total;
       total = '0;
       if (sum) begin
-        total = SUM_WIDTH'(uses.gains ? centre_at_sum_q : widened(sum_data, l));
+        total = SUM_WIDTH'(uses.gains ? centre_at_sum_q : widened(waiting[sum_read_q], l));
         if (uses.adds) total = total + SUM_WIDTH'(added_at_sum_q);
         if (uses.multiplies) total = total + product_q;
       end

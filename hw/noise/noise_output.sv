@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The values of a beat's lanes to the elements of a tap's output: the mean of the executions,
-// rounded, halves up, then rounded to an integer with ROUND, then saturated to OUT_MIN..OUT_MAX.
+// The values of a beat's lanes, or with `converts` those of their converters, to the elements of a
+// tap's output: the mean of the executions, rounded, halves up, then rounded to an integer with
+// ROUND, then saturated to OUT_MIN..OUT_MAX.
 //
 //   data = sat(round(floor((sum of v + k / 2) / k)))
 //
@@ -25,8 +26,10 @@ module noise_output #(
     input  logic                         en,
     input  logic                         averages,   // more than one execution
     input  logic [  5:0]                 repeats,    // executions beyond the first
+    input  logic                         converts,
     input  logic                         in_valid,
-    input  logic [PE-1:0][SUM_WIDTH-1:0] v,          // signed
+    input  logic signed [SUM_WIDTH-1:0]  v[PE],
+    input  logic signed [SUM_WIDTH-1:0]  converted[PE],
     output logic                         busy,
     output logic                         out_valid,
     output logic [PE-1:0][OUT_WIDTH-1:0] data
@@ -87,10 +90,10 @@ module noise_output #(
     logic [OUT_WIDTH-1:0] data_q;
     always_ff @(posedge clk) begin
       if (en && in_valid) begin
-        if (!averages) data_q <= limited(v[l]);
-        else begin
-          total_q <= TotalWidth'($signed(v[l])) + (pass_q == '0 ? TotalWidth'(0) : total_q);
-        end
+        logic signed [SUM_WIDTH-1:0] value;
+        value = converts ? converted[l] : v[l];
+        if (!averages) data_q <= limited(value);
+        else total_q <= TotalWidth'(value) + (pass_q == '0 ? TotalWidth'(0) : total_q);
       end
       if (en && mean_q) data_q <= limited(mean(total_q));
     end

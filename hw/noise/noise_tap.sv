@@ -14,6 +14,8 @@
 // sm and sa are registers with 16 fractional bits; when they drift, image n has rs(s sm), rs(s sa).
 // s and g are 1 + rate n, with a rate of 32 fractional bits, cut to 16 and held in 0..16.
 //
+// With a converter of B bits and step s (adc.sv), v becomes the nearest of its codes, times s.
+//
 // A tap that repeats uses each beat k times, execution i with draws 2i and 2i + 1, and outputs the
 // mean of v, rounded, halves up. With ROUND it is rounded to an integer. Then it saturates to
 // OUT_MIN..OUT_MAX. Element e of an image is lane e mod PE of beat e div PE.
@@ -24,8 +26,9 @@
 // shadow set must not be written meanwhile. A START that is up to 2^31 images in the past takes
 // effect at once; IMAGE_BASE stays the number of image START.
 //
-// With CORES = 0 a beat takes 15 clocks, k + 15 with k executions, and beats come in each clock, or
-// in k clocks (unrolled_path.sv); a change of the settings takes 15 clocks. More cores make the
+// With CORES = 0 a beat takes 15 clocks, k + 15 with k executions, five more with a converter, and
+// beats come in each clock, or in k clocks (unrolled_path.sv); a change of the settings takes as
+// long. More cores make the
 // same numbers with less logic, for beats that come every few clocks (iterated_path.sv); a change
 // then takes some 150 clocks. Reset: disabled, empty, image 0. Noise advances with the beats, not
 // with the clock. `digest` hashes the output stream of each image (stream_digest.sv).

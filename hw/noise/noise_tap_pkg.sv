@@ -15,6 +15,9 @@ package noise_tap_pkg;
     logic enable;
     logic signed [31:0] gain_rate;
     logic signed [31:0] sigma_rate;
+    logic [31:0] adc_step;  // s
+    logic adc_unsigned;
+    logic [3:0] adc_bits;  // 0: no converter
   } settings_t;
 
   // kinds of noise that a tap is built for, beside additive noise
@@ -24,6 +27,7 @@ package noise_tap_pkg;
     logic drifts;
     logic loads;  // a table in place of the normal one
     logic repeats;
+    logic converts;  // an analog-to-digital converter
   } kinds_t;
 
   typedef struct packed {
@@ -32,6 +36,7 @@ package noise_tap_pkg;
     logic gains;
     logic drifts;
     logic repeats;
+    logic converts;
   } uses_t;
 
   function automatic uses_t uses_of(input settings_t s);
@@ -40,6 +45,7 @@ package noise_tap_pkg;
     uses_of.gains = s.enable && s.gain_rate != '0;
     uses_of.drifts = s.enable && (s.gain_rate != '0 || s.sigma_rate != '0);
     uses_of.repeats = s.repeats != '0;
+    uses_of.converts = s.adc_bits != '0;
   endfunction
 
   // of pipelined_product.sv, in clocks
@@ -56,6 +62,18 @@ package noise_tap_pkg;
     return multiplies ? base + 2 + product_latency(wide, 40) : base + 2;
   endfunction
 
+  // bits of what is left in a converter: 2 w, or 2^12 steps
+  function automatic int unsigned adc_rest_width(input int unsigned sum_width);
+    return sum_width > 44 ? sum_width + 3 : 47;
+  endfunction
+
+  // what is added to 2 w so that codes begin with 0, and a tie is rounded up; a comparator has none
+  function automatic logic [45:0] adc_bias(input settings_t s);
+    if (s.adc_unsigned) return 46'(s.adc_step);
+    if (s.adc_bits == 4'd1) return 46'(s.adc_step) << 1;
+    return 46'(s.adc_step) + (46'(s.adc_step) << s.adc_bits);
+  endfunction
+
   typedef enum logic [3:0] {
     SeedLow,
     SeedHigh,
@@ -68,6 +86,7 @@ package noise_tap_pkg;
     SigmaRate,
     TablePlace,
     TableLow,
-    TableHigh
+    TableHigh,
+    AdcStep
   } address_e;
 endpackage

@@ -4,8 +4,9 @@
 // takes its place with `swap`.
 //
 //   0 SEED_LOW  1 SEED_HIGH  2 IMAGE_BASE  3 SIGMA_ADD  4 SIGMA_MUL
-//   5 CONTROL (bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 k - 1)
-//   6 GAIN_RATE  7 START  8 SIGMA_RATE  9 TABLE_PLACE  10 TABLE_LOW  11 TABLE_HIGH
+//   5 CONTROL (bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 k - 1, 19:16 bits of the ADC,
+//     20 ADC unsigned)
+//   6 GAIN_RATE  7 START  8 SIGMA_RATE  9 TABLE_PLACE  10 TABLE_LOW  11 TABLE_HIGH  12 ADC_STEP
 //
 // A write of START makes the shadow set wait (`pending`) for the image `start`; it must not be
 // written until `swap`, which the parent module asserts. TABLE_HIGH stores
@@ -61,9 +62,11 @@ module tap_settings
         Control: begin
           {next.loaded, next.pattern, next.add_first, next.enable} = cfg_data[3:0];
           next.repeats = cfg_data[13:8];
+          {next.adc_unsigned, next.adc_bits} = cfg_data[20:16];
         end
         GainRate: next.gain_rate = cfg_data;
         SigmaRate: next.sigma_rate = cfg_data;
+        AdcStep: next.adc_step = cfg_data;
         Start: begin
           start   <= cfg_data;
           pending <= 1'b1;
@@ -76,6 +79,7 @@ module tap_settings
       if (!KINDS.drifts) {next.gain_rate, next.sigma_rate} = '0;
       if (!KINDS.loads) next.loaded = 1'b0;
       if (!KINDS.repeats) next.repeats = '0;
+      if (!KINDS.converts) {next.adc_step, next.adc_unsigned, next.adc_bits} = '0;
       shadow <= next;
     end else if (swap) begin
       pending <= 1'b0;

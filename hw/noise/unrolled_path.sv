@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The way of the beats through a tap at one beat per clock: ten Philox rounds, two clocks for the
-// Gaussian, then scale, multiply, sum. A beat waits in a memory while its samples are made.
+// Gaussian, then scale, multiply, sum.
 //
 // `issue` takes an execution of the beat, with `ready` alone; with `last_pass` it is its last.
-// `empty` says that no beat is before the output register. Latency 15 clocks, and one more where
-// there are several executions. Reset: empty. It does not cut the path from out_ready to ready.
+// `empty` says that no beat is before the output register. Latency 15 clocks, one more where
+// there are several executions, and five more with a converter (adc.sv), through which each
+// execution passes. Reset: empty. It does not cut the path from out_ready to ready.
 
 module unrolled_path
   import noise_tap_pkg::*;
@@ -60,37 +61,20 @@ module unrolled_path
   localparam int unsigned ToSum = 14;
 
   logic [ToSum-1:0] valid_q;
-  logic en, busy, scale, multiply, sum;
+  logic en, busy, scale, multiply, sum, converting, converted_valid;
   assign en       = !out_valid || out_ready;
   assign ready    = en;
-  assign empty    = valid_q == '0 && !busy;
+  assign empty    = valid_q == '0 && !converting && !busy;
   assign scale    = valid_q[ToScale-1];
   assign multiply = valid_q[ToMultiply-1];
   assign sum      = valid_q[ToSum-1];
 
-  // beats that wait for their noise; one is read in three stages
-  logic [InBits-1:0] waiting[16];
-  logic [3:0] write_q, scale_read_q, multiply_read_q, sum_read_q;
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      valid_q         <= '0;
-      write_q         <= '0;
-      scale_read_q    <= '0;
-      multiply_read_q <= '0;
-      sum_read_q      <= '0;
-    end else if (en) begin
-      valid_q <= {valid_q[ToSum-2:0], issue};
-      if (issue) begin
-        waiting[write_q] <= in_data;
-        write_q <= write_q + 1;
-      end
-      if (scale) scale_read_q <= scale_read_q + 1;
-      if (multiply) multiply_read_q <= multiply_read_q + 1;
-      if (sum) sum_read_q <= sum_read_q + 1;
-    end
+    if (!rst_n) valid_q <= '0;
+    else if (en) valid_q <= {valid_q[ToSum-2:0], issue};
   end
 
-  logic [1:0][PE-1:0][15:0] samples;
+  logic [PE-1:0][15:0] samples[2];
   unrolled_samples #(
       .CHANNELS(CHANNELS),
       .PE(PE),
@@ -134,7 +118,7 @@ module unrolled_path
       .gain
   );
 
-  logic [PE-1:0][SumWidth-1:0] v;
+  logic signed [SumWidth-1:0] v[PE];
   noise_lanes #(
       .CHANNELS(CHANNELS),
       .PE(PE),
@@ -152,17 +136,35 @@ module unrolled_path
       .en,
       .active,
       .uses,
+      .issue,
+      .in_data,
       .scale,
-      .scale_data(waiting[scale_read_q]),
       .samples,
       .sigma_add,
       .sigma_mul,
       .gain,
       .multiply,
-      .multiply_data(waiting[multiply_read_q]),
       .sum,
-      .sum_data(waiting[sum_read_q]),
       .v
+  );
+
+  logic signed [SumWidth-1:0] converted[PE];
+  adc #(
+      .CHANNELS(CHANNELS),
+      .PE(PE),
+      .OFFSET_WIDTH(OFFSET_WIDTH),
+      .OFFSETS(OFFSETS),
+      .SUM_WIDTH(SumWidth)
+  ) u_adc (
+      .clk,
+      .rst_n,
+      .en,
+      .active,
+      .in_valid(sum && uses.converts),
+      .v,
+      .busy(converting),
+      .out_valid(converted_valid),
+      .out(converted)
   );
 
   noise_output #(
@@ -181,8 +183,10 @@ module unrolled_path
       .en,
       .averages(uses.repeats),
       .repeats(active.repeats),
-      .in_valid(sum),
+      .converts(uses.converts),
+      .in_valid(uses.converts ? converted_valid : sum),
       .v,
+      .converted,
       .busy,
       .out_valid,
       .data(out_data)

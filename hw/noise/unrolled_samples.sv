@@ -34,7 +34,7 @@ module unrolled_samples
     input  logic                              load_valid,
     input  logic      [ PlaceBits-1:0]        load_place,
     input  logic      [ EntryBits-1:0]        load_entry,
-    output logic      [           1:0][PE-1:0][15:0] samples  // by draw
+    output logic      [        PE-1:0][15:0]  samples[2]    // by draw
 );
   // of the first element among the words of a row: a multiple of what PE and 4 have in common
   localparam bit Aligned = PE % 4 == 0;

@@ -8,7 +8,7 @@
 
 module tap_bus #(
     int unsigned TAPS = 1,
-    int unsigned REGISTERS = 12,
+    int unsigned REGISTERS = 13,
     logic [TAPS-1:0][7:0] SITES = '0  // numbers of the taps
 ) (
     input  logic                                 clk,

@@ -16,7 +16,7 @@ module tap_registers #(
     output logic [3:0]                                      cfg_addr,
     output logic [31:0]                                     cfg_data
 );
-  localparam int unsigned Registers = 12;
+  localparam int unsigned Registers = 13;
 
   logic [TAPS-1:0][Registers-1:0] written;
   logic [TAPS-1:0][Registers-1:0][31:0] values;
@@ -24,13 +24,15 @@ module tap_registers #(
   // in the order of the addresses of tap_settings.sv
   for (genvar t = 0; t < TAPS; t++) begin : gen_tap
     assign written[t] = {
+      registers.tap[t].ADC_STEP.value.swmod,
       registers.tap[t].TABLE_HIGH.value.swmod,
       registers.tap[t].TABLE_LOW.value.swmod,
       registers.tap[t].TABLE_PLACE.value.swmod,
       registers.tap[t].SIGMA_RATE.value.swmod,
       registers.tap[t].START.value.swmod,
       registers.tap[t].GAIN_RATE.value.swmod,
-      registers.tap[t].CONTROL.enable.swmod || registers.tap[t].CONTROL.repeats.swmod,
+      registers.tap[t].CONTROL.enable.swmod || registers.tap[t].CONTROL.repeats.swmod
+          || registers.tap[t].CONTROL.adc_bits.swmod,
       registers.tap[t].SIGMA_MUL.value.swmod,
       registers.tap[t].SIGMA_ADD.value.swmod,
       registers.tap[t].IMAGE_BASE.value.swmod,
@@ -38,13 +40,17 @@ module tap_registers #(
       registers.tap[t].SEED_LOW.value.swmod
     };
     assign values[t] = {
+      registers.tap[t].ADC_STEP.value.value,
       registers.tap[t].TABLE_HIGH.value.value,
       registers.tap[t].TABLE_LOW.value.value,
       registers.tap[t].TABLE_PLACE.value.value,
       registers.tap[t].SIGMA_RATE.value.value,
       registers.tap[t].START.value.value,
       registers.tap[t].GAIN_RATE.value.value,
-      18'd0,
+      11'd0,
+      registers.tap[t].CONTROL.adc_unsigned.value,
+      registers.tap[t].CONTROL.adc_bits.value,
+      2'd0,
       registers.tap[t].CONTROL.repeats.value,
       4'd0,
       registers.tap[t].CONTROL.loaded.value,

@@ -59,9 +59,10 @@ def sets_noise(driver: Driver, device: Any) -> None:
         "image_base": values.getrandbits(32),
         "sigma_add": values.getrandbits(32),
         "sigma_mul": values.getrandbits(24),
-        "control": 0x3F0F,
+        "control": 0x1F3F0F,
         "gain_rate": values.getrandbits(32),
         "sigma_rate": values.getrandbits(32),
+        "adc_step": values.getrandbits(32),
     }
     assert driver.set_noise(1, **noise) == Status.OK
     tap = registers.tap(1)
@@ -88,6 +89,7 @@ def refuses_what_it_cannot_do(driver: Driver, device: Any) -> None:
     assert driver.digest(beyond)[0] == Status.NO_SUCH_TAP
     assert driver.set_noise(0, sigma_mul=1 << 24) == Status.BAD_ARGUMENT
     assert driver.set_noise(0, control=1 << 4) == Status.BAD_ARGUMENT
+    assert driver.set_noise(0, control=1 << 21) == Status.BAD_ARGUMENT
     for images, image, result, cause in (
         (0, IMAGES, RESULTS, 2),
         (1, IMAGES + 1, RESULTS, 3),

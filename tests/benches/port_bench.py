@@ -25,6 +25,7 @@ WORDS = range(0, 0x200, 4)
 _ON_THE_BUS = (
     "SEED_LOW", "SEED_HIGH", "IMAGE_BASE", "SIGMA_ADD", "SIGMA_MUL", "CONTROL", "GAIN_RATE",
     "START", "SIGMA_RATE", "TABLE_PLACE", "TABLE_LOW", "TABLE_HIGH",
+    "ADC_STEP",
 )  # fmt: skip
 """A tap's registers, in the order of noise_tap.sv."""
 

@@ -116,6 +116,7 @@ ILLEGAL = {
     "stream_digest": "WIDTH=33",
     "stream_fifo": "DEPTH=0",
     "thresholds": "STEPS=0",
+    "tile_accumulator": "PE=3",
 }
 
 
@@ -144,17 +145,33 @@ def test_verible_finds_nothing(module):
     assert found.returncode == 0, found.stdout
 
 
+@pytest.fixture(scope="module")
+def synthesised(yosys, tmp_path_factory) -> dict[str, str]:
+    """What Yosys says of each module that it refuses.
+
+    One process takes all of them, since its start takes longer than a module; a module that it
+    refuses ends the process, and another takes the rest.
+    """
+    folder = tmp_path_factory.mktemp("synthesis")
+    left, refused = list(MODULES), {}
+    while left:
+        script = []
+        for module in left:
+            for source in sources(module):
+                shutil.copy(source, folder)
+            names = " ".join(path.name for path in sources(module))
+            script += ["design -reset", f"read_slang -j 1 -DSYNTHESIS --top {module.stem} {names}"]
+            script += ["proc", "opt_clean", "check -assert", f"log -stdout done {module.stem}"]
+        (folder / "all.ys").write_text("\n".join(script))
+        command = [yosys, "-q", "all.ys"]
+        found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = [line.split()[1] for line in found.stdout.splitlines() if line.startswith("done ")]
+        left = left[len(done) :]
+        if left:
+            refused[left.pop(0).stem] = found.stdout + found.stderr
+    return refused
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_yosys_synthesises(module, yosys, tmp_path):
-    for source in sources(module):
-        shutil.copy(source, tmp_path)
-    names = " ".join(path.name for path in sources(module))
-    read = f"read_slang -j 1 -DSYNTHESIS --top {module.stem} {names}"
-    script = f"{read}; proc; opt_clean; check -assert"
-    found = subprocess.run(
-        [yosys, "-q", "-p", script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
+def test_yosys_synthesises(module, synthesised):
+    assert module.stem not in synthesised, synthesised[module.stem]

@@ -157,6 +157,7 @@ def random_tap(rng: np.random.Generator, wide: bool) -> tuple[TapFormat, TapSett
         for most in (SIGMA_MUL_BITS, SIGMA_ADD_BITS)
     )
     pattern, executions, drift = rng.random(3)
+    bits, unsigned = int(rng.choice([0, 0, 1, 12, rng.integers(2, 12)])), bool(rng.integers(2))
     settings = TapSettings(
         seed=int(rng.integers(1 << 62)),
         image_base=int(rng.integers(1 << 32)),
@@ -168,6 +169,10 @@ def random_tap(rng: np.random.Generator, wide: bool) -> tuple[TapFormat, TapSett
         executions=3 if executions < 0.1 else 1,
         gain_rate=-123_456 if drift < 0.1 else 0,
         table=skewed() if rng.random() < 0.3 else None,
+        adc_bits=bits,
+        # a comparator's is even
+        adc_step=max(1, int(rng.integers(1 << int(rng.integers(1, 32))))) * 2 if bits else 0,
+        adc_unsigned=unsigned and bits > 0,
     )
     return fmt, settings
 

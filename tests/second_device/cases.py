@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flow import data, device
+from flow import device
 from flow.callbacks import StageClock, no_progress
-from flow.compiler.pipeline import compile_network
 from flow.device import CPU
 from flow.errors import UserError
 from flow.experiments import software_walk
@@ -18,8 +17,6 @@ from flow.golden import device_check
 from flow.golden.layers import Pool, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.models import Levels, evaluate, evaluate_groups
-from flow.models.quantised import CNV, LeNet5
-from flow.models.residual import ResNet8
 from flow.models.traced import TracedNetwork
 from flow.noise import Empirical, FixedPattern, Noise, TorchSampler, torch_draws
 from flow.noise.hardware import fixed_point
@@ -31,14 +28,8 @@ from flow.walks.loading import prepare_walk
 from flow.walks.points.point import NoisePoint
 from flow.walks.points.side import INTEGER, SOFTWARE, Side
 from flow.walks.settings import HardwareWalkSettings
+from tests.helpers.convolutional_networks import compiled
 from tests.second_device.device import NAME, second_device
-
-SHAPE = (16, 16, 1)
-NETWORKS = {
-    "cnv": lambda: CNV("cnv-w1a2", SHAPE, 10, weight_bits=1, act_bits=2, width=4),
-    "lenet5": lambda: LeNet5("lenet5-w4a4", SHAPE, 10, weight_bits=4, act_bits=4),
-    "resnet8": lambda: ResNet8("resnet8-w4a4", SHAPE, 10, weight_bits=4, act_bits=4, width=4),
-}
 
 
 @pytest.fixture(scope="session")
@@ -119,19 +110,10 @@ def test_golden_of_weights_is_the_same(second, accelerator, inputs):
         same_on_both(golden, second, stream, {site: noise})
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["cnv-w1a2", "lenet5-w4a4", "resnet8-w4a4"])
 def test_golden_of_convolutions_is_the_same(second, name, built):
-    torch.manual_seed(7)
-    network = NETWORKS[name]()
-    images = np.random.default_rng(5).integers(0, 256, (64, *SHAPE), dtype=np.uint8)
-    inputs = data.to_input(images, network.image_shape)
-    with torch.no_grad():
-        for _ in range(20):
-            network.train()(inputs)
-    network.eval()
-    accelerator = compile_network(
-        network, inputs[:8], sites=network.sites, cycles=10_000, root=built / "accelerators"
-    )
+    case = compiled(name, built)
+    network, accelerator, inputs = case.network, case.accelerator, case.inputs
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
     same_on_both(golden, second, stream, {})
     site = next(s for s in golden.taps if s.endswith(".acc"))

@@ -46,9 +46,11 @@ def stream(accelerator, inputs):
     return accelerator.quantise(inputs[:IMAGES])
 
 
-def settings(accelerator, site, sigma, kind="additive", seed=9, **options):
-    noise = Noise.at(kind, sigma, **options)
-    return {site: TapSettings.of(noise, accelerator.sites[site].scale, seed, image_base=0)}
+def settings(accelerator, site, sigma, kind="additive", seed=9, bits=0, **options):
+    noise, tap = Noise.at(kind, sigma, **options), accelerator.sites[site]
+    if bits:
+        noise = replace(noise, adc=tap.adc(bits, tap.clip))
+    return {site: TapSettings.of(noise, tap.scale, seed, image_base=0)}
 
 
 def golden_of(accelerator, stream, noise):
@@ -71,6 +73,7 @@ def test_labels_and_logits_equal_golden_clean_noisy_and_repeated(
         settings(accelerator, "fc1.acc", 2.0, executions=3),
         settings(accelerator, "fc0.act", 2.0, "fixed-pattern"),
         settings(accelerator, "input", 2.0, "drift", gain_rate=-20.0, sigma_rate=50.0),
+        settings(accelerator, "fc3.acc", 0.0, bits=2) | settings(accelerator, "input", 2.0, bits=1),
         {},
     ]
     results, _ = cosim.simulate(built_system, simulation, stream, points, tmp_path)
@@ -80,6 +83,7 @@ def test_labels_and_logits_equal_golden_clean_noisy_and_repeated(
         assert result.runs == IMAGES and 0 < result.device_clocks < result.firmware_clocks
     assert (results[0].scores == results[-1].scores).all()
     assert (results[1].scores != results[0].scores).any()
+    assert len(np.unique(results[-2].scores)) <= 4
 
 
 @pytest.mark.slow

@@ -8,12 +8,13 @@ from rich.table import Table
 from flow import data, models
 from flow.compiler import pipeline
 from flow.compiler.graph.compatibility import NodeReport, check_nodes
-from flow.errors import Defect, UserError
+from flow.errors import Defect, UserError, about
 from flow.experiments.settings import CheckSettings
-from flow.models import evaluate
+from flow.models import Network, evaluate
 from flow.models.qonnx.file import module_of
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
+from flow.models.tiles import tile
 from flow.statistics.intervals import share
 from flow.training.settings import NetworkSettings, TrainedSettings
 from flow.training.zoo import TrainedNetwork
@@ -36,8 +37,10 @@ def run(console: Console, settings: CheckSettings) -> None:
     model = settings.model
     if not models.is_custom(model):
         known = data.dataset(settings.dataset or NetworkSettings.default("dataset"))
-        pipeline.check(models.build(model, known.image_shape, known.classes))
+        fitting = _tiled(models.build(model, known.image_shape, known.classes), settings)
+        pipeline.check(fitting)
         console.print(f"{models.resolve(model)} fits: walk and walk-hw take it", highlight=False)
+        _print_tiles(console, fitting)
         return
     trained = _with_images(settings, settings.dataset) if settings.dataset else None
     network = trained.network if trained else _without_images(settings)
@@ -53,9 +56,33 @@ def run(console: Console, settings: CheckSettings) -> None:
             f"{unfit} nodes of {network.name} do not fit the hardware; the table lists the "
             "changes. `noisewalk walk` takes the network unchanged, in software"
         )
-    pipeline.check(network, trained.inputs[:CALIBRATION_IMAGES] if trained else None)
+    tiled = _tiled(network, settings)
+    pipeline.check(tiled, trained.inputs[:CALIBRATION_IMAGES] if trained else None)
     console.print(
-        f"{network.name} fits: walk and walk-hw take it; its sites are {', '.join(network.sites)}",
+        f"{network.name} fits: walk and walk-hw take it; its sites are {', '.join(tiled.sites)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    _print_tiles(console, tiled)
+
+
+def _tiled(network: Network, settings: CheckSettings) -> Network:
+    """Return a network with tiles of as many rows as are asked for."""
+    if settings.rows is None:
+        return network
+    with about("rows"):
+        return tile(network, settings.rows)
+
+
+def _print_tiles(console: Console, network: Network) -> None:
+    if network.rows is None:
+        return
+    accumulators = network.accumulator_sites
+    several = [site.layer for site in accumulators if site.is_tile]
+    one = [site.layer for site in accumulators if not site.is_tile]
+    console.print(
+        f"tiles of {network.rows} rows: several in {', '.join(several)}; "
+        f"one in {', '.join(one) or 'none'}",
         highlight=False,
         soft_wrap=True,
     )

@@ -20,9 +20,9 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
         progress: callback for the progress.
 
     Returns:
-        A dictionary of ``network``; the paths ``folder`` of the accelerator, ``rtl`` of its sources
-        and ``top`` of their top; ``cycles_per_image``; and the manifest's ``nodes``, each with its
-        noise ``sites``.
+        A dictionary of ``network``; ``rows`` of a tile, or None without tiles; the paths ``folder``
+        of the accelerator, ``rtl`` of its sources and ``top`` of their top; ``cycles_per_image``;
+        and the manifest's ``nodes``, each with its noise ``sites``.
 
     Raises:
         UserError: as for `flow.walks.loading.compile_chosen`.
@@ -36,6 +36,7 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
     ]
     return {
         "network": manifest["network"],
+        "rows": manifest["rows"],
         "folder": str(accelerator.folder),
         "rtl": str(accelerator.folder / "rtl"),
         "top": str(accelerator.sources[-1]),
@@ -47,21 +48,27 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
 def show(console: Console, found: Mapping[str, Any]) -> None:
     """Print the result of `run`."""
     title = f"{found['network']}: {found['cycles_per_image']:,} cycles per image"
+    columns = ["node", "PE", "SIMD", "cycles", "in", "out", "weights", "sites"]
+    if found["rows"] is not None:
+        title += f", in tiles of {found['rows']} rows"
+        columns.insert(1, "tiles")
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("node", "PE", "SIMD", "cycles", "in", "out", "weights", "sites"):
-        right = name in ("PE", "SIMD", "cycles")
+    for name in columns:
+        right = name in ("tiles", "PE", "SIMD", "cycles")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for node in found["nodes"]:
         depth = f" ({node['depth']} deep)" if "depth" in node else ""
-        table.add_row(
-            node["name"] + depth,
-            str(node.get("PE", "")),
-            str(node.get("SIMD", "")),
-            f"{node['cycles']:,}",
-            node["input_type"],
-            node["output_type"],
-            f"{node['weight_type']} {node['resType']}" if "weight_type" in node else "",
-            ", ".join(node["sites"]),
-        )
+        told = {
+            "node": node["name"] + depth,
+            "tiles": str(node.get("tiles", "")),
+            "PE": str(node.get("PE", "")),
+            "SIMD": str(node.get("SIMD", "")),
+            "cycles": f"{node['cycles']:,}",
+            "in": node["input_type"],
+            "out": node["output_type"],
+            "weights": f"{node['weight_type']} {node['resType']}" if "weight_type" in node else "",
+            "sites": ", ".join(node["sites"]),
+        }
+        table.add_row(*(told[name] for name in columns))
     console.print(table)
     console.print(f"RTL: {found['rtl']}, its top: {found['top']}", highlight=False, soft_wrap=True)

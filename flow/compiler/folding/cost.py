@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flow.golden.units import is_unit
+from flow.golden.units import is_unit, tile_lengths
 
 Entry = Mapping[str, Any]
 """A node's entry in the manifest."""
@@ -50,6 +50,7 @@ def describe(operator) -> dict[str, Any]:
     }
     if is_unit(node):
         folding["weight_type"] = operator.get_input_datatype(1).name
+        folding["tiles"] = len(tile_lengths(operator))
     return {
         "name": node.name,
         "operator": node.op_type,

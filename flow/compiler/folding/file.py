@@ -10,7 +10,13 @@ from qonnx.custom_op.registry import getCustomOp
 from flow.compiler.folding.target import DEFAULTS, Nodes, wanted
 from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError, unknown
-from flow.golden.units import is_unit, matrix_size, operator_kind
+from flow.golden.units import (
+    common_simd,
+    is_unit,
+    matrix_size,
+    operator_kind,
+    tile_lengths,
+)
 
 _CHOICES = {
     "resType": ("auto", "lut", "dsp"),
@@ -82,6 +88,16 @@ def _check(name: str, operator, attribute: str, value: Any) -> None:
         raise UserError(
             f"node {name}: {attribute} is {json.dumps(value)}, which does not divide its {size} "
             f"{what}: give one of {divisors}"
+        )
+    lengths = tile_lengths(operator) if is_unit(operator.onnx_node) else [value]
+    if attribute == "SIMD" and any(length % value for length in lengths):
+        each = common_simd(operator)
+        fits = max(d for d in range(1, value) if each % d == 0)
+        rows = max(1, round(lengths[0] / value)) * value
+        raise UserError(
+            f"node {name}: SIMD is {value}, which does not divide its tiles of "
+            f"{' and '.join(map(str, sorted(set(lengths), reverse=True)))} rows: give SIMD {fits}, "
+            f"or ROWS={rows}"
         )
 
 

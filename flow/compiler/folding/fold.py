@@ -12,7 +12,7 @@ from flow.compiler.folding.cost import describe, nanoseconds
 from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
 from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError
-from flow.golden.units import is_unit, matrix_size, operator_kind
+from flow.golden.units import common_simd, is_unit, matrix_size, operator_kind
 
 FEWEST_CYCLES = 16
 MULTIPLIERS = {"lut": 8192, "dsp": 1024}
@@ -94,7 +94,8 @@ class FoldChain(Transformation):
     """Fold a graph of layers to a number of cycles per image.
 
     A unit takes the fewest multipliers (PE · SIMD) that reach the target, and among equal choices
-    the fewest rows (PE), because the elements of a row are counted in one operation. A depth-wise
+    the fewest rows (PE), because the elements of a row are counted in one operation. SIMD divides
+    every tile of a unit that has tiles, which takes no more cycles than one without. A depth-wise
     unit takes one place of a window at a time, or all of them if that is too slow.
     A convolution produces few outputs per cycle, so the nodes between units, including forks and
     additions, take the fewest lanes that reach the target: the lanes of a tap need much logic. A
@@ -153,7 +154,8 @@ def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
         # the generator takes PE values of the padded image per clock
         entering = math.prod(windows.get_normal_input_shape()) if windows else 0
     else:
-        feeds = _divisors(windows.get_nodeattr("IFMChannels") if windows else width)
+        each = common_simd(operator)
+        feeds = _divisors(math.gcd(each, windows.get_nodeattr("IFMChannels")) if windows else each)
     choices = [(pe, simd) for pe in _divisors(height) for simd in feeds]
     products = _vectors(operator) * width * height
     fast = [
@@ -190,7 +192,8 @@ def _lanes(model: ModelWrapper, segment: list) -> list[int]:
     lanes) need no uneven width converter. The other divisors of the channels follow, for segments
     that are slower, such as those with padding.
     """
-    channels = getCustomOp(segment[0]).get_normal_output_shape()[-1]
+    # a tap of tiles has several times the channels of what follows
+    channels = math.gcd(*(int(getCustomOp(n).get_normal_input_shape()[-1]) for n in segment))
     units = [
         getCustomOp(producer).get_nodeattr("PE")
         for node in segment

@@ -6,6 +6,7 @@ from qonnx.transformation.base import Transformation
 
 from flow.compiler.folding.target import Nodes, wanted
 from flow.errors import UserError
+from flow.golden.units import tile_lengths
 
 LUT_BITS = 10
 """Widest operands, in bits, that use LUTs; wider ones use DSP slices. It is the LUT unit's limit:
@@ -17,7 +18,7 @@ class ChooseUnits(Transformation):
     """Set the ``resType`` of each unit, and make those of LUTs RTL nodes.
 
     FINN's ``SpecializeLayers`` knows only its DSP unit and would use HLS for one-bit operands. The
-    unit of a depth-wise convolution is always of LUTs.
+    unit of a depth-wise convolution, and that of a layer with several tiles, is always of LUTs.
 
     Args:
         mvu: ``lut`` for our unit if operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
@@ -51,6 +52,8 @@ class ChooseUnits(Transformation):
                     f"bits: a unit of LUTs takes up to {LUT_BITS}, give dsp"
                 )
             kind = self.mvu if asked == "auto" else asked
+            if len(tile_lengths(unit)) > 1:
+                kind = self._unit_of_tiles(name, asked, max(bits))
             if kind == "lut" and max(bits) <= LUT_BITS:
                 unit.set_nodeattr("resType", "lut")
                 node.op_type, node.domain = "MVAU_rtl", f"{node.domain}.rtl"
@@ -62,6 +65,17 @@ class ChooseUnits(Transformation):
                 )
             else:
                 unit.set_nodeattr("resType", "dsp")
+
+    @staticmethod
+    def _unit_of_tiles(name: str, asked: str, bits: int) -> str:
+        """Return the unit of a layer with tiles, of which only ours gives partial sums."""
+        if asked == "dsp" or bits > LUT_BITS:
+            why = "resType is dsp" if asked == "dsp" else f"its operands have up to {bits} bits"
+            raise UserError(
+                f"node {name}: {why}, but only the unit of LUTs gives the sums of tiles, of "
+                f"operands of up to {LUT_BITS} bits: leave ROWS out, or mend that"
+            )
+        return "lut"
 
     def _choose_depth_wise_units(self, model: ModelWrapper) -> None:
         for index, node in enumerate(model.get_nodes_by_op_type("VVAU")):

@@ -105,7 +105,7 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
             if layer is None:
                 raise Defect(f"node {node.name} has the weights of no layer")
             del layers[layer]
-            found[Site.of(layer, "acc")] = node.output[0]
+            found[Site.of(layer, "acc").accumulator(marks.sites)] = node.output[0]
             here = here.after_layer(layer)
         elif node.op_type == "Thresholding":
             here = here.quantised()

@@ -24,13 +24,18 @@ WIDEST_BEFORE_THRESHOLDS = 24
 WIDTH_AT_END = 32
 """Bits of the stream into label select: noise of 2^16 LSB, times 2^8, reaches 6σ below 2^31."""
 
+NOISE_BITS = 4
+"""Bits of a tile's noisy partial sum beyond those of the layer's sum: 6σ for a σ of twice its
+range."""
+
 
 class InsertNoiseTaps(Transformation):
     """Insert a tap on the edge of each given site, and widen the thresholds downstream of it.
 
     A threshold t downstream of an ``.acc`` tap becomes ceil(t · 2^F) with the unrounded t, so a
     value with F fractional bits compares as in real arithmetic. The same holds for label select,
-    whose offsets become 2^F times as large.
+    whose offsets become 2^F times as large. A ``.tile`` tap keeps F fractional bits as well, and
+    the accumulator behind it saturates as an ``.acc`` tap does.
 
     Args:
         edges: the graph's tensor at every site of the network, in the order of the data flow; the
@@ -75,6 +80,10 @@ class InsertNoiseTaps(Transformation):
         consumer = model.find_consumer(edge)
         if consumer is None:
             raise UserError(f"site {site}: nothing reads its accumulator, so no tap fits")
+        accumulator = None
+        if Site(site).is_tile:
+            accumulator = getCustomOp(consumer)
+            consumer = model.find_consumer(consumer.output[0])
         if consumer.op_type == "Thresholding":
             thresholds = model.get_initializer(consumer.input[1])
             spare = WIDEST_BEFORE_THRESHOLDS - _width_for_thresholds(thresholds)
@@ -88,8 +97,15 @@ class InsertNoiseTaps(Transformation):
             select = getCustomOp(consumer)
             if offsets := select.get_nodeattr("Offsets"):
                 select.set_nodeattr("Offsets", [offset * 2**fraction for offset in offsets])
-        bounds = (-(1 << width - 1), (1 << width - 1) - 1)
-        self._insert(model, edge, site, bounds, outputDataType=f"INT{width}", FracBits=fraction)
+        if accumulator is not None:
+            accumulator.set_nodeattr("outputDataType", f"INT{width}")
+            for name, bound in zip(("OutMin", "OutMax"), _bounds(width), strict=True):
+                accumulator.set_nodeattr(name, bound)
+            datatype = model.get_tensor_datatype(edge)
+            whole = datatype.bitwidth() + (not datatype.signed())
+            width = min(whole + fraction + NOISE_BITS, WIDTH_AT_END)
+        attributes = {"outputDataType": f"INT{width}", "FracBits": fraction}
+        self._insert(model, edge, site, _bounds(width), **attributes)
 
     def _insert_activation_tap(
         self, model: ModelWrapper, edge: str, site: str, low: int, high: int, step: int
@@ -129,6 +145,11 @@ class InsertNoiseTaps(Transformation):
         index = list(model.graph.node).index(consumer)
         consumer.input[list(consumer.input).index(edge)] = noisy
         model.graph.node.insert(index, tap)
+
+
+def _bounds(width: int) -> tuple[int, int]:
+    """Return the smallest and largest signed number of so many bits."""
+    return -(1 << width - 1), (1 << width - 1) - 1
 
 
 def _levels(model: ModelWrapper, edge: str) -> tuple[int, int, int]:

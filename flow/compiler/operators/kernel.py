@@ -1,12 +1,16 @@
 """Base class of FINN operators that are implemented by a module of ``hw/``."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from qonnx.core.datatype import DataType
 
 from flow import hdl
+from flow.errors import Defect
 from flow.paths import HW
 
 SHARED = ("kernels/stream_checker.sv", "kernels/stream_register.sv")
@@ -97,3 +101,70 @@ class Kernel(RTLBackend):
         files = [f"add_files -norecurse {name}" for name in self.get_rtl_file_list(abspath=True)]
         name = self.onnx_node.name
         return [*files, f"create_bd_cell -type module -reference {name} {name}"]
+
+
+class LaneOperator(HWCustomOp):
+    """An operator of this project from one stream to another, of PE elements a beat each."""
+
+    def get_nodeattr_types(self):
+        """Return FINN's attribute table; the operator's own attributes come first."""
+        types = {
+            "NumChannels": ("i", True, 0),
+            "PE": ("i", True, 1),
+            "inputDataType": ("s", True, ""),
+            "outputDataType": ("s", True, ""),
+            "numInputVectors": ("ints", False, [1]),
+            # saturation bounds, in units of the output
+            "OutMin": ("i", True, 0),
+            "OutMax": ("i", True, 0),
+        }
+        types.update(super().get_nodeattr_types())
+        return types
+
+    def get_normal_input_shape(self, ind=0):
+        """Return the output's shape."""
+        return self.get_normal_output_shape()
+
+    def get_normal_output_shape(self, ind=0):
+        """Return (vectors..., channels)."""
+        return (*self.get_nodeattr("numInputVectors"), self.get_nodeattr("NumChannels"))
+
+    def get_folded_input_shape(self, ind=0):
+        """Return (vectors..., input channels / PE, PE)."""
+        return self._folded(self.get_normal_input_shape())
+
+    def get_folded_output_shape(self, ind=0):
+        """Return (vectors..., channels / PE, PE)."""
+        return self._folded(self.get_normal_output_shape())
+
+    def _folded(self, shape: Sequence[int]) -> tuple[int, ...]:
+        *vectors, channels = shape
+        pe = self.get_nodeattr("PE")
+        if channels % pe:
+            raise Defect(f"{self.onnx_node.name}: PE {pe} does not divide {channels} channels")
+        return (*vectors, channels // pe, pe)
+
+    def get_input_datatype(self, ind=0):
+        """Return the type of one element of the input."""
+        return DataType[self.get_nodeattr("inputDataType")]
+
+    def get_output_datatype(self, ind=0):
+        """Return the type of one element of the output."""
+        return DataType[self.get_nodeattr("outputDataType")]
+
+    def infer_node_datatype(self, model):
+        """Take the input's type from the graph, and set the output's type."""
+        self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
+        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
+
+    def get_instream_width(self, ind=0):
+        """Return the bits of an input beat."""
+        return self.get_input_datatype().bitwidth() * self.get_nodeattr("PE")
+
+    def get_outstream_width(self, ind=0):
+        """Return the bits of an output beat."""
+        return self.get_output_datatype().bitwidth() * self.get_nodeattr("PE")
+
+    def get_number_output_values(self):
+        """Return the output beats per image."""
+        return math.prod(self.get_folded_output_shape()[:-1])

@@ -1,5 +1,6 @@
 """FINN's matrix-vector unit, built of LUTs if its ``resType`` is "lut"."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from qonnx.core.datatype import DataType
 
 from flow import hdl
 from flow.compiler.operators.kernel import write_wrapper
+from flow.compiler.operators.tiles import Tiled
+from flow.golden.units import tile_lengths
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class LutWrapper:
     mh: int
     pe: int
     simd: int
+    rows: int
+    """Elements of a tile; MW for a whole product."""
     weights: Operand
     activations: Operand
     accu_width: int
@@ -50,11 +55,11 @@ class LutWrapper:
     """Bits per beat of the output stream, whole bytes."""
 
 
-class MVAU_rtl(FinnMVAU_rtl):
+class MVAU_rtl(Tiled, FinnMVAU_rtl):
     """FINN's matrix-vector unit, or ``hw/kernels/lut_mvu.sv`` if its ``resType`` is "lut".
 
     FINN's class raises an error for "lut". Everything else, including the passes that fold it and
-    minimise its widths, is FINN's.
+    minimise its widths, is FINN's. Only the unit of LUTs has tiles.
     """
 
     @property
@@ -90,8 +95,8 @@ class MVAU_rtl(FinnMVAU_rtl):
     def make_weight_file(self, weights, weight_file_mode, weight_file_name):
         """Write the weights as FINN does, with a vectorised path for the RTL's memory file.
 
-        LUT units store bit planes. FINN packs that file element by element, which takes half a
-        minute for a million weights.
+        LUT units store bit planes, and those with tiles one tile after the other. FINN packs that
+        file element by element, which takes half a minute for a million weights.
         """
         if weight_file_mode != "decoupled_verilog_dat":
             super().make_weight_file(weights, weight_file_mode, weight_file_name)
@@ -99,6 +104,7 @@ class MVAU_rtl(FinnMVAU_rtl):
         # [PE, word, SIMD]: FINN puts the last element first
         tensor = self.get_hw_compatible_weight_tensor(weights)[0, ..., ::-1]
         values = tensor.transpose(1, 0, 2).astype(np.int64)[..., None]
+        values = tile_by_tile(values, [n // values.shape[2] for n in tile_lengths(self)])
         bits = values >> np.arange(self.get_input_datatype(1).bitwidth()) & 1
         if self.uses_luts:
             bits = by_planes(bits, self.get_input_datatype(0).bitwidth())
@@ -121,6 +127,7 @@ class MVAU_rtl(FinnMVAU_rtl):
             mh=self.get_nodeattr("MH"),
             pe=self.get_nodeattr("PE"),
             simd=self.get_nodeattr("SIMD"),
+            rows=tile_lengths(self)[0],
             weights=Operand.of(self.get_input_datatype(1)),
             activations=Operand.of(self.get_input_datatype(0)),
             accu_width=self.get_output_datatype().bitwidth(),
@@ -141,6 +148,18 @@ def narrowest(weights: npt.NDArray, *, one_bit: bool) -> str:
     if one_bit and (np.abs(weights) == 1).all():
         return "BIPOLAR"
     return f"INT{max(2, hdl.signed_width((int(weights.min()), int(weights.max()))))}"
+
+
+def tile_by_tile(words: npt.NDArray, beats: Sequence[int]) -> npt.NDArray:
+    """Reorder the words of a weight memory so that all outputs of a tile follow each other.
+
+    Args:
+        words: [words, …], in FINN's order, of which a row of the matrix has ``sum(beats)``.
+        beats: words of each tile in a row.
+    """
+    rows = words.reshape(-1, sum(beats), *words.shape[1:])
+    tiles = np.split(rows, np.cumsum(beats)[:-1], axis=1)
+    return np.concatenate([tile.reshape(-1, *words.shape[1:]) for tile in tiles])
 
 
 def by_planes(bits: npt.NDArray[np.int64], activation_bits: int) -> npt.NDArray[np.int64]:

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
-from qonnx.core.datatype import DataType
 
 from flow import hdl
-from flow.compiler.operators.kernel import Kernel
-from flow.errors import Defect
+from flow.compiler.operators.kernel import Kernel, LaneOperator
 
 
-class NoiseTap(HWCustomOp):
+class NoiseTap(LaneOperator):
     """A tap on a stream edge, where noise enters.
 
     FINN executes it without noise (σ = 0): values are widened by ``FracBits`` fractional bits, or
@@ -21,22 +18,14 @@ class NoiseTap(HWCustomOp):
     """
 
     def get_nodeattr_types(self):
-        """Return FINN's attribute table; the tap's own attributes come first."""
+        """Return the attributes of an operator of lanes, and the tap's own."""
         types = {
-            "NumChannels": ("i", True, 0),
-            "PE": ("i", True, 1),
-            "inputDataType": ("s", True, ""),
-            "outputDataType": ("s", True, ""),
-            "numInputVectors": ("ints", False, [1]),
             # σ = 0 widens by this many fractional bits
             "FracBits": ("i", True, 8),
             # 1: output rounded to integers, for sites whose stream keeps its type
             "Rounds": ("i", False, 0, {0, 1}),
             # step of a rounded output: 2 for a one-bit stream of −1 and 1
             "Step": ("i", False, 1, {1, 2}),
-            # saturation bounds, in units of the output
-            "OutMin": ("i", True, 0),
-            "OutMax": ("i", True, 0),
             # site's name, and its number in the noise counter
             "SiteName": ("s", True, ""),
             "Site": ("i", True, 0),
@@ -47,52 +36,7 @@ class NoiseTap(HWCustomOp):
             "Sources": ("i", False, 1),
             "SerialDigest": ("i", False, 0, {0, 1}),
         }
-        types.update(super().get_nodeattr_types())
-        return types
-
-    def get_normal_input_shape(self, ind=0):
-        """Return (vectors..., channels)."""
-        return (*self.get_nodeattr("numInputVectors"), self.get_nodeattr("NumChannels"))
-
-    def get_normal_output_shape(self, ind=0):
-        """Return the input's shape."""
-        return self.get_normal_input_shape()
-
-    def get_folded_input_shape(self, ind=0):
-        """Return (vectors..., channels / PE, PE)."""
-        channels, pe = self.get_nodeattr("NumChannels"), self.get_nodeattr("PE")
-        if channels % pe:
-            raise Defect(f"{self.onnx_node.name}: PE {pe} does not divide {channels} channels")
-        return (*self.get_nodeattr("numInputVectors"), channels // pe, pe)
-
-    def get_folded_output_shape(self, ind=0):
-        """Return the input's folded shape."""
-        return self.get_folded_input_shape()
-
-    def get_input_datatype(self, ind=0):
-        """Return the type of one element of the input."""
-        return DataType[self.get_nodeattr("inputDataType")]
-
-    def get_output_datatype(self, ind=0):
-        """Return the type of one element of the output."""
-        return DataType[self.get_nodeattr("outputDataType")]
-
-    def infer_node_datatype(self, model):
-        """Take the input's type from the graph, and set the output's type."""
-        self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
-        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
-
-    def get_instream_width(self, ind=0):
-        """Return the bits of an input beat."""
-        return self.get_input_datatype().bitwidth() * self.get_nodeattr("PE")
-
-    def get_outstream_width(self, ind=0):
-        """Return the bits of an output beat."""
-        return self.get_output_datatype().bitwidth() * self.get_nodeattr("PE")
-
-    def get_number_output_values(self):
-        """Return the beats per image."""
-        return math.prod(self.get_folded_output_shape()[:-1])
+        return super().get_nodeattr_types() | types
 
     def get_exp_cycles(self):
         """Return the cycles per image, one per beat."""
@@ -162,6 +106,7 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/unrolled_samples.sv",
         "noise/drift_levels.sv",
         "noise/noise_lanes.sv",
+        "noise/adc.sv",
         "noise/noise_output.sv",
         "noise/unrolled_path.sv",
         "kernels/stream_fifo.sv",
@@ -175,6 +120,7 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/serial_drift.sv",
         "noise/pipelined_lane.sv",
         "noise/serial_mean.sv",
+        "noise/serial_adc.sv",
         "noise/serial_output.sv",
         "noise/iterated_path.sv",
         "noise/serial_digest.sv",

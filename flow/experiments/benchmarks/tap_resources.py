@@ -19,7 +19,7 @@ from flow.rtl import ecp5, synthesis
 from flow.rtl.synthesis import Design, NotSynthesised
 
 CHANNELS, PIXELS = 64, 16
-ADDITIVE = {"KINDS": "5'd0"}
+ADDITIVE = {"KINDS": "6'd0"}
 CHOICES = tuple((lanes, clocks) for lanes in (1, 2, 4, 8) for clocks in (1, 4, 10))
 HEADS = {
     "ecp5": ("LUT4", "LUT sites", "FF", "MULT18", "EBR", "MHz"),

@@ -67,6 +67,21 @@ class ImportedNetwork(Network):
     def _taps(self) -> dict[Site, Tap]:
         return dict(zip(map(Site, self._sites), cast(Iterable[Tap], self.taps), strict=True))
 
+    def layer_at(self, site: Site) -> nn.Module:
+        """Return the convolution or dense layer whose accumulators are at a site."""
+        return self.steps[self._step_at(site)]
+
+    def put_tiles(self, site: Site, tiled: nn.Module) -> None:
+        """Replace the layer at an accumulator site by one that has the tap itself."""
+        self.steps[self._step_at(site)] = tiled
+        place = self._sites.index(site)
+        self._sites[place] = Site.of(site.layer, "tile")
+        self.taps[place] = cast(Tap, tiled.tile)
+
+    def _step_at(self, site: Site) -> int:
+        outputs = [step.output for step in self.graph.steps]
+        return outputs.index(self.graph.sites[site])
+
     def integer_weights(self, layer: str) -> npt.NDArray[np.float32]:
         """Return the weights of a layer as integers, [O, …].
 
@@ -107,7 +122,8 @@ class ImportedNetwork(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores, float [N, classes], of images, float [N, C, H, W]."""
-        tapped = dict(zip(self.graph.sites.values(), self.taps, strict=True))
+        places = zip(self._sites, self.graph.sites.values(), self.taps, strict=True)
+        tapped = {stream: tap for site, stream, tap in places if not Site(site).is_tile}
         values = {self.graph.entry: x}
         for step, module, spent in zip(self.graph.steps, self.steps, self._spent, strict=True):
             value = module(*(values[name] for name in step.inputs))

@@ -11,9 +11,13 @@ where rs rounds to F fractional bits (add half, shift right), and c = a. With a 
 fractional bits, truncated to 16 and clipped to 0..16.
 
 z₁ and z₂ are fresh for each element and image; for a fixed pattern each channel has one pair in all
-images. z₂ comes from the normal table or from a loaded one. A tap that repeats takes the mean of k
-executions, each with its own z₁ and z₂, rounded, halves up. If the stream at the site keeps its
-type, v is rounded back to integers. Finally v saturates.
+images. z₂ comes from the normal table or from a loaded one. With a converter of B bits and step s,
+
+    ``code = clamp(⌊(2(v + o) + s) / (2s)⌋, least, most)``, and v becomes ``code·s − o``,
+
+or ``±s/2 − o`` by the sign of v + o if it is a comparator (`flow.noise.adc`). A tap that repeats
+takes the mean of k executions, each with its own z₁ and z₂, rounded, halves up. If the stream at
+the site keeps its type, v is rounded back to integers. Finally v saturates.
 
 On the processor, numbers are NumPy's, which multiplies int64 twice as fast as torch; on any other
 device they are torch's. The functions that both have are called alike.
@@ -179,9 +183,11 @@ def apply_tap(
         for first in range(0, len(flat), piece):
             part = slice(first, min(first + piece, len(flat)))
             wide = _int64(flat[part]) << fmt.frac
+            here = 0 if offsets is None else offsets[: len(wide)]
             if levels is not None:
-                here = 0 if offsets is None else offsets[: len(wide)]
                 wide = _noisy(wide, here, fmt.frac, settings, levels.at(part), z.at(part))
+            if settings.adc_bits:
+                wide = _converted(wide, here, settings)
             if total is None:
                 out[part] = _narrow(wide, fmt)
             else:
@@ -222,6 +228,9 @@ def _tap_levels(fmt: TapFormat, settings: TapSettings) -> TapLevels:
         low=fmt.out_min,
         high=fmt.out_max,
         bipolar=bipolar,
+        adc_bits=settings.adc_bits,
+        adc_step=settings.adc_step,
+        adc_unsigned=settings.adc_unsigned,
     )
 
 
@@ -246,6 +255,18 @@ def _noisy(
         gained = sigma_mul * _int64(z1)
         noisy = noisy + _round_shift_product(base, gained, SIGMA_FRACTION_BITS + FRACTION_BITS)
     return noisy
+
+
+def _converted(wide: Array, offset: Array | int, settings: TapSettings) -> Array:
+    """Return what the converter makes of v, for consecutive elements."""
+    real, step, bits = wide + offset, settings.adc_step, settings.adc_bits
+    if settings.adc_unsigned:
+        code = ((2 * real + step) // (2 * step)).clip(0, (1 << bits) - 1)
+    elif bits == 1:
+        return _library(wide).where(real < 0, -(step // 2), step // 2) - offset
+    else:
+        code = ((2 * real + step) // (2 * step)).clip(-(1 << bits - 1), (1 << bits - 1) - 1)
+    return code * step - offset
 
 
 @dataclass(frozen=True)

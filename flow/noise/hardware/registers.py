@@ -20,13 +20,14 @@ RATE_FRACTION_BITS = 32
 RATE_BITS = 32
 
 SEED_LOW, SEED_HIGH, IMAGE_BASE, SIGMA_ADD, SIGMA_MUL, CONTROL, GAIN_RATE, START = range(8)
-SIGMA_RATE, TABLE_PLACE, TABLE_LOW, TABLE_HIGH = range(8, 12)
+SIGMA_RATE, TABLE_PLACE, TABLE_LOW, TABLE_HIGH, ADC_STEP = range(8, 13)
 """Register addresses; writing START arms the settings written before it, and writing TABLE_HIGH
 stores a table entry."""
 
 NAMES = (
     "SEED_LOW", "SEED_HIGH", "IMAGE_BASE", "SIGMA_ADD", "SIGMA_MUL", "CONTROL", "GAIN_RATE",
     "START", "SIGMA_RATE", "TABLE_PLACE", "TABLE_LOW", "TABLE_HIGH",
+    "ADC_STEP",
 )  # fmt: skip
 """Names of the registers, by address."""
 
@@ -58,6 +59,12 @@ class TapSettings:
     """Relative change of σ from image to image · 2^32, signed, 32 bits."""
     table: QuantileTable | None = None
     """Distribution of z₂; normal if None."""
+    adc_bits: int = 0
+    """Bits of the converter, 1 to 12; 0 for none."""
+    adc_step: int = 0
+    """Step of the converter, in units of 2^−F LSB, 32 bits."""
+    adc_unsigned: bool = False
+    """Whether the converter's codes begin with 0."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.executions <= MOST_EXECUTIONS:
@@ -93,7 +100,16 @@ class TapSettings:
             enable=not noise.silent,
             executions=noise.executions,
         )
+        if (adc := noise.adc) is not None:
+            common = replace(
+                common, adc_bits=adc.bits, adc_step=adc.step, adc_unsigned=not adc.signed
+            )
         return replace(common, **TWINS[type(noise)](noise))
+
+    @property
+    def idle(self) -> bool:
+        """Whether the tap changes no value."""
+        return not (self.enable or self.adc_bits)
 
     @property
     def draws(self) -> list[int]:
@@ -120,8 +136,10 @@ class TapSettings:
         yield SIGMA_MUL, self.sigma_mul
         yield GAIN_RATE, self.gain_rate & WORD
         yield SIGMA_RATE, self.sigma_rate & WORD
+        yield ADC_STEP, self.adc_step
         flags = (self.enable, self.add_first, self.pattern, self.table is not None)
-        yield CONTROL, sum(flag << bit for bit, flag in enumerate(flags)) | self.executions - 1 << 8
+        kind = sum(flag << bit for bit, flag in enumerate(flags)) | self.executions - 1 << 8
+        yield CONTROL, kind | self.adc_bits << 16 | self.adc_unsigned << 20
         yield START, start
 
     def table_registers(self) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from flow.noise.adc import Adc
+
 
 @dataclass(frozen=True)
 class TapSite:
@@ -25,3 +27,13 @@ class TapSite:
     """Standard deviation of the values on the calibration images, in the unit of σ."""
     range: float
     """Largest absolute value on the calibration images, in the unit of σ."""
+    clip: float
+    """The 99.9th percentile of the absolute values on the calibration images, in the unit of σ: the
+    usual range of an ADC."""
+    signed: bool
+    """Whether the integers of the calibration images, with their offsets, include negative ones."""
+
+    def adc(self, bits: int, full_scale: float) -> Adc:
+        """Return a converter of the tap; arguments and errors as of `Adc.of_range`."""
+        unit = self.scale / (1 << self.fraction_bits)
+        return Adc.of_range(bits, full_scale, unit, signed=self.signed, negated=self.negated)

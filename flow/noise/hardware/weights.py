@@ -81,6 +81,8 @@ def check_kind(noise: Noise, site: str) -> None:
             f"site {site}: weights have no {noise.kind} noise in hardware; give "
             "additive, multiplicative or mixed noise"
         )
+    if noise.adc is not None:
+        raise UserError(f"site {site}: weights are not read by an ADC; give a site .acc or .act")
 
 
 def settings_of(noise: Noise, site: WeightSite, seed: int) -> TapSettings:

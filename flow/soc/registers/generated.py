@@ -53,6 +53,8 @@ class TapRegisters(Block):
                 Field("pattern", 2, 1),
                 Field("loaded", 3, 1),
                 Field("repeats", 8, 6),
+                Field("adc_bits", 16, 4),
+                Field("adc_unsigned", 20, 1),
             ),
         ),
         "GAIN_RATE": Register(
@@ -103,6 +105,12 @@ class TapRegisters(Block):
             0x0,
             (Field("value", 0, 32),),
         ),
+        "ADC_STEP": Register(
+            0x3C,
+            "rw",
+            0x0,
+            (Field("value", 0, 32),),
+        ),
     }
 
 
@@ -119,7 +127,7 @@ class NoiseRegisters(Block):
         "VERSION": Register(
             0x4,
             "r",
-            0x10000,
+            0x10001,
             (
                 Field("minor", 0, 16),
                 Field("major", 16, 16),

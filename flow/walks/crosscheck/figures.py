@@ -120,7 +120,10 @@ class SiteFigures:
 
 
 def paired_difference(
-    software: NDArray[Any], hardware: NDArray[Any], devices: Sequence[Float] = ()
+    software: NDArray[Any],
+    hardware: NDArray[Any],
+    devices: Sequence[Float] = (),
+    z: float = Z95,
 ) -> Ratio:
     """Return hardware's accuracy minus software's on the same images (module docstring).
 
@@ -128,11 +131,12 @@ def paired_difference(
         software: whether each image is right, [images], or the share of draws in which it is.
         hardware: the same for the other side.
         devices: accuracy of each device of either side, two or more, if images share their noise.
+        z: normal quantile of the interval.
     """
     d = np.asarray(hardware, dtype=np.float64) - np.asarray(software, dtype=np.float64)
     n = len(d) + 2
     centre = d.sum() / n
-    half = Z95 * np.sqrt((((d**2).sum() + 1) / n - centre**2) / n)
+    half = z * np.sqrt((((d**2).sum() + 1) / n - centre**2) / n)
     ends = float(centre - half), float(centre + half)
     if devices:
         # without each, the mean of the others moves by (mean − own) / (D − 1)

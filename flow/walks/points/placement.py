@@ -1,17 +1,25 @@
-"""Where the noise of a walk's points enters: at one site, at several, or on top of a noise map."""
+"""Where the noise of a walk's points enters: at one site, at several, or on top of a noise map.
+
+Converters (`flow.noise.adc`) are at sites of their own, whatever noise is there. In a walk of
+converters the level of a point is the number of bits at its site, and level 0 is no converter.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from flow.errors import about
 from flow.models import Network
-from flow.noise import Noise, shared_by_images
+from flow.noise import Adc, Additive, Noise, shared_by_images
 from flow.noise.noise_map import NoiseMap
 from flow.noise.site import GLOBAL, MAP
 from flow.settings import Unit
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
+
+ADC = "adc"
+"""Name of a walk of converters, where others have a kind of noise."""
+_NO_NOISE = Additive()
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,10 @@ class Placement:
     """What those units are."""
     walks_map: bool = False
     """Whether the map is walked as one site; otherwise its noise is there at every point."""
+    converters: Mapping[str, Adc] = field(default_factory=dict)
+    """Converters that are there at every point, by site."""
+    converter_of: Callable[[str, int], Adc] | None = None
+    """In a walk of converters, the one of a site and a number of bits; None in any other."""
 
     @classmethod
     def of(
@@ -42,6 +54,8 @@ class Placement:
         *,
         unit: Unit,
         walks_map: bool,
+        converters: Mapping[str, Adc] | None = None,
+        converter_of: Callable[[str, int], Adc] | None = None,
     ) -> Self:
         """Place noise in units and with a map.
 
@@ -53,6 +67,8 @@ class Placement:
             size: size of a unit at a site, in the unit of the layer's output.
             unit: unit of the walk's levels.
             walks_map: whether the map is walked as one site.
+            converters: converters that are there at every point, by site.
+            converter_of: in a walk of converters, the one of a site and a number of bits.
 
         Raises:
             OptionError: a site does not have a unit.
@@ -61,11 +77,18 @@ class Placement:
             units = {} if unit == "real" else {site: size(site, unit) for site in sites}
         with about("noise_map"):
             noises = {} if noise_map is None else noise_map.in_layers_unit(size)
-        return cls(setting, together, units, noises, unit, walks_map)
+        return cls(
+            setting, together, units, noises, unit, walks_map, converters or {}, converter_of
+        )
 
     @property
     def kind(self) -> str:
-        """Name of the walk's kind of noise; `MAP` where the map gives each site its own."""
+        """Name of the walk's kind of noise; `MAP` where the map gives each site its own.
+
+        A walk of converters is of the kind `ADC`.
+        """
+        if self.converter_of is not None:
+            return ADC
         return MAP if self.walks_map else self.setting.kind
 
     @property
@@ -79,8 +102,8 @@ class Placement:
         return joint.get(name, (name,))
 
     def noisy(self, name: str) -> list[str]:
-        """Return every site that has noise at some level of a site, `GLOBAL` or `MAP`."""
-        return list(dict.fromkeys([*self.walking(name), *self.background]))
+        """Return every site with noise or a converter at some level of a name, as of `walking`."""
+        return list(dict.fromkeys([*self.walking(name), *self.background, *self.converters]))
 
     def name_of_unit(self, names: Sequence[str], network: Network) -> str:
         """Return the unit of σ at sites, `GLOBAL` or `MAP`, for results.
@@ -89,6 +112,8 @@ class Placement:
             ``none`` for noise that is only relative, ``map`` for a factor on the map, or the unit's
             name; that of the layer's output may be the LSB (`Network.unit`).
         """
+        if self.converter_of is not None:
+            return "bits"
         if self.walks_map:
             return MAP
         if not self.setting.made.adds:
@@ -102,7 +127,22 @@ class Placement:
         return self.units.get(site, 1.0)
 
     def at(self, place: NoisePoint) -> dict[str, Noise]:
-        """Return the noise of each noisy site at a point."""
+        """Return the noise of each noisy site at a point, with the site's converter."""
+        noises = self._noises(place)
+        for site, adc in self._converters(place).items():
+            noises[site] = replace(noises.get(site, _NO_NOISE), adc=adc)
+        return noises
+
+    def _converters(self, place: NoisePoint) -> dict[str, Adc]:
+        if self.converter_of is None:
+            return dict(self.converters)
+        walking, bits = self.walking(place.site), int(place.sigma)
+        rest = {site: adc for site, adc in self.converters.items() if site not in walking}
+        return rest | ({s: self.converter_of(s, bits) for s in walking} if bits else {})
+
+    def _noises(self, place: NoisePoint) -> dict[str, Noise]:
+        if self.converter_of is not None:
+            return dict(self.background)
         walking = self.walking(place.site)
         noises = {site: one for site, one in self.background.items() if site not in walking}
         if place.sigma == 0:
@@ -117,14 +157,16 @@ class Placement:
 
         That is "" for all sites alike, unless the background has noise at this one.
         """
-        return name if any(site in self.background for site in self.walking(name)) else ""
+        changed = {*self.background, *self.converters} if self.converter_of else self.background
+        return name if any(site in changed for site in self.walking(name)) else ""
 
     def shared(self, name: str) -> bool:
         """Return whether all images of a noise draw share some of their noise."""
         walking, own = self.walking(name), self.setting.made
         kinds = {site: type(noise) for site, noise in self.noise_map.items()}
-        kinds |= dict.fromkeys(walking if name != MAP else (), own)
-        return any(shared_by_images(site, kinds[site]) for site in self.noisy(name))
+        if self.converter_of is None:
+            kinds |= dict.fromkeys(walking if name != MAP else (), own)
+        return any(shared_by_images(s, kinds[s]) for s in self.noisy(name) if s in kinds)
 
     def share_of(self, name: str, deviations: Mapping[str, float]) -> float | None:
         """Return the noise at σ = 1 as a share of the values of a site, or of several alike.

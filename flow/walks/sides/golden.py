@@ -42,8 +42,8 @@ def measure(
 
 def samples(context: WalkContext, name: str, draw: int, images: int) -> Draws:
     """Draw what the levels of one site, or of several together, share in one draw."""
-    # any level that the registers hold has the same samples
-    level = context.largest_level(name) / 2 if name else 0.0
+    # every level that the registers hold has the same samples
+    level = context.any_level(name) if name else 0.0
     room, found = MOST_SAMPLES, {}
     for site, taken in context.settings(NoisePoint(name, level, draw)).items():
         if site in context.weights:

@@ -20,6 +20,8 @@ class Node(Part):
     """Depth of a FIFO, in beats"""
     weight_type: str | None = None
     """Type of the weights"""
+    tiles: int | None = None
+    """Tiles of the weights"""
     inputs: list[str]
     """Names of its input streams"""
     outputs: list[str]
@@ -71,6 +73,8 @@ class Hardware(Part):
 
     cycles_per_image: int
     """Clock cycles per image"""
+    rows: int | None = None
+    """Rows of a tile; null without tiles"""
     nodes: list[Node]
     """Nodes in the order of the data"""
     taps: list[Tap]

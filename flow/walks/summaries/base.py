@@ -131,7 +131,7 @@ class WalkSummary(Part):
 
     schema_version: Literal[3] = 3
     """Version of this schema"""
-    made_by: Literal["walk", "walk-hw"]
+    made_by: Literal["walk", "walk-hw", "walk-bits"]
     """Command that made the results"""
     complete: bool = True
     """Whether the walk has ended; false for preliminary results"""

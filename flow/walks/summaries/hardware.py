@@ -266,6 +266,8 @@ class HardwareWalkSummary(WalkSummary):
     """Unit of σ over all sites: real, none, lsb, real or lsb, std, range or map"""
     noise_map: dict[str, dict[str, JsonValue]] | None = None
     """Noise of each site of the noise map, σₐ in the unit of the layer's output; null without"""
+    converters: dict[str, int] | None = None
+    """Bits of the ADCs that are there at every point, by site; null without"""
     design: Design = "independent"
     """Random numbers of the two sides that each site compares: common or independent"""
     random_numbers: RandomNumbers | None = None

@@ -172,6 +172,8 @@ class SoftwareWalkSummary(WalkSummary):
     """File, function and code of a user's metric; null for accuracy and agreement"""
     recipe: str | None = None
     """Recipe by which the network was trained, such as paper; null for its own"""
+    converters: dict[str, int] | None = None
+    """Bits of the ADCs that are there at every point, by site; null without"""
     noise_map: dict[str, dict[str, JsonValue]] | None = None
     """Noise of each site of the noise map, σₐ in the unit of the layer's output; null without"""
     image_range: tuple[float, float] | None = None

@@ -14,7 +14,7 @@ enum {
     POLLS = 1000 /* of what takes some clocks; a poll takes several */
 };
 
-typedef noise_registers__tapx__stride40_t tap_registers;
+typedef noise_registers__tapx_t tap_registers;
 
 static uint32_t tap_reg(uint32_t tap, size_t offset) {
     return REG(tap) + tap * (uint32_t)sizeof(tap_registers) + (uint32_t)offset;
@@ -76,7 +76,9 @@ nw_status nw_set_noise(nw_device *device, uint32_t tap, const nw_noise *noise) {
     const uint32_t known =
         NOISE_REGISTERS__TAPX__CONTROL__ENABLE_bm | NOISE_REGISTERS__TAPX__CONTROL__ADD_FIRST_bm |
         NOISE_REGISTERS__TAPX__CONTROL__PATTERN_bm | NOISE_REGISTERS__TAPX__CONTROL__LOADED_bm |
-        NOISE_REGISTERS__TAPX__CONTROL__REPEATS_bm;
+        NOISE_REGISTERS__TAPX__CONTROL__REPEATS_bm |
+        NOISE_REGISTERS__TAPX__CONTROL__ADC_BITS_bm |
+        NOISE_REGISTERS__TAPX__CONTROL__ADC_UNSIGNED_bm;
     if (noise->sigma_mul & ~(uint32_t)NOISE_REGISTERS__TAPX__SIGMA_MUL__VALUE_bm ||
         noise->control & ~known) {
         return NW_BAD_ARGUMENT;
@@ -93,6 +95,7 @@ nw_status nw_set_noise(nw_device *device, uint32_t tap, const nw_noise *noise) {
     nw_bus_write(tap_reg(tap, offsetof(tap_registers, CONTROL)), noise->control);
     nw_bus_write(tap_reg(tap, offsetof(tap_registers, GAIN_RATE)), noise->gain_rate);
     nw_bus_write(tap_reg(tap, offsetof(tap_registers, SIGMA_RATE)), noise->sigma_rate);
+    nw_bus_write(tap_reg(tap, offsetof(tap_registers, ADC_STEP)), noise->adc_step);
     /* nothing is inside, so the next image is the first to come */
     nw_bus_write(tap_reg(tap, offsetof(tap_registers, START)), nw_bus_read(REG(IMAGES_IN)));
     return checked(NW_OK);

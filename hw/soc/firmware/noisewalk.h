@@ -45,9 +45,11 @@ typedef struct {
     uint32_t image_base; /* number of the first image */
     uint32_t sigma_add;  /* LSB, 16 fractional bits */
     uint32_t sigma_mul;  /* 24 bits, 16 of them a fraction */
-    uint32_t control;    /* bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 executions - 1 */
+    uint32_t control;    /* bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 executions - 1,
+                            19:16 bits of the ADC, 20 ADC unsigned */
     uint32_t gain_rate;  /* signed, 32 fractional bits */
     uint32_t sigma_rate;
+    uint32_t adc_step; /* LSB, as many fractional bits as the tap's */
 } nw_noise;
 
 /* Recognises the device, empties it, takes all noise off and lets it interrupt. */

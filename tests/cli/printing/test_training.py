@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+import flow
 from flow.cli.printing import training
 from flow.errors import UserError
 from flow.noise import Noise
@@ -44,6 +45,12 @@ def test_sites_have_levels_of_their_own_or_the_common_one(tmp_path: Path) -> Non
     assert parse_site_levels(["input=2", "fc1.act"]) == {"input": 2, "fc1.act": None}
 
 
+def test_mixed_noise_has_a_ratio_and_an_order(tmp_path: Path) -> None:
+    mixed = {"noise": "mixed", "sigma": 2.0, "ratio": 0.25, "order": "add-mul"}
+    metadata, _ = run(tmp_path / "n.safetensors", **mixed)
+    assert metadata.noise == flow.Mixed(0.5, 1.5, order="add-mul").to_json()
+
+
 @pytest.mark.slow
 def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_path: Path) -> None:
     for sigma, level in ((0.0, 0.0), (None, 8.0)):
@@ -79,6 +86,15 @@ def test_a_level_of_zero_is_zero_and_a_quantised_network_has_a_usual_one(tmp_pat
         (
             {"noise": "additive", "sigma": 1.0, "spread": -1.0},
             "spread is -1: give a number of at least 0",
+        ),
+        ({"ratio": 0.2}, "ratio given without a kind of noise"),
+        (
+            {"noise": "additive", "sigma": 1.0, "ratio": 0.2},
+            "ratio given, but additive noise has none: leave it out",
+        ),
+        (
+            {"noise": "fixed-pattern", "sigma": 1.0, "order": "add-mul"},
+            "order given, but fixed-pattern noise has none: leave it out",
         ),
         ({"batch": 1}, "batch is 1: give a whole number of at least 2"),
     ],

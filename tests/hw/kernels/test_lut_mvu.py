@@ -11,7 +11,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from flow.compiler.finn import register_operators
-from flow.compiler.operators.mvau import FinnMVAU_rtl, by_planes, hex_words
+from flow.compiler.operators.mvau import FinnMVAU_rtl, by_planes, hex_words, tile_by_tile
 from sim import streams
 from sim.runner import REPOSITORY, run_sim
 from tests.helpers.finn_execution import execute
@@ -41,6 +41,12 @@ class Unit:
     """[MW, MH]."""
     vectors: npt.NDArray[np.int64]
     """[VECTORS, MW]."""
+    rows: int = 0
+    """Rows of a tile; 0 for a whole product."""
+
+    @property
+    def tiles(self) -> int:
+        return -(-len(self.weights) // self.rows) if self.rows else 1
 
     @property
     def attributes(self) -> dict:
@@ -54,21 +60,22 @@ class Unit:
             "weightDataType": self.weight_type,
             "noActivation": 1,
             "numInputVectors": [VECTORS],
+            "Rows": self.rows,
         }
 
     def expected(self, folder: Path) -> npt.NDArray[np.int64]:
-        """The signed dot products as FINN executes the operator, [VECTORS, MH]."""
+        """The signed dot products as FINN executes the operator, [VECTORS, tiles · MH]."""
         width, height = self.weights.shape
         out = execute(
             "MVAU",
             self.vectors,
-            (VECTORS, height),
+            (VECTORS, self.tiles * height),
             folder,
             parameters=[self.weights],
             outputDataType="INT32",
             **self.attributes,
         )
-        if self.weight_type == self.activation_type == "BIPOLAR":
+        if self.weight_type == self.activation_type == "BIPOLAR" and self.tiles == 1:
             # FINN counts the products that are 1
             return 2 * out - width
         return out
@@ -100,10 +107,16 @@ def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> npt.NDA
     return np.where(rng.random(shape) < 0.3, ends, values)
 
 
-def random_unit(name: str, seed: int, weight_type: str, activation_type: str, simd=None) -> Unit:
+def random_unit(
+    name: str, seed: int, weight_type: str, activation_type: str, simd=None, tile=0
+) -> Unit:
+    """A unit of random shape, whose tiles have so many beats of a row, or which has none."""
     rng = np.random.default_rng(seed)
     pe, rows, folds = (int(n) for n in rng.integers(1, 5, 3))
     simd = simd or int(rng.integers(1, 18))
+    if tile:
+        # two tiles and a third, which is shorter but for tiles of a beat
+        folds = 3 * tile - tile // 2
     return Unit(
         name=name,
         pe=pe,
@@ -112,6 +125,7 @@ def random_unit(name: str, seed: int, weight_type: str, activation_type: str, si
         activation_type=activation_type,
         weights=draw(rng, weight_type, (simd * folds, pe * rows)),
         vectors=draw(rng, activation_type, (VECTORS, simd * folds)),
+        rows=tile * simd,
     )
 
 
@@ -138,13 +152,24 @@ def wide_beats() -> list[Unit]:
     return [random_unit(f"unit_{i}", 90 + i, w, a, s) for i, (w, a, s) in enumerate(cases)]
 
 
+def with_tiles() -> list[Unit]:
+    """Tiles of one to five beats, the last of them shorter or not, with and without planes."""
+    cases = [
+        ("INT2", "UINT2", 4, 2), ("BIPOLAR", "BIPOLAR", 9, 1), ("INT4", "INT3", 3, 4),
+        ("INT2", "INT2", 1, 5), ("BIPOLAR", "UINT2", 8, 3),
+    ]  # fmt: skip
+    return [random_unit(f"unit_{i}", 70 + i, *case) for i, case in enumerate(cases)]
+
+
 def test_every_type_is_drawn():
     units = all_types()
     assert {u.weight_type for u in units} == {u.activation_type for u in units} == set(TYPES)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("units", [all_types, wide_beats], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "units", [all_types, wide_beats, with_tiles], ids=lambda make: make.__name__
+)
 def test_equals_finn(units, tmp_path):
     """Bit for bit without stalls and with, after a reset in mid-stream."""
     register_operators()
@@ -220,6 +245,12 @@ def top_text(body: list[str], units: int) -> str:
 def bits_of(*rows, bits):
     """One word of rows of elements, as bits [1, PE, SIMD, bit]."""
     return (np.array([rows])[..., None] >> np.arange(bits)) & 1
+
+
+def test_tiles_follow_each_other_in_a_memory():
+    # two rows of five words, in tiles of two
+    words = np.arange(10)[:, None]
+    assert tile_by_tile(words, [2, 2, 1]).ravel().tolist() == [0, 1, 5, 6, 2, 3, 7, 8, 4, 9]
 
 
 def test_planes_of_a_word():

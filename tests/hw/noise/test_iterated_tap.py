@@ -10,6 +10,7 @@ from sim.runner import REPOSITORY
 from tests.helpers.variants import Variant, simulate
 from tests.hw.noise.test_noise_tap import (
     ADDITIVE,
+    CONVERTERS,
     DRIFT,
     KINDS,
     PATTERN,
@@ -33,7 +34,7 @@ SHAPES = {
     "four lanes": (ROUNDED, 5, {}),
     "five lanes, additive alone": (
         Shape(5, 5, 1, in_bits=16, out_bits=32, frac=12), None,
-        {"KINDS": "5'd0", "CORES": 1, "SOURCES": 5},
+        {"KINDS": "6'd0", "CORES": 1, "SOURCES": 5},
     ),
     "six lanes": (Shape(12, 6, 1, in_bits=12, out_bits=22, offset_bits=14), 16, {}),
     "seven lanes": (Shape(7, 7, 3, in_bits=5, out_bits=17, frac=1), 14, {}),
@@ -48,6 +49,8 @@ SETTINGS = [
     (replace(DRIFT, executions=4), None),
     (replace(ADDITIVE, table=SKEWED, executions=3, sigma_add=0xFFFF_FFFF), None),
     (TapSettings(executions=5), None),
+    *((one, None) for one in CONVERTERS[1:12:2]),
+    (CONVERTERS[8], None),
     (replace(ADDITIVE, image_base=20), -2),
     (DRIFT, -(1 << 30)),
     (replace(POINTS[4], image_base=(1 << 32) - 2), -1),

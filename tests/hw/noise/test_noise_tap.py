@@ -107,6 +107,24 @@ REPEATS = [
     replace(ADDITIVE, table=SKEWED, executions=6),
     ADDITIVE,
 ]
+CONVERTERS = [
+    replace(ADDITIVE, adc_bits=6, adc_step=1000),
+    TapSettings(adc_bits=12, adc_step=1),
+    TapSettings(adc_bits=1, adc_step=600),
+    TapSettings(adc_bits=3, adc_step=512),  # each odd accumulator is half way between two codes
+    replace(ADDITIVE, adc_bits=1, adc_step=(1 << 32) - 2),
+    TapSettings(adc_bits=12, adc_step=(1 << 32) - 1),
+    TapSettings(adc_bits=1, adc_step=701, adc_unsigned=True),
+    replace(POINTS[4], adc_bits=8, adc_step=4096, adc_unsigned=True),
+    replace(ADDITIVE, adc_bits=5, adc_step=777, executions=3),
+    replace(DRIFT, adc_bits=7, adc_step=900),
+    replace(ADDITIVE, table=SKEWED, adc_bits=12, adc_step=33),
+    *(
+        replace(ADDITIVE, seed=bits, adc_bits=bits, adc_step=2 * step, adc_unsigned=bits % 3 == 0)
+        for bits, step in enumerate(np.random.default_rng(4).integers(1, 3000, 12).tolist(), 1)
+    ),
+    ADDITIVE,
+]
 LATE = [replace(ADDITIVE, image_base=20), DRIFT, replace(POINTS[4], image_base=(1 << 32) - 2)]
 """Settings that arrive after the image they were meant for; the first of them before any image."""
 IMAGES = 3
@@ -146,7 +164,9 @@ CONDITIONS = {
 }
 
 
-STIMULI = {"basic": POINTS, "kinds": KINDS, "repeats": REPEATS, "late": LATE}
+STIMULI = {
+    "basic": POINTS, "kinds": KINDS, "repeats": REPEATS, "converters": CONVERTERS, "late": LATE,
+}  # fmt: skip
 IMAGES_LATE = 2
 
 
@@ -261,6 +281,23 @@ def test_k_executions_are_the_mean_of_k_single_ones():
                 got = apply_tap(acc, o, fmt, replace(settings, executions=k), 3)
                 value = (mean + 128) >> 8 if fmt.rounds else mean
                 assert torch.equal(got, value.clamp(fmt.out_min, fmt.out_max))
+
+
+def test_a_converter_reads_the_nearest_code_of_the_real_value():
+    wide = TapFormat(frac=8, out_min=-(1 << 50), out_max=1 << 50)
+    acc, o = torch.arange(-40, 40)[None], torch.tensor([128])
+    real = (acc << 8) + 128
+    for bits, unsigned in ((1, False), (1, True), (4, False), (4, True), (12, False)):
+        for step in (1, 2, 254, 512, 1024, 1 << 31):
+            settings = TapSettings(adc_bits=bits, adc_step=step, adc_unsigned=unsigned)
+            least = 0 if unsigned else -(1 << bits - 1)
+            levels = torch.arange(least, least + (1 << bits)) * step
+            if bits == 1 and not unsigned:
+                levels = torch.tensor([-(step // 2), step // 2])
+            # of two that are as near, the larger
+            distance = (real[..., None] - levels.flip(0)).abs()
+            nearest = levels.flip(0)[distance.argmin(-1)]
+            assert torch.equal(apply_tap(acc, o, wide, settings, 3), nearest - 128), settings
 
 
 def test_a_pattern_is_a_channels_own_in_every_image_and_execution():

@@ -12,7 +12,6 @@ import torch
 
 from flow import data
 from flow.compiler.accelerator import Accelerator
-from flow.compiler.pipeline import compile_network
 from flow.golden.float_noise import classify
 from flow.golden.layers import Thresholds
 from flow.models import Network, evaluate
@@ -28,7 +27,7 @@ from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
 from flow.walks.sides import integer
 from flow.walks.walk import Walk
-from tests.compiler.test_convolutional_networks import NETWORKS, SHAPE, SLOWEST
+from tests.helpers.convolutional_networks import SHAPE, compiled
 from tests.helpers.synthetic import walk
 
 SITES = ["input", "fc0.acc", "fc1.act", "fc2.acc", "fc3.acc"]
@@ -42,23 +41,10 @@ def in_integers(accelerator, inputs, site, noise, sampler, batch=1000):
 
 @pytest.fixture(scope="module")
 def small(built) -> tuple[Network, Accelerator, torch.Tensor]:
-    """A network of `test_conv_networks`, compiled once for both, and further images."""
-    torch.manual_seed(7)
-    network = NETWORKS["cnv-w2a2"]("cnv-w2a2")
-    images = np.random.default_rng(5).integers(0, 256, (64, *SHAPE), dtype=np.uint8)
-    inputs = data.to_input(images, network.image_shape)
-    with torch.no_grad():
-        for _ in range(20):
-            network.train()(inputs)
-    accelerator = compile_network(
-        network.eval(),
-        inputs[:8],
-        sites=network.sites,
-        cycles=SLOWEST,
-        root=built / "accelerators",
-    )
+    """A convolutional network, compiled, and further images."""
+    case = compiled("cnv-w1a2", built)
     further = np.random.default_rng(6).integers(0, 256, (400, *SHAPE), dtype=np.uint8)
-    return network, accelerator, data.to_input(further, network.image_shape)
+    return case.network, case.accelerator, data.to_input(further, case.network.image_shape)
 
 
 @pytest.mark.slow

@@ -1,0 +1,108 @@
+"""Tiled layers of the golden model: the partial sums of a product, and what adds them up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from flow.golden.layers import (
+    EXACT_IN_FLOAT32,
+    ByteConvolution,
+    Convolution,
+    Layer,
+    MatrixVector,
+    Tap,
+    Thresholds,
+)
+from flow.noise.hardware.fixed_point import TapFormat
+
+Product = MatrixVector | Convolution | ByteConvolution
+"""A layer with weights."""
+
+
+@dataclass(frozen=True)
+class TileProducts(Layer):
+    """Sums over each tile's rows of a matrix product: [N, …, T · MH], the first tile first."""
+
+    whole: Product
+    """The product without tiles."""
+    lengths: tuple[int, ...]
+    """Rows of each tile, in the order of the matrix."""
+
+    @property
+    def matrix(self) -> Tensor:
+        """Weights as in FINN's node, float32 [MW, MH]."""
+        return self.whole.matrix
+
+    def with_matrix(self, matrix: Tensor) -> "TileProducts":
+        """Return the layer with other weights."""
+        return replace(self, whole=self.whole.with_matrix(matrix))
+
+    def to(self, device: torch.device) -> "TileProducts":
+        """Return the layer with its tensors on a device."""
+        whole = cast(Product, self.whole.to(device))
+        return replace(self, whole=whole)
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """Return the partial sums of activations, by matrix products and additions alone."""
+        if isinstance(self.whole, MatrixVector):
+            places = [a.reshape(len(a), *self.whole.pixels, -1)]
+        else:
+            places = list(self.whole.window.places(a))
+        channels, matrix = places[0].shape[-1], self.matrix
+        sums, first = [], 0
+        for length in self.lengths:
+            tile = torch.zeros((), device=a.device)
+            for place in range(first // channels, -(-(first + length) // channels)):
+                begin = max(first, place * channels)
+                end = min(first + length, (place + 1) * channels)
+                values = places[place][..., begin - place * channels : end - place * channels]
+                tile = tile + values @ matrix[begin:end]
+            sums.append(tile)
+            first += length
+        return torch.cat(sums, -1)
+
+
+@dataclass(frozen=True)
+class TileSum(Layer):
+    """Sum of the tiles of each channel, saturated."""
+
+    tiles: int
+    format: TapFormat
+    """Format of the sum, as of a tap on whole accumulators."""
+
+    def __call__(self, v: Tensor) -> Tensor:
+        """Return sums, [N, …, C], of partial sums, [N, …, T · C], in float32 if that holds them."""
+        sums = v.unflatten(-1, (self.tiles, -1)).sum(-2)
+        sums = sums.clamp(self.format.out_min, self.format.out_max)
+        whole = sums.dtype == torch.int64 and self.format.out_max <= EXACT_IN_FLOAT32
+        return sums.float() if whole else sums
+
+
+def untiled(
+    products: Layer, tap: Tap, total: TileSum, behind: Sequence[Layer]
+) -> dict[str, Layer | None]:
+    """Return what takes the place of a tiled layer without noise: the whole product.
+
+    Args:
+        products: the layer upstream of the tap.
+        tap: its tap, without noise.
+        total: the sum behind the tap.
+        behind: what reads the sum.
+
+    Returns:
+        The replacement of each layer by its name, None of one that is left out; nothing if the
+        layers behind need the sum as it is.
+    """
+    if not isinstance(products, TileProducts):
+        # the partial sums are given
+        return {}
+    whole = replace(products.whole, output=products.output)
+    acc = replace(tap, output=total.output, format=total.format)
+    found = [one.without(acc) if isinstance(one, Thresholds) else None for one in behind]
+    if not all(found):
+        return {}
+    instead: dict[str, Layer | None] = {products.name: whole, tap.name: None, total.name: None}
+    return instead | {one.name: one for one in found if one is not None}
