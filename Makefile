@@ -24,7 +24,7 @@ PIP    = { PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --p
 	  echo $$? > $(VENV)/.status; } | sed -u -n -E 's/^((Collecting|Installing).{0,60}).*/  \1/p'; \
 	exit $$(cat $(VENV)/.status)
 
-.PHONY: help setup check compile synth walk walk-hw study paper budget multi-exec multi-exec-hw formal soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
+.PHONY: help setup check compile synth fpga board export walk walk-hw study paper budget multi-exec multi-exec-hw formal soc walk-soc vote-soc robustness dynamics train bench bench-job bench-walk test quick lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets, and the variables of each
@@ -62,6 +62,15 @@ compile: $(READY) ## compile MODEL to RTL; show its nodes and the folder of the 
 	$(RUN)
 
 synth: $(READY) ## count the LUTs, flip-flops, DSPs and block RAMs of MODEL's nodes
+	$(RUN)
+
+fpga: $(READY) ## place and route MODEL on BOARD, write a bitstream (docs/how-to/fpga.md)
+	$(RUN)
+
+board: $(READY) ## run MODEL on a board at PORT, and compare with golden (docs/how-to/fpga.md)
+	$(RUN)
+
+export: $(READY) ## write MODEL's accelerator as a folder for other tools (docs/how-to/export.md)
 	$(RUN)
 
 formal: $(READY) ## prove properties of the hardware modules (docs/explanation/proofs.md)

@@ -50,6 +50,7 @@ module soc_bench #(
       .clk,
       .rst_n(rst_n_q),
       .trap,
+      .rx(1'b1),
       .tx
   );
 

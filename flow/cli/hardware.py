@@ -1,11 +1,13 @@
 """Commands that show the accelerator of a network."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from flow.cli.options import bars, command, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SynthesisSettings
+    from flow.fpga.settings import BoardSettings, ExportSettings, OnBoardSettings
     from flow.walks.settings import AcceleratorSettings
 
 
@@ -35,3 +37,53 @@ def synth(settings: "SynthesisSettings") -> None:
     with bars() as progress:
         found = synth.run(settings, progress)
     show(found, synth.show)
+
+
+@command("fpga", "flow.fpga.settings:OnBoardSettings")
+def fpga(settings: "OnBoardSettings") -> None:
+    """Place and route a network on a board with an ECP5. Show resources, frequency and bitstream.
+
+    Example: noisewalk fpga --model tfc --board ulx3s-85f
+    """
+    from flow.cli.printing import fpga as printed
+    from flow.cli.printing import training
+    from flow.fpga import run
+
+    training.ensure_checkpoint(settings, console)
+    with bars() as progress:
+        found = run.run(settings, progress)
+    show(found, printed.show)
+
+
+@command("board", "flow.fpga.settings:BoardSettings")
+def board(settings: "BoardSettings") -> None:
+    """Run a network on a board over its serial port. Compare labels and logits with golden.
+
+    Example: noisewalk board --model tfc --port /dev/ttyUSB0
+    """
+    from flow.cli.printing import fpga as printed
+    from flow.cli.printing import training
+    from flow.fpga import run
+
+    training.ensure_checkpoint(settings, console)
+    with bars() as progress:
+        found = run.run_on_board(settings, progress)
+    show(found, printed.show_board)
+    if any(found["differing"].values()):
+        sys.exit(1)
+
+
+@command("export", "flow.fpga.settings:ExportSettings")
+def export(settings: "ExportSettings") -> None:
+    """Write an accelerator with AXI ports as a folder for FuseSoC, Vivado or a simulator.
+
+    Example: noisewalk export --model tfc --to folder
+    """
+    from flow.cli.printing import fpga as printed
+    from flow.cli.printing import training
+    from flow.fpga import run
+
+    training.ensure_checkpoint(settings, console)
+    with bars() as progress:
+        found = run.run_export(settings, progress)
+    show(found, printed.show_export)

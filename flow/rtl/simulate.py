@@ -192,7 +192,8 @@ def start_job(
     link = workdir / DATA
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.abspath(data or accelerator.folder / DATA), target_is_directory=True)
-    _write_stream(accelerator, stream, workdir / "stream.hex")
+    lines = stream_lines(accelerator, stream)
+    (workdir / "stream.hex").write_text("\n".join(lines) + "\n")
     writes = []
     loaded: dict[str, QuantileTable] = {}
     for index, point in enumerate(points):
@@ -279,8 +280,13 @@ def _stream_bits(stream: Mapping[str, int]) -> int:
     return 8 * -(-stream["bits"] * stream["elements_a_beat"] // 8)
 
 
-def _write_stream(accelerator: Accelerator, stream: Tensor, path: Path) -> None:
-    """Write images as beats in hexadecimal, the first element in the lowest bits."""
+def stream_lines(accelerator: Accelerator, stream: Tensor) -> list[str]:
+    """Return the beats of images in hexadecimal, the first element in the lowest bits.
+
+    Args:
+        accelerator: the accelerator that takes them.
+        stream: integers [images, elements].
+    """
     shape = accelerator.manifest["input"]
     bits, lanes = shape["bits"], shape["elements_a_beat"]
     values = stream.numpy().astype(np.int64).reshape(-1, lanes)
@@ -288,7 +294,7 @@ def _write_stream(accelerator: Accelerator, stream: Tensor, path: Path) -> None:
     values = (values > 0).astype(np.int64) if bits == 1 else values & ((1 << bits) - 1)
     planes = (values[..., None] >> np.arange(bits)) & 1
     packed = np.packbits(planes.reshape(len(values), -1).astype(np.uint8), 1, bitorder="little")
-    path.write_text("\n".join(row.tobytes()[::-1].hex() for row in packed) + "\n")
+    return [row.tobytes()[::-1].hex() for row in packed]
 
 
 def _unpack(beats: list[str], lanes: int, bits: int) -> npt.NDArray[np.int64]:

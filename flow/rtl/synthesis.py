@@ -125,6 +125,14 @@ class Design:
         """The parameters as arguments of Yosys' ``read_slang``."""
         return " ".join(f"-G {name}={value}" for name, value in self.parameters.items())
 
+    def write(self, folder: Path) -> None:
+        """Write the sources, and the memories in ``data/``, to a folder."""
+        (folder / DATA).mkdir()
+        for file, text in self.sources.items():
+            (folder / file).write_text(text)
+        for file, content in self.memories.items():
+            (folder / DATA / file).write_bytes(content)
+
     @cached_property
     def key(self) -> str:
         """Hash of everything that the figures depend on."""
@@ -183,11 +191,7 @@ def _cells(design: Design, limit: float) -> dict[str, int]:
     """Run Yosys on a module."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / DATA).mkdir()
-        for file, text in design.sources.items():
-            (folder / file).write_text(text)
-        for file, content in design.memories.items():
-            (folder / DATA / file).write_bytes(content)
+        design.write(folder)
         script = _SCRIPT.format(
             top=design.top, parameters=design.overrides, sources=" ".join(design.sources)
         )

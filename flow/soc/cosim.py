@@ -170,10 +170,10 @@ def memory(
         raise ValueError("a job has one table of quantiles at most")
     table = np.array([w for t in tables for entry in t.words() for w in entry], dtype=np.uint32)
     noise = [
-        dict(point.get(site, TapSettings()).registers(0))[address]
+        word
         for point in points
         for site in sites
-        for address in _ADDRESSES
+        for word in settings_words(point.get(site, TapSettings()))
     ]
     job_at = firmware.ROOM // 4
     table_at = job_at + _HEADER + len(noise)
@@ -196,13 +196,19 @@ def memory(
     words[: len(system.firmware.words)] = system.firmware.words
     words[job_at:table_at] = header + noise
     words[table_at:images_at] = table
-    words[images_at:] = _packed(system, stream)
+    words[images_at:] = packed(system, stream)
     if 4 * (results_at + images * (system.classes + 1)) > MEMORY_BYTES:
         raise ValueError("the table leaves too little memory for these images")
     return words
 
 
-def _packed(system: System, stream: Tensor) -> Words:
+def settings_words(settings: TapSettings) -> list[int]:
+    """Return a tap's settings as ``nw_noise`` of the driver holds them."""
+    registers = dict(settings.registers(0))
+    return [registers[address] for address in _ADDRESSES]
+
+
+def packed(system: System, stream: Tensor) -> Words:
     """Return images as they lie in memory, beat by beat, the first element in the lowest bits."""
     shape = system.accelerator.manifest["input"]
     bits, lanes, beats = shape["bits"], shape["elements_a_beat"], shape["beats"]

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,10 @@ from flow.paths import HW
 from flow.soc.registers import description
 
 SOURCES = HW / "soc" / "firmware"
-UNITS = ("start.S", "platform.c", "noisewalk.c", "vote.c", "main.c")
+JOB = ("start.S", "platform.c", "noisewalk.c", "vote.c", "main.c")
+"""Sources of the firmware that does the job in its memory."""
+BOARD = ("start.S", "platform.c", "noisewalk.c", "frame.c", "board.c")
+"""Sources of the firmware that is fed over the serial line."""
 ROOM = 16 * 1024
 """Bytes of memory for program, data and stack; what is behind is the job's."""
 STACK = 1024
@@ -69,12 +72,19 @@ def require() -> None:
         raise UserError(lack)
 
 
-def build(folder: Path, room: int = ROOM) -> Firmware:
+def build(
+    folder: Path,
+    room: int = ROOM,
+    units: Sequence[str] = JOB,
+    defines: Mapping[str, int] | None = None,
+) -> Firmware:
     """Compile and link.
 
     Args:
         folder: gets the header of the registers, objects, ``firmware.elf`` and ``firmware.bin``.
         room: bytes of memory it may take.
+        units: its sources.
+        defines: macros of the preprocessor.
 
     Raises:
         UserError: the cross compiler is missing, or the firmware does not fit.
@@ -85,9 +95,10 @@ def build(folder: Path, room: int = ROOM) -> Firmware:
     description.write_header(folder)
     compiler = [f"{_TRIPLE}-gcc", *_TARGET]
     objects = []
-    for unit in UNITS:
+    macros = [f"-D{name}={value}" for name, value in (defines or {}).items()]
+    for unit in units:
         objects.append(str(folder / f"{Path(unit).stem}.o"))
-        options = [*_COMPILE, f"-I{folder}", f"-I{SOURCES}", "-c", str(SOURCES / unit)]
+        options = [*_COMPILE, *macros, f"-I{folder}", f"-I{SOURCES}", "-c", str(SOURCES / unit)]
         _checked(_run([*compiler, *options, "-o", objects[-1]]))
     elf, image = folder / "firmware.elf", folder / "firmware.bin"
     script = ["-nostartfiles", "-T", str(SOURCES / "link.ld"), "-Wl,--gc-sections"]

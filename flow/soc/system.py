@@ -25,10 +25,12 @@ MEMORY_BYTES = 1 << 20
 MODULES = (
     "ram",
     "uart_tx",
+    "uart_rx",
     "axi_lite_bridge",
     "image_reader",
     "result_writer",
     "tap_bus",
+    "tap_registers",
     "accelerator_port",
     "microcontroller",
     "soc",
@@ -44,12 +46,10 @@ def core_source() -> Path:
 
 
 @dataclass(frozen=True)
-class System:
-    """A built system, in a folder of its own: ``rtl/``, ``data`` and ``firmware/``."""
+class Port:
+    """What the ports and registers around an accelerator follow from."""
 
     accelerator: Accelerator
-    folder: Path
-    firmware: Firmware
 
     @property
     def beat_bits(self) -> int:
@@ -95,7 +95,7 @@ class System:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Parameters of the top, ``soc``."""
+        """Parameters of the modules around it."""
         manifest = self.accelerator.manifest
         last = manifest["nodes"][-1]
         numbers = [site["number"] for site in manifest["sites"]]
@@ -108,8 +108,20 @@ class System:
             "PE": last["PE"],
             "SCORE_WIDTH": _type_bits(last["input_type"]),
             "LABEL_BITS": 8 * -(-_type_bits(last["output_type"]) // 8),
-            "MEMORY_BYTES": MEMORY_BYTES,
         }
+
+
+@dataclass(frozen=True)
+class System(Port):
+    """A built system, in a folder of its own: ``rtl/``, ``data`` and ``firmware/``."""
+
+    folder: Path
+    firmware: Firmware
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the top, ``soc``."""
+        return super().parameters | {"MEMORY_BYTES": MEMORY_BYTES}
 
     @property
     def sources(self) -> list[Path]:

@@ -74,7 +74,6 @@ module accelerator_port #(
     ResultsOutside
   } cause_t;
 
-  localparam int unsigned Registers = 13;
   localparam int unsigned ResultBytes = 4 * (CLASSES + 1);
   localparam int unsigned ImageBytes = 4 * noise_registers_pkg::NUM_WORDS;
 
@@ -204,9 +203,6 @@ module accelerator_port #(
   );
 
   // the registers' other side
-  logic [TAPS-1:0][Registers-1:0] written;
-  logic [TAPS-1:0][Registers-1:0][31:0] values;
-
   always_comb begin
     to_registers.STATUS.busy.next       = running_q;
     to_registers.STATUS.resetting.next  = resetting_q != '0;
@@ -228,60 +224,13 @@ module accelerator_port #(
     end
   end
 
-  // in the order of the addresses of tap_settings.sv
-  for (genvar t = 0; t < TAPS; t++) begin : gen_tap
-    assign written[t] = {
-      registers.tap[t].ADC_STEP.value.swmod,
-      registers.tap[t].TABLE_HIGH.value.swmod,
-      registers.tap[t].TABLE_LOW.value.swmod,
-      registers.tap[t].TABLE_PLACE.value.swmod,
-      registers.tap[t].SIGMA_RATE.value.swmod,
-      registers.tap[t].START.value.swmod,
-      registers.tap[t].GAIN_RATE.value.swmod,
-      registers.tap[t].CONTROL.enable.swmod || registers.tap[t].CONTROL.repeats.swmod
-          || registers.tap[t].CONTROL.adc_bits.swmod,
-      registers.tap[t].SIGMA_MUL.value.swmod,
-      registers.tap[t].SIGMA_ADD.value.swmod,
-      registers.tap[t].IMAGE_BASE.value.swmod,
-      registers.tap[t].SEED_HIGH.value.swmod,
-      registers.tap[t].SEED_LOW.value.swmod
-    };
-    assign values[t] = {
-      registers.tap[t].ADC_STEP.value.value,
-      registers.tap[t].TABLE_HIGH.value.value,
-      registers.tap[t].TABLE_LOW.value.value,
-      registers.tap[t].TABLE_PLACE.value.value,
-      registers.tap[t].SIGMA_RATE.value.value,
-      registers.tap[t].START.value.value,
-      registers.tap[t].GAIN_RATE.value.value,
-      11'd0,
-      registers.tap[t].CONTROL.adc_unsigned.value,
-      registers.tap[t].CONTROL.adc_bits.value,
-      2'd0,
-      registers.tap[t].CONTROL.repeats.value,
-      4'd0,
-      registers.tap[t].CONTROL.loaded.value,
-      registers.tap[t].CONTROL.pattern.value,
-      registers.tap[t].CONTROL.add_first.value,
-      registers.tap[t].CONTROL.enable.value,
-      8'd0,
-      registers.tap[t].SIGMA_MUL.value.value,
-      registers.tap[t].SIGMA_ADD.value.value,
-      registers.tap[t].IMAGE_BASE.value.value,
-      registers.tap[t].SEED_HIGH.value.value,
-      registers.tap[t].SEED_LOW.value.value
-    };
-  end
-
-  tap_bus #(
+  tap_registers #(
       .TAPS(TAPS),
-      .REGISTERS(Registers),
       .SITES(SITES)
-  ) u_tap_bus (
+  ) u_tap_registers (
       .clk,
       .rst_n,
-      .written,
-      .values,
+      .registers,
       .cfg_valid,
       .cfg_site,
       .cfg_addr,

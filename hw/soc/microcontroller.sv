@@ -4,7 +4,8 @@
 //
 //   0x00000000  memory, MEMORY_BYTES, which a peripheral may read and write as well
 //   0x40000000  serial port: a byte to send; read: bit 0 ready
-//   0x40000004  clocks of a bit, 16 bits, at least 1
+//   0x40000004  clocks of a bit, 16 bits, at least 1, and 4 to receive
+//   0x40000008  byte received: bit 8 there is one, bit 9 one was lost before it; a read takes it
 //   0x80000000  AXI4-Lite
 //
 // Execution begins at 0, interrupts at 16. Interrupt 3: `irq` rises; 4: an access was refused, that
@@ -20,6 +21,7 @@ module microcontroller #(
     input  logic                     clk,
     input  logic                     rst_n,
     output logic                     trap,
+    input  logic                     rx,
     output logic                     tx,
     input  logic                     irq,
     input  logic                     read_valid,
@@ -59,7 +61,7 @@ module microcontroller #(
 
   // an access is over in the clock of `ready`
   assign to_memory  = valid && address < MEMORY_BYTES;
-  assign to_serial  = valid && address[31:3] == 29'h0800_0000;
+  assign to_serial  = valid && address[31:4] == 28'h400_0000;
   assign to_bus     = valid && address[31] && (address[30:0] >> ADDRESS_WIDTH) == '0;
   assign to_nothing = valid && !to_memory && !to_serial && !to_bus;
 
@@ -107,13 +109,15 @@ module microcontroller #(
 
   // serial port
   logic [15:0] divider_q;
-  logic serial_ready, serial_sends;
+  logic serial_ready, serial_sends, received_valid, received_lost, received_taken;
+  logic [7:0] received;
 
-  assign serial_sends = to_serial && !address[2] && strobe[0] && serial_ready;
+  assign serial_sends   = to_serial && address[3:2] == 2'd0 && strobe[0] && serial_ready;
+  assign received_taken = to_serial && address[3:2] == 2'd2 && strobe == '0;
 
   always_ff @(posedge clk) begin
     if (!rst_n) divider_q <= 16'd1;
-    else if (to_serial && address[2] && strobe[1:0] == '1) divider_q <= data[15:0];
+    else if (to_serial && address[3:2] == 2'd1 && strobe[1:0] == '1) divider_q <= data[15:0];
   end
 
   uart_tx u_uart (
@@ -124,6 +128,17 @@ module microcontroller #(
       .ready(serial_ready),
       .data(data[7:0]),
       .tx
+  );
+
+  uart_rx u_receiver (
+      .clk,
+      .rst_n,
+      .divider(divider_q),
+      .rx,
+      .valid(received_valid),
+      .lost(received_lost),
+      .taken(received_taken),
+      .data(received)
   );
 
   // peripherals
@@ -167,7 +182,13 @@ module microcontroller #(
     unique case (1'b1)
       to_memory: answer = memory_read;
       to_bus: answer = bus_data;
-      to_serial: answer = address[2] ? 32'(divider_q) : 32'(serial_ready);
+      to_serial: begin
+        unique case (address[3:2])
+          2'd0: answer = 32'(serial_ready);
+          2'd1: answer = 32'(divider_q);
+          default: answer = 32'({received_lost, received_valid, received});
+        endcase
+      end
       default: answer = '0;
     endcase
   end

@@ -31,10 +31,10 @@ VERIBLE = ",".join(
     )
 )
 FROM_FINN = {"add_multi": "mvu/mvu_pkg.sv"}
-SYSTEM = HW / "soc"
+SYSTEM = (HW / "soc", HW / "boards")
 # ports as flow/compiler/templates/accelerator.sv.j2 gives them, for one tap
 ACCELERATOR = """
-module accelerator (
+module accelerator #(bit PIPELINE = 1'b0) (
     input  logic ap_clk, ap_rst_n, in0_V_TVALID, out0_V_TREADY, cfg_valid,
     output logic in0_V_TREADY, out0_V_TVALID, cfg_pending, digest_valid, scores_valid,
     input  logic [7:0] in0_V_TDATA, cfg_site,
@@ -45,7 +45,7 @@ module accelerator (
     output logic [31:0] scores_data
 );
   always_ff @(posedge ap_clk) begin
-    in0_V_TREADY <= out0_V_TREADY;
+    in0_V_TREADY <= out0_V_TREADY ^ PIPELINE;
     {out0_V_TVALID, out0_V_TDATA} <= {in0_V_TVALID && ap_rst_n, in0_V_TDATA};
     {cfg_pending, digest_valid, scores_valid} <= {3{cfg_valid}};
     {digest, scores_data} <= {2{cfg_data ^ 32'({cfg_site, cfg_addr})}};
@@ -68,14 +68,14 @@ def around_the_system() -> list[Path]:
 
 
 def sources(module: Path) -> list[Path]:
-    if module.parent == SYSTEM:
-        return [*around_the_system(), *sorted(SYSTEM.glob("*.sv"))]
+    if module.parent in SYSTEM:
+        return [*around_the_system(), *(path for path in MODULES if path.parent in SYSTEM)]
     if module.stem in FROM_FINN:
         from finn.util.settings import get_settings, initialize_dummy_settings
 
         initialize_dummy_settings()
         return [Path(get_settings().finn_rtllib) / FROM_FINN[module.stem], module]
-    others = (m for m in MODULES if m.stem not in FROM_FINN and m.parent != SYSTEM)
+    others = (m for m in MODULES if m.stem not in FROM_FINN and m.parent not in SYSTEM)
     return [*PACKAGES, *others]
 
 
@@ -110,6 +110,7 @@ ILLEGAL = {
     "memstream_axi": "SETS=2",
     "noise_tap": "FRAC=13",
     "pool": "PE=0",
+    "reset_synchroniser": "STAGES=1",
     "sample_source": "CORES=0",
     "serial_digest": "WIDTH=33",
     "stream_digest": "WIDTH=33",

@@ -1,5 +1,7 @@
 // Generated: the nodes of one accelerator, wired.
-module accelerator (
+module accelerator #(
+    bit PIPELINE = 1'b0  // cut the chain of ready downstream of each tap
+) (
     input  logic ap_clk,
     input  logic ap_rst_n,
     input  logic in0_V_TVALID,
@@ -30,8 +32,12 @@ module accelerator (
   logic [15:0] product_data;
   logic noisy_valid, noisy_ready;
   logic [31:0] noisy_data;
+  logic noisy_produced_valid, noisy_produced_ready;
+  logic [31:0] noisy_produced_data;
   logic term_valid, term_ready;
   logic [7:0] term_data;
+  logic term_produced_valid, term_produced_ready;
+  logic [7:0] term_produced_data;
   logic sum_valid, sum_ready;
   logic [39:0] sum_data;
   logic labels_valid, labels_ready;
@@ -45,6 +51,45 @@ module accelerator (
   assign labels_ready = out0_V_TREADY;
   assign scores_valid = sum_valid && sum_ready;
   assign scores_data = sum_data;
+
+  if (PIPELINE) begin : gen_noisy
+    stream_fifo #(
+        .DEPTH(2),
+        .WIDTH(32)
+    ) u_noisy (
+        .clk(ap_clk),
+        .rst_n(ap_rst_n),
+        .s_axis_tvalid(noisy_produced_valid),
+        .s_axis_tready(noisy_produced_ready),
+        .s_axis_tdata(noisy_produced_data),
+        .m_axis_tvalid(noisy_valid),
+        .m_axis_tready(noisy_ready),
+        .m_axis_tdata(noisy_data)
+    );
+  end else begin : gen_noisy
+    assign noisy_valid = noisy_produced_valid;
+    assign noisy_data = noisy_produced_data;
+    assign noisy_produced_ready = noisy_ready;
+  end
+  if (PIPELINE) begin : gen_term
+    stream_fifo #(
+        .DEPTH(2),
+        .WIDTH(8)
+    ) u_term (
+        .clk(ap_clk),
+        .rst_n(ap_rst_n),
+        .s_axis_tvalid(term_produced_valid),
+        .s_axis_tready(term_produced_ready),
+        .s_axis_tdata(term_produced_data),
+        .m_axis_tvalid(term_valid),
+        .m_axis_tready(term_ready),
+        .m_axis_tdata(term_data)
+    );
+  end else begin : gen_term
+    assign term_valid = term_produced_valid;
+    assign term_data = term_produced_data;
+    assign term_produced_ready = term_ready;
+  end
 
   FMPadding_rtl_0 u_FMPadding_rtl_0 (
       .ap_clk(ap_clk),
@@ -90,9 +135,9 @@ module accelerator (
       .in0_V_TVALID(short_valid),
       .in0_V_TREADY(short_ready),
       .in0_V_TDATA(short_data),
-      .out0_V_TVALID(term_valid),
-      .out0_V_TREADY(term_ready),
-      .out0_V_TDATA(term_data)
+      .out0_V_TVALID(term_produced_valid),
+      .out0_V_TREADY(term_produced_ready),
+      .out0_V_TDATA(term_produced_data)
   );
 
   logic MVAU_rtl_0_weights_valid, MVAU_rtl_0_weights_ready;
@@ -139,9 +184,9 @@ module accelerator (
       .in0_V_TVALID(product_valid),
       .in0_V_TREADY(product_ready),
       .in0_V_TDATA(product_data),
-      .out0_V_TVALID(noisy_valid),
-      .out0_V_TREADY(noisy_ready),
-      .out0_V_TDATA(noisy_data)
+      .out0_V_TVALID(noisy_produced_valid),
+      .out0_V_TREADY(noisy_produced_ready),
+      .out0_V_TDATA(noisy_produced_data)
   );
 
   AddStreams_rtl_0 u_AddStreams_rtl_0 (

@@ -15,14 +15,17 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.experiments.settings import SoftwareWalkSettings
 from flow.models import Network, evaluate
 from flow.models.evaluation import Labels
+from flow.models.floating import FloatConv
 from flow.models.tiles import tile
 from flow.noise import Additive, Noise, TorchSampler
 from flow.noise.adc import Adc
@@ -61,11 +64,16 @@ class Side:
     seconds: float
     """Time of the layer."""
 
-    def accuracy(self, labels: Labels) -> str:
+    def accuracy(self, labels: npt.NDArray[Any]) -> str:
         """Return the accuracy with its 95 % interval, in percent."""
         correct = int((self.labels == labels).sum())
         low, high = wilson(correct, len(labels))
         return f"{100 * correct / len(labels):.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def convolution(network: Network) -> nn.Conv2d:
+    """Return the convolution that both sides compute."""
+    return cast(nn.Conv2d, network.get_submodule(f"{LAYER}.conv"))
 
 
 def cases(clean: Tensor) -> list[Case]:
@@ -95,12 +103,11 @@ def cases(clean: Tensor) -> list[Case]:
 
 def ours(network: Network, x: Tensor, inputs: Tensor, case: Case) -> Side:
     """Compute the layer and the labels in our software."""
-    convolution = network.get_submodule(f"{LAYER}.conv")
-    if case.rows is not None and case.rows < convolution.weight[0].numel():
+    if case.rows is not None and case.rows < convolution(network).weight[0].numel():
         network = tile(network, case.rows)
     site = next(one for one in network.sites if one.layer == LAYER and one.is_accumulator)
     sampler = TorchSampler(1)
-    layer = network.get_submodule(LAYER)
+    layer = cast(FloatConv, network.get_submodule(LAYER))
     network.eval().set_noise({site: case.noise}, sampler)
     started = time.perf_counter()
     with torch.inference_mode():
@@ -116,13 +123,13 @@ def theirs(
     python: str, network: Network, x: Tensor, inputs: Tensor, all_cases: list[Case]
 ) -> list[Side]:
     """Compute the layer in aihwkit, and the labels with the rest of the network."""
-    convolution = network.get_submodule(f"{LAYER}.conv")
-    weight = convolution.weight.detach()
+    layer = convolution(network)
+    weight = layer.weight.detach()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.savez(
             folder / "layer.npz", x=x, weight=weight, bias=torch.zeros(len(weight)),
-            stride=convolution.stride[0], padding=convolution.padding[0],
+            stride=layer.stride[0], padding=int(layer.padding[0]),
         )  # fmt: skip
         (folder / "settings.json").write_text(json.dumps([case.aihwkit for case in all_cases]))
         subprocess.run([python, str(PEER), name], check=True)
@@ -138,8 +145,7 @@ def theirs(
 def _with_values(network: Network, inputs: Tensor, values: Tensor) -> Labels:
     """Return the labels with given values of the layer, float [N, O, H, W]."""
     rest = iter(values.split(BATCH))
-    convolution = network.get_submodule(f"{LAYER}.conv")
-    hook = convolution.register_forward_hook(lambda *_: next(rest))
+    hook = convolution(network).register_forward_hook(lambda *_: next(rest))
     try:
         with torch.inference_mode():
             return np.concatenate([network(part).argmax(1) for part in inputs.split(BATCH)])
@@ -154,7 +160,7 @@ def main() -> None:
     trained = TrainedNetwork.load(settings, default=IMAGES)
     network, inputs = trained.network.eval(), trained.inputs
     seen: list[Tensor] = []
-    hook = network.get_submodule(f"{LAYER}.conv").register_forward_hook(
+    hook = convolution(network).register_forward_hook(
         lambda _, given, out: seen.extend((given[0], out))
     )
     with torch.inference_mode():

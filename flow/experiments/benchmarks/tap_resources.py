@@ -6,6 +6,7 @@ of noise and for additive noise alone. ``--place`` places and routes on the ECP5
 such as ``1@10 4@10``, choose lanes and clocks between beats.
 """
 
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ CHANNELS, PIXELS = 64, 16
 ADDITIVE = {"KINDS": "6'd0"}
 CHOICES = tuple((lanes, clocks) for lanes in (1, 2, 4, 8) for clocks in (1, 4, 10))
 HEADS = {
-    "ecp5": ("LUT4", "LUT sites", "FF", "MULT18", "BRAM", "MHz"),
+    "ecp5": ("LUT4", "LUT sites", "FF", "MULT18", "EBR", "MHz"),
     "xcup": ("LUT", "FF", "DSP", "BRAM", "LUT as memory"),
 }
 """Columns of each family."""
@@ -63,7 +64,7 @@ def rows(family: str, choices: Sequence[tuple[int, int]], place: bool) -> Iterat
 
 def _lattice(given: Mapping[str, str | int], place: bool) -> list[str]:
     found = ecp5.measure(tap(given), place)
-    counts = (found.lut4, found.sites, found.ff, found.mult18, found.bram)
+    counts = dataclasses.astuple(found.cells)
     return [*(f"{n:,}" for n in counts), "–" if found.mhz is None else f"{found.mhz:.0f}"]
 
 

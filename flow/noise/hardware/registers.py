@@ -24,6 +24,13 @@ SIGMA_RATE, TABLE_PLACE, TABLE_LOW, TABLE_HIGH, ADC_STEP = range(8, 13)
 """Register addresses; writing START arms the settings written before it, and writing TABLE_HIGH
 stores a table entry."""
 
+NAMES = (
+    "SEED_LOW", "SEED_HIGH", "IMAGE_BASE", "SIGMA_ADD", "SIGMA_MUL", "CONTROL", "GAIN_RATE",
+    "START", "SIGMA_RATE", "TABLE_PLACE", "TABLE_LOW", "TABLE_HIGH",
+    "ADC_STEP",
+)  # fmt: skip
+"""Names of the registers, by address."""
+
 WORD = 0xFFFFFFFF
 
 

@@ -104,6 +104,12 @@ def tap_block() -> tuple[int, int]:
     return node.absolute_address, node.array_stride
 
 
+def address_width(taps: int) -> int:
+    """Return the bits of an address of the registers, in bytes, with so many taps."""
+    first, stride = tap_block()
+    return (first + taps * stride - 1).bit_length()
+
+
 def _read(node, tap: bool) -> Described:
     fields, notes = [], []
     reset: int | None = 0

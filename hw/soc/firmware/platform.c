@@ -5,6 +5,7 @@
 
 #define SERIAL_DATA (*(volatile uint32_t *)0x40000000)
 #define SERIAL_DIVIDER (*(volatile uint32_t *)0x40000004)
+#define SERIAL_RECEIVED (*(volatile uint32_t *)0x40000008)
 #define REGISTERS 0x80000000u
 
 enum { INTERRUPT_TIMER = 1 << 0, INTERRUPT_DEVICE = 1 << 3, INTERRUPT_FAULT = 1 << 4 };
@@ -36,6 +37,20 @@ int nw_bus_wait(uint32_t clocks) {
 }
 
 void serial_divider(uint32_t clocks) { SERIAL_DIVIDER = clocks; }
+
+int get_byte(uint32_t limit) {
+    uint32_t begin = clocks();
+    do {
+        uint32_t received = SERIAL_RECEIVED;
+        if (received & 0x200) {
+            return SERIAL_LOST;
+        }
+        if (received & 0x100) {
+            return (int)(received & 0xff);
+        }
+    } while (clocks() - begin < limit);
+    return SERIAL_NONE;
+}
 
 void put_char(char c) {
     while (!SERIAL_DATA) {

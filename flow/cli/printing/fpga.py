@@ -1,0 +1,58 @@
+"""What the commands for real FPGAs print."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_COLUMNS = (("lut4", "LUT4"), ("sites", "LUT sites"), ("ff", "FF"))
+_BLOCKS = (("mult18", "MULT18"), ("ebr", "EBR"))
+
+
+def show(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the result of `flow.fpga.run.run`."""
+    table = Table(title=f"{found['network']} on {found['board']}: {found['description']}")
+    table.add_column("node")
+    for _, name in _COLUMNS + _BLOCKS:
+        table.add_column(name, justify="right")
+    rows = [*found["cells"].items(), ("total", found["total"])]
+    for name, cells in rows:
+        table.add_row(name, *(f"{cells[key]:,}" for key, _ in _COLUMNS + _BLOCKS))
+    console.print(table)
+    path = Table(title=f"critical path, {1e3 / found['mhz']:.1f} ns")
+    path.add_column("node")
+    path.add_column("signal", overflow="fold")
+    path.add_column("ns", justify="right")
+    for step in found["critical_path"]:
+        path.add_row(step["node"], step["name"], f"{step['ns']:.2f}")
+    console.print(path)
+    lines = [
+        f"folding: {found['folding']}",
+        f"{found['mhz']:.1f} MHz after place and route; {found['cycles_per_image']:,} cycles per "
+        f"image: {found['images_per_second']:,.0f} images/s, and "
+        f"{found['images_per_second_on_board']:,.0f} at the board's {found['board_mhz']:g} MHz",
+        f"bitstream: {found['bitstream']} (no board was at hand: it has never been loaded)",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def show_board(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the result of `flow.fpga.run.run_on_board`."""
+    table = Table(title=f"{found['network']} on the board at {found['port']}")
+    table.add_column("noise at")
+    table.add_column("images unlike golden", justify="right")
+    for point, count in found["differing"].items():
+        table.add_row(point, f"{count} of {found['images']}")
+    console.print(table)
+    console.print(f"{found['repeated']} requests were sent again", highlight=False)
+
+
+def show_export(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the result of `flow.fpga.run.run_export`."""
+    console.print(
+        f"{found['network']}, {found['cycles_per_image']:,} cycles per image: {found['folder']}, "
+        "begin with its README.md",
+        highlight=False,
+    )

@@ -1,0 +1,106 @@
+"""Place and route of a netlist on a board's FPGA, and its bitstream."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flow.errors import UserError
+from flow.fpga.boards import Board
+from flow.fpga.netlist import owner
+from flow.rtl import ecp5
+from flow.rtl.ecp5 import Cells
+from flow.rtl.synthesis import NotSynthesised
+
+BITSTREAM, LOG, CONFIGURATION, PINS = "board.bit", "nextpnr.log", "board.config", "board.lpf"
+_MAPPED = re.compile(
+    r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D|TRELLIS_DPR16X4)_.*"
+)
+"""What Yosys appends to the name of a signal to name a cell."""
+_RESOURCES = {"sites": "LUTs", "ff": "flip-flops", "mult18": "multipliers", "ebr": "block RAMs"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the critical path."""
+
+    name: str
+    """Cell that the signal leaves, by the register or signal that it makes."""
+    node: str
+    ns: float
+    """Delay of the cell and of the wire behind it."""
+
+
+def check_fits(needed: Cells, board: Board) -> None:
+    """Raise a UserError that names each resource of which a board's FPGA has too little."""
+    capacity = board.capacity
+    held = {"sites": capacity.sites, "ff": capacity.sites}
+    held |= {"mult18": capacity.mult18, "ebr": capacity.ebr}
+    short = [
+        f"{getattr(needed, name):,} {_RESOURCES[name]} of {count:,} "
+        f"({getattr(needed, name) - count:,} too many)"
+        for name, count in held.items()
+        if getattr(needed, name) > count
+    ]
+    if short:
+        raise UserError(
+            f"the network does not fit on {board.name}: it needs {' and '.join(short)}; choose a "
+            "larger board, or more CYCLES, which folds the network into less hardware"
+        )
+
+
+def route(netlist: Path, board: Board, folder: Path) -> dict[str, Any]:
+    """Place and route a netlist, and write its bitstream to a folder.
+
+    Args:
+        netlist: the linked netlist, JSON.
+        board: the board.
+        folder: gets ``board.bit``, ``report.json`` and nextpnr's log.
+
+    Returns:
+        ``mhz``, ``critical_path`` (fields of `Step`), ``used`` and ``available``, by nextpnr's
+        names of resources.
+
+    Raises:
+        UserError: it does not fit, or a pin does not exist.
+    """
+    device = [f"--{board.device}", "--package", board.package, "--speed", str(board.speed)]
+    # the tools see their working folder, and not every other
+    shutil.copyfile(board.pins, folder / PINS)
+    if netlist.parent != folder:
+        shutil.copyfile(netlist, folder / netlist.name)
+    files = ["--lpf", PINS, "--textcfg", CONFIGURATION, "--log", LOG]
+    options = [*device, *files, *ecp5.route_options(netlist.name)]
+    try:
+        ecp5.run(ecp5.NEXTPNR, options, folder)
+    except NotSynthesised as error:
+        raise UserError(f"place and route on {board.name} failed: {error}") from error
+    ecp5.run(ecp5.ECPPACK, ["--compress", CONFIGURATION, BITSTREAM], folder)
+    (folder / CONFIGURATION).unlink()
+    report = json.loads((folder / "report.json").read_text())
+    utilization = report["utilization"].items()
+    return {
+        "mhz": ecp5.frequency(folder),
+        "critical_path": [asdict(step) for step in critical_path(report)],
+        "used": {name: count["used"] for name, count in utilization if count["used"]},
+        "available": {name: count["available"] for name, count in utilization if count["used"]},
+    }
+
+
+def critical_path(report: Mapping[str, Any]) -> list[Step]:
+    """Return the slowest path between registers of nextpnr's report, without repeated names."""
+    inside = [path for path in report["critical_paths"] if "async" not in path["from"] + path["to"]]
+    slowest = max(inside, key=lambda path: sum(part["delay"] for part in path["path"]))
+    steps: list[Step] = []
+    for part in slowest["path"]:
+        cell = part["from"]["cell"]
+        name = _MAPPED.sub("", cell).rpartition("u_accelerator.")[2].removeprefix("u_soc.")
+        if steps and steps[-1].name == name:
+            ns = steps[-1].ns + part["delay"]
+            steps[-1] = Step(name, steps[-1].node, ns)
+        else:
+            steps.append(Step(name, owner(cell), part["delay"]))
+    return steps

@@ -1,0 +1,31 @@
+"""An accelerator of one layer with a tap, the smallest that has everything."""
+
+import brevitas.nn as qnn
+import pytest
+import torch
+from torch import nn
+
+from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
+from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.network import open_network
+
+SHAPE = (8, 8, 1)
+
+
+@pytest.fixture(scope="session")
+def one_layer(inputs, built, session_folder) -> Accelerator:
+    """64 inputs and 3 classes, folded as for an FPGA: a tap with one Philox core."""
+    torch.manual_seed(3)
+    network = nn.Sequential(
+        nn.Flatten(),
+        qnn.QuantIdentity(bit_width=2),
+        qnn.QuantLinear(64, 3, bias=False, weight_bit_width=2),
+    )
+    with torch.no_grad():
+        network(inputs[:64])
+    file = session_folder / "one-layer.onnx"
+    export_qonnx(network.eval(), SHAPE, file)
+    return compile_network(
+        open_network(file, SHAPE), inputs[:200], cycles=192, root=built / "accelerators"
+    )

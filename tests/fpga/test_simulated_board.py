@@ -1,0 +1,75 @@
+"""The whole path to a board: host, serial port, cable with faults, firmware, accelerator, back."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from flow.errors import UserError
+from flow.fpga import board_system, on_board, simulated_board
+from flow.fpga.link import Board, open_port
+from flow.soc import firmware, system
+
+# with NEED_FIRMWARE, as in .ci/run, a cross compiler that is missing is a failure
+pytestmark = pytest.mark.skipif(
+    bool(firmware.missing()) and not os.environ.get("NEED_FIRMWARE"), reason=firmware.missing()
+)
+
+IMAGES = 6
+DIVIDER = 40
+"""Clocks of a bit at the board."""
+FAR_DIVIDER = 41
+"""Clocks of a bit at the other end, 2.5 % slower, as two clocks may differ."""
+TIMEOUT = 2.0
+
+
+def quiet(stage, done, total, images=0):
+    pass
+
+
+@pytest.fixture(scope="module")
+def board(one_layer, built):
+    made = system.build(one_layer, built / "soc")
+    return board_system.build(made, DIVIDER, made.folder / f"board-{DIVIDER}")
+
+
+@pytest.fixture(scope="module")
+def simulation(board, built):
+    return simulated_board.build(replace(board, divider=FAR_DIVIDER), built / "sim")
+
+
+def test_labels_and_logits_are_goldens_in_spite_of_faults_on_the_cable(
+    board, simulation, one_layer, inputs, tmp_path
+):
+    stream = one_layer.quantise(inputs[:IMAGES])
+    # a request has 10 bytes at least, so each of these hits another one
+    faults = {
+        "to": {3: "flip", 130: "lose", 300: "pull"},
+        "from": {40: "flip", 75: "lose", 0: "lose"},
+    }
+    with simulated_board.running(board, simulation, tmp_path / "run", faults) as port:
+        asked = Board(open_port(port), TIMEOUT, attempts=8)
+        found = on_board.compare(asked, board.system, stream, quiet)
+        last = asked.digest(0)
+    assert len(found["differing"]) == 3 and not any(found["differing"].values())
+    assert found["repeated"] >= 5
+    # noise changed labels, so the points are not one
+    assert len({tuple(labels) for labels in found["labels"].values()}) > 1
+    assert last
+
+
+def test_what_a_board_refuses(board, simulation, one_layer, tmp_path):
+    with simulated_board.running(board, simulation, tmp_path / "run") as port:
+        asked = Board(open_port(port), TIMEOUT)
+        hello = asked.hello()
+        assert hello.memory_bytes == board_system.MEMORY_BYTES
+        with pytest.raises(UserError, match="BAD_ARGUMENT"):
+            asked.read(hello.first - 4, 1)
+        with pytest.raises(UserError, match="BAD_ARGUMENT"):
+            asked.read(hello.memory_bytes - 4, 2)
+        with pytest.raises(UserError, match="NO_SUCH_TAP"):
+            asked.digest(1)
+        with pytest.raises(UserError, match=r"REFUSED, cause 3"):
+            asked.run(10**6, hello.first, hello.first)
+        with pytest.raises(UserError, match="holds another network"):
+            on_board.check_same(board.system, replace(hello, classes=9))
