@@ -12,9 +12,11 @@ import torch
 
 from flow import data
 from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.golden.float_noise import classify
 from flow.golden.layers import Thresholds
 from flow.models import Network, evaluate
+from flow.models.quantised import CNV
 from flow.noise import Noise, Sampler, TorchSampler
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sampler import HardwareSampler
@@ -27,7 +29,7 @@ from flow.walks.points.point import NoisePoint
 from flow.walks.points.store import Store
 from flow.walks.sides import integer
 from flow.walks.walk import Walk
-from tests.helpers.convolutional_networks import SHAPE, compiled
+from tests.helpers.convolutional_networks import SHAPE
 from tests.helpers.synthetic import walk
 
 SITES = ["input", "fc0.acc", "fc1.act", "fc2.acc", "fc3.acc"]
@@ -42,9 +44,18 @@ def in_integers(accelerator, inputs, site, noise, sampler, batch=1000):
 @pytest.fixture(scope="module")
 def small(built) -> tuple[Network, Accelerator, torch.Tensor]:
     """A convolutional network, compiled, and further images."""
-    case = compiled("cnv-w1a2", built)
+    torch.manual_seed(7)
+    network = CNV("cnv-w2a2", SHAPE, 10, weight_bits=2, act_bits=2, width=4)
+    images = np.random.default_rng(5).integers(0, 256, (64, *SHAPE), dtype=np.uint8)
+    inputs = data.to_input(images, network.image_shape)
+    with torch.no_grad():
+        for _ in range(20):
+            network.train()(inputs)
+    accelerator = compile_network(
+        network.eval(), inputs[:8], sites=network.sites, root=built / "accelerators"
+    )
     further = np.random.default_rng(6).integers(0, 256, (400, *SHAPE), dtype=np.uint8)
-    return case.network, case.accelerator, data.to_input(further, case.network.image_shape)
+    return network, accelerator, data.to_input(further, network.image_shape)
 
 
 @pytest.mark.slow
