@@ -107,7 +107,7 @@ def test_a_hardware_walk_of_version_1_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"rows": []}, "results of another command than walk-hw or walk"),
+        ({"rows": []}, "holds no results of walk or walk-bits or walk-hw: give a folder"),
         ([], "it holds no results"),
         (results(1)[0] | {"schema_version": 4}, "a later version of this program wrote it"),
         (results(1)[0] | {"extra": 1}, "extra: Extra inputs are not permitted; give one in which"),

@@ -189,12 +189,10 @@ class WalkSummary(Part):
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{path.parent} is not the folder of a finished walk: {_reason(error)}; give one "
-                f"in which {' or '.join(makers)} wrote summary.json"
+                f"in which {' or '.join(sorted(makers))} wrote summary.json"
             ) from error
-        raise UserError(
-            f"{path.parent} has the results of another command than {' or '.join(makers)}: give a "
-            "folder of that"
-        )
+        wanted = " or ".join(sorted(makers))
+        raise UserError(f"{path.parent} holds no results of {wanted}: give a folder that does")
 
 
 def _reason(error: Exception) -> str:

@@ -35,7 +35,7 @@ def test_it_is_the_accelerator_of_the_walk(settings, accelerator, network):
     assert placed.keys() == set(network.all_sites)
     for name, site in (accelerator.sites | accelerator.weights).items():
         assert placed[name] == site.node
-    assert f"module {found['top'].rpartition('/')[2].partition('.')[0]} (" in (
+    assert f"module {found['top'].rpartition('/')[2].partition('.')[0]} " in (
         accelerator.sources[-1].read_text()
     )
     console = Console(width=200, record=True)
