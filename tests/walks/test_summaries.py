@@ -120,7 +120,7 @@ def test_what_is_no_summary_is_the_users_error(tmp_path: Path, content: Any, mes
 
 
 def test_a_summary_of_the_other_command_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="another command than walk-hw: give"):
+    with pytest.raises(UserError, match="holds no results of walk-hw: give a folder"):
         HardwareWalkSummary.read(written(tmp_path, FIRST))
     with pytest.raises(UserError, match=r"not the folder of a finished walk: .*No such file"):
         WalkSummary.read(tmp_path / "none" / "summary.json")
