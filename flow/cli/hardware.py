@@ -7,7 +7,7 @@ from flow.cli.options import bars, command, console, show
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SynthesisSettings
-    from flow.fpga.settings import BoardSettings, ExportSettings, OnBoardSettings
+    from flow.fpga.settings import BoardSettings, ExportSettings, FpgaSettings
     from flow.walks.settings import AcceleratorSettings
 
 
@@ -39,8 +39,8 @@ def synth(settings: "SynthesisSettings") -> None:
     show(found, synth.show)
 
 
-@command("fpga", "flow.fpga.settings:OnBoardSettings")
-def fpga(settings: "OnBoardSettings") -> None:
+@command("fpga", "flow.fpga.settings:FpgaSettings")
+def fpga(settings: "FpgaSettings") -> None:
     """Place and route a network on a board with an ECP5. Show resources, frequency and bitstream.
 
     Example: noisewalk fpga --model tfc --board ulx3s-85f
@@ -53,6 +53,8 @@ def fpga(settings: "OnBoardSettings") -> None:
     with bars() as progress:
         found = run.run(settings, progress)
     show(found, printed.show)
+    if found["netlist"] and any(found["netlist"]["differing"].values()):
+        sys.exit(1)
 
 
 @command("board", "flow.fpga.settings:BoardSettings")

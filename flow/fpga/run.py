@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from flow.callbacks import ProgressCallback
 from flow.compiler.accelerator import Accelerator
-from flow.errors import about
+from flow.errors import OptionError, about
 from flow.files import built_once, write_json
 from flow.fpga import board_system, boards, export, folding, link, netlist, on_board, place
 from flow.fpga.boards import Board
 from flow.fpga.netlist import Netlist
-from flow.fpga.settings import BoardSettings, ExportSettings, OnBoardSettings
+from flow.fpga.settings import BoardSettings, ExportSettings, FpgaSettings, OnBoardSettings
 from flow.rtl import ecp5
 from flow.soc import firmware
 from flow.training.zoo import TrainedNetwork
@@ -31,7 +31,7 @@ _STAGE = "place"
 Chosen = TypeVar("Chosen", bound=OnBoardSettings)
 
 
-def run(settings: OnBoardSettings, progress: ProgressCallback) -> dict[str, Any]:
+def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
     """Compile a network, synthesise it, place and route it, and write a bitstream.
 
     Args:
@@ -42,8 +42,8 @@ def run(settings: OnBoardSettings, progress: ProgressCallback) -> dict[str, Any]
         ``network``, ``board``, ``folder`` with the ``bitstream``, ``cells`` by node (fields of
         `flow.rtl.ecp5.Cells`) and their ``total``, what `flow.fpga.place.route` found,
         ``cycles_per_image``, ``images_per_second`` at the frequency reached and
-        ``images_per_second_on_board`` at the board's clock, and ``folding``: where the target of
-        the folding comes from.
+        ``images_per_second_on_board`` at the board's clock, ``folding`` (where the target of the
+        folding comes from), and ``netlist``, the result of `flow.fpga.check.check` or None.
 
     Raises:
         UserError: a tool is missing, there is no such board, or the network does not fit.
@@ -54,6 +54,10 @@ def run(settings: OnBoardSettings, progress: ProgressCallback) -> dict[str, Any]
     with about("board"):
         board = boards.find(settings.board, board_system.PORTS)
     trained = TrainedNetwork.load(settings, default=loading.IMAGES)
+    if settings.netlist_images > len(trained.inputs):
+        raise OptionError(
+            "netlist_images", f"is {settings.netlist_images}, but there are {len(trained.inputs)}"
+        )
     chosen, why = with_folding(settings, trained)
     sites = loading.hardware_sites(trained, chosen)
     accelerator = loading.compile_trained(trained, sites, chosen, progress)
@@ -66,7 +70,13 @@ def run(settings: OnBoardSettings, progress: ProgressCallback) -> dict[str, Any]
     outer = netlist.synthesise(around.around_accelerator(), root, [netlist.TOP])
     progress("synthesise", 2, 2)
     placed = _placed(board, (outer, inner), root, progress)
-    return _summary(accelerator, board, placed) | {"folding": why}
+    result = _summary(accelerator, board, placed) | {"folding": why, "netlist": None}
+    if settings.netlist_images:
+        from flow.fpga import check
+
+        stream = accelerator.quantise(trained.inputs[: settings.netlist_images])
+        result["netlist"] = check.check(accelerator, inner, stream, settings.build, progress)
+    return result
 
 
 def with_folding(settings: Chosen, trained: TrainedNetwork) -> tuple[Chosen, str]:

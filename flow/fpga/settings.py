@@ -1,6 +1,9 @@
 """Settings of what is done for real FPGAs."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from flow.settings import Count, Positive
 from flow.walks.settings import AcceleratorSettings
@@ -11,6 +14,13 @@ class OnBoardSettings(AcceleratorSettings):
 
     board: str = "ulx3s-85f"
     """Board, such as ulx3s-85f, or the path of a file board.yaml"""
+
+
+class FpgaSettings(OnBoardSettings):
+    """Place and route of a network's accelerator on a board."""
+
+    netlist_images: Annotated[int, Field(ge=0)] = 0
+    """Images of the netlist's simulation, compared with golden's at each site; 0 for none"""
 
 
 class ExportSettings(AcceleratorSettings):

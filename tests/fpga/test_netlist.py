@@ -1,14 +1,15 @@
-"""The netlist for an ECP5: counted by node, placed, routed and packed."""
+"""The netlist for an ECP5: it computes what golden computes, and is placed, routed and packed."""
 
 import json
 
 import pytest
 
 from flow.errors import UserError
-from flow.fpga import boards, netlist, place
+from flow.fpga import boards, check, netlist, place
 from flow.fpga.board_system import PORTS
 from flow.rtl.synthesis import Design
 
+IMAGES = 4
 ECHO = """module board (input logic clk, input logic rst_n, input logic rx,
               output logic tx, led);
   assign led = rx;
@@ -24,9 +25,22 @@ endmodule
 """
 
 
+def quiet(stage, done, total, images=0):
+    pass
+
+
 @pytest.fixture(scope="module")
 def mapped(yosys, one_layer, built):
     return netlist.synthesise(netlist.whole(one_layer), built / "fpga")
+
+
+def test_the_netlist_is_the_network(mapped, one_layer, inputs, built):
+    """Labels, logits and digests, clean and with both kinds of sample at every site."""
+    stream = one_layer.quantise(inputs[:IMAGES])
+    found = check.check(one_layer, mapped, stream, built, quiet)
+    assert found["images"] == IMAGES
+    assert list(found["differing"]) == ["clean", *one_layer.sites, "every site"]
+    assert not any(found["differing"].values())
 
 
 def test_cells_are_counted_by_node(mapped, one_layer, tmp_path):

