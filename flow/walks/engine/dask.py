@@ -96,7 +96,9 @@ class DaskExecutor:
         """The connection to the scheduler."""
         from distributed import Client
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        # Ctrl-C may cancel a call of distributed that has not begun, which tornado would report
+        for name in ("distributed", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
         try:
             if self.scheduler == SLURM:
