@@ -110,7 +110,7 @@ def test_other_folders_are_the_users_error(tmp_path: Path) -> None:
         Results.read(tmp_path)
     results(1)[1].to_parquet(tmp_path / "curves.parquet")
     (tmp_path / "summary.json").write_text('{"kinds": {}}')
-    with pytest.raises(UserError, match="another command"):
+    with pytest.raises(UserError, match="holds no results of walk-hw"):
         Results.read(tmp_path)
 
 
