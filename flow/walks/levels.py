@@ -144,7 +144,8 @@ def choose_levels(
     bottom = fall.find_bottom(top)
     if bottom == -_REACH and fall.fallen(bottom):
         return _ladder(hint * _FACTOR**-_REACH, hint, count)
-    low, high = fall.edges(bottom, top)
+    # where the whole fall is less than two tolerances, its edges may lie beyond each other
+    low, high = sorted(fall.edges(bottom, top))
     if high - low < 0.25:
         # the curve is a step: leave room on both sides for the levels to differ
         low, high = low - 0.25, high + 0.25

@@ -60,6 +60,15 @@ class Builder:
             self.stream = self.quant(self.stream, scale, bits)
             self.apply("Relu")
             self.stream = self.quant(self.stream, scale, bits - 1, signed=0)
+        elif kind == "signed relu":
+            self.apply("Relu")
+            self.stream = self.quant(self.stream, scale, bits + 1, narrow=1)
+        elif kind == "function":
+            self.apply(str(self.rng.choice(["Tanh", "Sigmoid", "LeakyRelu", "Softsign", "Elu"])))
+            self.stream = self.quant(self.stream, scale / 2, bits)
+        elif kind == "zero point":
+            zero = float(self.rng.integers(1, 2**bits - 1))
+            self.stream = self.quant(self.stream, scale, bits, signed=0, zero=zero)
         elif kind == "bipolar":
             self.apply("BipolarQuant", self.constant(scale), domain=self.domain)
         else:
@@ -200,13 +209,14 @@ def random_graph(seed: int, *, exact: bool = False) -> onnx.ModelProto:
         build.stream = build.quant(build.stream, 2.0 ** (1 - bits), bits)
     if chance(0.3):
         build.idle()
-    kinds = ["relu", "signed", "twice", "thresholds", "bipolar"]
+    kinds = ["relu", "signed", "twice", "signed relu", "function", "zero point"]
+    kinds += ["thresholds", "bipolar"]
     for _ in range(int(kind != "flat")):
         build.convolution(3, chance(0.3), kind == "last")
         if kind != "last" and chance(0.5):
             build.norm(chance(0.5))
         if chance(0.95):
-            activation = str(rng.choice(kinds[: 3 if kind == "last" else 5]))
+            activation = str(rng.choice(kinds[: 6 if kind == "last" else 8]))
             scale = float(rng.choice([0.25, 0.25 if exact else 0.3]))
             build.activation(activation, scale, int(rng.integers(2, 5)))
         if chance(0.3):

@@ -128,3 +128,14 @@ def test_every_site_has_a_coarse_curve_before_any_has_a_fine_one() -> None:
     assert [(one.place.site, one.place.sigma) for one in found[1:5]] == [
         ("a", 8), ("b", 8), ("a", 4), ("b", 4),
     ]  # fmt: skip
+
+
+def test_edges_of_a_fall_of_less_than_two_tolerances_may_cross() -> None:
+    # a noisy curve, at quarters of a coarse step of 4
+    seen = {-4: 0.5, -3: 0.483, -2: 0.483, -1: 0.5, 0: 0.454, 4: 0.459, 8: 0.433, 12: 0.469}
+
+    def accuracy(sigma: float) -> float:
+        return seen[round(2 * np.log2(sigma))]
+
+    levels = choose_levels(accuracy, 0.5, 0.4, tolerance=0.02)
+    assert len(levels) == 9 and sorted(set(levels)) == levels

@@ -10,6 +10,7 @@ from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from flow.models.qonnx.tidy.edits import drop_dead
+from flow.models.qonnx.tidy.monotone import rises
 
 _STRICT = 2.0**-22
 """Relative distance, a few steps of float32, by which a threshold excludes its own value."""
@@ -36,6 +37,9 @@ class QuantToThresholds(Transformation):
             high = 2 ** (count - 1) - 1 if signed else 2**count - 1 - narrow
             low = -high - 1 + narrow if signed else 0
             rows = half_even_thresholds(low, high, float(scale.item()))
+            if node.input[0] == model.graph.input[0].name:
+                # images are any numbers, of which some lie next to a threshold
+                rows = exact_thresholds(low, high, float(scale.item()))
             thresholds = model.make_new_valueinfo_name()
             model.set_initializer(thresholds, rows)
             new = helper.make_node(
@@ -73,6 +77,14 @@ def half_even_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.fl
     below = np.arange(low, high)
     halves = (below + 0.5) * scale
     return np.where(below % 2 == 0, halves + np.abs(halves) * _STRICT, halves)[None].astype("f4")
+
+
+def exact_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
+    """Return the least float32 that a quantiser rounds to each value above the lowest; as above."""
+    step = np.float32(scale)
+    with np.errstate(over="ignore"):
+        found, _ = rises(lambda x: np.clip(np.rint(x / step), low, high))
+    return found[None]
 
 
 def _before_relu(model: ModelWrapper, stream: str, thresholds: npt.NDArray) -> str:

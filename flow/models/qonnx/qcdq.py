@@ -43,7 +43,7 @@ def to_quantisers(model: ModelWrapper, path: Path) -> ModelWrapper:
 
 
 def _complete(model: ModelWrapper, node: NodeProto) -> None:
-    """Write out a zero point that is left out, which means unsigned bytes from 0."""
+    """Write out a zero point that is left out, unsigned bytes from 0, and the shape of scales."""
     if len(node.input) == 2:
         kind = np.uint8
         if node.op_type == "DequantizeLinear":
@@ -51,15 +51,15 @@ def _complete(model: ModelWrapper, node: NodeProto) -> None:
             kind = np.uint8 if values is None else values.dtype.type
         scale = model.get_initializer(node.input[1])
         node.input.append(constant(model, np.zeros(np.shape(scale)), kind))
-    if attribute(node, "axis") is not None and _is_one(model, node.input[1]):
-        # the axis of a single scale says nothing
-        for one in [one for one in node.attribute if one.name == "axis"]:
-            node.attribute.remove(one)
-
-
-def _is_one(model: ModelWrapper, tensor: str) -> bool:
-    scale = model.get_initializer(tensor)
-    return scale is not None and scale.size == 1
+    rank, axis = len(model.get_tensor_shape(node.input[0])), int(attribute(node, "axis", 1))
+    for name in node.input[1:]:
+        values = model.get_initializer(name)
+        if values is not None and values.ndim == 1 and values.size > 1:
+            # qonnx multiplies before it looks at the axis
+            shape = [values.size if n == axis % rank else 1 for n in range(rank)]
+            model.set_initializer(name, values.reshape(shape))
+    for one in [one for one in node.attribute if one.name == "axis"]:
+        node.attribute.remove(one)
 
 
 def _check_clip(model: ModelWrapper, node: NodeProto, path: Path) -> None:

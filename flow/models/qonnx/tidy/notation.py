@@ -164,6 +164,24 @@ def centre_zero_point(model: ModelWrapper) -> bool:
     return False
 
 
+def rectified_as_unsigned(model: ModelWrapper) -> bool:
+    """Write a signed quantiser of values that are not negative as an unsigned one of a bit less."""
+    for node in model.graph.node:
+        before = model.find_producer(node.input[0]) if node.op_type == "Quant" else None
+        if before is None or before.op_type != "Relu" or not attribute(node, "signed", 1):
+            continue
+        zero, bits = (model.get_initializer(node.input[n]) for n in (2, 3))
+        if any(value is None or value.size != 1 for value in (zero, bits)) or zero.item():
+            continue
+        if bits.item() < 2:
+            continue
+        node.input[3] = constant(model, bits.item() - 1)
+        set_attribute(node, "signed", 0)
+        set_attribute(node, "narrow", 0)
+        return True
+    return False
+
+
 def merge_quantisers(model: ModelWrapper) -> bool:
     """Merge a quantiser, with or without a ReLU behind it, into the next where one does both."""
     for node in model.graph.node:

@@ -7,7 +7,15 @@ from qonnx.transformation.general import RemoveUnusedTensors, SortGraph
 
 from flow.errors import Defect
 from flow.models.qonnx.input_quantiser import forget_declared, quantise_declared
-from flow.models.qonnx.tidy import channel_scales, ends, moves, notation, shapes, truncation
+from flow.models.qonnx.tidy import (
+    channel_scales,
+    ends,
+    monotone,
+    moves,
+    notation,
+    shapes,
+    truncation,
+)
 from flow.models.qonnx.tidy.edits import drop_dead
 
 Rule = Callable[[ModelWrapper], bool]
@@ -22,7 +30,10 @@ RULES: Sequence[Rule] = (
     notation.fold_quantised_bias,
     notation.quantise_whole_weights,
     notation.centre_zero_point,
+    notation.rectified_as_unsigned,
     notation.merge_quantisers,
+    monotone.quantise_before_pool,
+    monotone.functions_to_thresholds,
     truncation.truncation_to_thresholds,
     notation.share_thresholds,
     notation.fold_into_thresholds,

@@ -1,0 +1,150 @@
+"""Functions in front of quantisers, zero points and quantisers in a row become exact thresholds."""
+
+import numpy as np
+import pytest
+
+from flow.models.qonnx.network import open_network
+from flow.models.qonnx.tidy.monotone import rises
+from tests.helpers import source_execution
+from tests.helpers.random_graphs import CUSTOM, Builder
+from tests.models.qonnx.test_found_graphs import operators, saved
+
+
+def network(activation, shape=(1, 6)) -> Builder:
+    """Return a network of two layers with something between them."""
+    builder = Builder(np.random.default_rng(2), shape, CUSTOM)
+    builder.stream = builder.quant(builder.stream, 2.0**-5, 8)
+    if len(shape) == 4:
+        builder.convolution(4, per_channel=False, last=False)
+    else:
+        builder.dense(8, per_channel=False, whole=False)
+    builder.apply("Add", builder.constant(np.float32(0.0371)))
+    activation(builder)
+    if len(shape) == 4:
+        builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    return builder
+
+
+def function(name, scale=0.07, constants=(), **attributes):
+    def add(builder):
+        given = [builder.constant(np.float32(one)) for one in constants]
+        builder.apply(name, *given, **attributes)
+        builder.stream = builder.quant(builder.stream, scale, 4)
+
+    return add
+
+
+def tanh_of_keras(builder):
+    """QKeras' tanh: a sigmoid, doubled and shifted."""
+    builder.apply("Sigmoid")
+    builder.apply("Mul", builder.constant(2.0))
+    builder.apply("Sub", builder.constant(1.0))
+    builder.stream = builder.quant(builder.stream, 0.125, 4, narrow=1)
+
+
+def sign_of_clip(builder):
+    builder.apply("Clip", builder.constant(-1.0), builder.constant(1.0))
+    builder.apply("BipolarQuant", builder.constant(1.0), domain=builder.domain)
+
+
+def zero_point(builder):
+    builder.stream = builder.quant(builder.stream, 0.05, 5, signed=0, zero=11.0)
+
+
+def signed_behind_relu(builder):
+    builder.apply("Relu")
+    builder.stream = builder.quant(builder.stream, 0.05, 5)
+
+
+def three_in_a_row(builder):
+    """As onnxruntime quantises a layer and a ReLU, each by itself."""
+    builder.stream = builder.quant(builder.stream, 0.031, 8, signed=0, zero=131.0)
+    builder.apply("Relu")
+    builder.stream = builder.quant(builder.stream, 0.017, 7, signed=0)
+    builder.stream = builder.quant(builder.stream, 0.05, 4, signed=0)
+
+
+def around_a_pool(builder):
+    three_in_a_row(builder)
+    size = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    builder.apply("MaxPool", **size)
+    builder.shape = (1, 4, 2, 2)
+    builder.stream = builder.quant(builder.stream, 0.11, 3, signed=0)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        function("Tanh"),
+        function("Sigmoid"),
+        function("Softplus", 0.2),
+        function("Softsign"),
+        function("Erf"),
+        function("HardSigmoid", alpha=0.25, beta=0.5),
+        function("LeakyRelu", alpha=0.1),
+        function("PRelu", constants=[0.2]),
+        function("Elu", alpha=0.7),
+        function("Selu"),
+        function("Celu", alpha=0.9),
+        function("ThresholdedRelu", alpha=0.3),
+        function("Clip", constants=[-0.3, 0.4]),
+        tanh_of_keras,
+        sign_of_clip,
+        zero_point,
+        three_in_a_row,
+    ],
+)
+def test_one_node_of_thresholds_computes_the_same(activation, tmp_path):
+    path = saved(network(activation), tmp_path)
+    assert operators(path) == ["Quant", "MatMul", "Add", "MultiThreshold", "MatMul"]
+    read = open_network(path)
+    different = 0
+    for x in np.random.default_rng(1).uniform(-4, 4, (200, 1, 6)).astype(np.float32):
+        theirs = source_execution.run_source(path, x)
+        np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
+        different += len(np.unique(theirs)) > 1
+    assert different > 100
+
+
+def test_a_signed_quantiser_behind_a_relu_is_an_unsigned_one(tmp_path):
+    path = saved(network(signed_behind_relu), tmp_path)
+    assert operators(path) == ["Quant", "MatMul", "Add", "Relu", "Quant", "MatMul"]
+    read = open_network(path)
+    for x in np.random.default_rng(1).uniform(-4, 4, (50, 1, 6)).astype(np.float32):
+        theirs = source_execution.run_source(path, x)
+        np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
+
+
+def test_quantisers_on_both_sides_of_a_pool_are_one(tmp_path):
+    path = saved(network(around_a_pool, (1, 2, 5, 5)), tmp_path)
+    found = ["Quant", "Conv", "Add", "MultiThreshold", "MaxPool", "Flatten", "MatMul"]
+    assert operators(path) == found
+    read = open_network(path)
+    for x in np.random.default_rng(1).uniform(-4, 4, (20, 1, 2, 5, 5)).astype(np.float32):
+        theirs = source_execution.run_source(path, x)
+        np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
+
+
+def test_a_function_that_falls_somewhere_is_not_taken(tmp_path):
+    path = saved(network(function("LeakyRelu", alpha=-0.1)), tmp_path)
+    with pytest.raises(Exception, match="LeakyRelu"):
+        open_network(path)
+
+
+def test_thresholds_are_the_least_numbers_that_reach_a_value():
+    step = np.float32(0.0331831)
+
+    def count(x):
+        with np.errstate(over="ignore"):
+            return np.clip(np.rint(x / step), -127, 127)
+
+    found, low = rises(count)
+    assert low == -127 and found.dtype == np.float32
+    np.testing.assert_array_equal(count(found), np.arange(-126, 128))
+    np.testing.assert_array_equal(count(np.nextafter(found, -np.inf)), np.arange(-127, 127))
+
+
+def test_steps_of_two_share_a_threshold():
+    found, low = rises(lambda x: np.where(x >= 1, 2, 0))
+    assert low == 0 and found.tolist() == [1.0, 1.0]
