@@ -38,8 +38,8 @@ def build(accelerator: Accelerator, netlist: Netlist, root: Path) -> runner.Simu
     """
     sources = [str(path.resolve()) for path in (*_MODELS, netlist.verilog)]
     mapped = Accelerator(accelerator.folder, accelerator.manifest | {"sources": sources})
-    options = {"include_dirs": [_CELLS], "flags": ["+define+NO_INCLUDES"]}
-    return simulate.build(mapped, root=root, **options)
+    flags = ["+define+NO_INCLUDES"]
+    return simulate.build(mapped, root=root, include_dirs=[_CELLS], flags=flags)
 
 
 def points(accelerator: Accelerator) -> dict[str, dict[str, TapSettings]]:

@@ -43,7 +43,7 @@ def test_a_file_sets_weights_exponents_energies_and_tables(tmp_path):
         ("sites: {fc0.acc: 1}", "", "site fc1.acc has no cost: give its weight"),
         ("sites: {fc0.acc: 1, fc1.acc: 1, fc9.acc: 1}", "", "unknown site 'fc9.acc'"),
         ("exponent: 0", "", "exponent is 0"),
-        ("wieghts: 1", "", "wieghts is no option"),
+        ("price: 1", "", "price is no option"),
         ("[1, 2]", "", "it is no mapping"),
         ("sites: 3", "", "sites is no mapping"),
         ("a: b: c", "", "is not YAML"),

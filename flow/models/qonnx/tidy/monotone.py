@@ -197,7 +197,12 @@ def _function(model: ModelWrapper, node: NodeProto) -> Function:
     graph = helper.make_graph([node], "function", ends[:1], ends[1:], numbers)
     imports = [one for one in model.model.opset_import if one.domain in ("", "ai.onnx")]
     run = ReferenceEvaluator(helper.make_model(graph, opset_imports=imports))
-    return lambda x: np.asarray(run.run(None, {ends[0].name: x})[0], dtype=np.float32)
+
+    def function(x: Floats) -> Floats:
+        (found,) = run.run(None, {ends[0].name: x})  # type: ignore[misc]  # one output
+        return np.asarray(found, dtype=np.float32)
+
+    return function
 
 
 def _levels(model: ModelWrapper, node: NodeProto) -> _Levels | None:
@@ -205,6 +210,8 @@ def _levels(model: ModelWrapper, node: NodeProto) -> _Levels | None:
     if node.op_type not in QUANTISERS or stream_input(model, node) != 0:
         return None
     given = [model.get_initializer(name) for name in node.input[1:]]
+    if any(one is None for one in given):
+        return None
     if node.op_type == "MultiThreshold":
         return _of_thresholds(node, given[0]) if len(given[0]) == 1 else None
     if any(one.size != 1 for one in given):
