@@ -132,6 +132,32 @@ def channel_scales(tmp_path, _):
     return open_network(path)
 
 
+def pool_builder(activation):
+    """Return a network like the first layers of ResNet-18: a pool of 3×3 pixels that overlaps."""
+    builder = Builder(np.random.default_rng(0), (1, 2, 6, 6), exact=True)
+    builder.stream = builder.quant("images", 2.0**-5, 6)
+    builder.convolution(4, per_channel=False, last=False)
+    builder.activation(activation, 0.25, 4)
+    builder.apply("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.shape = (1, 4, 3, 3)
+    builder.flatten()
+    builder.dense(4, per_channel=False, whole=False)
+    return builder
+
+
+def padded_pool(tmp_path, _):
+    path = tmp_path / "pool.onnx"
+    path.write_bytes(pool_builder("relu").model(open_batch=False).SerializeToString())
+    return open_network(path)
+
+
+def test_a_pool_that_pads_negative_values_is_told(tmp_path):
+    path = tmp_path / "pool.onnx"
+    path.write_bytes(pool_builder("signed").model(open_batch=False).SerializeToString())
+    problems = [report.problem for report in check_nodes(open_network(path).graph)]
+    assert [one for one in problems if one] == ["pads values that may be negative"]
+
+
 def test_one_bit_for_each_class_is_told(tmp_path):
     builder = Builder(np.random.default_rng(0), (1, 6), exact=True)
     builder.stream = builder.quant("images", 0.125, 4)
@@ -154,6 +180,7 @@ def test_one_bit_for_each_class_is_told(tmp_path):
         (gain_of_each_class, "quantised", "lut"),
         (ten_bits, "none", "lut"),
         (channel_scales, "none", "lut"),
+        (padded_pool, "none", "lut"),
         pytest.param(ten_bits, "none", "dsp", marks=pytest.mark.slow),
     ],
 )

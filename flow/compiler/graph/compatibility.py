@@ -66,8 +66,7 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
     elif isinstance(module, Convolution | Dense):
         yield from _layer(graph, step)
     elif isinstance(module, nn.MaxPool2d):
-        if module.padding not in (0, (0, 0)) or module.ceil_mode or module.dilation != (1, 1):
-            yield "pools with padding, dilation or ceil_mode", "use a plain MaxPool2d"
+        yield from _max_pool(graph, step, module)
     elif isinstance(module, nn.AvgPool2d):
         if module.padding not in (0, (0, 0)) or module.ceil_mode:
             yield "averages with padding or ceil_mode", "use a plain AvgPool2d"
@@ -81,6 +80,15 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         yield from _addition(graph, step, module)
     elif isinstance(module, Elementwise | BatchNorm):
         yield from _affine(graph, step)
+
+
+def _max_pool(graph: Graph, step: Step, module: nn.MaxPool2d) -> Iterator[Problem]:
+    if module.ceil_mode or module.dilation != (1, 1):
+        yield "pools with dilation or ceil_mode", "use a plain MaxPool2d"
+    grid = graph.grids.get(step.inputs[0])
+    if module.padding not in (0, (0, 0)) and grid is not None and grid.low < 0:
+        # hardware pads with 0, which must be no more than any value
+        yield "pads values that may be negative", "pool behind a QuantReLU, or without padding"
 
 
 def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:

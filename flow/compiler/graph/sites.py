@@ -130,6 +130,8 @@ def _fingerprint(weights: npt.NDArray) -> Fingerprint:
 def _after_pooling(model: ModelWrapper, edge: str) -> str:
     """Return the output of a max pooling that consumes ``edge``, or ``edge`` without one."""
     generator = model.find_consumer(edge)
+    if generator is not None and generator.op_type == "FMPadding":
+        generator = model.find_consumer(generator.output[0])
     if generator is None or generator.op_type != "ConvolutionInputGenerator":
         return edge
     pool = model.find_consumer(generator.output[0])
