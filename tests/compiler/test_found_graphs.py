@@ -151,6 +151,24 @@ def padded_pool(tmp_path, _):
     return open_network(path)
 
 
+def unlike_steps(tmp_path, _):
+    """Return a residual block whose shortcut has four times the step of what is added to it."""
+    builder = Builder(np.random.default_rng(0), (1, 2, 5, 5), exact=True)
+    builder.stream = builder.quant("images", 2.0**-5, 6)
+    builder.convolution(4, per_channel=False, last=False)
+    builder.activation("relu", 0.5, 3)
+    shortcut = builder.stream
+    builder.convolution(4, per_channel=False, last=False)
+    builder.activation("signed", 0.125, 4)
+    builder.apply("Add", shortcut)
+    builder.activation("relu", 0.25, 4)
+    builder.flatten()
+    builder.dense(4, per_channel=False, whole=False)
+    path = tmp_path / "sum.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    return open_network(path)
+
+
 def test_a_pool_that_pads_negative_values_is_told(tmp_path):
     path = tmp_path / "pool.onnx"
     path.write_bytes(pool_builder("signed").model(open_batch=False).SerializeToString())
@@ -181,6 +199,7 @@ def test_one_bit_for_each_class_is_told(tmp_path):
         (ten_bits, "none", "lut"),
         (channel_scales, "none", "lut"),
         (padded_pool, "none", "lut"),
+        (unlike_steps, "none", "lut"),
         pytest.param(ten_bits, "none", "dsp", marks=pytest.mark.slow),
     ],
 )

@@ -171,7 +171,8 @@ def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem
     if a.step != b.step:
         yield (
             f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g})",
-            "quantise both operands with one and the same QuantIdentity",
+            "quantise both operands with one and the same QuantIdentity, or in steps of which one "
+            "is a whole multiple of the other",
         )
     if a.bipolar or b.bipolar:
         yield "adds a stream of −1 and 1", "quantise both operands in 2 bits or more"

@@ -40,7 +40,7 @@ _PROBES = np.concatenate([-np.geomspace(1e-6, 1e6, 500)[::-1], np.geomspace(1e-6
 
 
 @dataclass(frozen=True)
-class _Levels:
+class Levels:
     """A quantiser as a count of steps: its value is scale · count + bias."""
 
     count: Callable[[Floats], npt.NDArray]
@@ -62,7 +62,7 @@ def functions_to_thresholds(model: ModelWrapper) -> bool:
     for node in model.graph.node:
         nodes = _chain(model, node)
         last = nodes[-1] if nodes else node
-        levels = _levels(model, last)
+        levels = levels_of(model, last)
         if levels is None or not _simpler(model, nodes):
             continue
         functions = [_function(model, one) for one in nodes[:-1]]
@@ -93,7 +93,7 @@ def functions_to_thresholds(model: ModelWrapper) -> bool:
     return False
 
 
-def _composed(functions: Sequence[Function], levels: _Levels, x: Floats) -> npt.NDArray:
+def _composed(functions: Sequence[Function], levels: Levels, x: Floats) -> npt.NDArray:
     for function in functions:
         x = function(x)
     return levels.count(x)
@@ -102,12 +102,12 @@ def _composed(functions: Sequence[Function], levels: _Levels, x: Floats) -> npt.
 def quantise_before_pool(model: ModelWrapper) -> bool:
     """Move a quantiser up past a max pooling to the quantiser before that, which it then joins."""
     for node in model.graph.node:
-        pool = model.find_producer(node.input[0]) if _levels(model, node) else None
+        pool = model.find_producer(node.input[0]) if levels_of(model, node) else None
         if pool is None or pool.op_type != "MaxPool" or reader(model, pool.output[0]) is None:
             continue
         source = pool.input[0]
         before = model.find_producer(source)
-        if before is None or not _levels(model, before) or reader(model, source) is None:
+        if before is None or not levels_of(model, before) or reader(model, source) is None:
             continue
         quantised = model.make_new_valueinfo_name()
         model.set_tensor_shape(quantised, shape_of(model, source))
@@ -162,7 +162,7 @@ def _chain(model: ModelWrapper, node: NodeProto) -> list[NodeProto]:
     end = 0
     behind: NodeProto | None = node
     while behind is not None:
-        quantises = _levels(model, behind) is not None
+        quantises = levels_of(model, behind) is not None
         known = (*_FUNCTIONS, *(_ARITHMETIC if found else ("Relu",)))
         if not quantises and not (behind.op_type in known and _of_numbers(model, behind)):
             break
@@ -182,7 +182,7 @@ def _of_numbers(model: ModelWrapper, node: NodeProto) -> bool:
 
 def _function(model: ModelWrapper, node: NodeProto) -> Function:
     """Return what a node computes of each value; functions by onnx's own implementation."""
-    levels = _levels(model, node)
+    levels = levels_of(model, node)
     if levels is not None:
         return levels
     numbers = [
@@ -205,7 +205,7 @@ def _function(model: ModelWrapper, node: NodeProto) -> Function:
     return function
 
 
-def _levels(model: ModelWrapper, node: NodeProto) -> _Levels | None:
+def levels_of(model: ModelWrapper, node: NodeProto) -> Levels | None:
     """Return a quantiser of a stream with one step for all as levels; None for anything else."""
     if node.op_type not in QUANTISERS or stream_input(model, node) != 0:
         return None
@@ -218,7 +218,7 @@ def _levels(model: ModelWrapper, node: NodeProto) -> _Levels | None:
         return None
     if node.op_type == "BipolarQuant":
         scale = float(given[0].item())
-        return _Levels(lambda x: x >= 0, 2 * scale, -scale)
+        return Levels(lambda x: x >= 0, 2 * scale, -scale)
     scale, zero, bits = (float(one.item()) for one in given)
     if zero != round(zero) or not 1 <= bits <= _MOST_BITS:
         return None
@@ -228,7 +228,7 @@ def _levels(model: ModelWrapper, node: NodeProto) -> _Levels | None:
     quant = Quant(torch.tensor(scale), torch.tensor(zero), int(bits), signed=signed, narrow=narrow)
     if quant.bipolar:
         return None
-    return _Levels(lambda x: quant.integers(torch.from_numpy(x)).numpy() - zero, scale)
+    return Levels(lambda x: quant.integers(torch.from_numpy(x)).numpy() - zero, scale)
 
 
 def _simpler(model: ModelWrapper, nodes: Sequence[NodeProto]) -> bool:
@@ -238,8 +238,8 @@ def _simpler(model: ModelWrapper, nodes: Sequence[NodeProto]) -> bool:
     return nodes[0].op_type != "Relu" or nodes[-1].op_type == "MultiThreshold"
 
 
-def _of_thresholds(node: NodeProto, rows: Floats) -> _Levels:
+def _of_thresholds(node: NodeProto, rows: Floats) -> Levels:
     scale = float(attribute(node, "out_scale", 1.0))
     bias = float(attribute(node, "out_bias", 0.0))
     ordered: Floats = np.sort(rows[0])
-    return _Levels(lambda x: np.searchsorted(ordered, x, side="right"), scale, bias)
+    return Levels(lambda x: np.searchsorted(ordered, x, side="right"), scale, bias)

@@ -14,6 +14,7 @@ from flow.models.qonnx.tidy import (
     moves,
     notation,
     shapes,
+    sums,
     truncation,
 )
 from flow.models.qonnx.tidy.edits import drop_dead
@@ -34,6 +35,7 @@ RULES: Sequence[Rule] = (
     notation.merge_quantisers,
     monotone.quantise_before_pool,
     monotone.functions_to_thresholds,
+    sums.share_steps,
     truncation.truncation_to_thresholds,
     notation.share_thresholds,
     notation.fold_into_thresholds,
