@@ -172,13 +172,17 @@ def _tap(operator, place: Place) -> Tap:
 def _weights(model: ModelWrapper, node, operator) -> np.ndarray:
     """Return a unit's weights, float32 [MW, MH]."""
     weights = units.matrix(model.get_initializer(node.input[1]))
-    datatype = operator.get_input_datatype(0)
-    largest = max(abs(datatype.min()), abs(datatype.max()))
-    absolute = np.abs(weights.astype(np.float64))
+    least = most = weights.astype(np.float64)
     if operator.get_nodeattr("runtime_writeable_weights"):
         # programmed with errors, weights may have any value of their type
-        absolute = np.maximum(absolute, -operator.get_input_datatype(1).min())
-    bound = float(absolute.sum(axis=0).max()) * float(largest)
+        limit = -float(operator.get_input_datatype(1).min())
+        least, most = np.minimum(least, -limit), np.maximum(most, limit)
+    datatype = operator.get_input_datatype(0)
+    low, high = min(float(datatype.min()), 0.0), float(datatype.max())
+    # the largest and the smallest sum of any of the products
+    above = np.maximum(most * high, least * low).clip(min=0).sum(axis=0)
+    below = np.minimum(least * high, most * low).clip(max=0).sum(axis=0)
+    bound = float(max(above.max(), -below.min()))
     if bound >= EXACT_IN_FLOAT32:
         raise UserError(
             f"node {node.name}: accumulators reach {bound:.0f}, beyond 2^24, up to which float32 "

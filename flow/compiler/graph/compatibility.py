@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flow.errors import Defect, UserError
 from flow.models.qonnx.file import shown
-from flow.models.qonnx.graph import PASSING, Graph, Step, Weights, chain_before
+from flow.models.qonnx.graph import PASSING, Graph, Grid, Step, Weights, chain_before
 from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean
 from flow.models.qonnx.quantisers import Quant
 
@@ -147,7 +147,7 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
     if weights.bits > MOST_BITS:
         yield f"has weights of {weights.bits} bits", f"use up to {MOST_BITS} bits"
     grid = graph.grids[step.inputs[0]]
-    largest = _largest_accumulator(weights, max(-grid.low, grid.high))
+    largest = _largest_accumulator(weights, grid)
     if largest >= EXACT_IN_FLOAT32:
         yield (
             f"has accumulators of up to {largest:,.0f}, beyond 2^24",
@@ -160,8 +160,15 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
         )
 
 
-def _largest_accumulator(weights: Weights, largest_input: int) -> float:
-    return float(weights.integers.abs().flatten(1).sum(1).max()) * largest_input
+def _largest_accumulator(weights: Weights, grid: Grid) -> float:
+    """Return the largest absolute sum that weights make of inputs on a grid, or of any of them."""
+    low, high = min(grid.low, 0), max(grid.high, 0)
+    above, below = (
+        part.flatten(1).sum(1)
+        for part in (weights.integers.clamp(min=0), -weights.integers.clamp(max=0))
+    )
+    ends = (above * high - below * low, below * high - above * low)
+    return max(float(end.max()) for end in ends)
 
 
 def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
