@@ -45,9 +45,11 @@ class Builder:
     def apply(self, operator: str, *constants: str, domain: str = "", **attributes) -> None:
         self.stream = self.node(operator, [self.stream, *constants], domain, **attributes)
 
-    def quant(self, source: str, scale, bits: int, *, signed=1, narrow=0, zero=0.0) -> str:
+    def quant(
+        self, source: str, scale, bits: int, *, signed=1, narrow=0, zero=0.0, mode="ROUND"
+    ) -> str:
         inputs = [source, self.constant(scale), self.constant(zero), self.constant(bits)]
-        more = {"signed": signed, "narrow": narrow, "rounding_mode": "ROUND"}
+        more = {"signed": signed, "narrow": narrow, "rounding_mode": mode}
         return self.node("Quant", inputs, self.domain, **more)
 
     def activation(self, kind: str, scale: float, bits: int) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flow.errors import UserError
 from flow.models.qonnx.network import open_network
 from flow.models.qonnx.tidy.monotone import rises
 from tests.helpers import source_execution
@@ -52,6 +53,13 @@ def zero_point(builder):
     builder.stream = builder.quant(builder.stream, 0.05, 5, signed=0, zero=11.0)
 
 
+def rounding(mode):
+    def add(builder):
+        builder.stream = builder.quant(builder.stream, 0.25, 4, mode=mode)
+
+    return add
+
+
 def signed_behind_relu(builder):
     builder.apply("Relu")
     builder.stream = builder.quant(builder.stream, 0.05, 5)
@@ -93,6 +101,10 @@ def around_a_pool(builder):
         sign_of_clip,
         zero_point,
         three_in_a_row,
+        rounding("FLOOR"),
+        rounding("ceil"),
+        rounding("DOWN"),
+        rounding("HALF_UP"),
     ],
 )
 def test_one_node_of_thresholds_computes_the_same(activation, tmp_path):
@@ -116,6 +128,25 @@ def test_a_signed_quantiser_behind_a_relu_is_an_unsigned_one(tmp_path):
         np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["DOWN", "ROUND_TO_ZERO", "FLOOR"])
+def test_weights_may_be_rounded_otherwise(mode, tmp_path):
+    builder = Builder(np.random.default_rng(2), (1, 6), CUSTOM)
+    builder.stream = builder.quant(builder.stream, 2.0**-5, 8)
+    values = np.random.default_rng(3).normal(size=(6, 3))
+    scale = np.array([[0.1, 0.2, 0.3]])
+    constant = builder.constant(values)
+    builder.apply("MatMul", builder.quant(constant, scale, 4, narrow=1, mode=mode))
+    read = open_network(saved(builder, tmp_path))
+    steps = {"FLOOR": np.floor}.get(mode, np.trunc)(np.clip(values / scale, -7, 7))
+    (weights,) = read.graph.weights.values()
+    np.testing.assert_array_equal(weights.integers.T, steps)
+
+
+def test_a_rounding_that_is_not_known_is_told(tmp_path):
+    with pytest.raises(UserError, match="rounds by SOMEHOW"):
+        open_network(saved(network(rounding("SOMEHOW")), tmp_path))
+
+
 def test_quantisers_on_both_sides_of_a_pool_are_one(tmp_path):
     path = saved(network(around_a_pool, (1, 2, 5, 5)), tmp_path)
     found = ["Quant", "Conv", "Add", "MultiThreshold", "MaxPool", "Flatten", "MatMul"]
@@ -128,7 +159,7 @@ def test_quantisers_on_both_sides_of_a_pool_are_one(tmp_path):
 
 def test_a_function_that_falls_somewhere_is_not_taken(tmp_path):
     path = saved(network(function("LeakyRelu", alpha=-0.1)), tmp_path)
-    with pytest.raises(Exception, match="LeakyRelu"):
+    with pytest.raises(UserError, match="LeakyRelu"):
         open_network(path)
 
 

@@ -1,6 +1,6 @@
 """Small edits of a QONNX graph, which keep the shapes of all tensors known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 CUSTOM = "qonnx.custom_op.general"
 """Domain of QONNX's own operators."""
+OLD_MODES = {"ROUND_TO_ZERO": "DOWN"}
+"""Modes of rounding that Brevitas writes, by QONNX's names."""
 QUANTISERS = ("Quant", "BipolarQuant", "MultiThreshold")
 LAYERS = ("Conv", "Gemm", "MatMul")
 
@@ -28,6 +30,23 @@ def set_attribute(node: NodeProto, name: str, value: Any) -> None:
     for one in [one for one in node.attribute if one.name == name]:
         node.attribute.remove(one)
     node.attribute.append(helper.make_attribute(name, value))
+
+
+def rounding_of(node: NodeProto) -> Callable[[npt.NDArray], npt.NDArray] | None:
+    """Return how a Quant or Trunc rounds; None if its mode is not known."""
+    from qonnx.custom_op.general.quant import resolve_rounding_mode
+
+    usual = "FLOOR" if node.op_type == "Trunc" else "ROUND"
+    mode = str(attribute(node, "rounding_mode", usual)).upper()
+    try:
+        return resolve_rounding_mode(OLD_MODES.get(mode, mode))
+    except ValueError:
+        return None
+
+
+def rounds_half_even(node: NodeProto) -> bool:
+    """Whether a Quant rounds to the nearest whole number, and halves to the even one."""
+    return str(attribute(node, "rounding_mode", "ROUND")).upper() in ("ROUND", "HALF_EVEN")
 
 
 def constant(model: ModelWrapper, values: npt.ArrayLike, kind: Any = np.float32) -> str:

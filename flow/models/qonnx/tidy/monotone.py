@@ -22,6 +22,8 @@ from flow.models.qonnx.tidy.edits import (
     attribute,
     constant,
     reader,
+    rounding_of,
+    rounds_half_even,
     shape_of,
     stream_input,
 )
@@ -222,19 +224,20 @@ def levels_of(model: ModelWrapper, node: NodeProto) -> Levels | None:
     scale, zero, bits = (float(one.item()) for one in given)
     if zero != round(zero) or not 1 <= bits <= _MOST_BITS:
         return None
-    if str(attribute(node, "rounding_mode", "ROUND")).upper() not in ("ROUND", "HALF_EVEN"):
-        return None
     signed, narrow = (bool(attribute(node, name, 0)) for name in ("signed", "narrow"))
     quant = Quant(torch.tensor(scale), torch.tensor(zero), int(bits), signed=signed, narrow=narrow)
-    if quant.bipolar:
+    rounded = rounding_of(node)
+    if quant.bipolar or rounded is None:
         return None
-    return Levels(lambda x: quant.integers(torch.from_numpy(x)).numpy() - zero, scale)
+    step, limits = np.float32(scale), quant.limits
+    return Levels(lambda x: rounded(np.clip(x / step + np.float32(zero), *limits)) - zero, scale)
 
 
 def _simpler(model: ModelWrapper, nodes: Sequence[NodeProto]) -> bool:
-    """Whether a chain is simpler as thresholds: not a plain quantiser, nor one behind a ReLU."""
+    """Whether a chain is simpler as thresholds: not a usual quantiser, nor one behind a ReLU."""
     if len(nodes) == 1:
-        return nodes[0].op_type == "Quant" and bool(model.get_initializer(nodes[0].input[2]).any())
+        zero = model.get_initializer(nodes[0].input[2]) if nodes[0].op_type == "Quant" else None
+        return zero is not None and (bool(zero.any()) or not rounds_half_even(nodes[0]))
     return nodes[0].op_type != "Relu" or nodes[-1].op_type == "MultiThreshold"
 
 

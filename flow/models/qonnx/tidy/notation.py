@@ -11,12 +11,15 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.models.qonnx.tidy.edits import (
     LAYERS,
+    OLD_MODES,
     attribute,
     constant,
     insert,
     reader,
     readers,
     remove,
+    rounding_of,
+    rounds_half_even,
     set_attribute,
     shape_of,
     stream_input,
@@ -67,8 +70,22 @@ def _quantised(node: NodeProto, given: list[np.ndarray]) -> np.ndarray:
     from qonnx.custom_op.general.quant import quant
 
     signed, narrow = (bool(attribute(node, name, 0)) for name in ("signed", "narrow"))
-    mode = attribute(node, "rounding_mode", "ROUND")
-    return quant(*given, signed, narrow, mode)
+    mode = str(attribute(node, "rounding_mode", "ROUND"))
+    return quant(*given, signed, narrow, OLD_MODES.get(mode.upper(), mode))
+
+
+def round_weights(model: ModelWrapper) -> bool:
+    """Round weights beforehand that are rounded otherwise than to the nearest, as A2Q does."""
+    for node in model.graph.node:
+        given = [model.get_initializer(name) for name in node.input]
+        if node.op_type != "Quant" or any(one is None for one in given) or rounds_half_even(node):
+            continue
+        if rounding_of(node) is None:
+            continue
+        node.input[0] = constant(model, _quantised(node, given))
+        set_attribute(node, "rounding_mode", "ROUND")
+        return True
+    return False
 
 
 def quantise_whole_weights(model: ModelWrapper) -> bool:
@@ -217,7 +234,7 @@ def _uniform(model: ModelWrapper, node: NodeProto) -> tuple[float, float, float]
     scale, zero, bits = (model.get_initializer(name) for name in node.input[1:4])
     if any(value is None or value.size != 1 for value in (scale, zero, bits)) or zero.item():
         return None
-    if str(attribute(node, "rounding_mode", "ROUND")).upper() not in ("ROUND", "HALF_EVEN"):
+    if not rounds_half_even(node):
         return None
     count, narrow = float(bits.item()), bool(attribute(node, "narrow", 0))
     if attribute(node, "signed", 1):

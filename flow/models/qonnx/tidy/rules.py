@@ -29,6 +29,7 @@ RULES: Sequence[Rule] = (
     notation.narrow_doubles,
     notation.remove_identity,
     notation.fold_quantised_bias,
+    notation.round_weights,
     notation.quantise_whole_weights,
     notation.centre_zero_point,
     notation.rectified_as_unsigned,

@@ -7,7 +7,7 @@ import numpy as np
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
-from flow.models.qonnx.tidy.edits import CUSTOM, attribute, constant
+from flow.models.qonnx.tidy.edits import CUSTOM, attribute, constant, rounding_of
 
 _KEEPING_SIGN = ("AveragePool", "GlobalAveragePool", "MaxPool", "Reshape", "Flatten", "Transpose")
 _MOST_BITS = 10
@@ -36,22 +36,26 @@ def truncation_to_thresholds(model: ModelWrapper) -> bool:
         else:
             output, signed = step, _may_be_negative(model, node.input[0])
             shift = int(given[2].item()) - bits
-        if not 0 <= shift <= 30:
+        rounded = rounding_of(node)
+        if not 0 <= shift <= 30 or rounded is None:
             continue
         narrow = bool(attribute(node, "narrow", 0))
         high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1 - narrow
         low = -high - 1 + narrow if signed else 0
-        _replace(model, node, shift, range(low, high + 1), step, output)
+        _replace(model, node, rounded, shift, range(low, high + 1), step, output)
         return True
     return False
 
 
 def _replace(
-    model: ModelWrapper, node: NodeProto, shift: int, levels: range, step: float, output: float
+    model: ModelWrapper,
+    node: NodeProto,
+    rounded: Callable[[np.ndarray], np.ndarray],
+    shift: int,
+    levels: range,
+    step: float,
+    output: float,
 ) -> None:
-    from qonnx.custom_op.general.quant import resolve_rounding_mode
-
-    rounded = resolve_rounding_mode(str(attribute(node, "rounding_mode", "FLOOR")))
     reached = [_least(rounded, level, 2**shift) for level in levels[1:]]
     thresholds = constant(model, [[(count - 0.5) * step for count in reached]])
     replacement = helper.make_node(
