@@ -156,14 +156,14 @@ def flat() -> nn.Module:
     )
 
 
-def sigmoid() -> nn.Module:
+def unknown() -> nn.Module:
     """Operators that are not known."""
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8),
         nn.Flatten(),
         qnn.QuantLinear(64, 8, bias=False, weight_bit_width=4),
-        nn.Sigmoid(),
-        nn.Tanh(),
+        nn.Hardswish(),
+        nn.SiLU(),
         qnn.QuantIdentity(bit_width=4),
         qnn.QuantLinear(8, CLASSES, bias=False, weight_bit_width=4),
     )

@@ -194,7 +194,8 @@ def reject_unknown(nodes: Iterable[NodeProto]) -> None:
     if unknown:
         raise UserError(
             f"{', '.join(unknown)}: unknown operators; remove them from the network, or "
-            f"replace them; known are {', '.join(sorted(_BUILDERS))}"
+            f"replace them; known are {', '.join(sorted(_BUILDERS))}, and functions that never "
+            "fall, such as Tanh, in front of a quantiser"
         )
 
 

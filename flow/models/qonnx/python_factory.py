@@ -20,10 +20,15 @@ from flow.errors import OptionError, UserError
 from flow.files import replacing
 from flow.models.qonnx import brevitas_networks
 from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.network import open_network
 from flow.user_code import is_user_code, place, reason
 
 log = logging.getLogger(__name__)
 
+COMPARED = 16
+"""Random images by which a file is compared with its module."""
+MOST_OTHER = 2
+"""Largest number of them whose label may be another, because float32 rounds otherwise."""
 OPTIONS = ("model", "dataset", "weights", "shape")
 """Options that a network in Python is made from."""
 
@@ -98,7 +103,35 @@ def write_qonnx(
     kept = root / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.onnx"
     with replacing(kept) as temporary:
         temporary.write_bytes(content)
+    _compare(module, kept, said, image_shape)
     return kept
+
+
+def _compare(module: nn.Module, path: Path, said: str, image_shape: tuple[int, int, int]) -> None:
+    """Warn if a file gives other labels than the module that it was exported from.
+
+    Some quantisers of Brevitas, as those of A2Q, are exported as ones that round otherwise.
+    """
+    height, width, channels = image_shape
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((COMPARED, channels, height, width), generator=generator) * 2 - 1
+    try:
+        network = open_network(path)
+    except UserError:
+        # whoever opens the file is told
+        return
+    with torch.no_grad():
+        theirs, ours = module(images), network(images)
+    theirs = getattr(theirs, "value", theirs)
+    if theirs.shape != ours.shape:
+        return
+    other = int((theirs.argmax(1) != ours.argmax(1)).sum())
+    if other > MOST_OTHER:
+        log.warning(
+            "%s was exported to a file that labels %d of %d random images otherwise than the "
+            "module: a quantiser of it has no counterpart in QONNX. The file is walked",
+            said, other, COMPARED,
+        )  # fmt: skip
 
 
 def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:

@@ -1,20 +1,24 @@
 """What a user may get wrong with a network or data set of their own: one message each."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from brevitas import nn as qnn
+from brevitas.quant import Int8AccumulatorAwareWeightQuant
 from onnx import helper, numpy_helper
 from PIL import Image
+from torch import nn
 
 from flow import data, models
 from flow.compiler.graph.compatibility import check_nodes, reject_unfit
 from flow.errors import UserError
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import open_network
-from flow.models.qonnx.python_factory import exported
+from flow.models.qonnx.python_factory import exported, write_qonnx
 from flow.training.zoo import find_checkpoint, load_trained
 from tests.helpers import custom_networks
 
@@ -109,8 +113,9 @@ def test_a_network_without_quantisers_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_operators_that_are_not_known_are_all_named(tmp_path):
-    path = file_of(custom_networks.sigmoid(), tmp_path / "sigmoid.onnx")
-    with pytest.raises(UserError, match=r"node \w+ \(Sigmoid.*, node \w+ \(Tanh.*known are Add"):
+    path = file_of(custom_networks.unknown(), tmp_path / "unknown.onnx")
+    said = r"node \w+ \(HardSwish.*, node \w+ \(Sigmoid.*known are Add"
+    with pytest.raises(UserError, match=said):
         open_network(path, SHAPE)
 
 
@@ -270,3 +275,31 @@ def test_a_set_that_is_missing_or_damaged_is_told(tmp_path):
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(UserError, match=r"cannot read .*cut.npz"):
         data.dataset(str(tmp_path / "cut.npz"))
+
+
+def told(caplog):
+    """How many images are labelled otherwise, of each warning."""
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    return [found[0] for one in said if (found := re.search(r"\d+ of \d+", one))]
+
+
+def test_a_file_that_computes_something_else_than_its_module_is_told(tmp_path, caplog):
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        qnn.QuantConv2d(
+            1, 4, 3, bias=False, weight_quant=Int8AccumulatorAwareWeightQuant,
+            weight_bit_width=4, weight_accumulator_bit_width=10,
+        ),
+        qnn.QuantReLU(bit_width=4),
+        nn.Flatten(),
+        qnn.QuantLinear(4 * 36, 10, bias=False, weight_bit_width=4),
+    )  # fmt: skip
+    module(torch.rand(8, 1, 8, 8) * 2 - 1)
+    write_qonnx(module.eval(), "net.py:a2q", "a2q", (8, 8, 1), tmp_path)
+    assert told(caplog) == ["15 of 16"]
+    caplog.clear()
+    usual = nn.Sequential(module[0], module[2], module[3], qnn.QuantLinear(64, 10, bias=False))
+    usual(torch.rand(8, 1, 8, 8) * 2 - 1)
+    write_qonnx(usual.eval(), "net.py:usual", "usual", (8, 8, 1), tmp_path)
+    assert not told(caplog)
