@@ -40,6 +40,7 @@ def register_operators() -> None:
         _settle(tempfile.gettempdir())
     import finn.custom_op.fpgadataflow as hardware_layers
     import finn.custom_op.fpgadataflow.rtl as rtl_layers
+    from qonnx.custom_op.registry import add_op_to_domain
 
     from flow.compiler.operators.label_select import LabelSelect, LabelSelect_rtl
     from flow.compiler.operators.mvau import MVAU_rtl
@@ -55,18 +56,23 @@ def register_operators() -> None:
     from flow.compiler.operators.tiles import MVAU, TileAccumulator, TileAccumulator_rtl
     from flow.compiler.operators.vvau import VVAU_rtl
 
-    for operator in (NoiseTap, AddStreams, LabelSelect, MVAU, TileAccumulator):
-        hardware_layers.custom_op[operator.__name__] = operator
-    for operator in (
-        AddStreams_rtl,
-        DuplicateStreams_rtl,
-        LabelSelect_rtl,
-        MVAU_rtl,
-        NoiseTap_rtl,
-        Pool_rtl,
-        StreamingFIFO_rtl,
-        Thresholding_rtl,
-        TileAccumulator_rtl,
-        VVAU_rtl,
-    ):
-        rtl_layers.custom_op[operator.__name__] = operator
+    ours = {
+        hardware_layers: (NoiseTap, AddStreams, LabelSelect, MVAU, TileAccumulator),
+        rtl_layers: (
+            AddStreams_rtl,
+            DuplicateStreams_rtl,
+            LabelSelect_rtl,
+            MVAU_rtl,
+            NoiseTap_rtl,
+            Pool_rtl,
+            StreamingFIFO_rtl,
+            Thresholding_rtl,
+            TileAccumulator_rtl,
+            VVAU_rtl,
+        ),
+    }
+    for layers, operators in ours.items():
+        for operator in operators:
+            layers.custom_op[operator.__name__] = operator
+            # QONNX remembers FINN's own where a graph was read before
+            add_op_to_domain(layers.__name__, operator)
