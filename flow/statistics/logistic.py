@@ -9,8 +9,8 @@ Float = NDArray[np.float64]
 REACH = 3.0
 """How far beyond the levels log μ is searched for: far enough to detect a bound."""
 _LOG_K = (np.log(0.1), np.log(60.0))
-_GAIN = 1e-6
-"""Gain in log likelihood at which a fit ends: a thousandth of a standard error from its end."""
+_GAIN = 1e-8
+"""Gain in log likelihood at which a fit ends: a ten-thousandth of a standard error from its end."""
 _MAX_STEP = np.array([1.0, 0.7, 0.2])
 
 
@@ -41,19 +41,21 @@ def fit(
     x = np.log(levels)
     low, high = _range(x, clean, start.shape[1])
 
-    def model(theta: Float) -> tuple[Float, Float, Float]:
+    def model(theta: Float, accuracy: Float, clean: Float) -> tuple[Float, Float, Float]:
         floor = theta[:, 2:] if theta.shape[1] > 2 else guess
         share = expit(-np.exp(theta[:, 1:2]) * (x - theta[:, :1]))
         p = np.clip(floor + (clean[:, None] - floor) * share, 1e-9, 1 - 1e-9)
         return share, p, (trials * (accuracy * np.log(p) + (1 - accuracy) * np.log1p(-p))).sum(1)
 
-    theta = np.clip(start, low, high)
-    share, p, likelihood = model(theta)
-    damping = np.full(len(theta), 1e-3)
+    found = np.clip(start, low, high)
+    share, p, likelihoods = model(found, accuracy, clean)
+    # the rows that are not at their end yet; most need few of the steps
+    rows = np.arange(len(found))
+    theta, likelihood, damping = found, likelihoods, np.full(len(found), 1e-3)
     for _ in range(60):
         step = _step(theta, x, clean, guess, share, trials / (p * (1 - p)), accuracy - p, damping)
         new = np.clip(theta + step, low, high)
-        new_share, new_p, new_likelihood = model(new)
+        new_share, new_p, new_likelihood = model(new, accuracy, clean)
         better = new_likelihood >= likelihood
         settled = np.abs(new_likelihood - likelihood) < _GAIN
         keep = better[:, None]
@@ -62,9 +64,15 @@ def fit(
         )
         likelihood = np.where(better, new_likelihood, likelihood)
         damping = np.where(better, damping / 5, damping * 8)
-        if np.all(settled | (damping > 1e8)):
+        found[rows], likelihoods[rows] = theta, likelihood
+        left = ~(settled | (damping > 1e8))
+        if not left.any():
             break
-    return theta, likelihood
+        rows, theta, share, p, likelihood, damping, accuracy, clean, low, high = (
+            values[left]
+            for values in (rows, theta, share, p, likelihood, damping, accuracy, clean, low, high)
+        )
+    return found, likelihoods
 
 
 def _range(x: Float, clean: Float, parameters: int) -> tuple[Float, Float]:
