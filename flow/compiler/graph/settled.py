@@ -15,7 +15,7 @@ class SettlingModel(ModelWrapper):
     """
 
     _graph = b""
-    """The graph that ``_without_effect`` is about."""
+    """The graph that ``_without_effect`` is about; it is tidy."""
     _without_effect: frozenset[str] = frozenset()
 
     def check_all_tensor_shapes_specified(self, fix_missing_init_shape: bool = False) -> bool:
@@ -37,18 +37,21 @@ class SettlingModel(ModelWrapper):
     ) -> "SettlingModel":
         """Apply a transformation, unless it would change nothing; see `ModelWrapper.transform`."""
         apply = super().transform
-        if not cleanup:
+        if not cleanup or any(options) or more:
             # part of the tidying after another transformation, which is skipped as a whole
             return apply(transformation, make_deepcopy, cleanup, *options, **more)
         step = f"{type(transformation)} {sorted(vars(transformation).items())}"
         before = self.model.SerializeToString(deterministic=True)
-        without_effect = self._without_effect if before == self._graph else frozenset()
-        if step in without_effect:
+        settled = before == self._graph
+        if settled and step in self._without_effect:
             return self
-        applied = apply(transformation, make_deepcopy, cleanup, *options, **more)
         # some transformations return an ordinary model
-        result = SettlingModel(applied.model)
+        result = SettlingModel(apply(transformation, make_deepcopy, cleanup=False).model)
         after = result.model.SerializeToString(deterministic=True)
+        if after != before or not settled:
+            result.cleanup()
+            after = result.model.SerializeToString(deterministic=True)
         result._graph = after
-        result._without_effect = without_effect | {step} if after == before else frozenset()
+        if after == before:
+            result._without_effect = (self._without_effect if settled else frozenset()) | {step}
         return result
