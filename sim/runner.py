@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -262,13 +263,12 @@ def _cocotb_environment(
     top: str, test_module: str | Sequence[str], results: Path, seed: int
 ) -> dict[str, str]:
     from cocotb_tools import config
-    from find_libpython import find_libpython
 
     modules = test_module if isinstance(test_module, str) else ",".join(test_module)
     search = [str(REPOSITORY), *(p or os.getcwd() for p in sys.path)]
     return {
         **os.environ,
-        "GPI_USERS": f"{find_libpython()};{config.pygpi_entry_point()}",
+        "GPI_USERS": f"{_libpython()};{config.pygpi_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(search)),
         "COCOTB_TOPLEVEL": top,
@@ -281,6 +281,14 @@ def _cocotb_environment(
         "COCOTB_REWRITE_ASSERTION_FILES": "",
         "TOPLEVEL_LANG": "verilog",
     }
+
+
+@cache
+def _libpython() -> str:
+    """Return the path of Python's library, for which the linker's cache is read."""
+    from find_libpython import find_libpython
+
+    return find_libpython()
 
 
 def _keep_only(folder: Path, names: set[str]) -> None:

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,6 +107,27 @@ def converted_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_to_hardware_layers", once)
         yield
+
+
+@pytest.fixture(autouse=True)
+def operators_read_once() -> None:
+    """Let torch's exporter read the sources of its operators once a process.
+
+    It does so for every network, which takes as long as all else of a small network's export.
+    """
+    exporter = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if exporter is None or hasattr(exporter.ONNXRegistry.from_torchlib, "cache_info"):
+        return
+    read = cache(exporter.ONNXRegistry.from_torchlib)
+
+    def copied(**options: int) -> Any:
+        registry = copy.copy(read(**options))
+        # an export adds operators of its own
+        registry.functions = {name: list(found) for name, found in registry.functions.items()}
+        return registry
+
+    copied.cache_info = read.cache_info
+    exporter.ONNXRegistry.from_torchlib = staticmethod(copied)
 
 
 @pytest.fixture(autouse=True)
