@@ -1,12 +1,17 @@
 """Set-up of FINN without vendor tools: its settings, and our operators in its registries."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
+from types import ModuleType
 
 _FOLDER = "FINN_BUILD_DIR"
+_LOOPS = "finn.transformation.fpgadataflow.loop_rolling"
+"""FINN's rolling of loops, of which its operators on import need one name."""
 
 
 @contextmanager
@@ -33,13 +38,33 @@ def _settle(folder: str) -> None:
     initialize_dummy_settings()
 
 
+@contextmanager
+def _without_loops() -> Iterator[None]:
+    """Import FINN's operators in a ``with`` block without its rolling of loops.
+
+    That imports onnxscript and SymPy, which takes longer than all else of FINN. No loop is rolled
+    here; whatever imports the module later gets it.
+    """
+    if _LOOPS in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_LOOPS)
+    stand_in.LoopBodyInputType = Enum("LoopBodyInputType", ["PARAMETER"])  # type: ignore[attr-defined]
+    sys.modules[_LOOPS] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[_LOOPS]
+
+
 def register_operators() -> None:
     """Make FINN find this project's operators; whatever reads a compiled graph needs them."""
     if _FOLDER not in os.environ:
         # FINN's operators cannot be imported before FINN has its settings
         _settle(tempfile.gettempdir())
-    import finn.custom_op.fpgadataflow as hardware_layers
-    import finn.custom_op.fpgadataflow.rtl as rtl_layers
+    with _without_loops():
+        import finn.custom_op.fpgadataflow as hardware_layers
+        import finn.custom_op.fpgadataflow.rtl as rtl_layers
     from qonnx.custom_op.registry import add_op_to_domain
 
     from flow.compiler.operators.label_select import LabelSelect, LabelSelect_rtl
