@@ -149,26 +149,36 @@ def test_verible_finds_nothing(module):
 def synthesised(yosys, tmp_path_factory) -> dict[str, str]:
     """What Yosys says of each module that it refuses.
 
-    One process takes all of them, since its start takes longer than a module; a module that it
-    refuses ends the process, and another takes the rest.
+    One process takes all of them, since its start takes longer than a module, and reads those that
+    have the same sources at once. What it refuses ends the process: it is then given one by one.
     """
     folder = tmp_path_factory.mktemp("synthesis")
-    left, refused = list(MODULES), {}
+    together: dict[tuple[Path, ...], list[Path]] = {}
+    for module in MODULES:
+        files = tuple(sources(module))
+        together.setdefault(files, []).append(module)
+        for source in files:
+            shutil.copy(source, folder)
+    left, refused = list(together.values()), {}
     while left:
         script = []
-        for module in left:
-            for source in sources(module):
-                shutil.copy(source, folder)
-            names = " ".join(path.name for path in sources(module))
-            script += ["design -reset", f"read_slang -j 1 -DSYNTHESIS --top {module.stem} {names}"]
-            script += ["proc", "opt_clean", "check -assert", f"log -stdout done {module.stem}"]
+        for number, modules in enumerate(left):
+            tops = " ".join(f"--top {module.stem}" for module in modules)
+            names = " ".join(path.name for path in sources(modules[0]))
+            script += ["design -reset", f"read_slang -j 1 -DSYNTHESIS {tops} {names}"]
+            script += ["proc", "opt_clean", "check -assert", f"tee -q -a done.txt log {number}"]
         (folder / "all.ys").write_text("\n".join(script))
         command = [yosys, "-q", "all.ys"]
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        done = [line.split()[1] for line in found.stdout.splitlines() if line.startswith("done ")]
-        left = left[len(done) :]
+        done = folder / "done.txt"
+        left = left[len(done.read_text().splitlines()) if done.exists() else 0 :]
+        done.unlink(missing_ok=True)
         if left:
-            refused[left.pop(0).stem] = found.stdout + found.stderr
+            modules = left.pop(0)
+            if len(modules) > 1:
+                left = [*([module] for module in modules), *left]
+            else:
+                refused[modules[0].stem] = found.stdout + found.stderr
     return refused
 
 
