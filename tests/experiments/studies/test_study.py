@@ -16,6 +16,7 @@ from flow.experiments.studies import page, status, study
 from flow.files import PLAN
 from flow.paths import REPOSITORY
 from flow.walks.engine.engine import SerialExecutor
+from tests.helpers.processes import NOISEWALK
 
 SMALL = """
 title: a small study
@@ -341,8 +342,7 @@ def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
     found, _ = finished
     build = results_folder(tmp_path / "build")
     file = written(tmp_path, SMALL.replace("[0, 1]", "[1]"))
-    entry = "from flow.cli.main import main; main()"
-    command = [sys.executable, "-c", entry, "study", "run", str(file), "--jobs=1"]
+    command = [*NOISEWALK, "study", "run", str(file), "--jobs=1"]
     options = {
         "cwd": tmp_path,
         "env": os.environ | {"PYTHONPATH": str(REPOSITORY)},

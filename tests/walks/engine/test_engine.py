@@ -30,6 +30,7 @@ from flow.walks.settings import HardwareWalkSettings
 from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.walk import Walk
 from sim.runner import SimulationError
+from tests.helpers.processes import NOISEWALK
 
 OPTIONS = {"model": "tfc-w2a2", "dataset": "digits", "images": 200, "hw_images": 6,
            "cycles": 256, "levels": "8,40", "budget": 0.0, "sites": "fc1.acc,fc3.acc"}  # fmt: skip
@@ -134,8 +135,7 @@ def test_a_killed_workers_work_goes_to_another(fresh, undisturbed, tmp_path):
 
 def command_line(build: Path, *more: str) -> list[str]:
     options = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
-    entry = "from flow.cli.main import main; main()"
-    return [sys.executable, "-c", entry, "walk-hw", *options, "--draws=2", *more]
+    return [*NOISEWALK, "walk-hw", *options, "--draws=2", *more]
 
 
 def start(build: Path, *more: str) -> subprocess.Popen:
