@@ -33,8 +33,8 @@ from tests.second_device.device import NAME, second_device
 
 
 @pytest.fixture(scope="session")
-def second(session_folder) -> torch.device:
-    return second_device(session_folder)
+def second(built) -> torch.device:
+    return second_device(built / "sim")
 
 
 def test_forgotten_tensors_are_refused(second):

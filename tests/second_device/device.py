@@ -4,6 +4,7 @@ A tensor of it and one of the processor do not mix, as with a GPU: whoever forge
 to the device gets a RuntimeError. What a GPU rounds or orders otherwise, this device does not show.
 """
 
+import hashlib
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -22,12 +23,20 @@ def second_device(folder: Path) -> torch.device:
     """Return the device, which is there from now on.
 
     Args:
-        folder: folder of the library, which is compiled once for all processes that share it.
+        folder: folder of the library, which is compiled once for all that share it, by content.
     """
-    library = folder / "second_device.so"
+    command = _command()
+    content = [*command, torch.__version__, _SOURCE.read_text()]
+    digest = hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
+    library = folder / f"second-device-{digest}.so"
     with FileLock(library.with_suffix(".lock")):
         if not library.exists():
-            _compile(library)
+            part = library.with_suffix(".part")
+            done = subprocess.run(
+                [*command, "-o", str(part)], capture_output=True, text=True, timeout=600
+            )
+            assert done.returncode == 0, done.stderr[:2000]
+            part.rename(library)
     torch.ops.load_library(str(library))
     torch.utils.rename_privateuse1_backend(NAME)
     module = SimpleNamespace(
@@ -40,10 +49,8 @@ def second_device(folder: Path) -> torch.device:
     return torch.empty(0, device=NAME).device
 
 
-def _compile(library: Path) -> None:
+def _command() -> list[str]:
     headers = [f"-I{path}" for path in cpp_extension.include_paths()]
     (folder, *_) = cpp_extension.library_paths()
     command = ["g++", "-std=c++20", "-O1", "-fPIC", "-shared", *headers, str(_SOURCE)]
-    command += ["-o", str(library), f"-L{folder}", "-ltorch_cpu", "-ltorch", "-lc10"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[:2000]
+    return [*command, f"-L{folder}", "-ltorch_cpu", "-ltorch", "-lc10"]
