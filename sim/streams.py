@@ -31,16 +31,17 @@ async def drive(
 ) -> None:
     """Send beats on a stream, idling between beats with probability ``idle`` per clock."""
     valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
+    clocked = FallingEdge(clock(dut))
     for beat in beats:
         while rng.random() < idle:
-            await FallingEdge(clock(dut))
+            await clocked
         valid.value = 1
         data.value = beat
         taken = False
         while not taken:
             await ReadOnly()
             taken = bool(ready.value)
-            await FallingEdge(clock(dut))
+            await clocked
         valid.value = 0
 
 
@@ -49,13 +50,14 @@ async def collect(
 ) -> list[int]:
     """Receive beats from a stream, holding ready low with probability ``stall`` per clock."""
     valid, ready, data = (getattr(dut, f"{stream}_t{name}") for name in ("valid", "ready", "data"))
+    clocked = FallingEdge(clock(dut))
     beats: list[int] = []
     while len(beats) < count:
         ready.value = int(rng.random() >= stall)
         await ReadOnly()
         if valid.value and ready.value:
             beats.append(int(data.value))
-        await FallingEdge(clock(dut))
+        await clocked
     ready.value = 0
     return beats
 

@@ -32,7 +32,9 @@ os.environ.setdefault("SIM_OPTIMISE", "0")
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
-SLOW_FIXTURES = {"built", "yosys", "accelerator", "bipolar_accelerator", "second"}
+SLOW_FIXTURES = {
+    "built", "yosys", "accelerator", "bipolar_accelerator", "convolutions", "second"
+}  # fmt: skip
 """Whoever asks for one of these, itself or by a parameter, compiles hardware, or a device."""
 
 

@@ -14,28 +14,30 @@ from sim import streams
 
 
 async def _watch_digests(dut, found: list[int]) -> None:
+    clocked, settled, valid = RisingEdge(dut.clk), ReadOnly(), dut.digest_valid
     while True:
-        await RisingEdge(dut.clk)
-        await ReadOnly()
-        if dut.digest_valid.value:
+        await clocked
+        await settled
+        if valid.value:
             found.append(int(dut.digest.value))
 
 
 async def _write(dut, site: int, writes) -> None:
+    clocked, addresses, values = FallingEdge(dut.clk), dut.cfg_addr, dut.cfg_data
     for address, data in writes:
         dut.cfg_valid.value = 1
         dut.cfg_site.value = site
-        dut.cfg_addr.value = address
-        dut.cfg_data.value = data
-        await FallingEdge(dut.clk)
+        addresses.value = address
+        values.value = data
+        await clocked
     dut.cfg_valid.value = 0
 
 
 async def _feed(dut, job, rng: random.Random) -> None:
     await _write(dut, job["site"], job["table"])
+    images = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]
     for index, writes in enumerate(job["points"]):
         await _write(dut, job["site"], writes)
-        images = [streams.pack(beat, job["in_bits"]) for beat in job["beats"]]
         size = len(images) // len(job["points"])
         beats = images[index * size : (index + 1) * size]
         await streams.drive(dut, beats, job["idle"], rng)
