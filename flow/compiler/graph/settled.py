@@ -10,8 +10,8 @@ class SettlingModel(ModelWrapper):
     """A model that skips a transformation which left an equal graph as it was.
 
     FINN tidies the graph by five transformations after each of its own, most of which find nothing
-    to do, and each of them is followed by five more. A transformation that is skipped returns the
-    model itself, not a copy.
+    to do, and each of them is followed by five more. Here only a change is followed by them. A
+    transformation that is skipped returns the model itself, not a copy.
     """
 
     _graph = b""

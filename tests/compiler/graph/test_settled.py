@@ -54,3 +54,30 @@ def test_only_a_transformation_without_effect_on_an_equal_graph_is_skipped(expor
     assert counts == [1, 2, 2, 2]
     model.graph.node[0].name = "other"
     assert model.transform(Rename()).graph.node[0].name == "first" and Rename.calls == 3
+
+
+@pytest.mark.slow
+def test_a_graph_is_tidied_only_after_a_change(exported, monkeypatch):
+    from flow.compiler.graph.settled import SettlingModel
+
+    class Nothing(Transformation):
+        """Change nothing."""
+
+        def apply(self, model):
+            return model, False
+
+    class Rename(Transformation):
+        """Name the first node."""
+
+        def apply(self, model):
+            model.graph.node[0].name = "first"
+            return model, False
+
+    tidied, tidy = [], SettlingModel.cleanup
+    monkeypatch.setattr(SettlingModel, "cleanup", lambda self: tidied.append(tidy(self)))
+    model, counts = SettlingModel(exported.model), []
+    # nobody knows yet whether the exported graph is tidy
+    for step in (Nothing(), Nothing(), Rename(), Rename()):
+        model = model.transform(step)
+        counts.append(len(tidied))
+    assert counts == [1, 1, 2, 2]
