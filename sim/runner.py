@@ -284,7 +284,7 @@ def _cocotb_environment(
 
 
 @cache
-def _libpython() -> str:
+def _libpython() -> str | None:
     """Return the path of Python's library, for which the linker's cache is read."""
     from find_libpython import find_libpython
 

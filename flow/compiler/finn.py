@@ -49,7 +49,7 @@ def _without_loops() -> Iterator[None]:
         yield
         return
     stand_in = ModuleType(_LOOPS)
-    stand_in.LoopBodyInputType = Enum("LoopBodyInputType", ["PARAMETER"])  # type: ignore[attr-defined]
+    vars(stand_in)["LoopBodyInputType"] = Enum("LoopBodyInputType", ["PARAMETER"])
     sys.modules[_LOOPS] = stand_in
     try:
         yield

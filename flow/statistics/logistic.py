@@ -50,7 +50,7 @@ def fit(
     found = np.clip(start, low, high)
     share, p, likelihoods = model(found, accuracy, clean)
     # the rows that are not at their end yet; most need few of the steps
-    rows = np.arange(len(found))
+    rows: NDArray[np.intp] = np.arange(len(found))
     theta, likelihood, damping = found, likelihoods, np.full(len(found), 1e-3)
     for _ in range(60):
         step = _step(theta, x, clean, guess, share, trials / (p * (1 - p)), accuracy - p, damping)
@@ -68,9 +68,10 @@ def fit(
         left = ~(settled | (damping > 1e8))
         if not left.any():
             break
-        rows, theta, share, p, likelihood, damping, accuracy, clean, low, high = (
+        rows = rows[left]
+        theta, share, p, likelihood, damping, accuracy, clean, low, high = (
             values[left]
-            for values in (rows, theta, share, p, likelihood, damping, accuracy, clean, low, high)
+            for values in (theta, share, p, likelihood, damping, accuracy, clean, low, high)
         )
     return found, likelihoods
 
