@@ -287,8 +287,8 @@ _PARTS_OF_THE_TAP = (
         "tap_settings_proof",
         ("noise/gaussian_pkg.sv", "noise/noise_tap_pkg.sv", "noise/tap_settings.sv"),
         (
-            Fault("pending <= 1'b1;", "pending <= !swap && !shadow.enable;", ("armed",)),
-            Fault("active <= shadow;", "active <= '0;", ("together", "follows")),
+            Fault("pending <= 1'b1;", "pending <= !shadow.enable;", ("armed",)),
+            Fault("active  <= shadow;", "active <= '0;", ("together", "follows")),
             Fault("cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff)", "cfg_valid",
                   ("others",)),
         ),

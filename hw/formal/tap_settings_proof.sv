@@ -21,9 +21,10 @@ module tap_settings_proof
   localparam int unsigned Site = 5;
 
   logic rst_n, pending, load_valid, ours, armed_q, reset_q, swapped_q, written_q;
-  logic [31:0] start;
+  logic [31:0] start, image_base;
+  logic signed [31:0] gain_rate, sigma_rate;
   uses_t uses;
-  settings_t shadow, active, shadow_q, active_q;
+  settings_t active, shadow_q, active_q;
   logic [$clog2(2*gaussian_pkg::Entries)-1:0] load_place;
   logic [gaussian_pkg::BaseBits+gaussian_pkg::FallBits-1:0] load_entry;
 
@@ -41,7 +42,9 @@ module tap_settings_proof
       .swap,
       .pending,
       .start,
-      .shadow,
+      .image_base,
+      .gain_rate,
+      .sigma_rate,
       .active,
       .uses,
       .load_valid,
@@ -58,7 +61,7 @@ module tap_settings_proof
     reset_q   <= !rst_n;
     swapped_q <= rst_n && swap;
     written_q <= rst_n && ours;
-    {shadow_q, active_q} <= {shadow, active};
+    {shadow_q, active_q} <= {dut.shadow, active};
     if (!rst_n) armed_q <= 1'b0;
     else if (ours && cfg_addr == Start) armed_q <= 1'b1;
     else if (swap) armed_q <= 1'b0;
@@ -67,7 +70,7 @@ module tap_settings_proof
       armed : assert (pending == armed_q);
       if (!reset_q) begin
         together : assert (active == (swapped_q ? shadow_q : active_q));
-        others : assert (written_q || shadow == shadow_q);
+        others : assert (written_q || dut.shadow == shadow_q);
       end
     end
   end

@@ -61,7 +61,7 @@ module adc
   logic [FoldBits-1:0] fold_q;
   logic [5:0] pass_q;
   rest_t bias_q;
-  logic moving;  // false in a tap without a converter, which then costs a simulator little
+  logic moving;  // never in a tap without a converter, which then costs a simulator little
   assign busy = valid_q != '0;
   assign moving = en && (in_valid || busy);
   assign out_valid = valid_q[Stages];
@@ -82,40 +82,39 @@ module adc
   end
   always_ff @(posedge clk) if (active.adc_bits != '0) bias_q <= rest_t'(adc_bias(active));
 
-  for (genvar l = 0; l < PE; l++) begin : gen_lane
-    for (genvar n = 0; n < Stages; n++) begin : gen_stage
-      logic signed [SUM_WIDTH-1:0] v_q;
-      rest_t rest_q;
-      if (n == 0) begin : gen_first
-        always_ff @(posedge clk) if (moving) begin
-          if (in_valid) begin
-            rest_t offset;
-            offset = rest_t'($signed(OFFSETS[(32'(fold_q)*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
-            v_q <= v[l];
-            rest_q <= ((rest_t'(v[l]) + offset) <<< 1) + bias_q;
-          end
-        end
-      end else begin : gen_next
-        always_ff @(posedge clk) if (moving) begin
-          if (valid_q[n-1]) begin
-            v_q <= gen_stage[n-1].v_q;
-            rest_q <= decided(gen_stage[n-1].rest_q, int'(MostBits - 1 - (n - 1) * STEPS));
-          end
-        end
-      end
-    end
-
-    logic signed [SUM_WIDTH-1:0] out_q;
-    always_ff @(posedge clk) if (moving) begin
+  // registers of this block alone, which fills them from the last stage on
+  logic signed [SUM_WIDTH-1:0] value_q[Stages][PE];
+  rest_t rest_q[Stages][PE];
+  // verilog_lint: waive-start always-ff-non-blocking
+  always_ff @(posedge clk) begin
+    if (moving) begin
       if (valid_q[Stages-1]) begin
-        rest_t rest;
-        rest = decided(gen_stage[Stages-1].rest_q, int'(STEPS - 1));
-        rest = rest_t'({1'b0, active.adc_step}) - rest;
-        out_q <= SUM_WIDTH'(rest_t'(gen_stage[Stages-1].v_q) + (rest >>> 1));
+        for (int l = 0; l < PE; l++) begin
+          rest_t last;
+          last = decided(rest_q[Stages-1][l], int'(STEPS) - 1);
+          last = rest_t'({1'b0, active.adc_step}) - last;
+          out[l] <= SUM_WIDTH'(rest_t'(value_q[Stages-1][l]) + (last >>> 1));
+        end
+      end
+      for (int n = Stages - 1; n > 0; n--) begin
+        if (valid_q[n-1]) begin
+          for (int l = 0; l < PE; l++) begin
+            value_q[n][l] = value_q[n-1][l];
+            rest_q[n][l] = decided(rest_q[n-1][l], int'(MostBits) - 1 - (n - 1) * int'(STEPS));
+          end
+        end
+      end
+      if (in_valid) begin
+        for (int l = 0; l < PE; l++) begin
+          rest_t offset;
+          offset = rest_t'($signed(OFFSETS[(32'(fold_q)*PE+l)*OFFSET_WIDTH+:OFFSET_WIDTH]));
+          value_q[0][l] = v[l];
+          rest_q[0][l] = ((rest_t'(v[l]) + offset) <<< 1) + bias_q;
+        end
       end
     end
-    assign out[l] = out_q;
   end
+  // verilog_lint: waive-stop always-ff-non-blocking
 
   if (STEPS == 0 || MostBits % STEPS != 0 || Stages < 2) begin : gen_illegal
     $fatal(1, "adc: STEPS must divide 12, and not be 12");

@@ -19,7 +19,8 @@ module drift_levels
     input  logic             rst_n,
     input  logic             en,
     input  logic             swap,
-    input  settings_t        shadow,
+    input  logic signed [31:0] gain_rate,   // of the settings that come with `swap`
+    input  logic signed [31:0] sigma_rate,
     input  logic      [31:0] first,
     input  settings_t        active,
     input  uses_t            uses,
@@ -35,8 +36,8 @@ module drift_levels
   logic signed [63:0] gain_change_q, sigma_change_q;
   always_ff @(posedge clk) begin
     if (swap) begin
-      gain_change_q  <= 64'(shadow.gain_rate) * $signed({32'd0, first});
-      sigma_change_q <= 64'(shadow.sigma_rate) * $signed({32'd0, first});
+      gain_change_q  <= 64'(gain_rate) * $signed({32'd0, first});
+      sigma_change_q <= 64'(sigma_rate) * $signed({32'd0, first});
     end else if (uses.drifts && next) begin
       gain_change_q  <= image == '1 ? '0 : gain_change_q + 64'(active.gain_rate);
       sigma_change_q <= image == '1 ? '0 : sigma_change_q + 64'(active.sigma_rate);

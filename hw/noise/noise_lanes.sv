@@ -8,8 +8,8 @@
 //
 // A beat comes with `issue` and waits, among at most 16, for its noise. It passes three stages,
 // `scale`, `multiply` and `sum`, each for an enabled clock and a clock after the one before; in
-// `scale` come its samples and levels. `v` is defined while `sum` is high, and not registered. The
-// beats of an image come in order, each `repeats` times more. Reset: at the first beat of a pixel.
+// `scale` come its samples and levels. `v` is a register, written with `sum`. The beats of an image
+// come in order, each `repeats` times more. Reset: at the first beat of a pixel.
 
 module noise_lanes
   import noise_tap_pkg::*;
@@ -49,34 +49,30 @@ module noise_lanes
 
   logic [InBits-1:0] waiting[16];
   logic [3:0] write_q, scale_read_q, multiply_read_q, sum_read_q;
-  logic [5:0] scale_pass_q, multiply_pass_q;
+  logic [5:0] pass_q;
   logic [FoldBits-1:0] scale_fold_q, multiply_fold_q;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
-      {write_q, scale_read_q, multiply_read_q, sum_read_q} <= '0;
-      {scale_fold_q, multiply_fold_q} <= '0;
-      {scale_pass_q, multiply_pass_q} <= '0;
+      {write_q, scale_read_q} <= '0;
+      scale_fold_q <= '0;
+      pass_q <= '0;
     end else if (en) begin
       if (issue) begin
         waiting[write_q] <= in_data;
         write_q <= write_q + 1;
       end
-      if (sum) sum_read_q <= sum_read_q + 1;
       if (scale) begin
         scale_read_q <= scale_read_q + 1;
-        scale_pass_q <= scale_pass_q == active.repeats ? '0 : scale_pass_q + 1;
-        if (scale_pass_q == active.repeats) begin
+        pass_q <= pass_q == active.repeats ? '0 : pass_q + 1;
+        if (pass_q == active.repeats) begin
           scale_fold_q <= scale_fold_q == FoldBits'(Folds - 1) ? '0 : scale_fold_q + 1;
         end
       end
-      if (multiply) begin
-        multiply_read_q <= multiply_read_q + 1;
-        multiply_pass_q <= multiply_pass_q == active.repeats ? '0 : multiply_pass_q + 1;
-        if (multiply_pass_q == active.repeats) begin
-          multiply_fold_q <= multiply_fold_q == FoldBits'(Folds - 1) ? '0 : multiply_fold_q + 1;
-        end
-      end
+      // a beat's place goes with it
+      multiply_read_q <= scale_read_q;
+      multiply_fold_q <= scale_fold_q;
+      sum_read_q <= multiply_read_q;
     end
   end
 
@@ -94,7 +90,7 @@ module noise_lanes
   for (genvar l = 0; l < PE; l++) begin : gen_lane
     logic signed [WIDE-1:0] added_q, added_at_sum_q, centre_q, centre_at_sum_q;
     logic signed [FactorWidth-1:0] factor_q;
-    logic signed [SUM_WIDTH-1:0] product_q;
+    logic signed [SUM_WIDTH-1:0] product_q, v_q;
 
     always_ff @(posedge clk) begin
       if (en && scale && uses.gains) begin
@@ -141,15 +137,15 @@ module noise_lanes
       end
     end
 
-    always_comb begin
-      logic signed [SUM_WIDTH-1:0] total;
-      total = '0;
-      if (sum) begin
+    always_ff @(posedge clk) begin
+      if (en && sum) begin
+        logic signed [SUM_WIDTH-1:0] total;
         total = SUM_WIDTH'(uses.gains ? centre_at_sum_q : widened(waiting[sum_read_q], l));
         if (uses.adds) total = total + SUM_WIDTH'(added_at_sum_q);
         if (uses.multiplies) total = total + product_q;
+        v_q <= total;
       end
-      v[l] = total;
     end
+    assign v[l] = v_q;
   end
 endmodule

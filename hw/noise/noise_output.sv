@@ -70,7 +70,8 @@ module noise_output #(
   endfunction
 
   logic [5:0] pass_q;
-  logic mean_q;
+  logic mean_q, moving;
+  assign moving = en && (in_valid || mean_q);
   assign busy = mean_q;
 
   always_ff @(posedge clk) begin
@@ -89,13 +90,13 @@ module noise_output #(
     logic signed [TotalWidth-1:0] total_q;
     logic [OUT_WIDTH-1:0] data_q;
     always_ff @(posedge clk) begin
-      if (en && in_valid) begin
+      if (moving) begin
         logic signed [SUM_WIDTH-1:0] value;
         value = converts ? converted[l] : v[l];
         if (!averages) data_q <= limited(value);
         else total_q <= TotalWidth'(value) + (pass_q == '0 ? TotalWidth'(0) : total_q);
+        if (mean_q) data_q <= limited(mean(total_q));
       end
-      if (en && mean_q) data_q <= limited(mean(total_q));
     end
     assign data[l] = data_q;
   end

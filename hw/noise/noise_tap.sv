@@ -26,11 +26,10 @@
 // shadow set must not be written meanwhile. A START that is up to 2^31 images in the past takes
 // effect at once; IMAGE_BASE stays the number of image START.
 //
-// With CORES = 0 a beat takes 15 clocks, k + 15 with k executions, five more with a converter, and
+// With CORES = 0 a beat takes 16 clocks, k + 16 with k executions, five more with a converter, and
 // beats come in each clock, or in k clocks (unrolled_path.sv); a change of the settings takes as
-// long. More cores make the
-// same numbers with less logic, for beats that come every few clocks (iterated_path.sv); a change
-// then takes some 150 clocks. Reset: disabled, empty, image 0. Noise advances with the beats, not
+// long. More cores make the same numbers with less logic, for beats that come every few clocks
+// (iterated_path.sv); a change then takes some 150 clocks. Reset: disabled, empty, image 0. Noise advances with the beats, not
 // with the clock. `digest` hashes the output stream of each image (stream_digest.sv).
 //
 // It does not cut the combinational path from m_axis_tready to s_axis_tready.
@@ -88,18 +87,19 @@ module noise_tap
       larger(larger(IN_WIDTH + FRAC, OFFSET_WIDTH) + 5, 19 + FRAC) + 3;
 
   // settings, and the table that may take the normal one's place
-  settings_t shadow, active;
+  settings_t active;
   uses_t uses;
   logic swap, load_valid;
-  logic [31:0] start;
+  logic [31:0] start, image_base;
+  logic signed [31:0] gain_rate, sigma_rate;  // that wait
   logic [$clog2(2*gaussian_pkg::Entries)-1:0] load_place;
   logic [$bits(gaussian_pkg::Table[0])-1:0] load_entry;
   tap_settings #(
       .SITE(SITE), .KINDS(KINDS)
   ) u_settings (
       .clk, .rst_n, .cfg_valid, .cfg_site, .cfg_addr(address_e'(cfg_addr)), .cfg_data, .swap,
-      .pending(cfg_pending), .start, .shadow, .active, .uses, .load_valid, .load_place,
-      .load_entry
+      .pending(cfg_pending), .start, .image_base, .gain_rate, .sigma_rate, .active, .uses,
+      .load_valid, .load_place, .load_entry
   );
 
   // position
@@ -113,8 +113,8 @@ module noise_tap
       .BEATS(Beats)
   ) u_position (
       .clk, .rst_n, .issue, .repeats(active.repeats), .pending(cfg_pending), .start,
-      .image_base(shadow.image_base), .swap, .boundary, .image_start, .first, .image, .pass,
-      .last_pass, .last_beat
+      .image_base, .swap, .boundary, .image_start, .first,
+      .image, .pass, .last_pass, .last_beat
   );
 
   // noise
@@ -127,9 +127,9 @@ module noise_tap
         .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR), .OUT_WIDTH(OUT_WIDTH), .OUT_MIN(OUT_MIN),
         .OUT_MAX(OUT_MAX), .OFFSET_WIDTH(OFFSET_WIDTH), .OFFSETS(OFFSETS), .SITE(SITE), .WIDE(Wide)
     ) u_path (
-        .clk, .rst_n, .shadow, .active, .uses, .load_valid, .load_place, .load_entry, .swap, .first,
-        .image, .pass, .last_pass, .last_beat, .ready, .empty, .issue, .in_data(s_axis_tdata),
-        .out_valid, .out_ready, .out_data(data)
+        .clk, .rst_n, .gain_rate, .sigma_rate, .active, .uses, .load_valid, .load_place,
+        .load_entry, .swap, .first, .image, .pass, .last_pass, .last_beat, .ready, .empty,
+        .issue, .in_data(s_axis_tdata), .out_valid, .out_ready, .out_data(data)
     );
     logic unused;
     assign unused = image_start;
@@ -145,7 +145,7 @@ module noise_tap
         .out_ready, .out_data(data)
     );
     logic unused;
-    assign unused = &{1'b0, image, pass, last_beat};
+    assign unused = &{1'b0, gain_rate, sigma_rate, image, pass, last_beat};
   end
 
   // digest of the output, which may take longer than a clock

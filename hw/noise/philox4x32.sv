@@ -35,29 +35,27 @@ module philox4x32 #(
     else if (en) valid_q <= valid[Rounds-2:0];
   end
 
-  // a register a round, each in a block of its own: a simulator then moves only what is full
-  for (genvar r = 0; r < Rounds; r++) begin : gen_round
-    logic [BLOCKS-1:0][3:0][31:0] state, state_q;
-
-    if (r == 0) begin : gen_first
-      assign state = counter;
-    end else begin : gen_next
-      assign state = gen_round[r-1].state_q;
-    end
-
-    always_ff @(posedge clk) begin
-      if (en && valid[r]) begin
-        for (int b = 0; b < BLOCKS; b++) begin
-          state_q[b] <= {
-            32'(64'(state[b][0]) * 64'(M0)),
-            32'(64'(state[b][0]) * 64'(M0) >> 32) ^ state[b][3] ^ (key[1] + 32'(r) * W1),
-            32'(64'(state[b][2]) * 64'(M1)),
-            32'(64'(state[b][2]) * 64'(M1) >> 32) ^ state[b][1] ^ (key[0] + 32'(r) * W0)
-          };
+  // a register a round, all but the last of this block alone, which fills them from the last on: a
+  // simulator then moves only what is full, and passes by if nothing is
+  logic [BLOCKS-1:0][3:0][31:0] state_q[Rounds-1];
+  always_ff @(posedge clk) begin
+    if (en && valid != '0) begin
+      for (int r = Rounds - 1; r >= 0; r--) begin
+        if (valid[r]) begin
+          for (int b = 0; b < BLOCKS; b++) begin
+            logic [3:0][31:0] s;
+            s = r == 0 ? counter[b] : state_q[r-1][b];
+            s = {
+              32'(64'(s[0]) * 64'(M0)),
+              32'(64'(s[0]) * 64'(M0) >> 32) ^ s[3] ^ (key[1] + 32'(r) * W1),
+              32'(64'(s[2]) * 64'(M1)),
+              32'(64'(s[2]) * 64'(M1) >> 32) ^ s[1] ^ (key[0] + 32'(r) * W0)
+            };
+            if (r == Rounds - 1) words[b] <= s;
+            else state_q[r][b] = s;  // verilog_lint: waive always-ff-non-blocking
+          end
         end
       end
     end
   end
-
-  assign words = gen_round[Rounds-1].state_q;
 endmodule

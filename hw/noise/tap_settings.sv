@@ -32,15 +32,22 @@ module tap_settings
     input  logic                        swap,
     output logic                        pending,
     output logic      [           31:0] start,
-    output settings_t                   shadow,
+    output logic      [           31:0] image_base,   // these three of the shadow set
+    output logic signed [         31:0] gain_rate,
+    output logic signed [         31:0] sigma_rate,
     output settings_t                   active,
     output uses_t                       uses,         // what the active set asks for
     output logic                        load_valid,
     output logic      [PlaceBits - 1:0] load_place,
     output logic      [EntryBits - 1:0] load_entry
 );
+  // a simulator copies what it writes in a clock where others read it: all of it, unless in parts
+  settings_t shadow  /*verilator split_var*/;
   logic written;
   logic [31:0] table_low_q;
+  assign image_base = shadow.image_base;
+  assign gain_rate = shadow.gain_rate;
+  assign sigma_rate = shadow.sigma_rate;
   assign written = cfg_valid && (cfg_site == 8'(SITE) || cfg_site == 8'hff);
   assign load_valid = written && cfg_addr == TableHigh;
   assign load_entry = EntryBits'({cfg_data, table_low_q});
@@ -50,6 +57,12 @@ module tap_settings
       shadow  <= '0;
       start   <= '0;
       pending <= 1'b0;
+      active  <= '0;
+      uses    <= '0;
+    end else if (swap) begin
+      pending <= 1'b0;
+      active  <= shadow;
+      uses    <= uses_of(shadow);
     end else if (written) begin
       settings_t next;
       next = shadow;
@@ -81,18 +94,6 @@ module tap_settings
       if (!KINDS.repeats) next.repeats = '0;
       if (!KINDS.converts) {next.adc_step, next.adc_unsigned, next.adc_bits} = '0;
       shadow <= next;
-    end else if (swap) begin
-      pending <= 1'b0;
-    end
-  end
-
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      active <= '0;
-      uses   <= '0;
-    end else if (swap) begin
-      active <= shadow;
-      uses   <= uses_of(shadow);
     end
   end
 

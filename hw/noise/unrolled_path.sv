@@ -4,7 +4,7 @@
 // Gaussian, then scale, multiply, sum.
 //
 // `issue` takes an execution of the beat, with `ready` alone; with `last_pass` it is its last.
-// `empty` says that no beat is before the output register. Latency 15 clocks, one more where
+// `empty` says that no beat is before the output register. Latency 16 clocks, one more where
 // there are several executions, and five more with a converter (adc.sv), through which each
 // execution passes. Reset: empty. It does not cut the path from out_ready to ready.
 
@@ -32,7 +32,8 @@ module unrolled_path
 ) (
     input  logic                                   clk,
     input  logic                                   rst_n,
-    input  settings_t                              shadow,
+    input  logic signed [31:0]                     gain_rate,    // of the settings that come
+    input  logic signed [31:0]                     sigma_rate,
     input  settings_t                              active,
     input  uses_t                                  uses,
     input  logic                                   load_valid,
@@ -59,19 +60,21 @@ module unrolled_path
   localparam int unsigned ToScale = 12;
   localparam int unsigned ToMultiply = 13;
   localparam int unsigned ToSum = 14;
+  localparam int unsigned ToValue = 15;
 
-  logic [ToSum-1:0] valid_q;
-  logic en, busy, scale, multiply, sum, converting, converted_valid;
+  logic [ToValue-1:0] valid_q;
+  logic en, busy, scale, multiply, sum, value, converting, converted_valid;
   assign en       = !out_valid || out_ready;
   assign ready    = en;
   assign empty    = valid_q == '0 && !converting && !busy;
   assign scale    = valid_q[ToScale-1];
   assign multiply = valid_q[ToMultiply-1];
   assign sum      = valid_q[ToSum-1];
+  assign value    = valid_q[ToValue-1];
 
   always_ff @(posedge clk) begin
     if (!rst_n) valid_q <= '0;
-    else if (en) valid_q <= {valid_q[ToSum-2:0], issue};
+    else if (en) valid_q <= {valid_q[ToValue-2:0], issue};
   end
 
   logic [PE-1:0][15:0] samples[2];
@@ -105,7 +108,8 @@ module unrolled_path
       .rst_n,
       .en,
       .swap,
-      .shadow,
+      .gain_rate,
+      .sigma_rate,
       .first,
       .active,
       .uses,
@@ -160,7 +164,7 @@ module unrolled_path
       .rst_n,
       .en,
       .active,
-      .in_valid(sum && uses.converts),
+      .in_valid(value && uses.converts),
       .v,
       .busy(converting),
       .out_valid(converted_valid),
@@ -184,7 +188,7 @@ module unrolled_path
       .averages(uses.repeats),
       .repeats(active.repeats),
       .converts(uses.converts),
-      .in_valid(uses.converts ? converted_valid : sum),
+      .in_valid(uses.converts ? converted_valid : value),
       .v,
       .converted,
       .busy,
