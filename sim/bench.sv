@@ -133,6 +133,7 @@ module bench #(
       .cfg_addr(cfg_addr_q),
       .cfg_data(cfg_data_q),
       .cfg_pending,
+      .cfg_late(),
       .digest_valid,
       .digest,
       .scores_valid,

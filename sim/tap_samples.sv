@@ -49,6 +49,7 @@ module tap_samples #(
         .cfg_addr,
         .cfg_data,
         .cfg_pending(),
+        .cfg_late(),
         .s_axis_tvalid(run),
         .s_axis_tready(),
         .s_axis_tdata({PE{8'd1}}),

@@ -138,6 +138,11 @@ class Driver:
         found = self._ffi.new("uint32_t *")
         return Status(self._c.nw_digest(self.device, tap, found)), found[0]
 
+    def late(self, tap: int) -> tuple[Status, int]:
+        """Return 1 if settings of a tap came late since the last call or reset, otherwise 0."""
+        found = self._ffi.new("uint32_t *")
+        return Status(self._c.nw_late(self.device, tap, found)), found[0]
+
 
 def vote(library: Library, labels: Sequence[int], classes: int, early: bool) -> tuple[int, int]:
     """Let the firmware's vote decide, and return the winner and the executions it took."""

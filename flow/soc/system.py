@@ -31,6 +31,7 @@ MODULES = (
     "result_writer",
     "tap_bus",
     "tap_registers",
+    "port_registers",
     "accelerator_port",
     "microcontroller",
     "soc",

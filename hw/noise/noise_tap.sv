@@ -24,7 +24,7 @@
 // take effect before the image of that number, counted from reset; only the tap waits until it is
 // empty, and nothing around it drains. cfg_pending is high from the write of START until then; the
 // shadow set must not be written meanwhile. A START that is up to 2^31 images in the past takes
-// effect at once; IMAGE_BASE stays the number of image START.
+// effect at once, and raises cfg_late for a clock; IMAGE_BASE stays the number of image START.
 //
 // With CORES = 0 a beat takes 16 clocks, k + 16 with k executions, five more with a converter, and
 // beats come in each clock, or in k clocks (unrolled_path.sv); a change of the settings takes as
@@ -67,6 +67,7 @@ module noise_tap
     input  logic [        3:0] cfg_addr,
     input  logic [       31:0] cfg_data,
     output logic               cfg_pending,
+    output logic               cfg_late,
     input  logic               s_axis_tvalid,
     output logic               s_axis_tready,
     input  logic [ InBits-1:0] s_axis_tdata,
@@ -113,7 +114,7 @@ module noise_tap
       .BEATS(Beats)
   ) u_position (
       .clk, .rst_n, .issue, .repeats(active.repeats), .pending(cfg_pending), .start,
-      .image_base, .swap, .boundary, .image_start, .first,
+      .image_base, .swap, .boundary, .late(cfg_late), .image_start, .first,
       .image, .pass, .last_pass, .last_beat
   );
 

@@ -6,7 +6,7 @@
 // `boundary` is high while settings wait and the next beat is the first of an image they are for;
 // no beat may then be accepted. The parent raises `swap` when its pipeline is empty. The settings'
 // image base is the number of image `start`, and `first` the number of the image that comes next;
-// both are compared mod 2^32.
+// both are compared mod 2^32. `late` is high for a clock after a swap if image `start` had passed.
 //
 // One execution is issued per clock with `issue`, and with the last of a beat the beat is accepted.
 // Reset: image 0, beat 0.
@@ -23,6 +23,7 @@ module tap_position #(
     input  logic [31:0] image_base,
     input  logic        swap,
     output logic        boundary,
+    output logic        late,
     output logic        image_start, // the next execution is the first of an image
     output logic [31:0] first,
     output logic [31:0] image,
@@ -32,15 +33,15 @@ module tap_position #(
 );
   localparam int unsigned BeatBits = BEATS > 1 ? $clog2(BEATS) : 1;
   logic [BeatBits-1:0] beat_q;
-  logic [31:0] count_q, late;
+  logic [31:0] count_q, passed;
 
   assign last_pass = pass == repeats;
   assign last_beat = beat_q == BeatBits'(BEATS - 1);
   // images that came since the one that the settings were meant for: the count may have wrapped
-  assign late = count_q - start;
-  assign first = image_base + late;
+  assign passed = count_q - start;
+  assign first = image_base + passed;
   assign image_start = beat_q == '0 && pass == '0;
-  assign boundary = pending && image_start && $signed(late) >= 0;
+  assign boundary = pending && image_start && $signed(passed) >= 0;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -48,7 +49,9 @@ module tap_position #(
       image   <= '0;
       beat_q  <= '0;
       pass    <= '0;
+      late    <= 1'b0;
     end else begin
+      late <= swap && passed != '0;
       if (issue) begin
         pass <= last_pass ? '0 : pass + 1;
         if (last_pass) beat_q <= last_beat ? '0 : beat_q + 1;

@@ -2,9 +2,8 @@
 //
 // Interface between a microcontroller and an accelerator: registers, memory access, an interrupt.
 //
-// The register file (generated from registers.rdl, which says what each register does) answers on
-// AXI4-Lite. A run streams images from memory into the accelerator and writes labels and logits
-// back. Reset, or CONTROL.reset for 16 clocks, empties reader, writer and accelerator.
+// The registers (port_registers.sv) answer on AXI4-Lite. A run streams images from memory into the
+// accelerator and writes labels and logits back. Reset, or CONTROL.reset for 16 clocks, empties reader, writer and accelerator.
 //
 // It does not order its two memory ports: images and results of a run must not overlap.
 
@@ -55,6 +54,7 @@ module accelerator_port #(
     output logic [             3:0] cfg_addr,
     output logic [            31:0] cfg_data,
     input  logic [        TAPS-1:0] cfg_pending,
+    input  logic [        TAPS-1:0] cfg_late,
     input  logic [        TAPS-1:0] digest_valid,
     input  logic [  TAPS-1:0][31:0] digest,
     input  logic                    scores_valid,
@@ -77,12 +77,19 @@ module accelerator_port #(
   localparam int unsigned ResultBytes = 4 * (CLASSES + 1);
   localparam int unsigned ImageBytes = 4 * noise_registers_pkg::NUM_WORDS;
 
-  noise_registers_pkg::noise_registers__in_t  to_registers;
-  noise_registers_pkg::noise_registers__out_t registers;
+  logic start_asked, start, resetting, running_q, ended;
+  logic [31:0] image_address, result_address, images, images_in, images_out;
+  logic [31:0] wanted_q, cycles_q;
+  logic [7:0] label_out;
+  cause_t cause;
 
-  noise_registers u_registers (
+  port_registers #(
+      .TAPS(TAPS),
+      .SITES(SITES)
+  ) u_registers (
       .clk,
       .rst_n,
+      .irq,
       .s_axil_awvalid,
       .s_axil_awready,
       .s_axil_awaddr,
@@ -102,45 +109,44 @@ module accelerator_port #(
       .s_axil_rready,
       .s_axil_rdata,
       .s_axil_rresp,
-      .hwif_in (to_registers),
-      .hwif_out(registers)
+      .accelerator_rst_n,
+      .resetting,
+      .start(start_asked),
+      .cause(3'(cause)),
+      .image_address,
+      .result_address,
+      .images,
+      .busy(running_q),
+      .done(ended),
+      .images_in,
+      .images_out,
+      .cycles(cycles_q),
+      .label_out,
+      .cfg_valid,
+      .cfg_site,
+      .cfg_addr,
+      .cfg_data,
+      .cfg_pending,
+      .cfg_late,
+      .digest_valid,
+      .digest
   );
 
   // control of a run
-  logic [4:0] resetting_q;
-  logic running_q, start, refused, ended;
-  logic [31:0] wanted_q, cycles_q, images, images_in, images_out;
-  logic [ 7:0] label_q;
-  cause_t cause;
-
-  assign images = registers.IMAGES.value.value;
-  assign accelerator_rst_n = rst_n && resetting_q == '0;
-
   function automatic logic outside(input logic [31:0] address, input logic [31:0] each);
     return address[1:0] != '0 || 64'(images) * 64'(each) + 64'(address) > 64'(MEMORY_BYTES);
   endfunction
 
   always_comb begin
-    if (running_q || resetting_q != '0 || registers.CONTROL.reset.value) cause = Busy;
+    if (running_q || resetting) cause = Busy;
     else if (images == '0) cause = NoImages;
-    else if (outside(registers.IMAGE_ADDRESS.value.value, ImageBytes)) cause = ImagesOutside;
-    else if (outside(registers.RESULT_ADDRESS.value.value, ResultBytes)) cause = ResultsOutside;
+    else if (outside(image_address, ImageBytes)) cause = ImagesOutside;
+    else if (outside(result_address, ResultBytes)) cause = ResultsOutside;
     else cause = NoError;
   end
 
-  assign start   = registers.CONTROL.start.value && cause == NoError;
-  assign refused = registers.CONTROL.start.value && cause != NoError;
-  assign ended   = running_q && images_out == wanted_q;
-
-  always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      resetting_q <= '0;
-    end else if (registers.CONTROL.reset.value) begin
-      resetting_q <= 5'd16;
-    end else if (resetting_q != '0) begin
-      resetting_q <= resetting_q - 1;
-    end
-  end
+  assign start = start_asked && cause == NoError;
+  assign ended = running_q && images_out == wanted_q;
 
   always_ff @(posedge clk) begin
     if (!accelerator_rst_n) begin
@@ -167,7 +173,7 @@ module accelerator_port #(
       .clk,
       .rst_n(accelerator_rst_n),
       .start,
-      .address(registers.IMAGE_ADDRESS.value.value),
+      .address(image_address),
       .images,
       .images_in,
       .mem_valid(read_valid),
@@ -188,9 +194,9 @@ module accelerator_port #(
       .clk,
       .rst_n(accelerator_rst_n),
       .start,
-      .address(registers.RESULT_ADDRESS.value.value),
+      .address(result_address),
       .images_out,
-      .label_out(label_q),
+      .label_out,
       .scores_valid,
       .scores_data,
       .s_axis_tvalid,
@@ -201,46 +207,4 @@ module accelerator_port #(
       .mem_address(write_address),
       .mem_data(write_data)
   );
-
-  // the registers' other side
-  always_comb begin
-    to_registers.STATUS.busy.next       = running_q;
-    to_registers.STATUS.resetting.next  = resetting_q != '0;
-    to_registers.STATUS.pending.next    = cfg_pending != '0;
-    to_registers.IRQ_STATUS.done.hwset  = ended;
-    to_registers.IRQ_STATUS.error.hwset = refused;
-    to_registers.ERROR.cause.next       = cause;
-    to_registers.ERROR.cause.we         = registers.CONTROL.start.value;
-    to_registers.IMAGES_IN.value.next   = images_in;
-    to_registers.IMAGES_OUT.value.next  = images_out;
-    to_registers.CYCLES.value.next      = cycles_q;
-    to_registers.LABEL.value.next       = label_q;
-    for (int t = 0; t < TAPS; t++) begin
-      to_registers.tap[t].taps_rst_n          = accelerator_rst_n;
-      to_registers.tap[t].SITE.value.next     = SITES[t];
-      to_registers.tap[t].STATUS.pending.next = cfg_pending[t];
-      to_registers.tap[t].DIGEST.value.next   = digest[t];
-      to_registers.tap[t].DIGEST.value.we     = digest_valid[t];
-    end
-  end
-
-  tap_registers #(
-      .TAPS(TAPS),
-      .SITES(SITES)
-  ) u_tap_registers (
-      .clk,
-      .rst_n,
-      .registers,
-      .cfg_valid,
-      .cfg_site,
-      .cfg_addr,
-      .cfg_data
-  );
-
-  assign irq = (registers.IRQ_STATUS.done.value && registers.IRQ_ENABLE.done.value)
-      || (registers.IRQ_STATUS.error.value && registers.IRQ_ENABLE.error.value);
-
-  if (TAPS != noise_registers_pkg::NUM_TAPS) begin : gen_illegal
-    $fatal(1, "accelerator_port: the register file was generated for another number of taps");
-  end
 endmodule

@@ -40,7 +40,7 @@ module soc #(
   logic [7:0] cfg_site;
   logic [3:0] cfg_addr;
   logic [31:0] cfg_data;
-  logic [TAPS-1:0] cfg_pending, digest_valid;
+  logic [TAPS-1:0] cfg_pending, cfg_late, digest_valid;
   logic [TAPS-1:0][31:0] digest;
   logic [ScoreBits-1:0] scores_data;
   logic images_valid, images_ready, labels_valid, labels_ready;
@@ -130,6 +130,7 @@ module soc #(
       .cfg_addr,
       .cfg_data,
       .cfg_pending,
+      .cfg_late,
       .digest_valid,
       .digest,
       .scores_valid,
@@ -156,6 +157,7 @@ module soc #(
       .cfg_addr,
       .cfg_data,
       .cfg_pending,
+      .cfg_late,
       .digest_valid,
       .digest,
       .scores_valid,

@@ -2,11 +2,11 @@
 //
 // An accelerator between AXI4-Streams, with its taps' registers on AXI4-Lite.
 //
-// The register file (generated from registers.rdl) is that of accelerator_port, without its runs:
-// images come on s_axis as they are sent, labels leave on m_axis, a beat each. m_axis_tlast marks
-// the label of every IMAGES-th image since reset, as a DMA wants it, or of each image if IMAGES is
-// 0; the interrupt `done` is that beat. A start is refused. CONTROL.reset empties the accelerator
-// for 16 clocks, in which s_axis is not ready. Reset: empty, no noise.
+// The registers (port_registers.sv) are those of accelerator_port, without its runs: images come on
+// s_axis as they are sent, labels leave on m_axis, a beat each. m_axis_tlast marks the label of
+// every IMAGES-th image since reset, as a DMA wants it, or of each image if IMAGES is 0; the
+// interrupt `done` is that beat. A start is refused. CONTROL.reset empties the accelerator for 16
+// clocks, in which s_axis is not ready. Reset: empty, no noise.
 
 module stream_port #(
     int unsigned TAPS = 1,
@@ -50,21 +50,28 @@ module stream_port #(
 );
   localparam logic [2:0] Busy = 3'd1;
 
-  noise_registers_pkg::noise_registers__in_t  to_registers;
-  noise_registers_pkg::noise_registers__out_t registers;
-
   logic cfg_valid;
   logic [7:0] cfg_site;
   logic [3:0] cfg_addr;
   logic [31:0] cfg_data;
-  logic [TAPS-1:0] cfg_pending, digest_valid;
+  logic [TAPS-1:0] cfg_pending, cfg_late, digest_valid;
   logic [TAPS-1:0][31:0] digest;
   logic unused_scores_valid;
   logic [SCORE_BITS-1:0] unused_scores;
+  logic unused_start, unused_resetting;
+  logic [31:0] unused_image_address, unused_result_address;
 
-  noise_registers u_registers (
+  logic [31:0] beat_q, images_in_q, images_out_q, packet_q, packet;
+  logic [7:0] label_q;
+  logic accelerator_rst_n, images_ready, taken, given, last;
+
+  port_registers #(
+      .TAPS(TAPS),
+      .SITES(SITES)
+  ) u_registers (
       .clk,
       .rst_n,
+      .irq,
       .s_axil_awvalid,
       .s_axil_awready,
       .s_axil_awaddr,
@@ -84,42 +91,35 @@ module stream_port #(
       .s_axil_rready,
       .s_axil_rdata,
       .s_axil_rresp,
-      .hwif_in (to_registers),
-      .hwif_out(registers)
-  );
-
-  tap_registers #(
-      .TAPS(TAPS),
-      .SITES(SITES)
-  ) u_tap_registers (
-      .clk,
-      .rst_n,
-      .registers,
+      .accelerator_rst_n,
+      .resetting(unused_resetting),
+      .start(unused_start),
+      .cause(Busy),
+      .image_address(unused_image_address),
+      .result_address(unused_result_address),
+      .images(packet),
+      .busy(images_in_q != images_out_q || beat_q != '0),
+      .done(given && last),
+      .images_in(images_in_q),
+      .images_out(images_out_q),
+      .cycles('0),
+      .label_out(label_q),
       .cfg_valid,
       .cfg_site,
       .cfg_addr,
-      .cfg_data
+      .cfg_data,
+      .cfg_pending,
+      .cfg_late,
+      .digest_valid,
+      .digest
   );
 
   // counters of the streams
-  logic [4:0] resetting_q;
-  logic [31:0] beat_q, images_in_q, images_out_q, packet_q, packet;
-  logic [7:0] label_q;
-  logic accelerator_rst_n, images_ready, taken, given, last;
-
-  assign accelerator_rst_n = rst_n && resetting_q == '0;
-  assign s_axis_tready     = images_ready && accelerator_rst_n;
-  assign taken             = s_axis_tvalid && s_axis_tready;
-  assign given             = m_axis_tvalid && m_axis_tready;
-  assign packet            = registers.IMAGES.value.value;
-  assign last              = packet_q + 1 >= packet;
-  assign m_axis_tlast      = last;
-
-  always_ff @(posedge clk) begin
-    if (!rst_n) resetting_q <= '0;
-    else if (registers.CONTROL.reset.value) resetting_q <= 5'd16;
-    else if (resetting_q != '0) resetting_q <= resetting_q - 1;
-  end
+  assign s_axis_tready = images_ready && accelerator_rst_n;
+  assign taken         = s_axis_tvalid && s_axis_tready;
+  assign given         = m_axis_tvalid && m_axis_tready;
+  assign last          = packet_q + 1 >= packet;
+  assign m_axis_tlast  = last;
 
   always_ff @(posedge clk) begin
     if (!accelerator_rst_n) begin
@@ -141,27 +141,6 @@ module stream_port #(
 
   always_ff @(posedge clk) if (given) label_q <= 8'(m_axis_tdata);
 
-  always_comb begin
-    to_registers.STATUS.busy.next       = images_in_q != images_out_q || beat_q != '0;
-    to_registers.STATUS.resetting.next  = resetting_q != '0;
-    to_registers.STATUS.pending.next    = cfg_pending != '0;
-    to_registers.IRQ_STATUS.done.hwset  = given && last;
-    to_registers.IRQ_STATUS.error.hwset = registers.CONTROL.start.value;
-    to_registers.ERROR.cause.next       = Busy;
-    to_registers.ERROR.cause.we         = registers.CONTROL.start.value;
-    to_registers.IMAGES_IN.value.next   = images_in_q;
-    to_registers.IMAGES_OUT.value.next  = images_out_q;
-    to_registers.CYCLES.value.next      = '0;
-    to_registers.LABEL.value.next       = label_q;
-    for (int t = 0; t < TAPS; t++) begin
-      to_registers.tap[t].taps_rst_n          = accelerator_rst_n;
-      to_registers.tap[t].SITE.value.next     = SITES[t];
-      to_registers.tap[t].STATUS.pending.next = cfg_pending[t];
-      to_registers.tap[t].DIGEST.value.next   = digest[t];
-      to_registers.tap[t].DIGEST.value.we     = digest_valid[t];
-    end
-  end
-
   accelerator #(
       .PIPELINE(PIPELINE)
   ) u_accelerator (
@@ -178,16 +157,10 @@ module stream_port #(
       .cfg_addr,
       .cfg_data,
       .cfg_pending,
+      .cfg_late,
       .digest_valid,
       .digest,
       .scores_valid(unused_scores_valid),
       .scores_data(unused_scores)
   );
-
-  assign irq = (registers.IRQ_STATUS.done.value && registers.IRQ_ENABLE.done.value)
-      || (registers.IRQ_STATUS.error.value && registers.IRQ_ENABLE.error.value);
-
-  if (TAPS != noise_registers_pkg::NUM_TAPS) begin : gen_illegal
-    $fatal(1, "stream_port: the register file was generated for another number of taps");
-  end
 endmodule

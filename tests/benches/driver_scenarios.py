@@ -151,8 +151,23 @@ def tells_of_a_broken_bus(driver: Driver, device: Any) -> None:
         driver.finish,
         lambda: driver.run(1, IMAGES, RESULTS),
         lambda: driver.digest(0)[0],
+        lambda: driver.late(0)[0],
     ):
         assert call() == Status.BUS_FAULT
+
+
+def tells_of_settings_that_came_late(driver: Driver, device: Any) -> None:
+    """Once, of that tap alone; a reset forgets them."""
+    assert driver.init(TIME_LIMIT) == Status.OK
+    assert driver.late(0) == (Status.OK, 0)
+    device.settings_come_late(1)
+    assert driver.late(0) == (Status.OK, 0)
+    assert driver.late(1) == (Status.OK, 1)
+    assert driver.late(1) == (Status.OK, 0)
+    device.settings_come_late(0)
+    assert driver.init(TIME_LIMIT) == Status.OK
+    assert driver.late(0) == (Status.OK, 0)
+    assert driver.late(device.taps)[0] == Status.NO_SUCH_TAP
 
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -163,6 +178,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     refuses_what_it_cannot_do,
     gives_up_a_device_that_is_busy_for_ever,
     gives_up_a_tap_that_takes_nothing,
+    tells_of_settings_that_came_late,
 )
 BREAKDOWNS: tuple[Scenario, ...] = (knows_what_is_not_its_device, tells_of_a_broken_bus)
 

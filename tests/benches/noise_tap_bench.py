@@ -13,13 +13,26 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, with_timeout
 from sim import streams
 
 
-async def _watch_digests(dut, found: list[int]) -> None:
-    clocked, settled, valid = RisingEdge(dut.clk), ReadOnly(), dut.digest_valid
-    while True:
-        await clocked
-        await settled
-        if valid.value:
-            found.append(int(dut.digest.value))
+class _Watch:
+    """Digests, and how often settings came late, since they were cleared."""
+
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.clear()
+
+    def clear(self) -> None:
+        self.digests: list[int] = []
+        self.late = 0
+
+    async def run(self) -> None:
+        clocked, settled = RisingEdge(self.dut.clk), ReadOnly()
+        valid, late = self.dut.digest_valid, self.dut.cfg_late
+        while True:
+            await clocked
+            await settled
+            self.late += bool(late.value)
+            if valid.value:
+                self.digests.append(int(self.dut.digest.value))
 
 
 async def _write(dut, site: int, writes) -> None:
@@ -48,25 +61,25 @@ async def _feed(dut, job, rng: random.Random) -> None:
 async def run(dut, job: dict) -> list[dict[str, list]]:
     """Run all points under one condition after another, each from reset."""
     dut.cfg_valid.value = 0
-    digests: list[int] = []
-    watching = cocotb.start_soon(_watch_digests(dut, digests))
-    out = [await _run(dut, job | condition, digests) for condition in job["conditions"]]
+    watch = _Watch(dut)
+    watching = cocotb.start_soon(watch.run())
+    out = [await _run(dut, job | condition, watch) for condition in job["conditions"]]
     watching.cancel()
     return out
 
 
-async def _run(dut, job, digests: list[int]) -> dict[str, list]:
+async def _run(dut, job, watch: _Watch) -> dict[str, list]:
     """Run all points, and once more after a reset in mid-stream where there is one."""
     rng = random.Random(job["seed"])
     await streams.reset(dut)
-    digests.clear()
+    watch.clear()
     if job["interrupt"]:
         feeding = cocotb.start_soon(_feed(dut, job, rng))
         await with_timeout(streams.collect(dut, job["interrupt"], job["stall"], rng), 200_000, "ns")
         feeding.cancel()
         dut.cfg_valid.value = 0
         await streams.reset(dut)
-        digests.clear()
+        watch.clear()
     cocotb.start_soon(_feed(dut, job, rng))
     beats = await with_timeout(
         streams.collect(dut, len(job["beats"]), job["stall"], rng), 2_000_000, "ns"
@@ -76,4 +89,4 @@ async def _run(dut, job, digests: list[int]) -> dict[str, list]:
     assert not dut.m_axis_tvalid.value, "more came out than went in"
     size, bits, signed = len(job["beats"][0]), job["out_bits"], job["out_signed"]
     values = [streams.unpack(beat, size, bits, signed) for beat in beats]
-    return {"values": values, "digests": list(digests)}
+    return {"values": values, "digests": watch.digests, "late": watch.late}

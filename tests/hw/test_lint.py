@@ -36,7 +36,8 @@ SYSTEM = (HW / "soc", HW / "boards")
 ACCELERATOR = """
 module accelerator #(bit PIPELINE = 1'b0) (
     input  logic ap_clk, ap_rst_n, in0_V_TVALID, out0_V_TREADY, cfg_valid,
-    output logic in0_V_TREADY, out0_V_TVALID, cfg_pending, digest_valid, scores_valid,
+    output logic in0_V_TREADY, out0_V_TVALID, cfg_pending, cfg_late,
+    output logic digest_valid, scores_valid,
     input  logic [7:0] in0_V_TDATA, cfg_site,
     input  logic [3:0] cfg_addr,
     input  logic [31:0] cfg_data,
@@ -47,7 +48,7 @@ module accelerator #(bit PIPELINE = 1'b0) (
   always_ff @(posedge ap_clk) begin
     in0_V_TREADY <= out0_V_TREADY ^ PIPELINE;
     {out0_V_TVALID, out0_V_TDATA} <= {in0_V_TVALID && ap_rst_n, in0_V_TDATA};
-    {cfg_pending, digest_valid, scores_valid} <= {3{cfg_valid}};
+    {cfg_pending, cfg_late, digest_valid, scores_valid} <= {4{cfg_valid}};
     {digest, scores_data} <= {2{cfg_data ^ 32'({cfg_site, cfg_addr})}};
   end
 endmodule

@@ -7,6 +7,7 @@ module NoiseTap_rtl_1 (
     input  logic [3:0]  cfg_addr,
     input  logic [31:0] cfg_data,
     output logic        cfg_pending,
+    output logic        cfg_late,
     input  logic in0_V_TVALID,
     output logic in0_V_TREADY,
     input  logic [15:0] in0_V_TDATA,
@@ -45,7 +46,7 @@ module NoiseTap_rtl_1 (
       .SERIAL_DIGEST(SerialDigest)
   ) u_tap (
       .clk(ap_clk), .rst_n(ap_rst_n),
-      .cfg_valid, .cfg_site, .cfg_addr, .cfg_data, .cfg_pending,
+      .cfg_valid, .cfg_site, .cfg_addr, .cfg_data, .cfg_pending, .cfg_late,
       .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
       .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA),
       .digest_valid, .digest

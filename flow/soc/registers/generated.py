@@ -77,9 +77,12 @@ class TapRegisters(Block):
         ),
         "STATUS": Register(
             0x28,
-            "r",
+            "rw",
             None,
-            (Field("pending", 0, 1),),
+            (
+                Field("pending", 0, 1),
+                Field("late", 1, 1),
+            ),
         ),
         "DIGEST": Register(
             0x2C,
@@ -127,7 +130,7 @@ class NoiseRegisters(Block):
         "VERSION": Register(
             0x4,
             "r",
-            0x10001,
+            0x10002,
             (
                 Field("minor", 0, 16),
                 Field("major", 16, 16),

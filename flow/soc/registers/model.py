@@ -12,6 +12,8 @@ DONE, ERROR = 1, 2
 """Bits of IRQ_STATUS and IRQ_ENABLE."""
 START, RESET = 1, 2
 """Bits of CONTROL."""
+LATE = 2
+"""Bit of a tap's STATUS."""
 _CYCLES = 100
 """Clock cycles that the model counts for an image."""
 
@@ -72,6 +74,10 @@ class RegisterModel:
         """Whether a write there is answered."""
         return offset in self.places and self.places[offset][1].writable and not self.broken
 
+    def settings_come_late(self, tap: int) -> None:
+        """Apply settings to a tap whose first image has passed."""
+        self.content[self.registers.tap(tap).offset("STATUS")] |= LATE
+
     def read(self, offset: int) -> int:
         """Return a word; 0 where the bus answers with an error."""
         if not self.readable(offset):
@@ -81,7 +87,7 @@ class RegisterModel:
         if name == "STATUS":
             return int(self.busy) | 4 * self.pending
         if name.startswith("TAP[") and name.endswith(".STATUS"):
-            return int(self.pending)
+            return int(self.pending) | self.content[offset]
         return self.content[offset]
 
     def write(self, offset: int, value: int, strobe: int = 0b1111) -> None:
@@ -93,7 +99,7 @@ class RegisterModel:
         bits = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1) & register.mask
         if name == "CONTROL":
             self._control(value & bits)
-        elif name == "IRQ_STATUS":
+        elif name == "IRQ_STATUS" or name.endswith(".STATUS"):
             self.content[offset] &= ~(value & bits) & WORD
         else:
             self.content[offset] = self.content[offset] & ~bits | value & bits
@@ -111,8 +117,8 @@ class RegisterModel:
             for name in ("IMAGES_IN", "IMAGES_OUT", "CYCLES", "LABEL"):
                 self._set(name, 0)
             for offset, (name, register) in self.places.items():
-                if name.startswith("TAP[") and register.reset is not None:
-                    self.content[offset] = register.reset
+                if name.startswith("TAP[") and not name.endswith(".SITE"):
+                    self.content[offset] = register.reset or 0
 
     def _cause(self) -> int:
         images, result = self.value("IMAGES"), 4 * (self.classes + 1)

@@ -173,4 +173,17 @@ nw_status nw_digest(const nw_device *device, uint32_t tap, uint32_t *digest) {
     return checked(NW_OK);
 }
 
+nw_status nw_late(const nw_device *device, uint32_t tap, uint32_t *late) {
+    if (tap >= device->taps) {
+        return NW_NO_SUCH_TAP;
+    }
+    const uint32_t offset = tap_reg(tap, offsetof(tap_registers, STATUS));
+    const uint32_t found = nw_bus_read(offset) & NOISE_REGISTERS__TAPX__STATUS__LATE_bm;
+    if (found) {
+        nw_bus_write(offset, found);
+    }
+    *late = found != 0;
+    return checked(NW_OK);
+}
+
 uint32_t nw_result_words(const nw_device *device) { return device->classes + 1; }

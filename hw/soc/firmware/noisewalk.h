@@ -81,6 +81,10 @@ uint32_t nw_label(const nw_device *device);
 /* Digest of the last image's stream behind a tap. */
 nw_status nw_digest(const nw_device *device, uint32_t tap, uint32_t *digest);
 
+/* Whether settings of a tap began to apply after their first image had passed, since the last call
+ * or reset. Those of `nw_set_noise` never do. */
+nw_status nw_late(const nw_device *device, uint32_t tap, uint32_t *late);
+
 /* Words of a result in memory. */
 uint32_t nw_result_words(const nw_device *device);
 

@@ -246,6 +246,7 @@ def test_rtl_equals_twin_with_settings_changed_between_images(points, simulated)
         differing = (rtl != stream).nonzero()
         assert not len(differing), f"{condition}: first at image, element {differing[0].tolist()}"
         assert torch.equal(torch.tensor(out["digests"]), digests), condition
+        assert out["late"] == (len(LATE) if points == "late" else 0), condition
 
 
 def test_every_setting_of_the_stimulus_matters():

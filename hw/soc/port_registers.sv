@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//
+// Registers of an accelerator's port: what software sees of its streams and its taps.
+//
+// The register file (generated from registers.rdl, which says what each register does) answers on
+// AXI4-Lite. `start` is high in the clock in which software asks for a run; the parent says in
+// `cause` why it refuses, in that clock, or 0. CONTROL.reset holds `accelerator_rst_n` low for 16
+// clocks, which clears the registers of the taps; `resetting` is high from the write on.
+// Reset: no noise, no events.
+
+module port_registers #(
+    int unsigned TAPS = 1,
+    logic [TAPS-1:0][7:0] SITES = '0,  // numbers of the taps
+    localparam int unsigned AddressWidth = noise_registers_pkg::NOISE_REGISTERS_MIN_ADDR_WIDTH
+) (
+    input  logic                    clk,
+    input  logic                    rst_n,
+    output logic                    irq,
+    input  logic                    s_axil_awvalid,
+    output logic                    s_axil_awready,
+    input  logic [AddressWidth-1:0] s_axil_awaddr,
+    input  logic [             2:0] s_axil_awprot,
+    input  logic                    s_axil_wvalid,
+    output logic                    s_axil_wready,
+    input  logic [            31:0] s_axil_wdata,
+    input  logic [             3:0] s_axil_wstrb,
+    output logic                    s_axil_bvalid,
+    input  logic                    s_axil_bready,
+    output logic [             1:0] s_axil_bresp,
+    input  logic                    s_axil_arvalid,
+    output logic                    s_axil_arready,
+    input  logic [AddressWidth-1:0] s_axil_araddr,
+    input  logic [             2:0] s_axil_arprot,
+    output logic                    s_axil_rvalid,
+    input  logic                    s_axil_rready,
+    output logic [            31:0] s_axil_rdata,
+    output logic [             1:0] s_axil_rresp,
+    output logic                    accelerator_rst_n,
+    output logic                    resetting,
+    output logic                    start,
+    input  logic [             2:0] cause,              // as in ERROR
+    output logic [            31:0] image_address,
+    output logic [            31:0] result_address,
+    output logic [            31:0] images,
+    input  logic                    busy,
+    input  logic                    done,               // a run ends in this clock
+    input  logic [            31:0] images_in,
+    input  logic [            31:0] images_out,
+    input  logic [            31:0] cycles,
+    input  logic [             7:0] label_out,
+    output logic                    cfg_valid,
+    output logic [             7:0] cfg_site,
+    output logic [             3:0] cfg_addr,
+    output logic [            31:0] cfg_data,
+    input  logic [        TAPS-1:0] cfg_pending,
+    input  logic [        TAPS-1:0] cfg_late,
+    input  logic [        TAPS-1:0] digest_valid,
+    input  logic [  TAPS-1:0][31:0] digest
+);
+  noise_registers_pkg::noise_registers__in_t  to_registers;
+  noise_registers_pkg::noise_registers__out_t registers;
+
+  noise_registers u_registers (
+      .clk,
+      .rst_n,
+      .s_axil_awvalid,
+      .s_axil_awready,
+      .s_axil_awaddr,
+      .s_axil_awprot,
+      .s_axil_wvalid,
+      .s_axil_wready,
+      .s_axil_wdata,
+      .s_axil_wstrb,
+      .s_axil_bvalid,
+      .s_axil_bready,
+      .s_axil_bresp,
+      .s_axil_arvalid,
+      .s_axil_arready,
+      .s_axil_araddr,
+      .s_axil_arprot,
+      .s_axil_rvalid,
+      .s_axil_rready,
+      .s_axil_rdata,
+      .s_axil_rresp,
+      .hwif_in (to_registers),
+      .hwif_out(registers)
+  );
+
+  tap_registers #(
+      .TAPS(TAPS),
+      .SITES(SITES)
+  ) u_tap_registers (
+      .clk,
+      .rst_n,
+      .registers,
+      .cfg_valid,
+      .cfg_site,
+      .cfg_addr,
+      .cfg_data
+  );
+
+  logic [4:0] resetting_q;
+  assign accelerator_rst_n = rst_n && resetting_q == '0;
+  assign resetting         = registers.CONTROL.reset.value || resetting_q != '0;
+  assign start             = registers.CONTROL.start.value;
+  assign image_address     = registers.IMAGE_ADDRESS.value.value;
+  assign result_address    = registers.RESULT_ADDRESS.value.value;
+  assign images            = registers.IMAGES.value.value;
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) resetting_q <= '0;
+    else if (registers.CONTROL.reset.value) resetting_q <= 5'd16;
+    else if (resetting_q != '0) resetting_q <= resetting_q - 1;
+  end
+
+  always_comb begin
+    to_registers.STATUS.busy.next       = busy;
+    to_registers.STATUS.resetting.next  = resetting_q != '0;
+    to_registers.STATUS.pending.next    = cfg_pending != '0;
+    to_registers.IRQ_STATUS.done.hwset  = done;
+    to_registers.IRQ_STATUS.error.hwset = start && cause != '0;
+    to_registers.ERROR.cause.next       = cause;
+    to_registers.ERROR.cause.we         = start;
+    to_registers.IMAGES_IN.value.next   = images_in;
+    to_registers.IMAGES_OUT.value.next  = images_out;
+    to_registers.CYCLES.value.next      = cycles;
+    to_registers.LABEL.value.next       = label_out;
+    for (int t = 0; t < TAPS; t++) begin
+      to_registers.tap[t].taps_rst_n          = accelerator_rst_n;
+      to_registers.tap[t].SITE.value.next     = SITES[t];
+      to_registers.tap[t].STATUS.pending.next = cfg_pending[t];
+      to_registers.tap[t].STATUS.late.hwset   = cfg_late[t];
+      to_registers.tap[t].DIGEST.value.next   = digest[t];
+      to_registers.tap[t].DIGEST.value.we     = digest_valid[t];
+    end
+  end
+
+  assign irq = (registers.IRQ_STATUS.done.value && registers.IRQ_ENABLE.done.value)
+      || (registers.IRQ_STATUS.error.value && registers.IRQ_ENABLE.error.value);
+
+  if (TAPS != noise_registers_pkg::NUM_TAPS) begin : gen_illegal
+    $fatal(1, "port_registers: the register file was generated for another number of taps");
+  end
+endmodule
