@@ -99,7 +99,7 @@ def converted_once() -> Iterator[None]:
     convert, converted = pipeline._to_hardware_layers, {}
 
     def once(network: Network, folder: Path, mvu: str = "lut"):
-        content = pipeline._key(network, torch.empty(0), [], Target(), mvu)
+        content = pipeline._key(network, torch.empty(0), [], Target(), mvu, [])
         key = type(network).__qualname__, str(network), content
         if key not in converted:
             converted[key] = convert(network, folder, mvu)

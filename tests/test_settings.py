@@ -54,6 +54,19 @@ BAD = {
     "of a list": ({"levels": "1,-2"}, "{levels} is 1,-2: a noise level cannot be negative"),
     "some in midpoints": ({"levels": "1mu,2"}, "{levels} is 1mu,2: give all levels in mu, such as"),
     "no number of midpoints": ({"levels": "xmu"}, "{levels} is xmu: 'x' is not a number"),
+    "no such kind of tap": ({"kinds": "additiv"}, "{kinds}: unknown kind of a tap 'additiv': did"),
+    "noise that taps lack": (
+        {"kinds": "additive,adc", "noise": "multiplicative"},
+        "{kinds}: taps that are built for additive and adc alone lack multiplicative: name that",
+    ),
+    "executions that taps lack": (
+        {"kinds": "additive", "executions": 4},
+        "{kinds}: taps that are built for additive alone lack executions: name that as well",
+    ),
+    "an ADC that taps lack": (
+        {"kinds": "additive", "adc": "4"},
+        "{kinds}: taps that are built for additive alone lack adc: name that as well",
+    ),
     "exclusive": ({"cycles": 64, "fps": 3}, "{cycles} and {fps} exclude each other: give one"),
     "unknown": ({"hw_image": 3}, "{hw_image} is no option here: did you mean {hw_images}"),
     "of another kind": ({"gain_rate": 1}, "{gain_rate} is no option of additive noise"),

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ from torch import Tensor
 from flow.compiler.finn import register_operators
 from flow.compiler.folding.target import CLOCK_HZ
 from flow.files import built_once
+from flow.noise.hardware import kinds
+from flow.noise.hardware.registers import TapSettings
 from flow.noise.hardware.sites import TapSite
 from flow.noise.hardware.weights import WeightSite
 
@@ -60,6 +62,21 @@ class Accelerator:
             )
             for site in self.manifest["weights"]
         }
+
+    def require(self, points: Iterable[Mapping[str, TapSettings]]) -> None:
+        """Check that the taps are built for settings, by site each; those of weights need no tap.
+
+        Raises:
+            UserError: they lack a kind of noise.
+        """
+        asked = [
+            kind
+            for point in points
+            for site, settings in point.items()
+            if site in self.sites
+            for kind in settings.kinds
+        ]
+        kinds.require(asked, self.manifest["kinds"])
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from flow.errors import Defect, UserError, unknown
 from flow.models import Network, SiteValues, site_values
 from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
+from flow.noise.hardware.kinds import KINDS, parameter, parts_of
 from flow.noise.hardware.sites import TapSite
 from flow.numerics import code_digest
 from flow.paths import HW
@@ -58,7 +59,8 @@ def check(network: Network, images: Tensor | None = None) -> None:
             return
         given = random_images(network, CHECKED_IMAGES) if images is None else images
         try:
-            _compile(network, given, network.accumulator_sites, Target(), MVUS[0], Path(name))
+            sites = network.accumulator_sites
+            _compile(network, given, sites, Target(), MVUS[0], KINDS, Path(name))
         except Defect as error:
             if images is not None:
                 raise
@@ -116,6 +118,7 @@ def compile_network(
     fps: float | None = None,
     nodes: Nodes | None = None,
     mvu: str = "lut",
+    kinds: Sequence[str] = (),
     root: Path = Path("build/accelerators"),
 ) -> Accelerator:
     """Compile a network, or open the accelerator that was compiled from equal arguments before.
@@ -131,6 +134,7 @@ def compile_network(
         nodes: content of a FINN folding file, from `flow.compiler.folding.target.read`.
         mvu: ``lut`` for our matrix-vector unit if operands have up to 10 bits, or ``dsp`` for
             FINN's everywhere.
+        kinds: what taps are built for, of `flow.noise.hardware.kinds.KINDS`; everything if empty.
         root: folder of compiled accelerators.
 
     Raises:
@@ -144,18 +148,25 @@ def compile_network(
         network.tap(site)
     if mvu not in MVUS:
         raise unknown("matrix-vector unit", mvu, MVUS)
-    key = _key(network, calibration, tapped, target, mvu)
+    built_for = [kind for kind in KINDS if not kinds or kind in kinds]
+    parts_of(kinds)
+    key = _key(network, calibration, tapped, target, mvu, built_for)
     folder = root / f"{network.name}-{key}"
 
     def build(scratch: Path) -> None:
         with working_in(scratch / "finn"):
-            _compile(network, calibration, tapped, target, mvu, scratch)
+            _compile(network, calibration, tapped, target, mvu, built_for, scratch)
 
     return open_or_build(folder, build)
 
 
 def _key(
-    network: Network, calibration: Tensor, tapped: Sequence[str], target: Target, mvu: str
+    network: Network,
+    calibration: Tensor,
+    tapped: Sequence[str],
+    target: Target,
+    mvu: str,
+    kinds: Sequence[str],
 ) -> str:
     """Hash everything that the result depends on."""
     digest = hashlib.sha256()
@@ -164,7 +175,7 @@ def _key(
     digest.update(network.definition)
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
-    chosen = [network.name, network.rows, tapped, asdict(target), mvu, tools]
+    chosen = [network.name, network.rows, tapped, asdict(target), mvu, kinds, tools]
     digest.update(json.dumps(chosen).encode())
     digest.update(code_digest(__name__).encode())
     for path in kernel_sources():
@@ -186,6 +197,7 @@ def _compile(
     tapped: Sequence[str],
     target: Target,
     mvu: str,
+    kinds: Sequence[str],
     folder: Path,
 ) -> None:
     model, quantiser = _to_hardware_layers(network, folder, mvu)
@@ -216,6 +228,7 @@ def _compile(
         offsets = scales[tap.get_nodeattr("SiteName")].offset * 2 ** tap.get_nodeattr("FracBits")
         if offsets.any():
             tap.set_nodeattr("Offsets", [int(o) for o in offsets])
+        tap.set_nodeattr("Kinds", parameter(kinds))
     numbers = {site: number for number, site in enumerate(edges)}
     values = site_values(network, calibration)
     programmable = weights.find_weights(network, model, streams, grids, numbers, values)
@@ -230,6 +243,7 @@ def _compile(
         "versions": {n: version(n) for n in ("brevitas", "finn-plus", "qonnx", "torch")},
         "host_quantiser": asdict(quantiser) | {"thresholds": quantiser.thresholds.tolist()},
         "on_thresholds": proof.on_thresholds,
+        "kinds": kinds,
         **built,
         "sites": sorted(
             (

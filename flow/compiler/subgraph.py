@@ -60,7 +60,7 @@ def _build(accelerator: Accelerator, stream: str, weights: Collection[str], fold
         getCustomOp(node).get_nodeattr("SiteName"): node.name
         for node in model.get_nodes_by_op_type("NoiseTap_rtl")
     }
-    manifest = {name: whole[name] for name in ("network", "classes", "versions")} | built
+    manifest = {name: whole[name] for name in ("network", "classes", "versions", "kinds")} | built
     manifest["image_shape"] = shape
     manifest["sites"] = [
         site | {"node": taps[site["name"]]} for site in whole["sites"] if site["name"] in taps

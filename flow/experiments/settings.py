@@ -235,6 +235,13 @@ class RepeatSettings(HardwareWalkSettings):
     sigma: Positive | None = None
     """Noise level σ of one execution, at every site; twice the site's midpoint if not given"""
 
+    @property
+    def kinds_needed(self) -> list[str]:
+        """What taps must be built for: the noise, and its repeats."""
+        from flow.noise.hardware.kinds import EXECUTIONS
+
+        return [*super().kinds_needed, *[EXECUTIONS] * (max(self.repeats) > 1)]
+
 
 class RobustnessSettings(HardwareWalkSettings):
     """Walks of a network's clean and noise-trained checkpoints."""
@@ -367,7 +374,11 @@ class BenchJobSettings(Settings):
 class BenchSettings(AcceleratorSettings):
     """A measurement of every speed."""
 
-    refused: ClassVar = {"sites": "the accumulators have taps", "mvu": "both units are measured"}
+    refused: ClassVar = {
+        "sites": "the accumulators have taps",
+        "mvu": "both units are measured",
+        "kinds": "taps with two kinds of noise are measured",
+    }
 
     rounds: Count = 5
     """Rounds of measurements; the table shows their medians"""

@@ -188,6 +188,7 @@ def start_job(
     absent = {site for point in points for site in point} - known
     if absent:
         raise ValueError(f"no such site in what is simulated: {', '.join(sorted(absent))}")
+    accelerator.require(points)
     workdir.mkdir(parents=True, exist_ok=True)
     link = workdir / DATA
     link.unlink(missing_ok=True)

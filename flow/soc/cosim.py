@@ -162,6 +162,7 @@ def memory(
     absent = {site for point in points for site in point} - sites.keys()
     if absent:
         raise ValueError(f"no tap at {', '.join(sorted(absent))}")
+    system.accelerator.require(points)
     images, held = len(stream), images_held(system, len(points))
     if not 0 < images <= held:
         raise ValueError(f"{images} images: the memory holds 1 to {held}")

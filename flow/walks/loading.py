@@ -174,7 +174,7 @@ def compile_trained(
     Args:
         trained: the network; its first images verify the scale of each tap.
         sites: where noise is wanted; every accumulator site has a tap in any case.
-        settings: the choice of folding and matrix-vector unit.
+        settings: the choice of folding, matrix-vector unit and kinds of taps.
         progress: called with the progress.
 
     Raises:
@@ -187,6 +187,7 @@ def compile_trained(
         sites=[s for s in sites if not Site(s).is_accumulator and s not in JOINT],
         **settings.target,
         mvu=settings.mvu,
+        kinds=settings.kinds,
         root=settings.build / "accelerators",
     )
     progress("compile", 1, 1)

@@ -234,13 +234,19 @@ class AcceleratorSettings(TrainedSettings):
     """FINN folding file, in place of a target"""
     mvu: Literal["lut", "dsp"] = "lut"
     """Matrix-vector unit: this project's, made of LUTs, or FINN's, made of DSPs"""
+    kinds: Names = ()
+    """What taps are built for: kinds of noise, executions, adc; everything if none is given"""
     build: Path = Path("build")
     """Folder of everything that is built"""
 
     def check(self) -> None:
-        """Read the folding file."""
+        """Read the folding file, and see that taps can be built for what is asked."""
+        from flow.noise.hardware import kinds
+
         super().check()
         _ = self.target
+        with about("kinds"):
+            kinds.parts_of(self.kinds)
 
     @property
     def target(self) -> dict[str, Any]:
@@ -293,6 +299,7 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
 
     def check(self) -> None:
         """See that the noise exists and fits the registers."""
+        from flow.noise.hardware.kinds import require
         from flow.noise.hardware.registers import TapSettings
 
         super().check()
@@ -305,6 +312,18 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
         with about(*(self._own(setting.options) or ["noise"])):
             # rates and tables that no register holds, whatever the site
             TapSettings.of(setting.noise(0.0), 1.0, self.seed)
+        if self.kinds:
+            with about("kinds"):
+                require(self.kinds_needed, self.kinds)
+
+    @property
+    def kinds_needed(self) -> list[str]:
+        """What taps must be built for; see `flow.noise.hardware.kinds`."""
+        from flow.noise.hardware.kinds import ADC, needed
+
+        found = needed(self.setting.noise(0.0)) + [ADC] * (self.adc is not None)
+        noises = self.read_map.sites.values() if self.read_map else ()
+        return [*found, *(kind for noise in noises for kind in needed(noise))]
 
     @property
     def design(self) -> Design:

@@ -41,6 +41,7 @@ module NoiseTap_rtl_1 (
       .OFFSET_WIDTH(3),
       .OFFSETS(6'h15),
       .SITE(2),
+      .KINDS(6'd63),
       .CORES(Cores),
       .SOURCES(1),
       .SERIAL_DIGEST(SerialDigest)

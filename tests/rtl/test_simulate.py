@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flow.compiler.pipeline import compile_network
+from flow.errors import UserError
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.noise.quantile_table import QuantileTable
@@ -135,6 +136,34 @@ def test_lut_and_dsp_units_give_the_same_streams(
         assert (a.labels == b.labels).all() and (a.scores == b.scores).all()
         for site in accelerator.sites:
             assert (a.digests[site] == b.digests[site]).all(), site
+
+
+def test_taps_that_are_built_for_some_kinds(
+    accelerator, network, simulation, inputs, built, tmp_path
+):
+    """They make the same noise, and refuse what they lack."""
+    additive = compile_network(
+        network,
+        inputs[:200],
+        sites=network.all_sites,
+        cycles=256,
+        kinds=("adc", "additive"),
+        root=built / "accelerators",
+    )
+    assert additive.manifest["kinds"] == ["additive", "adc"]
+    assert set(accelerator.manifest["kinds"]) > set(additive.manifest["kinds"])
+    stream = accelerator.quantise(inputs[:IMAGES])
+    noise = replace(settings(accelerator, "fc1.acc", "additive", 4.0), adc_bits=4, adc_step=512)
+    ours = simulate.build(additive, root=built / "sim", optimise=False)
+    found = [
+        simulate.simulate(one, binary, stream, [{"fc1.acc": noise}], tmp_path / name)[0][0]
+        for name, one, binary in (("every", accelerator, simulation), ("some", additive, ours))
+    ]
+    assert (found[0].scores == found[1].scores).all()
+    for kind in ("multiplicative", "fixed-pattern"):
+        lacking = {"fc1.acc": settings(accelerator, "fc1.acc", kind, 0.3)}
+        with pytest.raises(UserError, match=f"built for additive and adc alone lack .*{kind}"):
+            simulate.simulate(additive, ours, stream, [lacking], tmp_path / kind)
 
 
 def test_noise_does_not_depend_on_batching(accelerator, simulation, inputs, tmp_path):

@@ -1,18 +1,19 @@
 """Parallelism of the generators of noise taps, from the clocks between a tap's beats."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from flow.noise.hardware import kinds
+from flow.noise.samplers import DRAWS
+
 CLOCKS_PER_BLOCK = 20
 """Clocks in which a Philox core makes a block of four words."""
 SAMPLES_PER_CLOCK = 0.8
 """Samples per clock of a source: one, less the clocks in which its cores wait for each other."""
-DRAWS = 2
-"""Samples of an element: one that multiplies, one that is added."""
 UNROLLED_CORES = 9
 """Number of cores that take as much logic as one unrolled generator, a block per clock."""
 DIGEST_CLOCKS = 6
@@ -31,32 +32,37 @@ class Generator:
     """Whether one multiplier hashes the output, an element at a time."""
 
     @classmethod
-    def of(cls, channels: int, pe: int, clocks: int) -> "Generator":
+    def of(cls, channels: int, pe: int, clocks: int, draws: int = DRAWS) -> "Generator":
         """Return the smallest generator that keeps up with a tap's beats.
 
-        It keeps up with every kind of noise; with k executions of a beat it takes longer, since
-        each has blocks of its own.
+        It keeps up with every kind of noise that the tap is built for. With k executions of a beat
+        it takes longer, since each has blocks of its own.
 
         Args:
             channels: channels of the tap's stream.
             pe: lanes of the tap.
             clocks: clocks between beats.
+            draws: samples of an element: one that is added, and one that multiplies, if any does.
         """
-        found = [cls.shared(channels, pe, clocks, DRAWS * groups, groups) for groups in _parts(pe)]
-        found.append(cls.shared(channels, pe, clocks, 1, 1))
+        found = [cls.shared(channels, pe, clocks, groups) for groups in _parts(pe)]
+        found = [one and replace(one, sources=draws * one.sources) for one in found]
+        found.append(cls.shared(channels, pe, clocks, 1, draws))
         fast = [one for one in found if one is not None]
         best = min(fast, key=lambda one: (one.cores * one.sources, one.sources), default=None)
         whole = -(-pe // 4)
-        if best is None or best.cores * best.sources > UNROLLED_CORES * DRAWS * whole:
+        if best is None or best.cores * best.sources > UNROLLED_CORES * draws * whole:
             return cls(0, 1, False)
         return best
 
     @classmethod
     def shared(
-        cls, channels: int, pe: int, clocks: int, sources: int, groups: int
+        cls, channels: int, pe: int, clocks: int, groups: int, draws: int = 1
     ) -> "Generator | None":
-        """Return a generator of so many sources; None if it cannot keep up."""
-        lanes, draws = pe // groups, DRAWS if sources == 1 else 1
+        """Return a generator whose sources each make so many draws of a group of lanes.
+
+        None if it cannot keep up.
+        """
+        lanes = pe // groups
         if lanes * draws > SAMPLES_PER_CLOCK * clocks:
             return None
         if groups == 1:
@@ -65,7 +71,7 @@ class Generator:
             aligned = lanes % 4 == 0 or 4 % lanes == 0
             blocks = max(1, lanes // 4) if aligned else (lanes + 2) // 4 + 1
         cores = math.ceil(CLOCKS_PER_BLOCK * blocks * draws / clocks)
-        return cls(cores, sources, clocks >= pe + DIGEST_CLOCKS)
+        return cls(cores, groups, clocks >= pe + DIGEST_CLOCKS)
 
 
 def _parts(lanes: int) -> list[int]:
@@ -84,7 +90,8 @@ class SizeGenerators(Transformation):
                 continue
             clocks = max(1, int(cycles) // operator.get_number_output_values())
             channels, pe = operator.get_nodeattr("NumChannels"), operator.get_nodeattr("PE")
-            generator = Generator.of(channels, pe, clocks)
+            draws = kinds.draws(operator.get_nodeattr("Kinds"))
+            generator = Generator.of(channels, pe, clocks, draws)
             operator.set_nodeattr("Cores", generator.cores)
             operator.set_nodeattr("Sources", generator.sources)
             operator.set_nodeattr("SerialDigest", int(generator.serial_digest))

@@ -31,6 +31,8 @@ class NoiseTap(LaneOperator):
             "Site": ("i", True, 0),
             # o of the accumulator's real value scale · (acc + o), times 2^FracBits, per channel
             "Offsets": ("ints", False, []),
+            # parts of the tap: flow.noise.hardware.kinds.parameter
+            "Kinds": ("i", False, 63),
             # generator of the synthesised tap: flow.compiler.folding.taps.Generator
             "Cores": ("i", False, 0),
             "Sources": ("i", False, 1),
@@ -84,6 +86,8 @@ class TapWrapper:
     """Bits of an offset."""
     offsets: Sequence[int]
     """Offset of each channel."""
+    kinds: int
+    """Parts of the tap: a bit for each of `flow.noise.hardware.kinds.PARTS`."""
     cores: int
     """Philox cores of each source of samples, in synthesis; a simulator unrolls them."""
     sources: int
@@ -152,6 +156,7 @@ class NoiseTap_rtl(Kernel, NoiseTap):
             out_max=self.get_nodeattr("OutMax"),
             offset_width=hdl.signed_width(offsets),
             offsets=offsets,
+            kinds=self.get_nodeattr("Kinds"),
             cores=self.get_nodeattr("Cores"),
             sources=self.get_nodeattr("Sources"),
             serial_digest=bool(self.get_nodeattr("SerialDigest")),

@@ -9,6 +9,7 @@ from typing import Any
 from flow.errors import UserError
 from flow.noise import Additive, Drift, Empirical, FixedPattern, Mixed, Multiplicative, Noise
 from flow.noise.base import MOST_EXECUTIONS
+from flow.noise.hardware.kinds import ADC, EXECUTIONS
 from flow.noise.measured import read_table
 from flow.noise.quantile_table import QuantileTable
 from flow.noise.samplers import DRAWS
@@ -110,6 +111,19 @@ class TapSettings:
     def idle(self) -> bool:
         """Whether the tap changes no value."""
         return not (self.enable or self.adc_bits)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What a tap must be built for; see `flow.noise.hardware.kinds`."""
+        asked = {
+            "multiplicative": self.sigma_mul or self.add_first,
+            "fixed-pattern": self.pattern,
+            "drift": self.gain_rate or self.sigma_rate,
+            "empirical": self.table is not None,
+            EXECUTIONS: self.executions > 1,
+            ADC: self.adc_bits,
+        }
+        return [kind for kind, used in asked.items() if used]
 
     @property
     def draws(self) -> list[int]:

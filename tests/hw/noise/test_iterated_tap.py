@@ -36,6 +36,7 @@ SHAPES = {
         Shape(5, 5, 1, in_bits=16, out_bits=32, frac=12), None,
         {"KINDS": "6'd0", "CORES": 1, "SOURCES": 5},
     ),
+    "one lane, additive alone": (Shape(16, 1, 1, in_bits=8, out_bits=16), 4, {"KINDS": "6'd0"}),
     "six lanes": (Shape(12, 6, 1, in_bits=12, out_bits=22, offset_bits=14), 16, {}),
     "seven lanes": (Shape(7, 7, 3, in_bits=5, out_bits=17, frac=1), 14, {}),
     "eight lanes of one bit": (BITS, 10, {}),
@@ -62,9 +63,9 @@ SETTINGS = [
 def built(shape: Shape, clocks: int | None, parameters: dict) -> dict:
     if clocks is None:
         return parameters
-    chosen = Generator.of(shape.channels, shape.pe, clocks)
+    chosen = Generator.of(shape.channels, shape.pe, clocks, 1 if "KINDS" in parameters else 2)
     assert chosen.cores
-    return {
+    return parameters | {
         "CORES": chosen.cores, "SOURCES": chosen.sources,
         "SERIAL_DIGEST": int(chosen.serial_digest),
     }  # fmt: skip
@@ -120,6 +121,10 @@ def test_generators_are_chosen_by_the_clocks_between_beats():
     assert Generator.of(64, 8, 10) == Generator(4, 2, False)
     # a beat per clock is what unrolled generators are for
     assert Generator.of(64, 1, 1) == Generator.of(64, 2, 1) == Generator(0, 1, False)
+    # without multiplicative noise a source makes one draw, and sources share lanes alone
+    assert Generator.of(64, 1, 10, draws=1) == Generator(1, 1, True)
+    assert Generator.of(64, 1, 4, draws=1) == Generator(2, 1, False)
+    assert Generator.of(64, 8, 10, draws=1) == Generator(4, 1, False)
     # a block of ten channels has words for twelve
     assert Generator.of(10, 1, 10) == Generator(2, 1, True)
     assert Generator.of(12, 1, 10) == Generator(1, 1, True)
