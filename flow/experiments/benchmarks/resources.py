@@ -1,0 +1,183 @@
+"""What noise taps and kernels take on two FPGAs, and how fast they are on one.
+
+``python -m flow.experiments.benchmarks.resources taps ecp5`` prints a table of
+``docs/results/resources.md``, a row as soon as it is measured; ``parts`` are those of an iterated
+tap, ``kernels`` the other modules, and ``xcup`` the other family. ``--place`` places and routes on
+the ECP5 as well. Further words choose rows: ``1@10`` is a tap of one lane with a beat in ten
+clocks, in each of `KINDS_OF_TAPS`; any other is the name of a module or of those kinds.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from flow.compiler.folding.taps import Generator
+from flow.compiler.operators.kernel import SHARED
+from flow.compiler.operators.noise_tap import NoiseTap_rtl
+from flow.noise.hardware import kinds
+from flow.paths import HW
+from flow.rtl import ecp5, synthesis
+from flow.rtl.synthesis import Design, NotSynthesised
+
+CHANNELS, PIXELS = 64, 16
+KINDS_OF_TAPS: Mapping[str, Sequence[str]] = {
+    "every": kinds.KINDS,
+    "no ADC": [kind for kind in kinds.KINDS if kind != kinds.ADC],
+    "additive": ["additive"],
+}
+CHOICES = tuple(f"{lanes}@{clocks}" for lanes in (1, 2, 4, 8) for clocks in (1, 4, 10))
+KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
+    "lut_mvu 1 × 16": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 1, "SIMD": 16, "ACCU_WIDTH": 10}),
+    "lut_mvu 4 × 32": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 4, "SIMD": 32, "ACCU_WIDTH": 10}),
+    "lut_vvu 4 × 1": ("lut_vvu", {"MW": 9, "PE": 4, "SIMD": 1, "WEIGHT_WIDTH": 4,
+                                  "ACTIVATION_WIDTH": 4, "ACCU_WIDTH": 12}),
+    "tile_accumulator 1": ("tile_accumulator", {"CHANNELS": 64, "PE": 1, "TILES": 3}),
+    "thresholds 1": ("thresholds", {"CHANNELS": 64, "PE": 1, "IN_WIDTH": 16,
+                                    "THRESHOLD_WIDTH": 16}),
+    "pool 4, maximum": ("pool", {"PE": 4}),
+    "pool 4, sum": ("pool", {"PE": 4, "SUM": 1, "WINDOW": 16, "IN_WIDTH": 4, "OUT_WIDTH": 8}),
+    "adder 4": ("adder", {"PE": 4}),
+    "duplicator": ("duplicator", {"WIDTH": 32}),
+    "label_select 1": ("label_select", {"LABELS": 10, "PE": 1, "IN_WIDTH": 32}),
+    "dwc_axi 24 to 3": ("dwc_axi", {"IBITS": 24, "OBITS": 3}),
+    "dwc_axi 9 to 7": ("dwc_axi", {"IBITS": 9, "OBITS": 7}),
+    "stream_fifo 32": ("stream_fifo", {"DEPTH": 32, "WIDTH": 16}),
+    "memstream_axi 256": ("memstream_axi", {"DEPTH": 256, "WIDTH": 32}),
+}  # fmt: skip
+"""Kernels with their parameters; two operand bits of a matrix-vector unit, and four of a channel's.
+
+Numbers are PE × SIMD of a unit, lanes of another kernel, bits of a converter or words of a memory.
+"""
+PARTS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
+    "philox_core": ("philox_core", {}),
+    "table_samples": ("table_samples", {}),
+    "table_samples, loadable": ("table_samples", {"LOADABLE": 1}),
+    "pipelined_lane, additive": ("pipelined_lane", {"MULTIPLIES": 0, "GAINS": 0}),
+    "pipelined_lane, every kind": ("pipelined_lane", {}),
+    "serial_output, one execution": ("serial_output", {"PE": 1, "MEANS": 0}),
+    "serial_output, means": ("serial_output", {"PE": 1}),
+    "serial_digest": ("serial_digest", {"WIDTH": 16, "BEATS": CHANNELS * PIXELS}),
+    "tap_position": ("tap_position", {"BEATS": CHANNELS * PIXELS}),
+    "tap_settings, additive": ("tap_settings", {"KINDS": "6'd0"}),
+    "tap_settings, every kind": ("tap_settings", {}),
+    "serial_drift": ("serial_drift", {}),
+    "serial_adc": ("serial_adc", {"CHANNELS": CHANNELS, "PE": 1}),
+}
+"""Parts of an iterated tap of one lane, each alone; those of several kinds in each."""
+_WITH = {"lut_mvu": ("lut_operands",), "lut_vvu": ("lut_operands",)}
+"""Modules that a kernel contains, besides those that any may contain."""
+_THRESHOLDS = "thresholds.dat"
+HEADS = {
+    "ecp5": ("LUT4", "LUT sites", "FF", "MULT18", "EBR", "MHz"),
+    "xcup": ("LUT", "FF", "DSP", "BRAM", "LUT as memory"),
+}
+"""Columns of each family."""
+ROOT = Path("build/synthesis")
+
+
+def parameters(lanes: int, clocks: int, built: Sequence[str]) -> dict[str, str | int]:
+    """Return the parameters of a tap of 8 bits in and 16 out, built for these kinds."""
+    given = kinds.parameter(built)
+    chosen = Generator.of(CHANNELS, lanes, clocks, kinds.draws(given))
+    return {
+        "CHANNELS": CHANNELS,
+        "PIXELS": PIXELS,
+        "PE": lanes,
+        "KINDS": f"{len(kinds.PARTS)}'d{given}",
+        "CORES": chosen.cores,
+        "SOURCES": chosen.sources,
+        "SERIAL_DIGEST": int(chosen.serial_digest),
+    }
+
+
+def tap(given: Mapping[str, str | int]) -> Design:
+    """Return a tap with these parameters."""
+    return _design("noise_tap", (*SHARED, *NoiseTap_rtl.sources), given)
+
+
+def kernel(module: str, given: Mapping[str, str | int]) -> Design:
+    """Return a kernel with these parameters; thresholds get values, as they are constants."""
+    names = [f"kernels/{name}.sv" for name in (*_WITH.get(module, ()), module)]
+    design = _design(module, [*SHARED, *(name for name in names if name not in SHARED)], given)
+    if module != "thresholds":
+        return design
+    beats, steps = int(given["CHANNELS"]) // int(given["PE"]), 3
+    digits = -(-int(given["THRESHOLD_WIDTH"]) // 4)
+    words = [
+        "".join(f"{(977 * beat + 4099 * step) % 16**digits:0{digits}x}" for step in range(steps))
+        for beat in range(beats)
+    ]
+    return dataclasses.replace(
+        design,
+        memories={_THRESHOLDS: "\n".join(words).encode()},
+        parameters={**given, "FILE": f'"data/{_THRESHOLDS}"'},
+    )
+
+
+def _design(top: str, names: Sequence[str], given: Mapping[str, str | int]) -> Design:
+    return Design(top, {Path(n).name: (HW / n).read_text() for n in names}, parameters=given)
+
+
+def taps(family: str, chosen: Sequence[str], place: bool) -> Iterator[list[str]]:
+    """Yield the rows of a family's table of taps."""
+    asked = [one for one in chosen if "@" in one] or CHOICES
+    names = [one for one in chosen if one in KINDS_OF_TAPS] or KINDS_OF_TAPS
+    for lanes, clocks in ([int(n) for n in one.split("@")] for one in asked):
+        for name in names:
+            given = parameters(lanes, clocks, KINDS_OF_TAPS[name])
+            generator = f"{given['SOURCES']} × {given['CORES']}" if given["CORES"] else "unrolled"
+            cells = measured(tap(given), family, place)
+            yield [str(lanes), str(clocks), name, generator, *cells]
+
+
+def parts(family: str, chosen: Sequence[str], place: bool) -> Iterator[list[str]]:
+    """Yield the rows of a family's table of a tap's parts."""
+    for name, (module, given) in PARTS.items():
+        if not chosen or module in chosen:
+            design = _design(module, (*SHARED, *NoiseTap_rtl.sources), given)
+            yield [name, *measured(design, family, place)]
+
+
+def kernels(family: str, chosen: Sequence[str], place: bool) -> Iterator[list[str]]:
+    """Yield the rows of a family's table of kernels."""
+    for name, (module, given) in KERNELS.items():
+        if not chosen or module in chosen:
+            yield [name, *measured(kernel(module, given), family, place)]
+
+
+def measured(design: Design, family: str, place: bool) -> list[str]:
+    """Return a module's cells of a family's table, or the reason why there are none."""
+    try:
+        if family == "xcup":
+            one = synthesis.synthesise(design, ROOT, limit=3600)
+            return [f"{n:,}" for n in (one.lut, one.ff, one.dsp, one.bram, one.lutram)]
+        found = ecp5.measure(design, place)
+    except NotSynthesised as error:
+        return [str(error)]
+    counts = [f"{n:,}" for n in dataclasses.astuple(found.cells)]
+    return [*counts, "–" if found.mhz is None else f"{found.mhz:.0f}"]
+
+
+TABLES = {
+    "taps": (("lanes", "clocks a beat", "kinds", "sources × cores"), taps),
+    "parts": (("part",), parts),
+    "kernels": (("kernel",), kernels),
+}
+
+
+def main() -> None:
+    """Print a table, a row as soon as it is measured."""
+    words = sys.argv[1:]
+    what = next((word for word in words if word in TABLES), "taps")
+    family = next((word for word in words if word in HEADS), "ecp5")
+    chosen = [word for word in words if word not in (what, family, "--place")]
+    first, rows = TABLES[what]
+    heads = [*first, *HEADS[family]]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}", flush=True)
+    for row in rows(family, chosen, "--place" in words):
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
