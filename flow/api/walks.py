@@ -181,7 +181,7 @@ def walk(
         sites=tuple(sites), levels=_levels(levels), seed=seed,
         **_placed(unit, noise_map, adc, options),
     )  # fmt: skip
-    trained = trained_network(network, samples, settings.build, judged_by).tiled(settings.rows)
+    trained = trained_network(network, samples, settings.build, judged_by).tiled(settings.array)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
     name += f"-{judged_by.name}" if judged_by else ""
     settings = settings.changed(out=settings.out or settings.build / "walk" / name)

@@ -94,6 +94,7 @@ def _network(run: Run, summary: WalkSummary) -> dict[str, Any]:
         "checkpoint": summary.checkpoint or "",
         "measure": summary.measure,
         "rows": getattr(run.settings, "rows", None),
+        "input_bits": getattr(run.settings, "input_bits", None),
     }
 
 
