@@ -40,7 +40,11 @@ def depth_wise(folder: Path) -> tuple[Network, Tensor]:
 
 
 CASES = {
-    "tiles": (short, Array(14, 2), {"conv0": (4, 1), "conv1": (2, 3), "fc0": (2, 2), "fc1": (2, 1)}),
+    "tiles": (
+        short,
+        Array(14, 2),
+        {"conv0": (4, 1), "conv1": (2, 3), "fc0": (2, 2), "fc1": (2, 1)},
+    ),
     "whole layers": (depth_wise, Array(input_bits=2), {}),
 }
 

@@ -140,7 +140,9 @@ def test_partial_sums_of_planes_are_those_of_numpy(rows, bits):
     entering = tiled.fc1.linear
     entering.register_forward_pre_hook(lambda m, a: seen.update(x=a[0]))
     with torch.no_grad():
-        assert torch.equal(tile(network, Array(rows, bits))(images(network)), network(images(network)))
+        assert torch.equal(
+            tile(network, Array(rows, bits))(images(network)), network(images(network))
+        )
         assert torch.allclose(tiled(images(network)), network(images(network)), atol=1e-4)
         real = network.fc1.linear.quant_weight()
     step = 1 / 7
@@ -193,7 +195,10 @@ def test_an_own_network_has_tiles_with_scales_for_each_channel(tmp_path):
     tiled, x = tile(network, Array(8)), images(network, 200)
     with torch.no_grad():
         planes = tile(network, Array(8, 3))
-        assert planes.tap(planes.accumulator_sites[0]).parts > tiled.tap(planes.accumulator_sites[0]).parts
+        assert (
+            planes.tap(planes.accumulator_sites[0]).parts
+            > tiled.tap(planes.accumulator_sites[0]).parts
+        )
         seen = []
         for site in planes.accumulator_sites:
             planes.tap(site).register_forward_hook(lambda m, a, y: seen.append(y))
