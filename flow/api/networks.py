@@ -14,8 +14,8 @@ from flow.compiler.pipeline import compile_network
 from flow.data.samples import Samples
 from flow.errors import UserError
 from flow.models import Network
-from flow.models.qonnx.network import ImportedNetwork
 from flow.models.planes import Array
+from flow.models.qonnx.network import ImportedNetwork
 from flow.models.tiles import tile
 from flow.models.traced import TracedNetwork
 from flow.noise import Noise

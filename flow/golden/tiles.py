@@ -16,7 +16,7 @@ from flow.golden.layers import (
     Tap,
     Thresholds,
 )
-from flow.models.planes import Planes
+from flow.models.planes import WHOLE, Planes
 from flow.models.tiles import sum_of
 from flow.noise.hardware.fixed_point import TapFormat
 
@@ -35,7 +35,7 @@ class TileProducts(Layer):
     """The product without tiles."""
     lengths: tuple[int, ...]
     """Rows of each tile, in the order of the matrix."""
-    planes: Planes = Planes()
+    planes: Planes = WHOLE
     """Planes of the activations."""
 
     @property
@@ -85,7 +85,7 @@ class TileSum(Layer):
     tiles: int
     format: TapFormat
     """Format of the sum, as of a tap on whole accumulators."""
-    planes: Planes = Planes()
+    planes: Planes = WHOLE
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return sums, [N, …, C], of partial sums, [N, …, P · T · C], of whole numbers or float64.

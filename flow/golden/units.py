@@ -4,7 +4,7 @@ import math
 
 import numpy.typing as npt
 
-from flow.models.planes import Planes
+from flow.models.planes import WHOLE, Planes
 
 UNITS = ("MVAU", "VVAU")
 """FINN's matrix-vector unit, and its vector-vector unit for depth-wise convolutions."""
@@ -47,7 +47,7 @@ def planes(operator) -> Planes:
     """Return the planes of a unit's activations, of which each has a pass: one by default."""
     names = ("PlaneBits", "Planes")
     if not set(names) <= operator.get_nodeattr_types().keys():
-        return Planes()
+        return WHOLE
     return Planes(*(operator.get_nodeattr(name) for name in names))
 
 

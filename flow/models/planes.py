@@ -74,7 +74,7 @@ class Planes:
     def of(cls, grid: Grid, bits: int) -> "Planes":
         """Return the planes, of so many bits, of the values of a grid."""
         count = -(-grid.bits // bits)
-        return cls(bits, count) if count > 1 else cls()
+        return cls(bits, count) if count > 1 else WHOLE
 
     @property
     def weights(self) -> list[int]:
@@ -87,3 +87,7 @@ class Planes:
         for weight in lower:
             yield values // weight % (1 << self.bits)
         yield values if top == 1 else values // top
+
+
+WHOLE = Planes()
+"""An activation as it is."""

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from flow.errors import OptionError, UserError
+from flow.errors import OptionError
 from flow.models.layer_inputs import ImageShape, layer_inputs, weight_shape
 from flow.models.network import Network
-from flow.models.planes import Array, Grid, Planes
+from flow.models.planes import WHOLE, Array, Grid, Planes
 from flow.noise import NoiseTap, Site
 
 
@@ -45,7 +45,7 @@ class TiledLayer(nn.Module):
         tile: NoiseTap,
         image: ImageShape | None = None,
         scale: Tensor | None = None,
-        planes: Planes = Planes(),
+        planes: Planes = WHOLE,
         step: float = 1.0,
     ) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ def tile(network: Network, array: Array) -> Network:
     inputs = layer_inputs(own, layers.values())
     for site, layer in layers.items():
         grid = own.input_grid(site) or inputs[layer].grid
-        planes = Planes() if array.input_bits is None else _planes(site, grid, array.input_bits)
+        planes = WHOLE if array.input_bits is None else _planes(site, grid, array.input_bits)
         if (parts := planes.count * -(-sizes[site] // rows)) > 1:
             tap = cast(NoiseTap, own.tap(site)).of_sums(parts)
             scale = getattr(layer, "scale", None)

@@ -20,9 +20,9 @@ from flow.data.reference import Reference
 from flow.errors import OptionError, UserError, about, unknown
 from flow.models import Judge, Levels, Network, evaluate_groups
 from flow.models.metric import Metric
+from flow.models.planes import Array
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
-from flow.models.planes import Array
 from flow.models.tiles import tile
 from flow.noise import CLEAN, KINDS, Noise, TorchSampler, class_of
 from flow.paths import ZOO

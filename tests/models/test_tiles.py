@@ -9,8 +9,8 @@ from torch.nn import functional
 from flow import models, tap
 from flow.errors import OptionError, UserError
 from flow.models import Network
-from flow.models.qonnx.network import open_network
 from flow.models.planes import Array, Grid, Planes
+from flow.models.qonnx.network import open_network
 from flow.models.tiles import TiledLayer, partial_sums, tile
 from flow.noise import Noise, Sampler, TorchSampler
 from tests.helpers.random_graphs import Builder

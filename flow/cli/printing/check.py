@@ -8,7 +8,7 @@ from rich.table import Table
 from flow import data, models
 from flow.compiler import pipeline
 from flow.compiler.graph.compatibility import NodeReport, check_nodes
-from flow.errors import Defect, UserError, about
+from flow.errors import Defect, UserError
 from flow.experiments.settings import CheckSettings
 from flow.models import Network, evaluate
 from flow.models.qonnx.file import module_of

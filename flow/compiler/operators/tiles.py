@@ -1,4 +1,4 @@
-"""Partial sums as FINN operators: units that give a sum per plane and tile, and what adds them."""
+"""Partial sums as FINN operators: units that give them, and what adds them up."""
 
 import math
 
@@ -10,7 +10,6 @@ from qonnx.core.datatype import DataType
 from flow import hdl
 from flow.compiler.operators.kernel import Kernel, LaneOperator
 from flow.golden.units import partial_sums, planes, tile_lengths
-
 
 PLANES = {"Planes": ("i", False, 1), "PlaneBits": ("i", False, 0)}
 """Attributes of a node that works on planes of activations: their number, and bits of each."""

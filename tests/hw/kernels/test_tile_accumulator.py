@@ -1,4 +1,4 @@
-"""The sum over planes and tiles in RTL against FINN's execution of the operator, over random shapes."""
+"""The sum over planes and tiles in RTL against FINN's execution of it, over random shapes."""
 
 from dataclasses import dataclass, replace
 
