@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from flow.noise.site import Site
 from flow.report.plots.figure import Figure
@@ -44,8 +44,9 @@ def plot(together: pd.DataFrame) -> Figure:
         else:
             _over_sites(axes, group)
         axes.set_yscale("log")
-        for axis in ("major", "minor"):
-            getattr(axes.yaxis, f"set_{axis}_formatter")(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         first = group.iloc[0]
         trained = f", trained with {first['training_noise']} noise"
         title = f"{first['model']}, {first['dataset']}\n{first['noise']} noise"
@@ -84,7 +85,7 @@ def plot_bits(bits: pd.DataFrame) -> Figure:
         first = group.iloc[0]
         axes.set_title(
             f"{first['model']}, {first['dataset']}, n = {first['images']:,}\n"
-            f"at most {first['loss']:g} % of {first['measure']} lost",
+            f"at most {first['loss']:g} points of {first['measure']} lost",
             fontsize=9,
             parse_math=False,
         )
@@ -126,7 +127,7 @@ def _over_sites(axes: Axes, group: pd.DataFrame) -> None:
         low, high = (group[f"{key}_{end}"].to_numpy(dtype=float) for end in ("least", "most"))
         shift = where + 0.16 * (number - 0.5)
         error = [middle - low, high - middle]
-        style = {"fmt": "so"[number], "ms": 5, "capsize": 3, "color": colour}
+        style: dict[str, Any] = {"fmt": "so"[number], "ms": 5, "capsize": 3, "color": colour}
         axes.errorbar(shift, middle, yerr=error, label=_LABELS[key], **style)
     axes.set_xticks(where, group["site"], rotation=45, ha="right", fontsize=8)
     axes.set_ylabel("midpoint μ", fontsize=9)
@@ -150,14 +151,17 @@ def _over_rows(axes: Axes, group: pd.DataFrame, columns: Sequence[str]) -> None:
         x = np.array([place[None if pd.isna(rows) else rows] for rows in own["rows"]])
         order = np.argsort(x)
         middle, low, high = (own[name].to_numpy(dtype=float)[order] for name in columns)
-        tiled = np.array([Site(site).is_tile for site in own["site"]])[order]
+        tiled = np.array([not s.layer or s.is_tile for s in map(Site, own["site"])])[order]
         colour, marker = _OF_LAYERS[number % len(_OF_LAYERS)], _MARKERS[number % len(_MARKERS)]
+        line = "-" if number < len(_OF_LAYERS) else "--"
         at = x[order] + 0.5 * (number / max(len(layers) - 1, 1) - 0.5)
         axes.errorbar(
             at, middle, yerr=[middle - low, high - middle], color=colour, marker=marker,
-            ms=4, lw=1, capsize=2, label=layer,
+            ms=4, lw=1, ls=line, capsize=2, label=layer,
         )  # fmt: skip
-        axes.plot(at[~tiled], middle[~tiled], color=colour, marker=marker, ms=4, ls="", mfc="w")
+        axes.plot(
+            at[~tiled], middle[~tiled], color=colour, marker=marker, ms=4, ls="", mfc="w", zorder=4
+        )
     axes.set_xticks(list(place.values()), ["whole" if r is None else str(r) for r in every])
     axes.tick_params(labelsize=8)
     axes.set_xlabel("rows of a tile (open marker: one tile)", fontsize=9)
