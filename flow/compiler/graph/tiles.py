@@ -23,7 +23,7 @@ class TileUnits(Transformation):
     """
 
     def __init__(
-        self, edges: Mapping[str, str], rows: int | None, planes: Mapping[str, Planes]
+        self, edges: Mapping[str, str], rows: int | None, planes: Mapping[Site, Planes]
     ) -> None:
         super().__init__()
         self.edges = edges
@@ -34,7 +34,7 @@ class TileUnits(Transformation):
         """Apply the transformation to the whole graph."""
         for site, edge in self.edges.items():
             if Site(site).is_tile:
-                self._tile(model, edge, self.planes[site])
+                self._tile(model, edge, self.planes[Site(site)])
         return model.transform(InferDataTypes()), False
 
     def _tile(self, model: ModelWrapper, edge: str, planes: Planes) -> None:
