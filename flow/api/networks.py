@@ -14,6 +14,7 @@ from flow.compiler.pipeline import compile_network
 from flow.data.samples import Samples
 from flow.errors import UserError
 from flow.models import Network
+from flow.models.planes import Array
 from flow.models.qonnx.network import ImportedNetwork
 from flow.models.tiles import tile
 from flow.models.traced import TracedNetwork
@@ -73,6 +74,7 @@ def compile(
     *,
     sites: Sequence[str] = (),
     rows: int | None = None,
+    input_bits: int | None = None,
     build: str | Path = "build",
     **options: Any,
 ) -> Accelerator:
@@ -83,6 +85,8 @@ def compile(
         images: images on which the scale of each tap is verified, as for `walk`, without labels.
         sites: sites with taps besides the accumulators.
         rows: rows of a tile, at whose sums a layer of more rows has its tap; no tiles if None.
+        input_bits: bits of the array's inputs, with a pass, and a sum with its tap, for each such
+            plane of wider activations; those of the activations if None.
         build: folder of what is built.
         options: further arguments of `flow.compiler.pipeline.compile_network`, such as ``cycles``,
             ``fps`` or ``mvu``.
@@ -92,7 +96,8 @@ def compile(
     """
     calibration = Samples.of(images)
     found = fitted(network, calibration, Path(build))
-    found = found if rows is None else tile(found, rows)
+    if array := Array(rows, input_bits):
+        found = tile(found, array)
     with silenced_libraries():
         return compile_network(
             found,

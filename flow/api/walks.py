@@ -167,7 +167,7 @@ def walk(
         floor: value of the metric that counts as lost.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk`` by their names, such as ``seeds``,
-            ``rows``, ``precision_of_mu``, ``max_seconds``, ``out`` or ``build``
+            ``rows``, ``input_bits``, ``precision_of_mu``, ``max_seconds``, ``out`` or ``build``
             (docs/reference/settings.md).
 
     Raises:
@@ -181,7 +181,7 @@ def walk(
         sites=tuple(sites), levels=_levels(levels), seed=seed,
         **_placed(unit, noise_map, adc, options),
     )  # fmt: skip
-    trained = trained_network(network, samples, settings.build, judged_by).tiled(settings.rows)
+    trained = trained_network(network, samples, settings.build, judged_by).tiled(settings.array)
     name = f"{trained.network.name}-{samples.name}-{trained.digest[:8]}"
     name += f"-{judged_by.name}" if judged_by else ""
     settings = settings.changed(out=settings.out or settings.build / "walk" / name)
@@ -231,7 +231,8 @@ def walk_hw(
             ``if __name__ == "__main__"``, since each worker imports it.
         progress: called with the stage, the steps done and in all.
         options: further settings of ``walk-hw`` by their names, such as ``draws``, ``hw_images``,
-            ``cycles``, ``rows``, ``budget``, ``out`` or ``build`` (docs/reference/settings.md).
+            ``cycles``, ``rows``, ``input_bits``, ``budget``, ``out`` or ``build``
+            (docs/reference/settings.md).
 
     Raises:
         UserError: as for `walk`; or the network cannot be compiled.

@@ -8,6 +8,7 @@ network and its exact counterpart may round differently, and neither is wrong.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,7 +100,8 @@ def verify_scales(
         site: record.streams[name].numpy().reshape(-1, real[site].shape[1])
         for site, name in names.items()
     }
-    return ScaleCheck(find_scales(real, integer), off)
+    parts = {site: getattr(network.tap(site), "parts", 1) for site in names}
+    return ScaleCheck(find_scales(real, integer, parts), off)
 
 
 def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:
@@ -156,23 +158,29 @@ def real_streams(network: Network, inputs: Tensor, sites: list[str]) -> dict[str
 
 
 def find_scales(
-    real: Mapping[str, npt.NDArray], integer: Mapping[str, npt.NDArray]
+    real: Mapping[str, npt.NDArray],
+    integer: Mapping[str, npt.NDArray],
+    parts: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Scale]:
     """Fit real = scale · (integer + offset) for each channel of each site, and check the fit.
 
     Args:
         real: the network's values at each site, [N, C].
         integer: the compiled graph's values at each site for the same images, [N, C].
+        parts: partial sums at each site of each value of its layer's output; 1 by default.
 
     Raises:
         UserError: the channels of a site have different scales, which need more than one σ.
         Defect: the compiled graph does not compute the same as the network.
     """
-    return {site: _fit(site, real[site], integer[site].astype(np.float64)) for site in real}
+    return {
+        site: _fit(site, real[site], integer[site].astype(np.float64), parts.get(site, 1))
+        for site in real
+    }
 
 
-def _fit(site: str, real: npt.NDArray, integer: npt.NDArray) -> Scale:
-    scale, offset, slope, alive = _line(site, real, integer)
+def _fit(site: str, real: npt.NDArray, integer: npt.NDArray, parts: int) -> Scale:
+    scale, offset, slope, alive = _line(site, real, integer, parts)
     common = float(np.abs(scale[0]))
     if np.abs(np.abs(slope) - common).max() > TOLERANCE * common:
         raise UserError(
@@ -186,7 +194,7 @@ def _fit(site: str, real: npt.NDArray, integer: npt.NDArray) -> Scale:
 
 
 def _line(
-    site: str, real: npt.NDArray, integer: npt.NDArray
+    site: str, real: npt.NDArray, integer: npt.NDArray, parts: int = 1
 ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray]:
     """Fit real = scale · (integer + offset) with one |scale| for all channels.
 
@@ -203,6 +211,9 @@ def _line(
     common = float(np.median(np.abs(slope)))
     scale = np.full(integer.shape[1], common)
     scale[alive] = np.sign(slope) * common
+    # a sum that never changes has the sign of its column's others
+    columns = np.where(alive, scale, 0).reshape(parts, -1).sum(0)
+    scale[~alive & (np.tile(columns, parts) < 0)] = -common
     # offsets are whole or half LSBs; the fit's deviation from them is float rounding
     offset = np.round((mean_real / scale - mean_integer) * 2) / 2
     return scale, offset, slope, alive

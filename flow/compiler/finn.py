@@ -78,11 +78,16 @@ def register_operators() -> None:
         StreamingFIFO_rtl,
     )
     from flow.compiler.operators.thresholding import Thresholding_rtl
-    from flow.compiler.operators.tiles import MVAU, TileAccumulator, TileAccumulator_rtl
+    from flow.compiler.operators.tiles import (
+        MVAU,
+        VVAU,
+        TileAccumulator,
+        TileAccumulator_rtl,
+    )
     from flow.compiler.operators.vvau import VVAU_rtl
 
     ours = {
-        hardware_layers: (NoiseTap, AddStreams, LabelSelect, MVAU, TileAccumulator),
+        hardware_layers: (NoiseTap, AddStreams, LabelSelect, MVAU, VVAU, TileAccumulator),
         rtl_layers: (
             AddStreams_rtl,
             DuplicateStreams_rtl,

@@ -175,7 +175,7 @@ def _key(
     digest.update(network.definition)
     digest.update(calibration.numpy().tobytes())
     tools = {name: version(name) for name in ("brevitas", "finn-plus", "qonnx", "torch")}
-    chosen = [network.name, network.rows, tapped, asdict(target), mvu, kinds, tools]
+    chosen = [network.name, asdict(network.array), tapped, asdict(target), mvu, kinds, tools]
     digest.update(json.dumps(chosen).encode())
     digest.update(code_digest(__name__).encode())
     for path in kernel_sources():
@@ -215,8 +215,9 @@ def _compile(
     edges = find_sites(model, marks)
     grids = weights.grids(network, tapped)
     model = model.transform(weights.HoldWeights(edges, grids))
-    if network.rows is not None:
-        model = model.transform(TileUnits(edges, network.rows))
+    if network.array:
+        planes = {s: network.planes_at(s) for s in network.accumulator_sites if s.is_tile}
+        model = model.transform(TileUnits(edges, network.array.rows, planes))
     model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
@@ -237,7 +238,7 @@ def _compile(
     built, model = generate_rtl(model, target, mvu, programmable, folder)
     manifest = {
         "network": network.name,
-        "rows": network.rows,
+        **asdict(network.array),
         "image_shape": network.image_shape,
         "classes": network.classes,
         "versions": {n: version(n) for n in ("brevitas", "finn-plus", "qonnx", "torch")},

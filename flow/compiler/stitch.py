@@ -12,7 +12,7 @@ from qonnx.custom_op.registry import getCustomOp
 from flow import hdl
 from flow.compiler.operators.kernel import SHARED
 from flow.errors import Defect, UserError
-from flow.golden.units import is_unit, operator_kind
+from flow.golden.units import is_unit, operator_kind, planes
 from flow.paths import HW
 
 TOP = "accelerator"
@@ -118,7 +118,8 @@ def _sources(node) -> list[Path]:
     mvu = ("mvu_pkg.sv", "mvu_vvu_axi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_8sx9_dsp58.sv")
     kernel = [*(library / "mvu" / name for name in mvu), KERNELS / "add_multi.sv"]
     if operator.uses_luts:
-        kernel = [KERNELS / "lut_operands.sv", KERNELS / "lut_mvu.sv"]
+        names = ["input_planes"] * (planes(operator).count > 1) + ["lut_operands", "lut_mvu"]
+        kernel = [KERNELS / f"{name}.sv" for name in names]
     return [
         *kernel,
         KERNELS / "memstream_axi.sv",

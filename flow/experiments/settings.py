@@ -98,8 +98,9 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
         super().check()
         if self.retrain and models.is_custom(self.model):
             raise OptionError("retrain", f"is {self.retrain}: a network of your own is not trained")
-        if self.retrain and self.rows is not None:
-            raise OptionError("rows", "given, but networks are retrained without tiles")
+        for name in ("rows", "input_bits"):
+            if self.retrain and getattr(self, name) is not None:
+                raise OptionError(name, "given, but networks are retrained as whole layers")
         for name in ("noise_map", "unit", "adc"):
             if self.retrain and getattr(self, name) != self.default(name):
                 raise OptionError(

@@ -399,8 +399,7 @@ def _name(settings: SoftwareSettings, trained: TrainedNetwork) -> str:
         name += f"-trained-{trained.metadata.noise['kind']}"
     if trained.metadata.recipe:
         name += f"-recipe-{trained.metadata.recipe}"
-    if settings.rows is not None:
-        name += f"-rows-{settings.rows}"
+    name += str(settings.array)
     if trained.metric:
         name += f"-{trained.metric.name}"
     if settings.noise_map is not None:

@@ -98,7 +98,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind == "TileAccumulator":
         bounds = (operator.get_nodeattr(name) for name in ("OutMin", "OutMax"))
         fraction = getCustomOp(model.find_producer(node.input[0])).get_nodeattr("FracBits")
-        return TileSum(*place, operator.get_nodeattr("Tiles"), TapFormat(fraction, *bounds))
+        tiles, planes = operator.get_nodeattr("Tiles"), units.planes(operator)
+        return TileSum(*place, tiles, TapFormat(fraction, *bounds), planes)
     if kind == "NoiseTap":
         return _tap(operator, place)
     raise UserError(
@@ -112,8 +113,11 @@ def _matrix_product(
 ) -> MatrixVector | ByteConvolution | Convolution | TileProducts:
     """Return a matrix-vector product, or the convolution that one behind a window computes."""
     operator = getCustomOp(node)
-    whole, lengths = _whole_product(model, node, place, window), units.tile_lengths(operator)
-    return whole if len(lengths) == 1 else TileProducts(*place, whole, tuple(lengths))
+    whole = _whole_product(model, node, place, window)
+    if units.partial_sums(operator) == 1:
+        return whole
+    lengths = tuple(units.tile_lengths(operator))
+    return TileProducts(*place, whole, lengths, units.planes(operator))
 
 
 def _whole_product(

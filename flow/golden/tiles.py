@@ -1,4 +1,4 @@
-"""Tiled layers of the golden model: the partial sums of a product, and what adds them up."""
+"""Layers of the golden model in partial sums, of tiles and planes, and what adds them up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,8 @@ from flow.golden.layers import (
     Tap,
     Thresholds,
 )
+from flow.models.planes import WHOLE, Planes
+from flow.models.tiles import sum_of
 from flow.noise.hardware.fixed_point import TapFormat
 
 Product = MatrixVector | Convolution | ByteConvolution
@@ -24,12 +26,17 @@ Product = MatrixVector | Convolution | ByteConvolution
 
 @dataclass(frozen=True)
 class TileProducts(Layer):
-    """Sums over each tile's rows of a matrix product: [N, …, T · MH], the first tile first."""
+    """Sums over each tile's rows of a matrix product, of each plane of its activations.
+
+    They are [N, …, P · T · MH], the first plane's tiles first.
+    """
 
     whole: Product
     """The product without tiles."""
     lengths: tuple[int, ...]
     """Rows of each tile, in the order of the matrix."""
+    planes: Planes = WHOLE
+    """Planes of the activations."""
 
     @property
     def matrix(self) -> Tensor:
@@ -46,7 +53,13 @@ class TileProducts(Layer):
         return replace(self, whole=whole)
 
     def __call__(self, a: Tensor) -> Tensor:
-        """Return the partial sums of activations, by matrix products and additions alone."""
+        """Return the partial sums of activations."""
+        return torch.cat([self._of_tiles(plane) for plane in self.planes.cut(a)], -1)
+
+    def _of_tiles(self, a: Tensor) -> Tensor:
+        """Return each tile's sums, by matrix products and additions alone if there are several."""
+        if len(self.lengths) == 1:
+            return self.whole(a)
         if isinstance(self.whole, MatrixVector):
             places = [a.reshape(len(a), *self.whole.pixels, -1)]
         else:
@@ -67,18 +80,25 @@ class TileProducts(Layer):
 
 @dataclass(frozen=True)
 class TileSum(Layer):
-    """Sum of the tiles of each channel, saturated."""
+    """Sum of the tiles of each channel, and of the planes by their weights, saturated."""
 
     tiles: int
     format: TapFormat
     """Format of the sum, as of a tap on whole accumulators."""
+    planes: Planes = WHOLE
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return sums, [N, …, C], of partial sums, [N, …, T · C], in float32 if that holds them."""
-        sums = v.unflatten(-1, (self.tiles, -1)).sum(-2)
+        """Return sums, [N, …, C], of partial sums, [N, …, P · T · C], of whole numbers or float64.
+
+        Whole numbers are in float32 if that holds them.
+        """
+        # sums before saturation may be beyond what float32 holds
+        whole = v.dtype != torch.float64
+        planes = (v.long() if whole else v).chunk(self.planes.count, -1)
+        terms = zip(self.planes.weights, planes, strict=True)
+        sums = sum_of(one.unflatten(-1, (self.tiles, -1)).sum(-2) * weight for weight, one in terms)
         sums = sums.clamp(self.format.out_min, self.format.out_max)
-        whole = sums.dtype == torch.int64 and self.format.out_max <= EXACT_IN_FLOAT32
-        return sums.float() if whole else sums
+        return sums.float() if whole and self.format.out_max <= EXACT_IN_FLOAT32 else sums
 
 
 def untiled(

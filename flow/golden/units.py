@@ -4,6 +4,8 @@ import math
 
 import numpy.typing as npt
 
+from flow.models.planes import WHOLE, Planes
+
 UNITS = ("MVAU", "VVAU")
 """FINN's matrix-vector unit, and its vector-vector unit for depth-wise convolutions."""
 
@@ -39,6 +41,19 @@ def tile_lengths(operator) -> list[int]:
     width, _ = matrix_size(operator)
     rows = operator.get_nodeattr("Rows") if "Rows" in operator.get_nodeattr_types() else 0
     return [min(rows, width - first) for first in range(0, width, rows)] if rows else [width]
+
+
+def planes(operator) -> Planes:
+    """Return the planes of a unit's activations, of which each has a pass: one by default."""
+    names = ("PlaneBits", "Planes")
+    if not set(names) <= operator.get_nodeattr_types().keys():
+        return WHOLE
+    return Planes(*(operator.get_nodeattr(name) for name in names))
+
+
+def partial_sums(operator) -> int:
+    """Return how many sums a unit gives for each of its outputs: one a plane and tile."""
+    return planes(operator).count * len(tile_lengths(operator))
 
 
 def common_simd(operator) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from flow.device import CPU
 from flow.errors import OptionError, about, unknown
+from flow.models.planes import Array, Grid, Planes
 from flow.noise import Noise, NoiseTap, Sampler, Site, Tap, WeightTap
 
 
@@ -60,8 +61,8 @@ class Network(nn.Module):
         self.classes = classes
         self.single = False
         """Whether two classes share one score, which tells class 1 if it is 0 or more."""
-        self.rows: int | None = None
-        """Rows of a layer's tiles; None without tiles."""
+        self.array = Array()
+        """Size of the analog array that computes the layers, if it is said."""
         self.image_range: tuple[float, float] | None = (-1.0, 1.0)
         """Smallest and largest value of the images that the network has seen; None if unknown."""
 
@@ -80,8 +81,8 @@ class Network(nn.Module):
         found = hashlib.sha256(self.definition + f"{type(self)} {self.name}".encode())
         if self.zero_to_one:
             found.update(b"zero to one")
-        if self.rows is not None:
-            found.update(f"rows {self.rows}".encode())
+        if self.array:
+            found.update(str(self.array).encode())
         for name, value in self.state_dict().items():
             found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             found.update(value.detach().contiguous().numpy().tobytes())
@@ -161,6 +162,15 @@ class Network(nn.Module):
         """Return the convolution or dense layer whose accumulators are at a site."""
         (layer,) = (m for m in self.get_submodule(site.layer).children() if _is_layer(m))
         return layer
+
+    def input_grid(self, site: Site) -> Grid | None:
+        """Return the grid of what the layer at a site reads; None if only running it tells."""
+        return None
+
+    def planes_at(self, site: Site) -> Planes:
+        """Return the planes of the activations of the layer at a ``.tile`` site."""
+        tap = self.tap(site)
+        return next(cast(Planes, m.planes) for m in self.modules() if getattr(m, "tile", 0) is tap)
 
     def put_tiles(self, site: Site, tiled: nn.Module) -> None:
         """Replace the layer at an accumulator site by one that has the tap itself.

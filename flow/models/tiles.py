@@ -1,13 +1,15 @@
-"""Tiles of a network's layers, as an analog array has them: partial sums, each with its noise.
+"""Layers as an analog array computes them: in partial sums, each with its noise.
 
 A layer of MW rows has ceil(MW / R) tiles. Tile t covers rows t·R … of the weight matrix as FINN has
 it: for a convolution, kernel row, kernel column, channel; for a dense layer behind convolutions,
-row, column, channel of its input image.
+row, column, channel of its input image. If the array takes its inputs in planes of a few bits
+(`flow.models.planes`), each tile has a partial sum for each plane, in units of the plane's lowest
+bit.
 """
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -15,13 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from flow.errors import UserError
+from flow.errors import OptionError
+from flow.models.layer_inputs import ImageShape, layer_inputs, weight_shape
 from flow.models.network import Network
+from flow.models.planes import WHOLE, Array, Grid, Planes
 from flow.noise import NoiseTap, Site
-
-ImageShape = tuple[int, int, int]
-"""C, H and W of an image."""
-_FLATTENING = ("flatten", "reshape", "view")
 
 
 class TiledLayer(nn.Module):
@@ -30,9 +30,12 @@ class TiledLayer(nn.Module):
     Args:
         layer: the layer, which may compute its weights from others.
         rows: rows of a tile.
-        tile: the tap, of float [N, T · C, …], the first tile's channels first.
+        tile: the tap, of float [N, P · T · C, …], the first plane's tiles first, of which the first
+            tile's channels.
         image: shape of the image whose values a dense layer reads; None if they are in order.
         scale: [C], unit of what the layer adds up, for the tap; 1 if None.
+        planes: planes of the layer's input.
+        step: step of the values that the layer multiplies.
     """
 
     def __init__(
@@ -42,12 +45,16 @@ class TiledLayer(nn.Module):
         tile: NoiseTap,
         image: ImageShape | None = None,
         scale: Tensor | None = None,
+        planes: Planes = WHOLE,
+        step: float = 1.0,
     ) -> None:
         super().__init__()
         self.layer = layer
         self.tile = tile
         self.rows = rows
         self.image = image
+        self.planes = planes
+        self.step = step
         self.register_buffer("scale", scale, persistent=False)
         self.scale: Tensor | None
 
@@ -61,13 +68,23 @@ class TiledLayer(nn.Module):
         return noisy
 
     def sum_of_tiles(self, sums: Tensor, channels: int) -> Tensor:
-        """Return noisy accumulators, [N, C, …], of clean partial sums, [N, T · C, …]."""
+        """Return noisy accumulators, [N, C, …], of clean partial sums, [N, P · T · C, …]."""
         unit = torch.ones((), device=sums.device)
         if self.scale is not None:
             times = sums.shape[1] // channels
             unit = self.scale.repeat(times).view(-1, *[1] * (sums.ndim - 2))
         noisy = self.tile(sums * unit) / unit
-        return noisy.unflatten(1, (-1, channels)).sum(1)
+        planes = noisy.chunk(self.planes.count, 1)
+        terms = zip(self.planes.weights, planes, strict=True)
+        return sum_of(weight * plane.unflatten(1, (-1, channels)).sum(1) for weight, plane in terms)
+
+    def cut(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the planes of the layer's input."""
+        if self.planes.count == 1:
+            yield x
+            return
+        for plane in self.planes.cut((x / self.step).round()):
+            yield plane * self.step
 
 
 class _Products(TorchFunctionMode):
@@ -92,7 +109,9 @@ class _Products(TorchFunctionMode):
         if dense:
             shape = tiled.image or (weight.shape[1], 1, 1)
             x, weight = x.reshape(-1, *shape), weight.reshape(-1, *shape)
-        sums = partial_sums(x, weight, tiled.rows, *options, **named)
+        sums = torch.cat(
+            [partial_sums(one, weight, tiled.rows, *options, **named) for one in tiled.cut(x)], 1
+        )
         acc = tiled.sum_of_tiles(sums.flatten(1) if dense else sums, len(weight))
         return acc if bias is None else acc + bias.view(-1, *[1] * (acc.ndim - 2))
 
@@ -117,6 +136,9 @@ def partial_sums(
         dilation: pixels between the places of a window.
         groups: groups of channels; a row of the matrix is zero where they do not meet.
     """
+    if rows >= groups * weight[0].numel():
+        # one tile
+        return functional.conv2d(x, weight, None, stride, padding, dilation, groups)
     if groups > 1:
         weight = _whole(weight, groups)
     stride, padding, dilation = (_pair(n) for n in (stride, padding, dilation))
@@ -144,96 +166,80 @@ def _pair(value: int | Sequence[int]) -> tuple[int, ...]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def tile(network: Network, rows: int) -> Network:
-    """Return a copy of a network whose layers of more than so many rows have tiles.
+def sum_of(terms: Iterator[Tensor]) -> Tensor:
+    """Return the sum of one tensor or more, in their order."""
+    total = next(terms)
+    for term in terms:
+        total = total + term
+    return total
 
-    The tap of such a layer is on the partial sums, at the site ``<layer>.tile`` in place of
-    ``<layer>.acc``. A depth-wise convolution has a column for each channel, and one tile.
+
+def tile(network: Network, array: Array) -> Network:
+    """Return a copy of a network whose layers are computed on an array.
+
+    A layer of more rows than the array has several tiles, and one of activations of more bits than
+    the array's inputs several planes. The tap of such a layer is on the partial sums, at the site
+    ``<layer>.tile`` in place of ``<layer>.acc``. A depth-wise convolution has a column for each
+    channel, and one tile.
 
     Args:
         network: the network.
-        rows: rows of a tile.
+        array: the array's size.
 
     Raises:
-        UserError: no layer has so many rows, or a window of a depth-wise convolution has more.
+        OptionError: no layer has so many rows, a window of a depth-wise convolution has more, or
+            the activations that a layer reads have no bits.
     """
-    if rows < 1:
-        raise UserError(f"a tile has {rows} rows: give 1 or more")
+    if array.rows is not None and array.rows < 1:
+        raise OptionError("rows", f": a tile has {array.rows} rows: give 1 or more")
+    if array.input_bits is not None and array.input_bits < 1:
+        raise OptionError("input_bits", f"is {array.input_bits}: give 1 or more")
     own = copy.deepcopy(network)
     layers = {site: own.layer_at(site) for site in own.accumulator_sites}
-    sizes = {site: _matrix_rows(site, layer, rows) for site, layer in layers.items()}
-    if max(sizes.values()) <= rows:
-        raise UserError(
-            f"a tile has {rows} rows, but no layer of {own.name} has more than "
-            f"{max(sizes.values())}: each is one tile, as without ROWS; give fewer"
+    sizes = {site: _matrix_rows(site, layer, array.rows) for site, layer in layers.items()}
+    rows = array.rows or max(sizes.values())
+    if array.rows is not None and max(sizes.values()) <= rows:
+        raise OptionError(
+            "rows",
+            f": a tile has {rows} rows, but no layer of {own.name} has more than "
+            f"{max(sizes.values())}: each is one tile, as without ROWS; give fewer",
         )
-    images = _flattened_images(own, layers.values())
+    inputs = layer_inputs(own, layers.values())
     for site, layer in layers.items():
-        if (tiles := -(-sizes[site] // rows)) > 1:
-            tap = cast(NoiseTap, own.tap(site)).of_tiles(tiles)
-            own.put_tiles(
-                site, TiledLayer(layer, rows, tap, images.get(layer), getattr(layer, "scale", None))
-            )
-    own.rows = rows
+        grid = own.input_grid(site) or inputs[layer].grid
+        planes = WHOLE if array.input_bits is None else _planes(site, grid, array.input_bits)
+        if (parts := planes.count * -(-sizes[site] // rows)) > 1:
+            tap = cast(NoiseTap, own.tap(site)).of_sums(parts)
+            scale = getattr(layer, "scale", None)
+            # an exact layer multiplies whole numbers
+            step = 1.0 if scale is not None or grid is None else grid.step
+            tiled = TiledLayer(layer, rows, tap, inputs[layer].image, scale, planes, step)
+            own.put_tiles(site, tiled)
+    own.array = array
     return own
 
 
-def _weight(layer: nn.Module) -> tuple[torch.Size, int]:
-    """Return the shape of a layer's weights, and its groups."""
-    inner = getattr(layer, "layer", layer)
-    options = getattr(inner, "options", {})
-    return cast(Tensor, inner.weight).shape, getattr(inner, "groups", options.get("groups", 1))
+def _planes(site: Site, grid: Grid | None, bits: int) -> Planes:
+    """Return the planes of what a layer reads."""
+    if grid is None:
+        raise OptionError(
+            "input_bits",
+            f"is {bits}, but the values that {site.layer} reads are not quantised with one step "
+            "and no zero point: leave it out, or quantise them so",
+        )
+    return Planes.of(grid, bits)
 
 
-def _matrix_rows(site: Site, layer: nn.Module, rows: int) -> int:
-    """Return the rows of a layer's weight matrix."""
-    (outputs, inputs, *kernel), groups = _weight(layer)
+def _matrix_rows(site: Site, layer: nn.Module, rows: int | None) -> int:
+    """Return the rows of a layer's weight matrix, of which a tile has so many at most."""
+    (outputs, inputs, *kernel), groups = weight_shape(layer)
     if groups > 1 and (outputs, inputs) == (groups, 1):
-        if math.prod(kernel) > rows:
-            raise UserError(
-                f"a tile has {rows} rows, but a window of the depth-wise convolution {site.layer} "
-                f"has {math.prod(kernel)}, which are one tile: give {math.prod(kernel)} or more"
+        if rows is not None and math.prod(kernel) > rows:
+            raise OptionError(
+                "rows",
+                f": a tile has {rows} rows, but a window of the depth-wise convolution "
+                f"{site.layer} has {math.prod(kernel)}, which are one tile: give "
+                f"{math.prod(kernel)} or more",
             )
         return math.prod(kernel)
     return groups * inputs * math.prod(kernel)
-
-
-class _Flattening(TorchFunctionMode):
-    """Remembers the shape of the last image behind a convolution that was flattened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.image: ImageShape | None = None
-        self._convolved = False
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self._convolved |= func is functional.conv2d
-        if self._convolved and getattr(func, "__name__", "") in _FLATTENING:
-            before, after = (getattr(value, "value", value) for value in (args[0], out))
-            if before.ndim == 4 and after.ndim == 2:
-                self.image = tuple(before.shape[1:])
-        return out
-
-
-def _flattened_images(network: Network, layers: Iterable[nn.Module]) -> dict[nn.Module, ImageShape]:
-    """Return the shape of the image that each dense layer behind convolutions reads flattened."""
-    found, seen = {}, _Flattening()
-
-    def look(layer: nn.Module, arguments: object) -> None:
-        shape, _ = _weight(layer)
-        if seen.image is not None and shape[1:].numel() == math.prod(seen.image):
-            found[layer] = seen.image
-        seen.image = None
-
-    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
-    height, width, channels = network.image_shape
-    mode = network.training
-    with torch.no_grad(), seen:
-        network.eval()(torch.zeros(1, channels, height, width, device=network.device))
-    network.train(mode)
-    for hook in hooks:
-        hook.remove()
-    return found

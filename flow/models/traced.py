@@ -155,8 +155,8 @@ class TracedNetwork(Network):
     def layer_at(self, site: Site) -> nn.Module:
         """Raise a UserError: a layer may be a function, which has no tiles."""
         raise UserError(
-            f"{self.name} is walked as torch traces it, without tiles: leave rows out, or quantise "
-            "its layers with Brevitas"
+            f"{self.name} is walked as torch traces it, as whole layers: leave rows and input bits "
+            "out, or quantise its layers with Brevitas"
         )
 
     def fit_to(self, images: Tensor, *, classifies: bool = True) -> None:

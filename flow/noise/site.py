@@ -48,13 +48,13 @@ class Site(str):
     def is_accumulator(self) -> bool:
         """Whether the noise is on a layer's accumulators: the noisy computation itself.
 
-        In a layer with several tiles it is on their partial sums.
+        In a layer with several tiles or planes it is on their partial sums.
         """
         return bool(self.layer) and self.kind in ("acc", "tile")
 
     @property
     def is_tile(self) -> bool:
-        """Whether the noise is on the partial sums of a layer's tiles."""
+        """Whether the noise is on the partial sums of a layer's tiles or planes."""
         return bool(self.layer) and self.kind == "tile"
 
     @property

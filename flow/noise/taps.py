@@ -90,16 +90,20 @@ class NoiseTap(Tap):
         # bypasses Module.__setattr__: the quantiser belongs to the block, not to its tap
         self.__dict__["requantise"] = requantise
         self.__dict__["unit"] = unit
+        self.parts = 1
+        """Partial sums of each value of the layer's output."""
 
     @property
     def in_lsb(self) -> bool:
         """Whether σ is in LSB of the accumulator, rather than in the unit of the layer's output."""
         return self.__dict__["unit"] is not None
 
-    def of_tiles(self, tiles: int) -> "NoiseTap":
-        """Return a tap of the partial sums of so many tiles, float [N, tiles · C, …]."""
+    def of_sums(self, parts: int) -> "NoiseTap":
+        """Return a tap of so many partial sums of each value, float [N, parts · C, …]."""
         unit = self.__dict__["unit"]
-        return NoiseTap(unit=None if unit is None else unit.repeat(tiles))
+        found = NoiseTap(unit=None if unit is None else unit.repeat(parts))
+        found.parts = parts
+        return found
 
     def in_unit(self, y: Tensor) -> Tensor:
         """Return values of the layer's output in the unit of σ."""

@@ -17,6 +17,7 @@ from flow.settings import Count, Positive, Seed, Settings
 from flow.training.paper import RecipeName, paper_recipe
 
 if TYPE_CHECKING:
+    from flow.models.planes import Array
     from flow.noise import Noise
 
 Batch = Annotated[int, Field(ge=2)]
@@ -121,6 +122,15 @@ class InferenceSettings(NetworkSettings):
     """Shape C,H,W of the images of such a network, where no data set says it"""
     rows: Count | None = None
     """Rows of an analog array's tile: noise is on the sums of each; without tiles if not given"""
+    input_bits: Count | None = None
+    """Bits of the array's inputs: wider activations take several passes, each with its noise"""
+
+    @property
+    def array(self) -> "Array":
+        """Size of the analog array."""
+        from flow.models.planes import Array
+
+        return Array(self.rows, self.input_bits)
 
     def check(self) -> None:
         """Read the quantiser, and see that nothing was given for a network that has it."""

@@ -20,6 +20,7 @@ from flow.data.reference import Reference
 from flow.errors import OptionError, UserError, about, unknown
 from flow.models import Judge, Levels, Network, evaluate_groups
 from flow.models.metric import Metric
+from flow.models.planes import Array
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.models.tiles import tile
@@ -131,19 +132,19 @@ class TrainedNetwork:
         inputs = input_of(network, found.images)
         digest = network.digest if settings.input_quant else checkpoint.digest_of(path)
         trained = cls(path, network, metadata, found, inputs, digest, metric)
-        return trained.tiled(settings.rows)
+        return trained.tiled(settings.array)
 
-    def tiled(self, rows: int | None) -> "TrainedNetwork":
-        """Return the same with tiles of so many rows; itself if None.
+    def tiled(self, array: Array) -> "TrainedNetwork":
+        """Return the same, computed on an analog array; itself if nothing is said of one.
 
         Raises:
-            OptionError: the network has no tiles of so many rows.
+            OptionError: the network cannot be computed on such an array.
         """
-        if rows is None:
+        if not array:
             return self
-        with about("rows"):
-            network = tile(self.network, rows)
-        return replace(self, network=network, digest=f"{self.digest}-rows-{rows}")
+        with about("rows" if array.rows else "input_bits"):
+            network = tile(self.network, array)
+        return replace(self, network=network, digest=f"{self.digest}{array}")
 
 
 def find_checkpoint(

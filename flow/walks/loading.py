@@ -135,8 +135,7 @@ def _folder_name(settings: HardwareWalkSettings, trained: TrainedNetwork) -> str
     name = f"{trained.network.name}-{trained.images.name}"
     if trained.metadata.noise:
         name += f"-trained-{trained.metadata.noise['kind']}"
-    if settings.rows is not None:
-        name += f"-rows-{settings.rows}"
+    name += str(settings.array)
     if settings.noise != settings.default("noise"):
         name += f"-{settings.noise}"
     if settings.noise_map is not None:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Proof of tile_accumulator: every channel of every pixel leaves once, in order, as the saturated
-// sum of its tiles.
+// sum of its planes' tiles.
 
 module tile_accumulator_proof (
     input logic       clk,
@@ -12,13 +12,15 @@ module tile_accumulator_proof (
     input logic [7:0] s_data
 );
   localparam int unsigned Folds = 2;
-  localparam int unsigned Tiles = 3;
+  localparam int unsigned Tiles = 2;
+  localparam int unsigned Planes = 2;
+  localparam int unsigned Sums = Tiles * Planes;
 
   logic rst_n, s_ready, m_valid;
   logic [7:0] m_data;
   logic fold_q;
-  logic [1:0] tile_q;
-  logic [2:0] values_q[Folds][Tiles];  // of the pixel so far
+  logic [1:0] part_q;  // plane and tile
+  logic [2:0] values_q[Folds][Sums];  // of the pixel so far
   int sum;
 
   proof_reset u_reset (.*);
@@ -27,6 +29,8 @@ module tile_accumulator_proof (
       .CHANNELS(Folds),
       .PE(1),
       .TILES(Tiles),
+      .PLANES(Planes),
+      .PLANE_BITS(1),
       .IN_WIDTH(3),
       .OUT_WIDTH(4),
       .OUT_MIN(-64'sd6),
@@ -42,18 +46,18 @@ module tile_accumulator_proof (
       .m_axis_tdata (m_data)
   );
 
-  // of a channel's first tiles
-  function automatic int partial(input logic fold, input int tiles);
+  // of a channel's first parts
+  function automatic int partial(input logic fold, input int parts);
     int found;
     found = 0;
-    for (int t = 0; t < Tiles; t++) begin
-      if (t < tiles) found += int'($signed(values_q[fold][t]));
+    for (int t = 0; t < Sums; t++) begin
+      if (t < parts) found += int'($signed(values_q[fold][t])) <<< (t / Tiles);
     end
     return found;
   endfunction
 
   always_comb begin
-    sum = partial(fold_q, Tiles - 1) + int'($signed(s_data[2:0]));
+    sum = partial(fold_q, Sums - 1) + (int'($signed(s_data[2:0])) <<< 1);
     if (sum < -6) sum = -6;
     if (sum > 7) sum = 7;
   end
@@ -62,7 +66,7 @@ module tile_accumulator_proof (
       .clk,
       .rst_n,
       .follow,
-      .put(s_valid && s_ready && tile_q == 2'(Tiles - 1)),
+      .put(s_valid && s_ready && part_q == 2'(Sums - 1)),
       .expected({4'b0, 4'(sum)}),
       .valid(m_valid),
       .ready(m_ready),
@@ -71,20 +75,20 @@ module tile_accumulator_proof (
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
-      {fold_q, tile_q} <= '0;
+      {fold_q, part_q} <= '0;
     end else if (s_valid && s_ready) begin
       fold_q <= !fold_q;
-      if (fold_q) tile_q <= tile_q == 2'(Tiles - 1) ? '0 : tile_q + 1;
-      values_q[fold_q][tile_q] <= s_data[2:0];
+      if (fold_q) part_q <= part_q + 1;
+      values_q[fold_q][part_q] <= s_data[2:0];
     end
     if (rst_n) begin
-      place : assert (dut.fold_q == fold_q && dut.tile_q == tile_q && tile_q < 2'(Tiles));
+      place : assert (dut.fold_q == fold_q && {dut.plane_q, dut.tile_q} == part_q);
     end
   end
 
   for (genvar f = 0; f < Folds; f++) begin : gen_kept
-    logic [1:0] added;  // tiles in the sum that is kept
-    assign added = tile_q + 2'(fold_q && f == 0);
+    logic [1:0] added;  // parts in the sum that is kept
+    assign added = part_q + 2'(fold_q && f == 0);
     always_ff @(posedge clk) begin
       if (rst_n && added != '0) begin
         kept : assert (int'($signed(dut.kept[f][0])) == partial(1'(f), int'(added)));

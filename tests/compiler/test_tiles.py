@@ -17,6 +17,7 @@ from flow.errors import UserError
 from flow.golden.model import Record
 from flow.golden.tiles import TileProducts
 from flow.models import Network, evaluate
+from flow.models.planes import Array
 from flow.models.tiles import tile
 from flow.noise import Additive, Noise
 from flow.noise.hardware.registers import TapSettings
@@ -44,7 +45,7 @@ def case(built) -> Case:
     torch.manual_seed(7)
     plain = Short("short-w2a2", 2, weight_bits=2, act_bits=2)
     inputs = settled(plain, (8, 8, 1))
-    tiled = tile(plain, ROWS)
+    tiled = tile(plain, Array(ROWS))
     accelerator = compile_network(
         tiled, inputs[:32], sites=tiled.all_sites, cycles=100, root=built / "accelerators"
     )
@@ -145,6 +146,6 @@ def test_a_folding_names_what_divides_every_tile(case):
 
 def test_rows_that_no_layer_has(network):
     with pytest.raises(UserError, match="no layer of tfc-w2a2 has more than 64"):
-        tile(network, 64)
+        tile(network, Array(64))
     with pytest.raises(UserError, match="0 rows: give 1 or more"):
-        tile(network, 0)
+        tile(network, Array(0))

@@ -25,7 +25,7 @@ from flow.experiments.settings import (
     RepeatSettings,
     SoftwareWalkSettings,
 )
-from flow.experiments.studies import page, study
+from flow.experiments.studies import page, study, tables
 from flow.models.qonnx.file import export_qonnx
 from flow.noise import TorchSampler
 from flow.report import comparison_page
@@ -239,7 +239,7 @@ def test_a_study_lists_measures_apart(own_network, images, tmp_path):
     (tmp_path / "two.yaml").write_text(text)
     found = study.read(tmp_path / "two.yaml", tmp_path / "build")
     assert not study.run_study(found, lambda *step: None, SerialExecutor(), lambda run: None)
-    rows = page.table(found)
+    rows = tables.table(found)
     assert rows.groupby("measure").size().to_dict() == {"agreement": 2, "accuracy": 2}
     assert len(page.over_seeds(rows)) == len(rows)
     html = page.write(found, tmp_path / "build" / "points").read_text()

@@ -103,6 +103,7 @@ ILLEGAL = {
     "duplicator": "OUTPUTS=0",
     "dwc_axi": "OBITS=0",
     "gaussian": "LANES=99",
+    "input_planes": "PLANE_BITS=0",
     "iterated_path": "SOURCES=3",
     "label_select": "K=0",
     "lut_mvu": "SIMD=3",

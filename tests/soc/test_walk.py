@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from flow.compiler.accelerator import Accelerator
+from flow.compiler.pipeline import compile_network
 from flow.errors import UserError
 from flow.experiments.settings import SocWalkSettings, VoteSettings
 from flow.golden.model import Record
+from flow.models.planes import Array
+from flow.models.tiles import tile
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim, firmware, system, voting
@@ -84,6 +87,27 @@ def test_labels_and_logits_equal_golden_clean_noisy_and_repeated(
     assert (results[0].scores == results[-1].scores).all()
     assert (results[1].scores != results[0].scores).any()
     assert len(np.unique(results[-2].scores)) <= 4
+
+
+@pytest.mark.slow
+def test_partial_sums_of_tiles_and_planes(network, inputs, built, tmp_path):
+    """Registers reach a tap on partial sums as any other."""
+    array = tile(network, Array(24, 1))
+    accelerator = compile_network(array, inputs[:32], cycles=256, root=built / "accelerators")
+    assert {site.rpartition(".")[2] for site in accelerator.sites} == {"tile"}
+    whole = system.build(accelerator, built / "soc")
+    simulation = system.simulator(whole, root=built / "sim", optimise=False)
+    stream = accelerator.quantise(inputs[:IMAGES])
+    site = next(iter(accelerator.sites))
+    points = [{}, settings(accelerator, site, 2.0), settings(accelerator, site, 1.0, bits=4)]
+    results, _ = cosim.simulate(whole, simulation, stream, points, tmp_path)
+    scores = []
+    for noise, result in zip(points, results, strict=True):
+        labels, logits = golden_of(accelerator, stream, noise)
+        assert (result.labels == labels).all()
+        assert (result.scores == logits).all()
+        scores.append(logits)
+    assert not np.array_equal(scores[0], scores[1]) and not np.array_equal(scores[0], scores[2])
 
 
 @pytest.mark.slow

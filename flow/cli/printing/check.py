@@ -8,7 +8,7 @@ from rich.table import Table
 from flow import data, models
 from flow.compiler import pipeline
 from flow.compiler.graph.compatibility import NodeReport, check_nodes
-from flow.errors import Defect, UserError, about
+from flow.errors import Defect, UserError
 from flow.experiments.settings import CheckSettings
 from flow.models import Network, evaluate
 from flow.models.qonnx.file import module_of
@@ -67,22 +67,22 @@ def run(console: Console, settings: CheckSettings) -> None:
 
 
 def _tiled(network: Network, settings: CheckSettings) -> Network:
-    """Return a network with tiles of as many rows as are asked for."""
-    if settings.rows is None:
-        return network
-    with about("rows"):
-        return tile(network, settings.rows)
+    """Return a network on the array that is asked for."""
+    return tile(network, settings.array) if settings.array else network
 
 
 def _print_tiles(console: Console, network: Network) -> None:
-    if network.rows is None:
+    """Print which layers have several partial sums for each output."""
+    if not (array := network.array):
         return
     accumulators = network.accumulator_sites
     several = [site.layer for site in accumulators if site.is_tile]
     one = [site.layer for site in accumulators if not site.is_tile]
+    parts = [f"tiles of {array.rows} rows"] if array.rows is not None else []
+    parts += [f"inputs of {array.input_bits} bits"] if array.input_bits is not None else []
     console.print(
-        f"tiles of {network.rows} rows: several in {', '.join(several)}; "
-        f"one in {', '.join(one) or 'none'}",
+        f"{' and '.join(parts)}: several partial sums in {', '.join(several) or 'no layer'}; "
+        f"one, as without, in {', '.join(one) or 'none'}",
         highlight=False,
         soft_wrap=True,
     )

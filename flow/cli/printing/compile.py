@@ -20,7 +20,8 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
         progress: callback for the progress.
 
     Returns:
-        A dictionary of ``network``; ``rows`` of a tile, or None without tiles; the paths ``folder``
+        A dictionary of ``network``; ``rows`` of a tile and
+        ``input_bits`` of the array, or None; the paths ``folder``
         of the accelerator, ``rtl`` of its sources and ``top`` of their top; ``cycles_per_image``;
         and the manifest's ``nodes``, each with its noise ``sites``.
 
@@ -37,6 +38,7 @@ def run(settings: AcceleratorSettings, progress: ProgressCallback) -> dict[str, 
     return {
         "network": manifest["network"],
         "rows": manifest["rows"],
+        "input_bits": manifest["input_bits"],
         "folder": str(accelerator.folder),
         "rtl": str(accelerator.folder / "rtl"),
         "top": str(accelerator.sources[-1]),
@@ -52,15 +54,19 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
     if found["rows"] is not None:
         title += f", in tiles of {found['rows']} rows"
         columns.insert(1, "tiles")
+    if found["input_bits"] is not None:
+        title += f", inputs of {found['input_bits']} bits"
+        columns.insert(1, "planes")
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        right = name in ("tiles", "PE", "SIMD", "cycles")
+        right = name in ("planes", "tiles", "PE", "SIMD", "cycles")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for node in found["nodes"]:
         depth = f" ({node['depth']} deep)" if "depth" in node else ""
         told = {
             "node": node["name"] + depth,
             "tiles": str(node.get("tiles", "")),
+            "planes": str(node.get("planes", "")),
             "PE": str(node.get("PE", "")),
             "SIMD": str(node.get("SIMD", "")),
             "cycles": f"{node['cycles']:,}",

@@ -282,6 +282,7 @@ def line_of_run(run: "Run") -> str:
     state, summary = run.state, run.summary
     if summary is None:
         return f"{run.name}: {state.get('ended')}: {state.get('message', '')}"
-    verdict = f", verdict {summary.verdict}" if isinstance(summary, HardwareWalkSummary) else ""
+    found = getattr(summary, "verdict", None)
+    verdict = f", verdict {found}" if found else ""
     failures = f", {state['failures']} RTL points failed" if state.get("failures") else ""
     return f"{run.name}: done in {state['seconds']:.0f} s{verdict}{failures}"

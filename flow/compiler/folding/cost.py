@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flow.golden.units import is_unit, tile_lengths
+from flow.golden.units import is_unit, planes, tile_lengths
 
 Entry = Mapping[str, Any]
 """A node's entry in the manifest."""
@@ -51,6 +51,7 @@ def describe(operator) -> dict[str, Any]:
     if is_unit(node):
         folding["weight_type"] = operator.get_input_datatype(1).name
         folding["tiles"] = len(tile_lengths(operator))
+        folding["planes"] = planes(operator).count
     return {
         "name": node.name,
         "operator": node.op_type,
@@ -82,7 +83,8 @@ def work(entry: Entry) -> float:
     match kind(entry):
         case "MVAU":
             pe, simd = entry["PE"], entry["SIMD"]
-            weight, activation = _bits(entry["weight_type"]), _bits(entry["input_type"])
+            weight = _bits(entry["weight_type"])
+            activation = -(-_bits(entry["input_type"]) // entry.get("planes", 1))
             each = min(-(-simd // 64) * activation, -(-simd // 4))
             return pe * (1 + weight * each) + pe * simd * weight / 64
         case "VVAU":

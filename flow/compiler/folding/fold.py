@@ -12,7 +12,7 @@ from flow.compiler.folding.cost import describe, nanoseconds
 from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
 from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError
-from flow.golden.units import common_simd, is_unit, matrix_size, operator_kind
+from flow.golden.units import common_simd, is_unit, matrix_size, operator_kind, planes
 
 FEWEST_CYCLES = 16
 MULTIPLIERS = {"lut": 8192, "dsp": 1024}
@@ -157,7 +157,7 @@ def _fold_unit(model: ModelWrapper, node, cycles: int) -> None:
         each = common_simd(operator)
         feeds = _divisors(math.gcd(each, windows.get_nodeattr("IFMChannels")) if windows else each)
     choices = [(pe, simd) for pe in _divisors(height) for simd in feeds]
-    products = _vectors(operator) * width * height
+    products = _vectors(operator) * width * height * planes(operator).count
     fast = [
         (pe, simd) for pe, simd in choices if max(products, entering * simd) <= cycles * pe * simd
     ]

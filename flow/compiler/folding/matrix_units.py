@@ -6,7 +6,7 @@ from qonnx.transformation.base import Transformation
 
 from flow.compiler.folding.target import Nodes, wanted
 from flow.errors import UserError
-from flow.golden.units import tile_lengths
+from flow.golden.units import partial_sums
 
 LUT_BITS = 10
 """Widest operands, in bits, that use LUTs; wider ones use DSP slices. It is the LUT unit's limit:
@@ -18,7 +18,7 @@ class ChooseUnits(Transformation):
     """Set the ``resType`` of each unit, and make those of LUTs RTL nodes.
 
     FINN's ``SpecializeLayers`` knows only its DSP unit and would use HLS for one-bit operands. The
-    unit of a depth-wise convolution, and that of a layer with several tiles, is always of LUTs.
+    unit of a depth-wise convolution, and that of a layer with tiles or planes, is of LUTs.
 
     Args:
         mvu: ``lut`` for our unit if operands have up to ``LUT_BITS`` bits, ``dsp`` for FINN's.
@@ -45,15 +45,15 @@ class ChooseUnits(Transformation):
             # the node's later name
             name = f"MVAU_rtl_{index}"
             asked = wanted(self.nodes, name, "MVAU").get("resType", "auto")
-            bits = [unit.get_input_datatype(i).bitwidth() for i in (0, 1)]
+            bits = _operand_bits(unit)
             if asked == "lut" and max(bits) > LUT_BITS:
                 raise UserError(
                     f"node {name}: resType is lut, but its operands have {bits[0]} and {bits[1]} "
                     f"bits: a unit of LUTs takes up to {LUT_BITS}, give dsp"
                 )
             kind = self.mvu if asked == "auto" else asked
-            if len(tile_lengths(unit)) > 1:
-                kind = self._unit_of_tiles(name, asked, max(bits))
+            if partial_sums(unit) > 1:
+                kind = self._unit_of_sums(name, asked, max(bits))
             if kind == "lut" and max(bits) <= LUT_BITS:
                 unit.set_nodeattr("resType", "lut")
                 node.op_type, node.domain = "MVAU_rtl", f"{node.domain}.rtl"
@@ -67,13 +67,14 @@ class ChooseUnits(Transformation):
                 unit.set_nodeattr("resType", "dsp")
 
     @staticmethod
-    def _unit_of_tiles(name: str, asked: str, bits: int) -> str:
-        """Return the unit of a layer with tiles, of which only ours gives partial sums."""
+    def _unit_of_sums(name: str, asked: str, bits: int) -> str:
+        """Return the unit of a layer with tiles or planes, of which only ours gives the sums."""
         if asked == "dsp" or bits > LUT_BITS:
             why = "resType is dsp" if asked == "dsp" else f"its operands have up to {bits} bits"
             raise UserError(
-                f"node {name}: {why}, but only the unit of LUTs gives the sums of tiles, of "
-                f"operands of up to {LUT_BITS} bits: leave ROWS out, or mend that"
+                f"node {name}: {why}, but only the unit of LUTs gives the sums of tiles and "
+                f"planes, of operands of up to {LUT_BITS} bits: leave ROWS and INPUT_BITS out, or "
+                "mend that"
             )
         return "lut"
 
@@ -87,7 +88,7 @@ class ChooseUnits(Transformation):
                     f"node {name}: resType is dsp, but the unit of a depth-wise convolution is of "
                     "LUTs: give lut, or compile the whole network with MVU=dsp"
                 )
-            bits = [unit.get_input_datatype(i).bitwidth() for i in (0, 1)]
+            bits = _operand_bits(unit)
             if max(bits) > LUT_BITS:
                 raise UserError(
                     f"node {name}: the operands of its depth-wise convolution have {bits[0]} and "
@@ -96,3 +97,8 @@ class ChooseUnits(Transformation):
                 )
             unit.set_nodeattr("resType", "lut")
             node.op_type, node.domain = "VVAU_rtl", f"{node.domain}.rtl"
+
+
+def _operand_bits(unit) -> list[int]:
+    """Return the bits of what a unit multiplies: of activations, or a plane of them; of weights."""
+    return [unit.operand_type().bitwidth(), unit.get_input_datatype(1).bitwidth()]

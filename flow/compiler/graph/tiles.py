@@ -1,4 +1,4 @@
-"""Tiles in a graph of hardware layers: units that give partial sums, and what adds them up."""
+"""Partial sums in a graph of hardware layers: units that give them, and what adds them up."""
 
 from collections.abc import Mapping
 
@@ -8,34 +8,43 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
-from flow.golden.units import tile_lengths
+from flow.golden.units import operator_kind, tile_lengths
+from flow.models.planes import Planes
 from flow.noise.site import Site
 
 
 class TileUnits(Transformation):
-    """Let the unit of each ``.tile`` site give a sum per tile, which an accumulator adds up.
+    """Let the unit of each ``.tile`` site give a sum per plane and tile, and add them up behind.
 
     Args:
         edges: output stream of each unit, by site; it becomes the stream of partial sums.
-        rows: rows of a tile.
+        rows: rows of a tile; None for whole layers.
+        planes: planes of the activations at each site.
     """
 
-    def __init__(self, edges: Mapping[str, str], rows: int) -> None:
+    def __init__(
+        self, edges: Mapping[str, str], rows: int | None, planes: Mapping[Site, Planes]
+    ) -> None:
         super().__init__()
         self.edges = edges
         self.rows = rows
+        self.planes = planes
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
         for site, edge in self.edges.items():
             if Site(site).is_tile:
-                self._tile(model, edge)
+                self._tile(model, edge, self.planes[Site(site)])
         return model.transform(InferDataTypes()), False
 
-    def _tile(self, model: ModelWrapper, edge: str) -> None:
+    def _tile(self, model: ModelWrapper, edge: str, planes: Planes) -> None:
         unit, consumer = getCustomOp(model.find_producer(edge)), model.find_consumer(edge)
         *vectors, channels = model.get_tensor_shape(edge)
-        unit.set_nodeattr("Rows", self.rows)
+        # a depth-wise unit has one tile
+        if self.rows is not None and operator_kind(unit.onnx_node) == "MVAU":
+            unit.set_nodeattr("Rows", self.rows)
+        unit.set_nodeattr("Planes", planes.count)
+        unit.set_nodeattr("PlaneBits", planes.bits)
         model.set_tensor_shape(edge, unit.get_normal_output_shape())
         datatype = unit.get_output_datatype()
         total = model.make_new_valueinfo_name()
@@ -52,6 +61,8 @@ class TileUnits(Transformation):
             NumChannels=channels,
             PE=1,
             Tiles=len(tile_lengths(unit)),
+            Planes=planes.count,
+            PlaneBits=planes.bits,
             inputDataType=datatype.name,
             outputDataType=datatype.name,
             numInputVectors=vectors,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
@@ -31,6 +32,8 @@ class Wrapper:
     """Bits per beat of each input stream, by the module's name for it, in FINN's order."""
     outputs: Sequence[int]
     """Bits per beat of each output stream."""
+    planes: Any = None
+    """What cuts the activations of the first stream into planes; None for none."""
 
 
 def write_wrapper(operator, name: str, text: str) -> None:
@@ -72,6 +75,10 @@ class Kernel(RTLBackend):
         """Run the operator's Python execution."""
         super(RTLBackend, self).execute_node(context, graph)
 
+    def input_planes(self) -> Any:
+        """Return what cuts the activations of the first stream into planes; None for none."""
+        return None
+
     def wrapper(self) -> str:
         """Return the text of the wrapper, which connects FINN's streams to the module's.
 
@@ -83,6 +90,7 @@ class Kernel(RTLBackend):
             parameters=self.parameters(),
             inputs={name: self.get_instream_width_padded(i) for i, name in enumerate(self.inputs)},
             outputs=[self.get_outstream_width_padded(i) for i in range(len(self.onnx_node.output))],
+            planes=self.input_planes(),
         )
         return hdl.render(__file__, "kernel.sv.j2", values)
 

@@ -11,8 +11,8 @@ from qonnx.core.datatype import DataType
 
 from flow import hdl
 from flow.compiler.operators.kernel import write_wrapper
-from flow.compiler.operators.tiles import Tiled
-from flow.golden.units import tile_lengths
+from flow.compiler.operators.tiles import PartialSums
+from flow.golden.units import planes, tile_lengths
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,37 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class InputPlanes:
+    """Values of the template ``input_planes.sv.j2``."""
+
+    lanes: int
+    """Activations of a beat."""
+    beats: int
+    """Beats of a vector, which come again for each plane."""
+    width: int
+    """Bits of an activation."""
+    signed: bool
+    bits: int
+    """Bits of a plane."""
+    count: int
+    out_bits: int
+    """Bits per beat of planes, whole bytes."""
+
+    @classmethod
+    def of(cls, unit) -> "InputPlanes | None":
+        """Return what cuts the activations of a unit; None if it takes them whole."""
+        cut = planes(unit)
+        if cut.count == 1:
+            return None
+        datatype = unit.get_input_datatype(0)
+        lanes = unit.get_instream_width() // datatype.bitwidth()
+        sums, _ = unit.get_folded_input_shape()[-2:]
+        out_bits = -(-lanes * unit.operand_type().bitwidth() // 8) * 8
+        values = (datatype.bitwidth(), datatype.signed(), cut.bits, cut.count, out_bits)
+        return cls(lanes, sums, *values)
+
+
+@dataclass(frozen=True)
 class LutWrapper:
     """Values of the template ``lut_mvu_wrapper.v.j2``."""
 
@@ -46,6 +77,9 @@ class LutWrapper:
     """Elements of a tile; MW for a whole product."""
     weights: Operand
     activations: Operand
+    """What is multiplied at a time: a plane of an activation, if it has several."""
+    planes: InputPlanes | None
+    """What cuts the activations into planes; None if they are taken whole."""
     accu_width: int
     weight_bits: int
     """Bits per beat of weights, whole bytes."""
@@ -55,11 +89,12 @@ class LutWrapper:
     """Bits per beat of the output stream, whole bytes."""
 
 
-class MVAU_rtl(Tiled, FinnMVAU_rtl):
+class MVAU_rtl(PartialSums, FinnMVAU_rtl):
     """FINN's matrix-vector unit, or ``hw/kernels/lut_mvu.sv`` if its ``resType`` is "lut".
 
     FINN's class raises an error for "lut". Everything else, including the passes that fold it and
-    minimise its widths, is FINN's. Only the unit of LUTs has tiles.
+    minimise its widths, is FINN's. Only the unit of LUTs has tiles and planes, the latter by
+    ``hw/kernels/input_planes.sv`` in front of it.
     """
 
     @property
@@ -75,8 +110,8 @@ class MVAU_rtl(Tiled, FinnMVAU_rtl):
         """Return the number of LUTs: about one per element and pair of planes."""
         if not self.uses_luts:
             return super().lut_estimation(fpgapart)
-        planes = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
-        return planes * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
+        pairs = self.operand_type().bitwidth() * self.get_input_datatype(1).bitwidth()
+        return pairs * self.get_nodeattr("PE") * self.get_nodeattr("SIMD")
 
     def minimize_weight_bit_width(self, model, datatype_only=False):
         """Set the narrowest type that holds the weights and that the unit supports.
@@ -107,7 +142,7 @@ class MVAU_rtl(Tiled, FinnMVAU_rtl):
         values = tile_by_tile(values, [n // values.shape[2] for n in tile_lengths(self)])
         bits = values >> np.arange(self.get_input_datatype(1).bitwidth()) & 1
         if self.uses_luts:
-            bits = by_planes(bits, self.get_input_datatype(0).bitwidth())
+            bits = by_planes(bits, self.operand_type().bitwidth())
         Path(weight_file_name).write_text("\n".join(hex_words(bits)) + "\n")
 
     def generate_hdl(self, model, fpgapart, clk):
@@ -129,7 +164,8 @@ class MVAU_rtl(Tiled, FinnMVAU_rtl):
             simd=self.get_nodeattr("SIMD"),
             rows=tile_lengths(self)[0],
             weights=Operand.of(self.get_input_datatype(1)),
-            activations=Operand.of(self.get_input_datatype(0)),
+            activations=Operand.of(self.operand_type()),
+            planes=InputPlanes.of(self),
             accu_width=self.get_output_datatype().bitwidth(),
             weight_bits=self.get_instream_width_padded(1),
             in_bits=self.get_instream_width_padded(0),

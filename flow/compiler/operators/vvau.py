@@ -3,22 +3,21 @@
 import math
 from pathlib import Path
 
-from finn.custom_op.fpgadataflow.vectorvectoractivation import VVAU
-
 from flow.compiler.operators.kernel import Kernel
-from flow.compiler.operators.mvau import Operand, narrowest
+from flow.compiler.operators.mvau import InputPlanes, Operand, narrowest
+from flow.compiler.operators.tiles import VVAU
 from flow.paths import HW
 
 
 class VVAU_rtl(Kernel, VVAU):
     """``hw/kernels/lut_vvu.sv``: FINN's own unit in RTL needs the DSP slices of Versal devices."""
 
-    sources = ("kernels/lut_operands.sv", "kernels/lut_vvu.sv")
+    sources = ("kernels/input_planes.sv", "kernels/lut_operands.sv", "kernels/lut_vvu.sv")
     inputs = ("s_axis", "weights")
 
     def lut_estimation(self, fpgapart=None):
         """Return the number of LUTs: two per bit of each partial product, and the accumulators."""
-        bits = self.get_input_datatype(0).bitwidth() * self.get_input_datatype(1).bitwidth()
+        bits = self.operand_type().bitwidth() * self.get_input_datatype(1).bitwidth()
         each = 2 * bits * self.get_nodeattr("SIMD") + self.get_output_datatype().bitwidth()
         return each * self.get_nodeattr("PE")
 
@@ -41,7 +40,8 @@ class VVAU_rtl(Kernel, VVAU):
 
     def parameters(self):
         """Return the module's parameters."""
-        activations, weights = (Operand.of(self.get_input_datatype(i)) for i in (0, 1))
+        activations = Operand.of(self.operand_type())
+        weights = Operand.of(self.get_input_datatype(1))
         return {
             "MW": math.prod(self.get_nodeattr("Kernel")),
             "PE": self.get_nodeattr("PE"),
@@ -54,6 +54,10 @@ class VVAU_rtl(Kernel, VVAU):
             "BIPOLAR_ACTIVATIONS": int(activations.bipolar),
             "ACCU_WIDTH": self.get_output_datatype().bitwidth(),
         }
+
+    def input_planes(self):
+        """Return what cuts the activations into planes; None if they are taken whole."""
+        return InputPlanes.of(self)
 
     def generate_hdl(self, model, fpgapart, clk):
         """Write the weights, the wrapper and the weight streamer into the node's folder."""

@@ -26,6 +26,7 @@ from flow.experiments.settings import SoftwareWalkSettings
 from flow.models import Network, evaluate
 from flow.models.evaluation import Labels
 from flow.models.floating import FloatConv
+from flow.models.planes import Array
 from flow.models.tiles import tile
 from flow.noise import Additive, Noise, TorchSampler
 from flow.noise.adc import Adc
@@ -104,7 +105,7 @@ def cases(clean: Tensor) -> list[Case]:
 def ours(network: Network, x: Tensor, inputs: Tensor, case: Case) -> Side:
     """Compute the layer and the labels in our software."""
     if case.rows is not None and case.rows < convolution(network).weight[0].numel():
-        network = tile(network, case.rows)
+        network = tile(network, Array(case.rows))
     site = next(one for one in network.sites if one.layer == LAYER and one.is_accumulator)
     sampler = TorchSampler(1)
     layer = cast(FloatConv, network.get_submodule(LAYER))

@@ -231,6 +231,6 @@ def _name(settings: BudgetSettings) -> str:
     if settings.checkpoint is not None:
         trained = f"-{settings.checkpoint.stem}"
     kind = "" if settings.noise == settings.default("noise") else f"-{settings.noise}"
-    kind += "" if settings.rows is None else f"-rows-{settings.rows}"
+    kind += str(settings.array)
     model = Path(settings.model).stem if os.sep in settings.model else settings.model
     return f"{model}-{settings.dataset}{trained}{kind}-{target}"

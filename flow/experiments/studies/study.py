@@ -31,6 +31,7 @@ import yaml
 from flow.callbacks import ProgressCallback, prefixed
 from flow.errors import Fatal, OptionError, Spelling, UserError, about, unknown
 from flow.experiments import (
+    bits_walk,
     dynamics,
     hardware_walk,
     multi_execution,
@@ -88,14 +89,26 @@ class Command:
         return set(self.settings.options()) - self.places
 
 
+def _walk_hw(settings: HardwareWalkSettings, *given: Any, **options: Any) -> WalkSummary:
+    """Walk noise, or the bits of ADCs, in software and RTL."""
+    walk = bits_walk.walk_hw if settings.walks_bits else hardware_walk.walk_hw
+    return walk(settings, *given, **options)
+
+
+def _walk(settings: SoftwareWalkSettings, *given: Any) -> WalkSummary:
+    """Walk noise, or the bits of ADCs, in software."""
+    walk = bits_walk.walk if settings.walks_bits else software_walk.walk
+    return walk(settings, *given)
+
+
 WALKED = "summary.json"
 """File of a walk."""
 COMMANDS = {
-    "walk-hw": Command(HardwareWalkSettings, hardware_walk.walk_hw, WALKED, spread=True),
+    "walk-hw": Command(HardwareWalkSettings, _walk_hw, WALKED, spread=True),
     "multi-exec-hw": Command(RepeatSettings, repeats.run, "repeats.json", spread=True),
     "budget": Command(BudgetSettings, budget.run, "budget.json", spread=True),
     "robustness": Command(RobustnessSettings, robustness.run, "robustness.json", spread=True),
-    "walk": Command(SoftwareWalkSettings, software_walk.walk, WALKED),
+    "walk": Command(SoftwareWalkSettings, _walk, WALKED),
     "multi-exec": Command(MultiExecutionSettings, multi_execution.run, "executions.json"),
     "dynamics": Command(DynamicsSettings, dynamics.run, "dynamics.json"),
     "train": Command(TrainingOptions, training.run, "training.json", places=frozenset()),

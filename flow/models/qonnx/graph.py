@@ -12,6 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor, nn
 
 from flow.errors import UserError
+from flow.models.planes import Grid
 from flow.models.qonnx.file import module_of, shown
 from flow.models.qonnx.operators import (
     Convolution,
@@ -44,18 +45,6 @@ class Step:
     def is_bias(self) -> bool:
         """Whether this is the bias of a layer."""
         return isinstance(self.module, Elementwise) and self.node.op_type in ("Conv", "Gemm")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The values that a quantised stream may have: step · low, …, step · high."""
-
-    step: float
-    """Step size, in the unit of the network."""
-    low: int
-    high: int
-    bipolar: bool = False
-    """Whether the only values are low and high, −1 and 1."""
 
 
 @dataclass(frozen=True)
@@ -246,8 +235,7 @@ def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
         elif isinstance(module, (*PASSING, nn.MaxPool2d)):
             grids[step.output] = known[0]
         elif isinstance(module, nn.ReLU):
-            one = known[0]
-            grids[step.output] = Grid(one.step, max(one.low, 0), max(one.high, 0))
+            grids[step.output] = known[0].above_zero()
         elif isinstance(module, Elementwise) and module.operator == "Add" and len(known) == 2:
             a, b = known
             if a.step == b.step:

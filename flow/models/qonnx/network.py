@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.models.network import Network
+from flow.models.planes import Grid
 from flow.models.qonnx.file import read, refusing, shown
 from flow.models.qonnx.graph import PASSING, Graph, Step, open_graph
 from flow.models.qonnx.input_quantiser import NAME, InputQuantiser, quantise_input
@@ -70,6 +71,10 @@ class ImportedNetwork(Network):
     def layer_at(self, site: Site) -> nn.Module:
         """Return the convolution or dense layer whose accumulators are at a site."""
         return self.steps[self._step_at(site)]
+
+    def input_grid(self, site: Site) -> Grid | None:
+        """Return the grid of what the layer at a site reads; None if it has none."""
+        return self.graph.grids.get(self.graph.layer_of(site).inputs[0])
 
     def put_tiles(self, site: Site, tiled: nn.Module) -> None:
         """Replace the layer at an accumulator site by one that has the tap itself."""

@@ -19,8 +19,8 @@ from flow.walks.summaries import HardwareWalkSummary, Progress
 from flow.walks.walk import Walk
 
 _NODE = (
-    "name", "operator", "PE", "SIMD", "resType", "depth", "weight_type", "tiles", "inputs",
-    "outputs", "input_type", "output_type", "cycles",
+    "name", "operator", "PE", "SIMD", "resType", "depth", "weight_type", "tiles", "planes",
+    "inputs", "outputs", "input_type", "output_type", "cycles",
 )  # fmt: skip
 _TAP = ("name", "node", "channels", "pixels", "in_bits", "out_bits", "fraction_bits")
 _WEIGHTS = ("name", "node", "shape", "low", "high")
@@ -209,13 +209,14 @@ def hardware_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a report says about the hardware, from an accelerator's manifest.
 
     Returns:
-        ``cycles_per_image``; ``rows`` of a tile; ``nodes`` in the order of the data, each with its
-        name, operator, folding (PE, SIMD), cycles per image, types and streams; ``taps`` and
-        ``weights``, each with the node of its site and the widths there.
+        ``cycles_per_image``; ``rows`` of a tile and ``input_bits``; ``nodes`` in the order of
+        the data, each with its name, operator, folding (PE, SIMD), cycles per image, types and
+        streams; ``taps`` and ``weights``, each with the node of its site and the widths there.
     """
     return {
         "cycles_per_image": manifest["cycles_per_image"],
         "rows": manifest.get("rows"),
+        "input_bits": manifest.get("input_bits"),
         "nodes": [_only(node, _NODE) for node in manifest["nodes"]],
         "taps": [_only(site, _TAP) for site in manifest["sites"]],
         "weights": [_only(site, _WEIGHTS) for site in manifest["weights"]],

@@ -22,6 +22,8 @@ class Node(Part):
     """Type of the weights"""
     tiles: int | None = None
     """Tiles of the weights"""
+    planes: int | None = None
+    """Planes of the activations, each with a pass"""
     inputs: list[str]
     """Names of its input streams"""
     outputs: list[str]
@@ -75,6 +77,8 @@ class Hardware(Part):
     """Clock cycles per image"""
     rows: int | None = None
     """Rows of a tile; null without tiles"""
+    input_bits: int | None = None
+    """Bits of the inputs of an analog array; null for those of the activations"""
     nodes: list[Node]
     """Nodes in the order of the data"""
     taps: list[Tap]

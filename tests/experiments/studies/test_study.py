@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from flow.errors import Fatal, UserError
-from flow.experiments.studies import page, status, study
+from flow.experiments.studies import page, status, study, tables
 from flow.files import PLAN
 from flow.paths import REPOSITORY
 from flow.walks.engine.engine import SerialExecutor
@@ -130,7 +130,7 @@ runs:
     assert (trained["recipe"], trained["epochs"], trained["file"]) == ("paper", 1, str(out))
     assert trained["interval"][0] < trained["accuracy"] < trained["interval"][1]
     assert walked.recipe == "paper" and walked.image_range == (0, 1)
-    table = page.table(found)
+    table = tables.table(found)
     assert set(table["recipe"]) == {"paper"} and set(table["images_in"]) == {"0..1"}
     # what differs in more than its seed is not put together
     together = page.over_seeds(table)
@@ -252,6 +252,41 @@ runs:
     assert run is found.runs[1] and message.startswith("images is 501, ")
 
 
+def test_midpoints_and_fewest_bits_over_the_rows_of_tiles(tmp_path):
+    text = """
+runs:
+  - walk: &tiles {model: tfc, dataset: digits, rows: [16, 40], levels: [5, 20, 80], images: 100,
+                  seeds: 1, sites: [fc0.tile]}
+  - walk: {<<: *tiles, rows: , sites: [fc0.acc, fc3.acc]}
+"""
+    bits = """
+  - walk: {model: tfc, dataset: digits, rows: [16, 40], images: 100, sites: [fc0.tile], adc: 2-4}
+  - walk: {model: tfc, dataset: digits, images: 100, sites: [fc0.acc], adc: 1-4}
+"""
+    found = study.read(written(tmp_path, text + bits), tmp_path / "build")
+    assert not study.run_study(found, silent, SerialExecutor(), lambda run: None)
+    together = page.over_seeds(tables.table(found))
+    # tiles of other rows are no further seed
+    assert set(together["seeds"]) == {1}
+    of_rows = {r["rows"]: r for r in together.to_dict("records") if r["site"] == "fc0.tile"}
+    assert set(of_rows) == {16, 40} and together["rows"].isna().sum() == 2
+    # the sum of four tiles has twice the noise of one
+    assert of_rows[16]["mu_sw"] < of_rows[40]["mu_sw"]
+    one = of_rows[16]
+    # of one seed, its own interval
+    assert one["mu_sw_least"] < one["mu_sw"] < one["mu_sw_most"]
+    fewest = tables.bits_table(found)
+    assert fewest["rows"].tolist()[:2] == [16, 40] and fewest["rows"].isna().sum() == 1
+    read = [run.summary for run in found.runs if run.settings.walks_bits]
+    entries = [entry.best for summary in read for entry in summary.sites.values()]
+    assert fewest["software_text"].tolist() == [str(entry) for entry in entries]
+    text = page.write(found, tmp_path / "points").read_text()
+    assert "Fewest ADC bits" in text and '<td class="n">whole</td>' in text
+    assert len(pd.read_csv(found.folder / "bits.csv")) == 3
+    for name in ("midpoints.png", "bits.png"):
+        assert (found.folder / name).stat().st_size > 10_000
+
+
 def test_a_study_that_is_done_does_nothing(finished, monkeypatch):
     found, _ = finished
     monkeypatch.setitem(vars(study.COMMANDS["walk-hw"]), "run", lambda *a, **o: pytest.fail("ran"))
@@ -289,7 +324,7 @@ def test_table_picture_and_page(finished):
     rows = pd.read_csv(found.folder / "table.csv")
     assert len(rows) == 4 * 2 and set(rows["seed"]) == {0, 1}
     assert (rows["bit_mismatches"] == 0).all() and (rows["rtl_images"] == 3 * 8).all()
-    together = page.over_seeds(page.table(found))
+    together = page.over_seeds(tables.table(found))
     assert len(together) == 2 * 2 and (together["seeds"] == 2).all()
     one = together.iloc[0]
     both = rows[(rows["noise"] == one["noise"]) & (rows["site"] == one["site"])]["mu_sw"]
@@ -364,8 +399,8 @@ def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
     out, _ = subprocess.Popen(command, **options).communicate()
     assert "2 of 2" in (build / "studies" / "small" / "report.html").read_text(), out
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
-    again = page.table(study.read(file, build))
-    before = page.table(found)
+    again = tables.table(study.read(file, build))
+    before = tables.table(found)
     before = before[before["seed"] == 1].reset_index(drop=True)
     # a run is named by what tells it from the others
     pd.testing.assert_frame_equal(again.drop(columns="run"), before.drop(columns="run"))

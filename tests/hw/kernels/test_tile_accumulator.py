@@ -1,11 +1,12 @@
-"""The sum over tiles in RTL against FINN's execution of the operator, over random shapes."""
+"""The sum over planes and tiles in RTL against FINN's execution of it, over random shapes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from flow.models.planes import Planes
 from sim import streams
 from sim.runner import REPOSITORY
 from tests.helpers.finn_execution import execute
@@ -22,19 +23,22 @@ class Case:
     pe: int
     folds: int
     tiles: int
+    planes: Planes
     in_bits: int
     out_bits: int
     """Few enough that some sums saturate."""
     values: npt.NDArray[np.int64]
-    """[PIXELS, tiles, channels]."""
+    """[PIXELS, planes, tiles, channels]."""
 
     @classmethod
     def of(cls, seed: int) -> "Case":
         rng = np.random.default_rng(seed)
         pe, folds, tiles = int(rng.integers(1, 6)), int(rng.integers(1, 5)), seed + 1
         in_bits = int(rng.integers(2, 32)) if seed else 32
-        values = rng.integers(-(1 << in_bits - 1), 1 << in_bits - 1, (PIXELS, tiles, pe * folds))
-        return cls(pe, folds, tiles, in_bits, min(32, in_bits + seed % 2), values)
+        planes = Planes(int(rng.integers(1, 5)), seed) if seed > 1 else Planes()
+        shape = (PIXELS, planes.count, tiles, pe * folds)
+        values = rng.integers(-(1 << in_bits - 1), 1 << in_bits - 1, shape)
+        return cls(pe, folds, tiles, planes, in_bits, min(32, in_bits + seed % 2), values)
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -43,7 +47,13 @@ class Case:
     @property
     def sums(self) -> npt.NDArray[np.int64]:
         """What leaves, [PIXELS, channels]."""
-        return self.values.sum(1).clip(*self.bounds)
+        return self.whole.clip(*self.bounds)
+
+    @property
+    def whole(self) -> npt.NDArray[np.int64]:
+        """What would leave if nothing saturated, [PIXELS, channels]."""
+        weights = np.array(self.planes.weights)[:, None]
+        return (self.values.sum(2) * weights).sum(1)
 
     @property
     def variant(self) -> Variant:
@@ -57,6 +67,8 @@ class Case:
             "CHANNELS": self.pe * self.folds,
             "PE": self.pe,
             "TILES": self.tiles,
+            "PLANES": self.planes.count,
+            "PLANE_BITS": self.planes.bits,
             "IN_WIDTH": self.in_bits,
             "OUT_WIDTH": self.out_bits,
             "OUT_MIN": f"-64'sd{-low}",
@@ -69,24 +81,25 @@ CASES = {seed: Case.of(seed) for seed in range(6)}
 
 
 def test_finn_s_execution_adds_tiles(tmp_path):
-    case = CASES[2]
+    case = CASES[3]
     shape = {"NumChannels": case.pe * case.folds, "Tiles": case.tiles, "PE": case.pe}
+    shape |= {"Planes": case.planes.count, "PlaneBits": case.planes.bits}
+    case = replace(case, values=case.values % 32, out_bits=10)
     found = execute(
         "TileAccumulator",
         # float32 has to hold them
-        case.values % 64,
+        case.values,
         (1, PIXELS, case.pe * case.folds),
         tmp_path,
         numInputVectors=[1, PIXELS],
         inputDataType="INT8",
         outputDataType="INT12",
-        OutMin=-70,
-        OutMax=70,
+        OutMin=case.bounds[0],
+        OutMax=case.bounds[1],
         **shape,
     )
-    expected = (case.values % 64).sum(1).clip(-70, 70)
-    assert (found[0] == expected).all()
-    assert len(set(expected.ravel().tolist())) > 1
+    assert (found[0] == case.sums).all()
+    assert len(set(case.sums.ravel().tolist())) > 1
 
 
 @pytest.mark.slow
@@ -96,7 +109,7 @@ def test_adds_the_tiles_of_each_channel(tmp_path):
     results = simulate("tile_accumulator", [SOURCE], "stream_bench", variants, tmp_path)
     saturated = 0
     for seed, case in CASES.items():
-        saturated += int((case.sums != case.values.sum(1)).sum())
+        saturated += int((case.sums != case.whole).sum())
         for stalls, out in zip(STALLS, results[seed], strict=True):
             lanes = [streams.unpack(beat, case.pe, case.out_bits, True) for beat in out]
             assert (np.array(lanes).reshape(case.sums.shape) == case.sums).all(), (seed, stalls)
