@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import UserError
-from flow.rtl.synthesis import Design, NotSynthesised
+from flow.rtl.synthesis import READ, Design, NotSynthesised
 
-_READ = "read_slang -j 1 -DSYNTHESIS --top {top} {options} {sources}; synth_ecp5 -top {top}"
+_SCRIPT = f"{READ}; synth_ecp5 -top {{top}}"
 _CARRY_LUTS = 2
 """LUTs that a carry cell stands on."""
 _MEMORY_LUTS = 6
@@ -74,7 +74,7 @@ def script(design: Design, black_boxes: Sequence[str] = ()) -> str:
     """
     options = [design.overrides, *(f"--blackboxed-module {name}" for name in black_boxes)]
     sources = " ".join(design.sources)
-    return _READ.format(top=design.top, options=" ".join(options), sources=sources)
+    return _SCRIPT.format(top=design.top, parameters=" ".join(options), sources=sources)
 
 
 def measure(design: Design, place: bool) -> Placed:
