@@ -34,7 +34,7 @@ class Stream:
     bits: int
     """Bits per beat, whole bytes."""
     cut: bool = False
-    """Whether a tap produces it: a FIFO downstream of it cuts the chain of ready, if asked for."""
+    """Whether a tap is at an end of it: a FIFO on it cuts the chain of ready, if asked for."""
 
     @property
     def produced(self) -> str:
@@ -168,11 +168,11 @@ def _nodes(model: ModelWrapper) -> list[Node]:
                 module=operator.get_nodeattr("gen_top_module"),
                 kind=kind,
                 inputs=[
-                    Stream(name, operator.get_instream_width_padded(i), _is_tapped(model, name))
+                    Stream(name, operator.get_instream_width_padded(i), _meets_tap(model, name))
                     for i, name in enumerate(streams)
                 ],
                 outputs=[
-                    Stream(name, operator.get_outstream_width_padded(i), _is_tapped(model, name))
+                    Stream(name, operator.get_outstream_width_padded(i), _meets_tap(model, name))
                     for i, name in enumerate(node.output)
                 ],
                 weight_bits=operator.get_instream_width_padded(1) if is_unit(node) else 0,
@@ -182,10 +182,10 @@ def _nodes(model: ModelWrapper) -> list[Node]:
     return found
 
 
-def _is_tapped(model: ModelWrapper, stream: str) -> bool:
-    """Whether a tap produces a stream."""
-    producer = model.find_producer(stream)
-    return producer is not None and operator_kind(producer) == "NoiseTap"
+def _meets_tap(model: ModelWrapper, stream: str) -> bool:
+    """Whether a tap produces or consumes a stream."""
+    ends = (model.find_producer(stream), model.find_consumer(stream))
+    return any(node is not None and operator_kind(node) == "NoiseTap" for node in ends)
 
 
 def top_text(model: ModelWrapper) -> str:

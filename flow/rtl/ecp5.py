@@ -103,7 +103,8 @@ def measure(design: Design, place: bool) -> Placed:
 
 def route_options(netlist: str) -> list[str]:
     """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
-    aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
+    # router1 tears up congested nets one by one, and takes an hour where router2 takes minutes
+    aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail", "--router", "router2"]
     return ["--json", netlist, *aim, "--report", "report.json"]
 
 

@@ -3,10 +3,10 @@
 // Place of the beat at a tap's input: image, beat of the image, execution of the beat, and where
 // settings may change.
 //
-// `boundary` is high while settings wait and the next beat is the first of an image they are for;
-// no beat may then be accepted. The parent raises `swap` when its pipeline is empty. The settings'
-// image base is the number of image `start`, and `first` the number of the image that comes next;
-// both are compared mod 2^32.
+// `boundary` is high while settings wait and the next beat is the first of an image they are for,
+// or may be for; no beat may then be accepted. With `due` they are, and the parent raises `swap`
+// when its pipeline is empty. The settings' image base is the number of image `start`, and `first`
+// the number of the image that comes next; both are compared mod 2^32, a clock ahead.
 //
 // One execution is issued per clock with `issue`, and with the last of a beat the beat is accepted.
 // Reset: image 0, beat 0.
@@ -23,6 +23,7 @@ module tap_position #(
     input  logic [31:0] image_base,
     input  logic        swap,
     output logic        boundary,
+    output logic        due,
     output logic        image_start, // the next execution is the first of an image
     output logic [31:0] first,
     output logic [31:0] image,
@@ -33,6 +34,7 @@ module tap_position #(
   localparam int unsigned BeatBits = BEATS > 1 ? $clog2(BEATS) : 1;
   logic [BeatBits-1:0] beat_q;
   logic [31:0] count_q, late;
+  logic image_ends, known_q, reached_q;
 
   assign last_pass = pass == repeats;
   assign last_beat = beat_q == BeatBits'(BEATS - 1);
@@ -40,7 +42,9 @@ module tap_position #(
   assign late = count_q - start;
   assign first = image_base + late;
   assign image_start = beat_q == '0 && pass == '0;
-  assign boundary = pending && image_start && $signed(late) >= 0;
+  assign image_ends = issue && last_pass && last_beat;
+  assign boundary = pending && image_start && (reached_q || !known_q);
+  assign due = pending && image_start && reached_q && known_q;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -48,16 +52,19 @@ module tap_position #(
       image   <= '0;
       beat_q  <= '0;
       pass    <= '0;
+      known_q <= 1'b0;
     end else begin
+      known_q <= pending && !swap;
       if (issue) begin
         pass <= last_pass ? '0 : pass + 1;
         if (last_pass) beat_q <= last_beat ? '0 : beat_q + 1;
-        if (last_pass && last_beat) begin
-          count_q <= count_q + 1;
-          image   <= image + 1;
-        end
+      end
+      if (image_ends) begin
+        count_q <= count_q + 1;
+        image   <= image + 1;
       end
       if (swap) image <= first;
     end
+    reached_q <= image_ends ? $signed(late) >= -1 : $signed(late) >= 0;
   end
 endmodule
