@@ -44,4 +44,8 @@ module clock_generator #(
         .ENCLKOP(1'b0)
     );
   end
+
+  if (FEEDBACK == 0 || POST == 0) begin : gen_illegal
+    $fatal(1, "clock_generator: FEEDBACK and POST must be 1 or more");
+  end
 endmodule
