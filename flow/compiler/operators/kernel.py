@@ -13,7 +13,7 @@ from flow import hdl
 from flow.errors import Defect
 from flow.paths import HW
 
-SHARED = ("kernels/stream_checker.sv", "kernels/stream_register.sv")
+SHARED = tuple(f"kernels/stream_{name}.sv" for name in ("checker", "register", "fifo"))
 """Modules that any kernel may contain."""
 
 

@@ -78,7 +78,7 @@ class StreamingFIFO_rtl(Kernel, StreamingFIFO):
     which would hide a FIFO that is too shallow.
     """
 
-    sources = ("kernels/stream_fifo.sv",)
+    sources = ()
 
     def parameters(self):
         """Return the module's parameters."""
