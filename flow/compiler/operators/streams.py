@@ -78,7 +78,7 @@ class StreamingFIFO_rtl(Kernel, StreamingFIFO):
     which would hide a FIFO that is too shallow.
     """
 
-    sources = ()
+    sources = ("kernels/stream_fifo.sv",)
 
     def parameters(self):
         """Return the module's parameters."""
