@@ -23,8 +23,7 @@ _MAPPED = re.compile(
 )
 """What Yosys appends to the name of a signal to name a cell."""
 _ITERATION = re.compile(r"at iteration #(\d+), type")
-_ARCS = re.compile(r"Routing (\d+) arcs")
-_REMAINING = re.compile(r"^Info: +\d+ \|.*\| +(\d+)\|")
+_ROUTED = re.compile(r"iter=\d+ wires=(\d+) overused=(\d+)")
 _RESOURCES = {"sites": "LUTs", "ff": "flip-flops", "mult18": "multipliers", "ebr": "block RAMs"}
 
 
@@ -73,24 +72,21 @@ class Phases:
 
     Args:
         progress: called with iterations of the placer, whose number is not known, and then with the
-            arcs that are routed.
+            wires that no other net uses as well, of those that the nets use.
     """
 
     def __init__(self, progress: ProgressCallback) -> None:
         self._progress = progress
-        self._arcs = 0
         progress("place", 0, 1)
 
     def __call__(self, line: str) -> None:
         """Take a line."""
         if found := _ITERATION.search(line):
             self._progress("place", int(found[1]), int(found[1]) + 1)
-        elif found := _ARCS.search(line):
-            self._arcs = int(found[1])
+        elif found := _ROUTED.search(line):
+            wires, shared = int(found[1]), int(found[2])
             self._progress("place", 1, 1)
-            self._progress("route", 0, self._arcs)
-        elif found := _REMAINING.search(line):
-            self._progress("route", self._arcs - int(found[1]), self._arcs)
+            self._progress("route", wires - shared, wires)
 
 
 def route(
@@ -122,6 +118,7 @@ def route(
         ecp5.run(ecp5.NEXTPNR, options, folder, Phases(progress))
     except NotSynthesised as error:
         raise UserError(f"place and route on {board.name} failed: {error}") from error
+    progress("route", 1, 1)
     ecp5.run(ecp5.ECPPACK, ["--compress", CONFIGURATION, BITSTREAM], folder)
     (folder / CONFIGURATION).unlink()
     report = json.loads((folder / "report.json").read_text())
