@@ -104,8 +104,13 @@ def of_accelerator(
     Raises:
         UserError: the PLL does not make it, or the cross compiler is missing.
     """
-    with about("clock"):
-        pll = None if clock == board.mhz else Pll.of(board.mhz, clock)
     divider = round(1e6 * clock / BAUD)
     made = system.build(accelerator, build_folder / "soc")
-    return replace(build(made, divider, made.folder / f"board-{divider}"), pll=pll)
+    built = build(made, divider, made.folder / f"board-{divider}")
+    return replace(built, pll=pll_of(board, clock))
+
+
+def pll_of(board: Board, clock: float) -> Pll | None:
+    """Return what makes a clock in MHz on a board, or None if it is its own; else OptionError."""
+    with about("clock"):
+        return None if clock == board.mhz else Pll.of(board.mhz, clock)

@@ -55,6 +55,7 @@ def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
     ecp5.require(ecp5.YOSYS, ecp5.NEXTPNR, ecp5.ECPPACK)
     firmware.require()
     board, clock = settings.chosen_board, settings.mhz
+    board_system.pll_of(board, clock)
     trained = TrainedNetwork.load(settings, default=loading.IMAGES)
     if settings.netlist_images > len(trained.inputs):
         raise OptionError(

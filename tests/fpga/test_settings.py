@@ -3,6 +3,7 @@
 import pytest
 
 from flow.errors import OptionError, UserError
+from flow.fpga.board_system import pll_of
 from flow.fpga.place import Phases
 from flow.fpga.settings import BoardSettings, ExportSettings, FpgaSettings
 from flow.rtl import ecp5
@@ -54,3 +55,9 @@ def test_an_unknown_board_is_told_under_its_option():
 def test_a_tool_that_is_missing():
     with pytest.raises(UserError, match=r"yowasp-none is not installed: run `pip install 'noisew"):
         ecp5.require("yowasp-none")
+
+
+def test_a_clock_that_no_pll_makes_is_told_before_anything_is_compiled():
+    with pytest.raises(OptionError, match="clock: the PLL does not make 47 MHz"):
+        pll_of(FpgaSettings().chosen_board, 47)
+    assert pll_of(FpgaSettings().chosen_board, 25) is None
