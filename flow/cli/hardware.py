@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from flow.cli.options import bars, command, console, show
+from flow.errors import UserError
 
 if TYPE_CHECKING:
     from flow.experiments.settings import SynthesisSettings
@@ -53,6 +54,8 @@ def fpga(settings: "FpgaSettings") -> None:
     with bars() as progress:
         found = run.run(settings, progress)
     show(found, printed.show)
+    if found["refusal"]:
+        raise UserError(found["refusal"])
     if found["netlist"] and any(found["netlist"]["differing"].values()):
         sys.exit(1)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from flow.compiler.finn import register_operators
-from flow.compiler.folding.target import CLOCK_HZ
+from flow.compiler.folding.target import NOMINAL_MHZ
 from flow.files import built_once
 from flow.noise.hardware import kinds
 from flow.noise.hardware.registers import TapSettings
@@ -27,7 +27,7 @@ FPGA_PART = "xczu7ev-ffvc1156-2-e"
 """FPGA part, which only determines the DSP slice that FINN's matrix-vector unit models."""
 
 
-CLOCK_NS = 1e9 / CLOCK_HZ
+CLOCK_NS = 1e3 / NOMINAL_MHZ
 
 
 @dataclass(frozen=True)

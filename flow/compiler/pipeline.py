@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from flow.compiler.accelerator import Accelerator, open_or_build
 from flow.compiler.finn import working_in
-from flow.compiler.folding.target import Nodes, Target
+from flow.compiler.folding.target import NOMINAL_MHZ, Nodes, Target
 from flow.compiler.graph.compatibility import reject_unfit
 from flow.errors import Defect, UserError, unknown
 from flow.models import Network, SiteValues, site_values
@@ -114,9 +114,11 @@ def compile_network(
     calibration: Tensor,
     *,
     sites: Iterable[str] = (),
+    every_accumulator: bool = True,
     cycles: int | None = None,
     fps: float | None = None,
     nodes: Nodes | None = None,
+    mhz: float = NOMINAL_MHZ,
     mvu: str = "lut",
     kinds: Sequence[str] = (),
     root: Path = Path("build/accelerators"),
@@ -124,14 +126,16 @@ def compile_network(
     """Compile a network, or open the accelerator that was compiled from equal arguments before.
 
     Args:
-        network: the trained network, with tiles or without; every accumulator site gets a tap.
+        network: the trained network, with tiles or without.
         calibration: real images on which each tap's scale is verified, float32 [N, C, H, W].
-        sites: further sites to tap; for a ``.weight`` site, memory and accumulator are widened to
-            hold weights with errors.
+        sites: sites to tap; for a ``.weight`` site, memory and accumulator are widened to hold
+            weights with errors.
+        every_accumulator: whether every accumulator site has a tap as well.
         cycles: target of cycles per image. At most one of this and the next two may be given; the
             folding's default applies otherwise.
-        fps: target of images per second at 200 MHz.
+        fps: target of images per second.
         nodes: content of a FINN folding file, from `flow.compiler.folding.target.read`.
+        mhz: clock of the accelerator, for ``fps``.
         mvu: ``lut`` for our matrix-vector unit if operands have up to 10 bits, or ``dsp`` for
             FINN's everywhere.
         kinds: what taps are built for, of `flow.noise.hardware.kinds.KINDS`; everything if empty.
@@ -141,9 +145,11 @@ def compile_network(
         UserError: the network cannot be compiled or folded as requested; the message names the
             node.
     """
-    target = Target(cycles, fps, nodes)
+    target = Target(cycles, fps, nodes, mhz)
     chosen = set(sites)
-    tapped = [s for s in network.all_sites if s.is_accumulator or s in chosen]
+    tapped = [
+        s for s in network.all_sites if s in chosen or (every_accumulator and s.is_accumulator)
+    ]
     for site in chosen:
         network.tap(site)
     if mvu not in MVUS:

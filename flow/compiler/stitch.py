@@ -34,7 +34,7 @@ class Stream:
     bits: int
     """Bits per beat, whole bytes."""
     cut: bool = False
-    """Whether a tap produces it: a FIFO downstream of it cuts the chain of ready, if asked for."""
+    """Whether a FIFO on it cuts paths, if asked for: a tap is at an end of it, or a memory."""
 
     @property
     def produced(self) -> str:
@@ -53,8 +53,8 @@ class Node:
     inputs: Sequence[Stream]
     """Streams in the order of the ports."""
     outputs: Sequence[Stream]
-    weight_bits: int
-    """Bits per beat of a unit's weights; 0 for other nodes."""
+    weights: Stream | None
+    """Stream of a unit's weights out of its memory; None for other nodes."""
     tap: int | None
     """Position of a tap among the taps in the order of the data flow; None for other nodes."""
 
@@ -169,24 +169,28 @@ def _nodes(model: ModelWrapper) -> list[Node]:
                 module=operator.get_nodeattr("gen_top_module"),
                 kind=kind,
                 inputs=[
-                    Stream(name, operator.get_instream_width_padded(i), _is_tapped(model, name))
+                    Stream(name, operator.get_instream_width_padded(i), _meets_tap(model, name))
                     for i, name in enumerate(streams)
                 ],
                 outputs=[
-                    Stream(name, operator.get_outstream_width_padded(i), _is_tapped(model, name))
+                    Stream(name, operator.get_outstream_width_padded(i), _meets_tap(model, name))
                     for i, name in enumerate(node.output)
                 ],
-                weight_bits=operator.get_instream_width_padded(1) if is_unit(node) else 0,
+                weights=Stream(
+                    f"{node.name}_weights", operator.get_instream_width_padded(1), cut=True
+                )
+                if is_unit(node)
+                else None,
                 tap=numbers.index(operator.get_nodeattr("Site")) if kind == "NoiseTap" else None,
             )
         )
     return found
 
 
-def _is_tapped(model: ModelWrapper, stream: str) -> bool:
-    """Whether a tap produces a stream."""
-    producer = model.find_producer(stream)
-    return producer is not None and operator_kind(producer) == "NoiseTap"
+def _meets_tap(model: ModelWrapper, stream: str) -> bool:
+    """Whether a tap produces or consumes a stream."""
+    ends = (model.find_producer(stream), model.find_consumer(stream))
+    return any(node is not None and operator_kind(node) == "NoiseTap" for node in ends)
 
 
 def top_text(model: ModelWrapper) -> str:
@@ -212,7 +216,7 @@ def top_text(model: ModelWrapper) -> str:
         name=TOP,
         taps=sum(node.tap is not None for node in nodes),
         nodes=nodes,
-        streams=list((taken | given).values()),
+        streams=[*(taken | given).values(), *(node.weights for node in nodes if node.weights)],
         entry=taken[model.graph.input[0].name],
         scores=scores,
         end=given[model.graph.output[0].name],

@@ -1,7 +1,7 @@
 """The system on a board: microcontroller and accelerator, fed over a serial line."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,14 @@ from flow import hdl, paths
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.stitch import DATA
 from flow.compiler.stitch import TOP as ACCELERATOR
+from flow.errors import about
+from flow.fpga.boards import Board
+from flow.fpga.pll import Pll
 from flow.rtl.synthesis import Design
 from flow.soc import firmware, system
 from flow.soc.system import System
 
 TOP = "board"
-PORTS = ("clk", "rst_n", "rx", "tx", "led")
 MEMORY_BYTES = 1 << 16
 """Size of the microcontroller's memory on a board, bytes; 32 block RAMs of an ECP5."""
 BAUD = 460_800
@@ -22,8 +24,10 @@ BAUD = 460_800
 FILE = "firmware.hex"
 SOURCES = (
     paths.HW / "soc" / "reset_synchroniser.sv",
+    paths.HW / "boards" / "clock_generator.sv",
     paths.HW / "boards" / "board.sv",
 )
+_PLL = Path(__file__).with_name("templates") / "EHXPLLL.sv"
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,15 @@ class BoardSystem:
     """Clocks of a bit on the serial line."""
     content: bytes
     """What the memory holds at start: the firmware, words in hexadecimal."""
+    pll: Pll | None = None
+    """What makes the clock; None if it is the board's own."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of the top."""
+        dividers = asdict(self.pll) if self.pll else {}
         sizes = {"MEMORY_BYTES": MEMORY_BYTES, "FILE": f'"{DATA}/{FILE}"'}
-        return self.system.parameters | sizes
+        return self.system.parameters | sizes | {n.upper(): v for n, v in dividers.items()}
 
     @property
     def sources(self) -> list[Path]:
@@ -59,8 +66,10 @@ class BoardSystem:
         sources = {p.name: p.read_text() for p in self.sources if p.name not in inside}
         header = self.system.accelerator.sources[-1].read_text().partition(");")[0]
         ports = re.sub(r"#\(.*?\n\) \(", "(", header, count=1, flags=re.DOTALL)
-        stub = hdl.render(__file__, "ports_only.sv.j2", _Header(ports))
-        sources = {f"{ACCELERATOR}.sv": stub} | sources
+        stubs = {f"{ACCELERATOR}.sv": hdl.render(__file__, "ports_only.sv.j2", _Header(ports))}
+        if self.pll:
+            stubs[_PLL.name] = _PLL.read_text()
+        sources = stubs | sources
         return Design(TOP, sources, {FILE: self.content}, self.parameters)
 
 
@@ -81,14 +90,27 @@ def build(system_of: System, divider: int, folder: Path) -> BoardSystem:
     return BoardSystem(system_of, divider, words.encode())
 
 
-def of_accelerator(accelerator: Accelerator, mhz: float, build_folder: Path) -> BoardSystem:
+def of_accelerator(
+    accelerator: Accelerator, board: Board, clock: float, build_folder: Path
+) -> BoardSystem:
     """Return the system of an accelerator on a board.
 
     Args:
         accelerator: the accelerator.
-        mhz: frequency of the board's clock.
+        board: the board.
+        clock: frequency of the system, MHz; a PLL makes it if it is not the board's.
         build_folder: folder of everything that is built.
+
+    Raises:
+        UserError: the PLL does not make it, or the cross compiler is missing.
     """
-    divider = round(1e6 * mhz / BAUD)
+    divider = round(1e6 * clock / BAUD)
     made = system.build(accelerator, build_folder / "soc")
-    return build(made, divider, made.folder / f"board-{divider}")
+    built = build(made, divider, made.folder / f"board-{divider}")
+    return replace(built, pll=pll_of(board, clock))
+
+
+def pll_of(board: Board, clock: float) -> Pll | None:
+    """Return what makes a clock in MHz on a board, or None if it is its own; else OptionError."""
+    with about("clock"):
+        return None if clock == board.mhz else Pll.of(board.mhz, clock)

@@ -5,7 +5,6 @@ A board is a file ``hw/boards/NAME.yaml``, or one of the user's, beside the file
 
 import re
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from flow.errors import UserError, unknown, within
 from flow.paths import HW
 
 FOLDER = HW / "boards"
+PORTS = ("clk", "rst_n", "rx", "tx", "led")
+"""Ports of ``hw/boards/board.sv``, each of which needs a pin."""
 _LOCATED = re.compile(r'^\s*LOCATE\s+COMP\s+"([^"]+)"\s+SITE\s+"([^"]+)"', re.MULTILINE)
 
 
@@ -77,12 +78,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def find(name: str, ports: Collection[str]) -> Board:
+def find(name: str) -> Board:
     """Return a board that ships, by its name, or that of a file ``….yaml``.
 
     Args:
         name: the name, or the path of a file.
-        ports: ports of the top, each of which needs a pin.
 
     Raises:
         UserError: there is no such board; its file has another form, or names a device that is not
@@ -94,7 +94,7 @@ def find(name: str, ports: Collection[str]) -> Board:
     with within(f"board {path}"):
         board = _read(path)
     with within(f"pin file {board.pins}"):
-        _check_pins(board.pins, ports)
+        _check_pins(board.pins)
     return board
 
 
@@ -112,7 +112,7 @@ def _read(path: Path) -> Board:
     return Board(name=path.stem, **fields)
 
 
-def _check_pins(path: Path, ports: Collection[str]) -> None:
+def _check_pins(path: Path) -> None:
     try:
         located = _LOCATED.findall(path.read_text())
     except OSError as error:
@@ -124,6 +124,6 @@ def _check_pins(path: Path, ports: Collection[str]) -> None:
     for port, count in Counter(port for port, _ in located).items():
         if count > 1:
             raise UserError(f"port {port} has {count} pins: give it one")
-    lacking = sorted(set(ports) - {port for port, _ in located})
+    lacking = sorted(set(PORTS) - {port for port, _ in located})
     if lacking:
         raise UserError(f'no pin for {", ".join(lacking)}: add LOCATE COMP "{lacking[0]}" SITE …')

@@ -43,7 +43,7 @@ class Netlist:
 
 
 def whole(accelerator: Accelerator) -> Design:
-    """Return an accelerator as one design, with the chain of ready cut at each tap."""
+    """Return an accelerator as one design, with its paths cut at each tap and memory of weights."""
     memories = {path.name: path.read_bytes() for path in (accelerator.folder / DATA).iterdir()}
     sources = {path.name: path.read_text() for path in accelerator.sources}
     return Design(TOP, sources, memories, {"PIPELINE": "1'b1"})

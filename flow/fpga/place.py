@@ -1,6 +1,7 @@
 """Place and route of a netlist on a board's FPGA, and its bitstream."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flow.callbacks import ProgressCallback, no_progress
 from flow.errors import UserError
 from flow.fpga.boards import Board
 from flow.fpga.netlist import owner
@@ -20,6 +22,8 @@ _MAPPED = re.compile(
     r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D|TRELLIS_DPR16X4)_.*"
 )
 """What Yosys appends to the name of a signal to name a cell."""
+_ITERATION = re.compile(r"at iteration #(\d+), type")
+_ROUTED = re.compile(r"iter=\d+ wires=(\d+) overused=(\d+)")
 _RESOURCES = {"sites": "LUTs", "ff": "flip-flops", "mult18": "multipliers", "ebr": "block RAMs"}
 
 
@@ -34,8 +38,8 @@ class Step:
     """Delay of the cell and of the wire behind it."""
 
 
-def check_fits(needed: Cells, board: Board) -> None:
-    """Raise a UserError that names each resource of which a board's FPGA has too little."""
+def too_large(needed: Cells, board: Board) -> str:
+    """Return why a netlist does not fit on a board, by resource, or nothing if it fits."""
     capacity = board.capacity
     held = {"sites": capacity.sites, "ff": capacity.sites}
     held |= {"mult18": capacity.mult18, "ebr": capacity.ebr}
@@ -45,20 +49,56 @@ def check_fits(needed: Cells, board: Board) -> None:
         for name, count in held.items()
         if getattr(needed, name) > count
     ]
-    if short:
-        raise UserError(
-            f"the network does not fit on {board.name}: it needs {' and '.join(short)}; choose a "
-            "larger board, or more CYCLES, which folds the network into less hardware"
-        )
+    if not short:
+        return ""
+    return (
+        f"the network does not fit on {board.name}: it needs {' and '.join(short)}; choose a "
+        "larger board, more cycles, which folds the network into less hardware, or fewer sites"
+    )
 
 
-def route(netlist: Path, board: Board, folder: Path) -> dict[str, Any]:
+def too_slow(mhz: float, clock: float) -> str:
+    """Return why a netlist cannot run at a clock, or nothing if it can; both in MHz."""
+    if mhz >= clock:
+        return ""
+    return (
+        f"the slowest path allows {mhz:.1f} MHz, less than the clock of {clock:g} MHz: "
+        f"choose a clock of {math.floor(mhz)} or less"
+    )
+
+
+class Phases:
+    """Progress of place and route, from the lines that nextpnr prints.
+
+    Args:
+        progress: called with iterations of the placer, whose number is not known, and then with the
+            wires that no other net uses as well, of those that the nets use.
+    """
+
+    def __init__(self, progress: ProgressCallback) -> None:
+        self._progress = progress
+        progress("place", 0, 1)
+
+    def __call__(self, line: str) -> None:
+        """Take a line."""
+        if found := _ITERATION.search(line):
+            self._progress("place", int(found[1]), int(found[1]) + 1)
+        elif found := _ROUTED.search(line):
+            wires, shared = int(found[1]), int(found[2])
+            self._progress("place", 1, 1)
+            self._progress("route", wires - shared, wires)
+
+
+def route(
+    netlist: Path, board: Board, folder: Path, progress: ProgressCallback = no_progress
+) -> dict[str, Any]:
     """Place and route a netlist, and write its bitstream to a folder.
 
     Args:
         netlist: the linked netlist, JSON.
         board: the board.
         folder: gets ``board.bit``, ``report.json`` and nextpnr's log.
+        progress: called with the progress.
 
     Returns:
         ``mhz``, ``critical_path`` (fields of `Step`), ``used`` and ``available``, by nextpnr's
@@ -75,9 +115,10 @@ def route(netlist: Path, board: Board, folder: Path) -> dict[str, Any]:
     files = ["--lpf", PINS, "--textcfg", CONFIGURATION, "--log", LOG]
     options = [*device, *files, *ecp5.route_options(netlist.name)]
     try:
-        ecp5.run(ecp5.NEXTPNR, options, folder)
+        ecp5.run(ecp5.NEXTPNR, options, folder, Phases(progress))
     except NotSynthesised as error:
         raise UserError(f"place and route on {board.name} failed: {error}") from error
+    progress("route", 1, 1)
     ecp5.run(ecp5.ECPPACK, ["--compress", CONFIGURATION, BITSTREAM], folder)
     (folder / CONFIGURATION).unlink()
     report = json.loads((folder / "report.json").read_text())

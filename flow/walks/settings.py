@@ -223,6 +223,8 @@ class AcceleratorSettings(TrainedSettings):
         *TrainedSettings.exclusive,
         ("cycles", "fps", "folding"),
     )
+    taps_every_accumulator: ClassVar[bool] = True
+    """Whether each .acc site has a tap, whichever sites are chosen."""
 
     sites: Names = ()
     """Noise sites, such as fc0.acc,fc1.weight,fc1.act; every .acc site if none is given"""

@@ -4,6 +4,8 @@
 //
 // `rst_n` is a button, low when pressed. Out of reset the core runs the firmware that the memory
 // holds from the bitstream. What it does: hw/soc/firmware/board.c. `led` lights if the core stops.
+// All of it has one clock: that of the board, or one of a PLL (clock_generator.sv), out of whose
+// lock it is in reset.
 
 module board #(
     int unsigned TAPS = 1,
@@ -15,7 +17,10 @@ module board #(
     int unsigned SCORE_WIDTH = 32,
     int unsigned LABEL_BITS = 8,
     int unsigned MEMORY_BYTES = 65536,
-    string FILE = ""  // words in hexadecimal that the memory holds at start
+    string FILE = "",  // words in hexadecimal that the memory holds at start
+    int unsigned REFERENCE = 0,  // dividers of the PLL; without one, 0
+    int unsigned FEEDBACK = 1,
+    int unsigned POST = 8
 ) (
     input  logic clk,
     input  logic rst_n,
@@ -23,11 +28,21 @@ module board #(
     output logic tx,
     output logic led
 );
-  logic synchronous_rst_n;
+  logic system_clk, locked, synchronous_rst_n;
+
+  clock_generator #(
+      .REFERENCE(REFERENCE),
+      .FEEDBACK(FEEDBACK),
+      .POST(POST)
+  ) u_clock (
+      .in (clk),
+      .out(system_clk),
+      .locked
+  );
 
   reset_synchroniser u_reset (
-      .clk,
-      .pin_n(rst_n),
+      .clk(system_clk),
+      .pin_n(rst_n && locked),
       .rst_n(synchronous_rst_n)
   );
 
@@ -43,7 +58,7 @@ module board #(
       .MEMORY_BYTES(MEMORY_BYTES),
       .FILE(FILE)
   ) u_soc (
-      .clk,
+      .clk(system_clk),
       .rst_n(synchronous_rst_n),
       .trap(led),
       .rx,

@@ -7,11 +7,10 @@
 // share the lanes as there are for a draw: SOURCES / 2, or all where no kind multiplies.
 //
 // `issue` takes an execution of the beat, with `ready` alone; with `last_pass` it is its last.
-// `empty` says that no beat is before the output register. Settings of kinds that
-// are not in KINDS must stay 0. With `swap` the samples that wait are
-// dropped, and made anew with the settings that come. Reset: empty.
-//
-// It does not cut the path from out_ready to ready.
+// `empty` says that no beat is before the output register. Settings of kinds that are not in KINDS
+// must stay 0. After `swap` the samples that wait are dropped, and made anew with the settings that
+// came. The lanes never stand still: what enters them has a place in the FIFO behind them, so there
+// is no path from out_ready to ready. Reset: empty.
 
 module iterated_path
   import noise_tap_pkg::*;
@@ -66,37 +65,41 @@ module iterated_path
   localparam int unsigned Groups = SOURCES / Draws;
   localparam int unsigned Lanes = PE / Groups;
   localparam int unsigned Latency = lane_latency(WIDE, KINDS.multiplies, KINDS.drifts);
+  localparam int unsigned Depth = 16;  // beats in the lanes and the FIFO behind them, a power of 2
 
-
-  // a beat enters when its samples and levels are there
-  logic en, samples_valid, levels_ready, lanes_ready, converting, busy;
+  // a beat enters when its samples and levels are there, and a place in the FIFO
+  logic full, leaves, room, samples_valid, levels_ready, v_valid, v_ready, converting, busy;
+  logic restart_q;
+  logic [31:0] first_q;
+  logic [$clog2(Depth):0] inside_q;
   logic [Latency:0] valid_q;
   logic [InBits-1:0] data_q;
   logic [1:0][PE-1:0][15:0] samples, samples_q;
   logic [FoldBits-1:0] fold_q, beat_fold_q;
-  assign en    = !valid_q[Latency] || lanes_ready;
-  assign ready = en && samples_valid && (levels_ready || !image_start);
-  assign empty = valid_q == '0 && !converting && !busy;
+  assign leaves = v_valid && v_ready;
+  assign full = inside_q[$clog2(Depth)];
+  assign ready = !full && samples_valid && (levels_ready || !image_start) && !restart_q;
+  assign empty = inside_q == '0 && !converting && !busy;
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      valid_q <= '0;
-      fold_q  <= '0;
-    end else begin
-      if (en) valid_q <= {valid_q[Latency-1:0], issue};
+    if (!rst_n) {valid_q, fold_q, inside_q, restart_q} <= '0;
+    else begin
+      valid_q   <= {valid_q[Latency-1:0], issue};
+      restart_q <= swap;
+      if (issue && !leaves) inside_q <= inside_q + 1;
+      if (leaves && !issue) inside_q <= inside_q - 1;
       if (issue && last_pass) fold_q <= fold_q == FoldBits'(Folds - 1) ? '0 : fold_q + 1;
     end
-    if (en) begin
-      data_q      <= in_data;
-      samples_q   <= samples;
-      beat_fold_q <= fold_q;
-    end
+    first_q     <= first;
+    data_q      <= in_data;
+    samples_q   <= samples;
+    beat_fold_q <= fold_q;
   end
 
   // sources of samples, which begin anew with each change of the settings
   logic fresh_n;
   logic [1:0] draws;
   logic [Draws-1:0][Groups-1:0] valid;
-  assign fresh_n = rst_n && !swap;
+  assign fresh_n = rst_n && !restart_q;
   assign draws = {uses.adds, uses.multiplies};
   assign samples_valid = &valid;
   for (genvar s = 0; s < Draws; s++) begin : gen_source
@@ -107,7 +110,7 @@ module iterated_path
           .SITE(SITE), .CORES(CORES), .LOADABLE(KINDS.loads && s == Draws - 1)
       ) u_source (
           .clk, .rst_n(fresh_n), .active, .draws(Split ? draws & (2'd1 << s) : draws),
-          .image(first), .load_valid, .load_place, .load_entry,
+          .image(first_q), .load_valid, .load_place, .load_entry,
           .out_valid(valid[s][g]), .out_ready(issue), .samples(rows)
       );
       for (genvar d = 0; d < 2; d++) begin : gen_draw
@@ -122,11 +125,12 @@ module iterated_path
   logic [23:0] sigma_mul;
   logic [19:0] gain;
   serial_drift u_drift (
-      .clk, .rst_n(fresh_n), .active, .uses, .image(first), .ready(levels_ready),
+      .clk, .rst_n(fresh_n), .active, .uses, .image(first_q), .ready(levels_ready),
       .next(issue && image_start), .sigma_add, .sigma_mul, .gain
   );
 
-  logic [PE-1:0][SumWidth-1:0] v;
+  logic [PE-1:0][SumWidth-1:0] sums, v;
+  logic [(PE*SumWidth+7)/8*8-1:0] kept;
   for (genvar l = 0; l < PE; l++) begin : gen_lane
     logic [IN_WIDTH-1:0] acc;
     logic signed [WIDE-1:0] a, offset;
@@ -141,10 +145,23 @@ module iterated_path
         .FRAC(FRAC), .WIDE(WIDE), .SUM_WIDTH(SumWidth), .MULTIPLIES(KINDS.multiplies),
         .GAINS(KINDS.drifts)
     ) u_lane (
-        .clk, .en, .active, .uses, .a, .offset,
-        .samples({samples_q[1][l], samples_q[0][l]}), .sigma_add, .sigma_mul, .gain, .v(v[l])
+        .clk, .en(1'b1), .active, .uses, .a, .offset,
+        .samples({samples_q[1][l], samples_q[0][l]}), .sigma_add, .sigma_mul, .gain, .v(sums[l])
     );
   end
+
+  stream_fifo #(
+      .DEPTH(Depth), .WIDTH(PE * SumWidth)
+  ) u_sums (
+      .clk, .rst_n, .s_axis_tvalid(valid_q[Latency]), .s_axis_tready(room),
+      .s_axis_tdata($bits(kept)'(sums)), .m_axis_tvalid(v_valid), .m_axis_tready(v_ready),
+      .m_axis_tdata(kept)
+  );
+  assign v = kept[PE*SumWidth-1:0];
+`ifndef SYNTHESIS
+  assert property (@(posedge clk) disable iff (!rst_n) valid_q[Latency] |-> room)
+  else $error("iterated_path: a beat has no place behind the lanes");
+`endif
 
   // each execution passes the converters
   logic value_valid, value_ready;
@@ -156,16 +173,16 @@ module iterated_path
         .CHANNELS(CHANNELS), .PE(PE), .OFFSET_WIDTH(OFFSET_WIDTH), .OFFSETS(OFFSETS),
         .SUM_WIDTH(SumWidth)
     ) u_adc (
-        .clk, .rst_n, .active, .in_valid(uses.converts && valid_q[Latency]), .in_ready(adc_ready),
+        .clk, .rst_n, .active, .in_valid(uses.converts && v_valid), .in_ready(adc_ready),
         .v, .busy(converting), .out_valid(adc_valid), .out_ready(value_ready), .out(converted)
     );
-    assign lanes_ready = uses.converts ? adc_ready : value_ready;
-    assign value_valid = uses.converts ? adc_valid : valid_q[Latency];
+    assign v_ready = uses.converts ? adc_ready : value_ready;
+    assign value_valid = uses.converts ? adc_valid : v_valid;
     assign value = uses.converts ? converted : v;
   end else begin : gen_no_adc
     assign converting = 1'b0;
-    assign lanes_ready = value_ready;
-    assign value_valid = valid_q[Latency];
+    assign v_ready = value_ready;
+    assign value_valid = v_valid;
     assign value = v;
   end
 

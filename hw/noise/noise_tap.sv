@@ -104,18 +104,18 @@ module noise_tap
   );
 
   // position
-  logic issue, ready, empty, boundary, image_start, last_pass, last_beat;
+  logic issue, ready, empty, boundary, due, image_start, last_pass, last_beat;
   logic [5:0] pass;
   logic [31:0] first, image;
   assign issue = s_axis_tvalid && ready && !boundary;
   assign s_axis_tready = ready && !boundary && last_pass;
-  assign swap = boundary && empty;
+  assign swap = due && empty;
   tap_position #(
       .BEATS(Beats)
   ) u_position (
       .clk, .rst_n, .issue, .repeats(active.repeats), .pending(cfg_pending), .start,
-      .image_base, .swap, .boundary, .late(cfg_late), .image_start, .first,
-      .image, .pass, .last_pass, .last_beat
+      .image_base, .swap, .boundary, .due, .late(cfg_late), .image_start, .first, .image, .pass,
+      .last_pass, .last_beat
   );
 
   // noise

@@ -104,17 +104,25 @@ module sample_source
     end
   end
 
-  // the used words of a block, one after the other
-  logic [3:0][31:0] words_q;
+  // the used words of a block, one after the other, while the next block waits: so the cores do not
+  // depend on what becomes of the samples in the same clock
+  logic [3:0][31:0] words_q, waiting_q;
+  logic [4:0] waiting_tag_q;
   logic [1:0] word_q, last_q;
-  logic words_valid_q, draw_q, en;
-  assign block_ready = !words_valid_q || (en && word_q == last_q);
+  logic words_valid_q, waiting_valid_q, words_ready, draw_q, en;
+  assign block_ready = !waiting_valid_q;
+  assign words_ready = !words_valid_q || (en && word_q == last_q);
   always_ff @(posedge clk) begin
-    if (!rst_n) words_valid_q <= 1'b0;
-    else if (block_ready) words_valid_q <= block_valid;
-    if (block_ready) begin
-      words_q <= block;
-      {draw_q, word_q, last_q} <= block_tag;
+    if (!rst_n) {words_valid_q, waiting_valid_q} <= '0;
+    else begin
+      if (block_ready) waiting_valid_q <= block_valid;
+      else if (words_ready) waiting_valid_q <= 1'b0;
+      if (words_ready) words_valid_q <= waiting_valid_q;
+    end
+    if (block_ready) {waiting_q, waiting_tag_q} <= {block, block_tag};
+    if (words_ready) begin
+      words_q <= waiting_q;
+      {draw_q, word_q, last_q} <= waiting_tag_q;
     end else if (en) begin
       word_q <= word_q + 1;
     end

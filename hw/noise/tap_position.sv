@@ -3,10 +3,11 @@
 // Place of the beat at a tap's input: image, beat of the image, execution of the beat, and where
 // settings may change.
 //
-// `boundary` is high while settings wait and the next beat is the first of an image they are for;
-// no beat may then be accepted. The parent raises `swap` when its pipeline is empty. The settings'
-// image base is the number of image `start`, and `first` the number of the image that comes next;
-// both are compared mod 2^32. `late` is high for a clock after a swap if image `start` had passed.
+// `boundary` is high while settings wait and the next beat is the first of an image they are for,
+// or may be for; no beat may then be accepted. With `due` they are, and the parent raises `swap`
+// when its pipeline is empty. The settings' image base is the number of image `start`, and `first`
+// the number of the image that comes next; both are compared mod 2^32, a clock ahead. `late`
+// is high for a clock after a swap if image `start` had passed.
 //
 // One execution is issued per clock with `issue`, and with the last of a beat the beat is accepted.
 // Reset: image 0, beat 0.
@@ -24,6 +25,7 @@ module tap_position #(
     input  logic        swap,
     output logic        boundary,
     output logic        late,
+    output logic        due,
     output logic        image_start, // the next execution is the first of an image
     output logic [31:0] first,
     output logic [31:0] image,
@@ -34,6 +36,7 @@ module tap_position #(
   localparam int unsigned BeatBits = BEATS > 1 ? $clog2(BEATS) : 1;
   logic [BeatBits-1:0] beat_q;
   logic [31:0] count_q, passed;
+  logic image_ends, known_q, reached_q;
 
   assign last_pass = pass == repeats;
   assign last_beat = beat_q == BeatBits'(BEATS - 1);
@@ -41,7 +44,9 @@ module tap_position #(
   assign passed = count_q - start;
   assign first = image_base + passed;
   assign image_start = beat_q == '0 && pass == '0;
-  assign boundary = pending && image_start && $signed(passed) >= 0;
+  assign image_ends = issue && last_pass && last_beat;
+  assign boundary = pending && image_start && (reached_q || !known_q);
+  assign due = pending && image_start && reached_q && known_q;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -50,17 +55,20 @@ module tap_position #(
       beat_q  <= '0;
       pass    <= '0;
       late    <= 1'b0;
+      known_q <= 1'b0;
     end else begin
-      late <= swap && passed != '0;
+      late    <= swap && passed != '0;
+      known_q <= pending && !swap;
       if (issue) begin
         pass <= last_pass ? '0 : pass + 1;
         if (last_pass) beat_q <= last_beat ? '0 : beat_q + 1;
-        if (last_pass && last_beat) begin
-          count_q <= count_q + 1;
-          image   <= image + 1;
-        end
+      end
+      if (image_ends) begin
+        count_q <= count_q + 1;
+        image   <= image + 1;
       end
       if (swap) image <= first;
     end
+    reached_q <= image_ends ? $signed(passed) >= -1 : $signed(passed) >= 0;
   end
 endmodule

@@ -4,20 +4,19 @@ import pytest
 
 from flow.errors import UserError
 from flow.fpga import boards
-from flow.fpga.board_system import PORTS
-from flow.fpga.place import check_fits
+from flow.fpga.place import too_large, too_slow
 from flow.rtl.ecp5 import Cells
 
 
 def test_every_board_that_ships_has_a_pin_for_each_port():
     assert "ulx3s-85f" in boards.names()
     for name in boards.names():
-        assert boards.find(name, PORTS).capacity.sites > 20_000
+        assert boards.find(name).capacity.sites > 20_000
 
 
 def test_an_unknown_board():
     with pytest.raises(UserError, match="unknown board 'ulx3s-80f': did you mean ulx3s-85f"):
-        boards.find("ulx3s-80f", PORTS)
+        boards.find("ulx3s-80f")
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def own(tmp_path):
 
 
 def test_a_board_of_ones_own(own):
-    assert boards.find(own(), PORTS).device == "85k"
+    assert boards.find(own()).device == "85k"
 
 
 @pytest.mark.parametrize(
@@ -51,14 +50,16 @@ def test_a_board_of_ones_own(own):
 )
 def test_a_board_that_is_wrong(own, old, new, message):
     with pytest.raises(UserError, match=message):
-        boards.find(own(old, new), PORTS)
+        boards.find(own(old, new))
 
 
 def test_a_network_too_large_names_the_resource_and_the_number():
-    board = boards.find("ulx3s-25f", PORTS)
-    check_fits(Cells(lut4=100, sites=24_288, ff=24_288, mult18=28, ebr=56), board)
-    with pytest.raises(UserError) as found:
-        check_fits(Cells(lut4=100, sites=25_000, ff=100, mult18=92, ebr=56), board)
-    assert "25,000 LUTs of 24,288 (712 too many) and 92 multipliers of 28 (64 too many)" in str(
-        found.value
-    )
+    board = boards.find("ulx3s-25f")
+    assert not too_large(Cells(lut4=100, sites=24_288, ff=24_288, mult18=28, ebr=56), board)
+    found = too_large(Cells(lut4=100, sites=25_000, ff=100, mult18=92, ebr=56), board)
+    assert "25,000 LUTs of 24,288 (712 too many) and 92 multipliers of 28 (64 too many)" in found
+
+
+def test_a_clock_that_the_slowest_path_does_not_allow():
+    assert not too_slow(50.0, 50.0)
+    assert "49.9 MHz, less than the clock of 50 MHz: choose a clock of 49" in too_slow(49.9, 50.0)

@@ -76,6 +76,37 @@ def test_everything_that_is_listed_is_there(folder):
         assert (folder / name).stat().st_size
 
 
+COMMANDS = (
+    "create_project set_property current_fileset add_files get_files update_compile_order "
+    "ipx::package_project ipx::current_core ipx::update_checksums ipx::check_integrity "
+    "ipx::save_core close_project"
+)
+"""Vivado's commands that the script may call."""
+
+
+def test_vivados_script_is_tcl_and_adds_the_files_that_are_there(folder, tmp_path, monkeypatch):
+    """Without Vivado: its commands only record their arguments."""
+    tcl = pytest.importorskip("tkinter").Tcl()
+    calls = []
+    tcl.createcommand("record", lambda *words: calls.append(words) or words[0])
+    tcl.eval("namespace eval ipx {}")
+    for name in COMMANDS.split():
+        tcl.eval(f"proc {name} args {{ record {name} {{*}}$args }}")
+    monkeypatch.chdir(tmp_path)
+    tcl.eval(f"source {{{folder / 'package_ip.tcl'}}}")
+    added = [
+        Path(file) for name, *words in calls if name == "add_files" for file in words[-1].split()
+    ]
+    assert all(path.is_absolute() and path.exists() for path in added)
+    listed = [folder / name for name in (folder / "filelist.f").read_text().split()]
+    assert added == [*listed, *added[len(listed) : -1], folder / "constraints.xdc"]
+    assert {path for path in added if path.parent.name == "data"} == set(folder.glob("data/*.dat"))
+    assert ("set_property", "top", "accelerator_axi", "current_fileset") in calls
+    (define,) = [words[1] for name, *words in calls if words[:1] == ["verilog_define"]]
+    assert tcl.splitlist(define) == (f'NOISEWALK_DATA="{folder}/data/"',)
+    assert calls[-2][0] == "ipx::save_core"
+
+
 def test_a_folder_that_is_there_is_not_overwritten(folder, one_layer, inputs):
     with pytest.raises(UserError, match="is there already"):
         export.export(one_layer, one_layer.quantise(inputs[:8]), folder)

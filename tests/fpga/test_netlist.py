@@ -6,7 +6,6 @@ import pytest
 
 from flow.errors import UserError
 from flow.fpga import boards, check, netlist, place
-from flow.fpga.board_system import PORTS
 from flow.rtl.synthesis import Design
 
 IMAGES = 4
@@ -60,7 +59,7 @@ def small(yosys, tmp_path_factory):
 
 
 def test_a_bitstream_with_its_frequency_and_critical_path(small, tmp_path):
-    board = boards.find("ulx3s-25f", PORTS)
+    board = boards.find("ulx3s-25f")
     found = place.route(small, board, tmp_path)
     bitstream = (tmp_path / place.BITSTREAM).read_bytes()
     assert b"LFE5U-25F" in bitstream[:200] and len(bitstream) > 10_000
@@ -78,6 +77,6 @@ def test_a_pin_that_the_package_does_not_have(small, tmp_path):
     text = (boards.FOLDER / "ulx3s.lpf").read_text().replace('"L4"', '"Z99"')
     (tmp_path / "ulx3s.lpf").write_text(text)
     (tmp_path / "own.yaml").write_text((boards.FOLDER / "ulx3s-25f.yaml").read_text())
-    board = boards.find(str(tmp_path / "own.yaml"), PORTS)
+    board = boards.find(str(tmp_path / "own.yaml"))
     with pytest.raises(UserError, match=r"place and route on own failed: .*Z99"):
         place.route(small, board, tmp_path)

@@ -1,6 +1,6 @@
 // Generated: the nodes of one accelerator, wired.
 module accelerator #(
-    bit PIPELINE = 1'b0  // cut the chain of ready downstream of each tap
+    bit PIPELINE = 1'b0  // FIFOs cut paths at each tap and each memory of weights
 ) (
     input  logic ap_clk,
     input  logic ap_rst_n,
@@ -27,10 +27,14 @@ module accelerator #(
   logic [7:0] padded_data;
   logic short_valid, short_ready;
   logic [7:0] short_data;
+  logic short_produced_valid, short_produced_ready;
+  logic [7:0] short_produced_data;
   logic long_valid, long_ready;
   logic [7:0] long_data;
   logic product_valid, product_ready;
   logic [15:0] product_data;
+  logic product_produced_valid, product_produced_ready;
+  logic [15:0] product_produced_data;
   logic noisy_valid, noisy_ready;
   logic [31:0] noisy_data;
   logic noisy_produced_valid, noisy_produced_ready;
@@ -43,6 +47,10 @@ module accelerator #(
   logic [39:0] sum_data;
   logic labels_valid, labels_ready;
   logic [7:0] labels_data;
+  logic MVAU_rtl_0_weights_valid, MVAU_rtl_0_weights_ready;
+  logic [7:0] MVAU_rtl_0_weights_data;
+  logic MVAU_rtl_0_weights_produced_valid, MVAU_rtl_0_weights_produced_ready;
+  logic [7:0] MVAU_rtl_0_weights_produced_data;
 
   assign images_valid = in0_V_TVALID;
   assign images_data = in0_V_TDATA;
@@ -53,6 +61,44 @@ module accelerator #(
   assign scores_valid = sum_valid && sum_ready;
   assign scores_data = sum_data;
 
+  if (PIPELINE) begin : gen_short
+    stream_fifo #(
+        .DEPTH(2),
+        .WIDTH(8)
+    ) u_short (
+        .clk(ap_clk),
+        .rst_n(ap_rst_n),
+        .s_axis_tvalid(short_produced_valid),
+        .s_axis_tready(short_produced_ready),
+        .s_axis_tdata(short_produced_data),
+        .m_axis_tvalid(short_valid),
+        .m_axis_tready(short_ready),
+        .m_axis_tdata(short_data)
+    );
+  end else begin : gen_short
+    assign short_valid = short_produced_valid;
+    assign short_data = short_produced_data;
+    assign short_produced_ready = short_ready;
+  end
+  if (PIPELINE) begin : gen_product
+    stream_fifo #(
+        .DEPTH(2),
+        .WIDTH(16)
+    ) u_product (
+        .clk(ap_clk),
+        .rst_n(ap_rst_n),
+        .s_axis_tvalid(product_produced_valid),
+        .s_axis_tready(product_produced_ready),
+        .s_axis_tdata(product_produced_data),
+        .m_axis_tvalid(product_valid),
+        .m_axis_tready(product_ready),
+        .m_axis_tdata(product_data)
+    );
+  end else begin : gen_product
+    assign product_valid = product_produced_valid;
+    assign product_data = product_produced_data;
+    assign product_produced_ready = product_ready;
+  end
   if (PIPELINE) begin : gen_noisy
     stream_fifo #(
         .DEPTH(2),
@@ -91,6 +137,25 @@ module accelerator #(
     assign term_data = term_produced_data;
     assign term_produced_ready = term_ready;
   end
+  if (PIPELINE) begin : gen_MVAU_rtl_0_weights
+    stream_fifo #(
+        .DEPTH(2),
+        .WIDTH(8)
+    ) u_MVAU_rtl_0_weights (
+        .clk(ap_clk),
+        .rst_n(ap_rst_n),
+        .s_axis_tvalid(MVAU_rtl_0_weights_produced_valid),
+        .s_axis_tready(MVAU_rtl_0_weights_produced_ready),
+        .s_axis_tdata(MVAU_rtl_0_weights_produced_data),
+        .m_axis_tvalid(MVAU_rtl_0_weights_valid),
+        .m_axis_tready(MVAU_rtl_0_weights_ready),
+        .m_axis_tdata(MVAU_rtl_0_weights_data)
+    );
+  end else begin : gen_MVAU_rtl_0_weights
+    assign MVAU_rtl_0_weights_valid = MVAU_rtl_0_weights_produced_valid;
+    assign MVAU_rtl_0_weights_data = MVAU_rtl_0_weights_produced_data;
+    assign MVAU_rtl_0_weights_produced_ready = MVAU_rtl_0_weights_ready;
+  end
 
   FMPadding_rtl_0 u_FMPadding_rtl_0 (
       .ap_clk(ap_clk),
@@ -118,9 +183,9 @@ module accelerator #(
       .out0_V_TVALID(long_valid),
       .out0_V_TREADY(long_ready),
       .out0_V_TDATA(long_data),
-      .out1_V_TVALID(short_valid),
-      .out1_V_TREADY(short_ready),
-      .out1_V_TDATA(short_data)
+      .out1_V_TVALID(short_produced_valid),
+      .out1_V_TREADY(short_produced_ready),
+      .out1_V_TDATA(short_produced_data)
   );
 
   NoiseTap_rtl_0 u_NoiseTap_rtl_0 (
@@ -142,8 +207,6 @@ module accelerator #(
       .out0_V_TDATA(term_produced_data)
   );
 
-  logic MVAU_rtl_0_weights_valid, MVAU_rtl_0_weights_ready;
-  logic [7:0] MVAU_rtl_0_weights_data;
   MVAU_rtl_0_memstream_wrapper u_MVAU_rtl_0_weights (
       .ap_clk(ap_clk), .ap_clk2x(ap_clk), .ap_rst_n(ap_rst_n),
       .s_axilite_AWVALID('0), .s_axilite_AWADDR('0),
@@ -154,9 +217,9 @@ module accelerator #(
       .s_axilite_ARREADY(), .s_axilite_RVALID(), .s_axilite_RDATA(), .s_axilite_RRESP(),
       .s_axilite_AWPROT('0), .s_axilite_ARPROT('0),
       .s_axis_0_tready(), .s_axis_0_tvalid(1'b0), .s_axis_0_tdata('0),
-      .m_axis_0_tready(MVAU_rtl_0_weights_ready),
-      .m_axis_0_tvalid(MVAU_rtl_0_weights_valid),
-      .m_axis_0_tdata(MVAU_rtl_0_weights_data)
+      .m_axis_0_tready(MVAU_rtl_0_weights_produced_ready),
+      .m_axis_0_tvalid(MVAU_rtl_0_weights_produced_valid),
+      .m_axis_0_tdata(MVAU_rtl_0_weights_produced_data)
   );
   MVAU_rtl_0 u_MVAU_rtl_0 (
       .ap_clk(ap_clk),
@@ -168,9 +231,9 @@ module accelerator #(
       .in0_V_TVALID(long_valid),
       .in0_V_TREADY(long_ready),
       .in0_V_TDATA(long_data),
-      .out0_V_TVALID(product_valid),
-      .out0_V_TREADY(product_ready),
-      .out0_V_TDATA(product_data)
+      .out0_V_TVALID(product_produced_valid),
+      .out0_V_TREADY(product_produced_ready),
+      .out0_V_TDATA(product_produced_data)
   );
 
   NoiseTap_rtl_1 u_NoiseTap_rtl_1 (

@@ -20,24 +20,33 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
     for name, cells in rows:
         table.add_row(name, *(f"{cells[key]:,}" for key, _ in _COLUMNS + _BLOCKS))
     console.print(table)
-    path = Table(title=f"critical path, {1e3 / found['mhz']:.1f} ns")
-    path.add_column("node")
-    path.add_column("signal", overflow="fold")
-    path.add_column("ns", justify="right")
-    for step in found["critical_path"]:
-        path.add_row(step["node"], step["name"], f"{step['ns']:.2f}")
-    console.print(path)
-    lines = [
-        f"folding: {found['folding']}",
-        f"{found['mhz']:.1f} MHz after place and route; {found['cycles_per_image']:,} cycles per "
-        f"image: {found['images_per_second']:,.0f} images/s, and "
-        f"{found['images_per_second_on_board']:,.0f} at the board's {found['board_mhz']:g} MHz",
-        f"bitstream: {found['bitstream']} (no board was at hand: it has never been loaded)",
-    ]
+    lines = [f"folding: {found['folding']}"]
     if found["netlist"]:
         lines.append(_checked(found["netlist"]))
+    if "mhz" in found:
+        console.print(_path(found))
+        lines += [
+            f"{found['mhz']:.1f} MHz after place and route",
+            f"clock of {found['clock']:g} MHz, {found['cycles_per_image']:,} cycles per image: "
+            f"{found['images_per_second']:,.0f} images/s",
+        ]
+    if not found["refusal"]:
+        lines.append(
+            f"bitstream: {found['bitstream']} (no board was at hand: it has never been loaded)"
+        )
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _path(found: Mapping[str, Any]) -> Table:
+    """Return the table of the critical path."""
+    table = Table(title=f"critical path, {1e3 / found['mhz']:.1f} ns")
+    table.add_column("node")
+    table.add_column("signal", overflow="fold")
+    table.add_column("ns", justify="right")
+    for step in found["critical_path"]:
+        table.add_row(step["node"], step["name"], f"{step['ns']:.2f}")
+    return table
 
 
 def _checked(found: Mapping[str, Any]) -> str:

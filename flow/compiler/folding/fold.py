@@ -9,7 +9,7 @@ from qonnx.transformation.base import Transformation
 
 from flow.compiler.folding import file
 from flow.compiler.folding.cost import describe, nanoseconds
-from flow.compiler.folding.target import CLOCK_HZ, Nodes, Target
+from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError
 from flow.golden.units import common_simd, is_unit, matrix_size, operator_kind, planes
@@ -82,11 +82,11 @@ def fewest_cycles(model: ModelWrapper) -> int:
 def check_reached(model: ModelWrapper, target: Target) -> None:
     """Raise a UserError if a folded graph does not reach the requested frame rate."""
     cycles, name = max((int(getCustomOp(n).get_exp_cycles()), n.name) for n in model.graph.node)
-    if target.fps is not None and cycles > CLOCK_HZ / target.fps:
+    if target.fps is not None and cycles > 1e6 * target.mhz / target.fps:
         raise UserError(
             f"{target.fps:g} images per second cannot be reached: node {name} takes {cycles} "
-            f"cycles per image, which is {CLOCK_HZ / cycles:.0f} images per second at "
-            f"{CLOCK_HZ / 1e6:g} MHz"
+            f"cycles per image, which is {1e6 * target.mhz / cycles:.0f} images per second at "
+            f"{target.mhz:g} MHz"
         )
 
 

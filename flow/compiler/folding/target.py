@@ -9,8 +9,8 @@ from typing import Any
 
 from flow.errors import UserError
 
-CLOCK_HZ = 200e6
-"""Nominal clock frequency of the accelerator, for frame rates."""
+NOMINAL_MHZ = 200.0
+"""Clock of the accelerator for frame rates, unless it is for a board, whose clock is known."""
 
 Nodes = Mapping[str, Mapping[str, Any]]
 """Content of a folding file: node name → attribute → value; under ``Defaults``, attribute →
@@ -21,7 +21,7 @@ DEFAULTS = "Defaults"
 
 @dataclass(frozen=True)
 class Target:
-    """Target of the folding: one of these fields, or none for the default.
+    """Target of the folding: one of the first three fields, or none for the default.
 
     Raises:
         UserError: more than one target is given, or an impossible one.
@@ -30,9 +30,11 @@ class Target:
     cycles: int | None = None
     """Cycles per image."""
     fps: float | None = None
-    """Images per second at ``CLOCK_HZ``."""
+    """Images per second."""
     nodes: Nodes | None = None
     """Content of a folding file; nodes that it does not name get the default."""
+    mhz: float = NOMINAL_MHZ
+    """Clock of the accelerator, for ``fps``."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("cycles", "fps", "nodes") if getattr(self, name) is not None]
@@ -41,16 +43,20 @@ class Target:
             raise UserError(f"{names} are given: the folding has one target, choose one")
         if self.cycles is not None and self.cycles < 1:
             raise UserError(f"cycles is {self.cycles}: give 1 or more")
-        if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= CLOCK_HZ):
+        if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= self._hz):
             raise UserError(
                 f"fps is {self.fps:g}: give a number of images per second above 0, and at most the "
-                f"clock's {CLOCK_HZ:g}"
+                f"clock's {self._hz:g}"
             )
 
     @property
     def most_cycles(self) -> int | None:
         """Largest number of cycles per image; None for the default."""
-        return self.cycles if self.fps is None else int(CLOCK_HZ / self.fps)
+        return self.cycles if self.fps is None else int(self._hz / self.fps)
+
+    @property
+    def _hz(self) -> float:
+        return 1e6 * self.mhz
 
 
 def read(path: Path) -> Nodes:

@@ -14,7 +14,7 @@ from flow import hdl
 from flow.errors import Defect
 from flow.paths import HW
 
-SHARED = ("kernels/stream_checker.sv", "kernels/stream_register.sv")
+SHARED = tuple(f"kernels/stream_{name}.sv" for name in ("checker", "register", "fifo"))
 """Modules that any kernel may contain."""
 
 
@@ -101,7 +101,7 @@ class Kernel(RTLBackend):
     def get_rtl_file_list(self, abspath=False):
         """Return the kernel's sources and the wrapper."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen")) if abspath else Path()
-        sources = [str(HW / source) for source in (*SHARED, *self.sources)]
+        sources = [str(HW / source) for source in dict.fromkeys((*SHARED, *self.sources))]
         return [*sources, str(folder / f"{self.onnx_node.name}.sv")]
 
     def code_generation_ipi(self):

@@ -113,7 +113,6 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/adc.sv",
         "noise/noise_output.sv",
         "noise/unrolled_path.sv",
-        "kernels/stream_fifo.sv",
         "noise/delay.sv",
         "noise/pipelined_product.sv",
         "noise/philox_core.sv",

@@ -50,16 +50,17 @@ def _alone(number: int, entry: Entry) -> Node:
     kind = cost.kind(entry)
     taken = _beat_bits(entry["folded_input"][-1], entry["input_type"])
     given = _beat_bits(entry["folded_output"][-1], entry["output_type"])
-    weights = 0
+    weights = None
     if kind in UNITS:
-        weights = _beat_bits(entry["PE"] * entry["SIMD"], entry["weight_type"])
+        bits = _beat_bits(entry["PE"] * entry["SIMD"], entry["weight_type"])
+        weights = Stream(f"{entry['name']}_weights", bits)
     return Node(
         name=entry["name"],
         module=entry["name"],
         kind=kind,
         inputs=[Stream(f"source{number}", taken)],
         outputs=[Stream(f"sink{number}", given)],
-        weight_bits=weights,
+        weights=weights,
         tap=number if kind == "NoiseTap" else None,
     )
 
