@@ -1,11 +1,15 @@
 """Judgement of plans at equal accuracy, on images and noise draws that served nothing else.
 
-Each rule gives a family of plans: one factor on every σ. Its plans are measured at several factors
-around the one at which the loss is the target. Along a family the share of changed predictions
-follows d = exp(a + k log f), and the loss is c · d^ρ, with c, a and k of this family alone, and ρ
-from the search. So the factor of the target is known from all its plans, and the cost there. The
-ratio of two costs has the percentile interval of resampled images, the same for all families; an
-image is resampled with all its noise draws, which the families share. The same ratio where rules
+Each rule gives a family of plans: one factor on the noise of every source, and of whole numbers the
+nearest ones. Its plans are measured at several factors around the one at which the loss is the
+target. Along a family the share of changed predictions follows d = exp(a + k log f), and the loss
+is c L(d), with c, a and k of this family alone, and L from the search
+(`flow.experiments.budget.response.Losses`). So the factor of the target is known from all its
+plans, and the cost there. Factors of whole numbers lie as far apart as the numbers: there k is that
+of the two plans around the target, and log cost is interpolated between them.
+
+The ratio of two costs has the percentile interval of resampled images, the same for all families;
+an image is resampled with all its noise draws, which the families share. The same ratio where rules
 change as many predictions is known several times better, since c cancels.
 """
 
@@ -16,22 +20,25 @@ from typing import NamedTuple
 import numpy as np
 
 from flow.experiments.budget.bench import Bench, Outcome
-from flow.experiments.budget.cost import Cost, Floats
+from flow.experiments.budget.cost import Cost
 from flow.experiments.budget.families import CHEAPEST
-from flow.experiments.budget.response import Response
+from flow.experiments.budget.response import Losses, Response
 from flow.experiments.budget.selection import Progress
+from flow.experiments.budget.sources import Floats, Space
 from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import percentile_ends
 from flow.statistics.midpoint import resample_weights
 
-STEPS = (-0.2, 0.0, 0.2)
-"""Logarithms of the factors, about the one at which the target is expected."""
+STEP = 0.2
+"""Distance of the logarithms of the three factors, about that at which the target is expected;
+where there are whole numbers, it is theirs."""
 OFF = 0.05
 """Largest distance of the target from the middle of the factors, which otherwise moves: so an error
-of ρ hardly counts."""
+of L hardly counts."""
 MOVES = 4
 """Largest number of times that the middle moves."""
 SMALLEST_K = 0.5
+SMALLEST_C = 1e-3
 MOST_FACTOR = np.log(20.0)
 """Largest distance of a resample's factor from that of the images themselves."""
 
@@ -40,6 +47,8 @@ class Scaled(NamedTuple):
     """A plan of a family."""
 
     log_factor: float
+    log_noise: Floats
+    """log x, [sources]."""
     outcome: Outcome
 
 
@@ -63,10 +72,11 @@ class Judge:
 
     bench: Bench
     cost: Cost
+    space: Space
     loss: float
     """Accuracy to lose, 0 to 1."""
-    exponent: float
-    """ρ, relative change of the loss for one of the share of changed predictions."""
+    losses: Losses
+    """L, the loss of a share of changed predictions."""
     changed: float
     """Share of changed predictions that is expected at that loss."""
     draws: int
@@ -79,22 +89,40 @@ class Judge:
             expected: logarithm of the factor at which the target is expected.
         """
         plans: dict[float, Scaled] = {}
-        middle = expected
+        middle, whole = expected, self.space.step
+        # of whole numbers the middle is the factor nearest to the target
+        off = max(OFF, whole / 2)
         for _ in range(MOVES):
-            for step in STEPS:
-                place = round(middle + step, 3)
-                if place not in plans:
-                    outcome = self.bench.measure(direction + place, self.draws)
-                    plans[place] = Scaled(place, outcome)
-            near = [plans[round(middle + step, 3)] for step in STEPS]
+            near = [
+                self._measured(plans, direction, round(middle + side * (whole or STEP), 3))
+                for side in (-1, 0, 1)
+            ]
             found = self._factors(near, resamples=False)[0, 0]
-            if abs(found - middle) <= OFF:
+            if abs(found - middle) <= off:
                 break
-            middle = float(np.clip(found, middle - 1, middle + 1))
+            move = float(np.clip(found - middle, -1, 1))
+            middle += whole * round(move / whole) if whole else move
         factors = self._factors(near, resamples=True)
-        cost, changed = (self.cost.total(direction + column[:, None]) for column in factors)
+        cost, changed = (self._costs(direction, near, column) for column in factors)
         several = [plans[place] for place in sorted(plans)]
         return Judged(direction, factors[0], cost, changed, several)
+
+    def _measured(self, plans: dict[float, Scaled], direction: Floats, place: float) -> Scaled:
+        """Return the plan of a family at the logarithm of a factor, measured once."""
+        if place not in plans:
+            plan = self.space.nearest(direction + place)
+            plans[place] = Scaled(place, plan, self.bench.measure(plan, self.draws))
+        return plans[place]
+
+    def _costs(self, direction: Floats, plans: list[Scaled], log_factor: Floats) -> Floats:
+        """Return the cost of a family, [...], at logarithms of factors of that shape."""
+        if not self.space.step:
+            return self.cost.total(direction + log_factor[:, None])
+        t = np.array([plan.log_factor for plan in plans])
+        log_cost = np.log([float(self.cost.total(plan.log_noise)) for plan in plans])
+        after = np.where(log_factor > t[1], 1, 0)
+        slope = np.diff(log_cost) / np.diff(t)
+        return np.exp(log_cost[1] + slope[after] * (log_factor - t[1]))
 
     def _factors(self, plans: list[Scaled], resamples: bool) -> Floats:
         """Return log factors of the loss and of the changed predictions, [2, 1 + B].
@@ -109,14 +137,19 @@ class Judge:
         lost = np.stack([plan.outcome.lost for plan in plans], axis=1)
         # half a change more, so that none has a logarithm
         d = ((weights @ changed).astype(np.float64) + 0.5 / self.draws) / images
-        power = (d**self.exponent).sum(axis=1)
-        c = (weights @ lost).sum(axis=1, dtype=np.float64) / images / power
-        t = np.array([plan.log_factor for plan in plans])
-        spread, log_d = t - t.mean(), np.log(d)
-        k = np.maximum(log_d @ spread / (spread @ spread), SMALLEST_K)
-        loss = np.log(self.loss / np.maximum(c, 1e-6)) / self.exponent
-        wanted = np.stack([loss, np.full_like(loss, np.log(self.changed))])
-        found = t.mean() + (wanted - log_d.mean(axis=1)) / k
+        lost_here = (weights @ lost).sum(axis=1, dtype=np.float64) / images
+        c = np.maximum(lost_here / self.losses.loss(d).sum(axis=1), SMALLEST_C)
+        t, log_d = np.array([plan.log_factor for plan in plans]), np.log(d)
+        changed_there = np.log(self.losses.changed_at(self.loss / c))
+        wanted = np.stack([changed_there, np.full_like(c, np.log(self.changed))])
+        if self.space.step:
+            # the two plans between which the target lies
+            k = np.maximum(np.diff(log_d) / np.diff(t), SMALLEST_K)
+            found = t[1] + (wanted - log_d[:, 1]) / np.where(wanted > log_d[:, 1], k[:, 1], k[:, 0])
+        else:
+            spread = t - t.mean()
+            k = np.maximum(log_d @ spread / (spread @ spread), SMALLEST_K)
+            found = t.mean() + (wanted - log_d.mean(axis=1)) / k
         return np.clip(found, found[:, :1] - MOST_FACTOR, found[:, :1] + MOST_FACTOR)
 
 

@@ -1,7 +1,7 @@
 """How many predictions noise at several sites changes: the model that plans are chosen by.
 
-With noise x_i at site i, as a share of the standard deviation of its values, the share d of images
-whose prediction is not the one without noise has the odds
+With noise x_i of source i, as a share of the standard deviation of the site's values, the share d
+of images whose prediction is not the one without noise has the odds
 
     d / (D − d) = (Σ_i (x_i / m_i)^q_i)^s
 
@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import brentq, least_squares
 from scipy.special import logsumexp, softmax
 
-from flow.experiments.budget.cost import Floats
+from flow.experiments.budget.sources import Floats
 
 MISFIT = 0.05
 """Standard error of log odds near the target, beyond that of counting: the model's own."""
@@ -32,6 +32,8 @@ USUAL = 2.0
 """q of a linear network."""
 SPREAD = 0.35
 """Standard deviation of log q about log 2, and of log s about 0, before anything is measured."""
+SHARES = np.geomspace(1e-9, 1e3, 20_000)
+"""Shares of changed predictions between which others are interpolated."""
 LOSS_ERROR = 0.003
 """Standard error of the loss of a plan, beyond that of counting."""
 
@@ -89,6 +91,11 @@ class Losses:
     def changed(self, loss: float) -> float:
         """Return the share of changed predictions at which so much is lost."""
         return float(brentq(lambda d: float(self.loss(d)) - loss, 1e-12, loss + 1 / self.top + 1))
+
+    def changed_at(self, loss: Floats) -> Floats:
+        """Return `changed` of many losses, of their shape, within 0.01 %."""
+        known = self.loss(SHARES)
+        return np.exp(np.interp(np.log(loss), np.log(known), np.log(SHARES)))
 
     def fitted(self, trials: Trials) -> "Losses":
         """Fit h and r to plans; they stay near their values where plans do not say otherwise."""
