@@ -238,11 +238,13 @@ def _response(found: Selection) -> FittedResponse:
 
 
 def _front(found: Selection) -> list[FrontPoint]:
-    front = []
+    front, response = [], found.response
+    # what the least noise changes, no plan changes less
+    least = float(response.changed(found.space.low))
     for times in FRONT:
         changed = times * found.changed
-        if changed < 0.9 * found.response.ceiling:
-            plan = optimum(found.cost, found.response, changed, found.space)
+        if least < changed < 0.9 * response.ceiling:
+            plan = optimum(found.cost, response, changed, found.space)
             cost = float(found.cost.total(plan))
             front.append(FrontPoint(loss=times * found.target.loss, cost=cost))
     return front

@@ -70,6 +70,8 @@ class BudgetJob:
     @property
     def draws(self) -> int:
         """Noise draws of a judged plan."""
+        if not self.judgement.random:
+            return 1
         return self.settings.draws or max(DRAWS, SAMPLES // self.judgement.images)
 
     @property
@@ -104,9 +106,8 @@ class BudgetJob:
         """Judge the plan and the other rules."""
         bench = self.judgement
         by = Judge(
-            bench, self.cost, bench.space, self.target.loss, found.losses, found.changed,
-            self.draws if bench.random else 1,
-        )  # fmt: skip
+            bench, self.cost, bench.space, self.target.loss, found.losses, found.changed, self.draws
+        )
         directions = families(
             found.plan, found.log_mu, bench.space, bench.shares, self.settings.seed
         )

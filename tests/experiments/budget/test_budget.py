@@ -96,7 +96,7 @@ def test_relative_noise_is_measured_too(build):
     settings = BudgetSettings(**NETWORK, **ASKED, noise="multiplicative", build=build)
     bench = budget.prepare(settings, budget.StageClock(), silent).selection
     plan = np.log([0.5, 0.5, 2.0, 2.0])
-    noises = bench.noises(plan)
+    noises = bench.map_of(plan).sites
     assert [one.sigma_mul for one in noises.values()] == pytest.approx([0.5, 0.5, 2, 2])
     # more noise changes more
     quiet, loud = (bench.measure(plan + more, 1).changed.mean() for more in (-1.0, 1.0))
