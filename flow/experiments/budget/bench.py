@@ -13,7 +13,7 @@ from flow.errors import UserError
 from flow.experiments.budget.knobs import ADC, EXECUTIONS, SIGMA
 from flow.experiments.budget.response import Trial
 from flow.experiments.budget.sources import Floats, Source, Space
-from flow.experiments.site_levels import LEVEL_IMAGES, found_levels
+from flow.experiments.site_levels import found_levels
 from flow.golden.layers import ByteConvolution, Convolution, MatrixVector
 from flow.golden.model import GoldenModel
 from flow.golden.tiles import TileProducts
@@ -27,6 +27,8 @@ from flow.walks.sides.golden import Labels
 from flow.walks.walk import Walk
 
 Weighted = MatrixVector | Convolution | ByteConvolution
+BITS_IMAGES = 1000
+"""Images on which numbers of bits are measured alone."""
 DIGITS = 4
 """Significant digits of σ: a plan is what its noise map says."""
 
@@ -191,20 +193,24 @@ class GoldenBench:
         return points, log_noise, float(np.log(search.crossing * share))
 
     def _bits(self, source: Source) -> tuple[list[Point], Floats, float]:
-        """Measure a converter at a site alone, at all its numbers of bits; as `_levels`."""
+        """Measure a converter at a site alone, from few to many bits; as `_levels`."""
         placement = replace(self.walk.context.placement, converter_of=self.converter_of)
-        walk, images = self.walk.with_placement(placement), min(LEVEL_IMAGES, self.images)
-        places = [NoisePoint(source.site, float(bits)) for bits in source.numbers]
-        points = walk.run(walk.wanted([Side.GOLDEN], places, images)).points
+        walk, images = self.walk.with_placement(placement), min(BITS_IMAGES, self.images)
+        points: list[Point] = []
+        for bits in reversed(source.numbers):
+            (one,) = walk.wanted([Side.GOLDEN], [NoisePoint(source.site, float(bits))], images)
+            points.insert(0, walk.run([one]).points[0])
+            # what changes nothing twice changes nothing with more bits
+            if not any(self._outcome([point]).changed.any() for point in points[:2]):
+                break
         lost = np.array([self._outcome([point]).lost.mean() for point in points])
         after = np.flatnonzero(lost >= self.all_lost / 2)
-        levels, last = source.levels, int(after[0]) if len(after) else len(lost) - 1
+        levels = source.levels[-len(points) :]
+        last = int(after[0]) if len(after) else len(lost) - 1
         if not len(after) or not last:
             return points, levels, float(levels[last])
-        between = np.interp(
-            self.all_lost / 2, lost[last - 1 : last + 1], levels[last - 1 : last + 1]
-        )
-        return points, levels, float(between)
+        pair = slice(last - 1, last + 1)
+        return points, levels, float(np.interp(self.all_lost / 2, lost[pair], levels[pair]))
 
     def mapped(self, noises: Mapping[str, Noise], bits: Mapping[str, int] | None = None) -> Walk:
         """Return the walk of a noise map and of the converters that vary."""

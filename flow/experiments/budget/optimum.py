@@ -21,8 +21,10 @@ from flow.experiments.budget.response import Response
 from flow.experiments.budget.sources import Floats, Space
 from flow.experiments.choice import choose
 
-GRID = np.linspace(-1.5, 1.5, 151)
-"""Grid of log x about the optimum of which no source is a whole number."""
+GRID = np.linspace(-6, 0, 301)
+"""Grid of log x below that at which a source alone changes all that may be changed."""
+TOP = 50.0
+"""Largest logarithm of (x / m)^q."""
 
 
 def start(cost: Cost, response: Response, changed: float, space: Space) -> Floats:
@@ -73,19 +75,20 @@ def _whole(
 ) -> Floats:
     """Return the optimum where some sources are whole numbers; as `optimum`."""
     wanted, fixed = response.odds_of(changed), space.on_lattice
-    middle = space.low
-    if not fixed.all():
-        middle = _smooth(cost, response, wanted, start(cost, response, changed, space), space)
+    # what a source alone may have
+    most = response.log_m + wanted / response.s / response.q
     grids = [
         one.levels if one.on_lattice else np.unique(np.clip(u + GRID, one.low, one.high))
-        for one, u in zip(space.sources, middle, strict=True)
+        for one, u in zip(space.sources, most, strict=True)
     ]
+    terms = []
+    for number, grid in enumerate(grids):
+        plans = np.tile(space.low, (len(grid), 1))
+        plans[:, number] = grid
+        terms.append(response.terms(response.effective(plans))[:, number])
     chosen = choose(
         [np.exp(one.log(grid)) for one, grid in zip(cost.sites, grids, strict=True)],
-        [
-            np.exp(np.minimum(q * (grid - m), 50))
-            for q, m, grid in zip(response.q, response.log_m, grids, strict=True)
-        ],
+        [np.exp(np.minimum(one, TOP)) for one in terms],
         float(np.exp(wanted / response.s)),
         [space.indices(u) for u in avoided],
     )

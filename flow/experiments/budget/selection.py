@@ -13,8 +13,16 @@ import numpy as np
 
 from flow.experiments.budget.bench import Bench, Outcome
 from flow.experiments.budget.cost import Cost
+from flow.experiments.budget.knobs import ADC
 from flow.experiments.budget.optimum import optimum
-from flow.experiments.budget.response import Losses, Response, Trial, Trials, first_response
+from flow.experiments.budget.response import (
+    Effect,
+    Losses,
+    Response,
+    Trial,
+    Trials,
+    first_response,
+)
 from flow.experiments.budget.sources import Floats, Space
 from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import percentile_ends
@@ -184,7 +192,12 @@ def select(bench: Bench, cost: Cost, target: Target, space: Space, progress: Pro
         alone.append(bench.alone(name))
     found.log_mu = np.array([one.log_mu for one in alone])
     found.trials = [trial for one in alone for trial in one.trials]
-    found.response = first_response(found.log_mu, bench.ceiling)
+    effects = {
+        number: Effect.of(one.levels, alone[number].trials, number, bench.ceiling)
+        for number, one in enumerate(space.sources)
+        if one.knob == ADC
+    }
+    found.response = first_response(found.log_mu, bench.ceiling, effects)
     few = max(DRAWS, SAMPLES // bench.images) if bench.random else 1
     most = MORE_DRAWS * few if bench.random else 1
     explored, draws, done = 0, few, sources

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from flow.errors import UserError
+from flow.experiments.budget.bench import Alone
 from flow.experiments.budget.cost import Cost, PowerCost, read
 from flow.experiments.budget.families import CHEAPEST, families
 from flow.experiments.budget.judgement import Judge, judge, ratio
 from flow.experiments.budget.knobs import ADC, EXECUTIONS, SIGMA, Knob
 from flow.experiments.budget.optimum import optimum
-from flow.experiments.budget.response import Response
+from flow.experiments.budget.response import Effect, Response, Trial
 from flow.experiments.budget.selection import Target, select
 from flow.experiments.budget.sources import Source, Space
 from tests.experiments.budget.test_search import CEILING, LOST_OF_CHANGED, TARGET, LinearNetwork, M
@@ -23,6 +24,23 @@ CHANGED = TARGET / LOST_OF_CHANGED
 
 def space_of(knob: Knob) -> Space:
     return Space([Source(s, knob, s, o) for s, o in zip("abcde", ORIGINS[knob], strict=True)])
+
+
+class WholeNetwork(LinearNetwork):
+    """The same network, of which a source alone is measured at every number of bits."""
+
+    def __init__(self, space: Space, seed: int, images: int = 20_000) -> None:
+        super().__init__(seed, images)
+        self.space = space
+
+    def alone(self, site: str) -> Alone:
+        number = self.space.names.index(site)
+        source = self.space.sources[number]
+        if source.knob != ADC:
+            return super().alone(site)
+        plans = np.full((len(source.levels), 5), -np.inf)
+        plans[:, number] = source.levels
+        return Alone(float(np.log(M[number])), [self.measure(u, 1).trial(u) for u in plans])
 
 
 def every_plan(space: Space, near: np.ndarray) -> np.ndarray:
@@ -55,7 +73,7 @@ def cost(space):
 
 @pytest.fixture(scope="module")
 def found(space, cost):
-    return select(LinearNetwork(1), cost, Target(TARGET, 0.2 * TARGET), space, silent)
+    return select(WholeNetwork(space, 1), cost, Target(TARGET, 0.2 * TARGET), space, silent)
 
 
 def test_a_number_and_its_noise_tell_each_other():
@@ -152,6 +170,32 @@ def test_the_judgement_tells_the_known_saving(found, space, cost):
     saving = ratio(judged[name].cost_changed, ours.cost_changed)
     assert saving.value == pytest.approx(known(rules[name]) / known(found.plan), rel=0.1)
     assert all(ratio(one.cost, ours.cost).high >= 0.9 for one in judged.values())
+
+
+def test_bits_have_the_effect_that_was_measured():
+    levels = Source("a", ADC, "a").levels
+    shares = np.array([0.0] * 7 + [0.02, 0.02, 0.03, 0.4, 0.2])
+    trials = [
+        Trial(np.array([-np.inf, u]), d, 0.0, 1000) for u, d in zip(levels, shares, strict=True)
+    ]
+    effect = Effect.of(levels, trials[3:], 1, CEILING)
+    response = Response(np.zeros(2), np.full(2, 2.0), 1.0, CEILING, {1: effect})
+    plans = np.array([[-np.inf, u] for u in levels])
+    changed = response.changed(plans)
+    # what was measured, a cliff and one bit that is better than two among it
+    assert changed[7:] == pytest.approx(shares[7:], rel=0.01)
+    # where nothing changed, less than one image, and less with each bit
+    assert (np.diff(changed[:8]) > 0).all() and changed[6] < 3 / 1000
+    assert changed[0] < 1e-5
+    # noise of the other source adds to it
+    assert response.changed(np.array([-2.0, levels[9]])) > changed[9]
+    assert response.changed(response.scaled_to(np.zeros(2), 0.1)) == pytest.approx(0.1)
+    # the optimum takes one bit, not two
+    cost = read(None, [Source("a", ADC, "a")], [1.0])
+    alone = Response(np.zeros(1), np.full(1, 2.0), 1.0, CEILING, {0: effect})
+    space = Space([Source("a", ADC, "a")])
+    assert space.sources[0].number(float(optimum(cost, alone, 0.25, space)[0])) == 1
+    assert space.sources[0].number(float(optimum(cost, alone, 0.1, space)[0])) == 3
 
 
 def test_what_is_out_of_reach_is_said(space, cost):
