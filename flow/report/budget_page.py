@@ -66,6 +66,8 @@ def answers(summary: Mapping[str, Any]) -> tuple[str, str]:
     """Return the result in two sentences: what the plan costs and saves, and its proof."""
     usual, proof, target = summary["usual"], summary["proof"], 100 * summary["target"]
     rule = summary["rules"][usual]
+    exact = summary["varies"] == ["sigma"]
+    lost = f"At {target:.3g} percentage points lost" if exact else "Where it loses as much"
     low, high = rule["ratio"][1:]
     saves = "costs as much, as far as these images tell" if low <= 1 <= high else (
         "costs more" if low > 1 else "costs less"
@@ -77,7 +79,7 @@ def answers(summary: Mapping[str, Any]) -> tuple[str, str]:
         f"{proof['rtl_runs']:,} simulated images"
     )
     return (
-        f"At {target:.3g} percentage points lost, the {usual} in every layer {saves}: "
+        f"{lost}, the {usual} in every layer {saves}: "
         f"{_estimate(rule['ratio'])} times the cost of the plan, and "
         f"{_estimate(rule['ratio_changed'])} times at as many changed predictions; the plan lost "
         f"{_points(summary['loss'])} points on images that it was not chosen by.",

@@ -5,8 +5,11 @@ nearest ones. Its plans are measured at several factors around the one at which 
 target. Along a family the share of changed predictions follows d = exp(a + k log f), and the loss
 is c L(d), with c, a and k of this family alone, and L from the search
 (`flow.experiments.budget.response.Losses`). So the factor of the target is known from all its
-plans, and the cost there. Factors of whole numbers lie as far apart as the numbers: there k is that
-of the two plans around the target, and log cost is interpolated between them.
+plans, and the cost there.
+
+A plan of whole numbers loses what it loses. So there the target is what the plan itself loses, or
+changes, on these images. Factors lie as far apart as the numbers: k is that of the two plans around
+the target, and log cost is interpolated between them.
 
 The ratio of two costs has the percentile interval of resampled images, the same for all families;
 an image is resampled with all its noise draws, which the families share. The same ratio where rules
@@ -14,7 +17,7 @@ change as many predictions is known several times better, since c cancels.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +42,7 @@ MOVES = 4
 """Largest number of times that the middle moves."""
 SMALLEST_K = 0.5
 SMALLEST_C = 1e-3
+SMALLEST_LOSS = 1e-4
 MOST_FACTOR = np.log(20.0)
 """Largest distance of a resample's factor from that of the images themselves."""
 
@@ -53,7 +57,7 @@ class Scaled(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a rule costs where it loses as much as the target."""
+    """What a rule costs where it loses as much as the target, or as the plan of whole numbers."""
 
     direction: Floats
     """log x at factor 1, [sites]."""
@@ -80,6 +84,12 @@ class Judge:
     changed: float
     """Share of changed predictions that is expected at that loss."""
     draws: int
+    aim: Outcome | None = None
+    """Outcome of the plan, whose loss and changes are the target where there are whole numbers."""
+
+    def at(self, plan: Outcome) -> "Judge":
+        """Return a judge whose target is what a plan itself loses and changes on these images."""
+        return replace(self, aim=plan)
 
     def family(self, direction: Floats, expected: float) -> Judged:
         """Measure a family.
@@ -140,8 +150,11 @@ class Judge:
         lost_here = (weights @ lost).sum(axis=1, dtype=np.float64) / images
         c = np.maximum(lost_here / self.losses.loss(d).sum(axis=1), SMALLEST_C)
         t, log_d = np.array([plan.log_factor for plan in plans]), np.log(d)
-        changed_there = np.log(self.losses.changed_at(self.loss / c))
-        wanted = np.stack([changed_there, np.full_like(c, np.log(self.changed))])
+        loss, share = np.full_like(c, self.loss), np.full_like(c, self.changed)
+        if self.aim is not None:
+            loss = np.maximum((weights @ self.aim.lost).astype(np.float64) / images, SMALLEST_LOSS)
+            share = ((weights @ self.aim.changed).astype(np.float64) + 0.5 / self.draws) / images
+        wanted = np.log([self.losses.changed_at(loss / c), share])
         if self.space.step:
             # the two plans between which the target lies
             k = np.maximum(np.diff(log_d) / np.diff(t), SMALLEST_K)
@@ -173,12 +186,22 @@ def judge(
         if name == CHEAPEST:
             # the plan itself is one of those that are measured
             found[name] = judge.family(direction, 0.0)
+            if judge.space.step:
+                judge, found[name] = _of_plan(judge, found[name])
             continue
         there = float((response.scaled_to(direction, judge.changed) - direction).mean())
         # what these images lose more or less than those of the search, they do in each family
         found[name] = judge.family(direction, there + float(found[CHEAPEST].log_factor[0]))
     progress(len(directions), len(directions))
     return found
+
+
+def _of_plan(judge: Judge, family: Judged) -> tuple[Judge, Judged]:
+    """Return what compares rules with a plan of whole numbers at its own loss, and that plan."""
+    (plan,) = (one for one in family.plans if one.log_factor == 0.0)
+    cost = np.full_like(family.cost, float(judge.cost.total(plan.log_noise)))
+    own = family._replace(log_factor=np.zeros_like(cost), cost=cost, cost_changed=cost)
+    return judge.at(plan.outcome), own
 
 
 def ratio(other: Floats, ours: Floats) -> Estimate:

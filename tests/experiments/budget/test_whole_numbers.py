@@ -160,15 +160,19 @@ def test_the_judgement_tells_the_known_saving(found, space, cost):
     name = "same bits" if space.knobs == [ADC] else "same k"
 
     def known(direction: np.ndarray) -> float:
-        """Cost where the network changes what it may, between two plans of whole numbers."""
+        """Cost where the network changes as much as with the plan, between two plans."""
         factors = np.linspace(-7, 3, 501)
         every = np.array([space.nearest(direction + factor) for factor in factors])
         log_cost, share = np.log(cost.total(every)), np.log(shares_of(network, every))
-        assert share[0] < np.log(CHANGED) < share[-1]
-        return float(np.exp(np.interp(np.log(CHANGED), share, log_cost)))
+        wanted = np.log(network.share(found.plan))
+        assert share[0] < wanted < share[-1]
+        return float(np.exp(np.interp(wanted, share, log_cost)))
 
     saving = ratio(judged[name].cost_changed, ours.cost_changed)
-    assert saving.value == pytest.approx(known(rules[name]) / known(found.plan), rel=0.1)
+    own = float(cost.total(found.plan))
+    assert (ours.cost == own).all() and (ours.log_factor == 0).all()
+    assert saving.value == pytest.approx(known(rules[name]) / own, rel=0.1)
+    assert saving.low * 0.97 <= known(rules[name]) / own <= saving.high * 1.03
     assert all(ratio(one.cost, ours.cost).high >= 0.9 for one in judged.values())
 
 
