@@ -1,8 +1,9 @@
 """The search for the cheapest plan: solve, measure, fit again, until the accuracy is as wanted.
 
 A plan of whole numbers cannot lose just as much as wanted. So where all sources are whole numbers,
-the search ends when it solves for a plan that is measured well already. If that plan changes more
-predictions than it may, it is solved for no more.
+the search ends as well when it solves for a plan that is measured well already. If that plan
+changes more predictions than it may, it is solved for no more. Bits alone, of which draws tell no
+more, are searched for until then.
 """
 
 from collections.abc import Callable
@@ -217,9 +218,10 @@ def select(bench: Bench, cost: Cost, target: Target, space: Space, progress: Pro
                     found.measure(raised, few)
                 done += 1
                 progress(min(done, total), total)
-        elif close and not found.whole:
-            found.met = _within(loss, target)
-            if found.met or (draws == most and _covers(loss, target)):
+        elif close and bench.random:
+            allowed = not found.whole or trial.changed <= BEYOND * found.changed
+            found.met = allowed and _within(loss, target)
+            if found.met or (allowed and draws == most and _covers(loss, target)):
                 break
             draws = min(2 * draws, most)
     progress(total, total)
