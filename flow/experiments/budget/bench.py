@@ -27,6 +27,8 @@ from flow.walks.sides.golden import Labels
 from flow.walks.walk import Walk
 
 Weighted = MatrixVector | Convolution | ByteConvolution
+HALVES = 0
+"""Seed of the halves."""
 BITS_IMAGES = 1000
 """Images on which numbers of bits are measured alone."""
 DIGITS = 4
@@ -270,8 +272,14 @@ def _labels(walk: Walk, sites: Sequence[str]) -> Callable[[NoisePoint], Labels]:
 
 
 def halves(walk: Walk) -> tuple[Walk, Walk]:
-    """Return the walk on its even images, and on its odd ones."""
-    return walk.on_images(slice(0, None, 2)), walk.on_images(slice(1, None, 2))
+    """Return the walk on one half of its images, and on the other.
+
+    They are drawn, since images may be in an order: MNIST's take turns in their classes.
+    """
+    images = len(walk.context.inputs)
+    order = np.random.default_rng(HALVES).permutation(images)
+    first = (images + 1) // 2
+    return walk.on_images(np.sort(order[:first])), walk.on_images(np.sort(order[first:]))
 
 
 def share_of(walk: Walk, site: str) -> float:

@@ -103,6 +103,20 @@ def test_relative_noise_is_measured_too(build):
     assert 0 < quiet < loud
 
 
+def test_halves_have_the_same_mixture_of_classes(build):
+    job = budget.prepare(BudgetSettings(**NETWORK, build=build), budget.StageClock(), silent)
+    walks = [job.selection.walk, job.judgement.walk]
+    counts = [np.bincount(one.labels, minlength=10) for one in walks]
+    assert sum(counts).sum() == job.whole.images
+    # no class is more of one half than chance makes it
+    assert (np.abs(counts[0] - counts[1]) <= 4 * np.sqrt(sum(counts))).all()
+    halves, whole = (
+        sorted(row for one in several for row in one.context.inputs.flatten(1).tolist())
+        for several in (walks, [job.whole.walk])
+    )
+    assert halves == whole
+
+
 @pytest.mark.slow
 def test_bits_are_a_plan_that_rtl_bears_out(build, monkeypatch):
     asked = {name: value for name, value in ASKED.items() if name != "draws"}
