@@ -42,7 +42,6 @@ MOVES = 4
 """Largest number of times that the middle moves."""
 SMALLEST_K = 0.5
 SMALLEST_C = 1e-3
-SMALLEST_LOSS = 1e-4
 MOST_FACTOR = np.log(20.0)
 """Largest distance of a resample's factor from that of the images themselves."""
 
@@ -54,6 +53,13 @@ class Scaled(NamedTuple):
     log_noise: Floats
     """log x, [sources]."""
     outcome: Outcome
+
+
+class Aim(NamedTuple):
+    """What rules are to lose and to change, of the images and of each resample, [1 + B]."""
+
+    loss: Floats
+    changed: Floats
 
 
 class Judged(NamedTuple):
@@ -84,12 +90,8 @@ class Judge:
     changed: float
     """Share of changed predictions that is expected at that loss."""
     draws: int
-    aim: Outcome | None = None
-    """Outcome of the plan, whose loss and changes are the target where there are whole numbers."""
-
-    def at(self, plan: Outcome) -> "Judge":
-        """Return a judge whose target is what a plan itself loses and changes on these images."""
-        return replace(self, aim=plan)
+    aim: Aim | None = None
+    """What the plan loses and changes, which is the target where there are whole numbers."""
 
     def family(self, direction: Floats, expected: float) -> Judged:
         """Measure a family.
@@ -134,11 +136,14 @@ class Judge:
         slope = np.diff(log_cost) / np.diff(t)
         return np.exp(log_cost[1] + slope[after] * (log_factor - t[1]))
 
-    def _factors(self, plans: list[Scaled], resamples: bool) -> Floats:
-        """Return log factors of the loss and of the changed predictions, [2, 1 + B].
+    def own(self, plans: list[Scaled], plan: Scaled) -> Aim:
+        """Return what one of a family's plans loses, as far as all of them tell, and changes."""
+        d, c = self._shares(plans, resamples=True)
+        changed = d[:, [one.log_factor for one in plans].index(plan.log_factor)]
+        return Aim(c * self.losses.loss(changed), changed)
 
-        Without resamples B is 0.
-        """
+    def _shares(self, plans: list[Scaled], resamples: bool) -> tuple[Floats, Floats]:
+        """Return d of each plan, [1 + B, plans], and c of their family, [1 + B]."""
         images = self.bench.images
         weights = np.ones((1, images), dtype=np.float32)
         if resamples:
@@ -148,12 +153,18 @@ class Judge:
         # half a change more, so that none has a logarithm
         d = ((weights @ changed).astype(np.float64) + 0.5 / self.draws) / images
         lost_here = (weights @ lost).sum(axis=1, dtype=np.float64) / images
-        c = np.maximum(lost_here / self.losses.loss(d).sum(axis=1), SMALLEST_C)
+        return d, np.maximum(lost_here / self.losses.loss(d).sum(axis=1), SMALLEST_C)
+
+    def _factors(self, plans: list[Scaled], resamples: bool) -> Floats:
+        """Return log factors of the loss and of the changed predictions, [2, 1 + B].
+
+        Without resamples B is 0.
+        """
+        d, c = self._shares(plans, resamples)
         t, log_d = np.array([plan.log_factor for plan in plans]), np.log(d)
         loss, share = np.full_like(c, self.loss), np.full_like(c, self.changed)
         if self.aim is not None:
-            loss = np.maximum((weights @ self.aim.lost).astype(np.float64) / images, SMALLEST_LOSS)
-            share = ((weights @ self.aim.changed).astype(np.float64) + 0.5 / self.draws) / images
+            loss, share = self.aim.loss[: len(c)], self.aim.changed[: len(c)]
         wanted = np.log([self.losses.changed_at(loss / c), share])
         if self.space.step:
             # the two plans between which the target lies
@@ -201,7 +212,7 @@ def _of_plan(judge: Judge, family: Judged) -> tuple[Judge, Judged]:
     (plan,) = (one for one in family.plans if one.log_factor == 0.0)
     cost = np.full_like(family.cost, float(judge.cost.total(plan.log_noise)))
     own = family._replace(log_factor=np.zeros_like(cost), cost=cost, cost_changed=cost)
-    return judge.at(plan.outcome), own
+    return replace(judge, aim=judge.own(family.plans, plan)), own
 
 
 def ratio(other: Floats, ours: Floats) -> Estimate:
