@@ -91,7 +91,7 @@ bench-walk: $(READY) ## time the walk in software
 walk: $(READY) ## walk noise through MODEL in software alone
 	$(RUN)
 
-budget: $(READY) ## find the cheapest noise of all MODEL's layers that loses LOSS points
+budget: $(READY) ## find the cheapest noise of all MODEL's layers, or VARY=adc, that loses LOSS points
 	$(RUN)
 
 multi-exec: $(READY) ## walk MODEL, then compare ways to distribute repeated executions

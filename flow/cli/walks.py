@@ -117,7 +117,7 @@ def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
 
 @command("budget", "flow.experiments.budget.settings:BudgetSettings", engine=True)
 def budget(settings: "BudgetSettings", engine: "Engine") -> None:
-    """Find the cheapest noise with all layers noisy, at an accuracy. Prove it in RTL.
+    """Find the cheapest noise, ADC bits or executions at an accuracy. Prove them in RTL.
 
     Example: noisewalk budget --model cnv --loss 1
     """

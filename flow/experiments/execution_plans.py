@@ -11,9 +11,10 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, least_squares, milp
+from scipy.optimize import least_squares
 
-from flow.errors import UserError
+from flow.errors import Defect, UserError
+from flow.experiments.choice import choose
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
@@ -158,25 +159,16 @@ def optimum(losses: Floats, total: int, near: Ints | None = None) -> Ints:
     """
     sites, most = losses.shape
     _check(total, sites)
-    k = np.arange(1, most + 1)
-    allowed = np.ones_like(losses)
+    first, last = np.ones(sites, dtype=np.int64), np.full(sites, most)
     if near is not None:
-        step = reach(near)[:, None]
-        allowed = (np.abs(k - near[:, None]) <= step).astype(float)
-    found = milp(
-        # of equal losses the fewest executions
-        (losses / losses.max()).ravel() + 1e-9 * np.tile(k, sites),
-        constraints=[
-            LinearConstraint(np.kron(np.eye(sites), np.ones(most)), 1, 1),
-            LinearConstraint(np.tile(k, sites)[None], 0, total),
-        ],
-        integrality=np.ones(losses.size),
-        bounds=Bounds(0, allowed.ravel()),
-    )
-    if found.x is None:
-        raise RuntimeError(f"no optimum of {sites} sites, {total} executions: {found.message}")
-    chosen = found.x.reshape(sites, most).argmax(axis=1) + 1
-    return chosen.astype(np.int64)
+        first, last = np.maximum(near - reach(near), 1), np.minimum(near + reach(near), most)
+    executions = [np.arange(low, high + 1) for low, high in zip(first, last, strict=True)]
+    values = [row[k - 1] for row, k in zip(losses, executions, strict=True)]
+    # of equal losses the fewest executions
+    chosen = choose(values, executions, total)
+    if chosen is None:
+        raise Defect(f"no optimum of {sites} sites, {total} executions")
+    return first + chosen
 
 
 def reach(chosen: Ints) -> Ints:

@@ -1,13 +1,38 @@
-"""Page of the cheapest noise: the plan, what other rules cost, and the proof in hardware."""
+"""Page of the cheapest plan: noise, bits or executions, other rules, and the proof in hardware."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flow.files import replacing
 from flow.report.html import environment
 from flow.report.plots import budget
+
+SEARCHED = {"sigma": "noise", "adc": "ADC bits", "executions": "executions"}
+"""What was searched for, in words."""
+MORE = {
+    "sigma": "25 % more noise",
+    "adc": "one bit less",
+    "executions": "one execution less",
+}
+"""What the margin of a site is of."""
+
+
+def searched(summary: Mapping[str, Any]) -> str:
+    """Return what was searched for, in words."""
+    kind = f"{summary['noise']} " if summary["noise"] else ""
+    return kind + in_words(summary["varies"])
+
+
+def in_words(varies: Sequence[str]) -> str:
+    """Return what varies, in words."""
+    return " and ".join(SEARCHED[knob] for knob in varies)
+
+
+def more(summary: Mapping[str, Any]) -> str:
+    """Return what the margins are of, in words."""
+    return " or ".join(MORE[knob] for knob in summary["varies"])
 
 
 def write(folder: Path, summary: Mapping[str, Any]) -> Path:
@@ -24,11 +49,13 @@ def write(folder: Path, summary: Mapping[str, Any]) -> Path:
         UserError: a file cannot be written.
     """
     picture, page = folder / "budget.png", folder / "budget.html"
-    budget.write(picture, summary)
+    budget.write(picture, summary, searched(summary))
     text = environment().get_template("budget.html.j2").render(
         s=summary,
         image=base64.b64encode(picture.read_bytes()).decode(),
         answers=answers(summary),
+        searched=searched(summary),
+        more=more(summary),
     )  # fmt: skip
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -37,12 +64,14 @@ def write(folder: Path, summary: Mapping[str, Any]) -> Path:
 
 def answers(summary: Mapping[str, Any]) -> tuple[str, str]:
     """Return the result in two sentences: what the plan costs and saves, and its proof."""
-    same, proof, target = summary["rules"]["same SNR"], summary["proof"], 100 * summary["target"]
-    low, high = same["ratio"][1:]
+    usual, proof, target = summary["usual"], summary["proof"], 100 * summary["target"]
+    rule = summary["rules"][usual]
+    exact = summary["varies"] == ["sigma"]
+    lost = f"At {target:.3g} percentage points lost" if exact else "Where it loses as much"
+    low, high = rule["ratio"][1:]
     saves = "costs as much, as far as these images tell" if low <= 1 <= high else (
         "costs more" if low > 1 else "costs less"
     )  # fmt: skip
-    tightest = summary["sites"][summary["tightest"]]["margin"]
     equal = (
         f"RTL equals the golden model on all {proof['rtl_runs']:,} simulated images"
         if not proof["differing"]
@@ -50,13 +79,24 @@ def answers(summary: Mapping[str, Any]) -> tuple[str, str]:
         f"{proof['rtl_runs']:,} simulated images"
     )
     return (
-        f"At {target:.3g} percentage points lost, the same SNR in every layer {saves}: "
-        f"{_estimate(same['ratio'])} times the cost of the plan, and "
-        f"{_estimate(same['ratio_changed'])} times at as many changed predictions; the plan lost "
+        f"{lost}, the {usual} in every layer {saves}: "
+        f"{_estimate(rule['ratio'])} times the cost of the plan, and "
+        f"{_estimate(rule['ratio_changed'])} times at as many changed predictions; the plan lost "
         f"{_points(summary['loss'])} points on images that it was not chosen by.",
-        f"{equal} (verdict: {proof['verdict']}); {summary['tightest']} is tightest: 25 % more "
-        f"noise there loses {_points(tightest['measured'])} points more, predicted "
-        f"{100 * tightest['predicted']:.2f}.",
+        f"{equal} (verdict: {proof['verdict']}){_tightest(summary)}.",
+    )
+
+
+def _tightest(summary: Mapping[str, Any]) -> str:
+    """Return what the tightest site's margin is, or nothing if no site can have more noise."""
+    name = summary["tightest"]
+    if name is None:
+        return ""
+    site = summary["sites"][name]
+    return (
+        f"; {name} is tightest: {MORE[site['varies']]} there loses "
+        f"{_points(site['margin']['measured'])} points more, predicted "
+        f"{100 * site['margin']['predicted']:.2f}"
     )
 
 

@@ -104,7 +104,7 @@ class NoiseOptions(Settings):
             for bits in self.adc or ():
                 check_bits(bits)
         if self.adc_percentile != self.default("adc_percentile") and not (
-            self.adc or (self.read_map and self.read_map.adc)
+            self.adc or self.walks_bits or (self.read_map and self.read_map.adc)
         ):
             raise OptionError("adc_percentile", "given, but no site has an ADC: give its bits")
         if self.walks_bits:

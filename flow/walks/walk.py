@@ -125,13 +125,13 @@ class Walk:
         other.context = self.context.with_placement(placement)
         return other
 
-    def on_images(self, rows: slice) -> "Walk":
-        """Return the same walk on some of its images, in this process alone."""
+    def on_images(self, rows: npt.NDArray[np.int64]) -> "Walk":
+        """Return the same walk on some of its images, by number, in this process alone."""
         context = self.context
         return Walk(
             context.network,
             context.accelerator,
-            context.inputs[rows].contiguous(),
+            context.inputs[torch.from_numpy(rows)],
             None if self._labels is None else self._labels[rows],
             context.placement,
             self.store,

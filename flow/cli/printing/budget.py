@@ -3,29 +3,34 @@
 from rich.console import Console
 from rich.table import Table
 
-from flow.experiments.budget.summary import BudgetSummary
-from flow.report.budget_page import answers
+from flow.experiments.budget.summary import BudgetSummary, Margin
+from flow.report.budget_page import answers, more, searched
 
 
 def print_summary(console: Console, summary: BudgetSummary) -> None:
     """Print the plan, the other rules and two sentences."""
+    told = summary.model_dump(mode="json")
     table = Table(
-        title=f"{summary.model} on {summary.dataset}: cheapest {summary.noise} noise, "
+        title=f"{summary.model} on {summary.dataset}: cheapest {searched(told)}, "
         f"{100 * summary.target:.3g} points lost"
     )
     table.add_column("site")
-    for name in ("σ", "noise / std", "SNR, dB", "bits", "cost", "25 % more loses (predicted)"):
+    numbers = {"adc": "ADC bits", "executions": "executions"}
+    own = ["σ"] if summary.varies != ["adc"] else []
+    own += [numbers[knob] for knob in summary.varies if knob in numbers]
+    names = ("noise / std", "SNR, dB", "bits", "cost", f"{more(told)} loses (predicted)")
+    for name in (*own, *names):
         table.add_column(name, justify="right")
     for name, site in summary.sites.items():
-        low, high = (100 * float(end or 0.0) for end in site.margin.measured[1:])
+        values = {"σ": site.sigma, "ADC bits": site.bits, "executions": site.executions}
         table.add_row(
             name,
-            f"{site.sigma:.4g}",
+            *("–" if (value := values[one]) is None else f"{value:.4g}" for one in own),
             f"{site.noise_share:.3g}",
             f"{site.snr:.1f}",
             f"{site.effective_bits:.2f}",
             f"{100 * site.cost_share:.1f} %",
-            f"{low:.2f} … {high:.2f} ({100 * site.margin.predicted:.2f})",
+            _margin(site.margin),
         )
     console.print(table)
     rules = Table(title="other rules at the same loss")
@@ -47,5 +52,13 @@ def print_summary(console: Console, summary: BudgetSummary) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    for sentence in answers(summary.model_dump(mode="json")):
+    for sentence in answers(told):
         console.print(sentence, highlight=False)
+
+
+def _margin(margin: Margin | None) -> str:
+    """Return the interval of a margin, and what was predicted."""
+    if margin is None:
+        return "–"
+    low, high = (100 * float(end or 0.0) for end in margin.measured[1:])
+    return f"{low:.2f} … {high:.2f} ({100 * margin.predicted:.2f})"

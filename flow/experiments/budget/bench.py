@@ -1,7 +1,8 @@
 """Measurement of plans on some images: with the golden model, whose noise is the hardware's."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -9,20 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from flow.errors import UserError
-from flow.experiments.budget.cost import Floats
+from flow.experiments.budget.knobs import ADC, EXECUTIONS, SIGMA
 from flow.experiments.budget.response import Trial
+from flow.experiments.budget.sources import Floats, Source, Space
 from flow.experiments.site_levels import found_levels
 from flow.golden.layers import ByteConvolution, Convolution, MatrixVector
 from flow.golden.model import GoldenModel
 from flow.golden.tiles import TileProducts
-from flow.noise import Noise
+from flow.noise import Adc, Noise
+from flow.noise.noise_map import NoiseMap
 from flow.noise.site import MAP, Site
+from flow.rtl.throughput import executed_nodes
 from flow.walks.points.point import NoisePoint, Point, PointRequest
 from flow.walks.points.side import Side
 from flow.walks.sides.golden import Labels
 from flow.walks.walk import Walk
 
 Weighted = MatrixVector | Convolution | ByteConvolution
+HALVES = 0
+"""Seed of the halves."""
+BITS_IMAGES = 1000
+"""Images on which numbers of bits are measured alone."""
 DIGITS = 4
 """Significant digits of σ: a plan is what its noise map says."""
 
@@ -47,19 +55,16 @@ class Outcome(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """What noise at one site alone changes."""
+    """What one source of noise alone changes."""
 
     log_mu: float
-    """Logarithm of the noise at which half of the accuracy is lost, as a share of the values."""
+    """Logarithm of the noise at which half of the accuracy is lost, as a share of the values; the
+    largest of a lattice if it loses less."""
     trials: list[Trial]
 
 
 class Bench(Protocol):
     """What plans are measured on."""
-
-    @property
-    def sites(self) -> Sequence[str]:
-        """Names of the noisy sites."""
 
     @property
     def images(self) -> int:
@@ -73,11 +78,15 @@ class Bench(Protocol):
     def all_lost(self) -> float:
         """Loss of accuracy there."""
 
-    def alone(self, site: str) -> Alone:
-        """Measure a site alone, from no effect to guessing."""
+    @property
+    def random(self) -> bool:
+        """Whether noise draws differ."""
+
+    def alone(self, name: str) -> Alone:
+        """Measure a source alone, from no effect to guessing."""
 
     def measure(self, log_noise: Floats, draws: int) -> Outcome:
-        """Measure a plan, log x of each site, with so many noise draws."""
+        """Measure a plan, log x of each source, with so many noise draws."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +97,14 @@ class GoldenBench:
     """
 
     walk: Walk
-    sites: Sequence[str]
+    """A walk without noise; its converters are there at every point."""
+    space: Space
     first_draw: int
     """Number of the first noise draw; selection and judgement have different ones."""
+    converter_of: Callable[[str, int], Adc] | None = None
+    """ADC of a site and a number of bits, where bits vary."""
+    noise_map: Mapping[str, Noise] = field(default_factory=dict)
+    """Noise of a single execution by site, where executions vary."""
 
     @property
     def images(self) -> int:
@@ -108,33 +122,42 @@ class GoldenBench:
         right = float((self.clean.predictions == self.walk.labels).mean())
         return right - self.walk.reference.guess
 
+    @property
+    def random(self) -> bool:
+        """Whether noise draws differ; as `Bench`."""
+        return self.space.knobs != [ADC]
+
     @cached_property
     def shares(self) -> Floats:
-        """Noise at σ = 1 as a share of the standard deviation of each site's values, [sites]."""
-        context = self.walk.context
-        return np.array([context.setting.share_of(context.sites[s].std) for s in self.sites])
+        """An error of σ = 1 as a share of the standard deviation of the values, [sources]."""
+        return np.array([share_of(self.walk, one.site) for one in self.space.sources])
 
-    @cached_property
-    def largest(self) -> Floats:
-        """Largest log x of each site that the registers hold, [sites]."""
-        context = self.walk.context
-        return np.log([context.largest_level(site) for site in self.sites]) + np.log(self.shares)
+    def settled(self, log_noise: Floats) -> Floats:
+        """Return log x that a noise map of few digits says of log x, [sources]."""
+        plan = self.space.nearest(log_noise)
+        values = (float(f"{v:.{DIGITS}g}") for v in np.exp(plan) / self.shares)
+        return np.where(self.space.on_lattice, plan, np.log(list(values)) + np.log(self.shares))
 
-    @cached_property
-    def smallest(self) -> Floats:
-        """Log x of one step of the registers at each site, [sites]."""
-        return self.largest - np.log(1 << 24)
+    def map_of(self, log_noise: Floats) -> NoiseMap:
+        """Return the noise map of a plan: noise, executions and ADC bits."""
+        noises: dict[str, Noise] = {}
+        bits = {site: adc.bits for site, adc in self.walk.context.placement.converters.items()}
+        plan = self.settled(log_noise)
+        for source, u, share in zip(self.space.sources, plan, self.shares, strict=True):
+            if source.knob == SIGMA:
+                sigma = float(f"{math.exp(u) / share:.{DIGITS}g}")
+                noises[source.site] = self.walk.setting.noise(sigma)
+            elif source.knob == EXECUTIONS:
+                noises[source.site] = replace(
+                    self.noise_map[source.site], executions=source.number(u)
+                )
+            else:
+                bits[source.site] = source.number(u)
+        return replace(NoiseMap.of(noises), adc=bits)
 
-    def sigmas(self, log_noise: Floats) -> dict[str, float]:
-        """Return σ of each site, in the unit of the layer's output, for log x."""
-        values = np.exp(log_noise) / self.shares
-        rounded = (float(f"{value:.{DIGITS}g}") for value in values)
-        return dict(zip(self.sites, rounded, strict=True))
-
-    def noises(self, log_noise: Floats) -> dict[str, Noise]:
-        """Return the noise of each site for log x."""
-        setting = self.walk.setting
-        return {site: setting.noise(sigma) for site, sigma in self.sigmas(log_noise).items()}
+    def step_of(self, site: str, bits: int) -> float | None:
+        """Return the step of a site's converter, in the unit of the layer's output."""
+        return None if self.converter_of is None else self.converter_of(site, bits).real_step
 
     @cached_property
     def clean(self) -> Point:
@@ -142,31 +165,88 @@ class GoldenBench:
         (one,) = self.walk.wanted([Side.GOLDEN], [NoisePoint("", 0.0)])
         return self.walk.run([one]).points[0]
 
-    def alone(self, site: str) -> Alone:
-        """Measure a site alone; as `Bench`.
+    def alone(self, name: str) -> Alone:
+        """Measure a source alone; as `Bench`.
 
         Raises:
             UserError: the network only guesses.
         """
-        search = found_levels(self.walk, site)
+        number = self.space.names.index(name)
+        source = self.space.sources[number]
+        alone = self._bits if source.knob == ADC else self._levels
+        points, log_noise, log_mu = alone(source)
+        rows = np.full((len(points), len(self.space.sources)), -np.inf)
+        rows[:, number] = log_noise
+        trials = [self._outcome([p]).trial(u) for p, u in zip(points, rows, strict=True)]
+        return Alone(log_mu, trials)
+
+    def _levels(self, source: Source) -> tuple[list[Point], Floats, float]:
+        """Measure noise of a site; return points, their log x, and log x of the midpoint."""
+        walk, site, share = self.walk, source.site, share_of(self.walk, source.site)
+        if source.knob == EXECUTIONS:
+            # σ as a factor on the noise of one execution
+            walk, site = self.mapped({site: self.noise_map[site]}), MAP
+            share = math.exp(source.origin)
+        search = found_levels(walk, site)
         if search.crossing is None:
             raise UserError("the network only guesses: there is no accuracy to lose")
-        share = self.shares[self.sites.index(site)]
-        trials = []
-        for point in self.walk.run([one for one in search.points if one.place.sigma]).points:
-            alone = np.full(len(self.sites), -np.inf)
-            alone[self.sites.index(site)] = np.log(point.sigma * share)
-            trials.append(self._outcome([point]).trial(alone))
-        return Alone(float(np.log(search.crossing * share)), trials)
+        points = walk.run([one for one in search.points if one.place.sigma]).points
+        log_noise = np.log([point.sigma * share for point in points])
+        return points, log_noise, float(np.log(search.crossing * share))
+
+    def _bits(self, source: Source) -> tuple[list[Point], Floats, float]:
+        """Measure a converter at a site alone, from few to many bits; as `_levels`."""
+        placement = replace(self.walk.context.placement, converter_of=self.converter_of)
+        walk, images = self.walk.with_placement(placement), min(BITS_IMAGES, self.images)
+        points: list[Point] = []
+        for bits in reversed(source.numbers):
+            (one,) = walk.wanted([Side.GOLDEN], [NoisePoint(source.site, float(bits))], images)
+            points.insert(0, walk.run([one]).points[0])
+            # what changes nothing twice changes nothing with more bits
+            if not any(self._outcome([point]).changed.any() for point in points[:2]):
+                break
+        lost = np.array([self._outcome([point]).lost.mean() for point in points])
+        after = np.flatnonzero(lost >= self.all_lost / 2)
+        levels = source.levels[-len(points) :]
+        last = int(after[0]) if len(after) else len(lost) - 1
+        if not len(after) or not last:
+            return points, levels, float(levels[last])
+        pair = slice(last - 1, last + 1)
+        return points, levels, float(np.interp(self.all_lost / 2, lost[pair], levels[pair]))
+
+    def mapped(self, noises: Mapping[str, Noise], bits: Mapping[str, int] | None = None) -> Walk:
+        """Return the walk of a noise map and of the converters that vary."""
+        placement = self.walk.context.placement
+        found = {
+            site: self.converter_of(site, number)
+            for site, number in (bits or {}).items()
+            if self.converter_of is not None
+        }
+        return self.walk.with_placement(
+            replace(
+                placement,
+                noise_map={site: self.averaged(site, one) for site, one in noises.items()},
+                walks_map=bool(noises),
+                converters={**placement.converters, **found},
+            )
+        )
+
+    def averaged(self, site: str, noise: Noise) -> Noise:
+        """Return noise of one execution with the distribution of the mean of all, if there is."""
+        k = noise.executions
+        if k == 1 or not noise.averages or site in self.walk.context.placement.converters:
+            return noise
+        return replace(noise.scaled(1 / math.sqrt(k)), executions=1)
 
     def measure(self, log_noise: Floats, draws: int) -> Outcome:
         """Measure a plan; as `Bench`."""
-        walk = self.walk.with_placement(
-            replace(self.walk.context.placement, noise_map=self.noises(log_noise), walks_map=True)
-        )
+        plan = self.map_of(log_noise)
+        walk = self.mapped(plan.sites, plan.adc)
+        draws = draws if self.random else 1
         places = [NoisePoint(MAP, 1.0, self.first_draw + number) for number in range(draws)]
         requests = [PointRequest(Side.GOLDEN, place, self.images) for place in places]
-        return self._outcome([walk.take(one, _labels(walk, self.sites)) for one in requests])
+        sites = list(dict.fromkeys([*plan.named, *walk.context.placement.converters]))
+        return self._outcome([walk.take(one, _labels(walk, sites)) for one in requests])
 
     def _outcome(self, points: Sequence[Point]) -> Outcome:
         images = points[0].images
@@ -192,8 +272,19 @@ def _labels(walk: Walk, sites: Sequence[str]) -> Callable[[NoisePoint], Labels]:
 
 
 def halves(walk: Walk) -> tuple[Walk, Walk]:
-    """Return the walk on its even images, and on its odd ones."""
-    return walk.on_images(slice(0, None, 2)), walk.on_images(slice(1, None, 2))
+    """Return the walk on one half of its images, and on the other.
+
+    They are drawn, since images may be in an order: MNIST's take turns in their classes.
+    """
+    images = len(walk.context.inputs)
+    order = np.random.default_rng(HALVES).permutation(images)
+    first = (images + 1) // 2
+    return walk.on_images(np.sort(order[:first])), walk.on_images(np.sort(order[first:]))
+
+
+def share_of(walk: Walk, site: str) -> float:
+    """Return noise at σ = 1 as a share of the standard deviation of a site's values."""
+    return walk.setting.share_of(walk.context.sites[site].std)
 
 
 class Work(NamedTuple):
@@ -203,6 +294,10 @@ class Work(NamedTuple):
     """Products of which one value is the sum; None if the site has no layer."""
     operations: float
     """Multiplications; without a layer one for each value."""
+    values: float
+    """Values of the site, each of which an ADC converts once."""
+    cycles: float
+    """Clock cycles of one execution, by the folding."""
 
 
 def work_of(walk: Walk, site: str) -> Work:
@@ -211,7 +306,11 @@ def work_of(walk: Walk, site: str) -> Work:
     name = Site(site).accumulator(context.taps) if Site(site).layer else site
     tap, layer = context.taps[name], layers.get(context.golden.taps[name].inputs[0])
     values = float(tap.pixels * tap.channels)
+    nodes = context.accelerator.manifest["nodes"]
+    executed = executed_nodes(nodes, tap.node)
+    cycles = float(max(node["cycles"] for node in nodes if node["name"] in executed))
     if isinstance(layer, TileProducts):
-        return Work(max(layer.lengths), values * len(layer.matrix) / len(layer.lengths))
+        products = values * len(layer.matrix) / len(layer.lengths)
+        return Work(max(layer.lengths), products, values, cycles)
     rows = len(layer.matrix) if isinstance(layer, Weighted) else None
-    return Work(rows, values * (rows or 1))
+    return Work(rows, values * (rows or 1), values, cycles)

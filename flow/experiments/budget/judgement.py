@@ -1,37 +1,47 @@
 """Judgement of plans at equal accuracy, on images and noise draws that served nothing else.
 
-Each rule gives a family of plans: one factor on every σ. Its plans are measured at several factors
-around the one at which the loss is the target. Along a family the share of changed predictions
-follows d = exp(a + k log f), and the loss is c · d^ρ, with c, a and k of this family alone, and ρ
-from the search. So the factor of the target is known from all its plans, and the cost there. The
-ratio of two costs has the percentile interval of resampled images, the same for all families; an
-image is resampled with all its noise draws, which the families share. The same ratio where rules
+Each rule gives a family of plans: one factor on the noise of every source, and of whole numbers the
+nearest ones. Its plans are measured at several factors around the one at which the loss is the
+target. Along a family the share of changed predictions follows d = exp(a + k log f), and the loss
+is c L(d), with c, a and k of this family alone, and L from the search
+(`flow.experiments.budget.response.Losses`). So the factor of the target is known from all its
+plans, and the cost there.
+
+A plan of whole numbers loses what it loses. So there the target is what the plan itself loses, or
+changes, on these images. Factors lie as far apart as the numbers: k is that of the two plans around
+the target, and log cost is interpolated between them.
+
+The ratio of two costs has the percentile interval of resampled images, the same for all families;
+an image is resampled with all its noise draws, which the families share. The same ratio where rules
 change as many predictions is known several times better, since c cancels.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from flow.experiments.budget.bench import Bench, Outcome
-from flow.experiments.budget.cost import Cost, Floats
+from flow.experiments.budget.cost import Cost
 from flow.experiments.budget.families import CHEAPEST
-from flow.experiments.budget.response import Response
+from flow.experiments.budget.response import Losses, Response
 from flow.experiments.budget.selection import Progress
+from flow.experiments.budget.sources import Floats, Space
 from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import percentile_ends
 from flow.statistics.midpoint import resample_weights
 
-STEPS = (-0.2, 0.0, 0.2)
-"""Logarithms of the factors, about the one at which the target is expected."""
+STEP = 0.2
+"""Distance of the logarithms of the three factors, about that at which the target is expected;
+where there are whole numbers, it is theirs."""
 OFF = 0.05
 """Largest distance of the target from the middle of the factors, which otherwise moves: so an error
-of ρ hardly counts."""
+of L hardly counts."""
 MOVES = 4
 """Largest number of times that the middle moves."""
 SMALLEST_K = 0.5
+SMALLEST_C = 1e-3
 MOST_FACTOR = np.log(20.0)
 """Largest distance of a resample's factor from that of the images themselves."""
 
@@ -40,11 +50,20 @@ class Scaled(NamedTuple):
     """A plan of a family."""
 
     log_factor: float
+    log_noise: Floats
+    """log x, [sources]."""
     outcome: Outcome
 
 
+class Aim(NamedTuple):
+    """What rules are to lose and to change, of the images and of each resample, [1 + B]."""
+
+    loss: Floats
+    changed: Floats
+
+
 class Judged(NamedTuple):
-    """What a rule costs where it loses as much as the target."""
+    """What a rule costs where it loses as much as the target, or as the plan of whole numbers."""
 
     direction: Floats
     """log x at factor 1, [sites]."""
@@ -63,13 +82,16 @@ class Judge:
 
     bench: Bench
     cost: Cost
+    space: Space
     loss: float
     """Accuracy to lose, 0 to 1."""
-    exponent: float
-    """ρ, relative change of the loss for one of the share of changed predictions."""
+    losses: Losses
+    """L, the loss of a share of changed predictions."""
     changed: float
     """Share of changed predictions that is expected at that loss."""
     draws: int
+    aim: Aim | None = None
+    """What the plan loses and changes, which is the target where there are whole numbers."""
 
     def family(self, direction: Floats, expected: float) -> Judged:
         """Measure a family.
@@ -79,28 +101,49 @@ class Judge:
             expected: logarithm of the factor at which the target is expected.
         """
         plans: dict[float, Scaled] = {}
-        middle = expected
+        middle, whole = expected, self.space.step
+        # of whole numbers the middle is the factor nearest to the target
+        off = max(OFF, whole / 2)
         for _ in range(MOVES):
-            for step in STEPS:
-                place = round(middle + step, 3)
-                if place not in plans:
-                    outcome = self.bench.measure(direction + place, self.draws)
-                    plans[place] = Scaled(place, outcome)
-            near = [plans[round(middle + step, 3)] for step in STEPS]
+            near = [
+                self._measured(plans, direction, round(middle + side * (whole or STEP), 3))
+                for side in (-1, 0, 1)
+            ]
             found = self._factors(near, resamples=False)[0, 0]
-            if abs(found - middle) <= OFF:
+            if abs(found - middle) <= off:
                 break
-            middle = float(np.clip(found, middle - 1, middle + 1))
+            move = float(np.clip(found - middle, -1, 1))
+            middle += whole * round(move / whole) if whole else move
         factors = self._factors(near, resamples=True)
-        cost, changed = (self.cost.total(direction + column[:, None]) for column in factors)
+        cost, changed = (self._costs(direction, near, column) for column in factors)
         several = [plans[place] for place in sorted(plans)]
         return Judged(direction, factors[0], cost, changed, several)
 
-    def _factors(self, plans: list[Scaled], resamples: bool) -> Floats:
-        """Return log factors of the loss and of the changed predictions, [2, 1 + B].
+    def _measured(self, plans: dict[float, Scaled], direction: Floats, place: float) -> Scaled:
+        """Return the plan of a family at the logarithm of a factor, measured once."""
+        if place not in plans:
+            plan = self.space.nearest(direction + place)
+            plans[place] = Scaled(place, plan, self.bench.measure(plan, self.draws))
+        return plans[place]
 
-        Without resamples B is 0.
-        """
+    def _costs(self, direction: Floats, plans: list[Scaled], log_factor: Floats) -> Floats:
+        """Return the cost of a family, [...], at logarithms of factors of that shape."""
+        if not self.space.step:
+            return self.cost.total(direction + log_factor[:, None])
+        t = np.array([plan.log_factor for plan in plans])
+        log_cost = np.log([float(self.cost.total(plan.log_noise)) for plan in plans])
+        after = np.where(log_factor > t[1], 1, 0)
+        slope = np.diff(log_cost) / np.diff(t)
+        return np.exp(log_cost[1] + slope[after] * (log_factor - t[1]))
+
+    def own(self, plans: list[Scaled], plan: Scaled) -> Aim:
+        """Return what one of a family's plans loses, as far as all of them tell, and changes."""
+        d, c = self._shares(plans, resamples=True)
+        changed = d[:, [one.log_factor for one in plans].index(plan.log_factor)]
+        return Aim(c * self.losses.loss(changed), changed)
+
+    def _shares(self, plans: list[Scaled], resamples: bool) -> tuple[Floats, Floats]:
+        """Return d of each plan, [1 + B, plans], and c of their family, [1 + B]."""
         images = self.bench.images
         weights = np.ones((1, images), dtype=np.float32)
         if resamples:
@@ -109,14 +152,28 @@ class Judge:
         lost = np.stack([plan.outcome.lost for plan in plans], axis=1)
         # half a change more, so that none has a logarithm
         d = ((weights @ changed).astype(np.float64) + 0.5 / self.draws) / images
-        power = (d**self.exponent).sum(axis=1)
-        c = (weights @ lost).sum(axis=1, dtype=np.float64) / images / power
-        t = np.array([plan.log_factor for plan in plans])
-        spread, log_d = t - t.mean(), np.log(d)
-        k = np.maximum(log_d @ spread / (spread @ spread), SMALLEST_K)
-        loss = np.log(self.loss / np.maximum(c, 1e-6)) / self.exponent
-        wanted = np.stack([loss, np.full_like(loss, np.log(self.changed))])
-        found = t.mean() + (wanted - log_d.mean(axis=1)) / k
+        lost_here = (weights @ lost).sum(axis=1, dtype=np.float64) / images
+        return d, np.maximum(lost_here / self.losses.loss(d).sum(axis=1), SMALLEST_C)
+
+    def _factors(self, plans: list[Scaled], resamples: bool) -> Floats:
+        """Return log factors of the loss and of the changed predictions, [2, 1 + B].
+
+        Without resamples B is 0.
+        """
+        d, c = self._shares(plans, resamples)
+        t, log_d = np.array([plan.log_factor for plan in plans]), np.log(d)
+        loss, share = np.full_like(c, self.loss), np.full_like(c, self.changed)
+        if self.aim is not None:
+            loss, share = self.aim.loss[: len(c)], self.aim.changed[: len(c)]
+        wanted = np.log([self.losses.changed_at(loss / c), share])
+        if self.space.step:
+            # the two plans between which the target lies
+            k = np.maximum(np.diff(log_d) / np.diff(t), SMALLEST_K)
+            found = t[1] + (wanted - log_d[:, 1]) / np.where(wanted > log_d[:, 1], k[:, 1], k[:, 0])
+        else:
+            spread = t - t.mean()
+            k = np.maximum(log_d @ spread / (spread @ spread), SMALLEST_K)
+            found = t.mean() + (wanted - log_d.mean(axis=1)) / k
         return np.clip(found, found[:, :1] - MOST_FACTOR, found[:, :1] + MOST_FACTOR)
 
 
@@ -140,12 +197,22 @@ def judge(
         if name == CHEAPEST:
             # the plan itself is one of those that are measured
             found[name] = judge.family(direction, 0.0)
+            if judge.space.step:
+                judge, found[name] = _of_plan(judge, found[name])
             continue
         there = float((response.scaled_to(direction, judge.changed) - direction).mean())
         # what these images lose more or less than those of the search, they do in each family
         found[name] = judge.family(direction, there + float(found[CHEAPEST].log_factor[0]))
     progress(len(directions), len(directions))
     return found
+
+
+def _of_plan(judge: Judge, family: Judged) -> tuple[Judge, Judged]:
+    """Return what compares rules with a plan of whole numbers at its own loss, and that plan."""
+    (plan,) = (one for one in family.plans if one.log_factor == 0.0)
+    cost = np.full_like(family.cost, float(judge.cost.total(plan.log_noise)))
+    own = family._replace(log_factor=np.zeros_like(cost), cost=cost, cost_changed=cost)
+    return replace(judge, aim=judge.own(family.plans, plan)), own
 
 
 def ratio(other: Floats, ours: Floats) -> Estimate:

@@ -1,7 +1,7 @@
 """How many predictions noise at several sites changes: the model that plans are chosen by.
 
-With noise x_i at site i, as a share of the standard deviation of its values, the share d of images
-whose prediction is not the one without noise has the odds
+With noise x_i of source i, as a share of the standard deviation of the site's values, the share d
+of images whose prediction is not the one without noise has the odds
 
     d / (D − d) = (Σ_i (x_i / m_i)^q_i)^s
 
@@ -9,20 +9,24 @@ where D is that share where noise drowns everything. With s = 1 and noise at one
 where half of D is reached and q_i is the steepness there. q_i near 2 means that powers of noise
 add, as they do in a linear network; quantisation makes it steeper.
 
+An ADC of few bits is no small noise: fewer bits clip, or miss the step of the values, and its error
+is the same in every draw. So for bits x is what they change alone (`Effect`): the root of the odds.
+
 The share of *changed* predictions takes many times fewer images than the accuracy: near a small
 loss, nearly as many images turn right as turn wrong, and the loss is the small difference. First
 the images change that the network is in doubt about, whatever the layer of the noise. So the loss
 of accuracy is a function of d alone, which is fitted to all plans (`Losses`).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.optimize import brentq, least_squares
 from scipy.special import logsumexp, softmax
 
-from flow.experiments.budget.cost import Floats
+from flow.experiments.budget.sources import Floats
 
 MISFIT = 0.05
 """Standard error of log odds near the target, beyond that of counting: the model's own."""
@@ -32,6 +36,12 @@ USUAL = 2.0
 """q of a linear network."""
 SPREAD = 0.35
 """Standard deviation of log q about log 2, and of log s about 0, before anything is measured."""
+FEW = 10
+"""Changed predictions below which a share of them is hardly known."""
+MOST_FACTOR = 100.0
+"""Largest logarithm of a factor on a plan."""
+SHARES = np.geomspace(1e-9, 1e3, 20_000)
+"""Shares of changed predictions between which others are interpolated."""
 LOSS_ERROR = 0.003
 """Standard error of the loss of a plan, beyond that of counting."""
 
@@ -90,6 +100,11 @@ class Losses:
         """Return the share of changed predictions at which so much is lost."""
         return float(brentq(lambda d: float(self.loss(d)) - loss, 1e-12, loss + 1 / self.top + 1))
 
+    def changed_at(self, loss: Floats) -> Floats:
+        """Return `changed` of many losses, of their shape, within 0.01 %."""
+        known = self.loss(SHARES)
+        return np.exp(np.interp(np.log(loss), np.log(known), np.log(SHARES)))
+
     def fitted(self, trials: Trials) -> "Losses":
         """Fit h and r to plans; they stay near their values where plans do not say otherwise."""
         error = np.sqrt(trials.changed / trials.samples + LOSS_ERROR**2 + (0.1 * trials.lost) ** 2)
@@ -105,24 +120,84 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """Noise that bits have in effect: half the log odds of a changed prediction with them alone."""
+
+    levels: Floats
+    """Nominal log x of each number of bits, ascending."""
+    noise: Floats
+    """Effective log x of each."""
+
+    @classmethod
+    def of(cls, levels: Floats, trials: list[Trial], source: int, ceiling: float) -> Self:
+        """Take the effect from what bits change alone.
+
+        Where few predictions or none change, more bits are expected to change as many as x² says.
+
+        Args:
+            levels: nominal log x of each number of bits, ascending.
+            trials: each number of bits alone; those with most bits may be missing.
+            source: number of the source.
+            ceiling: D.
+        """
+        measured = {float(one.log_noise[source]): one for one in trials}
+        noise, expected = np.empty(len(levels)), ceiling / 2
+        for number in reversed(range(len(levels))):
+            one = measured.get(float(levels[number]))
+            changed = 0.0 if one is None else one.changed * one.samples
+            trusted = 0 if one is None else one.samples
+            if changed < FEW:
+                d = (changed + 1) / (trusted + 1 / expected)
+            else:
+                d = min(changed / trusted, 0.98 * ceiling)
+            noise[number] = np.log(d / (ceiling - d)) / 2
+            if number:
+                expected = d * np.exp(2 * (levels[number - 1] - levels[number]))
+        return cls(levels, noise)
+
+    def __call__(self, u: Floats) -> Floats:
+        """Return effective log x, of the shape of nominal log x."""
+        inside = np.clip(u, self.levels[0], self.levels[-1])
+        return np.asarray(np.interp(inside, self.levels, self.noise) + (u - inside))
+
+
+@dataclass(frozen=True)
 class Response:
     """The model (module docstring)."""
 
     log_m: Floats
-    """log m, [sites]."""
+    """log m, [sources]."""
     q: Floats
-    """[sites]."""
+    """[sources]."""
     s: float
     ceiling: float
     """D."""
+    effects: Mapping[int, Effect] = field(default_factory=dict)
+    """Effective noise of those sources that have it, by number."""
+
+    def effective(self, u: Floats) -> Floats:
+        """Return effective log x, [..., sources], of log x of that shape."""
+        found = np.array(u, dtype=np.float64)
+        for number, effect in self.effects.items():
+            found[..., number] = effect(found[..., number])
+        return found
+
+    def terms(self, effective: Floats) -> Floats:
+        """Return log((x / m)^q) of each source, [..., sources], of effective log x."""
+        return np.asarray(self.q * (effective - self.log_m))
 
     def log_odds(self, u: Floats) -> Floats:
-        """Return log(d / (D − d)), [...], of log x, [..., sites]."""
-        return np.asarray(self.s * logsumexp(self.q * (u - self.log_m), axis=-1))
+        """Return log(d / (D − d)), [...], of log x, [..., sources]."""
+        return np.asarray(self.s * logsumexp(self.terms(self.effective(u)), axis=-1))
 
     def slopes(self, u: Floats) -> Floats:
-        """Return the derivative of `log_odds` by log x, [sites], for log x of one plan."""
-        return np.asarray(self.s * softmax(self.q * (u - self.log_m)) * self.q)
+        """Return the derivative of `log_odds` by log x, [sources], for log x of one plan.
+
+        Those of sources with effective noise, which is not smooth, are missing: 0.
+        """
+        slopes = self.s * softmax(self.terms(self.effective(u))) * self.q
+        slopes[list(self.effects)] = 0.0
+        return np.asarray(slopes)
 
     def changed(self, u: Floats) -> Floats:
         """Return d, [...], of log x, [..., sites]."""
@@ -136,12 +211,8 @@ class Response:
     def scaled_to(self, u: Floats, changed: float) -> Floats:
         """Return a plan with the same factor on each noise, at which d is `changed`."""
         wanted = self.odds_of(changed)
-        for _ in range(50):
-            step = (wanted - float(self.log_odds(u))) / float(self.slopes(u).sum())
-            u = u + np.clip(step, -2, 2)
-            if abs(step) < 1e-10:
-                break
-        return u
+        factor = brentq(lambda t: float(self.log_odds(u + t)) - wanted, -MOST_FACTOR, MOST_FACTOR)
+        return np.asarray(u + factor)
 
     def fitted(self, trials: Trials, changed: float) -> "Response":
         """Fit the model to plans, best where the share of changed predictions is a given one.
@@ -160,6 +231,7 @@ class Response:
         error = np.sqrt(counting + (MISFIT + DISTANCE * away) ** 2)
         sites = len(self.q)
         start = np.concatenate([self.log_m, np.log(self.q), [np.log(self.s)]])
+        noise = self.effective(trials.log_noise)
 
         def at(theta: Floats) -> Response:
             return replace(self, log_m=theta[:sites], q=np.exp(theta[sites:-1]),
@@ -168,13 +240,23 @@ class Response:
         def misfit(theta: Floats) -> Floats:
             prior = np.append(theta[sites:-1] - np.log(USUAL), theta[-1]) / SPREAD
             near = (theta[:sites] - start[:sites]) / 3
-            return np.concatenate(
-                [(at(theta).log_odds(trials.log_noise) - measured) / error, prior, near]
-            )
+            found = at(theta)
+            odds = found.s * logsumexp(found.terms(noise), axis=-1)
+            return np.concatenate([(odds - measured) / error, prior, near])
 
         return at(least_squares(misfit, start).x)
 
 
-def first_response(log_mu: Floats, ceiling: float) -> Response:
-    """Return the model before any plan was measured, from the midpoint of each site alone."""
-    return Response(log_mu, np.full(len(log_mu), USUAL), 1.0, ceiling)
+def first_response(
+    log_mu: Floats, ceiling: float, effects: Mapping[int, Effect] | None = None
+) -> Response:
+    """Return the model before any plan was measured, from each source alone.
+
+    Args:
+        log_mu: log x of the midpoint of each source, [sources].
+        ceiling: D.
+        effects: effective noise of those sources that have it, by number.
+    """
+    log_m = np.array(log_mu, dtype=np.float64)
+    log_m[list(effects or {})] = 0.0
+    return Response(log_m, np.full(len(log_m), USUAL), 1.0, ceiling, effects or {})

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from flow.experiments.budget.bench import work_of
-from flow.experiments.budget.cost import Floats
-from flow.experiments.budget.families import CHEAPEST
+from flow.experiments.budget.cost import DEFAULT
+from flow.experiments.budget.families import CHEAPEST, USUAL
 from flow.experiments.budget.judgement import Judge, Judged, mean_of, ratio
+from flow.experiments.budget.knobs import ADC, EXECUTIONS, SIGMA
 from flow.experiments.budget.optimum import optimum
 from flow.experiments.budget.selection import Selection
+from flow.experiments.budget.sources import Floats
 from flow.experiments.budget.summary import (
     BudgetSite,
     BudgetSummary,
@@ -29,7 +31,7 @@ from flow.noise import Noise
 from flow.noise.noise_map import NoiseMap
 from flow.noise.site import MAP
 from flow.statistics.estimate import Estimate
-from flow.statistics.intervals import percentile_ends
+from flow.statistics.intervals import percentile_ends, share
 from flow.walks.points.curves import side_table
 from flow.walks.points.side import Side
 from flow.walks.summaries import HardwareWalkSummary
@@ -49,33 +51,45 @@ def write_map(path: Path, noise_map: NoiseMap, title: str) -> None:
         temporary.write_text(f"# {title}\n{noise_map.text}", encoding="utf-8")
 
 
-def margins(judge: Judge, found: Selection) -> dict[str, Margin]:
-    """Raise the noise of each site in turn, and compare what is lost with what is predicted."""
-    bench = judge.bench
+def margins(judge: Judge, found: Selection) -> dict[str, Margin | None]:
+    """Raise the noise of each source in turn, and compare what is lost with what is predicted.
+
+    Of bits and executions there is one less; None where there is only one.
+    """
+    bench, space = judge.bench, found.space
     plan = bench.measure(found.plan, judge.draws).lost
-    margins = {}
-    for number, site in enumerate(bench.sites):
-        raised = found.plan + math.log(RAISED) * np.eye(len(bench.sites))[number]
-        predicted = found.predicted_loss(raised) - found.predicted_loss(found.plan)
-        measured = mean_of(bench.measure(raised, judge.draws).lost - plan)
-        margins[site] = Margin(predicted=predicted, measured=measured)
+    margins: dict[str, Margin | None] = {}
+    for number, name in enumerate(space.names):
+        raised = space.raised(found.plan, number, math.log(RAISED))
+        margins[name] = None
+        if raised is not None:
+            predicted = found.predicted_loss(raised) - found.predicted_loss(found.plan)
+            measured = mean_of(bench.measure(raised, judge.draws).lost - plan)
+            margins[name] = Margin(predicted=predicted, measured=measured)
     return margins
 
 
-def proof_of(walk: HardwareWalkSummary, folder: Path, images: int) -> Proof:
-    """Return what a walk of the map, in its folder, says of the plan itself: factor 1."""
+def proof_of(walk: HardwareWalkSummary, site: str, folder: Path, images: int) -> Proof:
+    """Return what a walk says of the plan itself, from the walk's folder.
+
+    The plan is factor 1 of a map; converters alone are there where no noise comes on top of them.
+    """
     curves = pd.read_parquet(folder / "curves.parquet")
 
     def at_plan(side: Side) -> Estimate:
-        rows = side_table(curves, MAP, side, MAP)
-        row = rows[rows["sigma"] == 1.0].iloc[0]
-        return Estimate(*(float(row[name]) for name in ("accuracy", "lo", "hi")))
+        if site == MAP:
+            rows = side_table(curves, MAP, side, MAP)
+            row = rows[rows["sigma"] == 1.0].iloc[0]
+            return Estimate(*(float(row[name]) for name in ("accuracy", "lo", "hi")))
+        rows = curves[(curves["sigma"] == 0) & (curves["side"] == side.without_noise)]
+        row = rows.iloc[0]
+        return Estimate(*share(int(row["correct"]), int(row["images"])))
 
     return Proof(
         folder=str(folder),
         verdict=str(walk.verdict),
         images=images,
-        rtl_images=walk[MAP].rtl_images,
+        rtl_images=walk[site].rtl_images,
         rtl_runs=walk.rtl.images,
         differing=walk.rtl.bit_mismatches,
         accuracy_software=at_plan(Side.SOFTWARE_HARDWARE_RNG),
@@ -88,7 +102,7 @@ def summarise(
     job: "BudgetJob",
     found: Selection,
     rules: dict[str, Judged],
-    margins: dict[str, Margin],
+    margins: dict[str, Margin | None],
     proof: Proof,
     command: str,
     seconds: dict[str, float],
@@ -100,7 +114,8 @@ def summarise(
     return BudgetSummary(
         model=context.network.name,
         dataset=settings.dataset,
-        noise=context.setting.kind,
+        varies=found.space.knobs,
+        noise=context.setting.kind if SIGMA in found.space.knobs else None,
         seed=settings.seed,
         measure=walk.reference.measure,
         guessing=walk.reference.guess,
@@ -112,10 +127,15 @@ def summarise(
         tolerance=job.target.tolerance,
         met=found.met,
         loss=mean_of(plan.outcome.lost),
-        cost_of="multiplications · (std / σ)²" if settings.cost is None else str(settings.cost),
+        cost_of=(
+            " + ".join(DEFAULT[knob] for knob in found.space.knobs)
+            if settings.cost is None
+            else str(settings.cost)
+        ),
         cost_unit=job.cost.unit,
         cost=float(job.cost.total(found.plan)),
-        tightest=max(margins, key=lambda site: margins[site].measured.level),
+        tightest=_tightest(margins),
+        usual=next(name for name in USUAL if name in rules),
         sites=_sites(job, found, margins),
         rules={name: _rule(job, name, found, rules) for name in rules},
         response=_response(found),
@@ -129,27 +149,44 @@ def summarise(
     )
 
 
-def _sites(job: "BudgetJob", found: Selection, margins: dict[str, Margin]) -> dict[str, BudgetSite]:
-    bench, walk = job.selection, job.prepared.walk
+def _tightest(margins: dict[str, Margin | None]) -> str | None:
+    """Return the source of the largest margin; None if there is none."""
+    known = {name: one.measured.level for name, one in margins.items() if one is not None}
+    return max(known, key=lambda name: known[name]) if known else None
+
+
+def _sites(
+    job: "BudgetJob", found: Selection, margins: dict[str, Margin | None]
+) -> dict[str, BudgetSite]:
+    bench, walk = job.whole, job.whole.walk
     costs = np.exp(job.cost.log_shares(found.plan))
-    noises, sigmas = bench.noises(found.plan), bench.sigmas(found.plan)
+    plan = bench.map_of(found.plan)
     sites = {}
-    for number, site in enumerate(bench.sites):
-        tap, work, x = walk.context.sites[site], work_of(walk, site), math.exp(found.plan[number])
-        snr = -20 * math.log10(x)
-        sites[site] = BudgetSite(
-            sigma=sigmas[site],
-            sigma_lsb=_lsb(noises[site], tap.scale),
+    for number, source in enumerate(found.space.sources):
+        site, x = source.site, math.exp(found.plan[number])
+        tap, work = walk.context.sites[site], work_of(walk, site)
+        snr, noise = -20 * math.log10(x), plan.sites.get(site) if source.knob != ADC else None
+        bits = plan.adc[site] if source.knob == ADC else None
+        sites[source.name] = BudgetSite(
+            site=site,
+            varies=source.knob,
+            sigma=None if noise is None else noise.sigma_add + noise.sigma_mul,
+            sigma_lsb=None if noise is None else _lsb(noise, tap.scale),
+            bits=bits,
+            step=None if bits is None else bench.step_of(site, bits),
+            executions=source.number(found.plan[number]) if source.knob == EXECUTIONS else None,
             std=tap.std,
             noise_share=x,
             snr=snr,
             effective_bits=(snr - 1.76) / 6.02,
             rows=work.rows,
             operations=work.operations,
+            conversions=work.values,
+            cycles=work.cycles,
             cost=float(costs[number]),
             cost_share=float(costs[number] / costs.sum()),
             mu_share=math.exp(found.log_mu[number]),
-            margin=margins[site],
+            margin=margins[source.name],
         )
     return sites
 
@@ -163,16 +200,16 @@ def _rule(job: "BudgetJob", name: str, found: Selection, rules: dict[str, Judged
     low, high = (
         float(end) for end in percentile_ends(np.asarray(judged.cost[1:], dtype=np.float64))
     )
-    shares = np.exp(judged.direction + judged.log_factor[0])
+    shares = np.exp(bench.space.nearest(judged.direction + judged.log_factor[0]))
     return Rule(
         cost=Estimate(float(judged.cost[0]), low, high),
         ratio=ratio(judged.cost, rules[CHEAPEST].cost),
         ratio_changed=ratio(judged.cost_changed, rules[CHEAPEST].cost_changed),
-        noise_shares=dict(zip(bench.sites, map(float, shares), strict=True)),
+        noise_shares=dict(zip(bench.space.names, map(float, shares), strict=True)),
         points=[
             PlanPoint(
                 factor=math.exp(plan.log_factor),
-                cost=float(job.cost.total(judged.direction + plan.log_factor)),
+                cost=float(job.cost.total(plan.log_noise)),
                 loss=mean_of(plan.outcome.lost),
             )
             for plan in judged.plans
@@ -181,12 +218,12 @@ def _rule(job: "BudgetJob", name: str, found: Selection, rules: dict[str, Judged
 
 
 def _response(found: Selection) -> FittedResponse:
-    fitted, sites = found.response, found.bench.sites
+    fitted, names = found.response, found.space.names
     steps = found.steps[1:] or found.steps
     errors = [step.predicted_changed / max(step.changed, 1e-9) - 1 for step in steps]
 
     def by_site(values: Floats) -> dict[str, float]:
-        return dict(zip(sites, map(float, values), strict=True))
+        return dict(zip(names, map(float, values), strict=True))
 
     return FittedResponse(
         m=by_site(np.exp(fitted.log_m)),
@@ -201,11 +238,13 @@ def _response(found: Selection) -> FittedResponse:
 
 
 def _front(found: Selection) -> list[FrontPoint]:
-    front = []
+    front, response = [], found.response
+    # what the least noise changes, no plan changes less
+    least = float(response.changed(found.space.low))
     for times in FRONT:
         changed = times * found.changed
-        if changed < 0.9 * found.response.ceiling:
-            plan = optimum(found.cost, found.response, changed, found.low, found.high)
+        if least < changed < 0.9 * response.ceiling:
+            plan = optimum(found.cost, response, changed, found.space)
             cost = float(found.cost.total(plan))
             front.append(FrontPoint(loss=times * found.target.loss, cost=cost))
     return front
@@ -229,32 +268,49 @@ def site_table(summary: BudgetSummary) -> pd.DataFrame:
     """Return a row for each site; the margin is in ``margin_predicted`` and ``margin_measured``."""
     rows = {}
     for name, site in summary.sites.items():
+        margin = site.margin
         rows[name] = site.model_dump(exclude={"margin"}) | {
-            "margin_predicted": site.margin.predicted,
-            "margin_measured": site.margin.measured.value,
-            "margin_low": site.margin.measured.low,
-            "margin_high": site.margin.measured.high,
+            "margin_predicted": None if margin is None else margin.predicted,
+            "margin_measured": None if margin is None else margin.measured.value,
+            "margin_low": None if margin is None else margin.measured.low,
+            "margin_high": None if margin is None else margin.measured.high,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def latex(summary: BudgetSummary) -> str:
-    """Return the table of the sites for LaTeX with booktabs."""
+    """Return the table of the plan for LaTeX with booktabs."""
+    columns = {
+        "rows": lambda site: _whole(site.rows),
+        r"$\sigma$": lambda site: _figure(site.sigma),
+        r"$\sigma$ (LSB)": lambda site: _figure(site.sigma_lsb),
+        "ADC bits": lambda site: _whole(site.bits),
+        "executions": lambda site: _whole(site.executions),
+        "SNR (dB)": lambda site: f"{site.snr:.1f}",
+        "bits": lambda site: f"{site.effective_bits:.2f}",
+        r"cost (\%)": lambda site: f"{100 * site.cost_share:.1f}",
+    }
+    unused = {ADC: "ADC bits", EXECUTIONS: "executions"}
+    for knob, name in unused.items():
+        if knob not in summary.varies:
+            del columns[name]
+    if summary.varies == [ADC]:
+        del columns[r"$\sigma$"], columns[r"$\sigma$ (LSB)"]
     lines = [
-        r"\begin{tabular}{lrrrrrr}",
+        r"\begin{tabular}{l" + "r" * len(columns) + "}",
         r"\toprule",
-        r"layer & rows & $\sigma$ & $\sigma$ (LSB) & SNR (dB) & bits & cost (\%) \\",
+        " & ".join(["layer", *columns]) + r" \\",
         r"\midrule",
     ]
     for name, site in summary.sites.items():
-        cells = (
-            name.replace("_", r"\_"),
-            "--" if site.rows is None else str(site.rows),
-            f"{site.sigma:.3g}",
-            "--" if site.sigma_lsb is None else f"{site.sigma_lsb:.3g}",
-            f"{site.snr:.1f}",
-            f"{site.effective_bits:.2f}",
-            f"{100 * site.cost_share:.1f}",
-        )
+        cells = [name.replace("_", r"\_"), *(written(site) for written in columns.values())]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _whole(value: int | None) -> str:
+    return "--" if value is None else str(value)
+
+
+def _figure(value: float | None) -> str:
+    return "--" if value is None else f"{value:.3g}"

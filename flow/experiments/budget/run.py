@@ -1,32 +1,36 @@
 """The ``budget`` command: search, judge, prove in hardware, report."""
 
+import math
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from flow.callbacks import ProgressCallback, StageClock, prefixed
 from flow.errors import OptionError, about
 from flow.experiments import hardware_walk
 from flow.experiments.budget import cost as costs
 from flow.experiments.budget import results
-from flow.experiments.budget.bench import GoldenBench, halves, work_of
-from flow.experiments.budget.cost import Floats
+from flow.experiments.budget.bench import GoldenBench, halves, share_of, work_of
 from flow.experiments.budget.families import families
 from flow.experiments.budget.judgement import Judge, Judged, judge
+from flow.experiments.budget.knobs import ADC, EXECUTIONS, KNOBS, SIGMA, Knob
 from flow.experiments.budget.selection import Selection, Target, select
 from flow.experiments.budget.settings import BudgetSettings
+from flow.experiments.budget.sources import Source, Space
 from flow.experiments.budget.summary import BudgetSummary, Proof
 from flow.experiments.site_levels import found_levels
+from flow.noise import Adc, Noise
 from flow.noise.noise_map import NoiseMap
-from flow.noise.site import MAP
+from flow.noise.site import GLOBAL, MAP
+from flow.report.budget_page import in_words
 from flow.report.budget_page import write as write_page
 from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import share
 from flow.walks.engine.engine import Engine
 from flow.walks.loading import PreparedWalk, prepare_walk
 from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings
+from flow.walks.walk import Walk
 
 IMAGES = 4000
 """Images where the user does not say."""
@@ -35,6 +39,10 @@ LOSS = 1.0
 """Percentage points to lose, where the user does not say."""
 DRAWS, SAMPLES = 4, 4000
 """Least noise draws of a judged plan, and images times draws of a small set."""
+SIGMA_BITS = 24
+"""Bits of a register of σ that are used."""
+ORIGIN_BITS = 2
+"""Bits of a converter whose step is hardly rounded."""
 SELECTION, JUDGEMENT = 1 << 20, 1 << 21
 """Numbers of the first noise draw of the search, and of the judgement."""
 
@@ -46,6 +54,8 @@ class BudgetJob:
     settings: BudgetSettings
     prepared: PreparedWalk
     cost: costs.Cost
+    whole: GoldenBench
+    """All images, for the proof."""
     selection: GoldenBench
     judgement: GoldenBench
     target: Target
@@ -60,6 +70,8 @@ class BudgetJob:
     @property
     def draws(self) -> int:
         """Noise draws of a judged plan."""
+        if not self.judgement.random:
+            return 1
         return self.settings.draws or max(DRAWS, SAMPLES // self.judgement.images)
 
     @property
@@ -67,30 +79,16 @@ class BudgetJob:
         """File of the plan."""
         return self.folder / "budget.yaml"
 
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Smallest and largest log x of each site that both the registers and the costs know."""
-        known, bench = self.cost.bounds, self.selection
-        low, high = np.maximum(known[0], bench.smallest), np.minimum(known[1], bench.largest)
-        for site, empty in zip(bench.sites, low >= high, strict=True):
-            if empty:
-                raise OptionError(
-                    "cost", f"has a table of noise that the registers of {site} do not hold"
-                )
-        return low, high
-
     def search(self, progress: ProgressCallback) -> Selection:
         """Find the plan, and write it."""
         bench = self.selection
-        low, high = self.bounds
         found = select(
-            bench, self.cost, self.target, low, high,
+            bench, self.cost, self.target, bench.space,
             lambda done, total: progress("search", done, total),
         )  # fmt: skip
         # the map's σ have few digits: the plan is what it says
-        sigmas = bench.sigmas(found.plan)
-        found.plan = np.log([sigmas[site] for site in bench.sites]) + np.log(bench.shares)
-        results.write_map(self.map, NoiseMap.of(bench.noises(found.plan)), self.title)
+        found.plan = bench.settled(found.plan)
+        results.write_map(self.map, bench.map_of(found.plan), self.title)
         return found
 
     @property
@@ -98,8 +96,8 @@ class BudgetJob:
         """What the plan is, in a line."""
         network = self.prepared.walk.context.network.name
         return (
-            f"{network} on {self.settings.dataset}: cheapest noise that loses "
-            f"{100 * self.target.loss:.3g} points of accuracy"
+            f"{network} on {self.settings.dataset}: cheapest {in_words(_knobs(self.settings))} "
+            f"losing {100 * self.target.loss:.3g} points of accuracy"
         )
 
     def judge(
@@ -107,27 +105,31 @@ class BudgetJob:
     ) -> tuple[Judge, dict[str, Judged]]:
         """Judge the plan and the other rules."""
         bench = self.judgement
-        by = Judge(bench, self.cost, self.target.loss, found.exponent, found.changed, self.draws)
-        directions = families(found.plan, found.log_mu, bench.shares, self.settings.seed)
+        by = Judge(
+            bench, self.cost, bench.space, self.target.loss, found.losses, found.changed, self.draws
+        )
+        directions = families(
+            found.plan, found.log_mu, bench.space, bench.shares, self.settings.seed
+        )
         rules = judge(
             by, directions, found.response, lambda done, total: progress("judge", done, total)
         )
         return by, rules
 
     def prove(self, progress: ProgressCallback, engine: Engine | None) -> Proof:
-        """Walk the plan as a noise map in software, in the golden model and in RTL."""
-        settings, walk = self.settings, self.prepared.walk
-        noises = NoiseMap.read(self.map).sites
-        mapped = replace(walk.context.placement, noise_map=noises, walks_map=True)
-        levels = sorted({1.0, *found_levels(walk.with_placement(mapped), MAP).levels[::2]})
-        fields = {*AcceleratorSettings.model_fields, "device", "seed"} - {"sites"}
+        """Walk the plan, a noise map, in software, in the golden model and in RTL."""
+        settings, plan = self.settings, NoiseMap.read(self.map)
+        # converters alone have no σ to scale: noise at every accumulator comes on top of them
+        site, at_plan = (MAP, {1.0}) if plan.sites else (GLOBAL, set())
+        search = found_levels(self.whole.mapped(plan.sites, plan.adc), site)
+        fields = {*AcceleratorSettings.model_fields, "device", "seed", "adc_percentile"} - {"sites"}
         own = {name: getattr(settings, name) for name in sorted(fields)}
-        images, folder = len(walk.context.inputs), self.folder / "proof"
+        images, folder = self.whole.images, self.folder / "proof"
         asked = HardwareWalkSettings(
             **own,
-            sites=(MAP,),
+            sites=(site,),
             noise_map=self.map,
-            levels=tuple(levels),
+            levels=tuple(sorted({*at_plan, *search.levels[::2]})),
             images=images,
             hw_images=min(settings.hw_images or HW_IMAGES, images),
             budget=0,
@@ -138,7 +140,7 @@ class BudgetJob:
             prefixed(progress, "proof", stage, done, total, images)
 
         found = hardware_walk.walk_hw(asked, told, engine=engine)
-        return results.proof_of(found, folder, images)
+        return results.proof_of(found, site, folder, images)
 
 
 def run(
@@ -182,21 +184,73 @@ def prepare(settings: BudgetSettings, clock: StageClock, progress: ProgressCallb
     """Load and compile the network, and see that the target can be met."""
     asked = settings.changed(out=settings.out or settings.build / "budget" / _name(settings))
     prepared = prepare_walk(asked, clock, progress, default_images=IMAGES)
-    walk, sites = prepared.walk, tuple(prepared.sites)
+    walk = prepared.walk
+    placement = walk.context.placement
+    noises, converter_of = placement.noise_map, placement.converter_of
+    walk = walk.with_placement(replace(placement, noise_map={}, converter_of=None))
+    sites = list(noises) if EXECUTIONS in settings.vary else prepared.sites
+    sources = [
+        _source(walk, site, knob, settings.vary, converter_of, noises)
+        for knob in _knobs(settings)
+        for site in sites
+    ]
     with about("cost"):
-        cost = costs.read(settings.cost, {s: work_of(walk, s).operations for s in sites})
+        counts = [_count(walk, one) for one in sources]
+        cost = costs.read(settings.cost, sources, counts)
+    space = Space(sources).within(*cost.bounds)
+    for one in space.sources:
+        if one.low >= one.high if one.knob == SIGMA else not len(one.numbers):
+            raise OptionError(
+                "cost", f"has a table of noise that the registers of {one.site} do not hold"
+            )
+    whole = GoldenBench(walk, space, 0, converter_of, noises)
     even, odd = halves(walk)
-    selection = GoldenBench(even, sites, SELECTION)
-    judgement = GoldenBench(odd, sites, JUDGEMENT)
+    selection = replace(whole, walk=even, first_draw=SELECTION)
+    judgement = replace(whole, walk=odd, first_draw=JUDGEMENT)
     right = sum(
         int((bench.clean.predictions == bench.walk.labels).sum())
         for bench in (selection, judgement)
     )
     clean = Estimate(*share(right, len(walk.context.inputs)))
     target = _target(settings, float(clean.level), walk.reference.guess)
-    job = BudgetJob(settings, prepared, cost, selection, judgement, target, clean)
-    _ = job.bounds
-    return job
+    return BudgetJob(settings, prepared, cost, whole, selection, judgement, target, clean)
+
+
+def _knobs(settings: BudgetSettings) -> list[Knob]:
+    return [knob for knob in KNOBS if knob in settings.vary]
+
+
+def _source(
+    walk: Walk,
+    site: str,
+    knob: Knob,
+    vary: Sequence[str],
+    converter_of: Callable[[str, int], Adc] | None,
+    noises: Mapping[str, Noise],
+) -> Source:
+    """Return a source of noise, within what the registers hold."""
+    std = walk.context.sites[site].std
+    name = site if len(vary) == 1 else f"{site} {knob}"
+    if knob == SIGMA:
+        high = math.log(walk.context.largest_level(site) * share_of(walk, site))
+        return Source(site, knob, name, 0.0, high - math.log(1 << SIGMA_BITS), high)
+    if knob == ADC:
+        assert converter_of is not None
+        step = converter_of(site, ORIGIN_BITS).real_step * 2**ORIGIN_BITS
+        return Source(site, knob, name, math.log(step / math.sqrt(12) / max(std, 1e-6)))
+    noise = noises[site]
+    if noise.silent or noise.executions != 1:
+        what = "no noise" if noise.silent else f"{noise.executions} executions"
+        raise OptionError("noise_map", f"has {what} at {site}: give σ of a single execution")
+    share = math.hypot(noise.sigma_add / max(std, 1e-6), noise.sigma_mul)
+    return Source(site, knob, name, math.log(share))
+
+
+def _count(walk: Walk, source: Source) -> float:
+    """Return the default weight of the cost of a source."""
+    work = work_of(walk, source.site)
+    counts = {SIGMA: work.operations, ADC: work.values, EXECUTIONS: work.cycles}
+    return counts[source.knob]
 
 
 def _target(settings: BudgetSettings, clean: float, guess: float) -> Target:
@@ -232,5 +286,7 @@ def _name(settings: BudgetSettings) -> str:
         trained = f"-{settings.checkpoint.stem}"
     kind = "" if settings.noise == settings.default("noise") else f"-{settings.noise}"
     kind += str(settings.array)
+    kind += "" if settings.vary == (SIGMA,) else f"-{'-'.join(_knobs(settings))}"
+    kind += "" if settings.noise_map is None else f"-{settings.noise_map.stem}"
     model = Path(settings.model).stem if os.sep in settings.model else settings.model
     return f"{model}-{settings.dataset}{trained}{kind}-{target}"

@@ -1,4 +1,10 @@
-"""The search for the cheapest plan: solve, measure, fit again, until the accuracy is as wanted."""
+"""The search for the cheapest plan: solve, measure, fit again, until the accuracy is as wanted.
+
+A plan of whole numbers cannot lose just as much as wanted. So where all sources are whole numbers,
+the search ends as well when it solves for a plan that is measured well already. If that plan
+changes more predictions than it may, it is solved for no more. Bits alone, of which draws tell no
+more, are searched for until then.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,9 +13,18 @@ from typing import NamedTuple
 import numpy as np
 
 from flow.experiments.budget.bench import Bench, Outcome
-from flow.experiments.budget.cost import Cost, Floats
+from flow.experiments.budget.cost import Cost
+from flow.experiments.budget.knobs import ADC
 from flow.experiments.budget.optimum import optimum
-from flow.experiments.budget.response import Losses, Response, Trial, Trials, first_response
+from flow.experiments.budget.response import (
+    Effect,
+    Losses,
+    Response,
+    Trial,
+    Trials,
+    first_response,
+)
+from flow.experiments.budget.sources import Floats, Space
 from flow.statistics.estimate import Estimate
 from flow.statistics.intervals import percentile_ends
 from flow.statistics.midpoint import resample_weights
@@ -26,6 +41,9 @@ RAISED = np.log(1.5)
 """By how much."""
 CLOSE = np.log(1.5)
 """A plan is close to the target if its share of changed predictions is, within this."""
+
+BEYOND = 1.02
+"""Factor on the share of changed predictions of the target up to which a plan is allowed."""
 
 NEAR = np.log(2.0)
 """Plans within this of the target tell what a plan there loses."""
@@ -61,18 +79,22 @@ class Selection:
     bench: Bench
     cost: Cost
     target: Target
-    low: Floats
-    high: Floats
+    space: Space
     trials: list[Trial] = field(default_factory=list)
     near: list[Outcome] = field(default_factory=list)
     """Joint plans close enough to the target to tell what a changed prediction loses."""
     steps: list[Step] = field(default_factory=list)
     log_mu: Floats = field(default_factory=lambda: np.empty(0))
-    """Logarithm of the midpoint of each site alone, [sites]."""
+    """Logarithm of the midpoint of each source alone, [sources]."""
     plan: Floats = field(default_factory=lambda: np.empty(0))
-    """log x of the plan, [sites]."""
+    """log x of the plan, [sources]."""
+    solved: dict[bytes, tuple[int, Trial, Estimate]] = field(default_factory=dict)
+    """Noise draws, outcome and loss of each plan that was solved for and measured."""
+    avoided: list[Floats] = field(default_factory=list)
+    """Plans of whole numbers that change more predictions than they may."""
     met: bool = False
-    """Whether the interval of the plan's loss lies within the tolerance."""
+    """Whether the interval of the plan's loss lies within the tolerance; of a plan of whole
+    numbers, whether its upper end does."""
     losses: Losses = field(init=False)
     response: Response = field(init=False)
 
@@ -99,7 +121,29 @@ class Selection:
         trials = Trials.of(self.trials)
         self.losses = Losses(self.losses.top).fitted(trials)
         self.response = self.response.fitted(trials, self.changed)
-        self.plan = optimum(self.cost, self.response, self.changed, self.low, self.high)
+        self.plan = optimum(self.cost, self.response, self.changed, self.space, self.avoided)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all sources are whole numbers."""
+        return bool(self.space.on_lattice.all())
+
+    def settle(self, draws: int) -> bool:
+        """Whether the plan of whole numbers that was just solved for is the answer.
+
+        If it is measured with so many draws, and changes too many predictions, another one is
+        solved for.
+        """
+        while self.whole and self.plan.tobytes() in self.solved:
+            measured, trial, loss = self.solved[self.plan.tobytes()]
+            if measured < draws:
+                break
+            if trial.changed <= BEYOND * self.changed:
+                self.met = float(loss.high or 0.0) <= self.target.loss + self.target.tolerance
+                return True
+            self.avoided.append(self.plan)
+            self.solve()
+        return False
 
     def measure(self, plan: Floats, draws: int) -> Outcome:
         """Measure a plan, and keep it for the fit."""
@@ -128,50 +172,58 @@ class Selection:
         return Estimate(float(found[0]), *percentile_ends(found[1:]))
 
 
-def select(
-    bench: Bench, cost: Cost, target: Target, low: Floats, high: Floats, progress: Progress
-) -> Selection:
+def select(bench: Bench, cost: Cost, target: Target, space: Space, progress: Progress) -> Selection:
     """Find the cheapest plan that loses as much as the target.
 
     Args:
         bench: measures plans.
         cost: what they cost.
         target: what the plan is to lose.
-        low: smallest log x of each site, [sites].
-        high: largest.
+        space: every plan.
         progress: called with the number of measured plans, and of those to measure.
 
     Raises:
         UserError: no plan loses as little, or the network only guesses.
     """
-    found, sites = Selection(bench, cost, target, low, high), len(bench.sites)
-    total = sites * (1 + EXPLORED) + ROUNDS // 2
+    found, sources = Selection(bench, cost, target, space), len(space.sources)
+    total = sources * (1 + EXPLORED) + ROUNDS // 2
     alone = []
-    for number, site in enumerate(bench.sites):
+    for number, name in enumerate(space.names):
         progress(number, total)
-        alone.append(bench.alone(site))
+        alone.append(bench.alone(name))
     found.log_mu = np.array([one.log_mu for one in alone])
     found.trials = [trial for one in alone for trial in one.trials]
-    found.response = first_response(found.log_mu, bench.ceiling)
-    few = max(DRAWS, SAMPLES // bench.images)
-    explored, draws, done = 0, few, sites
+    effects = {
+        number: Effect.of(one.levels, alone[number].trials, number, bench.ceiling)
+        for number, one in enumerate(space.sources)
+        if one.knob == ADC
+    }
+    found.response = first_response(found.log_mu, bench.ceiling, effects)
+    few = max(DRAWS, SAMPLES // bench.images) if bench.random else 1
+    most = MORE_DRAWS * few if bench.random else 1
+    explored, draws, done = 0, few, sources
     for _ in range(ROUNDS):
         done += 1
         progress(min(done, total), total)
         found.solve()
-        trial, loss = _step(found, draws)
+        if found.settle(most):
+            break
+        trial, loss = _step(found, most if found.plan.tobytes() in found.solved else draws)
         close = abs(np.log(max(trial.changed, 1e-9) / found.changed)) < CLOSE
         if close and explored < EXPLORED:
             explored += 1
-            for raised in found.plan + RAISED * np.eye(sites):
-                found.measure(raised, few)
+            for number in range(sources):
+                raised = space.raised(found.plan, number, RAISED)
+                if raised is not None:
+                    found.measure(raised, few)
                 done += 1
                 progress(min(done, total), total)
-        elif close:
-            found.met = _within(loss, target)
-            if found.met or (draws == MORE_DRAWS * few and _covers(loss, target)):
+        elif close and bench.random:
+            allowed = not found.whole or trial.changed <= BEYOND * found.changed
+            found.met = allowed and _within(loss, target)
+            if found.met or (allowed and draws == most and _covers(loss, target)):
                 break
-            draws = min(2 * draws, MORE_DRAWS * few)
+            draws = min(2 * draws, most)
     progress(total, total)
     return found
 
@@ -183,6 +235,7 @@ def _step(found: Selection, draws: int) -> tuple[Trial, Estimate]:
     outcome = found.measure(plan, draws)
     trial, loss = outcome.trial(plan), found.loss_of(outcome)
     cost = float(found.cost.total(plan))
+    found.solved[plan.tobytes()] = draws, trial, loss
     found.steps.append(Step(cost, draws, predicted[0], trial.changed, predicted[1], loss))
     return trial, loss
 

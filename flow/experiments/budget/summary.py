@@ -3,12 +3,13 @@
 from typing import Literal
 
 from flow.data.reference import Measure
+from flow.experiments.budget.knobs import Knob
 from flow.statistics.estimate import Estimate
 from flow.walks.summaries.base import Part
 
 
 class Margin(Part):
-    """What 25 % more noise at one site loses, beyond the plan."""
+    """What 25 % more noise at one site, one bit or one execution less loses, beyond the plan."""
 
     predicted: float
     """Further loss that the fitted response predicts, 0 to 1"""
@@ -17,16 +18,27 @@ class Margin(Part):
 
 
 class BudgetSite(Part):
-    """The noise of one site in the plan."""
+    """What the plan decides at one site: σ, ADC bits or executions."""
 
-    sigma: float
-    """Noise level σ, in the unit of the layer's output; of mixed noise the amplitude"""
+    site: str
+    """Name of the site"""
+    varies: Knob
+    """What is decided"""
+    sigma: float | None
+    """Noise level σ of one execution, in the unit of the layer's output, of mixed noise the
+    amplitude; null where ADC bits are decided"""
     sigma_lsb: float | None
     """σ of additive noise in LSB of the accumulator; null for noise that is only relative"""
+    bits: int | None
+    """ADC bits; null where something else is decided"""
+    step: float | None
+    """Step of the ADC, in the unit of the layer's output"""
+    executions: int | None
+    """Executions k of the layer, which outputs their mean; null where something else is decided"""
     std: float
     """Standard deviation of the site's values, in the unit of the layer's output"""
     noise_share: float
-    """Noise as a share of that standard deviation"""
+    """Noise as a share of that standard deviation; of an ADC the step / √12"""
     snr: float
     """Signal-to-noise ratio, dB: −20 log10 of that share"""
     effective_bits: float
@@ -35,21 +47,25 @@ class BudgetSite(Part):
     """Products of which one value is the sum; null if the site has no layer"""
     operations: float
     """Multiplications of the layer for an image"""
+    conversions: float
+    """Values of the site for an image, each of which an ADC converts"""
+    cycles: float
+    """Clock cycles of one execution of the layer for an image, by the folding"""
     cost: float
     """Cost"""
     cost_share: float
     """Share of the cost of all sites, 0 to 1"""
     mu_share: float
     """Midpoint of the site alone, as a share of the standard deviation of its values"""
-    margin: Margin
-    """What 25 % more noise here loses"""
+    margin: Margin | None
+    """What 25 % more noise, one bit or one execution less loses here; null if there is only one"""
 
 
 class PlanPoint(Part):
     """A measured plan of a rule."""
 
     factor: float
-    """Factor on every σ of the rule"""
+    """Factor on all noise of the rule; of bits and executions the nearest numbers were measured"""
     cost: float
     """Cost"""
     loss: Estimate
@@ -57,17 +73,18 @@ class PlanPoint(Part):
 
 
 class Rule(Part):
-    """What a rule costs where it loses what was asked for."""
+    """What a rule costs where it loses as much as asked for, or as a plan of whole numbers."""
 
     cost: Estimate
     """Cost"""
     ratio: Estimate
-    """Cost divided by that of the cheapest plan at the same loss, paired by image"""
+    """Cost divided by that of the cheapest plan at the same loss, paired by image; between whole
+    numbers interpolated"""
     ratio_changed: Estimate
     """The same where both change as many predictions, which is known better: the loss follows from
     that, as far as it is a function of it alone"""
     noise_shares: dict[str, float]
-    """Noise of each site as a share of the standard deviation of its values"""
+    """Noise of each entry of the plan as a share of the standard deviation of the values"""
     points: list[PlanPoint]
     """Plans that were measured, by their factor"""
 
@@ -93,9 +110,9 @@ class FittedResponse(Part):
     """The fitted response: odds of a changed prediction (Σ (x_i / m_i)^q_i)^s."""
 
     m: dict[str, float]
-    """m of each site"""
+    """m of each entry of the plan"""
     q: dict[str, float]
-    """q of each site"""
+    """q of each entry of the plan"""
     s: float
     """s"""
     ceiling: float
@@ -122,7 +139,10 @@ class FrontPoint(Part):
 
 
 class Proof(Part):
-    """The plan in the golden model and in RTL, walked as a noise map."""
+    """The plan in the golden model and in RTL.
+
+    It is walked as a noise map; converters alone lie beneath a walk of noise at all accumulators.
+    """
 
     folder: str
     """Folder of the walk"""
@@ -147,7 +167,7 @@ class Proof(Part):
 class BudgetSummary(Part):
     """What ``budget`` found."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """Version of this schema"""
     made_by: Literal["budget"] = "budget"
     """Command that made the results"""
@@ -155,8 +175,10 @@ class BudgetSummary(Part):
     """Name of the network"""
     dataset: str
     """Name of the data set"""
-    noise: str
-    """Kind of noise"""
+    varies: list[Knob]
+    """What was searched for"""
+    noise: str | None
+    """Kind of noise whose σ was searched for; null if none was"""
     seed: int
     """Seed of the noise"""
     measure: Measure
@@ -176,7 +198,8 @@ class BudgetSummary(Part):
     tolerance: float
     """Difference from it that ends the search, 0 to 1"""
     met: bool
-    """Whether the interval of the loss in the search lies within the tolerance"""
+    """Whether the interval of the loss in the search lies within the tolerance; of a plan of whole
+    numbers, which may lose less, whether its upper end does"""
     loss: Estimate
     """Loss of the plan in the judgement, 0 to 1"""
     cost_of: str
@@ -185,10 +208,12 @@ class BudgetSummary(Part):
     """Unit of the cost; empty if it has none"""
     cost: float
     """Cost of the plan"""
-    tightest: str
-    """Site at which more noise loses most"""
+    tightest: str | None
+    """Site at which more noise loses most; null if nowhere can be more"""
+    usual: str
+    """Rule that a designer would follow without a plan"""
     sites: dict[str, BudgetSite]
-    """The plan"""
+    """The plan by site; by site and what is decided, such as fc0.acc adc, if two things are"""
     rules: dict[str, Rule]
     """Rules at equal accuracy, the cheapest plan among them"""
     response: FittedResponse

@@ -1,4 +1,4 @@
-"""Picture of the cheapest noise: what each layer bears, what it costs, and cost over accuracy."""
+"""Picture of the cheapest plan: what each layer bears, what it costs, and cost over accuracy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,21 +10,30 @@ from matplotlib.axes import Axes
 from flow.files import replacing
 from flow.report.plots.figure import Figure
 
-_COLOURS = ("#D55E00", "#000000", "#0072B2", "#009E73", "#CC79A7", "#999999")
-_MARKERS = "osD^v."
+_COLOURS = ("#D55E00", "#000000", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#999999")
+_MARKERS = "osD^vP."
+_DECIDED = {
+    "sigma": ("noise_share", "noise / standard deviation of the values"),
+    "adc": ("bits", "ADC bits"),
+    "executions": ("executions", "executions"),
+}
+"""Key and label of what was decided."""
 
 
-def write(path: Path, summary: Mapping[str, Any]) -> None:
+def write(path: Path, summary: Mapping[str, Any], searched: str) -> None:
     """Write the picture, PNG, atomically; UserError if it cannot be written.
 
     Args:
         path: path of the picture.
         summary: dump of a `flow.experiments.budget.summary.BudgetSummary`.
+        searched: what was searched for, in words.
     """
     figure = Figure((11.0, 7.0), dpi=130, layout="constrained")
     grid = figure.subplots(2, 2)
     sites = summary["sites"]
-    _bars(grid[0, 0], sites, "noise_share", "noise / standard deviation of the values")
+    key, label = _DECIDED[summary["varies"][-1]]
+    decided = {name: site for name, site in sites.items() if site[key] is not None}
+    _bars(grid[0, 0], decided, key, label, numbers=key != "noise_share")
     _bars(grid[0, 1], sites, "snr", "SNR, dB")
     _bars(grid[1, 0], sites, "cost_share", "share of the cost")
     bits = grid[0, 1].secondary_yaxis(
@@ -33,8 +42,9 @@ def write(path: Path, summary: Mapping[str, Any]) -> None:
     bits.set_ylabel("effective bits")
     _front(grid[1, 1], summary)
     figure.suptitle(
-        f"{summary['model']} on {summary['dataset']}: cheapest {summary['noise']} noise at "
-        f"{len(sites)} sites, {100 * summary['target']:.3g} points lost",
+        f"{summary['model']} on {summary['dataset']}: cheapest {searched} at "
+        f"{len({site['site'] for site in sites.values()})} sites, "
+        f"{100 * summary['target']:.3g} points lost",
         fontsize=10,
         parse_math=False,
     )
@@ -42,9 +52,13 @@ def write(path: Path, summary: Mapping[str, Any]) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _bars(axes: Axes, sites: Mapping[str, Any], key: str, label: str) -> None:
+def _bars(
+    axes: Axes, sites: Mapping[str, Any], key: str, label: str, numbers: bool = False
+) -> None:
     where = np.arange(len(sites))
-    axes.bar(where, [site[key] for site in sites.values()], color="#0072B2", width=0.7)
+    bars = axes.bar(where, [site[key] for site in sites.values()], color="#0072B2", width=0.7)
+    if numbers:
+        axes.bar_label(bars, fontsize=8)
     axes.set_xticks(where, list(sites), rotation=45, ha="right", fontsize=8)
     axes.set_ylabel(label)
     axes.grid(axis="y", alpha=0.3)

@@ -1,6 +1,7 @@
 """The whole command on TFC: search, judgement, proof in RTL, results, and mistakes."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -77,10 +78,11 @@ def test_results_are_files(found, build):
     assert "data:image/png;base64," in page and "same SNR" in page
 
 
-def test_what_was_measured_is_not_measured_again(found, build, monkeypatch):
-    def unwanted(*args, **kwargs):
-        raise AssertionError("a point was measured again")
+def unwanted(*args, **kwargs):
+    raise AssertionError("a point was measured again")
 
+
+def test_what_was_measured_is_not_measured_again(found, build, monkeypatch):
     settings = BudgetSettings(**NETWORK, **ASKED, build=build)
     job = budget.prepare(settings, budget.StageClock(), silent)
     monkeypatch.setattr("flow.golden.model.GoldenModel.run", unwanted)
@@ -94,11 +96,101 @@ def test_relative_noise_is_measured_too(build):
     settings = BudgetSettings(**NETWORK, **ASKED, noise="multiplicative", build=build)
     bench = budget.prepare(settings, budget.StageClock(), silent).selection
     plan = np.log([0.5, 0.5, 2.0, 2.0])
-    noises = bench.noises(plan)
+    noises = bench.map_of(plan).sites
     assert [one.sigma_mul for one in noises.values()] == pytest.approx([0.5, 0.5, 2, 2])
     # more noise changes more
     quiet, loud = (bench.measure(plan + more, 1).changed.mean() for more in (-1.0, 1.0))
     assert 0 < quiet < loud
+
+
+def test_halves_have_the_same_mixture_of_classes(build):
+    job = budget.prepare(BudgetSettings(**NETWORK, build=build), budget.StageClock(), silent)
+    walks = [job.selection.walk, job.judgement.walk]
+    counts = [np.bincount(one.labels, minlength=10) for one in walks]
+    assert sum(counts).sum() == job.whole.images
+    # no class is more of one half than chance makes it
+    assert (np.abs(counts[0] - counts[1]) <= 4 * np.sqrt(sum(counts))).all()
+    halves, whole = (
+        sorted(row for one in several for row in one.context.inputs.flatten(1).tolist())
+        for several in (walks, [job.whole.walk])
+    )
+    assert halves == whole
+
+
+@pytest.mark.slow
+def test_bits_are_a_plan_that_rtl_bears_out(build, monkeypatch):
+    asked = {name: value for name, value in ASKED.items() if name != "draws"}
+    settings = BudgetSettings(**NETWORK, **asked, vary="adc", build=build)
+    found = budget.run(settings, silent)
+    folder = build / "budget" / "tfc-w2a2-digits-adc-loss-4"
+    plan = NoiseMap.read(folder / "budget.yaml")
+    assert plan.adc == {name: one.bits for name, one in found.sites.items()} and not plan.sites
+    for one in found.sites.values():
+        assert one.cost == pytest.approx(one.conversions * 2**one.bits)
+        # the quantisation error of a uniform value
+        assert one.noise_share == pytest.approx(one.step / 12**0.5 / one.std, rel=0.1)
+        assert one.sigma is None and one.executions is None
+    assert [one.conversions for one in found.sites.values()] == [64, 64, 64, 10]
+    assert found.usual == "same bits" and found.varies == ["adc"] and found.noise is None
+    assert found.proof.differing == 0 and found.proof.rtl_runs >= 4
+    # the walk's level 0 is the plan
+    bench = budget.prepare(settings, budget.StageClock(), silent).whole
+    plan = np.log([one.noise_share for one in found.sites.values()])
+    right = bench.clean.predictions == bench.walk.labels
+    lost = bench.measure(plan, 1).lost
+    assert found.proof.accuracy_golden.value == pytest.approx((right - lost).mean())
+    assert "ADC bits" in (folder / "budget.html").read_text()
+    assert "ADC bits" in (folder / "budget.tex").read_text()
+    dumped = json.loads((folder / "budget.json").read_text())
+    jsonschema.validate(dumped, BudgetSummary.model_json_schema(mode="serialization"))
+    # an interrupted search measures nothing twice
+    job = budget.prepare(settings, budget.StageClock(), silent)
+    monkeypatch.setattr("flow.golden.model.GoldenModel.run", unwanted)
+    again = job.search(silent)
+    assert [step.changed for step in again.steps] == [step.changed for step in found.steps]
+
+
+def test_executions_average_the_noise_of_a_map(build, tmp_path):
+    noise_map = tmp_path / "array.yaml"
+    noise_map.write_text("{unit: std, sites: {fc0.acc: 1.4, fc2.acc: 1.6}}", encoding="utf-8")
+    settings = BudgetSettings(
+        **NETWORK, **ASKED, vary="executions", noise_map=noise_map, build=build
+    )
+    job = budget.prepare(settings, budget.StageClock(), silent)
+    bench, space = job.selection, job.selection.space
+    assert space.names == ["fc0.acc", "fc2.acc"]
+    assert np.exp(space.origins) == pytest.approx([1.4, 1.6])
+    once, often = space.high, space.low
+    assert [one.executions for one in bench.map_of(often).sites.values()] == [64, 64]
+    assert bench.measure(often, 2).changed.mean() < 0.5 * bench.measure(once, 2).changed.mean()
+    # one execution of σ / √k changes as much as k do
+    twice = np.array([one.levels[-2] for one in space.sources])
+    real = replace(bench, walk=bench.walk)
+    object.__setattr__(real, "averaged", lambda site, noise: noise)
+    changed = [one.measure(twice, 16).changed.mean() for one in (bench, real)]
+    assert changed[0] > 0.1
+    assert changed[0] == pytest.approx(changed[1], rel=0.2) and changed[0] != changed[1]
+    found = job.search(silent)
+    plan = NoiseMap.read(job.map).sites
+    # the cost is of clock cycles
+    cycles = [budget.work_of(bench.walk, site).cycles for site in plan]
+    executions = [one.executions for one in plan.values()]
+    assert found.cost.total(found.plan) == pytest.approx(np.dot(cycles, executions))
+
+
+def test_sigma_and_bits_share_a_plan(build):
+    settings = BudgetSettings(
+        **NETWORK, **ASKED, vary="adc,sigma", sites="fc0.acc,fc3.acc", build=build
+    )
+    job = budget.prepare(settings, budget.StageClock(), silent)
+    assert job.folder.name == "tfc-w2a2-digits-sigma-adc-loss-4"
+    names = ["fc0.acc sigma", "fc3.acc sigma", "fc0.acc adc", "fc3.acc adc"]
+    assert job.selection.space.names == names
+    found = job.search(silent)
+    plan = NoiseMap.read(job.map)
+    assert list(plan.sites) == list(plan.adc) == ["fc0.acc", "fc3.acc"]
+    measured = found.steps[-1]
+    assert 0.5 < measured.changed / measured.predicted_changed < 2
 
 
 @pytest.mark.parametrize(
@@ -115,6 +207,39 @@ def test_relative_noise_is_measured_too(build):
         ({"kind": "additive"}, "kind has another name now: did you mean noise"),
         ({"levels": "1,2"}, "levels is no option here"),
         ({"cost": "sites: {fc0.acc: 1}"}, r"cost: .*cost\.yaml: site fc1.acc has no cost"),
+        ({"vary": "bits"}, "vary: unknown vary 'bits'|unknown vary 'bits'"),
+        ({"vary": "adc,executions"}, "vary has executions and others: .* alone"),
+        ({"vary": "executions"}, "vary is executions, but no noise .* did you mean noise_map"),
+        ({"vary": "adc", "noise": "mixed"}, "noise is of σ, which does not vary"),
+        ({"vary": "adc", "noise_map": "sites: {fc0.acc: 1}"}, "noise_map is of vary executions"),
+        ({"vary": "adc", "draws": 2}, "draws given, but converters draw no random numbers"),
+        ({"vary": "adc", "executions": 2}, "executions given, but ADC bits are walked"),
+        ({"adc": "6"}, "adc is no option here: bits are searched for with vary adc"),
+        ({"adc_percentile": 99}, "adc_percentile given, but no site has an ADC"),
+        (
+            {"vary": "executions", "noise_map": "sites: {fc0.acc: {sigma: 1, executions: 3}}"},
+            "noise_map has 3 executions at fc0.acc",
+        ),
+        (
+            {"vary": "executions", "noise_map": "sites: {fc0.acc: {adc: 3}}"},
+            "noise_map has no noise to average",
+        ),
+        (
+            {"vary": "executions", "noise_map": "sites: {fc0.weight: 0.1}"},
+            "noise_map asks for noise that all images",
+        ),
+        (
+            {"vary": "executions", "noise_map": "sites: {fc0.acc: 1}", "sites": "fc0.acc"},
+            "sites given, but the noise map names them",
+        ),
+        (
+            {
+                "vary": "adc",
+                "sites": "fc0.acc",
+                "cost": "adc: {sites: {fc0.acc: {table: bits.csv}}}",
+            },
+            "cost has a table of noise that the registers of fc0.acc do not hold",
+        ),
         (
             {"sites": "fc0.acc", "cost": "sites: {fc0.acc: {table: table.csv}}"},
             "cost has a table of noise that the registers of fc0.acc do not hold",
@@ -125,7 +250,11 @@ def test_mistakes_are_said_in_one_line(asked, said, build, tmp_path):
     if "cost" in asked:
         (tmp_path / "cost.yaml").write_text(asked["cost"], encoding="utf-8")
         (tmp_path / "table.csv").write_text("snr,cost\n300,1\n400,2\n", encoding="utf-8")
+        (tmp_path / "bits.csv").write_text("bits,cost\n13,1\n16,2\n", encoding="utf-8")
         asked = asked | {"cost": tmp_path / "cost.yaml"}
+    if "noise_map" in asked:
+        (tmp_path / "map.yaml").write_text(asked["noise_map"], encoding="utf-8")
+        asked = asked | {"noise_map": tmp_path / "map.yaml"}
     with pytest.raises(UserError, match=said) as error:
         settings = BudgetSettings(**NETWORK, images=150, build=build, **asked)
         budget.prepare(settings, budget.StageClock(), silent)

@@ -11,11 +11,12 @@ from flow.experiments.budget.judgement import Judge, judge, ratio
 from flow.experiments.budget.optimum import optimum, start
 from flow.experiments.budget.response import Response
 from flow.experiments.budget.selection import Target, select
+from flow.experiments.budget.sources import Space
 
 WEIGHTS = np.array([2e3, 5e4, 1e3, 3e5, 80.0])
 M = np.array([0.4, 2.5, 0.9, 1.1, 0.2])
 COST = Cost([PowerCost(weight, 2.0) for weight in WEIGHTS])
-WIDE = np.full(5, -12.0), np.full(5, 5.0)
+WIDE = Space.of_sigmas("abcde", np.full(5, -12.0), np.full(5, 5.0))
 LOST_OF_CHANGED = 0.5
 CEILING = 0.9
 TARGET = 0.02
@@ -24,7 +25,7 @@ TARGET = 0.02
 class LinearNetwork:
     """A network that adds up the powers of its noise; each image has samples of its own."""
 
-    sites = tuple("abcde")
+    random = True
     ceiling = CEILING
     all_lost = LOST_OF_CHANGED * CEILING
 
@@ -45,7 +46,7 @@ class LinearNetwork:
         return Outcome(changed, np.where(self.worse, changed, -changed), draws)
 
     def alone(self, site: str) -> Alone:
-        number, trials = self.sites.index(site), []
+        number, trials = WIDE.names.index(site), []
         for factor in (0.05, 0.2, 0.6, 1.0, 3.0):
             u = np.full(5, -np.inf)
             u[number] = np.log(factor * M[number])
@@ -65,12 +66,12 @@ def silent(done: int, total: int) -> None:
 
 @pytest.fixture(scope="module")
 def found():
-    return select(LinearNetwork(1), COST, Target(TARGET, 0.2 * TARGET), *WIDE, silent)
+    return select(LinearNetwork(1), COST, Target(TARGET, 0.2 * TARGET), WIDE, silent)
 
 
 def test_the_solver_meets_the_closed_form():
     response = Response(np.log(M), np.full(5, 2.0), 1.0, CEILING)
-    for solved in (optimum(COST, response, 0.04, *WIDE), start(COST, response, 0.04, *WIDE)):
+    for solved in (optimum(COST, response, 0.04, WIDE), start(COST, response, 0.04, WIDE)):
         assert COST.total(solved) == pytest.approx(least(0.04), rel=1e-6)
         assert response.changed(solved) == pytest.approx(0.04, rel=1e-6)
 
@@ -79,7 +80,7 @@ def test_the_solver_meets_its_conditions_where_there_is_no_closed_form():
     response = Response(np.log(M), np.array([1.2, 2.0, 3.0, 4.0, 2.5]), 1.4, CEILING)
     cost = Cost([PowerCost(weight, 1.0 + number / 4) for number, weight in enumerate(WEIGHTS)])
     high = np.array([5.0, 5.0, -3.0, 5.0, 5.0])
-    solved = optimum(cost, response, 0.05, WIDE[0], high)
+    solved = optimum(cost, response, 0.05, Space.of_sigmas("abcde", WIDE.low, high))
     assert response.changed(solved) == pytest.approx(0.05, rel=1e-5)
     assert solved[2] == pytest.approx(-3.0)
     # one multiplier for all sites that no bound holds
@@ -92,7 +93,7 @@ def test_the_solver_meets_its_conditions_where_there_is_no_closed_form():
 def test_what_is_out_of_reach_is_said():
     response = Response(np.log(M), np.full(5, 2.0), 1.0, CEILING)
     with pytest.raises(UserError, match="out of reach"):
-        optimum(COST, response, 0.01, np.zeros(5), np.ones(5))
+        optimum(COST, response, 0.01, Space.of_sigmas("abcde", np.zeros(5), np.ones(5)))
 
 
 def test_the_search_finds_the_known_optimum(found):
@@ -108,8 +109,8 @@ def test_the_search_finds_the_known_optimum(found):
 
 def test_the_judgement_tells_the_known_saving(found):
     network = LinearNetwork(3)
-    rules = families(found.plan, found.log_mu, np.ones(5), seed=0)
-    by = Judge(network, COST, TARGET, found.exponent, found.changed, draws=4)
+    rules = families(found.plan, found.log_mu, WIDE, np.ones(5), seed=0)
+    by = Judge(network, COST, WIDE, TARGET, found.losses, found.changed, draws=4)
     judged = judge(by, rules, found.response, silent)
     ours = judged[CHEAPEST]
     saving = ratio(judged[SAME_SNR].cost, ours.cost)

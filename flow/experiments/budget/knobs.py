@@ -1,0 +1,9 @@
+"""What of a site a plan decides."""
+
+from typing import Literal, get_args
+
+Knob = Literal["sigma", "adc", "executions"]
+SIGMA: Knob = "sigma"
+ADC: Knob = "adc"
+EXECUTIONS: Knob = "executions"
+KNOBS: tuple[Knob, ...] = get_args(Knob)
