@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flow.compiler.operators import kernel as kernels
 from sim.runner import REPOSITORY, build
 
-SHARED = [REPOSITORY / f"hw/kernels/{name}.sv" for name in ("stream_checker", "stream_register")]
+SHARED = [REPOSITORY / "hw" / source for source in kernels.SHARED]
 """Modules that kernels contain."""
 
 STALLS = ({"idle": 0.0, "stall": 0.0}, {"idle": 0.4, "stall": 0.6})
@@ -58,7 +59,7 @@ def simulate(
     jobs = [one.jobs for one in variants.values()]
     (workdir / "jobs.json").write_text(json.dumps({"bench": bench, "jobs": jobs}))
     simulation = build(
-        "variants", [*SHARED, *sources, top], public=(f"{kernel}.*",), optimise=False
+        "variants", dict.fromkeys([*SHARED, *sources, top]), public=(f"{kernel}.*",), optimise=False
     )
     simulation.run("tests.benches.variants_bench", workdir=workdir, timeout_s=300)
     found = json.loads((workdir / "results.json").read_text())

@@ -27,7 +27,8 @@ module MVAU_rtl_0 (
   ) u_mvu (
       .clk(ap_clk), .rst_n(ap_rst_n),
       .weights_tvalid(in1_V_TVALID), .weights_tready(in1_V_TREADY), .weights_tdata(in1_V_TDATA),
-      .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY), .s_axis_tdata(in0_V_TDATA),
+      .s_axis_tvalid(in0_V_TVALID), .s_axis_tready(in0_V_TREADY),
+      .s_axis_tdata(in0_V_TDATA),
       .m_axis_tvalid(out0_V_TVALID), .m_axis_tready(out0_V_TREADY), .m_axis_tdata(out0_V_TDATA)
   );
 endmodule
