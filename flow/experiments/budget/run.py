@@ -204,9 +204,9 @@ def prepare(settings: BudgetSettings, clock: StageClock, progress: ProgressCallb
                 "cost", f"has a table of noise that the registers of {one.site} do not hold"
             )
     whole = GoldenBench(walk, space, 0, converter_of, noises)
-    even, odd = halves(walk)
-    selection = replace(whole, walk=even, first_draw=SELECTION)
-    judgement = replace(whole, walk=odd, first_draw=JUDGEMENT)
+    searched, judged = halves(walk)
+    selection = replace(whole, walk=searched, first_draw=SELECTION)
+    judgement = replace(whole, walk=judged, first_draw=JUDGEMENT)
     right = sum(
         int((bench.clean.predictions == bench.walk.labels).sum())
         for bench in (selection, judgement)
