@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ import pandas as pd
 from flow.experiments.budget.bench import work_of
 from flow.experiments.budget.cost import DEFAULT
 from flow.experiments.budget.families import CHEAPEST, USUAL
+from flow.experiments.budget.job import BudgetJob
 from flow.experiments.budget.judgement import Judge, Judged, mean_of, ratio
 from flow.experiments.budget.knobs import ADC, EXECUTIONS, SIGMA
 from flow.experiments.budget.optimum import optimum
@@ -35,9 +35,6 @@ from flow.statistics.intervals import percentile_ends, share
 from flow.walks.points.curves import side_table
 from flow.walks.points.side import Side
 from flow.walks.summaries import HardwareWalkSummary
-
-if TYPE_CHECKING:
-    from flow.experiments.budget.run import BudgetJob
 
 RAISED = 1.25
 """Factor on the noise of one site, for its margin."""
@@ -99,7 +96,7 @@ def proof_of(walk: HardwareWalkSummary, site: str, folder: Path, images: int) ->
 
 
 def summarise(
-    job: "BudgetJob",
+    job: BudgetJob,
     found: Selection,
     rules: dict[str, Judged],
     margins: dict[str, Margin | None],
@@ -156,7 +153,7 @@ def _tightest(margins: dict[str, Margin | None]) -> str | None:
 
 
 def _sites(
-    job: "BudgetJob", found: Selection, margins: dict[str, Margin | None]
+    job: BudgetJob, found: Selection, margins: dict[str, Margin | None]
 ) -> dict[str, BudgetSite]:
     bench, walk = job.whole, job.whole.walk
     costs = np.exp(job.cost.log_shares(found.plan))
@@ -195,7 +192,7 @@ def _lsb(noise: Noise, scale: float) -> float | None:
     return noise.sigma_add / scale if noise.adds else None
 
 
-def _rule(job: "BudgetJob", name: str, found: Selection, rules: dict[str, Judged]) -> Rule:
+def _rule(job: BudgetJob, name: str, found: Selection, rules: dict[str, Judged]) -> Rule:
     judged, bench = rules[name], job.judgement
     low, high = (
         float(end) for end in percentile_ends(np.asarray(judged.cost[1:], dtype=np.float64))

@@ -21,7 +21,7 @@ from flow.report.plots.study import plot, plot_bits
 
 SAME = (
     "command", "model", "dataset", "noise", "training_noise", "checkpoint", "recipe", "images_in",
-    "per_point", "measure", "rows", "site",
+    "per_point", "measure", "rows", "input_bits", "site",
 )  # fmt: skip
 """What rows have in common that are put together."""
 _MIDDLES = ("mu_sw", "mu_hw", "relative", "ratio")

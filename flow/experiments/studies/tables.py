@@ -99,9 +99,9 @@ def _network(run: Run, summary: WalkSummary) -> dict[str, Any]:
 
 
 def _with_whole_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a table whose rows of a tile are whole numbers, or missing."""
+    """Return a table whose settings of the array are whole numbers, or missing."""
     found = pd.DataFrame(rows)
-    return found.astype({"rows": "Int64"}) if rows else found
+    return found.astype({"rows": "Int64", "input_bits": "Int64"}) if rows else found
 
 
 def _noise_name(kind: str, settings: Settings) -> str:

@@ -11,7 +11,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from flow.noise.site import Site
 from flow.report.plots.figure import Figure
 
-_NETWORK = ["command", "model", "dataset", "training_noise", "checkpoint", "measure"]
+_NETWORK = [
+    "command", "model", "dataset", "training_noise", "checkpoint", "measure", "input_bits",
+]  # fmt: skip
 _PANEL = [*_NETWORK, "noise", "per_point"]
 """Columns that are equal in the rows of a panel."""
 _COLOURS = {"mu_sw": "#0072B2", "mu_hw": "#D55E00"}
@@ -32,7 +34,7 @@ def plot(together: pd.DataFrame) -> Figure:
     Returns:
         A figure with a panel for each network and kind of noise.
     """
-    panels = list(together.groupby(_PANEL, sort=False))
+    panels = list(together.groupby(_PANEL, sort=False, dropna=False))
     names_of = together.groupby(["model", "dataset"])["checkpoint"].unique()
     figure, grid = _grid(len(panels))
     for axes, (_, group) in zip(grid, panels, strict=True):
@@ -57,6 +59,7 @@ def plot(together: pd.DataFrame) -> Figure:
             title += f"\n{first['checkpoint']}"
         if together["measure"].nunique() > 1:
             title += f"\n{first['measure']}"
+        title += _passes(first)
         axes.set_title(title, fontsize=9, parse_math=False)
         axes.grid(axis="y", alpha=0.3)
     _legend(figure, grid)
@@ -72,7 +75,7 @@ def plot_bits(bits: pd.DataFrame) -> Figure:
     Returns:
         A figure with a panel for each network.
     """
-    panels = list(bits.groupby([*_NETWORK, "loss", "percentile"], sort=False))
+    panels = list(bits.groupby([*_NETWORK, "loss", "percentile"], sort=False, dropna=False))
     figure, grid = _grid(len(panels))
     for axes, (_, group) in zip(grid, panels, strict=True):
         side = "software" if group["golden"].isna().all() else "golden"
@@ -85,7 +88,7 @@ def plot_bits(bits: pd.DataFrame) -> Figure:
         first = group.iloc[0]
         axes.set_title(
             f"{first['model']}, {first['dataset']}, n = {first['images']:,}\n"
-            f"at most {first['loss']:g} points of {first['measure']} lost",
+            f"at most {first['loss']:g} points of {first['measure']} lost{_passes(first)}",
             fontsize=9,
             parse_math=False,
         )
@@ -94,6 +97,12 @@ def plot_bits(bits: pd.DataFrame) -> Figure:
         axes.grid(axis="y", alpha=0.3)
     _legend(figure, grid)
     return figure
+
+
+def _passes(row: pd.Series) -> str:
+    """Return what a title says about bit-serial inputs, if there are any."""
+    bits = row["input_bits"]
+    return "" if pd.isna(bits) else f"\nbits of a pass: {bits}"
 
 
 def _grid(panels: int) -> tuple[Figure, list[Axes]]:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flow.callbacks import StageClock
 from flow.errors import UserError
 from flow.experiments.budget import run as budget
+from flow.experiments.budget.bench import work_of
 from flow.experiments.budget.settings import BudgetSettings
 from flow.experiments.budget.summary import BudgetSummary
 from flow.noise.noise_map import NoiseMap
@@ -84,17 +86,17 @@ def unwanted(*args, **kwargs):
 
 def test_what_was_measured_is_not_measured_again(found, build, monkeypatch):
     settings = BudgetSettings(**NETWORK, **ASKED, build=build)
-    job = budget.prepare(settings, budget.StageClock(), silent)
+    job = budget.prepare(settings, StageClock(), silent)
     monkeypatch.setattr("flow.golden.model.GoldenModel.run", unwanted)
-    again = job.search(silent)
+    again = budget.search(job, silent)
     assert [step.changed for step in again.steps] == [step.changed for step in found.steps]
-    _, rules = job.judge(again, silent)
+    _, rules = budget.judged(job, again, silent)
     assert rules["same SNR"].cost[0] == found.rules["same SNR"].cost.value
 
 
 def test_relative_noise_is_measured_too(build):
     settings = BudgetSettings(**NETWORK, **ASKED, noise="multiplicative", build=build)
-    bench = budget.prepare(settings, budget.StageClock(), silent).selection
+    bench = budget.prepare(settings, StageClock(), silent).selection
     plan = np.log([0.5, 0.5, 2.0, 2.0])
     noises = bench.map_of(plan).sites
     assert [one.sigma_mul for one in noises.values()] == pytest.approx([0.5, 0.5, 2, 2])
@@ -104,7 +106,7 @@ def test_relative_noise_is_measured_too(build):
 
 
 def test_halves_have_the_same_mixture_of_classes(build):
-    job = budget.prepare(BudgetSettings(**NETWORK, build=build), budget.StageClock(), silent)
+    job = budget.prepare(BudgetSettings(**NETWORK, build=build), StageClock(), silent)
     walks = [job.selection.walk, job.judgement.walk]
     counts = [np.bincount(one.labels, minlength=10) for one in walks]
     assert sum(counts).sum() == job.whole.images
@@ -134,7 +136,7 @@ def test_bits_are_a_plan_that_rtl_bears_out(build, monkeypatch):
     assert found.usual == "same bits" and found.varies == ["adc"] and found.noise is None
     assert found.proof.differing == 0 and found.proof.rtl_runs >= 4
     # the walk's level 0 is the plan
-    bench = budget.prepare(settings, budget.StageClock(), silent).whole
+    bench = budget.prepare(settings, StageClock(), silent).whole
     plan = np.log([one.noise_share for one in found.sites.values()])
     right = bench.clean.predictions == bench.walk.labels
     lost = bench.measure(plan, 1).lost
@@ -144,9 +146,9 @@ def test_bits_are_a_plan_that_rtl_bears_out(build, monkeypatch):
     dumped = json.loads((folder / "budget.json").read_text())
     jsonschema.validate(dumped, BudgetSummary.model_json_schema(mode="serialization"))
     # an interrupted search measures nothing twice
-    job = budget.prepare(settings, budget.StageClock(), silent)
+    job = budget.prepare(settings, StageClock(), silent)
     monkeypatch.setattr("flow.golden.model.GoldenModel.run", unwanted)
-    again = job.search(silent)
+    again = budget.search(job, silent)
     assert [step.changed for step in again.steps] == [step.changed for step in found.steps]
 
 
@@ -156,7 +158,7 @@ def test_executions_average_the_noise_of_a_map(build, tmp_path):
     settings = BudgetSettings(
         **NETWORK, **ASKED, vary="executions", noise_map=noise_map, build=build
     )
-    job = budget.prepare(settings, budget.StageClock(), silent)
+    job = budget.prepare(settings, StageClock(), silent)
     bench, space = job.selection, job.selection.space
     assert space.names == ["fc0.acc", "fc2.acc"]
     assert np.exp(space.origins) == pytest.approx([1.4, 1.6])
@@ -170,10 +172,10 @@ def test_executions_average_the_noise_of_a_map(build, tmp_path):
     changed = [one.measure(twice, 16).changed.mean() for one in (bench, real)]
     assert changed[0] > 0.1
     assert changed[0] == pytest.approx(changed[1], rel=0.2) and changed[0] != changed[1]
-    found = job.search(silent)
+    found = budget.search(job, silent)
     plan = NoiseMap.read(job.map).sites
     # the cost is of clock cycles
-    cycles = [budget.work_of(bench.walk, site).cycles for site in plan]
+    cycles = [work_of(bench.walk, site).cycles for site in plan]
     executions = [one.executions for one in plan.values()]
     assert found.cost.total(found.plan) == pytest.approx(np.dot(cycles, executions))
 
@@ -182,11 +184,11 @@ def test_sigma_and_bits_share_a_plan(build):
     settings = BudgetSettings(
         **NETWORK, **ASKED, vary="adc,sigma", sites="fc0.acc,fc3.acc", build=build
     )
-    job = budget.prepare(settings, budget.StageClock(), silent)
+    job = budget.prepare(settings, StageClock(), silent)
     assert job.folder.name == "tfc-w2a2-digits-sigma-adc-loss-4"
     names = ["fc0.acc sigma", "fc3.acc sigma", "fc0.acc adc", "fc3.acc adc"]
     assert job.selection.space.names == names
-    found = job.search(silent)
+    found = budget.search(job, silent)
     plan = NoiseMap.read(job.map)
     assert list(plan.sites) == list(plan.adc) == ["fc0.acc", "fc3.acc"]
     measured = found.steps[-1]
@@ -257,5 +259,5 @@ def test_mistakes_are_said_in_one_line(asked, said, build, tmp_path):
         asked = asked | {"noise_map": tmp_path / "map.yaml"}
     with pytest.raises(UserError, match=said) as error:
         settings = BudgetSettings(**NETWORK, images=150, build=build, **asked)
-        budget.prepare(settings, budget.StageClock(), silent)
+        budget.prepare(settings, StageClock(), silent)
     assert "\n" not in str(error.value)

@@ -258,6 +258,7 @@ runs:
   - walk: &tiles {model: tfc, dataset: digits, rows: [16, 40], levels: [5, 20, 80], images: 100,
                   seeds: 1, sites: [fc0.tile]}
   - walk: {<<: *tiles, rows: , sites: [fc0.acc, fc3.acc]}
+  - walk: {<<: *tiles, rows: 40, input_bits: 2}
 """
     bits = """
   - walk: {model: tfc, dataset: digits, rows: [16, 40], images: 100, sites: [fc0.tile], adc: 2-4}
@@ -266,9 +267,11 @@ runs:
     found = study.read(written(tmp_path, text + bits), tmp_path / "build")
     assert not study.run_study(found, silent, SerialExecutor(), lambda run: None)
     together = page.over_seeds(tables.table(found))
-    # tiles of other rows are no further seed
+    # tiles of other rows, or read in several passes, are no further seed
     assert set(together["seeds"]) == {1}
-    of_rows = {r["rows"]: r for r in together.to_dict("records") if r["site"] == "fc0.tile"}
+    assert together["input_bits"].dropna().tolist() == [2]
+    whole = together[together["input_bits"].isna()].to_dict("records")
+    of_rows = {r["rows"]: r for r in whole if r["site"] == "fc0.tile"}
     assert set(of_rows) == {16, 40} and together["rows"].isna().sum() == 2
     # the sum of four tiles has twice the noise of one
     assert of_rows[16]["mu_sw"] < of_rows[40]["mu_sw"]
