@@ -48,6 +48,9 @@ class Recipe:
             arguments += ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
         else:
             arguments += ["--x-assign", "unique", "--x-initial", "unique"]
+        if not (self.optimise and toolchain.compiler_optimises()):
+            # a third less to compile: each of Philox' rounds would be code of its own
+            arguments += ["--unroll-count", "1"]
         arguments.append("--assert" if self.assertions else "--no-assert")
         arguments += ["--trace-fst"] if self.traced else []
         arguments += [f"-D{k}={v}" for k, v in sorted(self.defines.items())]
@@ -64,7 +67,7 @@ class Recipe:
         fast, slow = ("-O2 -march=native", "-O1") if self.optimise else ("-O1", "-O0")
         if not toolchain.compiler_optimises():
             # nearly as quick to compile as -O0, and four times as fast
-            fast = slow = "-Og"
+            fast = slow = "-Og -fno-tree-fre"
         return [*self.library_flags(), f"OPT_FAST={fast}", f"OPT_SLOW={slow}"]
 
     def make_flags(self) -> list[str]:

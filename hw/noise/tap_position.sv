@@ -57,8 +57,8 @@ module tap_position #(
       late    <= 1'b0;
       known_q <= 1'b0;
     end else begin
-      late    <= swap && passed != '0;
-      known_q <= pending && !swap;
+      if (swap || late) late <= swap && passed != '0;
+      if (pending) known_q <= !swap;
       if (issue) begin
         pass <= last_pass ? '0 : pass + 1;
         if (last_pass) beat_q <= last_beat ? '0 : beat_q + 1;
@@ -69,6 +69,6 @@ module tap_position #(
       end
       if (swap) image <= first;
     end
-    reached_q <= image_ends ? $signed(passed) >= -1 : $signed(passed) >= 0;
+    if (pending) reached_q <= image_ends ? $signed(passed) >= -1 : $signed(passed) >= 0;
   end
 endmodule
