@@ -29,8 +29,9 @@
 // With CORES = 0 a beat takes 16 clocks, k + 16 with k executions, five more with a converter, and
 // beats come in each clock, or in k clocks (unrolled_path.sv); a change of the settings takes as
 // long. More cores make the same numbers with less logic, for beats that come every few clocks
-// (iterated_path.sv); a change then takes some 150 clocks. Reset: disabled, empty, image 0. Noise advances with the beats, not
-// with the clock. `digest` hashes the output stream of each image (stream_digest.sv).
+// (iterated_path.sv); a change then takes some 150 clocks. Reset: disabled, empty, image 0. Noise
+// advances with the beats, not with the clock. `digest` hashes the output stream of each image
+// (stream_digest.sv).
 //
 // It does not cut the combinational path from m_axis_tready to s_axis_tready.
 // Reference: "Walking Noise" (Borras, Klein, Froening, ECML PKDD 2024) for the noise model.
