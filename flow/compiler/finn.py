@@ -75,6 +75,8 @@ def register_operators() -> None:
         AddStreams,
         AddStreams_rtl,
         DuplicateStreams_rtl,
+        StreamingConcat,
+        StreamingConcat_rtl,
         StreamingFIFO_rtl,
     )
     from flow.compiler.operators.thresholding import Thresholding_rtl
@@ -87,7 +89,10 @@ def register_operators() -> None:
     from flow.compiler.operators.vvau import VVAU_rtl
 
     ours = {
-        hardware_layers: (NoiseTap, AddStreams, LabelSelect, MVAU, VVAU, TileAccumulator),
+        hardware_layers: (
+            *(NoiseTap, AddStreams, LabelSelect, MVAU, VVAU, TileAccumulator),
+            StreamingConcat,
+        ),
         rtl_layers: (
             AddStreams_rtl,
             DuplicateStreams_rtl,
@@ -95,6 +100,7 @@ def register_operators() -> None:
             MVAU_rtl,
             NoiseTap_rtl,
             Pool_rtl,
+            StreamingConcat_rtl,
             StreamingFIFO_rtl,
             Thresholding_rtl,
             TileAccumulator_rtl,

@@ -241,6 +241,15 @@ class Addition(Layer):
 
 
 @dataclass(frozen=True)
+class Concatenation(Layer):
+    """Concatenation of the channels of two branches where they join."""
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return [N, …, C_a + C_b] of [N, …, C_a] and [N, …, C_b]."""
+        return torch.cat((a, b), -1)
+
+
+@dataclass(frozen=True)
 class Pool(Layer):
     """Pooling of each window per channel: the largest value, or the sum shifted right."""
 
@@ -257,7 +266,10 @@ class Pool(Layer):
             total = functional.avg_pool2d(image, kernel, stride, divisor_override=1)
             total = total.permute(0, 2, 3, 1)
         else:
-            total = sum(self.window.places(v), torch.zeros((), device=v.device))
+            total = sum(self.window.places(v), torch.zeros((), dtype=v.dtype, device=v.device))
+        if self.shift == 0:
+            # sums with float noise are no whole numbers
+            return total
         return (total / (1 << self.shift)).floor_()
 
 
@@ -273,8 +285,9 @@ class Thresholds(Layer):
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, [N, …, C], of values, [N, …, C]."""
-        count = torch.full_like(v, self.bias)
-        passed = torch.empty_like(v)
+        # of wide sums, which int64 holds, those that float32 rounds keep their side of a threshold
+        count = torch.full_like(v, self.bias, dtype=torch.float32)
+        passed = torch.empty_like(count)
         for step in self.thresholds:
             count.add_(torch.ge(v, step, out=passed), alpha=self.scale)
         return count
@@ -305,8 +318,8 @@ class LabelSelect(Layer):
     """Gain of each class, int64 [C]; 1 if None."""
 
     def __call__(self, v: Tensor) -> Tensor:
-        """Return labels on the processor, int64 [N, 1], of values [N, C]."""
-        compared = self.compared(v)
+        """Return labels on the processor, int64 [N, 1], of values [N, …, C] of one pixel."""
+        compared = self.compared(v.flatten(1))
         if compared.shape[1] == 1:
             return (compared >= 0).cpu().long()
         # not every device takes the lowest index

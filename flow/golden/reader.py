@@ -14,6 +14,7 @@ from flow.golden.layers import (
     EXACT_IN_FLOAT32,
     Addition,
     ByteConvolution,
+    Concatenation,
     Convolution,
     LabelSelect,
     Layer,
@@ -80,6 +81,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
         return Addition(*place)
+    if kind == "StreamingConcat":
+        return Concatenation(*place)
     if kind == "FMPadding":
         return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
     if kind == "Pool" and window is not None:

@@ -106,6 +106,20 @@ _KERNELS = (
         ("level", "owed", "latency", "order", "together"),
     ),
     Proof(
+        "concatenator_proof",
+        (_CHECKER, _REGISTER, "kernels/concatenator.sv"),
+        (
+            Fault("B_SIGNED ? OUT_WIDTH'($signed(b)) : OUT_WIDTH'(b)", "OUT_WIDTH'($signed(b))",
+                  ("order",)),
+            Fault("32'(beat_q) >= A_BEATS", "32'(beat_q) > A_BEATS", ("turn",)),
+            Fault("== Beats - 1 ? '0", "== Beats ? '0", ("turn",)),
+            Fault("assign b_axis_tready = free && from_b", "assign b_axis_tready = free",
+                  ("turn", "level")),
+            Fault("from_b ? b_axis_tvalid : a_axis_tvalid", "a_axis_tvalid", ("owed", "latency")),
+        ),
+        ("level", "owed", "latency", "order", "turn"),
+    ),
+    Proof(
         "thresholds_proof",
         (_CHECKER, _REGISTER, "kernels/thresholds.sv"),
         (

@@ -29,6 +29,7 @@ _WORDS = {
     "LabelSelect": "label select",
     "DuplicateStreams": "fork",
     "AddStreams": "add",
+    "StreamingConcat": "concatenate",
     "StreamingFIFO": "FIFO",
 }
 _NO_WORK = "StreamingDataWidthConverter"

@@ -100,6 +100,7 @@ def test_verilator_finds_nothing(module):
 
 ILLEGAL = {
     "adder": "PE=0",
+    "concatenator": "A_BEATS=0",
     "duplicator": "OUTPUTS=0",
     "dwc_axi": "OBITS=0",
     "gaussian": "LANES=99",

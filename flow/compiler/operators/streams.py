@@ -3,6 +3,7 @@
 FINN's passes find them by name (`flow.compiler.finn.register_operators`).
 """
 
+from finn.custom_op.fpgadataflow.concat import StreamingConcat as PlainConcat
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
 from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
@@ -69,6 +70,48 @@ class AddStreams_rtl(Kernel, AddStreams):
             "B_SIGNED": int(b.signed()),
             "OUT_WIDTH": self.out_dtype.bitwidth(),
         }
+
+
+class StreamingConcat(PlainConcat):
+    """FINN's concatenation of streams along their channels, also of streams of −1 and 1."""
+
+    def get_output_datatype(self, ind=0):
+        """Return the smallest type that holds the values of every input."""
+        types = [self.get_input_datatype(i) for i in range(self.get_n_inputs())]
+        if DataType["BIPOLAR"] not in types:
+            return super().get_output_datatype(ind)
+        if len(set(types)) > 1:
+            raise UserError(
+                f"node {self.onnx_node.name}: it concatenates a stream of −1 and 1 with whole "
+                "numbers: quantise all of them in 2 bits or more"
+            )
+        return types[0]
+
+
+class StreamingConcat_rtl(Kernel, StreamingConcat):
+    """Concatenation of two streams in RTL, ``hw/kernels/concatenator.sv``."""
+
+    sources = ("kernels/concatenator.sv",)
+    inputs = ("a_axis", "b_axis")
+
+    def lut_estimation(self, fpgapart=None):
+        """Return the number of LUTs: a choice of two for each bit, and the count of beats."""
+        *_, folds, _ = self.get_folded_output_shape()
+        return self.get_outstream_width() + folds.bit_length()
+
+    def parameters(self):
+        """Return the module's parameters."""
+        found: dict[str, int | str] = {"PE": self.get_nodeattr("SIMD")}
+        for index, name in enumerate("AB"):
+            datatype = self.get_input_datatype(index)
+            # a bit of −1 and 1 is passed on as it is
+            signed = datatype.signed() and datatype != DataType["BIPOLAR"]
+            found |= {
+                f"{name}_BEATS": self.get_folded_input_shape(index)[-2],
+                f"{name}_WIDTH": datatype.bitwidth(),
+                f"{name}_SIGNED": int(signed),
+            }
+        return found | {"OUT_WIDTH": self.get_output_datatype().bitwidth()}
 
 
 class StreamingFIFO_rtl(Kernel, StreamingFIFO):

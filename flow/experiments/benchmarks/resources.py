@@ -38,6 +38,7 @@ KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "pool 4, maximum": ("pool", {"PE": 4}),
     "pool 4, sum": ("pool", {"PE": 4, "SUM": 1, "WINDOW": 16, "IN_WIDTH": 4, "OUT_WIDTH": 8}),
     "adder 4": ("adder", {"PE": 4}),
+    "concatenator 4": ("concatenator", {"PE": 4}),
     "duplicator": ("duplicator", {"WIDTH": 32}),
     "label_select 1": ("label_select", {"LABELS": 10, "PE": 1, "IN_WIDTH": 32}),
     "dwc_axi 24 to 3": ("dwc_axi", {"IBITS": 24, "OBITS": 3}),
