@@ -210,7 +210,7 @@ def _line(
     slope = (centred * (real - mean_real)).mean(0)[alive] / variance[alive]
     common = float(np.median(np.abs(slope)))
     scale = np.full(integer.shape[1], common)
-    scale[alive] = np.sign(slope) * common
+    scale[alive] = np.where(slope < 0, -common, common)
     # a sum that never changes has the sign of its column's others
     columns = np.where(alive, scale, 0).reshape(parts, -1).sum(0)
     scale[~alive & (np.tile(columns, parts) < 0)] = -common

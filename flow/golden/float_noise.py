@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.golden.layers import Layer, Tap, Thresholds
+from flow.golden.layers import Layer, Pool, Tap, Thresholds
 from flow.golden.model import GoldenModel, Subgraph
 from flow.golden.tiles import TileSum
 from flow.models import CachedSampler
@@ -82,11 +82,9 @@ def classify(
     """
     once = CachedSampler(sampler)
     outputs = {golden.taps[site].output for site in sites}
-    outputs |= {
-        layer.output
-        for layer in subgraph.layers
-        if isinstance(layer, TileSum) and not outputs.isdisjoint(layer.inputs)
-    }
+    for layer in subgraph.layers:
+        if isinstance(layer, TileSum | Pool) and not outputs.isdisjoint(layer.inputs):
+            outputs.add(layer.output)
     layers = [_consumer(layer, outputs) for layer in subgraph.layers]
     images = len(next(iter(subgraph.streams.values())))
     labels = np.empty((len(levels), images), dtype=np.uint16)

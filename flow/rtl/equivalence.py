@@ -87,7 +87,7 @@ def against_brevitas(
     select = golden.layers[-1]
     if not isinstance(select, LabelSelect):
         raise Defect("the last layer selects no label")
-    scores = select.compared(record.streams[golden.scores])
+    scores = select.compared(record.streams[golden.scores].flatten(1))
     # LSB of the class with the largest gain
     lsb = 2 ** (select.shift + list(golden.taps.values())[-1].format.frac)
     if select.gains is not None:
@@ -121,7 +121,7 @@ def differing_images(
     """
     record = Record([golden.scores], list(rtl.digests))
     labels = golden.run(stream, noise, record=record).numpy()
-    scores = record.streams[golden.scores].numpy()
+    scores = record.streams[golden.scores].flatten(1).numpy()
     differs = (labels != rtl.labels) | (scores != rtl.scores).any(1)
     for site, digests in rtl.digests.items():
         differs |= record.digests[site].numpy() != digests

@@ -205,7 +205,7 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
             clocks[i] += point.device_clocks, point.firmware_clocks
             record = Record([walk.context.golden.scores])
             wanted = walk.context.golden.run(stream, setting, record=record).numpy()
-            scores = record.streams[walk.context.golden.scores].numpy()
+            scores = record.streams[walk.context.golden.scores].flatten(1).numpy()
             differs = (point.labels != wanted) | (point.scores != scores).any(1)
             mismatches[i] += int(differs.sum())
             if differs.any():

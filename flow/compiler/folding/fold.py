@@ -9,6 +9,7 @@ from qonnx.transformation.base import Transformation
 
 from flow.compiler.folding import file
 from flow.compiler.folding.cost import describe, nanoseconds
+from flow.compiler.folding.fifos import JOINS
 from flow.compiler.folding.target import Nodes, Target
 from flow.compiler.folding.windows import GENERATOR, follow, input_lanes
 from flow.errors import UserError
@@ -193,7 +194,13 @@ def _lanes(model: ModelWrapper, segment: list) -> list[int]:
     that are slower, such as those with padding.
     """
     # a tap of tiles has several times the channels of what follows
-    channels = math.gcd(*(int(getCustomOp(n).get_normal_input_shape()[-1]) for n in segment))
+    channels = math.gcd(
+        *(
+            int(getCustomOp(node).get_normal_input_shape(index)[-1])
+            for node in segment
+            for index in range(_streams_into(node))
+        )
+    )
     units = [
         getCustomOp(producer).get_nodeattr("PE")
         for node in segment
@@ -205,6 +212,11 @@ def _lanes(model: ModelWrapper, segment: list) -> list[int]:
         units = [channels if first is None else input_lanes(getCustomOp(first))[1]]
     even = math.gcd(channels, *units)
     return [*_divisors(even), *(d for d in _divisors(channels) if d > even)]
+
+
+def _streams_into(node) -> int:
+    """Return the number of a node's input streams."""
+    return len(node.input) if operator_kind(node) in JOINS else 1
 
 
 def _narrow(segment: list, lanes: list[int], cycles: int) -> None:

@@ -15,7 +15,18 @@ from torch import Tensor, nn
 from flow.errors import Defect, UserError
 from flow.models.qonnx.file import shown
 from flow.models.qonnx.graph import PASSING, Graph, Grid, Step, Weights, chain_before
-from flow.models.qonnx.operators import BatchNorm, Convolution, Dense, Elementwise, Mean
+from flow.models.qonnx.operators import (
+    AVERAGES,
+    BatchNorm,
+    Chosen,
+    Concatenated,
+    Convolution,
+    Dense,
+    Elementwise,
+    Mean,
+    Permuted,
+    Upsampled,
+)
 from flow.models.qonnx.quantisers import Quant
 
 MOST_BITS = 10
@@ -54,6 +65,7 @@ def reject_unfit(name: str, graph: Graph) -> None:
         raise UserError(f"{name} cannot be compiled:{listed}")
 
 
+_LINEAR = (Elementwise, BatchNorm, *PASSING)
 Problem = tuple[str, str]
 """The problem, and the change that solves it."""
 
@@ -67,12 +79,25 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         yield from _layer(graph, step)
     elif isinstance(module, nn.MaxPool2d):
         yield from _max_pool(graph, step, module)
-    elif isinstance(module, nn.AvgPool2d):
-        if module.padding not in (0, (0, 0)) or module.ceil_mode:
-            yield "averages with padding or ceil_mode", "use a plain AvgPool2d"
-    elif isinstance(module, Mean):
-        if {dim % 4 for dim in module.dims} != {2, 3}:
-            yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
+    elif isinstance(module, AVERAGES):
+        yield from _average(graph, step, module)
+    elif isinstance(module, Concatenated):
+        yield from _concatenation(graph, step, module)
+    elif isinstance(module, Permuted):
+        yield (
+            "swaps dimensions of a stream, whose values hardware takes pixel by pixel",
+            "transpose the images, or in front of a flattening and a dense layer",
+        )
+    elif isinstance(module, Upsampled):
+        yield (
+            "enlarges an image, for which there is no hardware",
+            "use a network without upsampling",
+        )
+    elif isinstance(module, Chosen):
+        yield (
+            "chooses or reorders values where no weights can take that",
+            "choose channels in front of a convolution or a dense layer, not of one addend alone",
+        )
     elif isinstance(module, nn.ReLU):
         if any(not isinstance(consumer.module, Quant) for consumer in graph.consumers(step.output)):
             yield "is not followed by a quantiser", "use QuantReLU instead of ReLU"
@@ -80,6 +105,89 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         yield from _addition(graph, step, module)
     elif isinstance(module, Elementwise | BatchNorm):
         yield from _affine(graph, step)
+
+
+def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
+    if isinstance(module, nn.AvgPool2d):
+        if module.padding not in (0, (0, 0)) or module.ceil_mode:
+            yield "averages with padding or ceil_mode", "use a plain AvgPool2d"
+    elif isinstance(module, Mean) and {dim % 4 for dim in module.dims} != {2, 3}:
+        yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
+    places = graph.averaged(step)
+    stream = step.inputs[0]
+    if stream in graph.grids:
+        grid = graph.grids[stream]
+        if grid.bipolar:
+            yield "averages a stream of −1 and 1", "quantise it in 2 bits or more"
+        largest = float(max(-grid.low, grid.high))
+    else:
+        layer = chain_before(graph, stream)[-1]
+        weights, grid = graph.weights.get(layer.output), graph.grids.get(layer.inputs[0])
+        if weights is None or grid is None:
+            return
+        largest = _largest_accumulator(weights, grid)
+    if largest * places >= EXACT_IN_FLOAT32:
+        yield (
+            f"sums up to {largest * places:,.0f}, beyond 2^24",
+            "average fewer pixels, or use fewer bits",
+        )
+
+
+def _sums_of_layer(graph: Graph, stream: str) -> bool:
+    """Whether a stream holds what a layer gives, scaled and shifted, and nothing else reads it."""
+    while len(graph.consumers(stream)) == 1:
+        before = graph.producer(stream)
+        if before is None or not isinstance(before.module, _LINEAR):
+            return before is not None and isinstance(before.module, Convolution | Dense)
+        if len(before.inputs) > 1:
+            return False
+        stream = before.inputs[0]
+    return False
+
+
+def _reaches_end(graph: Graph, stream: str) -> bool:
+    """Whether a stream is scaled and shifted at most on its way to label select."""
+    while stream != graph.exit:
+        behind = graph.consumers(stream)
+        if len(behind) != 1 or not isinstance(behind[0].module, _LINEAR):
+            return False
+        stream = behind[0].output
+    return True
+
+
+def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[Problem]:
+    if module.dim != 1:
+        yield "concatenates other than channels", "concatenate along dimension 1 of [N, C, H, W]"
+    if any(_flattened(graph, name) for name in step.inputs):
+        yield (
+            "concatenates flattened images, whose pixels hardware takes in another order",
+            "concatenate channels before flattening, or average the images first",
+        )
+    grids = [graph.grids[name] for name in step.inputs]
+    steps = sorted({grid.step for grid in grids})
+    if len({grid.bipolar for grid in grids}) > 1:
+        yield (
+            "concatenates streams of −1 and 1 with others",
+            "quantise all of them in 2 bits or more",
+        )
+    if len(steps) > 1:
+        yield (
+            f"concatenates streams of unlike scales ({steps[0]:.4g} and {steps[-1]:.4g})",
+            "quantise all of them with one and the same QuantIdentity, or in steps that are whole "
+            "multiples of the finest",
+        )
+
+
+def _flattened(graph: Graph, stream: str) -> bool:
+    """Whether a flat stream holds images of several pixels."""
+    while stream not in graph.pixels and (step := graph.producer(stream)) is not None:
+        if len(step.inputs) > 1 or isinstance(step.module, Dense):
+            return False
+        (before,) = step.inputs
+        if graph.pixels.get(before, 1) > 1:
+            return True
+        stream = before
+    return False
 
 
 def _max_pool(graph: Graph, step: Step, module: nn.MaxPool2d) -> Iterator[Problem]:
@@ -96,6 +204,8 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
     lenient = isinstance(step.module, (Quant, BatchNorm, nn.ReLU, *PASSING)) or (
         isinstance(step.module, Elementwise) and len(step.inputs) == 1
     )
+    if isinstance(step.module, AVERAGES) and step.inputs[0] not in graph.grids:
+        lenient = _sums_of_layer(graph, step.inputs[0])
     if not lenient and (graph.entry in step.inputs):
         yield (
             "reads images that are not quantised",
@@ -106,11 +216,27 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
             "reads values that are not quantised with one scale for all channels",
             "put a QuantIdentity or QuantReLU before it",
         )
-    if step.output not in graph.grids and len(graph.consumers(step.output)) > 1:
-        yield (
-            "produces values that are read in several places before they are quantised",
-            "put one quantiser after it, and read its output",
-        )
+    behind = graph.consumers(step.output)
+    if step.output not in graph.grids and len(behind) > 1:
+        bare = [one for one in behind if not _quantised_behind(graph, one)]
+        if bare:
+            yield (
+                "produces values that are read in several places, and not quantised before "
+                f"{shown(bare[0].node)}",
+                "put one quantiser after it, and read its output, or one on the way to each reader",
+            )
+
+
+def _quantised_behind(graph: Graph, step: Step) -> bool:
+    """Whether what a step reads is scaled, shifted and rectified at most before it is quantised."""
+    while not isinstance(step.module, Quant):
+        if not isinstance(step.module, (*_LINEAR, nn.ReLU)) or len(step.inputs) > 1:
+            return False
+        behind = graph.consumers(step.output)
+        if len(behind) != 1:
+            return bool(behind) and all(_quantised_behind(graph, one) for one in behind)
+        (step,) = behind
+    return True
 
 
 def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
@@ -190,10 +316,8 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     gain = _gain(step.module)
     if bool((gain == 0).any()):
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
-    chain = chain_before(graph, step.inputs[0])
-    origin = chain[-1] if chain else None
-    after_layer = origin is not None and isinstance(origin.module, Convolution | Dense)
-    if bool((gain < 0).any()) and not after_layer:
+    takes_signs = _sums_of_layer(graph, step.inputs[0]) or _reaches_end(graph, step.output)
+    if bool((gain < 0).any()) and not takes_signs:
         yield (
             "has a negative gain, and no layer before it whose weights could take the sign",
             "use BatchNorm2d(…, affine=False)",

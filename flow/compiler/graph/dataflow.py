@@ -23,7 +23,6 @@ from finn.transformation.fpgadataflow.minimize_accumulator_width import Minimize
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
-from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.general.multithreshold import multithreshold
 from qonnx.custom_op.registry import getCustomOp
@@ -40,18 +39,18 @@ from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
+from flow.compiler.graph.joins import ConcatsToStreams, InferAddStreams, MoveScales
 from flow.compiler.graph.passes import (
     AveragesToPools,
     BipolarToBit,
     BipolarToInt2,
     BipolarWeightsToInt2,
     ChannelsLast,
-    InferAddStreams,
     InferLabelSelect,
     MeanToGlobalPool,
-    MoveScalarsPastAverages,
     RejectPaddedBits,
     ScaleBipolarOutside,
+    SumTypes,
     UngroupConvolutions,
     begin_at,
 )
@@ -135,11 +134,8 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         UngroupConvolutions(depth_wise=mvu == "dsp"),
         MeanToGlobalPool(),
         Streamline(),
-        # a scale upstream of a fork moves into each branch, and out of both operands of an addition
-        MoveLinearPastFork(),
-        MoveLinearPastEltwiseAdd(),
-        MoveScalarsPastAverages(),
-        Streamline(),
+        MoveScales(),
+        ConcatsToStreams(),
         AveragesToPools(),
         LowerConvsToMatMul(),
         ChannelsLast(),
@@ -167,7 +163,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         GiveReadableTensorNames(),
         InferDataTypes(),
         MinimizeAccumulatorWidth(),
-        InferDataTypes(),
+        SumTypes(),
     ):
         model = model.transform(step)
     _reject_unsupported(model)
@@ -208,6 +204,7 @@ SUPPORTED: Sequence[str] = (
     "LabelSelect",
     "MVAU",
     "Pool",
+    "StreamingConcat",
     "Thresholding",
     "VVAU",
 )

@@ -1,12 +1,9 @@
 """Graph passes that FINN lacks, used between its own."""
 
+import math
 from collections.abc import Iterable
-from typing import ClassVar
 
 import numpy as np
-from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
-    InferElementwiseBinaryOperation,
-)
 from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
 from finn.transformation.streamline.absorb import (
     AbsorbConsecutiveTransposes,
@@ -14,7 +11,6 @@ from finn.transformation.streamline.absorb import (
 )
 from finn.transformation.streamline.reorder import (
     MakeMaxPoolNHWC,
-    MoveScalarLinearPastInvariants,
     MoveTransposePastFork,
     MoveTransposePastJoinAdd,
 )
@@ -225,15 +221,24 @@ class AveragesToPools(Transformation):
             model.graph.node.insert(index + offset, one)
 
 
+class SumTypes(Transformation):
+    """Give each sum over windows the smallest type that holds it."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph, in the order of the data flow."""
+        model = model.transform(InferDataTypes())
+        for node in model.get_nodes_by_op_type("Pool"):
+            pool = getCustomOp(node)
+            if pool.get_nodeattr("Function") == "AccPool":
+                places = math.prod(pool.get_nodeattr("KernelSize"))
+                datatype = _sum_type(model.get_tensor_datatype(node.input[0]), places)
+                pool.set_nodeattr("OutputDataType", datatype.name)
+        return model.transform(InferDataTypes()), False
+
+
 def _sum_type(datatype: BaseDataType, count: int) -> BaseDataType:
     """Return the type of a sum of so many values."""
     return smallest_type(round(datatype.min() * count), round(datatype.max() * count))
-
-
-class MoveScalarsPastAverages(MoveScalarLinearPastInvariants):
-    """Move factors and shifts of one number past averages of windows, as past those of all."""
-
-    SUPPORTED_INVARIANTS: ClassVar = {"AveragePool"}
 
 
 class ChannelsLast(Transformation):
@@ -241,7 +246,7 @@ class ChannelsLast(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Move each transpose past one addition; FINN repeats this until nothing changes."""
-        before = len(model.get_nodes_by_op_type("Transpose"))
+        before = model.model.SerializeToString(deterministic=True)
         for step in (
             MakeMaxPoolNHWC(),
             AbsorbTransposeIntoMultiThreshold(),
@@ -252,7 +257,7 @@ class ChannelsLast(Transformation):
             MoveTransposePastJoinAdd(),
         ):
             model = model.transform(step)
-        return model, len(model.get_nodes_by_op_type("Transpose")) < before
+        return model, model.model.SerializeToString(deterministic=True) != before
 
 
 class RejectPaddedBits(Transformation):
@@ -286,6 +291,10 @@ class InferLabelSelect(Transformation):
         # invariant: scores = gain · value + offset, with the value reached so far
         gain, offset = np.ones(1), np.zeros(1)
         while (node := model.find_producer(top.input[0])) is not None:
+            if _keeps_vector(model, node):
+                top.input[0] = node.input[0]
+                model.graph.node.remove(node)
+                continue
             constant = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
             if constant is None or node.op_type not in ("Add", "Mul"):
                 break
@@ -298,6 +307,7 @@ class InferLabelSelect(Transformation):
                 break
             top.input[0] = node.input[0]
             model.graph.node.remove(node)
+        model.set_tensor_shape(top.output[1], [*model.get_tensor_shape(top.input[0])[:-1], 1])
         model = model.transform(InferDataTypes()).transform(InferLabelSelectLayer())
         for node in model.get_nodes_by_op_type("LabelSelect"):
             select = getCustomOp(node)
@@ -311,33 +321,12 @@ class InferLabelSelect(Transformation):
         return model, False
 
 
-class InferAddStreams(Transformation):
-    """Convert additions of two integer streams to hardware layers.
-
-    Raises:
-        UserError: the operands are not integers of one scale; the message names the node.
-    """
-
-    def apply(self, model: ModelWrapper):
-        """Apply the transformation to the whole graph."""
-
-        def joins(model: ModelWrapper, node) -> bool:
-            return node.op_type == "Add" and model.is_join_node(node)
-
-        for node in model.graph.node:
-            if not joins(model, node):
-                continue
-            types = [model.get_tensor_datatype(name) for name in node.input]
-            if not all(one.is_integer() for one in types):
-                raise UserError(
-                    f"node {node.name} adds streams of unlike scales, not integers: quantise both "
-                    "operands with the same step"
-                )
-            if DataType["BIPOLAR"] in types:
-                raise UserError(
-                    f"node {node.name} adds a stream of −1 and 1: quantise it in 2 bits or more"
-                )
-        model = model.transform(InferElementwiseBinaryOperation(joins))
-        for node in model.get_nodes_by_op_type("ElementwiseAdd"):
-            node.op_type = "AddStreams"
-        return model.transform(InferDataTypes()), False
+def _keeps_vector(model: ModelWrapper, node) -> bool:
+    """Whether a node only changes the shape of the values of one pixel."""
+    if node.op_type not in ("Flatten", "Reshape", "Squeeze", "Transpose"):
+        return False
+    sizes = [
+        [size for size in model.get_tensor_shape(name) if size > 1]
+        for name in (node.input[0], node.output[0])
+    ]
+    return sizes[0] == sizes[1] and len(sizes[0]) <= 1

@@ -1,7 +1,7 @@
 """Location of a network's sites on the edges of its graph of hardware layers."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ class Lineage:
     """All layers upstream of the stream."""
     quantisers: int = 0
     """Largest number of quantisers on a path to it, without that of the images."""
+    readers: frozenset[str] = frozenset()
+    """All layers downstream of the stream, of a quantiser's."""
 
     @classmethod
     def joined(cls, streams: Iterable["Lineage"]) -> "Lineage":
@@ -68,23 +70,36 @@ def _ancestries(network: Network) -> dict[str, Lineage]:
     by_path = {network.entry(site): site for site in network.sites}
     known: dict[object, Lineage] = {}
     found: dict[str, Lineage] = {}
-    for node in trace(network).nodes:
+    nodes = list(trace(network).nodes)
+    readers: dict[object, frozenset[str]] = {}
+    for node in reversed(nodes):
+        readers[node] = frozenset().union(
+            *(readers[user] | _layer_at(by_path, user) for user in node.users)
+        )
+    for node in nodes:
         here = Lineage.joined(known[one] for one in node.all_input_nodes)
         site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
         if Site(site).is_accumulator:
             here = here.after_layer(Site(site).layer)
         elif Site(site).is_activation:
-            here = found[site] = here.quantised()
+            here = here.quantised()
+            found[site] = replace(here, readers=readers[node])
         known[node] = here
     return found
+
+
+def _layer_at(by_path: Mapping[str, str], node) -> frozenset[str]:
+    """Return the layer whose accumulators a node of a traced network passes on, or none."""
+    site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
+    return frozenset([Site(site).layer] if Site(site).is_accumulator else [])
 
 
 def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     """Return the graph's tensor at each site.
 
-    FINN may reorder branches, so a unit is identified by its weights, and thresholds
-    by the layers upstream of them and by the number of thresholds among these; ties are broken by
-    order. Activations are located after the pooling that follows their thresholds.
+    FINN may reorder branches, so a unit is identified by its weights, and thresholds by the layers
+    upstream and downstream of them and by the number of thresholds among the former; ties are
+    broken by order. Activations are located after the pooling that follows their thresholds.
 
     Args:
         model: graph of hardware layers, with or without taps; the tensor at a tapped site is the
@@ -95,21 +110,26 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
         Defect: a unit matches no layer, thresholds match no site, or a site is not found.
     """
     found = {"input": model.graph.input[0].name}
-    layers, activations = dict(marks.weights), dict(marks.ancestries)
+    activations = dict(marks.ancestries)
+    layers = _layers(model, marks.weights)
+    readers: dict[str, frozenset[str]] = {}
+    for node in reversed(model.graph.node):
+        below = frozenset().union(*(readers.get(name, frozenset()) for name in node.output))
+        if node.name in layers:
+            below |= {layers[node.name]}
+        for name in node.input:
+            readers[name] = readers.get(name, frozenset()) | below
     known: dict[str, Lineage] = {}
     for node in model.graph.node:
         here = Lineage.joined(known[name] for name in node.input if name in known)
-        if is_unit(node):
-            weights = _fingerprint(matrix(model.get_initializer(node.input[1])))
-            layer = next((n for n, w in layers.items() if np.array_equal(w, weights)), None)
-            if layer is None:
-                raise Defect(f"node {node.name} has the weights of no layer")
-            del layers[layer]
+        if node.name in layers:
+            layer = layers[node.name]
             found[Site.of(layer, "acc").accumulator(marks.sites)] = node.output[0]
             here = here.after_layer(layer)
         elif node.op_type == "Thresholding":
             here = here.quantised()
-            site = next((n for n, one in activations.items() if one == here), None)
+            own = replace(here, readers=readers.get(node.output[0], frozenset()))
+            site = next((n for n, one in activations.items() if one == own), None)
             if site is None:
                 raise Defect(f"node {node.name} has the thresholds of no site")
             del activations[site]
@@ -119,6 +139,19 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     if missing:
         raise Defect(f"no place in the graph for {', '.join(missing)}")
     return {site: found[site] for site in marks.sites}
+
+
+def _layers(model: ModelWrapper, weights: Mapping[str, Fingerprint]) -> dict[str, str]:
+    """Return the layer of each unit, by the unit's name."""
+    left, found = dict(weights), {}
+    for node in filter(is_unit, model.graph.node):
+        own = _fingerprint(matrix(model.get_initializer(node.input[1])))
+        layer = next((name for name, one in left.items() if np.array_equal(one, own)), None)
+        if layer is None:
+            raise Defect(f"node {node.name} has the weights of no layer")
+        del left[layer]
+        found[node.name] = layer
+    return found
 
 
 def _fingerprint(weights: npt.NDArray) -> Fingerprint:

@@ -1,5 +1,6 @@
 """Insertion of noise taps on the stream edges of a graph of hardware layers."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -10,8 +11,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
-from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from flow.compiler.graph.passes import SumTypes
 from flow.errors import UserError
 from flow.noise.site import Site
 
@@ -68,7 +69,7 @@ class InsertNoiseTaps(Transformation):
         for step in (
             GiveUniqueNodeNames(),
             GiveReadableTensorNames(),
-            InferDataTypes(),
+            SumTypes(),
             RoundAndClipThresholds(),
         ):
             model = model.transform(step)
@@ -80,23 +81,32 @@ class InsertNoiseTaps(Transformation):
         consumer = model.find_consumer(edge)
         if consumer is None:
             raise UserError(f"site {site}: nothing reads its accumulator, so no tap fits")
-        accumulator = None
+        accumulator, stream = None, edge
         if Site(site).is_tile:
-            accumulator = getCustomOp(consumer)
-            consumer = model.find_consumer(consumer.output[0])
-        if consumer.op_type == "Thresholding":
-            thresholds = model.get_initializer(consumer.input[1])
-            spare = WIDEST_BEFORE_THRESHOLDS - _width_for_thresholds(thresholds)
+            accumulator, stream = getCustomOp(consumer), consumer.output[0]
+        readers, places = _readers(model, stream)
+        if all(reader.op_type == "Thresholding" for reader in readers):
+            rows = [model.get_initializer(reader.input[1]) for reader in readers]
+            spare = WIDEST_BEFORE_THRESHOLDS - max(map(_width_for_thresholds, rows))
             # wide thresholds leave fewer fractional bits, and their LSB is finer anyway
             fraction = min(FRACTION_BITS, max(spare, 0))
-            thresholds = thresholds * np.float32(2**fraction)
-            model.set_initializer(consumer.input[1], thresholds)
-            width = min(_width_for_thresholds(thresholds), WIDEST_BEFORE_THRESHOLDS)
-        else:
+            rows = [thresholds * np.float32(2**fraction) for thresholds in rows]
+            for reader, thresholds in zip(readers, rows, strict=True):
+                model.set_initializer(reader.input[1], thresholds)
+            width = min(max(map(_width_for_thresholds, rows)), WIDEST_BEFORE_THRESHOLDS)
+            if places > 1:
+                # a value that saturates would change the sum
+                width = WIDTH_AT_END
+        elif len(readers) == 1:
             fraction, width = FRACTION_BITS, WIDTH_AT_END
-            select = getCustomOp(consumer)
+            select = getCustomOp(readers[0])
             if offsets := select.get_nodeattr("Offsets"):
                 select.set_nodeattr("Offsets", [offset * 2**fraction for offset in offsets])
+        else:
+            kinds = ", ".join(reader.op_type for reader in readers)
+            raise UserError(
+                f"site {site}: its accumulator is read by {kinds}: quantise it for every reader"
+            )
         if accumulator is not None:
             accumulator.set_nodeattr("outputDataType", f"INT{width}")
             for name, bound in zip(("OutMin", "OutMax"), _bounds(width), strict=True):
@@ -145,6 +155,24 @@ class InsertNoiseTaps(Transformation):
         index = list(model.graph.node).index(consumer)
         consumer.input[list(consumer.input).index(edge)] = noisy
         model.graph.node.insert(index, tap)
+
+
+def _readers(model: ModelWrapper, stream: str) -> tuple[list, int]:
+    """Return the nodes that compare the values of a stream, behind forks and sums over windows.
+
+    Also returned is how many values are summed at most.
+    """
+    found, most = [], 1
+    for node in model.find_consumers(stream):
+        if node.op_type not in ("DuplicateStreams", "ConvolutionInputGenerator", "Pool"):
+            found.append(node)
+            continue
+        for output in node.output:
+            readers, places = _readers(model, output)
+            if node.op_type == "Pool":
+                places *= math.prod(getCustomOp(node).get_nodeattr("KernelSize"))
+            found, most = [*found, *readers], max(most, places)
+    return found, most
 
 
 def _bounds(width: int) -> tuple[int, int]:

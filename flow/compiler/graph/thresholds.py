@@ -13,15 +13,17 @@ from flow.models.qonnx.tidy.edits import drop_dead
 from flow.models.qonnx.tidy.monotone import rises
 
 _STRICT = 2.0**-22
-"""Relative distance, a few steps of float32, by which a threshold excludes its own value."""
+"""Relative distance, a few steps of float32, by which a threshold excludes a half, or includes it
+whatever the scales that are moved into it round."""
 
 
 class QuantToThresholds(Transformation):
     """Make quantisers of streams thresholds that round halves to even, as QONNX does.
 
     A threshold t is x ≥ t, so FINN's own conversion rounds halves up. Where scales are powers of
-    two, values often are halves. A threshold above an even value therefore lies just above the
-    half, so that the half itself does not reach it. A quantiser of several scales is left as it is.
+    two, and behind averages and sums, values often are halves. A threshold above an even value
+    therefore lies just above the half, so that the half itself does not reach it, and one above an
+    odd value just below. A quantiser of several scales is left as it is.
     """
 
     def apply(self, model: ModelWrapper):
@@ -76,7 +78,8 @@ def half_even_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.fl
     """
     below = np.arange(low, high)
     halves = (below + 0.5) * scale
-    return np.where(below % 2 == 0, halves + np.abs(halves) * _STRICT, halves)[None].astype("f4")
+    sides = np.where(below % 2 == 0, _STRICT, -_STRICT)
+    return (halves + np.abs(halves) * sides)[None].astype("f4")
 
 
 def exact_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
@@ -127,6 +130,6 @@ class ScaleThresholdsOutside(Transformation):
 
 def smallest_type(low: int, high: int) -> BaseDataType:
     """Return the narrowest integer type that holds all numbers from low to high."""
-    bits = range(1, 33)
+    bits = range(1, 65)
     kinds = (DataType[f"{'INT' if low < 0 else 'UINT'}{n}"] for n in bits if low >= 0 or n > 1)
     return next(kind for kind in kinds if kind.allowed(low) and kind.allowed(high))

@@ -9,6 +9,8 @@ from finn.custom_op.fpgadataflow.labelselect import LabelSelect as PlainLabelSel
 from flow import hdl
 from flow.compiler.operators.kernel import Kernel
 
+_ROUNDED = 2.0**-22
+"""Relative error of a gain that float32's own rounding explains."""
 GAIN_BITS = 20
 """Bits to which gains are rounded, relative to the largest of them."""
 
@@ -16,13 +18,21 @@ GAIN_BITS = 20
 def whole_gains(gains: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], float]:
     """Return gains as integers, [C], and their common unit.
 
-    It is a multiple of 2^−GAIN_BITS of the largest gain, or of a power of two; of these, the one
-    with smaller errors. So gains of few bits and ratios of powers of two are exact.
+    Ratios of small whole numbers are exact. Else the unit is 2^−GAIN_BITS of the largest gain, or
+    of a power of two; of these, the one with smaller errors. So gains of few bits and ratios of
+    powers of two are exact too.
 
     Args:
         gains: gains of the classes, [C], none of them 0.
     """
-    largest = np.abs(gains).max()
+    largest, smallest = np.abs(gains).max(), np.abs(gains).min()
+    for parts in range(1, 1 << GAIN_BITS // 2):
+        ratios = gains / smallest * parts
+        whole = np.round(ratios)
+        if np.abs(whole).max() >= 1 << GAIN_BITS:
+            break
+        if (np.abs(ratios - whole) <= np.abs(whole) * _ROUNDED).all():
+            return whole.astype(np.int64), float(smallest / parts)
     units = [unit / (1 << GAIN_BITS) for unit in (largest, 2.0 ** np.floor(np.log2(largest)))]
     unit = min(units, key=lambda one: np.abs(gains / one - np.round(gains / one)).max())
     whole = np.round(gains / unit).astype(np.int64)

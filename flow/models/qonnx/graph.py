@@ -1,6 +1,7 @@
 """Graph of a QONNX network: its nodes as modules, its quantised streams, and its sites."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,15 +14,15 @@ from torch import Tensor, nn
 
 from flow.errors import UserError
 from flow.models.planes import Grid
+from flow.models.qonnx.builders import build, reject_unknown
 from flow.models.qonnx.file import module_of, shown
 from flow.models.qonnx.operators import (
+    Concatenated,
     Convolution,
     Dense,
     Elementwise,
     Permuted,
     Reshaped,
-    build,
-    reject_unknown,
 )
 from flow.models.qonnx.quantisers import Quant
 from flow.models.qonnx.tidy.shapes import OWN_INPUT
@@ -89,6 +90,8 @@ class Graph:
     """Steps from the file's input to this network's, and the shape of an image in the file."""
     single: bool = False
     """Whether there is one score."""
+    pixels: Mapping[str, int] = field(default_factory=dict)
+    """Pixels of an image in each stream [N, C, H, W]."""
 
     def __deepcopy__(self, memo: dict) -> "Graph":
         """Return the graph itself, which is immutable."""
@@ -101,6 +104,13 @@ class Graph:
     def producer(self, stream: str) -> Step | None:
         """Return the step that produces a stream; None for the images."""
         return next((step for step in self.steps if step.output == stream), None)
+
+    def averaged(self, step: Step) -> int:
+        """Return the number of values in each average that a step takes; 0 if none is known."""
+        if isinstance(step.module, nn.AvgPool2d):
+            size = step.module.kernel_size
+            return math.prod(size if isinstance(size, tuple) else (size, size))
+        return self.pixels.get(step.inputs[0], 0)
 
     def layer_of(self, site: str) -> Step:
         """Return the layer whose accumulator is at a site."""
@@ -164,6 +174,7 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
         definition=model.model.SerializeToString(deterministic=True),
         own_input=own_input,
         single=model.get_tensor_shape(exit)[1] == 1,
+        pixels=_pixels(model, steps),
     )
     sites = _sites(found)
     if not any(site.endswith(".acc") for site in sites):
@@ -200,6 +211,11 @@ def _unflatten(model: ModelWrapper, image_shape: tuple[int, int, int] | None) ->
     graph.value_info.append(graph.input[0])
     graph.input[0].CopyFrom(value)
     graph.node.insert(0, helper.make_node("Flatten", [images], [flat], name="Flatten_images"))
+
+
+def _pixels(model: ModelWrapper, steps: Iterable[Step]) -> dict[str, int]:
+    shapes = {step.output: model.get_tensor_shape(step.node.output[0]) for step in steps}
+    return {name: shape[2] * shape[3] for name, shape in shapes.items() if len(shape) == 4}
 
 
 def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool) -> Weights:
@@ -240,6 +256,9 @@ def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
             a, b = known
             if a.step == b.step:
                 grids[step.output] = Grid(a.step, a.low + b.low, a.high + b.high)
+        elif isinstance(module, Concatenated) and len({(g.step, g.bipolar) for g in known}) == 1:
+            low, high = min(g.low for g in known), max(g.high for g in known)
+            grids[step.output] = Grid(known[0].step, low, high, known[0].bipolar)
     return grids
 
 

@@ -21,8 +21,8 @@ from flow.models.planes import Grid
 from flow.models.qonnx.file import read, refusing, shown
 from flow.models.qonnx.graph import PASSING, Graph, Step, open_graph
 from flow.models.qonnx.input_quantiser import NAME, InputQuantiser, quantise_input
-from flow.models.qonnx.operators import Elementwise, ExactLayer
-from flow.models.qonnx.quantisers import Quant, Thresholds
+from flow.models.qonnx.operators import AVERAGES, Elementwise, ExactLayer, ExactMean
+from flow.models.qonnx.quantisers import ExactHalves, Quant, Thresholds
 from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 
@@ -142,10 +142,36 @@ class ImportedNetwork(Network):
 
 def _computed(graph: Graph, step: Step) -> nn.Module:
     """Return what computes a step: of a layer whose input and weights are whole, an exact one."""
+    if type(step.module) is Quant and _of_whole_sums(graph, step.inputs[0]):
+        return ExactHalves.of(step.module)
+    if isinstance(step.module, AVERAGES) and (unit := _unit(graph, step.inputs[0])) is not None:
+        places = graph.averaged(step)
+        return ExactMean(step.module, places, unit) if places else step.module
     weights, grid = graph.weights.get(step.output), graph.grids.get(step.inputs[0])
     if weights is None or grid is None:
         return step.module
     return ExactLayer(step.module, weights.integers, grid.step, weights.scale * grid.step)
+
+
+def _unit(graph: Graph, stream: str) -> Tensor | None:
+    """Return the real value of a whole number of a stream, [1] or [C]; None if it holds others."""
+    if stream in graph.grids:
+        return torch.tensor([graph.grids[stream].step])
+    weights, layer = graph.weights.get(stream), graph.producer(stream)
+    if weights is None or layer is None or layer.inputs[0] not in graph.grids:
+        return None
+    return weights.scale * graph.grids[layer.inputs[0]].step
+
+
+def _of_whole_sums(graph: Graph, stream: str) -> bool:
+    """Whether a stream is an average or a sum of quantised values, rectified or not."""
+    step = graph.producer(stream)
+    if step is None:
+        return False
+    if isinstance(step.module, (nn.ReLU, *PASSING)):
+        return _of_whole_sums(graph, step.inputs[0])
+    joins = isinstance(step.module, AVERAGES) or len(step.inputs) > 1
+    return joins and all(name in graph.grids for name in step.inputs)
 
 
 def _long(shape: Iterable[int]) -> list[int]:

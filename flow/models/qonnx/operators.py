@@ -4,20 +4,14 @@ A module takes the node's streams, float [N, …] for N images, and holds the no
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from onnx import NodeProto, helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flow.errors import UserError
-from flow.models.qonnx.file import shown
-from flow.models.qonnx.quantisers import Quant, Thresholds
-
-Constants = Sequence[Tensor | None]
-"""Value of each constant input of a node; None for a stream."""
+from flow.models.qonnx.quantisers import ROUNDED
 
 
 class Convolution(nn.Module):
@@ -175,6 +169,50 @@ class Permuted(nn.Module):
         return x.permute(self.order)
 
 
+class Concatenated(nn.Module):
+    """Several streams, one behind the other along one dimension."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, *streams: Tensor) -> Tensor:
+        """Return the concatenated streams."""
+        return torch.cat(streams, self.dim)
+
+
+class Chosen(nn.Module):
+    """Some places of one dimension, in an order of their own."""
+
+    def __init__(self, dim: int, places: Tensor) -> None:
+        super().__init__()
+        self.dim = dim
+        self.register_buffer("places", places.long())
+        self.places: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the stream at these places alone."""
+        return x.index_select(self.dim, self.places % x.shape[self.dim])
+
+
+class Upsampled(nn.Module):
+    """Images enlarged by whole factors, of which each pixel becomes several equal ones."""
+
+    def __init__(self, size: Sequence[int]) -> None:
+        super().__init__()
+        self.size = tuple(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, C, *size] of [N, C, H, W]."""
+        for dim, size in enumerate(self.size, 2):
+            if size % x.shape[dim]:
+                raise ValueError(
+                    f"{x.shape[dim]} pixels are enlarged to {size}, by no whole factor"
+                )
+            x = x.repeat_interleave(size // x.shape[dim], dim)
+        return x
+
+
 class Mean(nn.Module):
     """The mean over some dimensions other than the images'."""
 
@@ -188,204 +226,31 @@ class Mean(nn.Module):
         return x.mean(self.dims, keepdim=self.keep)
 
 
-def reject_unknown(nodes: Iterable[NodeProto]) -> None:
-    """Raise a UserError that lists all operators unknown to `build`, if there are any."""
-    unknown = [shown(node) for node in nodes if node.op_type not in _BUILDERS]
-    if unknown:
-        raise UserError(
-            f"{', '.join(unknown)}: unknown operators; remove them from the network, or "
-            f"replace them; known are {', '.join(sorted(_BUILDERS))}, and functions that never "
-            "fall, such as Tanh, in front of a quantiser"
-        )
+AVERAGES = (nn.AvgPool2d, Mean)
 
 
-def build(node: NodeProto, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    """Return the module of a node.
+class ExactMean(nn.Module):
+    """An average of whole numbers in a unit, whose sum float32 does not round.
+
+    So equal sums give equal averages, whatever they are made of. Sums with noise are kept.
 
     Args:
-        node: a node of a QONNX graph, with a supported operator.
-        constants: the node's constant inputs.
-        shape: shape of the node's output for one image, [1, …].
-
-    Raises:
-        UserError: the node's attributes are not supported; the message names the node.
+        mean: the average, a `Mean` or ``AvgPool2d``.
+        places: number of averaged values.
+        unit: real value of a whole number, [1] or [C].
     """
-    return _BUILDERS[node.op_type](_Node(node), constants, tuple(shape))
 
+    def __init__(self, mean: nn.Module, places: int, unit: Tensor) -> None:
+        super().__init__()
+        self.mean = mean
+        self.register_buffer("unit", (unit.double() / places).view(1, -1, 1, 1))
+        self.unit: Tensor
 
-class _Node:
-    """A node's attributes, and errors that name it."""
-
-    def __init__(self, node: NodeProto) -> None:
-        self.node = node
-        self.given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-    def __call__(self, name: str, default: Any = None) -> Any:
-        value = self.given.get(name, default)
-        return value.decode() if isinstance(value, bytes) else value
-
-    def constant(self, values: Constants, index: int) -> Tensor:
-        """Return an input that must be constant."""
-        found = values[index] if index < len(values) else None
-        if found is None:
-            raise self.refuse("takes a stream where a constant is required", "make it a constant")
-        return found
-
-    def must(self, name: str, *allowed: Any) -> None:
-        """Refuse an attribute with a value other than these, of which the first is the default."""
-        if (value := self(name, allowed[0])) not in allowed:
-            raise self.refuse(f"has {name} = {value}", f"use {allowed[0]}")
-
-    def refuse(self, what: str, instead: str) -> UserError:
-        return UserError(f"{shown(self.node)} {what}: {instead}")
-
-
-def _quant(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    if str(node("rounding_mode", "ROUND")).upper() not in ("ROUND", "HALF_EVEN"):
-        raise node.refuse(f"rounds by {node('rounding_mode')}", "use Brevitas' own, ROUND")
-    scale, zero, bits = (node.constant(constants, i) for i in (1, 2, 3))
-    if bits.numel() != 1 or float(bits) != int(bits) or not 1 <= float(bits) <= 32:
-        raise node.refuse(f"has a bit width of {bits.tolist()}", "use whole bits")
-    flags = {"signed": bool(node("signed", 1)), "narrow": bool(node("narrow", 0))}
-    return Quant(_positive(node, scale), zero, int(bits), **flags)
-
-
-def _bipolar(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    scale = _positive(node, node.constant(constants, 1))
-    return Quant(scale, torch.zeros(()), 1, signed=True, narrow=False)
-
-
-def _thresholds(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    rows = node.constant(constants, 1)
-    scale = float(node("out_scale", 1.0))
-    if not scale > 0:
-        raise node.refuse(f"has an out_scale of {scale}", "use one above 0")
-    if rows.ndim != 2 or len(rows) not in (1, shape[1]):
-        raise node.refuse(f"has thresholds of shape {list(rows.shape)}", "use one row a channel")
-    return Thresholds(rows, scale, float(node("out_bias", 0.0)))
-
-
-def _positive(node: _Node, scale: Tensor) -> Tensor:
-    if not bool((scale > 0).all()):
-        raise node.refuse("has a scale that is not positive", "train the network again")
-    return scale
-
-
-def _conv(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    weight = node.constant(constants, 1)
-    if weight.ndim != 4:
-        raise node.refuse(f"has a kernel of {weight.ndim - 2} dimensions", "use Conv2d")
-    node.must("auto_pad", "NOTSET")
-    return Convolution(
-        weight,
-        node("pads", [0] * 4),
-        stride=tuple(node("strides", [1, 1])),
-        dilation=tuple(node("dilations", [1, 1])),
-        groups=int(node("group", 1)),
-    )
-
-
-def _matmul(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    weight = node.constant(constants, 1)
-    if weight.ndim != 2 or len(shape) != 2:
-        raise node.refuse("multiplies other than a vector by a matrix", "flatten its input")
-    return Dense(weight, turned=True)
-
-
-def _gemm(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    for name, value in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
-        node.must(name, value)
-    weight = node.constant(constants, 1)
-    return Dense(weight, turned=not node("transB", 0))
-
-
-def _batch_norm(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    node.must("training_mode", 0)
-    gain, bias, mean, var = (node.constant(constants, i) for i in range(1, 5))
-    return BatchNorm(gain, bias, mean, var, float(node("epsilon", 1e-5)))
-
-
-def _elementwise(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    left, right = constants
-    return Elementwise(node.node.op_type, left, right)
-
-
-def _window(node: _Node) -> dict[str, Any]:
-    """Return the window of a pooling as arguments of torch's poolings."""
-    node.must("auto_pad", "NOTSET", "VALID")
-    kernel, pads = node("kernel_shape"), node("pads", [0] * 4)
-    if len(kernel) != 2 or pads[:2] != pads[2:]:
-        raise node.refuse("pools other than images, or pads two sides unlike", "use MaxPool2d")
-    return {
-        "kernel_size": tuple(kernel),
-        "stride": tuple(node("strides", [1, 1])),
-        "padding": tuple(pads[:2]),
-        "ceil_mode": bool(node("ceil_mode", 0)),
-    }
-
-
-def _max_pool(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    return nn.MaxPool2d(**_window(node), dilation=tuple(node("dilations", [1, 1])))
-
-
-def _average_pool(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    node.must("dilations", [1, 1])
-    return nn.AvgPool2d(**_window(node), count_include_pad=bool(node("count_include_pad", 0)))
-
-
-def _global_average(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    return Mean((2, 3), keep=True)
-
-
-def _reduce_mean(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    given = constants[1].tolist() if len(constants) > 1 and constants[1] is not None else None
-    axes = node("axes", given)
-    if not axes or 0 in axes or (min(axes) < 0 and -len(shape) in axes):
-        raise node.refuse("averages over the images of a batch", "average over pixels alone")
-    return Mean(axes, keep=bool(node("keepdims", 1)))
-
-
-def _relu(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    return nn.ReLU()
-
-
-def _same(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    return nn.Identity()
-
-
-def _reshape(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    return Reshaped(shape[1:])
-
-
-def _transpose(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    order = node("perm", list(reversed(range(len(shape)))))
-    if order[0] != 0:
-        raise node.refuse(f"moves the images of a batch ({order})", "leave dimension 0 in place")
-    return Permuted(order)
-
-
-_BUILDERS: Mapping[str, Callable[[_Node, Constants, Sequence[int]], nn.Module]] = {
-    "Add": _elementwise,
-    "AveragePool": _average_pool,
-    "BatchNormalization": _batch_norm,
-    "BipolarQuant": _bipolar,
-    "Conv": _conv,
-    "Div": _elementwise,
-    "Dropout": _same,
-    "Flatten": _reshape,
-    "Gemm": _gemm,
-    "GlobalAveragePool": _global_average,
-    "Identity": _same,
-    "MatMul": _matmul,
-    "MaxPool": _max_pool,
-    "Mul": _elementwise,
-    "MultiThreshold": _thresholds,
-    "Quant": _quant,
-    "ReduceMean": _reduce_mean,
-    "Relu": _relu,
-    "Reshape": _reshape,
-    "Squeeze": _reshape,
-    "Sub": _elementwise,
-    "Transpose": _transpose,
-    "Unsqueeze": _reshape,
-}
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the means, float [N, C, …]."""
+        mean = self.mean(x.double())
+        unit = self.unit.view(1, -1, *[1] * (mean.ndim - 2))
+        sums = mean / unit
+        whole = sums.round()
+        near = (sums - whole).abs() <= whole.abs() * ROUNDED
+        return (torch.where(near, whole, sums) * unit).to(x.dtype)

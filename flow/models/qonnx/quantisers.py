@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+ROUNDED = 2.0**-21
+"""Relative error that a few roundings of float32 leave."""
+
 
 class Quant(nn.Module):
     """QONNX's Quant: clip(x / scale + zero point), rounded halves to even, and converted back.
@@ -44,7 +47,10 @@ class Quant(nn.Module):
 
     def integers(self, x: Tensor) -> Tensor:
         """Return values in steps, including the zero point."""
-        steps = x / self.scale + self.zero_point
+        return self._rounded(x / self.scale)
+
+    def _rounded(self, quotient: Tensor) -> Tensor:
+        steps = quotient + self.zero_point
         if self.bipolar:
             return torch.where(steps >= 0, 1.0, -1.0)
         return steps.clamp(*self.limits).round()
@@ -56,6 +62,26 @@ class Quant(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the quantised values."""
         return self.on_grid(x)
+
+
+class ExactHalves(Quant):
+    """A quantiser of sums or averages of quantised values, which often lie between two steps.
+
+    What float32 rounds away from such a half is a half here, whose rounding is to even.
+    """
+
+    @classmethod
+    def of(cls, quant: Quant) -> "ExactHalves":
+        """Return a quantiser with the constants of another."""
+        flags = {"signed": quant.signed, "narrow": quant.narrow}
+        return cls(quant.scale, quant.zero_point, quant.bits, **flags)
+
+    def integers(self, x: Tensor) -> Tensor:
+        """Return values in steps, including the zero point."""
+        twice = 2 * x / self.scale
+        whole = twice.round()
+        near = (twice - whole).abs() <= whole.abs() * ROUNDED
+        return self._rounded(torch.where(near, whole, twice) / 2)
 
 
 class Thresholds(Quant):

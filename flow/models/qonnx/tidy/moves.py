@@ -160,7 +160,7 @@ def _replace_constants(model: ModelWrapper, node: NodeProto, moved: dict[int, np
 
 
 def sink(model: ModelWrapper) -> bool:
-    """Move a Transpose or Reshape down past an operator, a fork, or the sum of two alike."""
+    """Move a Transpose or Reshape down past an operator, a fork, or a join of such alike."""
     for node in model.graph.node:
         if not reshaping(model, node) or _reaches_input(model, node):
             continue
@@ -175,7 +175,7 @@ def sink(model: ModelWrapper) -> bool:
                     if name == node.output[0]:
                         one.input[index] = again
             return True
-        if below and (_sink_past(model, node, below[0]) or _sink_past_sum(model, node, below[0])):
+        if below and (_sink_past(model, node, below[0]) or _sink_past_join(model, node, below[0])):
             return True
     return False
 
@@ -208,23 +208,62 @@ def _put_behind(
         insert_behind(model, below, "Reshape", before, constants=[constant(model, after, np.int64)])
 
 
-def _sink_past_sum(model: ModelWrapper, node: NodeProto, below: NodeProto) -> bool:
-    if below.op_type not in ("Add", "Sub") or stream_input(model, below) is not None:
+def _sink_past_join(model: ModelWrapper, node: NodeProto, below: NodeProto) -> bool:
+    if below.op_type not in ("Add", "Sub", "Concat") or stream_input(model, below) is not None:
         return False
-    other = next(name for name in below.input if name != node.output[0])
-    twin = next((one for one in model.graph.node if other in one.output), None)
-    if twin is None or twin.op_type != node.op_type or len(readers(model, other)) > 1:
+    twins = [
+        next((one for one in model.graph.node if name in one.output), None) for name in below.input
+    ]
+    before, after = [], []
+    for name, twin in zip(below.input, twins, strict=True):
+        if twin is None or twin.op_type != node.op_type or len(readers(model, name)) > 1:
+            return False
+        if is_output(model, name) or attribute(twin, "perm") != attribute(node, "perm"):
+            return False
+        before.append(shape_of(model, twin.input[0]))
+        after.append(shape_of(model, name))
+    if below.op_type == "Concat":
+        whole = shape_of(model, below.output[0])
+        axis = attribute(below, "axis") % len(whole)
+        inner = _axis_before(node, axis, before, after)
+        if inner is None:
+            return False
+        set_attribute(below, "axis", inner)
+        shape = list(before[0])
+        shape[inner] = sum(one[inner] for one in before)
+    elif len(set(before)) > 1 or len(set(after)) > 1:
         return False
-    before, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
-    alike = attribute(twin, "perm") == attribute(node, "perm")
-    if not alike or (shape_of(model, twin.input[0]), shape_of(model, other)) != (before, after):
-        return False
-    for index, name in enumerate(below.input):
-        below.input[index] = node.input[0] if name == node.output[0] else twin.input[0]
-    _put_behind(model, below, node, before, after)
-    model.graph.node.remove(node)
-    model.graph.node.remove(twin)
+    else:
+        shape, whole = list(before[0]), after[0]
+    for index, twin in enumerate(twins):
+        assert twin is not None
+        below.input[index] = twin.input[0]
+    _put_behind(model, below, node, shape, whole)
+    for name in {twin.output[0] for twin in twins if twin is not None}:
+        model.graph.node.remove(next(one for one in model.graph.node if name in one.output))
     return True
+
+
+def _axis_before(
+    node: NodeProto,
+    axis: int,
+    before: Sequence[tuple[int, ...]],
+    after: Sequence[tuple[int, ...]],
+) -> int | None:
+    """Return along which dimension streams are concatenated before a Transpose or a Reshape.
+
+    Args:
+        node: the Transpose or Reshape, of each stream alike.
+        axis: dimension along which they are concatenated behind it.
+        before: shapes of the streams before it.
+        after: shapes of the streams behind it.
+    """
+    if node.op_type == "Transpose":
+        return int(attribute(node, "perm")[axis])
+    # the values behind the first dimensions lie together, in either shape
+    same = all(one[:axis] == other[:axis] for one, other in zip(before, after, strict=True))
+    rests = {(one[:axis], one[axis + 1 :]) for one in before}
+    return axis if same and len(rests) == 1 and len(before[0]) > axis else None
 
 
 def absorb_into_dense(model: ModelWrapper) -> bool:

@@ -176,9 +176,11 @@ def flatten_dense(model: ModelWrapper) -> bool:
 
 
 def mean_to_global_pool(model: ModelWrapper) -> bool:
-    """Write a mean over all pixels as global pooling, of channels first or last."""
+    """Write a mean or a sum over all pixels as global pooling, of channels first or last."""
     for node in model.graph.node:
-        if node.op_type != "ReduceMean" or len(shape_of(model, node.input[0])) not in (3, 4):
+        if node.op_type not in ("ReduceMean", "ReduceSum"):
+            continue
+        if len(shape_of(model, node.input[0])) not in (3, 4):
             continue
         shape, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
         given = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
@@ -192,11 +194,28 @@ def mean_to_global_pool(model: ModelWrapper) -> bool:
             inner = [shape[axis] for axis in first]
             node.input[0] = insert(model, node, "Transpose", [node.input[0]], inner, perm=first)
             shape = tuple(inner)
+        summed = node.op_type == "ReduceSum"
         node.op_type = "GlobalAveragePool"
         del node.input[1:], node.attribute[:]
         small = [1, shape[1], *[1] * (rank - 2)]
+        if summed:
+            pixels = constant(model, np.prod(shape[2:]))
+            insert_behind(model, node, "Mul", after, constants=[pixels])
         insert_behind(model, node, "Reshape", small, constants=[constant(model, after, np.int64)])
         return True
+    return False
+
+
+def average_any_shape(model: ModelWrapper) -> bool:
+    """Remove what gives an image's pixels another shape before their mean."""
+    for node in model.graph.node:
+        before = model.find_producer(node.input[0]) if node.op_type == "GlobalAveragePool" else None
+        if before is None or before.op_type != "Reshape" or not reshaping(model, before):
+            continue
+        shapes = [shape_of(model, name) for name in (before.input[0], node.input[0])]
+        if len(shapes[0]) == len(shapes[1]) == 4 and shapes[0][:2] == shapes[1][:2]:
+            node.input[0] = before.input[0]
+            return True
     return False
 
 
@@ -207,9 +226,9 @@ def begin_behind_shapes(model: ModelWrapper) -> bool:
     if first is None or not reshaping(model, first) or is_output(model, first.output[0]):
         return False
     shape = shape_of(model, first.output[0])
-    if len(shape) != 4:
-        return False
     before = shape_of(model, entry)
+    if len(shape) != 4 and (len(shape), len(before)) != (2, 3):
+        return False
     step = (
         {"perm": order_of(model, first)}
         if first.op_type == "Transpose"

@@ -1,0 +1,209 @@
+"""Concatenations, choices of channels and means: read, they compute what they did before."""
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from flow.compiler.graph.compatibility import check_nodes
+from flow.errors import UserError
+from flow.models.qonnx.network import open_network
+from tests.helpers.random_graphs import Builder
+from tests.models.qonnx.test_found_graphs import build, operators, same_as_source, saved
+
+MORE = {"strides": [1, 1], "dilations": [1, 1]}
+
+
+def images(channels=4, size=4) -> Builder:
+    builder = build((1, channels, size, size))
+    builder.stream = builder.quant("images", 0.125, 4)
+    return builder
+
+
+def ended(builder, folder):
+    """End with a layer and a mean, and return the path."""
+    builder.grouped(3, 1, [1, 1], [0] * 4, **MORE)
+    builder.apply("GlobalAveragePool")
+    builder.shape = (1, 3, 1, 1)
+    builder.flatten()
+    return saved(builder, folder)
+
+
+def shuffle(builder, groups):
+    _, channels, *sides = builder.shape
+    for shape in ([1, groups, channels // groups, *sides], builder.shape):
+        builder.apply("Reshape", builder.constant(shape, np.int64))
+        if len(shape) > 4:
+            builder.apply("Transpose", perm=[0, 2, 1, 3, 4])
+
+
+def problems(path):
+    return [f"{one.problem}" for one in check_nodes(open_network(path).graph) if one.problem]
+
+
+def test_weights_take_a_channel_shuffle(tmp_path):
+    builder = images(6)
+    builder.grouped(6, 3, [1, 1], [0] * 4, **MORE)
+    builder.norm(negative=True)
+    shuffle(builder, 3)
+    builder.norm(negative=True)
+    builder.activation("thresholds", 0.25, 3)
+    builder.apply("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    builder.shape = (1, 6, 2, 2)
+    builder.grouped(6, 6, [3, 3], [1] * 4, **MORE)
+    builder.activation("relu", 0.25, 3)
+    shuffle(builder, 2)
+    builder.grouped(4, 2, [1, 1], [0] * 4, **MORE)
+    builder.activation("relu", 0.25, 3)
+    path = ended(builder, tmp_path)
+    assert not {"Gather", "Reshape", "Transpose"} & {*operators(path)}
+    same_as_source(path)
+    assert not problems(path)
+
+
+def test_weights_take_halves_of_the_channels(tmp_path):
+    builder = images(6)
+    whole, names = builder.stream, ["left", "right"]
+    builder.nodes.append(helper.make_node("Split", [whole], names, axis=1))
+    builder.stream, builder.shape = "right", (1, 3, 4, 4)
+    builder.grouped(2, 1, [3, 3], [1] * 4, **MORE)
+    builder.stream = builder.quant(builder.stream, 0.125, 4)
+    builder.stream = builder.node("Concat", ["left", builder.stream, whole], axis=1)
+    builder.shape = (1, 11, 4, 4)
+    builder.stream = builder.node("Split", [builder.stream, builder.constant([8, 3], np.int64)])
+    builder.nodes[-1].output.append("rest")
+    builder.nodes[-1].attribute.append(helper.make_attribute("axis", 1))
+    builder.shape = (1, 8, 4, 4)
+    shuffle(builder, 4)
+    path = ended(builder, tmp_path)
+    assert "Gather" not in operators(path) and "Split" not in operators(path)
+    same_as_source(path)
+
+
+@pytest.mark.parametrize("way", ["slice", "gather"])
+def test_a_dense_layer_takes_one_pixel(way, tmp_path):
+    builder = build((1, 3, 7))
+    builder.stream = builder.quant("images", 0.125, 4)
+    if way == "gather":
+        builder.apply("Gather", builder.constant([-1], np.int64), axis=2)
+    else:
+        ends = [builder.constant([one], np.int64) for one in (6, 9_999, 2, 1)]
+        builder.apply("Slice", *ends)
+    builder.apply("Reshape", builder.constant([1, 3], np.int64))
+    builder.shape = (1, 3)
+    builder.dense(4, per_channel=True, whole=False)
+    path = saved(builder, tmp_path)
+    assert not {"Gather", "Slice"} & {*operators(path)}
+    same_as_source(path)
+    assert not problems(path)
+
+
+def test_a_choice_of_one_addend_is_told(tmp_path):
+    builder = images(4, size=5)
+    source = builder.stream
+    builder.apply("Gather", builder.constant([3, 2, 1, 0], np.int64), axis=1)
+    builder.stream = builder.node("Add", [source, builder.stream])
+    builder.stream = builder.quant(builder.stream, 0.25, 4)
+    path = ended(builder, tmp_path)
+    same_as_source(path)
+    assert "chooses or reorders values where no weights can take that" in problems(path)
+
+
+def test_a_quantiser_behind_a_concatenation_moves_into_its_branches(tmp_path):
+    builder = images(2)
+    branches = []
+    for outputs in (2, 3):
+        builder.stream, builder.shape = "value0", (1, 2, 4, 4)
+        builder.grouped(outputs, 1, [1, 1], [0] * 4, **MORE)
+        branches.append(builder.stream)
+    both = builder.node("Concat", branches, axis=1)
+    # read twice, once by a concatenation
+    builder.stream, builder.shape = both, (1, 5, 4, 4)
+    builder.norm(negative=False)
+    builder.activation("relu", 0.25, 3)
+    builder.grouped(2, 1, [1, 1], [0] * 4, **MORE)
+    builder.stream = builder.node("Concat", [both, builder.stream], axis=1)
+    builder.shape = (1, 7, 4, 4)
+    builder.norm(negative=False)
+    builder.activation("thresholds", 0.25, 3)
+    path = ended(builder, tmp_path)
+    same_as_source(path)
+    assert not problems(path)
+
+
+def test_transpositions_and_flattenings_sink_past_a_concatenation(tmp_path):
+    builder = images(2)
+    first = builder.stream
+    streams = []
+    for order in ("last", "flat"):
+        both = []
+        for _ in range(2):
+            if order == "last":
+                both.append(builder.node("Transpose", [first], perm=[0, 2, 3, 1]))
+            else:
+                both.append(builder.node("Flatten", [streams[0]], axis=1))
+        streams.append(builder.node("Concat", both, axis=3 if order == "last" else 1))
+        if order == "last":
+            streams[0] = builder.node("Transpose", streams, perm=[0, 3, 1, 2])
+            streams = streams[:1]
+    builder.stream, builder.shape = streams[-1], (1, 128)
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert operators(path) == ["Quant", "Concat", "Concat", "Flatten", "MatMul"]
+    same_as_source(path)
+    assert not problems(path)
+
+
+def test_a_finer_operand_is_counted_by_a_concatenation(tmp_path):
+    builder = images(2)
+    fine = builder.quant(builder.stream, 0.0625, 5)
+    builder.stream = builder.node("Concat", [builder.stream, fine], axis=1)
+    builder.shape = (1, 4, 4, 4)
+    path = ended(builder, tmp_path)
+    same_as_source(path)
+    assert not problems(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("scales", "concatenates streams of unlike scales"),
+        ("bits", "concatenates streams of −1 and 1 with others"),
+        ("axis", "concatenates other than channels"),
+        ("product", "is a Mul of two streams"),
+        ("upsampling", "enlarges an image, for which there is no hardware"),
+        ("mixer", "swaps dimensions of a stream"),
+    ],
+)
+def test_what_does_not_fit_is_told(kind, problem, tmp_path):
+    builder = images(4)
+    source, axis = builder.stream, 2 if kind == "axis" else 1
+    other = source
+    if kind == "scales":
+        other = builder.quant(source, 0.171, 4)
+    elif kind == "bits":
+        builder.activation("bipolar", 0.125, 1)
+        other = builder.stream
+    if kind == "product":
+        builder.stream = builder.node("Mul", [source, source])
+        builder.stream = builder.quant(builder.stream, 0.25, 4)
+    elif kind == "upsampling":
+        sizes = builder.constant([1, 1, 2, 2])
+        builder.stream = builder.node("Resize", [source, "", sizes], mode="nearest")
+    elif kind == "mixer":
+        builder.grouped(4, 1, [3, 3], [1] * 4, **MORE)
+        builder.activation("relu", 0.25, 3)
+        builder.apply("Transpose", perm=[0, 2, 1, 3])
+    else:
+        builder.stream = builder.node("Concat", [source, other], axis=axis)
+        builder.shape = (1, 4, 8, 4) if kind == "axis" else (1, 8, 4, 4)
+    path = ended(builder, tmp_path)
+    found = problems(path)
+    assert any(one.startswith(problem) for one in found), found
+
+
+def test_an_enlargement_by_no_whole_factor_is_refused(tmp_path):
+    builder = images(2)
+    sizes = builder.constant([1, 1, 1.5, 1.5])
+    builder.apply("Resize", "", sizes, mode="nearest")
+    with pytest.raises(UserError, match="by no whole factor"):
+        open_network(ended(builder, tmp_path))
