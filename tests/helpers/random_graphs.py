@@ -251,8 +251,70 @@ def _end(build: Builder, rng: np.random.Generator, outputs: int) -> None:
         build.stream = build.quant(build.stream, 0.5, 4)
 
 
-def write(seed: int, folder: Path, *, exact: bool = False) -> Path:
-    """Write a random graph to a file; see `random_graph`."""
+def branched_graph(seed: int) -> onnx.ModelProto:
+    """Return a small network that forks and joins, shuffles and averages."""
+    rng = np.random.default_rng(seed)
+    build = Builder(rng, (1, 2, 4, 4), exact=True)
+    build.stream = build.quant(build.stream, 2.0**-5, 6)
+    build.convolution(4, False, last=False)
+
+    def quantise() -> None:
+        kinds = ["relu", "signed", "thresholds", "function", "bipolar"]
+        kind = str(rng.choice(kinds, p=[0.45, 0.3, 0.1, 0.1, 0.05]))
+        build.activation(kind, float(rng.choice([0.25, 0.125, 0.17], p=[0.7, 0.2, 0.1])), 3)
+
+    for _ in range(int(rng.integers(1, 3))):
+        if rng.random() < 0.9:
+            quantise()
+        trunk, shape = build.stream, build.shape
+        kind = str(rng.choice(["concat", "add", "shuffle", "pool", "halves"]))
+        if kind == "shuffle":
+            channels, *sides = shape[1:]
+            build.apply("Reshape", build.constant([1, 2, channels // 2, *sides], np.int64))
+            build.apply("Transpose", perm=[0, 2, 1, 3, 4])
+            build.apply("Reshape", build.constant(shape, np.int64))
+            build.convolution(4, False, last=False)
+            continue
+        if kind == "pool":
+            more = {"count_include_pad": int(rng.integers(2))}
+            build.apply("AveragePool", kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1], **more)
+            quantise()
+            build.convolution(4, False, last=False)
+            continue
+        if kind == "halves":
+            half = build.constant(range(shape[1] // 2), np.int64)
+            build.stream = build.node("Gather", [trunk, half], axis=1)
+            build.shape = (1, shape[1] // 2, *shape[2:])
+        if rng.random() < 0.3:
+            build.norm(bool(rng.random() < 0.5))
+            quantise()
+        build.convolution(shape[1], False, last=False)
+        if rng.random() < 0.9:
+            quantise()
+        if kind == "add":
+            build.stream = build.node("Add", [trunk, build.stream])
+        else:
+            build.stream = build.node("Concat", [trunk, build.stream], axis=1)
+            build.shape = (1, 2 * shape[1], *shape[2:])
+        if rng.random() < 0.5:
+            build.norm(negative=False)
+            quantise()
+            build.convolution(4, False, last=False)
+    if rng.random() < 0.5:
+        build.norm(bool(rng.random() < 0.5))
+        build.apply("GlobalAveragePool")
+        build.shape = (*build.shape[:2], 1, 1)
+        build.flatten()
+    else:
+        quantise()
+        build.flatten()
+        build.dense(3, per_channel=False, whole=False)
+    return build.model(open_batch=False)
+
+
+def write(seed: int, folder: Path, *, exact: bool = False, branched: bool = False) -> Path:
+    """Write a random graph to a file; see `random_graph` and `branched_graph`."""
     path = folder / f"random{seed}.onnx"
-    path.write_bytes(random_graph(seed, exact=exact).SerializeToString())
+    graph = branched_graph(seed) if branched else random_graph(seed, exact=exact)
+    path.write_bytes(graph.SerializeToString())
     return path

@@ -109,8 +109,12 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
 
 def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
     if isinstance(module, nn.AvgPool2d):
-        if module.padding not in (0, (0, 0)) or module.ceil_mode:
-            yield "averages with padding or ceil_mode", "use a plain AvgPool2d"
+        padded = module.padding not in (0, (0, 0))
+        if module.ceil_mode or (padded and not module.count_include_pad):
+            yield (
+                "averages fewer values at an edge",
+                "use AvgPool2d without ceil_mode, and with count_include_pad",
+            )
     elif isinstance(module, Mean) and {dim % 4 for dim in module.dims} != {2, 3}:
         yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
     places = graph.averaged(step)

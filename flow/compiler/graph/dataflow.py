@@ -180,8 +180,15 @@ def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
         raise UserError("the network does not quantise its input: begin it with a QuantIdentity")
     operator = getCustomOp(first)
     last = first
-    if (follower := model.find_consumer(first.output[0])).op_type == "Transpose":
-        last = follower
+    followers = model.find_consumers(first.output[0])
+    if {node.op_type for node in followers} == {"Transpose"}:
+        # one for each reader of the images
+        last, *others = followers
+        for node in others:
+            for reader in model.find_consumers(node.output[0]):
+                for index, name in enumerate(reader.input):
+                    reader.input[index] = last.output[0] if name == node.output[0] else name
+            model.graph.node.remove(node)
     quantiser = HostQuantiser(
         thresholds=model.get_initializer(first.input[1]),
         scale=operator.get_nodeattr("out_scale"),

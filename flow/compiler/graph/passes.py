@@ -179,11 +179,13 @@ class AveragesToPools(Transformation):
     def _replace(self, model: ModelWrapper, node, datatype) -> None:
         _, channels, height, width = model.get_tensor_shape(node.input[0])
         _, _, rows, columns = model.get_tensor_shape(node.output[0])
-        window, stride = [height, width], [1, 1]
+        window, stride, pads = [height, width], [1, 1], [0] * 4
         if node.op_type == "AveragePool":
             window = list(get_by_name(node.attribute, "kernel_shape").ints)
             strides = get_by_name(node.attribute, "strides")
             stride = list(strides.ints) if strides else stride
+            padding = get_by_name(node.attribute, "pads")
+            pads = list(padding.ints) if padding else pads
         values = window[0] * window[1]
         sizes = (
             [1, height, width, channels],
@@ -207,7 +209,8 @@ class AveragesToPools(Transformation):
         model.set_tensor_datatype(sums, summed)
         generator = helper.make_node(
             "Im2Col", [last], [windows], domain="qonnx.custom_op.general", stride=stride,
-            kernel_size=window, depthwise=1, input_shape=f"(1,{height},{width},{channels})",
+            kernel_size=window, depthwise=1, pad_amount=pads,
+            input_shape=f"(1,{height},{width},{channels})",
         )  # fmt: skip
         new = (
             helper.make_node("Transpose", [node.input[0]], [last], perm=[0, 2, 3, 1]),

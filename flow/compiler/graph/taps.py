@@ -157,6 +157,9 @@ class InsertNoiseTaps(Transformation):
         model.graph.node.insert(index, tap)
 
 
+_BETWEEN = ("DuplicateStreams", "FMPadding", "ConvolutionInputGenerator", "Pool")
+
+
 def _readers(model: ModelWrapper, stream: str) -> tuple[list, int]:
     """Return the nodes that compare the values of a stream, behind forks and sums over windows.
 
@@ -164,7 +167,7 @@ def _readers(model: ModelWrapper, stream: str) -> tuple[list, int]:
     """
     found, most = [], 1
     for node in model.find_consumers(stream):
-        if node.op_type not in ("DuplicateStreams", "ConvolutionInputGenerator", "Pool"):
+        if node.op_type not in _BETWEEN:
             found.append(node)
             continue
         for output in node.output:

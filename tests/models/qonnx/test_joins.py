@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from onnx import helper
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.compiler.graph.compatibility import check_nodes
 from flow.errors import UserError
+from flow.models.qonnx.file import read
 from flow.models.qonnx.network import open_network
 from tests.helpers.random_graphs import Builder
 from tests.models.qonnx.test_found_graphs import build, operators, same_as_source, saved
@@ -56,6 +58,22 @@ def test_weights_take_a_channel_shuffle(tmp_path):
     builder.activation("relu", 0.25, 3)
     path = ended(builder, tmp_path)
     assert not {"Gather", "Reshape", "Transpose"} & {*operators(path)}
+    same_as_source(path)
+    assert not problems(path)
+
+
+def test_layers_that_share_weights_get_their_own(tmp_path):
+    builder = images(3, size=5)
+    builder.grouped(3, 1, [3, 3], [1] * 4, **MORE)
+    weights = builder.nodes[-1].input[1]
+    builder.stream = builder.quant(builder.stream, 0.125, 4)
+    more = {"kernel_shape": [3, 3], "pads": [1] * 4, "group": 1}
+    builder.apply("Conv", weights, **more, **MORE)
+    builder.stream = builder.quant(builder.stream, 0.125, 4)
+    path = ended(builder, tmp_path)
+    model = ModelWrapper(read(path))
+    layers = [node.input[1] for node in model.graph.node if node.op_type == "Conv"]
+    assert len(layers) == len({*layers}) == 3
     same_as_source(path)
     assert not problems(path)
 
@@ -158,6 +176,17 @@ def test_a_finer_operand_is_counted_by_a_concatenation(tmp_path):
     fine = builder.quant(builder.stream, 0.0625, 5)
     builder.stream = builder.node("Concat", [builder.stream, fine], axis=1)
     builder.shape = (1, 4, 4, 4)
+    path = ended(builder, tmp_path)
+    same_as_source(path)
+    assert not problems(path)
+
+
+def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_branches(tmp_path):
+    builder = images(2)
+    other = builder.quant(builder.stream, 0.171, 4)
+    builder.stream = builder.node("Concat", [builder.stream, other], axis=1)
+    builder.shape = (1, 4, 4, 4)
+    builder.stream = builder.quant(builder.stream, 0.3, 4)
     path = ended(builder, tmp_path)
     same_as_source(path)
     assert not problems(path)

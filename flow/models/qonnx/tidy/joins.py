@@ -58,9 +58,8 @@ def share_steps(model: ModelWrapper) -> bool:
             continue
         finest = min(one.step for one in known)
         for index, one in enumerate(known):
-            times = round(one.step / finest)
-            whole = abs(one.step / finest - times) <= _NEAR * times
-            if times < 2 or not whole or times * (one.high - one.low) >= 2**_MOST_BITS:
+            times = _multiple(one.step, finest)
+            if times is None or times < 2 or times * (one.high - one.low) >= 2**_MOST_BITS:
                 continue
             between = (np.arange(one.low, one.high) + 0.5) * one.step
             stream = node.input[index]
@@ -105,12 +104,13 @@ def _range(model: ModelWrapper, stream: str) -> _Range | None:
 def divide_concat(model: ModelWrapper) -> bool:
     """Give each reader of a concatenation one of its own, of all that concatenations before hold.
 
-    Only if a branch is not quantised: each reader's quantiser then moves up into the branches.
+    Only if its branches are not quantised alike: the quantiser of each reader then moves up into
+    them.
     """
     for node in model.graph.node:
         if node.op_type != "Concat" or not joins(model, node):
             continue
-        if is_output(model, node.output[0]) or all(_quantised(model, one) for one in node.input):
+        if is_output(model, node.output[0]) or _alike(model, node):
             continue
         below = readers(model, node.output[0])
         for one in below[1:]:
@@ -135,7 +135,7 @@ def divide_concat(model: ModelWrapper) -> bool:
 def raise_past_concat(model: ModelWrapper) -> bool:
     """Move an operator on single values up into the branches of a concatenation.
 
-    Only if a branch is not quantised: there, each layer needs a quantiser of its own.
+    Only if these are not quantised alike: there, each layer needs a quantiser of its own.
     """
     for node in model.graph.node:
         if node.op_type != "Concat" or not joins(model, node):
@@ -147,7 +147,7 @@ def raise_past_concat(model: ModelWrapper) -> bool:
             continue
         if below.op_type not in (*POINTWISE, *CHANNELWISE):
             continue
-        if all(_quantised(model, name) for name in node.input):
+        if _alike(model, node):
             continue
         sizes = [shape_of(model, name)[axis] for name in node.input]
         parts = _split(model, below, sizes, len(shape))
@@ -171,6 +171,20 @@ def raise_past_concat(model: ModelWrapper) -> bool:
         node.output[0] = below.output[0]
         return True
     return False
+
+
+def _alike(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether all operands of a join are quantised, in whole multiples of one step."""
+    if not all(_quantised(model, name) for name in node.input):
+        return False
+    steps = [one.step for name in node.input if (one := _range(model, name)) is not None]
+    return all(_multiple(step, min(steps)) is not None for step in steps)
+
+
+def _multiple(step: float, finest: float) -> int | None:
+    """Return how many times a step has another one; None if that is no whole number."""
+    times = round(step / finest)
+    return times if abs(step / finest - times) <= _NEAR * times else None
 
 
 def _quantised(model: ModelWrapper, stream: str) -> bool:

@@ -74,6 +74,28 @@ def _quantised(node: NodeProto, given: list[np.ndarray]) -> np.ndarray:
     return quant(*given, signed, narrow, OLD_MODES.get(mode.upper(), mode))
 
 
+def own_weights(model: ModelWrapper) -> bool:
+    """Give each layer weights of its own, where several share a quantiser."""
+    for node in model.graph.node:
+        constants = [model.get_initializer(name) for name in node.input]
+        if node.op_type not in ("Quant", "BipolarQuant") or any(one is None for one in constants):
+            continue
+        output = node.output[0]
+        others = readers(model, output)[1:]
+        for one in others:
+            own = NodeProto()
+            own.CopyFrom(node)
+            own.output[0] = model.make_new_valueinfo_name()
+            own.name = f"{node.name}_{own.output[0]}"
+            model.set_tensor_shape(own.output[0], shape_of(model, output))
+            model.graph.node.insert(list(model.graph.node).index(node), own)
+            for index, name in enumerate(one.input):
+                one.input[index] = own.output[0] if name == output else name
+        if others:
+            return True
+    return False
+
+
 def round_weights(model: ModelWrapper) -> bool:
     """Round weights beforehand that are rounded otherwise than to the nearest, as A2Q does."""
     for node in model.graph.node:

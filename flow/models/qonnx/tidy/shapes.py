@@ -206,6 +206,28 @@ def mean_to_global_pool(model: ModelWrapper) -> bool:
     return False
 
 
+def drop_ceil_mode(model: ModelWrapper) -> bool:
+    """Remove the ceil_mode of a pooling whose last window ends with the image, or before."""
+    for node in model.graph.node:
+        if node.op_type not in ("MaxPool", "AveragePool") or not attribute(node, "ceil_mode", 0):
+            continue
+        kernel = attribute(node, "kernel_shape")
+        sides, found = (shape_of(model, name)[2:] for name in (node.input[0], node.output[0]))
+        rank = len(kernel)
+        strides, dilations = (attribute(node, n, [1] * rank) for n in ("strides", "dilations"))
+        pads = attribute(node, "pads", [0] * (2 * rank))
+        plain = [
+            (side + pads[axis] + pads[rank + axis] - dilations[axis] * (kernel[axis] - 1) - 1)
+            // strides[axis]
+            + 1
+            for axis, side in enumerate(sides)
+        ]
+        if plain == list(found):
+            set_attribute(node, "ceil_mode", 0)
+            return True
+    return False
+
+
 def average_any_shape(model: ModelWrapper) -> bool:
     """Remove what gives an image's pixels another shape before their mean."""
     for node in model.graph.node:
