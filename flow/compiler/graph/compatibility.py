@@ -119,17 +119,17 @@ def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
         yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
     places = graph.averaged(step)
     stream = step.inputs[0]
-    if stream in graph.grids:
-        grid = graph.grids[stream]
+    grid = graph.grids.get(stream)
+    if grid is not None:
         if grid.bipolar:
             yield "averages a stream of −1 and 1", "quantise it in 2 bits or more"
         largest = float(max(-grid.low, grid.high))
     else:
         layer = chain_before(graph, stream)[-1]
-        weights, grid = graph.weights.get(layer.output), graph.grids.get(layer.inputs[0])
-        if weights is None or grid is None:
+        weights, read = graph.weights.get(layer.output), graph.grids.get(layer.inputs[0])
+        if weights is None or read is None:
             return
-        largest = _largest_accumulator(weights, grid)
+        largest = _largest_accumulator(weights, read)
     if largest * places >= EXACT_IN_FLOAT32:
         yield (
             f"sums up to {largest * places:,.0f}, beyond 2^24",
