@@ -6,7 +6,7 @@ from finn.transformation.fpgadataflow.insert_fifo import InsertFIFO
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
-from qonnx.transformation.general import SortGraph
+from qonnx.transformation.general import GiveUniqueNodeNames, SortGraph
 
 from flow.golden.units import is_unit, operator_kind
 
@@ -36,12 +36,13 @@ class BufferBranches(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to a whole folded graph."""
-        model = model.transform(SortGraph())
+        # a copy: the graph keeps its order, by which nodes are named, and converters have no names
+        ordered = model.transform(SortGraph()).transform(GiveUniqueNodeNames())
         for node in model.graph.node:
             if operator_kind(node) not in JOINS:
                 continue
             operator = getCustomOp(node)
-            lengths = _lengths(model, node)
+            lengths = _lengths(ordered, ordered.find_producer(node.output[0]))
             depths = [2, 2]
             # the first of equal ones
             short = {lengths.index(min(lengths))} if lengths else {0, 1}

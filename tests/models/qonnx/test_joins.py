@@ -173,7 +173,9 @@ def test_transpositions_and_flattenings_sink_past_a_concatenation(tmp_path):
 
 def test_a_finer_operand_is_counted_by_a_concatenation(tmp_path):
     builder = images(2)
-    fine = builder.quant(builder.stream, 0.0625, 5)
+    fine = builder.stream
+    # of a row for each channel
+    builder.thresholds(0.25, 3)
     builder.stream = builder.node("Concat", [builder.stream, fine], axis=1)
     builder.shape = (1, 4, 4, 4)
     path = ended(builder, tmp_path)

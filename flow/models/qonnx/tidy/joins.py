@@ -89,16 +89,28 @@ def _range(model: ModelWrapper, stream: str) -> _Range | None:
         if producer.op_type == "Add":
             return _Range(known[0].step, sum(lows), sum(highs))
         return _Range(known[0].step, min(lows), max(highs))
-    levels = levels_of(model, producer)
-    if levels is None:
+    if producer.op_type == "MultiThreshold":
+        # with a row for each channel or one for all
+        rows = model.get_initializer(producer.input[1])
+        counts = None if rows is None else (0, rows.shape[1])
+        scale, bias = (
+            float(attribute(producer, f"out_{name}", usual))
+            for name, usual in (("scale", 1.0), ("bias", 0.0))
+        )
+    else:
+        levels = levels_of(model, producer)
+        if levels is None:
+            return None
+        ends = np.array([-1, 1], np.float32) * np.finfo(np.float32).max
+        with np.errstate(all="ignore"):
+            counts = tuple(int(count) for count in levels.count(ends))
+        scale, bias = levels.scale, levels.bias
+    if counts is None or scale <= 0:
         return None
-    shift = levels.bias / levels.scale
+    shift = bias / scale
     if abs(shift - round(shift)) > _NEAR * max(1, abs(shift)):
         return None
-    ends = np.array([-1, 1], np.float32) * np.finfo(np.float32).max
-    with np.errstate(all="ignore"):
-        low, high = (int(count) + round(shift) for count in levels.count(ends))
-    return _Range(levels.scale, low, high)
+    return _Range(scale, *(count + round(shift) for count in counts))
 
 
 def divide_concat(model: ModelWrapper) -> bool:
