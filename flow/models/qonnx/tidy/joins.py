@@ -92,7 +92,7 @@ def _range(model: ModelWrapper, stream: str) -> _Range | None:
     if producer.op_type == "MultiThreshold":
         # with a row for each channel or one for all
         rows = model.get_initializer(producer.input[1])
-        counts = None if rows is None else (0, rows.shape[1])
+        low, high = 0, None if rows is None else int(rows.shape[1])
         scale, bias = (
             float(attribute(producer, f"out_{name}", usual))
             for name, usual in (("scale", 1.0), ("bias", 0.0))
@@ -103,14 +103,14 @@ def _range(model: ModelWrapper, stream: str) -> _Range | None:
             return None
         ends = np.array([-1, 1], np.float32) * np.finfo(np.float32).max
         with np.errstate(all="ignore"):
-            counts = tuple(int(count) for count in levels.count(ends))
+            low, high = (int(count) for count in levels.count(ends))
         scale, bias = levels.scale, levels.bias
-    if counts is None or scale <= 0:
+    if high is None or scale <= 0:
         return None
     shift = bias / scale
     if abs(shift - round(shift)) > _NEAR * max(1, abs(shift)):
         return None
-    return _Range(scale, *(count + round(shift) for count in counts))
+    return _Range(scale, low + round(shift), high + round(shift))
 
 
 def divide_concat(model: ModelWrapper) -> bool:
