@@ -193,12 +193,12 @@ _KERNELS = (
         )
         for parameters, faults in (
             ({"SIMD": 2}, (
-                Fault("room && first_row && weights_tvalid", "room && weights_tvalid",
+                Fault("room && first_row_q && weights_tvalid", "room && weights_tvalid",
                       ("together",)),
                 Fault("assign room = !last_beat || !m_axis_tvalid || m_axis_tready;",
                       "assign room = 1'b1;", ("level",)),
                 Fault("if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",)),
-                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= first_row;", ("latency",)),
+                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= first_row_q;", ("latency",)),
                 Fault("picked = choices[GroupSize'(w[p][i]>>g)] <<< i;",
                       "picked = choices[GroupSize'(w[p][i]>>g)];", ("order",)),
             )),
@@ -368,6 +368,7 @@ _SYSTEM = (
             Fault("address_q    <= address_q + 4;", "address_q    <= address_q + 8;", ("place",)),
             Fault("!label_next_q && last_lane && last_read", "!label_next_q && last_lane",
                   ("taken",)),
+            Fault("s_axis_tvalid && !s_axis_tready;", "s_axis_tvalid;", ("taken",)),
         ),
         ("order", "place", "taken"),
     ),
