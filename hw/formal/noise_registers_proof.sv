@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Proof that the register file, generated from registers.rdl for one tap, with tap_registers.sv obeys
-// AXI4-Lite.
+// Proof that the register file, generated from registers.rdl for one tap, with tap_registers.sv,
+// obeys AXI4-Lite.
 
 module noise_registers_proof (
     input logic                                       clk,
