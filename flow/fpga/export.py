@@ -27,7 +27,7 @@ from flow.soc.system import Port
 TOP = "accelerator_axi"
 MACRO = "NOISEWALK_DATA"
 """Preprocessor macro: folder of the memories, with a slash at its end."""
-MODULES = ("tap_bus", "tap_registers", "port_registers", "stream_port")
+MODULES = ("tap_registers", "port_registers", "stream_port")
 """Modules of ``hw/soc`` in the folder."""
 SAMPLE = 4
 """Images of the sample, clean and noisy."""

@@ -20,6 +20,8 @@ from flow.rtl import ecp5
 from flow.rtl.ecp5 import Cells
 from flow.rtl.synthesis import Design
 
+FOLDER = "fpga"
+"""Folder of netlists and results, by what they depend on, in that of everything that is built."""
 RTLIL, VERILOG, JSON = "netlist.il", "netlist.v", "netlist.json"
 _NODE = re.compile(rf"u_{TOP}\.u_(\w+_rtl_\d+)(?:_weights)?\.")
 _PART = re.compile(r"u_(\w+)\.")
@@ -35,11 +37,6 @@ class Netlist:
     def rtlil(self) -> Path:
         """The netlist, for Yosys."""
         return self.folder / RTLIL
-
-    @property
-    def verilog(self) -> Path:
-        """The netlist, for a simulator."""
-        return self.folder / VERILOG
 
 
 def whole(accelerator: Accelerator) -> Design:
@@ -61,7 +58,7 @@ def synthesise(design: Design, root: Path, black_boxes: Sequence[str] = ()) -> N
         NotSynthesised: Yosys rejects it.
         UserError: Yosys is not installed.
     """
-    commands = f"{ecp5.script(design, black_boxes)}; write_rtlil {RTLIL}; write_verilog {VERILOG}"
+    commands = f"{ecp5.script(design, black_boxes)}; write_rtlil {RTLIL}"
     key = hashlib.sha256(f"{design.key} {commands}".encode()).hexdigest()[:16]
     folder = root / f"{design.top}-{key}"
 
@@ -72,6 +69,44 @@ def synthesise(design: Design, root: Path, black_boxes: Sequence[str] = ()) -> N
 
     built_once(folder, fill)
     return Netlist(folder)
+
+
+def modelled(netlist: Netlist, root: Path) -> Path:
+    """Return a netlist for a simulator, in which Yosys' models stand in the primitives' places.
+
+    Yosys puts them there, since Verilator would make a module for each content of a LUT. Memories
+    and multipliers, which Yosys only declares, stay.
+
+    Args:
+        netlist: a mapped accelerator.
+        root: folder of netlists, by content.
+
+    Raises:
+        UserError: Yosys is not installed.
+    """
+    steps = [
+        f"read_rtlil {RTLIL}",
+        # the primitives that synthesis declared, with their variants by parameters
+        f"delete =* {TOP} %d",
+        "read_verilog -sv -overwrite +/ecp5/cells_sim.v",
+        f"hierarchy -top {TOP}",
+        "proc",
+        "flatten",
+        "opt_expr",
+        # long names are most of what Verilator and the compiler would read
+        "rename -hide",
+        "clean -purge",
+        f"write_verilog -noattr {VERILOG}",
+    ]
+    folder = root / f"modelled-{netlist.folder.name}"
+
+    def fill(scratch: Path) -> None:
+        shutil.copyfile(netlist.rtlil, scratch / RTLIL)
+        ecp5.run(ecp5.YOSYS, ["-q", "-p", "; ".join(steps)], scratch)
+        (scratch / RTLIL).unlink()
+
+    built_once(folder, fill)
+    return folder / VERILOG
 
 
 def link(top: str, parts: Iterable[Netlist], folder: Path) -> Path:

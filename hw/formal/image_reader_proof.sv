@@ -89,8 +89,9 @@ module image_reader_proof #(
     few : assume (images <= 32'd1000);
   end
 
+  localparam int unsigned WordsAnImage = (BEATS * Words + Parts - 1) / Parts;
   logic [31:0] words_left;  // to be asked for
-  assign words_left = left_q * ((BEATS * Words + Parts - 1) / Parts)
+  assign words_left = left_q * WordsAnImage
       - beat_q / Parts * Words - (m_valid ? Words : 0) - dut.asked_q;
 
   always_ff @(posedge clk) begin
@@ -106,7 +107,9 @@ module image_reader_proof #(
       answers : assert (dut.coming_q == coming_q);
       addresses : assert (left_q == '0 || dut.address_q
           == from_q + 4 * ((m_valid ? Words : 0) + dut.asked_q));
-      rest : assert (dut.words_left_q == words_left && words_left <= 32'd4000
+      rest : assert (dut.to_ask_q * WordsAnImage - dut.word_q == words_left
+          && words_left <= 32'd4000 && dut.to_ask_q <= 32'd1000 && dut.word_q < WordsAnImage
+          && (dut.to_ask_q != '0 || dut.word_q == '0)
           && (left_q != '0 || dut.asked_q == '0));
     end
   end

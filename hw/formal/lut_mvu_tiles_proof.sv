@@ -74,6 +74,7 @@ module lut_mvu_tiles_proof (
       // activations are taken with the first row's weights alone
       together : assert ((a_valid && a_ready) == (w_valid && w_ready && !later_q));
       place : assert (dut.synapse_q == second_q && dut.neuron_q == 32'(later_q)
+          && dut.first_row_q == (later_q == '0)
           && dut.tile_q == 32'(short_q) && !(second_q && short_q));
       if (second_q) begin
         partial : assert (int'(dut.sum_q[0]) == sum_q);

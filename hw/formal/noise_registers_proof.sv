@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Proof that the register file, generated from registers.rdl for one tap, obeys AXI4-Lite.
+// Proof that the register file, generated from registers.rdl for one tap, with tap_registers.sv,
+// obeys AXI4-Lite.
 
 module noise_registers_proof (
     input logic                                       clk,
@@ -20,6 +21,35 @@ module noise_registers_proof (
   logic [1:0] bresp, rresp;
   logic [31:0] rdata;
   noise_registers_pkg::noise_registers__out_t hwif_out;
+  noise_registers_pkg::noise_registers__in_t to_file;
+  noise_registers_pkg::tap_registers__in_t taps[1];
+  logic unused_valid;
+  logic [7:0] unused_site;
+  logic [3:0] unused_addr;
+  logic [31:0] unused_data;
+
+  always_comb begin
+    to_file     = hwif_in;
+    to_file.tap = taps;
+  end
+
+  tap_registers #(
+      .TAPS(1)
+  ) u_taps (
+      .clk,
+      .rst_n,
+      .taps_rst_n(hwif_in.tap[0].taps_rst_n),
+      .registers(hwif_out),
+      .taps,
+      .cfg_valid(unused_valid),
+      .cfg_site(unused_site),
+      .cfg_addr(unused_addr),
+      .cfg_data(unused_data),
+      .cfg_pending(hwif_in.tap[0].STATUS.pending.next),
+      .cfg_late(hwif_in.tap[0].STATUS.late.hwset),
+      .digest_valid(hwif_in.tap[0].DIGEST.value.we),
+      .digest(hwif_in.tap[0].DIGEST.value.next)
+  );
 
   proof_reset u_reset (.*);
 
@@ -45,7 +75,7 @@ module noise_registers_proof (
       .s_axil_rvalid(rvalid),
       .s_axil_rdata(rdata),
       .s_axil_rresp(rresp),
-      .hwif_in,
+      .hwif_in(to_file),
       .hwif_out
   );
 
@@ -74,6 +104,10 @@ module noise_registers_proof (
 
   // answers that wait in the file's buffer, and the writes among them
   logic [1:0] answers, writes;
+  // an access of a setting is answered a clock later
+  logic reads_setting, writes_setting;
+  assign reads_setting  = u_taps.asked_q && !u_taps.write_q;
+  assign writes_setting = u_taps.asked_q && u_taps.write_q;
   assign answers = dut.axil_resp_wptr - dut.axil_resp_rptr;
   always_comb begin
     writes = '0;
@@ -83,10 +117,14 @@ module noise_registers_proof (
 
   always_ff @(posedge clk) begin
     if (rst_n) begin
-      bounds : assert (answers <= 2'd2 && dut.axil_n_in_flight == answers);
-      write_addresses : assert (u_port.addresses_q == 2'(dut.axil_awvalid) + writes);
-      write_data : assert (u_port.data_q == 2'(dut.axil_wvalid) + writes);
-      reads : assert (u_port.reads_q == 2'(dut.axil_arvalid) + answers - writes);
+      bounds : assert (dut.axil_n_in_flight == answers + 2'(u_taps.asked_q)
+          && dut.axil_n_in_flight <= 2'd2 && answers <= 2'd2);
+      setting : assert (dut.external_pending == u_taps.asked_q);
+      write_addresses : assert (u_port.addresses_q
+          == 2'(dut.axil_awvalid) + writes + 2'(writes_setting));
+      write_data : assert (u_port.data_q == 2'(dut.axil_wvalid) + writes + 2'(writes_setting));
+      reads : assert (u_port.reads_q
+          == 2'(dut.axil_arvalid) + answers - writes + 2'(reads_setting));
     end
   end
 endmodule

@@ -4,7 +4,7 @@
 //
 //   order  the word that is asked to be written is the next one of its image
 //   place  at the next address
-//   taken  a label is taken with its image's last word, and counted
+//   taken  a label is taken in the clock after its image's last word, and counted
 
 module result_writer_proof (
     input logic        clk,
@@ -20,7 +20,7 @@ module result_writer_proof (
   localparam int unsigned Classes = 4;
   localparam int unsigned Beats = 2;  // of two classes
 
-  logic rst_n, s_ready, mem_valid, held_q;
+  logic rst_n, s_ready, mem_valid, held_q, done_q;
   logic [31:0] images_out, mem_address, mem_data, address_q, images_q;
   logic begun_q = 1'b0;  // there is an address
   logic [7:0] label_out, data_q;
@@ -54,12 +54,16 @@ module result_writer_proof (
   logic [1:0] write_q;
   logic [2:0] word_q;  // of the image: the label, then the logits
   logic image_q;  // which of the two
+  logic last, taken_image;
+  assign last = mem_valid && mem_ready && word_q == 3'(Classes);
+  assign taken_image = image_q ^ done_q;  // the first that was not taken
   logic [3:0] logit;
   assign logit = logits_q[2*image_q+2'((word_q-1)>>1)][4*2'((word_q-1)&3'd1)+:4];
 
   always_ff @(posedge clk) begin
     held_q <= rst_n && s_valid && !s_ready;
     data_q <= s_data;
+    done_q <= rst_n && last;
     if (rst_n && held_q) begin
       source : assume (s_valid && s_data == data_q);
     end
@@ -95,15 +99,15 @@ module result_writer_proof (
       order : assert (!mem_valid
           || mem_data == (word_q == '0 ? 32'(s_data) : 32'($signed(logit))));
       place : assert (!mem_valid || !begun_q || mem_address == address_q);
-      taken : assert ((s_valid && s_ready) == (mem_valid && mem_ready && word_q == 3'(Classes))
-          && images_out == images_q);
+      taken : assert ((s_valid && s_ready) == done_q && s_ready == done_q
+          && images_out == images_q - 32'(done_q));
       bounds : assert (word_q <= 3'(Classes) && waiting_q <= 3'(2 * Beats));
       first : assert (dut.label_next_q == (word_q == '0));
-      places : assert (dut.write_q == 32'(write_q)
-          && dut.read_q == 32'({image_q, word_q > 3'd2})
-          && dut.lane_q == (word_q == '0 ? 32'd0 : 32'((word_q - 1) & 3'd1)));
-      behind_write : assert (2'(waiting_q) == write_q - {image_q, 1'b0});
-      waits : assert (word_q == '0 || held_q);
+      places : assert (dut.write_q == write_q && dut.read_q == {image_q, word_q > 3'd2}
+          && dut.lane_q == (word_q == '0 ? 1'b0 : 1'(word_q - 1)));
+      behind_write : assert (2'(waiting_q) == write_q - {taken_image, 1'b0});
+      waits : assert ((word_q == '0 && !done_q) || held_q);
+      begins : assert (!done_q || word_q == '0);
     end
     // reset keeps it
     addresses : assert (!begun_q || dut.address_q == address_q);
@@ -111,7 +115,7 @@ module result_writer_proof (
 
   for (genvar i = 0; i < 2 * Beats; i++) begin : gen_logits
     logic [1:0] behind;  // beats before it that are not written either
-    assign behind = 2'(i) - {image_q, 1'b0};
+    assign behind = 2'(i) - {taken_image, 1'b0};
     always_ff @(posedge clk) begin
       if (rst_n) begin
         // of beats that were written; what the others hold does not matter

@@ -81,14 +81,13 @@ module lut_mvu #(
   logic [PE*ACCU_WIDTH-1:0] out_q;
   logic [Place-1:0] synapse_q;
   logic [31:0] neuron_q, tile_q;  // the tile counts if the last one is shorter
-  logic first_row, last_beat, room, fire;
+  logic first_row_q, last_beat, room, fire;
 
-  assign first_row = neuron_q == '0;
   assign last_beat = synapse_q
       == Place'((Even || tile_q != Tiles - 1 ? SynapseFolds : LastFolds) - 1);
   assign room = !last_beat || !m_axis_tvalid || m_axis_tready;
-  assign weights_tready = room && (!first_row || s_axis_tvalid);
-  assign s_axis_tready = room && first_row && weights_tvalid;
+  assign weights_tready = room && (!first_row_q || s_axis_tvalid);
+  assign s_axis_tready = room && first_row_q && weights_tvalid;
   assign fire = weights_tvalid && weights_tready;
   assign m_axis_tdata = OutBits'(out_q);
 
@@ -179,6 +178,7 @@ module lut_mvu #(
     if (!rst_n) begin
       synapse_q     <= '0;
       neuron_q      <= '0;
+      first_row_q   <= 1'b1;
       tile_q        <= '0;
       m_axis_tvalid <= 1'b0;
     end else begin
@@ -189,8 +189,8 @@ module lut_mvu #(
         sums_t sums;
         beat = s_axis_tdata[SIMD*ACTIVATION_WIDTH-1:0];
         a = kept[synapse_q];
-        if (first_row) a = ByTable ? beat : to_planes(beat);
-        if (first_row && NeuronFolds > 1) kept[synapse_q] <= a;
+        if (first_row_q) a = ByTable ? beat : to_planes(beat);
+        if (first_row_q && NeuronFolds > 1) kept[synapse_q] <= a;
         sums = synapse_q == '0 ? '0 : sum_q;
         if (ByTable) sums = add_picked(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
         else sums = add_counts(sums, weights_tdata[PE*WEIGHT_WIDTH*SIMD-1:0], a);
@@ -198,6 +198,7 @@ module lut_mvu #(
         synapse_q <= last_beat ? '0 : synapse_q + 1;
         if (last_beat) begin
           neuron_q      <= neuron_q == NeuronFolds - 1 ? '0 : neuron_q + 1;
+          first_row_q   <= neuron_q == NeuronFolds - 1;
           m_axis_tvalid <= 1'b1;
           if (!Even && neuron_q == NeuronFolds - 1) begin
             tile_q <= tile_q == Tiles - 1 ? '0 : tile_q + 1;

@@ -93,7 +93,7 @@ module memstream_axi #(
   end
 
   always_ff @(posedge clk) begin
-    if (load) word_q <= memory[rst?'0 : next_q];
+    if (load) word_q <= memory[next_q];
   end
 
   // one address for both, so that stream and port together take a memory of two ports

@@ -3,7 +3,8 @@
 // Interface between a microcontroller and an accelerator: registers, memory access, an interrupt.
 //
 // The registers (port_registers.sv) answer on AXI4-Lite. A run streams images from memory into the
-// accelerator and writes labels and logits back. Reset, or CONTROL.reset for 16 clocks, empties reader, writer and accelerator.
+// accelerator and writes labels and logits back (run_control.sv). Reset, or CONTROL.reset for 16
+// clocks, empties reader, writer and accelerator.
 //
 // It does not order its two memory ports: images and results of a run must not overlap.
 
@@ -66,22 +67,12 @@ module accelerator_port #(
     output logic                    s_axis_tready,
     input  logic [  LABEL_BITS-1:0] s_axis_tdata
 );
-  typedef enum logic [2:0] {
-    NoError,
-    Busy,
-    NoImages,
-    ImagesOutside,
-    ResultsOutside
-  } cause_t;
-
-  localparam int unsigned ResultBytes = 4 * (CLASSES + 1);
-  localparam int unsigned ImageBytes = 4 * noise_registers_pkg::NUM_WORDS;
-
-  logic start_asked, start, resetting, running_q, ended;
-  logic [31:0] image_address, result_address, images, images_in, images_out;
-  logic [31:0] wanted_q, cycles_q;
+  logic asked, start, decided, resetting, running_q, ended;
+  logic [2:0] cause;
+  logic [31:0] image_address, result_address, images;  // as they are written
+  logic [31:0] run_image_address, run_result_address, run_images;  // of the run
+  logic [31:0] images_in, images_out, cycles;
   logic [7:0] label_out;
-  cause_t cause;
 
   port_registers #(
       .TAPS(TAPS),
@@ -111,8 +102,9 @@ module accelerator_port #(
       .s_axil_rresp,
       .accelerator_rst_n,
       .resetting,
-      .start(start_asked),
-      .cause(3'(cause)),
+      .start(asked),
+      .decided,
+      .cause,
       .image_address,
       .result_address,
       .images,
@@ -120,7 +112,7 @@ module accelerator_port #(
       .done(ended),
       .images_in,
       .images_out,
-      .cycles(cycles_q),
+      .cycles,
       .label_out,
       .cfg_valid,
       .cfg_site,
@@ -132,39 +124,29 @@ module accelerator_port #(
       .digest
   );
 
-  // control of a run
-  function automatic logic outside(input logic [31:0] address, input logic [31:0] each);
-    return address[1:0] != '0 || 64'(images) * 64'(each) + 64'(address) > 64'(MEMORY_BYTES);
-  endfunction
-
-  always_comb begin
-    if (running_q || resetting) cause = Busy;
-    else if (images == '0) cause = NoImages;
-    else if (outside(image_address, ImageBytes)) cause = ImagesOutside;
-    else if (outside(result_address, ResultBytes)) cause = ResultsOutside;
-    else cause = NoError;
-  end
-
-  assign start = start_asked && cause == NoError;
-  assign ended = running_q && images_out == wanted_q;
-
-  always_ff @(posedge clk) begin
-    if (!accelerator_rst_n) begin
-      running_q <= 1'b0;
-      wanted_q  <= '0;
-      cycles_q  <= '0;
-    end else begin
-      if (start) begin
-        running_q <= 1'b1;
-        wanted_q  <= images_out + images;
-        cycles_q  <= '0;
-      end else if (ended) begin
-        running_q <= 1'b0;
-      end else if (running_q) begin
-        cycles_q <= cycles_q + 1;
-      end
-    end
-  end
+  run_control #(
+      .IMAGE_BYTES(4 * noise_registers_pkg::NUM_WORDS),
+      .RESULT_BYTES(4 * (CLASSES + 1)),
+      .MEMORY_BYTES(MEMORY_BYTES)
+  ) u_control (
+      .clk,
+      .rst_n(accelerator_rst_n),
+      .asked,
+      .resetting,
+      .image_address,
+      .result_address,
+      .images,
+      .decided,
+      .cause,
+      .start,
+      .run_image_address,
+      .run_result_address,
+      .run_images,
+      .images_out,
+      .running(running_q),
+      .ended,
+      .cycles
+  );
 
   image_reader #(
       .BEAT_BITS(IN_BITS),
@@ -173,8 +155,8 @@ module accelerator_port #(
       .clk,
       .rst_n(accelerator_rst_n),
       .start,
-      .address(image_address),
-      .images,
+      .address(run_image_address),
+      .images(run_images),
       .images_in,
       .mem_valid(read_valid),
       .mem_ready(read_ready),
@@ -194,7 +176,7 @@ module accelerator_port #(
       .clk,
       .rst_n(accelerator_rst_n),
       .start,
-      .address(result_address),
+      .address(run_result_address),
       .images_out,
       .label_out,
       .scores_valid,

@@ -32,23 +32,26 @@ module image_reader #(
   localparam int unsigned Slot = 32 / Parts;  // bits that a beat of a part of a word takes
   localparam int unsigned WordsAnImage = (BEATS * Words + Parts - 1) / Parts;
 
-  logic [31:0] address_q, words_left_q, images_left_q, beat_q;
+  logic [31:0] address_q, images_left_q, beat_q;
+  logic [31:0] to_ask_q, word_q;  // images, and words of the first of them that were asked for
   logic [Words-1:0][31:0] filling_q, beat_words_q;
   logic [31:0] asked_q, filled_q;  // words of the beat that is filled
   logic [2:0] parts_q;  // beats that are left in beat_words_q
-  logic coming_q, full, taken, last_beat;
+  logic coming_q, full, taken, last_beat, last_word;
 
-  assign mem_valid     = words_left_q != '0 && asked_q != Words;
+  assign mem_valid     = to_ask_q != '0 && asked_q != Words;
   assign mem_address   = address_q;
   assign full          = filled_q == Words;
   assign m_axis_tvalid = parts_q != '0;
   assign m_axis_tdata  = BEAT_BITS'(beat_words_q);
   assign taken         = m_axis_tvalid && m_axis_tready;
   assign last_beat     = beat_q == BEATS - 1;
+  assign last_word     = word_q == WordsAnImage - 1;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
-      words_left_q  <= '0;
+      to_ask_q      <= '0;
+      word_q        <= '0;
       images_left_q <= '0;
       images_in     <= '0;
       asked_q       <= '0;
@@ -59,14 +62,15 @@ module image_reader #(
     end else begin
       if (start && images_left_q == '0) begin
         address_q     <= address;
-        words_left_q  <= images * WordsAnImage;
+        to_ask_q      <= images;
         images_left_q <= images;
       end
       coming_q <= mem_valid && mem_ready;
       if (mem_valid && mem_ready) begin
-        address_q    <= address_q + 4;
-        words_left_q <= words_left_q - 1;
-        asked_q      <= asked_q + 1;
+        address_q <= address_q + 4;
+        asked_q   <= asked_q + 1;
+        word_q    <= last_word ? '0 : word_q + 1;
+        if (last_word) to_ask_q <= to_ask_q - 1;
       end
       if (coming_q) begin
         filling_q <= (32 * Words)'({mem_data, filling_q} >> 32);

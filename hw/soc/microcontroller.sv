@@ -16,6 +16,7 @@
 module microcontroller #(
     int unsigned MEMORY_BYTES = 65536,
     string FILE = "",  // words in hexadecimal that the memory holds at start
+    bit REGISTERED_READS = 1'b0,  // the core reads memory a clock later, from a register
     int unsigned ADDRESS_WIDTH = 12  // of the AXI4-Lite bus
 ) (
     input  logic                     clk,
@@ -66,13 +67,13 @@ module microcontroller #(
   assign to_nothing = valid && !to_memory && !to_serial && !to_bus;
 
   // memory
-  logic memory_en, granted, memory_ready_q;
-  logic [31:0] memory_address, memory_data, memory_read;
+  logic memory_en, granted, granted_q, memory_ready_q;
+  logic [31:0] memory_address, memory_data, memory_read, core_read;
   logic [3:0] memory_write;
 
   assign write_ready = write_valid;
   assign read_ready  = read_valid && !write_valid;
-  assign granted     = to_memory && !memory_ready_q && !write_valid && !read_valid;
+  assign granted     = to_memory && !granted_q && !memory_ready_q && !write_valid && !read_valid;
   assign memory_en   = write_valid || read_valid || granted;
   assign read_data   = memory_read;
 
@@ -90,9 +91,16 @@ module microcontroller #(
     end
   end
 
-  always_ff @(posedge clk) begin
-    if (!rst_n) memory_ready_q <= 1'b0;
-    else memory_ready_q <= granted;
+  if (REGISTERED_READS) begin : gen_registered
+    always_ff @(posedge clk) begin
+      granted_q      <= rst_n && granted;
+      memory_ready_q <= rst_n && granted_q;
+      core_read      <= memory_read;
+    end
+  end else begin : gen_direct
+    assign granted_q = 1'b0;
+    assign core_read = memory_read;
+    always_ff @(posedge clk) memory_ready_q <= rst_n && granted;
   end
 
   ram #(
@@ -180,7 +188,7 @@ module microcontroller #(
   assign ready = to_memory ? memory_ready_q : to_bus ? bus_ready : valid;
   always_comb begin
     unique case (1'b1)
-      to_memory: answer = memory_read;
+      to_memory: answer = core_read;
       to_bus: answer = bus_data;
       to_serial: begin
         unique case (address[3:2])

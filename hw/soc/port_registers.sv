@@ -3,9 +3,10 @@
 // Registers of an accelerator's port: what software sees of its streams and its taps.
 //
 // The register file (generated from registers.rdl, which says what each register does) answers on
-// AXI4-Lite. `start` is high in the clock in which software asks for a run; the parent says in
-// `cause` why it refuses, in that clock, or 0. CONTROL.reset holds `accelerator_rst_n` low for 16
-// clocks, which clears the registers of the taps; `resetting` is high from the write on.
+// AXI4-Lite. `start` is high in the clock in which software asks for a run; once it knows, the
+// parent raises `decided` for a clock, and says in `cause` why it refuses, or 0. CONTROL.reset holds
+// `accelerator_rst_n` low for 16 clocks, which clears the registers of the taps; `resetting` is high
+// from the write on. `accelerator_rst_n` follows `rst_n` a clock later.
 // Reset: no noise, no events.
 
 module port_registers #(
@@ -38,6 +39,7 @@ module port_registers #(
     output logic                    accelerator_rst_n,
     output logic                    resetting,
     output logic                    start,
+    input  logic                    decided,
     input  logic [             2:0] cause,              // as in ERROR
     output logic [            31:0] image_address,
     output logic [            31:0] result_address,
@@ -86,22 +88,30 @@ module port_registers #(
       .hwif_out(registers)
   );
 
+  noise_registers_pkg::tap_registers__in_t taps[TAPS];
   tap_registers #(
       .TAPS(TAPS),
       .SITES(SITES)
   ) u_tap_registers (
       .clk,
       .rst_n,
+      .taps_rst_n(accelerator_rst_n),
       .registers,
+      .taps,
       .cfg_valid,
       .cfg_site,
       .cfg_addr,
-      .cfg_data
+      .cfg_data,
+      .cfg_pending,
+      .cfg_late,
+      .digest_valid,
+      .digest
   );
 
   logic [4:0] resetting_q;
-  assign accelerator_rst_n = rst_n && resetting_q == '0;
-  assign resetting         = registers.CONTROL.reset.value || resetting_q != '0;
+  logic clearing;
+  assign clearing          = resetting_q != '0 || !accelerator_rst_n;
+  assign resetting         = registers.CONTROL.reset.value || clearing;
   assign start             = registers.CONTROL.start.value;
   assign image_address     = registers.IMAGE_ADDRESS.value.value;
   assign result_address    = registers.RESULT_ADDRESS.value.value;
@@ -111,28 +121,23 @@ module port_registers #(
     if (!rst_n) resetting_q <= '0;
     else if (registers.CONTROL.reset.value) resetting_q <= 5'd16;
     else if (resetting_q != '0) resetting_q <= resetting_q - 1;
+    // a register of its own, since it goes everywhere
+    accelerator_rst_n <= rst_n && resetting_q == '0;
   end
 
   always_comb begin
     to_registers.STATUS.busy.next       = busy;
-    to_registers.STATUS.resetting.next  = resetting_q != '0;
+    to_registers.STATUS.resetting.next  = clearing;
     to_registers.STATUS.pending.next    = cfg_pending != '0;
     to_registers.IRQ_STATUS.done.hwset  = done;
-    to_registers.IRQ_STATUS.error.hwset = start && cause != '0;
+    to_registers.IRQ_STATUS.error.hwset = decided && cause != '0;
     to_registers.ERROR.cause.next       = cause;
-    to_registers.ERROR.cause.we         = start;
+    to_registers.ERROR.cause.we         = decided;
     to_registers.IMAGES_IN.value.next   = images_in;
     to_registers.IMAGES_OUT.value.next  = images_out;
     to_registers.CYCLES.value.next      = cycles;
     to_registers.LABEL.value.next       = label_out;
-    for (int t = 0; t < TAPS; t++) begin
-      to_registers.tap[t].taps_rst_n          = accelerator_rst_n;
-      to_registers.tap[t].SITE.value.next     = SITES[t];
-      to_registers.tap[t].STATUS.pending.next = cfg_pending[t];
-      to_registers.tap[t].STATUS.late.hwset   = cfg_late[t];
-      to_registers.tap[t].DIGEST.value.next   = digest[t];
-      to_registers.tap[t].DIGEST.value.we     = digest_valid[t];
-    end
+    to_registers.tap                    = taps;
   end
 
   assign irq = (registers.IRQ_STATUS.done.value && registers.IRQ_ENABLE.done.value)

@@ -16,7 +16,8 @@ module soc #(
     int unsigned SCORE_WIDTH = 32,
     int unsigned LABEL_BITS = 8,
     int unsigned MEMORY_BYTES = 65536,
-    string FILE = ""  // words in hexadecimal that the memory holds at start
+    string FILE = "",  // words in hexadecimal that the memory holds at start
+    bit REGISTERED_READS = 1'b0  // of the core's memory
 ) (
     input  logic clk,
     input  logic rst_n,
@@ -50,6 +51,7 @@ module soc #(
   microcontroller #(
       .MEMORY_BYTES(MEMORY_BYTES),
       .FILE(FILE),
+      .REGISTERED_READS(REGISTERED_READS),
       .ADDRESS_WIDTH(AddressWidth)
   ) u_microcontroller (
       .clk,

@@ -58,7 +58,7 @@ module stream_port #(
   logic [TAPS-1:0][31:0] digest;
   logic unused_scores_valid;
   logic [SCORE_BITS-1:0] unused_scores;
-  logic unused_start, unused_resetting;
+  logic start, unused_resetting;
   logic [31:0] unused_image_address, unused_result_address;
 
   logic [31:0] beat_q, images_in_q, images_out_q, packet_q, packet;
@@ -93,7 +93,8 @@ module stream_port #(
       .s_axil_rresp,
       .accelerator_rst_n,
       .resetting(unused_resetting),
-      .start(unused_start),
+      .start,
+      .decided(start),
       .cause(Busy),
       .image_address(unused_image_address),
       .result_address(unused_result_address),

@@ -8,6 +8,8 @@ import pytest
 from flow.errors import UserError
 from flow.fpga import board_system, on_board, simulated_board
 from flow.fpga.link import Board, open_port
+from flow.fpga.noise_points import points
+from flow.rtl import simulate
 from flow.soc import firmware, system
 
 # with NEED_FIRMWARE, as in .ci/run, a cross compiler that is missing is a failure
@@ -39,8 +41,9 @@ def simulation(board, built):
 
 
 def test_labels_and_logits_are_goldens_in_spite_of_faults_on_the_cable(
-    board, simulation, one_layer, inputs, tmp_path
+    board, simulation, one_layer, inputs, built, tmp_path
 ):
+    """And so they are those of the accelerator alone, as ``walk-hw`` simulates it."""
     stream = one_layer.quantise(inputs[:IMAGES])
     # a request has 10 bytes at least, so each of these hits another one
     faults = {
@@ -53,6 +56,14 @@ def test_labels_and_logits_are_goldens_in_spite_of_faults_on_the_cable(
         last = asked.digest(0)
     assert len(found["differing"]) == 3 and not any(found["differing"].values())
     assert found["repeated"] >= 5
+    settings = points(one_layer)
+    bench = simulate.build(one_layer, root=built / "sim")
+    alone, _ = simulate.simulate(
+        one_layer, bench, stream, list(settings.values()), tmp_path / "alone"
+    )
+    assert found["labels"] == {
+        name: one.labels.tolist() for name, one in zip(settings, alone, strict=True)
+    }
     # noise changed labels, so the points are not one
     assert len({tuple(labels) for labels in found["labels"].values()}) > 1
     assert last

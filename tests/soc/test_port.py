@@ -16,7 +16,7 @@ def test_registers_are_those_of_the_model_and_serve_the_driver(built, tmp_path):
     """Every register and hole, random accesses under stalls, interrupts, and the driver in C."""
     rtl = description.write_verilog(tmp_path, port_bench.TAPS, 1, port_bench.CLASSES)
     names = (
-        "image_reader", "result_writer", "tap_bus", "tap_registers", "port_registers",
+        "image_reader", "result_writer", "tap_registers", "run_control", "port_registers",
         "accelerator_port",
     )  # fmt: skip
     packed = sum(site << 8 * tap for tap, site in enumerate(port_bench.SITES))

@@ -53,7 +53,11 @@ def _checked(found: Mapping[str, Any]) -> str:
     count, points = found["images"], len(found["differing"])
     wrong = {point: n for point, n in found["differing"].items() if n}
     if not wrong:
-        return f"netlist = golden: {count} images at each of {points} points, {found['seconds']} s"
+        speed = count * points / max(found["seconds"], 0.1)
+        return (
+            f"netlist = golden: {count} images at each of {points} points, simulated at "
+            f"{speed:,.1f} images/s"
+        )
     return f"netlist differs from golden, in images of {count}: " + ", ".join(
         f"{point} {n}" for point, n in wrong.items()
     )
