@@ -128,6 +128,12 @@ class TrainingRun:
         """By site."""
         for site in self.noise:
             self.network.tap(site)
+        # Going through a network's modules by their names takes longer than limiting its weights
+        self.limited = [
+            weight
+            for name, weight in self.network.named_parameters()
+            if name.endswith((".linear.weight", ".conv.weight"))
+        ]
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, fused=True)
 
     def finish(
@@ -216,9 +222,8 @@ class TrainingRun:
 
     def _clamp_weights(self) -> None:
         with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                if name.endswith((".linear.weight", ".conv.weight")):
-                    parameter.clamp_(-1, 1)
+            for weight in self.limited:
+                weight.clamp_(-1, 1)
 
     def measure(self, test: Samples) -> checkpoint.Metadata:
         settings, (inputs, labels) = self.settings, test

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from flow import models
 from flow.errors import UserError
-from flow.models import registry
+from flow.models import quantisers, registry
 from flow.models.evaluation import evaluate
 from flow.models.quantisers import TensorNorm
 from flow.models.residual import STEP
@@ -279,6 +279,40 @@ def test_a_copy_has_its_own_quantisers() -> None:
     twin = copy.deepcopy(network)
     assert twin.tap("fc0.act").__dict__["requantise"] is twin.get_submodule("fc0.quant")
     assert torch.equal(twin(images()), network(images()))
+
+
+@pytest.mark.parametrize(
+    "quantiser",
+    [
+        quantisers.identity(2),
+        quantisers.identity(4),
+        quantisers.stepped(4, STEP, signed=False),
+        quantisers.stepped(3, STEP, signed=True),
+        quantisers.input_identity(),
+        quantisers.linear(40, 25, 2).weight_quant,
+        quantisers.linear(40, 25, 4).weight_quant,
+    ],
+)
+def test_values_and_gradients_of_a_quantiser_are_those_of_brevitas(quantiser, monkeypatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    # values beyond the limits, halves of a step, and the limits themselves
+    x = torch.cat([torch.randn(1000, generator=generator) * 2, torch.arange(-40, 41) / 8])
+    towards = torch.randn(x.shape, generator=generator)
+
+    def passed() -> tuple[Tensor, Tensor]:
+        leaf = x.clone().requires_grad_()
+        found = quantiser(leaf)
+        y = getattr(found, "value", found)
+        y.backward(towards)
+        assert leaf.grad is not None
+        return y.detach(), leaf.grad
+
+    ours = passed()
+    monkeypatch.delattr(quantisers._FusedIntQuant, "forward")
+    theirs = passed()
+    assert len(theirs[0].unique()) > 2
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_noise_is_on_in_training_and_in_evaluation_at_the_sites_asked_for() -> None:
