@@ -5,6 +5,9 @@
 random images of its own range (labels), with FINN's execution of every node (L0), and with RTL
 under noise (L1). ``--input-quant 8,-1,1`` is the quantiser of networks that have none; ``--check``
 leaves out all but the check. The shape of the images of a network that is no file follows its name.
+A network of this package is named with the data set of its checkpoint, ``mobilenet-w4a4@cifar10``,
+whose test images take the place of random ones. ``--images`` and ``--rtl-images`` are fewer for a
+network of large images.
 """
 
 import argparse
@@ -15,16 +18,19 @@ from pathlib import Path
 
 import torch
 
+from flow import models
 from flow.compiler import pipeline
 from flow.compiler.graph.compatibility import check_nodes
 from flow.errors import UserError
-from flow.models import evaluate
+from flow.models import Network, evaluate
 from flow.models.qonnx import python_factory
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
+from flow.training.settings import TrainedSettings
+from flow.training.zoo import TrainedNetwork
 
 IMAGES, RTL_IMAGES, CYCLES = 256, 64, 4096
 UNKNOWN = "–"
@@ -32,19 +38,30 @@ UNKNOWN = "–"
 HEAD = "| network | fits | nodes | cycles | golden ≠ software | L0 | L1 | seconds |"
 
 
-def row(model: str, input_quant: str | None, folder: Path, measured: bool = True) -> str:
+def row(
+    model: str,
+    input_quant: str | None,
+    folder: Path,
+    measured: bool = True,
+    *,
+    images: int = IMAGES,
+    rtl_images: int = RTL_IMAGES,
+) -> str:
     """Return the row of one network.
 
     Args:
-        model: path of a QONNX file, or ``file.py:factory@C,H,W`` or ``brevitas:NAME@C,H,W``.
+        model: path of a QONNX file, ``file.py:factory@C,H,W``, ``brevitas:NAME@C,H,W``, or the
+            name of a network of this package with the data set of its checkpoint, ``NAME@SET``.
         input_quant: quantiser for a network that has none, as bits,low,high.
         folder: folder for what is compiled.
         measured: whether a network that fits is compiled and simulated.
+        images: images on which golden and software label.
+        rtl_images: images that RTL labels with noise at each of two sites.
     """
     start = time.monotonic()
     try:
-        network, verdict = checked(model, input_quant, folder)
-        cells = [*_measured(network, folder)] if measured else []
+        network, inputs, verdict = checked(model, input_quant, folder, images)
+        cells = [*_measured(network, inputs, folder, rtl_images)] if measured else []
     except UserError as error:
         said = str(error).replace(str(Path(model).parent) + "/", "").replace("|", "\\|")
         verdict, cells = f"no: {said}", []
@@ -53,13 +70,19 @@ def row(model: str, input_quant: str | None, folder: Path, measured: bool = True
     return f"| {name} | {verdict} | {' | '.join(cells)} | {time.monotonic() - start:.0f} |"
 
 
-def checked(model: str, input_quant: str | None, folder: Path) -> tuple[ImportedNetwork, str]:
-    """Open a network, and return it with whether it fits: the first column of its row.
+def checked(
+    model: str, input_quant: str | None, folder: Path, images: int = IMAGES
+) -> tuple[Network, torch.Tensor, str]:
+    """Open a network; return it with images and whether it fits, the first column of its row.
 
     Raises:
         UserError: it does not fit; the message says why.
     """
     name, _, shape = model.partition("@")
+    if name in models.names():
+        settings = TrainedSettings(model=name, dataset=shape)
+        trained = TrainedNetwork.load(settings, images=images)
+        return trained.network, trained.inputs, "yes"
     given = {"model": name, "dataset": None, "shape": shape or None}
     network = _opened(Path(python_factory.filed(given, folder)["model"]), input_quant)
     problems = [report for report in check_nodes(network.graph) if report.problem]
@@ -67,11 +90,13 @@ def checked(model: str, input_quant: str | None, folder: Path) -> tuple[Imported
         first = problems[0]
         count = "1 node does" if len(problems) == 1 else f"{len(problems)} nodes do"
         raise UserError(f"{count} not fit; the first, {first.step.node.name}, {first.problem}")
-    return network, f"with `INPUT_QUANT={input_quant}`" if network.input_quantiser else "yes"
+    fits = f"with `INPUT_QUANT={input_quant}`" if network.input_quantiser else "yes"
+    return network, pipeline.random_images(network, images), fits
 
 
-def _measured(network: ImportedNetwork, folder: Path) -> Iterator[str]:
-    inputs = pipeline.random_images(network, IMAGES)
+def _measured(
+    network: Network, inputs: torch.Tensor, folder: Path, rtl_images: int
+) -> Iterator[str]:
     accelerator = pipeline.compile_network(
         network, inputs, sites=network.accumulator_sites, cycles=CYCLES, root=folder
     )
@@ -79,10 +104,10 @@ def _measured(network: ImportedNetwork, folder: Path) -> Iterator[str]:
     yield str(len(accelerator.manifest["nodes"]))
     yield f"{accelerator.manifest['cycles_per_image']:,}"
     labels = equivalence.against_brevitas(golden, stream, evaluate(network, inputs))
-    yield f"{len(labels.differing)} of {IMAGES}"
+    yield f"{len(labels.differing)} of {labels.images}"
     nodes = equivalence.against_finn(accelerator, golden, stream[:1])
     yield f"{len(nodes.differing)} of {nodes.tensors} tensors"
-    yield _simulated(accelerator, golden, stream[:RTL_IMAGES], folder)
+    yield _simulated(accelerator, golden, stream[:rtl_images], folder)
 
 
 def _opened(file: Path, input_quant: str | None) -> ImportedNetwork:
@@ -116,11 +141,19 @@ def main() -> None:
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--check", action="store_true", help="check only, without simulation")
     parser.add_argument("--input-quant", help="bits,low,high of networks without a quantiser")
+    parser.add_argument("--images", type=int, default=IMAGES, help="images of golden and software")
+    parser.add_argument(
+        "--rtl-images", type=int, default=RTL_IMAGES, help="images of each RTL point"
+    )
     parser.add_argument("--folder", type=Path, default=Path("build/foreign"))
     given = parser.parse_args()
     print(f"{HEAD}\n{'|---' * 8}|", flush=True)
     for model in given.models:
-        print(row(model, given.input_quant, given.folder, not given.check), flush=True)
+        line = row(
+            model, given.input_quant, given.folder, not given.check,
+            images=given.images, rtl_images=given.rtl_images,
+        )  # fmt: skip
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
