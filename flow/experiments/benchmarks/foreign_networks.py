@@ -6,8 +6,8 @@ random images of its own range (labels), with FINN's execution of every node (L0
 under noise (L1). ``--input-quant 8,-1,1`` is the quantiser of networks that have none; ``--check``
 leaves out all but the check. The shape of the images of a network that is no file follows its name.
 A network of this package is named with the data set of its checkpoint, ``mobilenet-w4a4@cifar10``,
-whose test images take the place of random ones. ``--images`` and ``--rtl-images`` are fewer for a
-network of large images.
+whose test images take the place of random ones. A network of large images needs fewer of them, and
+more cycles: ``--images 4 --rtl-images 1 --cycles 200000``.
 """
 
 import argparse
@@ -46,6 +46,7 @@ def row(
     *,
     images: int = IMAGES,
     rtl_images: int = RTL_IMAGES,
+    cycles: int = CYCLES,
 ) -> str:
     """Return the row of one network.
 
@@ -57,11 +58,12 @@ def row(
         measured: whether a network that fits is compiled and simulated.
         images: images on which golden and software label.
         rtl_images: images that RTL labels with noise at each of two sites.
+        cycles: target of the folding, cycles per image.
     """
     start = time.monotonic()
     try:
         network, inputs, verdict = checked(model, input_quant, folder, images)
-        cells = [*_measured(network, inputs, folder, rtl_images)] if measured else []
+        cells = [*_measured(network, inputs, folder, rtl_images, cycles)] if measured else []
     except UserError as error:
         said = str(error).replace(str(Path(model).parent) + "/", "").replace("|", "\\|")
         verdict, cells = f"no: {said}", []
@@ -95,10 +97,10 @@ def checked(
 
 
 def _measured(
-    network: Network, inputs: torch.Tensor, folder: Path, rtl_images: int
+    network: Network, inputs: torch.Tensor, folder: Path, rtl_images: int, cycles: int
 ) -> Iterator[str]:
     accelerator = pipeline.compile_network(
-        network, inputs, sites=network.accumulator_sites, cycles=CYCLES, root=folder
+        network, inputs, sites=network.accumulator_sites, cycles=cycles, root=folder
     )
     golden, stream = accelerator.golden_model(), accelerator.quantise(inputs)
     yield str(len(accelerator.manifest["nodes"]))
@@ -145,13 +147,14 @@ def main() -> None:
     parser.add_argument(
         "--rtl-images", type=int, default=RTL_IMAGES, help="images of each RTL point"
     )
+    parser.add_argument("--cycles", type=int, default=CYCLES, help="target of cycles per image")
     parser.add_argument("--folder", type=Path, default=Path("build/foreign"))
     given = parser.parse_args()
     print(f"{HEAD}\n{'|---' * 8}|", flush=True)
     for model in given.models:
         line = row(
             model, given.input_quant, given.folder, not given.check,
-            images=given.images, rtl_images=given.rtl_images,
+            images=given.images, rtl_images=given.rtl_images, cycles=given.cycles,
         )  # fmt: skip
         print(line, flush=True)
 
