@@ -1,6 +1,7 @@
 """The table of networks that others wrote: every row says what becomes of its network."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ TABLE = REPOSITORY / "docs" / "results" / "foreign-networks.md"
 ZOO = REPOSITORY.parent / "shared" / "zoo"
 """The files, which the repository does not hold."""
 INPUT_QUANT = "8,-4,4"
+"""The quantiser of networks that have none, where the row names no other."""
 AGAIN = tuple(filter(None, os.environ.get("FOREIGN_NETWORKS", "").split(",")))
 """Words that begin the names of rows to measure again: FOREIGN_NETWORKS=tfc takes minutes."""
 
@@ -34,9 +36,22 @@ def source(name: str) -> str:
 
 
 def row(name: str, folder: Path, measured: bool) -> list[str]:
-    """Make a row anew, and return its cells."""
-    line = foreign_networks.row(source(name), INPUT_QUANT, folder, measured)
+    """Make a row anew with the options that it was made with, and return its cells."""
+    fits, _, cycles, labels, _, rtl, _ = rows()[name]
+    quantiser = re.search(r"INPUT_QUANT=([^`]+)", fits)
+    options = {}
+    if measured:
+        # a network of large images has fewer of them, and more cycles
+        target = max(foreign_networks.CYCLES, int(cycles.replace(",", "")))
+        options = {"images": of(labels), "rtl_images": of(rtl) // 2, "cycles": target}
+    asked = quantiser[1] if quantiser else INPUT_QUANT
+    line = foreign_networks.row(source(name), asked, folder, measured, **options)
     return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def of(cell: str) -> int:
+    """Return how many were compared, as of a cell ``0 of 256``."""
+    return int(cell.split(" of ")[1])
 
 
 SLOW = pytest.param("brevitas:tfc_1w1a@1,28,28", marks=pytest.mark.slow)
