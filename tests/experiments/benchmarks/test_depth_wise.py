@@ -36,7 +36,11 @@ def test_each_layer_has_both_forms_at_one_target(tmp_path):
             products = int(channels) * factor * int(windows) * PLACES[row[0]]
             assert int(form[1].replace(",", "")) * pe * simd == products
             assert int(form[1].replace(",", "")) <= CYCLES
-        assert float(ratio) > 1
+        own_luts, whole_luts = (int(form.replace(",", "")) for form in both[2::3])
+        assert abs(float(ratio) - whole_luts / own_luts) < 0.06
+    # the widest window, of 4 channels: four times the products
+    wide = next(row for row in cells if row[0] == "conv1")
+    assert float(wide[-1]) > 1
     for said in (own, whole):
         assert "; on 1 image(s), 0 of " in said
 
