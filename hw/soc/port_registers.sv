@@ -110,6 +110,7 @@ module port_registers #(
 
   logic [4:0] resetting_q;
   logic clearing;
+  initial accelerator_rst_n = 1'b0;  // before the first clock, too
   assign clearing          = resetting_q != '0 || !accelerator_rst_n;
   assign resetting         = registers.CONTROL.reset.value || clearing;
   assign start             = registers.CONTROL.start.value;
