@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flow import data
-from flow.compiler.pipeline import compile_network, random_images
+from flow.compiler.pipeline import compile_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
@@ -45,35 +45,3 @@ def test_rtl_of_cnv_equals_golden_clean_and_noisy(built, tmp_path):
     for site in sites:
         for noisy in results[1:]:
             assert (noisy.digests[site] != results[0].digests[site]).all(), site
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenet-w4a4", "resnet18-w4a4"])
-def test_rtl_of_deep_networks_equals_golden_with_noise_at_every_site(name, built, tmp_path):
-    """On random images, so that no data set is needed; the network is as trained."""
-    path = zoo_path(name, "cifar10")
-    assert path is not None
-    network = checkpoint.load(path, name)[0]
-    inputs = random_images(network, 64)
-    accelerator = compile_network(network, inputs, kinds=["additive"], root=built / "accelerators")
-    sites = accelerator.sites
-    assert list(sites) == network.accumulator_sites
-    assert len(sites) == {"mobilenet-w4a4": 28, "resnet18-w4a4": 21}[name]
-    stream, golden = accelerator.quantise(inputs[:2]), accelerator.golden_model()
-    assert not equivalence.against_finn(accelerator, golden, stream[:1]).differing
-
-    noise = Noise.at("additive", 8.0)
-    points = [
-        {},
-        *(
-            {site: TapSettings.of(noise.scaled(tap.scale), tap.scale, seed=3)}
-            for site, tap in sites.items()
-        ),
-    ]
-    simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
-    results, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path)
-    for settings, result in zip(points, results, strict=True):
-        differing = equivalence.differing_images(golden, stream, settings, result)
-        assert not differing.any(), equivalence.first_divergence(golden, stream, settings, result)
-        for site in settings:
-            assert (result.digests[site] != results[0].digests[site]).all(), site
