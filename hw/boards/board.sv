@@ -57,7 +57,7 @@ module board #(
       .LABEL_BITS(LABEL_BITS),
       .MEMORY_BYTES(MEMORY_BYTES),
       .FILE(FILE),
-      .REGISTERED_READS(1'b1)
+      .SHORT_PATHS(1'b1)
   ) u_soc (
       .clk(system_clk),
       .rst_n(synchronous_rst_n),

@@ -16,7 +16,7 @@
 module microcontroller #(
     int unsigned MEMORY_BYTES = 65536,
     string FILE = "",  // words in hexadecimal that the memory holds at start
-    bit REGISTERED_READS = 1'b0,  // the core reads memory a clock later, from a register
+    bit SHORT_PATHS = 1'b0,  // memory is read through a register; sums, products take more clocks
     int unsigned ADDRESS_WIDTH = 12  // of the AXI4-Lite bus
 ) (
     input  logic                     clk,
@@ -91,7 +91,7 @@ module microcontroller #(
     end
   end
 
-  if (REGISTERED_READS) begin : gen_registered
+  if (SHORT_PATHS) begin : gen_registered
     always_ff @(posedge clk) begin
       granted_q      <= rst_n && granted;
       memory_ready_q <= rst_n && granted_q;
@@ -210,7 +210,10 @@ module microcontroller #(
   picorv32 #(
       .TWO_STAGE_SHIFT(1'b0),
       .BARREL_SHIFTER(1'b1),
-      .ENABLE_FAST_MUL(1'b1),
+      .TWO_CYCLE_ALU(SHORT_PATHS),
+      .TWO_CYCLE_COMPARE(SHORT_PATHS),
+      .ENABLE_FAST_MUL(!SHORT_PATHS),
+      .ENABLE_MUL(SHORT_PATHS),
       .ENABLE_DIV(1'b1),
       .ENABLE_IRQ(1'b1),
       .ENABLE_IRQ_TIMER(1'b1),

@@ -17,7 +17,7 @@ module soc #(
     int unsigned LABEL_BITS = 8,
     int unsigned MEMORY_BYTES = 65536,
     string FILE = "",  // words in hexadecimal that the memory holds at start
-    bit REGISTERED_READS = 1'b0  // of the core's memory
+    bit SHORT_PATHS = 1'b0  // in the core, for an FPGA
 ) (
     input  logic clk,
     input  logic rst_n,
@@ -51,7 +51,7 @@ module soc #(
   microcontroller #(
       .MEMORY_BYTES(MEMORY_BYTES),
       .FILE(FILE),
-      .REGISTERED_READS(REGISTERED_READS),
+      .SHORT_PATHS(SHORT_PATHS),
       .ADDRESS_WIDTH(AddressWidth)
   ) u_microcontroller (
       .clk,
