@@ -382,7 +382,7 @@ _SYSTEM = (
             Fault("address_q    <= address_q + 4;", "address_q    <= address_q + 8;", ("place",)),
             Fault("!label_next_q && last_lane && last_read", "!label_next_q && last_lane",
                   ("taken",)),
-            Fault("s_axis_tvalid && !s_axis_tready;", "s_axis_tvalid;", ("taken",)),
+            Fault("s_axis_tvalid && !s_axis_tready;", "s_axis_tvalid;", ("waits",)),
         ),
         ("order", "place", "taken"),
     ),
