@@ -384,7 +384,7 @@ _SYSTEM = (
                   ("taken",)),
             Fault("s_axis_tvalid && !s_axis_tready;", "s_axis_tvalid;", ("waits",)),
         ),
-        ("order", "place", "taken"),
+        ("order", "place", "taken", "waits"),
     ),
     Proof(
         "run_control_proof",

@@ -5,6 +5,7 @@
 //   order  the word that is asked to be written is the next one of its image
 //   place  at the next address
 //   taken  a label is taken in the clock after its image's last word, and counted
+//   waits  words of an image are written, and counted, only while its label waits
 
 module result_writer_proof (
     input logic        clk,
