@@ -18,6 +18,7 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
+from flow.compiler.graph.settled import content
 from flow.errors import UserError
 
 
@@ -107,7 +108,7 @@ class MoveScales(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Try each rule; FINN repeats this until nothing changes."""
-        before = model.model.SerializeToString(deterministic=True)
+        before = content(model.model)
         for step in (
             # a scale upstream of a fork moves into each branch, and out of all operands of a join
             MoveLinearPastFork(),
@@ -117,7 +118,7 @@ class MoveScales(Transformation):
             Streamline(),
         ):
             model = model.transform(step)
-        return model, model.model.SerializeToString(deterministic=True) != before
+        return model, content(model.model) != before
 
 
 class ConcatsToStreams(Transformation):
