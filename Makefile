@@ -121,10 +121,11 @@ test: $(READY) ## run every test
 quick: $(READY) ## run the tests that take seconds
 	$(BIN)/pytest $(PARALLEL) -m 'not slow'
 
-lint: $(READY) ## check style, spelling, types and the order of imports
+lint: $(READY) ## check style, spelling, English, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/proselint check -o compact docs README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
