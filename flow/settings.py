@@ -39,7 +39,7 @@ _LARGEST_SEED = (1 << 64) - 1
 AUTO: Literal["auto"] = "auto"
 """Levels that are searched for."""
 ADC_PERCENTILE = 99.9
-"""Percentile of a site's absolute values that is the range of its ADC, where none is named."""
+"""Range of a site's ADC, as a percentile of the site's absolute values, where none is named."""
 
 
 def _listed(value: Any) -> Any:

@@ -42,7 +42,7 @@ def synth(settings: "SynthesisSettings") -> None:
 
 @command("fpga", "flow.fpga.settings:FpgaSettings")
 def fpga(settings: "FpgaSettings") -> None:
-    """Place and route a network on a board with an ECP5. Show resources, frequency and bitstream.
+    """Place and route a network for an ECP5 board. Write the bitstream; show resources and clock.
 
     Example: noisewalk fpga --model tfc --board ulx3s-85f
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @json_option
 def doctor() -> None:
-    """List what is installed and what is missing. The status is 1 if a needed part is.
+    """List what is installed and what is missing. The status is 1 if a required part is missing.
 
     Example: noisewalk doctor
     """

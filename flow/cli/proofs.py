@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @command("formal", "flow.proofs.settings:ProofSettings")
 def formal(settings: "ProofSettings") -> None:
-    """Prove properties of the hardware modules. The status is 1 if one is not proved.
+    """Prove properties of the hardware modules. The status is 1 if a proof fails.
 
     Example: noisewalk formal --modules stream_fifo,lut_mvu
     """

@@ -91,19 +91,19 @@ _HEAD = f"""# Settings
 
 <!-- {_BY_HAND} -->
 
-Every option has one name in three spellings: `--hw-images 8` on the command line, `HW_IMAGES=8` in
-make, `hw_images: 8` or `hw-images: 8` in a study, and `hw_images=8` in Python. The items of a list
-are separated by commas; in YAML and Python it may also be a list. Error messages use your spelling.
-An option that is not given has its default. Where that is a dash, the description says what
-happens.
+An option is spelled `--hw-images 8` on the command line, `HW_IMAGES=8` in make, `hw_images: 8` or
+`hw-images: 8` in a study, and `hw_images=8` in Python. Separate the items of a list by commas; YAML
+and Python also take a list. Error messages use your spelling. If the default is a dash, the
+description says what happens without the option.
 """
 
 _KEYS_HEAD = f"""# Keys of summary.json
 
 <!-- {_BY_HAND} -->
 
-The objects of [summary.json](summary.md), first those at the top. An estimate is a list of value,
-low and high ([estimates](summary.md#estimates)).
+This page lists the objects of [summary.json](summary.md), beginning at the top level.
+`{{name: type}}` is an object whose keys are names, such as those of sites. An estimate is a list of
+value, low and high ([estimates](summary.md#estimates)).
 """
 
 
@@ -171,7 +171,7 @@ def _type(schema: dict[str, Any]) -> str:
     if isinstance(items := schema.get("items"), dict):
         return f"list of {_type(items)}"
     if isinstance(values := schema.get("additionalProperties"), dict):
-        return f"{_type(values)} by name"
+        return f"{{name: {_type(values)}}}"
     return schema.get("type", "any value")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @command("soc", "flow.walks.settings:AcceleratorSettings")
 def soc(settings: "AcceleratorSettings") -> None:
-    """Build a system of accelerator and microcontroller. Its firmware is compiled too.
+    """Build a system of accelerator, microcontroller and firmware.
 
     Example: noisewalk soc --model tfc
     """
@@ -28,7 +28,7 @@ def soc(settings: "AcceleratorSettings") -> None:
 
 @command("walk-soc", "flow.experiments.settings:SocWalkSettings", engine=True)
 def walk_soc(settings: "SocWalkSettings", engine: "Engine") -> None:
-    """Walk noise by firmware on the simulated system. Compare with golden and walk-hw.
+    """Walk noise by firmware on the simulated system. Compare it with golden and walk-hw.
 
     Example: noisewalk walk-soc --model tfc
     """

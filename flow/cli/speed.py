@@ -44,7 +44,7 @@ def _print_figures(title: str, figures: "list[Figure]") -> None:
 
 @command("bench-job", "flow.experiments.settings:BenchJobSettings", json=False)
 def bench_job(settings: "BenchJobSettings") -> None:
-    """Time a whole job of this version against another revision, in turns.
+    """Time a whole job of this version against another revision. They run in turns.
 
     Example: noisewalk bench-job --base v0.1 --job "walk-hw --model tfc"
     """
@@ -60,7 +60,7 @@ def bench_job(settings: "BenchJobSettings") -> None:
 
 @command("bench-walk", "flow.experiments.settings:BenchWalkSettings", json=False)
 def bench_walk(settings: "BenchWalkSettings") -> None:
-    """Time the walk in software against the direct way.
+    """Time the walk in software against one full pass per point.
 
     The direct way is a full forward pass for each point.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group("study")
 def study() -> None:
-    """Run many jobs from one YAML file."""
+    """Run the jobs that a YAML file lists."""
 
 
 _STUDY = click.argument("file", type=PATH)
@@ -36,7 +36,7 @@ _STUDY = click.argument("file", type=PATH)
 
 @command("study run", engine=True, json=False, argument=click.Argument(["file"], type=PATH))
 def study_run(engine: "Engine", file: Path) -> None:
-    """Do the unfinished runs of a study. A stopped study resumes.
+    """Execute the unfinished runs of a study. A stopped study resumes.
 
     Example: noisewalk study run studies/digits.yaml
     """
@@ -61,7 +61,7 @@ study.add_command(study_run)
 @_STUDY
 @json_option
 def study_status_(file: Path) -> None:
-    """Show the state of each run of a study. It takes a second or two, also during a run.
+    """Show the state of each run of a study, also while it runs.
 
     Example: noisewalk study status studies/digits.yaml
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @command("check", "flow.experiments.settings:CheckSettings", json=False)
 def check(settings: "CheckSettings") -> None:
-    """Check whether a network fits the hardware. Each node that does not is listed.
+    """Check whether a network fits the hardware. List each node that does not fit.
 
     Example: noisewalk check --model mynet.onnx
     """
@@ -62,7 +62,7 @@ def walk_hw(settings: "HardwareWalkSettings", engine: "Engine") -> None:
 
 @command("walk", "flow.experiments.settings:SoftwareWalkSettings")
 def walk(settings: "SoftwareWalkSettings") -> None:
-    """Walk noise through a network in software. Find the midpoint of each site and of all.
+    """Walk noise through a network in software. Find the midpoint of each site and of all together.
 
     Example: noisewalk walk --model float-lenet5-bn --dataset cifar10
     """
@@ -86,7 +86,7 @@ def walk(settings: "SoftwareWalkSettings") -> None:
 
 @command("multi-exec", "flow.experiments.settings:MultiExecutionSettings")
 def multi_exec(settings: "MultiExecutionSettings") -> None:
-    """Compare ways to distribute repeated executions. All have the same budget.
+    """Compare ways to distribute a budget of repeated executions over the sites.
 
     The network is walked first, unless a walk exists. A layer's k executions are averaged.
 
@@ -117,7 +117,7 @@ def multi_exec_hw(settings: "RepeatSettings", engine: "Engine") -> None:
 
 @command("budget", "flow.experiments.budget.settings:BudgetSettings", engine=True)
 def budget(settings: "BudgetSettings", engine: "Engine") -> None:
-    """Find the cheapest noise, ADC bits or executions at an accuracy. Prove them in RTL.
+    """Find the cheapest noise, ADC bits or executions for an accuracy. Confirm the plan in RTL.
 
     Example: noisewalk budget --model cnv --loss 1
     """

@@ -32,7 +32,7 @@ class CheckSettings(InferenceSettings):
     """A look whether a network fits the hardware."""
 
     dataset: str | None = None  # type: ignore[assignment]
-    """Data set of which images are tried, as for a walk; none if not given"""
+    """Data set whose images are tried, as in a walk; none if not given"""
 
 
 class SynthesisSettings(AcceleratorSettings):
@@ -62,11 +62,11 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     sites: Names = ()
     """Noise sites, such as conv0.acc,global (all default sites); default and global if not given"""
     levels: Levels = AUTO
-    """Noise levels σ, in the unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
+    """Noise levels σ, or multiples of the site's midpoint, such as 0.5mu,1mu; auto searches"""
     seeds: Count = 4
-    """Noise draws per point; the maximum where levels are searched for"""
+    """Noise draws per point; with a search for levels, their maximum"""
     precision_of_mu: Annotated[float, Field(gt=0, lt=1)] = 0.03
-    """Half width of the 95 % interval of μ at which a search ends, as a share of μ"""
+    """Relative half width of μ's 95 % interval at which a search ends"""
     max_seconds: Positive | None = None
     """Time limit of the walk, in seconds; no limit if not given"""
     max_noisy_images: Count | None = None
@@ -129,9 +129,9 @@ class SoftwareWalkSettings(SoftwareSettings):
     noise: Kinds = ("additive",)
     """Kinds: additive, multiplicative, mixed, fixed-pattern, drift, empirical or file.py:MyNoise"""
     metric: str | None = None
-    """Function file.py:name that values each output, 0 to 1, such as a regression's; or accuracy"""
+    """Function file.py:name that scores each output from 0 to 1; or accuracy"""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Value of the metric that counts as lost; μ is half way from the value without noise to it"""
+    """Value of the metric for useless outputs; μ is half way from the value without noise to it"""
 
     def check(self) -> None:
         """See that the metric exists, and that a floor is that of a metric."""
@@ -312,7 +312,7 @@ class DynamicsSettings(DeviceSettings, NetworkSettings):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     """Seed of the weights, the images' order and the noise"""
     seeds: Count = 1
-    """Trainings of each level, with seeds from the first one on"""
+    """Number of trainings of each level, with consecutive seeds"""
     out: Path | None = None
     """Results folder; if not given, one in build/ named by network and data set"""
     build: Path = Path("build")
@@ -361,13 +361,13 @@ class BenchJobSettings(Settings):
     """A comparison of the speed of a whole job with that of another revision."""
 
     job: str = "walk-hw --model cnv"
-    """Command that is measured, without --seed"""
+    """Command to measure, without --seed"""
     base: str = "HEAD~1"
     """Git revision to compare with"""
     rounds: Annotated[int, Field(ge=0)] = 3
     """Pairs of runs with new seeds, after one pair that starts with nothing built"""
     seed: Seed = 1000
-    """Seed of the first pair; each further one has the next"""
+    """Seed of the first pair; later pairs use the following seeds"""
     build: Path = Path("build")
     """Folder of everything that is built"""
 

@@ -27,7 +27,7 @@ class OnBoardSettings(TappedSettings):
     board: str = "ulx3s-85f"
     """Board, such as ulx3s-85f, or the path of a file board.yaml"""
     clock: Positive | None = None
-    """Clock of the system in MHz, made by a PLL; that of the board if not given"""
+    """Clock of the system in MHz, made by a PLL; the board's clock if not given"""
     fps: Positive | None = None
     """Target of the folding: images per second at the clock"""
 
@@ -52,14 +52,14 @@ class FpgaSettings(OnBoardSettings):
     """Place and route of a network's accelerator on a board."""
 
     netlist_images: Annotated[int, Field(ge=0)] = 0
-    """Images of the netlist's simulation, compared with golden's at each site; 0 for none"""
+    """Images to simulate with the netlist and compare with golden at each site; 0 for none"""
 
 
 class ExportSettings(TappedSettings):
     """An accelerator as a folder for other tools."""
 
     to: Path = Path("exported")
-    """New folder, which gets RTL, memories and the files of the tools"""
+    """New folder for RTL, memories and the tools' files"""
 
 
 class BoardSettings(OnBoardSettings):
@@ -68,6 +68,6 @@ class BoardSettings(OnBoardSettings):
     port: str = "/dev/ttyUSB0"
     """Serial port of the board"""
     images: Count = 64
-    """Images at each noise setting"""
+    """Images per noise setting"""
     timeout: Positive = 2.0
     """Seconds without an answer after which a request is sent again"""

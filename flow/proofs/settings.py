@@ -11,4 +11,4 @@ class ProofSettings(Settings):
     faults: bool = False
     """Plant faults in the modules instead, and check that the proofs find each of them"""
     jobs: Count | None = None
-    """Proofs at a time, one per core if not given"""
+    """Parallel proofs, one per core if not given"""

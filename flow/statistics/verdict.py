@@ -77,7 +77,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class RequiredSamples:
-    """Samples that would decide a site with 80 % chance if its estimate were the truth."""
+    """Images or draws that would decide a site with 80 % probability if its estimate is true."""
 
     images: float | None
     """Factor on the number of images; None if no number suffices, because the estimate is at the

@@ -79,7 +79,7 @@ class DeviceSettings(Settings):
     """What computes."""
 
     device: str = "cpu"
-    """Device that computes in software, golden and training: cpu, or cuda or mps as torch has it"""
+    """Device for software, golden and training: cpu, or cuda or mps if torch supports it"""
 
     def check(self) -> None:
         """Look for the device."""
@@ -115,15 +115,15 @@ class InferenceSettings(NetworkSettings):
     """A network that has its weights, and its data set."""
 
     input_quant: str | None = None
-    """Quantiser before a network of your own that has none: bits, or bits,low,high of the images"""
+    """Quantiser of the images, if your own network has none: bits, or bits,low,high"""
     weights: Path | None = None
     """Weights of brevitas:NAME or file.py:factory: safetensors, or a state dict of torch"""
     shape: str | None = None
-    """Shape C,H,W of the images of such a network, where no data set says it"""
+    """Shape C,H,W of the images of such a network, if no data set is given"""
     rows: Count | None = None
-    """Rows of an analog array's tile: noise is on the sums of each; without tiles if not given"""
+    """Rows of an analog array's tile, with noise on each tile's sums; no tiles if not given"""
     input_bits: Count | None = None
-    """Bits of the array's inputs: wider activations take several passes, each with its noise"""
+    """Bits of the array's inputs: wider activations take several passes, each with its own noise"""
 
     @property
     def array(self) -> "Array":
@@ -186,7 +186,7 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
     noise_map: Path | None = None
     """Noise map, a YAML file with the noise of each site, in place of one kind and its sites"""
     spread: Spread = 0.0
-    """Spread s of the noise level from step to step, as a share: σ · |1 + s · z|"""
+    """Relative spread s of the noise level from step to step: σ · |1 + s · z|"""
     recipe: RecipeName | None = None
     """Recipe: paper, as the public code of Walking Noise trains; if not given, the network's"""
     epochs: Count | None = None

@@ -49,13 +49,13 @@ class NoiseOptions(Settings):
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Additive share r of mixed noise: σₐ = σ · r, σₘ = σ · (1 − r)"""
     executions: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Executions of a noisy layer, which outputs their mean; 1 if not given"""
+    """Executions of a noisy layer, whose outputs are averaged; 1 if not given"""
     device_seed: Seed | None = None
-    """Seed of a noisy device, for fixed-pattern noise; if not given, each draw is another one"""
+    """Seed of the device, for fixed-pattern noise; if not given, each draw is another device"""
     gain_rate: float | None = None
     """Change of the gain over 1,000 images, for drift"""
     sigma_rate: float | None = None
-    """Change of σ over 1,000 images as a share of σ, for drift"""
+    """Relative change of σ over 1,000 images, for drift"""
     samples: Path | None = None
     """File of measured samples, for empirical noise"""
     seed: Seed = 0
@@ -63,13 +63,13 @@ class NoiseOptions(Settings):
     unit: Unit = "real"
     """Unit of noise levels: real, lsb, std or range of the site's values"""
     noise_map: Path | None = None
-    """Noise map, a YAML file: its noise is there at every point; with sites map, it is walked"""
+    """Noise map, a YAML file: its noise is at every point; with sites map, the map is walked"""
     adc: Bits | None = None
-    """ADC bits at every accumulator, such as 6; several, such as 1-8, are walked in place of σ"""
+    """ADC bits at every accumulator, such as 6; several, such as 1-8, are walked instead of σ"""
     adc_percentile: Annotated[float, Field(gt=0, le=100)] = ADC_PERCENTILE
-    """Percentile of a site's absolute values that is the ADC's range; 100 for the full scale"""
+    """Range of the ADC, a percentile of the site's absolute values; 100 for the full scale"""
     loss: Annotated[float, Field(gt=0, lt=100)] = 1.0
-    """Points of accuracy that the fewest ADC bits may lose, in a walk of ADC bits"""
+    """Percentage points of accuracy that the fewest bits may lose, in a walk of ADC bits"""
 
     no_levels: ClassVar[Mapping[str, str]] = {
         "noise": "noise comes from a noise map",
@@ -237,7 +237,7 @@ class AcceleratorSettings(TrainedSettings):
     mvu: Literal["lut", "dsp"] = "lut"
     """Matrix-vector unit: this project's, made of LUTs, or FINN's, made of DSPs"""
     kinds: Names = ()
-    """What taps are built for: kinds of noise, executions, adc; everything if none is given"""
+    """Kinds of noise, executions and adc for which taps are built; all if none is given"""
     build: Path = Path("build")
     """Folder of everything that is built"""
 
@@ -273,19 +273,19 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     sites: Names = ()
     """Noise sites, such as fc0.acc,fc1.weight,global (all .acc); each .acc site if none is given"""
     levels: Levels = AUTO
-    """Noise levels σ, in the unit, or 0.5mu,1mu in the site's midpoint; auto searches"""
+    """Noise levels σ, or multiples of the site's midpoint, such as 0.5mu,1mu; auto searches"""
     images: Count | None = None
     """Test images per point in software; if not given, 1,000, or all of a smaller set"""
     draws: Count | Literal["independent"] | None = None
     """Noise draws per point, 1 or 2 if not given; or independent, without common random numbers"""
     hw_images: Count | None = None
-    """Test images per point in RTL; if not given, 128, in a large network 64"""
+    """Test images per point in RTL; if not given, 128, or 64 in a large network"""
     budget: Annotated[float, Field(ge=0)] = 10.0
     """Minutes for further noise draws at undecided sites; 0 for none"""
     margin: Annotated[float, Field(gt=0, lt=1)] = MARGIN
-    """Largest difference in μ that counts as none, as a share: 0.05 is 5 %"""
+    """Largest relative difference in μ that is too small to matter: 0.05 is 5 %"""
     ablation: bool = False
-    """Step-by-step comparison from software to RTL at every site; by default where they differ"""
+    """Step-by-step comparison from software to RTL at all sites; by default where they differ"""
     scope: Literal["full", "site"] = "full"
     """Simulated part of the network: all of it, or only what noise at the site can reach"""
     out: Path | None = None
@@ -342,7 +342,7 @@ class EngineSettings(Settings):
     """Where the work is done."""
 
     jobs: Count | None = None
-    """Worker processes, one per core if not given; with 1, all is done in one process"""
+    """Worker processes, one per core if not given; 1 computes everything in one process"""
     scheduler: str | None = None
     """Address of a running Dask cluster, such as tcp://host:8786, or slurm"""
 

@@ -47,22 +47,22 @@ class BudgetSettings(HardwareWalkSettings):
     no_levels: ClassVar[Mapping[str, str]] = {}
 
     vary: Kinds = (SIGMA,)
-    """What is searched for at each site: sigma, adc, executions, or sigma,adc together"""
+    """Quantity to search for at each site: sigma, adc, executions, or sigma,adc together"""
 
     sites: Names = ()
     """Sites, such as fc0.acc,fc1.acc, noisy at once; every accumulator if none is given"""
     loss: Points | None = None  # type: ignore[assignment]  # there is an accuracy in its place
-    """Accuracy to lose, in percentage points; 1 if neither it nor the accuracy is given"""
+    """Percentage points of accuracy to lose; 1 if neither loss nor accuracy is given"""
     accuracy: Points | None = None
-    """Accuracy to keep, in per cent"""
+    """Accuracy to keep, in percent"""
     cost: Path | None = None
-    """Costs of the sites, a YAML file; if not given, those of docs/how-to/budget.md"""
+    """Costs of the sites, a YAML file; if not given, the defaults in docs/how-to/budget.md"""
     tolerance: Positive | None = None
-    """Difference from the target that ends the search, in percentage points; half of the loss"""
+    """Distance from the target that ends the search, in points; half of the loss if not given"""
     images: Count | None = None
     """Test images, half to search, half to judge; if not given, 4,000, or all of a smaller set"""
     draws: Count | None = None
-    """Noise draws per judged plan; if not given, 4, or more of a set below 1,000 judged images"""
+    """Noise draws per judged plan; if not given, 4, or more with fewer than 1,000 judged images"""
     hw_images: Count | None = None
     """Test images per point in RTL; if not given, 256"""
 

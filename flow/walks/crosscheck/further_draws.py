@@ -74,7 +74,7 @@ class FurtherDraws:
     draws: dict[str, int] = field(default_factory=dict)
     """Further noise draws of each point of a site."""
     ended: str = "there was no budget"
-    """Why there were no more."""
+    """Reason why there were no more."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields."""

@@ -44,12 +44,12 @@ class RandomNumbers:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Sites that it is the mean of."""
+        """Sites that contribute to the mean."""
         return self.pooled.sites if self.pooled else ()
 
     @property
     def reason(self) -> str:
-        """Reason of the verdict, in words."""
+        """Reason for the verdict, in words."""
         if self.pooled is None:
             return (
                 "no site has a μ with both random numbers, or images share their noise there and "

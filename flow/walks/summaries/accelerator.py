@@ -4,7 +4,7 @@ from flow.walks.summaries.base import Part
 
 
 class Node(Part):
-    """A node of the hardware; a property that it does not have is null."""
+    """A node of the hardware; properties that it lacks are null."""
 
     name: str
     """Name"""
@@ -56,7 +56,7 @@ class Tap(Part):
 
 
 class Weights(Part):
-    """Weights that noise is added to."""
+    """Weights with noise."""
 
     name: str
     """Name of the site"""
@@ -78,7 +78,7 @@ class Hardware(Part):
     rows: int | None = None
     """Rows of a tile; null without tiles"""
     input_bits: int | None = None
-    """Bits of the inputs of an analog array; null for those of the activations"""
+    """Bits of the inputs of an analog array; null if equal to those of the activations"""
     nodes: list[Node]
     """Nodes in the order of the data"""
     taps: list[Tap]

@@ -50,10 +50,10 @@ class Level(Part):
 
 
 _RELATIVE = (
-    "Noise at μ as a share of the standard deviation of the site's values, for additive noise "
+    "Noise at μ divided by the standard deviation of the site's values, for additive noise "
     "μ / std; null if either is unknown"
 )
-_SNR = "Signal-to-noise ratio at μ, dB: −20 log10 of that share"
+_SNR = "Signal-to-noise ratio at μ, dB: −20 log10(relative)"
 _BITS = "Effective bits at μ: (SNR − 1.76) / 6.02"
 
 
@@ -61,8 +61,8 @@ class Bearing(Part):
     """What a site bears, relative to its own values."""
 
     noise_share: float | None = None
-    """Noise at σ = 1 as a share of the standard deviation of the site's values, by which μ is
-    multiplied to compare layers; null if unknown"""
+    """Noise at σ = 1 divided by the standard deviation of the site's values; null if unknown. μ
+    times this compares layers"""
     std: float | None = None
     """Standard deviation of the site's values without noise, in the unit of the layer's output;
     null for several sites and in older results"""
@@ -86,7 +86,7 @@ class Bearing(Part):
     @computed_field(description=_RELATIVE)  # type: ignore[prop-decorator]  # as pydantic wants
     @property
     def relative(self) -> Estimate | None:
-        """Noise at μ as a share of the standard deviation of the site's values."""
+        """Noise at μ divided by the standard deviation of the site's values."""
         return relative_to_values(self.best, self.noise_share)
 
     @computed_field(description=_SNR)  # type: ignore[prop-decorator]
@@ -103,14 +103,14 @@ class Bearing(Part):
 
 
 class Progress(Part):
-    """How far a walk was that had not ended."""
+    """Progress of an unfinished walk."""
 
     running: bool
-    """Whether the walk went on when this was written; false where it was stopped"""
+    """Whether the walk was running when this was written; false if it was stopped"""
     done: dict[str, int]
-    """What was measured: points by side, in walk the finished curves by kind of noise"""
+    """Measured points by side, in walk the finished curves by kind of noise"""
     planned: dict[str, int]
-    """What was planned, by the same; empty while noise levels were searched for"""
+    """Planned points or curves, by the same names; empty during the search for noise levels"""
 
     @property
     def share(self) -> float | None:
@@ -136,7 +136,7 @@ class WalkSummary(Part):
     complete: bool = True
     """Whether the walk has ended; false for preliminary results"""
     progress: Progress | None = None
-    """How far a walk was that has not ended; null for a complete one"""
+    """Progress of an unfinished walk; null for a complete one"""
     model: str
     """Name of the network"""
     dataset: str
@@ -155,7 +155,7 @@ class WalkSummary(Part):
     images: dict[str, int]
     """Test images per point, by side; of RTL those simulated"""
     clean: dict[str, Estimate]
-    """Accuracy or agreement without noise, 0 to 1, by side; Brevitas is software"""
+    """Accuracy or agreement without noise, 0 to 1, by side; software is Brevitas"""
     training_noise: dict[str, JsonValue] | None
     """Noise that the network was trained with; null for none"""
     checkpoint: str | None

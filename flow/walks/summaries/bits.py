@@ -42,20 +42,20 @@ class BitsPoint(Part):
     software: Estimate
     """Accuracy or agreement in software, 0 to 1"""
     golden: Estimate | None = None
-    """That of golden, 0 to 1; null in software alone"""
+    """Accuracy or agreement in golden, 0 to 1; null in software alone"""
     rtl: Estimate | None = None
-    """That of RTL, on its images, 0 to 1; null if it was not simulated"""
+    """Accuracy or agreement in RTL, on its images, 0 to 1; null if it was not simulated"""
     difference: Estimate | None = None
     """Golden minus software, paired by image, −1 to 1; null in software alone"""
 
 
 class BitsSite(Part):
-    """What was found at one site."""
+    """Results at one site."""
 
     range: float | None
     """Full scale of the ADC, in the unit of the layer's output; null for several sites"""
     signed: bool | None
-    """Whether codes are negative, too; null for several sites"""
+    """Whether there are negative codes; null for several sites"""
     points: list[BitsPoint]
     """By bits, ascending"""
     fewest: dict[str, FewestBits]
@@ -69,7 +69,7 @@ class BitsSite(Part):
     verdict: Verdict | None = None
     """Verdict on the site; null in software alone"""
     reason: str = ""
-    """Reason of the verdict, in words"""
+    """Reason for the verdict, in words"""
 
     @property
     def best(self) -> FewestBits:
@@ -78,18 +78,18 @@ class BitsSite(Part):
 
 
 class BitsWalkSummary(WalkSummary):
-    """What ``walk`` or ``walk-hw`` found that walked ADC bits."""
+    """Result of ``walk`` or ``walk-hw`` on ADC bits."""
 
     made_by: Literal["walk-bits"] = "walk-bits"
-    """A walk of ADC bits made the results"""
+    """Marks the results of a walk of ADC bits"""
     loss: float
-    """Points of accuracy that the fewest bits may lose; the sides agree within as many"""
+    """Percentage points that the fewest bits may lose, and within which the sides agree"""
     percentile: float
-    """Percentile of a site's absolute values that is the range of its ADC"""
+    """Range of a site's ADC, as a percentile of the site's absolute values"""
     converters: dict[str, int]
-    """Bits of the ADCs that are there at every point, by site"""
+    """Bits of the ADCs that are in place at every point, by site"""
     noise_map: dict[str, dict[str, JsonValue]] | None
-    """Noise of each site of the noise map; null without"""
+    """Noise of each site of the noise map; null without a map"""
     sites: dict[str, BitsSite]
     """By site, in the order of the data"""
     verdict: Verdict | None = None

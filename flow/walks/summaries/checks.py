@@ -34,7 +34,7 @@ class DifferingLabel(Part):
     brevitas: int
     """Label of Brevitas"""
     margin: float
-    """Distance of the two labels' scores, in LSB of the scores"""
+    """Difference between the scores of the two labels, in LSB of the scores"""
 
 
 class GoldenCheck(Part):
@@ -62,22 +62,23 @@ class RtlCheck(Part):
     bit_mismatches: int
     """Images that differ in any bit"""
     differing_runs_below: float | None = None
-    """Upper 95 % bound of the share of simulated runs that differ; null if unknown"""
+    """Upper 95 % bound on the share of simulated runs that differ; null if unknown"""
 
 
 class SampleFigure(Part):
     """One figure of the hardware's samples."""
 
     site: str
-    """Sites and samples that it is of"""
+    """Sites and samples of the figure"""
     name: str
     """Name"""
     value: float
     """Value"""
     low: float
-    """Smallest value that independent standard normal samples have, but for 1 in 10^9"""
+    """Lower limit; independent standard normal samples lie below it with a probability of 1 in
+    10^9"""
     high: float
-    """Largest such value"""
+    """Upper limit, exceeded with the same probability"""
 
 
 class SamplesCheck(Part):
@@ -86,7 +87,7 @@ class SamplesCheck(Part):
     samples: int
     """Number of samples"""
     failed: list[str]
-    """Figures that are not as they must be, in words"""
+    """Figures outside their limits, in words"""
     figures: list[SampleFigure]
     """All figures"""
 
@@ -108,7 +109,7 @@ class RtlRun(RtlCheck):
     engine: str
     """Simulator and its version"""
     scope: Scope
-    """Simulated part of the network: full, or site for what lies behind the site"""
+    """Simulated part of the network: full, or site for the part from the site on"""
     cycles_per_image: int
     """Clock cycles per image of the whole network"""
     seconds_per_image: float | None
@@ -118,7 +119,7 @@ class RtlRun(RtlCheck):
 
 
 class Divergence(Part):
-    """First value in which RTL and golden differ."""
+    """First value that differs between RTL and golden."""
 
     place: str
     """Place in the network"""

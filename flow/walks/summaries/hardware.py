@@ -15,16 +15,16 @@ from flow.walks.summaries.ranking import Ranked, ranked
 
 
 class Detectable(Part):
-    """Smallest differences in μ that would have been shown with 80 % chance; 0.05 is 5 %."""
+    """Smallest differences in μ that would be shown with a probability of 80 %; 0.05 is 5 %."""
 
     difference: float
-    """Smallest difference of any size, as a share of μ"""
+    """Smallest difference that would have been shown, relative to μ"""
     disagreement: float
-    """Smallest difference called disagreement, as a share of μ"""
+    """Smallest difference that would have been called disagreement, relative to μ"""
 
 
 class Need(Part):
-    """Samples that would decide a site with 80 % chance if its estimate were the truth."""
+    """Images or draws that would decide a site with 80 % probability if its estimate is true."""
 
     images: int | None
     """Images, with the present draws; null if images alone would not decide"""
@@ -39,7 +39,7 @@ class RandomNumbers(Part):
     """μ of software with the hardware's random numbers / with torch's: mean over the sites, each
     weighted by its precision; null if no site has such a ratio"""
     sites: list[str]
-    """Sites that it is the mean of"""
+    """Sites that contribute to the mean"""
     p_agree: float
     """p-value of agree, for this claim alone"""
     p_disagree: float
@@ -49,11 +49,11 @@ class RandomNumbers(Part):
     p_disagree_holm: float
     """p-value of disagree, adjusted for all claims"""
     need: Need | None
-    """What would decide it; null if it is decided, or if nothing known would"""
+    """Draws that would decide it; null if it is decided, or if none would"""
     verdict: Verdict
     """Verdict on the random numbers"""
     reason: str
-    """Reason of the verdict, in words"""
+    """Reason for the verdict, in words"""
 
 
 class Difference(Part):
@@ -66,9 +66,9 @@ class Difference(Part):
     software: float
     """Accuracy or agreement in software, 0 to 1: mean over the draws"""
     golden: float | None = None
-    """That of golden, 0 to 1; null where RTL is compared"""
+    """Accuracy or agreement in golden, 0 to 1; null in the comparison of RTL"""
     rtl: float | None = None
-    """That of RTL, 0 to 1; null where golden is compared"""
+    """Accuracy or agreement in RTL, 0 to 1; null in the comparison of golden"""
     difference: Estimate
     """Hardware side minus software, −1 to 1"""
 
@@ -83,7 +83,7 @@ class Differences(Part):
 
 
 class HardwareSite(Bearing):
-    """What was found at one site. A μ is value, low, high; of a bound its end alone."""
+    """Results at one site. A μ is value, low, high; for a bound, only one end."""
 
     mu_sw: Estimate | None
     """μ of software, in the unit of σ"""
@@ -94,7 +94,7 @@ class HardwareSite(Bearing):
     mu_crn: Estimate | None
     """μ of software with the hardware's random numbers, in the unit of σ"""
     mu_hw: Estimate | None
-    """μ of the hardware: golden's where all simulated RTL equals golden, null elsewhere"""
+    """μ of the hardware: golden's if all simulated RTL equals golden, else null"""
     k_sw: float | None
     """Steepness of software's fitted curve; null without a midpoint, and for a monotone curve"""
     k_golden: float | None
@@ -105,10 +105,10 @@ class HardwareSite(Bearing):
     """Golden's steepness where golden stands for the hardware; null elsewhere"""
     method_sw: Method | None = "logistic"
     """Model of software's curve: logistic, logistic with a floor, or monotone;
-    null if it only guesses"""
+    null if the network only guesses"""
     method_golden: Method | None = "logistic"
     """Model of golden's curve: logistic, logistic with a floor, or monotone;
-    null if it only guesses"""
+    null if the network only guesses"""
     method_rtl: Method | None = "logistic"
     """Model of RTL's curve: logistic, logistic with a floor, or monotone;
     null if it was not simulated"""
@@ -123,8 +123,8 @@ class HardwareSite(Bearing):
     floor_hw: float | None = None
     """Golden's floor where golden stands for the hardware; null elsewhere"""
     ratio: Estimate | None
-    """The ratio that the verdict rests on, where golden stands for the hardware, null elsewhere:
-    ratio_crn in the common design, ratio_golden in the independent one"""
+    """Ratio behind the verdict: ratio_crn in the common design, ratio_golden in the independent
+    one; null where golden does not stand for the hardware"""
     ratio_golden: Estimate | None
     """μ golden / μ software; null if either is a bound or has too few devices"""
     ratio_rtl: Estimate | None
@@ -142,9 +142,9 @@ class HardwareSite(Bearing):
     bit_mismatches: int | None
     """RTL images that differ from golden in any bit; null if a point was not compared"""
     differing_runs_below: float | None = None
-    """Upper 95 % bound of the share of such runs that differ from golden; null if unknown"""
+    """Upper 95 % bound on the share of such runs that differ from golden; null if unknown"""
     differing_images_below: float | None = None
-    """Upper 95 % bound of the share of images that differ in one of their runs; null if unknown"""
+    """Upper 95 % bound on the share of images of which a run differs; null if unknown"""
     differences: Differences
     """Differences to software per point"""
     p_agree: float | None
@@ -158,20 +158,20 @@ class HardwareSite(Bearing):
     detectable: Detectable | None
     """Differences that would have been shown; null without a ratio"""
     need: Need | None
-    """What would decide the site; null if it is decided, or if nothing known would"""
+    """Images or draws that would decide the site; null if it is decided, or if none would"""
     verdict: Verdict | None
     """Verdict on the site; null before the walk is judged"""
     reason: str
-    """Reason of the verdict, in words"""
+    """Reason for the verdict, in words"""
     scale: float | None
     """Real value of one LSB at the tap; null for several sites together"""
     scale_error: float | None
-    """Relative deviation of the scales of single channels from it"""
+    """Largest relative deviation of a channel's scale from `scale`"""
     unit: str
     """Unit of σ: real (that of the layer's output), none (σ is a factor), lsb, std or range (of the
     site's values), or map (σ is a factor on the noise map)"""
     rtl_scope: Scope
-    """Simulated part of the network: full, or site for what lies behind the site"""
+    """Simulated part of the network: full, or site for the part from the site on"""
     rtl_begins: str
     """Where the simulated part begins"""
 
@@ -212,11 +212,11 @@ class Further(Part):
     budget: float
     """Budget in minutes"""
     looks: int
-    """Number of analyses, the first included"""
+    """Number of analyses, including the first"""
     draws: dict[str, int]
     """Further noise draws per point, by site"""
     ended: str
-    """Why there were no more"""
+    """Reason why there were no more"""
 
 
 class AblationStep(Part):
@@ -250,7 +250,7 @@ class SiteAblation(Part):
 
 
 class HardwareWalkSummary(WalkSummary):
-    """What ``walk-hw`` found: software, golden model and RTL, compared at each site."""
+    """Result of ``walk-hw``: software, golden model and RTL, compared at each site."""
 
     made_by: Literal["walk-hw"] = "walk-hw"
     """Command that made the results"""
@@ -263,11 +263,11 @@ class HardwareWalkSummary(WalkSummary):
     noise_options: dict[str, JsonValue]
     """Further options of the noise"""
     unit: str
-    """Unit of σ over all sites: real, none, lsb, real or lsb, std, range or map"""
+    """Unit of σ over all sites: real, none, lsb, "real or lsb", std, range or map"""
     noise_map: dict[str, dict[str, JsonValue]] | None = None
-    """Noise of each site of the noise map, σₐ in the unit of the layer's output; null without"""
+    """Noise of each site of the noise map, σₐ in the unit of the layer's output; null if none"""
     converters: dict[str, int] | None = None
-    """Bits of the ADCs that are there at every point, by site; null without"""
+    """Bits of the ADCs that are in place at every point, by site; null without ADCs"""
     design: Design = "independent"
     """Random numbers of the two sides that each site compares: common or independent"""
     random_numbers: RandomNumbers | None = None
@@ -279,9 +279,9 @@ class HardwareWalkSummary(WalkSummary):
     level_of_look: float
     """Part of α of the last analysis"""
     power: float | None
-    """Chance with which differences would have been shown"""
+    """Probability with which differences would have been shown"""
     detectable: Detectable | None
-    """Largest of the sites' detectable differences; null if a site has none"""
+    """Largest detectable difference of any site; null if a site has none"""
     verdict: Verdict | None
     """Verdict on the walk; null before it is judged"""
     failures: list[Failure]

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class SoftwareSite(Bearing):
-    """What was found at one site, or with noise at all of them."""
+    """Results at one site, or with noise at all sites."""
 
     mu_sw: Estimate | None
-    """Midpoint noise level μ, in the unit of σ: value, low, high; of a bound its end alone. Null if
-    nothing was measured"""
+    """Midpoint noise level μ, in the unit of σ: value, low, high; for a bound, only one end. Null
+    if nothing was measured"""
     k_sw: float | None
     """Steepness of the fitted curve; null without a midpoint, and for a monotone curve"""
     method_sw: Method | None = "logistic"
     """Model of the curve that gave μ: logistic, logistic with a floor, or monotone; null if the
     network only guesses or nothing was measured"""
     floor_sw: float | None = None
-    """Accuracy or agreement that the fitted logistic with a floor falls to, 0 to 1; null for other
-    models and without a midpoint"""
+    """Floor of the fitted logistic, in accuracy or agreement, 0 to 1; null for other models and
+    without a midpoint"""
     misfit: float | None
     """Largest difference between fit and points, 0 to 1; null without a fit"""
     step: bool
-    """Whether the curve falls between two levels, which then are the interval's ends"""
+    """Whether the whole fall lies between two levels, which are then the ends of the interval"""
     devices: int | None
     """Devices behind μ; null where each image has its own noise"""
     ended: State
@@ -46,7 +46,7 @@ class SoftwareSite(Bearing):
     draws: int
     """Noise draws per point"""
     levels: list[Level]
-    """Levels asked for, otherwise those of the fit, where measured: ascending in σ"""
+    """Requested levels, or those of the fit, if measured: ascending in σ"""
 
     @classmethod
     def of(
@@ -111,7 +111,7 @@ class SoftwareSite(Bearing):
 
 
 class SoftwareKind(Part):
-    """What was found with one kind of noise."""
+    """Results for one kind of noise."""
 
     unit: str
     """Unit of σ: real (that of the layer's output), none (σ is a factor), lsb, real or lsb, std or
@@ -129,7 +129,7 @@ class SoftwareKind(Part):
     sites: dict[str, SoftwareSite]
     """By site, in the order of the data"""
     global_: SoftwareSite | None = Field(validation_alias=GLOBAL, serialization_alias=GLOBAL)
-    """Noise at all default sites of the network together; null if it was not asked for. In results
+    """Noise at all default sites of the network together; null if it was not requested. In results
     of schema version 1: at all sites that were walked"""
 
     @property
@@ -152,20 +152,20 @@ class SoftwareKind(Part):
 
 
 class SoftwareWalkSummary(WalkSummary):
-    """What ``walk`` found, with each kind of noise."""
+    """Result of ``walk``, for each kind of noise."""
 
     made_by: Literal["walk"] = "walk"
     """Command that made the results"""
     noise: list[str]
     """Kinds of noise"""
     precision: float
-    """Half width of μ's interval at which a search ends, as a share of μ"""
+    """Relative half width of μ's interval at which a search ends"""
     max_seconds: float | None
     """Time limit in seconds; null for none"""
     max_noisy_images: int | None
     """Limit on noisy images; null for none"""
     images_evaluated: int
-    """Noisy images that the results rest on"""
+    """Noisy images behind the results"""
     kinds: dict[str, SoftwareKind]
     """By kind of noise"""
     metric: dict[str, str] | None = None
@@ -173,9 +173,9 @@ class SoftwareWalkSummary(WalkSummary):
     recipe: str | None = None
     """Recipe by which the network was trained, such as paper; null for its own"""
     converters: dict[str, int] | None = None
-    """Bits of the ADCs that are there at every point, by site; null without"""
+    """Bits of the ADCs that are in place at every point, by site; null without ADCs"""
     noise_map: dict[str, dict[str, JsonValue]] | None = None
-    """Noise of each site of the noise map, σₐ in the unit of the layer's output; null without"""
+    """Noise of each site of the noise map, σₐ in the unit of the layer's output; null if none"""
     image_range: tuple[float, float] | None = None
     """Values of a black and a white pixel at the site input, 0 and 1 for MNIST by the recipe paper;
     null where channels are standardised, for other inputs, and in older results"""
@@ -186,7 +186,7 @@ class SoftwareWalkSummary(WalkSummary):
     clamp: bool | None = None
     """Whether weights were limited to −1..1 in these trainings; null for the network's own way"""
     identity: dict[str, JsonValue]
-    """What the points depend on besides noise and images"""
+    """Everything that the points depend on, except noise and images"""
     folder: str
     """Folder of the results"""
 
