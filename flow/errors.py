@@ -1,4 +1,4 @@
-"""Errors: of the user, told in one message, and of this program."""
+"""Errors of the user, which give one message, and errors of this program."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ class Fatal(UserError):
 
 
 class Defect(RuntimeError):
-    """A fault of this program, whatever the user asked for; it keeps its traceback."""
+    """An error of this program, not of the user; it keeps its traceback."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

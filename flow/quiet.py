@@ -9,7 +9,7 @@ _LOGGERS = ("finn", "finn_logger", "torch.onnx", "qonnx")
 
 
 def silence_libraries() -> None:
-    """Keep what FINN, Brevitas and torch's exporter tell of every step from the terminal."""
+    """Keep the messages of FINN, Brevitas and torch's exporter off the terminal."""
     warnings.filterwarnings("ignore")
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)

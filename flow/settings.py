@@ -224,7 +224,7 @@ class Settings(BaseModel):
             raise OptionError(name, f"is {shown(value)}: give {cls.wanted(name)}")
 
     def model_post_init(self, context: Any) -> None:
-        """Check that options do not exclude each other, then what only `check` can tell."""
+        """Check that options do not exclude each other, then run `check`."""
         for group in self.exclusive:
             given = [name for name in group if getattr(self, name) is not None]
             if len(given) > 1:

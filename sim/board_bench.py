@@ -1,7 +1,7 @@
 """cocotb side of ``board_bench.sv``: a pseudo terminal in place of the board's serial cable.
 
 It writes the terminal's name to ``port``, and passes bytes on until there is a file ``stop``. The
-file ``faults.json`` tells what happens to bytes, counted from 0, on the way ``to`` the board and
+file ``faults.json`` lists what happens to bytes, counted from 0, on the way ``to`` the board and
 ``from`` it: ``flip`` a bit, ``lose`` the byte, or pull the cable (``pull``), for both ways, for a
 number of clocks.
 

@@ -327,7 +327,7 @@ def test_hardware_needs_quantised_weights(mlp, floats, tmp_path):
 @pytest.mark.parametrize("factor", [0.001, 255.0])
 def test_images_on_another_scale_are_told_with_both_ranges(factor, floats, tmp_path):
     net = flow.load("tfc-w2a2", "digits")
-    with pytest.warns(UserWarning, match=r"has seen -1\.\.1"):
+    with pytest.warns(UserWarning, match=r"was trained on -1\.\.1"):
         flow.walk(
             net, floats[0] * factor, floats[1], levels=[1.0], sites=["fc0.acc"], seeds=1,
             build=tmp_path,

@@ -91,7 +91,7 @@ def as_files(network: Network | nn.Module, samples: Samples, build: Path) -> dic
         return {"model": str(found.file), "dataset": dataset}
     if isinstance(found, TracedNetwork) or found.name not in models.names():
         raise UserError(
-            f"{found.name} has no quantised weights, so there is no hardware of it: walk it in "
+            f"{found.name} has no quantised weights, so it has no hardware: walk it in "
             "software with flow.walk, or give a Brevitas module"
         )
     path = own / f"{found.name}-{found.digest[:16]}.safetensors"
@@ -127,7 +127,7 @@ def _check_range(network: Network, samples: Samples) -> None:
     outside = max(low - first, last - high) > 0.1 * width
     if outside or last - first <= 0.5 * width:
         warnings.warn(
-            f"the images lie in {first:.3g}..{last:.3g}, {network.name} has seen {low:.3g}.."
-            f"{high:.3g}: bring them to its scale",
+            f"the images lie in {first:.3g}..{last:.3g}, but {network.name} was trained on "
+            f"{low:.3g}..{high:.3g}: scale them alike",
             stacklevel=4,
         )

@@ -66,7 +66,7 @@ def read(name: str, *, any_targets: bool = False) -> tuple[CustomImages, Targets
         return images, y, []
     raise UserError(
         f"{path}: y is {y.dtype} {list(y.shape)}: it must be one whole number from 0 for each "
-        f"of the {len(images)} images, its class; of a regression, `walk` with METRIC takes y as "
+        f"of the {len(images)} images, its class; for a regression, `walk` with METRIC takes y as "
         "numbers [N, …]"
     )
 

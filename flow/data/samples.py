@@ -73,7 +73,7 @@ class Samples:
 
     @property
     def name(self) -> str:
-        """Name of the images in results, which tells their content."""
+        """Name of the images in results, which identifies their content."""
         labels = b"" if self.labels is None else self.labels.tobytes()
         found = hashlib.sha256(self.images.numpy().tobytes() + labels)
         return f"images-{found.hexdigest()[:8]}"

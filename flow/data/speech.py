@@ -75,7 +75,7 @@ def read(paths: Sequence[Path]) -> tuple[Features, Labels]:
                 "google/speech_commands does"
             ) from error
     if not features:
-        raise UserError(f"{paths[0]} and what lies beside it hold no clip: fetch the files anew")
+        raise UserError(f"{paths[0]} and the files beside it hold no clip: fetch them again")
     return np.concatenate(features), np.array(labels, np.int64)
 
 

@@ -52,10 +52,10 @@ def walk_hw(
     """Walk ADC bits in software, in the golden model and in RTL, and compare.
 
     Args:
-        settings: the user's choice, with several numbers of bits.
+        settings: the user's settings, with several numbers of bits.
         progress: called with the progress.
-        command: how the user asked for it, for the report.
-        engine: does the work; this process if not given.
+        command: the command line, for the report.
+        engine: runs the work; this process if not given.
         clock: measures the stages; a new one if not given.
 
     Returns:
@@ -115,12 +115,12 @@ def walk(
     *,
     trained: TrainedNetwork | None = None,
 ) -> BitsWalkSummary:
-    """Walk ADC bits in software alone.
+    """Walk ADC bits in software only.
 
     Args:
-        settings: the user's choice, with several numbers of bits.
+        settings: the user's settings, with several numbers of bits.
         progress: called with the progress.
-        command: how the user asked for it, for the report.
+        command: the command line, for the report.
         clock: measures the stages; a new one if not given.
         trained: the network and its images; by default those that the settings name.
 

@@ -33,9 +33,9 @@ def run(
     """Train, measure, and write ``dynamics`` and ``histograms``: tables, and pictures of each kind.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it, for the summary.
+        command: the command line, for the summary.
 
     Returns:
         The content of ``dynamics.json``.

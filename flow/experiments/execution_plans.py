@@ -44,9 +44,9 @@ SCALINGS: Mapping[str, Callable[[Floats], Floats]] = {
 class Prediction:
     """What executions give: A = A_r + (A₀ − A_r) / (1 + (Σ w_i / k_i)^p), over the noisy sites i.
 
-    w_i is the power of a single execution's noise at the site, in units of what the network bears
-    there; it falls as 1/k_i. With noise at one site alone this is the logistic of the midpoint,
-    with w = (σ/μ)² and twice p as its steepness.
+    w_i is the power of a single execution's noise at the site, in units of what the network
+    tolerates there; it falls as 1/k_i. With noise at one site alone this is the logistic of the
+    midpoint, with w = (σ/μ)² and twice p as its steepness.
     """
 
     weights: Floats
@@ -60,7 +60,7 @@ class Prediction:
 
     @classmethod
     def from_midpoints(cls, mu: Floats, sigma: float, clean: float, guess: float) -> Self:
-        """Predict from what each site bears alone."""
+        """Predict from what each site tolerates alone."""
         return cls((sigma / np.asarray(mu, dtype=np.float64)) ** 2, 1.0, clean, guess)
 
     def losses(self, most: int) -> Floats:
@@ -177,7 +177,7 @@ def reach(chosen: Ints) -> Ints:
 
 
 def most_of_one(sites: int, total: int) -> int:
-    """Return the most executions that one site of so many can have."""
+    """Return the most executions that one of this many sites can have."""
     return max(1, min(MOST, total - sites + 1))
 
 

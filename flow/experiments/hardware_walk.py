@@ -43,7 +43,7 @@ SiteLevels = dict[str, list[float]]
 FINN_IMAGES = 4
 """Number of images in the L0 check against FINN's execution."""
 _OUTER_SHARE = 4
-"""An outer level has one of so many images in software and golden, but no fewer than these:"""
+"""An outer level has one in this many images in software and golden, but at least these:"""
 _OUTER_IMAGES = 250
 
 
@@ -58,10 +58,10 @@ def walk_hw(
     """Walk noise through a network in software and in RTL, and compare.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it, for the report.
-        engine: does the work; this process if not given.
+        command: the command line, for the report.
+        engine: runs the work; this process if not given.
         clock: measures the stages; a new one if not given.
         tell: called with each preliminary summary: after a minute, then now and then, and where the
             walk stops before its end.

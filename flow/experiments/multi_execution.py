@@ -142,9 +142,9 @@ def run(
     """Walk the network, spend every budget in every way, and compare.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it, for the summary.
+        command: the command line, for the summary.
 
     Returns:
         The content of ``executions.json``, which lies in the walk's folder with

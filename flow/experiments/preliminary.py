@@ -34,7 +34,7 @@ Summary = TypeVar("Summary", bound=WalkSummary)
 
 
 def no_results(summary: Any) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 class Preliminary(Generic[Summary]):
@@ -80,7 +80,7 @@ class Preliminary(Generic[Summary]):
             self._tell(self._last.model_copy(update={"progress": stopped}))
 
     def refresh(self) -> None:
-        """Write the results, if it is time; where that fails, the walk goes on without them."""
+        """Write the results if it is time; if writing fails, the walk continues without them."""
         if self._seconds < self._next:
             return
         started = time.thread_time()
@@ -149,7 +149,7 @@ class UnfinishedWalk:
         return {side: len(names) for side, names in self._plan.points.items()}
 
     def write(self, running: bool) -> HardwareWalkSummary | None:
-        """Write the report of all points that are stored; None if there is nothing to tell yet."""
+        """Write the report of all stored points; None if there are none yet."""
         if self._summary is None:
             return None
         timed = self._summary.model_copy(update={"seconds": self._clock.all_seconds})

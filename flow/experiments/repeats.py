@@ -40,10 +40,10 @@ def run(
     """Repeat executions in hardware, and compare the gain in accuracy with its cost in cycles.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it.
-        engine: does the work; this process if not given.
+        command: the command line.
+        engine: runs the work; this process if not given.
 
     Returns:
         The content of ``repeats.json``. If the folder holds a walk, its page is written again.

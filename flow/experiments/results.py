@@ -22,7 +22,7 @@ class ExperimentRun:
     """One run of an experiment, timed from when this is made."""
 
     command: str
-    """Command by which the user asked for it."""
+    """Command line."""
     started: float = field(default_factory=time.monotonic)
 
     def write(

@@ -108,7 +108,9 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
                 )
         for name in ("retrain_from", "clamp"):
             if not self.retrain and getattr(self, name) != self.default(name):
-                raise OptionError(name, "is of retraining: give its epochs as well", ("retrain",))
+                raise OptionError(
+                    name, "applies to retraining: give its epochs as well", ("retrain",)
+                )
         check_recipe(self.recipe, self.model, self.dataset)
         _ = self.kinds
 
@@ -120,7 +122,7 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     @property
     @abstractmethod
     def kinds(self) -> "list[NoiseSetting]":
-        """The noise of each kind asked for."""
+        """The noise of each requested kind."""
 
 
 class SoftwareWalkSettings(SoftwareSettings):
@@ -137,9 +139,9 @@ class SoftwareWalkSettings(SoftwareSettings):
         """See that the metric exists, and that a floor is that of a metric."""
         super().check()
         if self.metric is None and self.floor:
-            raise OptionError("floor", "is of a metric: give that as well", ("metric",))
+            raise OptionError("floor", "applies to a metric: give one as well", ("metric",))
         if self.metric is not None and self.retrain:
-            raise OptionError("metric", "cannot be measured of networks retrained for each point")
+            raise OptionError("metric", "cannot be measured on networks retrained for each point")
         with about("metric"):
             _ = self.judged_by
 
@@ -152,7 +154,7 @@ class SoftwareWalkSettings(SoftwareSettings):
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
-        """The noise of each kind asked for."""
+        """The noise of each requested kind."""
         return self.of_kinds(self.noise)
 
 
@@ -189,7 +191,7 @@ class MultiExecutionSettings(OneKindSettings):
     """Noise draws per point of the comparison"""
 
     def check(self) -> None:
-        """See that the walk tells σ, and that executions have the mean that is compared."""
+        """Check that σ is known, and that executions have the mean that is compared."""
         from flow.noise.site import GLOBAL
 
         super().check()
@@ -331,7 +333,7 @@ class DynamicsSettings(DeviceSettings, NetworkSettings):
 
     @property
     def kinds(self) -> "list[NoiseSetting]":
-        """The noise of each kind asked for."""
+        """The noise of each requested kind."""
         from flow.walks.points.noise_setting import NoiseSetting, distinct
 
         return distinct([NoiseSetting(kind, seed=self.seed) for kind in self.noise])

@@ -29,7 +29,7 @@ class LevelSearch:
     points: list[PointRequest]
     """Golden's points that it measured, which are stored."""
     curve: Curve | None = None
-    """Golden's curve at the levels; None if nobody asked for it."""
+    """Golden's curve at the levels; None if it was not requested."""
     crossing: float | None = None
     """σ at which golden crosses half way; None if that is not known."""
 

@@ -25,7 +25,7 @@ def run(
     Args:
         options: the user's options.
         progress: called with the progress.
-        command: how the user asked for it.
+        command: the command line.
         tell: called after each epoch.
 
     Returns:

@@ -66,7 +66,7 @@ def export(accelerator: Accelerator, stream: Tensor, folder: Path) -> None:
         folder: the new folder.
 
     Raises:
-        UserError: the folder is there already, or the network has none of what registers need.
+        UserError: the folder exists already, or the network has none of what registers need.
     """
     check_new(folder)
     port = Port(accelerator)
@@ -76,7 +76,7 @@ def export(accelerator: Accelerator, stream: Tensor, folder: Path) -> None:
 def check_new(folder: Path) -> None:
     """Raise a UserError if a folder is there already."""
     if folder.exists():
-        raise UserError(f"{folder} is there already: give a new folder, or delete it")
+        raise UserError(f"{folder} exists already: give a new folder, or delete it")
 
 
 def _write(port: Port, stream: Tensor, folder: Path) -> None:

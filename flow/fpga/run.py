@@ -35,7 +35,7 @@ def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
     """Compile a network, synthesise it, place and route it, and write a bitstream.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
 
     Returns:
@@ -91,7 +91,7 @@ def run_on_board(settings: BoardSettings, progress: ProgressCallback) -> dict[st
     """Run a network on a board, and compare its labels and logits with golden's.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
 
     Returns:
@@ -118,14 +118,14 @@ def run_export(settings: ExportSettings, progress: ProgressCallback) -> dict[str
     """Compile a network, and write its accelerator as a folder for other tools.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
 
     Returns:
         ``network``, ``folder``, and ``cycles_per_image``.
 
     Raises:
-        UserError: the network cannot be compiled, or the folder is there already.
+        UserError: the network cannot be compiled, or the folder exists already.
     """
     with about("to"):
         export.check_new(settings.to)

@@ -65,8 +65,8 @@ def check_model(
 
 def _inexact(device: torch.device, what: str) -> UserError:
     return UserError(
-        f"{device} does not compute {what} exactly, bit for bit: leave the device out, and the "
-        "processor computes"
+        f"{device} does not compute {what} exactly, bit for bit: leave the device out to "
+        "compute on the processor"
     )
 
 

@@ -105,7 +105,7 @@ def _behind_taps(
     noises: Mapping[str, Noise],
     sampler: Sampler,
 ) -> Subgraph:
-    """Return what is left of a subgraph once every noisy tap in it is applied."""
+    """Return the remainder of a subgraph after every noisy tap in it."""
     waiting = list(noises)
     while waiting:
         # before the first of them, or the first of each branch

@@ -33,8 +33,8 @@ Labels = npt.NDArray[np.unsignedinteger[Any]]
 
 
 Judge = Callable[[Tensor, slice], npt.NDArray[Any]]
-"""Makes one value of each image's outputs, float [n, …] on the processor; the slice tells which
-images they are."""
+"""Makes one value of each image's outputs, float [n, …] on the processor; the slice gives the
+numbers of the images."""
 
 SCALE_IMAGES = 200
 """Number of images behind a site's standard deviation and range."""
@@ -336,7 +336,7 @@ def _reached(graph: fx.Graph, entries: set[str]) -> set[fx.Node]:
 
 
 def _batch(network: Network, inputs: Tensor, asked: int | None) -> int:
-    """Return the number of images per batch: the one asked for, or one that suits the network."""
+    """Return the number of images per batch: the requested one, or one that suits the network."""
     if asked is None:
         return suitable_batch(max(one.count for one in site_values(network, inputs[:1]).values()))
     if asked < 1:

@@ -1,9 +1,9 @@
-"""A user's metric: a function that tells how good a network's outputs are, image by image.
+"""A user's metric: a function that scores a network's outputs, image by image.
 
 ``function(outputs, targets)`` takes two tensors of as many images, on the processor: what the
 network returns, float32 [n, …], and what the images' file has as ``y``, [n, …], or without ``y``
 the images as the network takes them, float32 [n, …]. It returns a number from 0 to 1 for each
-image, [n], of which a larger one is better. Their mean over the images is what a walk measures.
+image, [n], larger is better. A walk measures their mean over the images.
 """
 
 import hashlib
@@ -105,7 +105,7 @@ class Metric:
             wrong = values[~((values >= 0) & (values <= 1))][0]
             raise UserError(
                 f"{self.file} returns {wrong:g} for an image: it must return numbers from 0 to 1, "
-                "of which a larger one is better"
+                "larger is better"
             )
         return values
 

@@ -35,7 +35,7 @@ class Recipe:
 
 
 def label_type(classes: int) -> type[np.unsignedinteger]:
-    """Return the smallest type that holds every label of so many classes."""
+    """Return the smallest type that holds every label of this many classes."""
     return np.uint8 if classes <= 1 << 8 else np.uint16
 
 
@@ -60,9 +60,9 @@ class Network(nn.Module):
         self.image_shape = image_shape
         self.classes = classes
         self.single = False
-        """Whether two classes share one score, which tells class 1 if it is 0 or more."""
+        """Whether two classes share one score; it means class 1 if it is 0 or more."""
         self.array = Array()
-        """Size of the analog array that computes the layers, if it is said."""
+        """Size of the analog array that computes the layers, if given."""
         self.image_range: tuple[float, float] | None = (-1.0, 1.0)
         """Smallest and largest value of the images that the network has seen; None if unknown."""
 
@@ -164,7 +164,7 @@ class Network(nn.Module):
         return layer
 
     def input_grid(self, site: Site) -> Grid | None:
-        """Return the grid of what the layer at a site reads; None if only running it tells."""
+        """Return the grid of the values that the layer at a site reads; None if not known."""
         return None
 
     def planes_at(self, site: Site) -> Planes:

@@ -29,7 +29,7 @@ class Array:
     """Bits of its inputs; those of the activations if None."""
 
     def __bool__(self) -> bool:
-        """Whether anything is said of it."""
+        """Whether anything is given."""
         return self != Array()
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Planes:
 
     @classmethod
     def of(cls, grid: Grid, bits: int) -> "Planes":
-        """Return the planes, of so many bits, of the values of a grid."""
+        """Return the planes, of this many bits each, of the values of a grid."""
         count = -(-grid.bits // bits)
         return cls(bits, count) if count > 1 else WHOLE
 

@@ -81,7 +81,7 @@ def build(name: str, image_shape: tuple[int, int, int] = (28, 28, 1), classes: i
 
 def _factory(name: str) -> Factory:
     if is_custom(name):
-        raise UserError(f"{name} is trained already: only networks of this program are trained")
+        raise UserError(f"{name} is trained already: only built-in networks can be trained")
     return _FACTORIES[resolve(name)]
 
 

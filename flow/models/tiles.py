@@ -231,7 +231,7 @@ def _planes(site: Site, grid: Grid | None, bits: int) -> Planes:
 
 
 def _matrix_rows(site: Site, layer: nn.Module, rows: int | None) -> int:
-    """Return the rows of a layer's weight matrix, of which a tile has so many at most."""
+    """Return the number of rows of a layer's weight matrix, the most that a tile can have."""
     (outputs, inputs, *kernel), groups = weight_shape(layer)
     if groups > 1 and (outputs, inputs) == (groups, 1):
         if rows is not None and math.prod(kernel) > rows:

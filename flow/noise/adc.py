@@ -131,6 +131,6 @@ class Adc:
 
 
 def check_bits(bits: int) -> None:
-    """Raise a UserError if no converter has so many bits."""
+    """Raise a UserError if no converter has this many bits."""
     if not 1 <= bits <= MOST_BITS:
         raise UserError(f"an ADC has {bits} bits: give 1 to {MOST_BITS}")

@@ -170,7 +170,7 @@ class Noise:
         return noise
 
     def to_json(self) -> dict[str, Any]:
-        """Return the kind, where a user's is written, and every field that tells noises apart."""
+        """Return the kind, the file of a user's kind, and every field that distinguishes noises."""
         told = [one.name for one in fields(self) if one.compare and one.name != "adc"]
         found = {"kind": self.kind, **{name: getattr(self, name) for name in told}}
         if self.adc is not None:
@@ -219,7 +219,7 @@ class Noise:
     def averages(self) -> bool:
         """Whether the mean of k executions is distributed as one execution with σ/√k.
 
-        A user's class has to say so, since only normal samples keep their distribution.
+        A user's class must declare it, since only normal samples keep their distribution.
         """
         return self.origin is None
 

@@ -67,7 +67,7 @@ class _Loader(yaml.SafeLoader):
         names = [key.value for key, _ in node.value]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UserError(f"{twice} is there twice: give it once")
+            raise UserError(f"{twice} occurs twice: give it once")
         return super().construct_mapping(node, deep)
 
 

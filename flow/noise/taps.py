@@ -99,7 +99,7 @@ class NoiseTap(Tap):
         return self.__dict__["unit"] is not None
 
     def of_sums(self, parts: int) -> "NoiseTap":
-        """Return a tap of so many partial sums of each value, float [N, parts · C, …]."""
+        """Return a tap of this many partial sums of each value, float [N, parts · C, …]."""
         unit = self.__dict__["unit"]
         found = NoiseTap(unit=None if unit is None else unit.repeat(parts))
         found.parts = parts

@@ -45,21 +45,21 @@ def sentences(summary: BitsWalkSummary) -> list[str]:
     said = [
         f"An ADC read every value of one site at a time. Its range is {share} of the site's "
         "absolute values on the calibration images.",
-        f"The fewest bits are those from which on the {summary.measure} is at most "
-        f"{points_text(summary.loss)} below that without the ADC, with their 95 % interval.",
+        f"The fewest bits are the smallest number with which, and with every larger number, the "
+        f"{summary.measure} is at most {points_text(summary.loss)} below that without the ADC.",
     ]
     if GLOBAL in summary.sites:
-        said.append("The site global is an ADC of so many bits at every accumulator at once.")
+        said.append("The site global stands for equal ADCs at every accumulator at once.")
     if summary.converters:
         others = ", ".join(f"{site} {bits}" for site, bits in summary.converters.items())
-        said.append(f"ADCs at every point, by their bits: {others}.")
+        said.append(f"ADCs at every point (bits): {others}.")
     if summary.noise_map:
-        said.append(f"Noise of a map is there at every point, at {', '.join(summary.noise_map)}.")
+        said.append(f"Every point has the noise of a map, at {', '.join(summary.noise_map)}.")
     if summary.verdict is not None:
         near = points_text(summary.loss)
         said.append(
-            f"Agree: {summary.measure} of golden is shown to lie within ± {near} of that of "
-            "software at each number of bits; disagree: it is shown to lie beyond at one, or RTL "
+            f"Agree: golden's {summary.measure} is shown to lie within ± {near} of software's at "
+            "each number of bits; disagree: it is shown to lie further away at one of them, or RTL "
             "differs from golden in any bit; undecided: neither is shown."
         )
     return said

@@ -67,9 +67,9 @@ def answers(summary: Mapping[str, Any]) -> tuple[str, str]:
     usual, proof, target = summary["usual"], summary["proof"], 100 * summary["target"]
     rule = summary["rules"][usual]
     exact = summary["varies"] == ["sigma"]
-    lost = f"At {target:.3g} percentage points lost" if exact else "Where it loses as much"
+    lost = f"At a loss of {target:.3g} percentage points" if exact else "At the same loss"
     low, high = rule["ratio"][1:]
-    saves = "costs as much, as far as these images tell" if low <= 1 <= high else (
+    saves = "costs as much, within the interval" if low <= 1 <= high else (
         "costs more" if low > 1 else "costs less"
     )  # fmt: skip
     equal = (
@@ -81,8 +81,8 @@ def answers(summary: Mapping[str, Any]) -> tuple[str, str]:
     return (
         f"{lost}, the {usual} in every layer {saves}: "
         f"{_estimate(rule['ratio'])} times the cost of the plan, and "
-        f"{_estimate(rule['ratio_changed'])} times at as many changed predictions; the plan lost "
-        f"{_points(summary['loss'])} points on images that it was not chosen by.",
+        f"{_estimate(rule['ratio_changed'])} times at the same number of changed predictions. The "
+        f"plan lost {_points(summary['loss'])} points on images that were not used to choose it.",
         f"{equal} (verdict: {proof['verdict']}){_tightest(summary)}.",
     )
 

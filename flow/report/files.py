@@ -60,7 +60,7 @@ class Results:
             folder: folder of the walk.
             summary: preliminary summary, with whatever points.
             plan: the points that the walk wants.
-            running: whether it goes on.
+            running: whether it continues.
         """
         measured = plan.measured()
         points = usable([p for side in measured.values() for p in side], plan.searched())

@@ -108,7 +108,7 @@ def picture(summary: Mapping[str, Any]) -> Picture | None:
 
 
 class _Scale:
-    """Colours for what the sites of a walk bear.
+    """Colours for the noise that the sites of a walk tolerate.
 
     A site's μ is compared as a share of the standard deviation of its values; μ itself is compared
     if a site lacks that, as in results of old versions.
@@ -127,9 +127,7 @@ class _Scale:
     def measure(self) -> str:
         """What the colours show, in words."""
         if self.relative:
-            return (
-                "the noise at their midpoint, as a share of the standard deviation of their values"
-            )
+            return "the noise at their midpoint, divided by the standard deviation of their values"
         return "their midpoint noise level μ"
 
     def strips(self, site: str) -> list[Strip]:
@@ -139,7 +137,7 @@ class _Scale:
         return [self._strip(site, side) for side in _SIDES]
 
     def _level(self, site: str, side: Side) -> float | None:
-        """Return what a site bears on one side."""
+        """Return the label of a site on one side: how much noise it tolerates."""
         entry = self.sites[site]
         mu = midpoint_of(entry, side)
         share = entry["noise_share"] if self.relative else 1.0

@@ -1,4 +1,4 @@
-"""Bar chart of what the sites of a walk bear, the most sensitive first, in several units.
+"""Bar chart of the noise that sites tolerate, the most sensitive first, in several units.
 
 This module computes the layout; ``templates/ranking.html.j2`` draws it. The bars of a unit share a
 logarithmic scale. Only the standard deviation of a site's own values, and the signal-to-noise ratio
@@ -65,19 +65,19 @@ def chart(summary: Mapping[str, Any]) -> list[Unit]:
     shares = [(one.site, one.relative) for one in order]
     units = [
         _unit(
-            "share of the values' standard deviation",
-            "Noise at the midpoint, as a share of the standard deviation of the site's own values",
+            "relative to the values",
+            "Noise at the midpoint, divided by the standard deviation of the site's own values",
             shares, str,
         ),
         _unit(
             "SNR in dB",
-            "Signal-to-noise ratio at the midpoint: the lower, the more noise the site bears",
+            "Signal-to-noise ratio at the midpoint: the lower, the more noise the site tolerates",
             shares, lambda share: estimate_text(snr(share), " dB"),
         ),
         _unit(
             "effective bits",
             "Effective bits at the midpoint, (SNR − 1.76) / 6.02: the fewer, the more noise the "
-            "site bears",
+            "site tolerates",
             shares, lambda share: estimate_text(effective_bits(snr(share)), " bits"),
         ),
     ]  # fmt: skip

@@ -48,7 +48,7 @@ from flow.walks.points.side import SHOWN, Side
 from flow.walks.summaries.ranking import breaks_first
 
 RELOAD = 60
-"""Seconds after which the page of a walk that goes on loads itself again."""
+"""Seconds after which the page of a running walk reloads."""
 
 
 def write_report(

@@ -26,11 +26,11 @@ def definition(design: Design, margin: float = MARGIN, level: float = LEVEL) -> 
             "if the sites and the random numbers do."
         )
     return (
-        f"Agree: μ of golden is shown to lie within {m} of μ of {of}; disagree: it is shown to "
-        f"lie beyond; undecided: neither is shown.{also} At most {alpha} of walks whose {claims} "
-        f"all lie within {m} contain a wrong disagree, and at most {alpha} of walks with one "
-        "beyond it are wrongly found to agree. A site also disagrees if the simulated RTL differs "
-        "from golden in any bit, and stays undecided if no RTL image was compared there."
+        f"Agree: golden's μ is shown to lie within {m} of the μ of {of}; disagree: it is shown to "
+        f"lie further away; undecided: neither is shown.{also} Among walks whose {claims} all lie "
+        f"within {m}, at most {alpha} contain a wrong disagree. Among walks in which one lies "
+        f"further away, at most {alpha} wrongly agree. A site also disagrees if the simulated RTL "
+        "differs from golden in any bit, and stays undecided if no RTL image was compared there."
     )
 
 
@@ -50,25 +50,25 @@ def placement_sentence(summary: Mapping[str, Any]) -> str:
     said, noises = [], summary.get("noise_map") or {}
     if GLOBAL in summary["sites"]:
         said.append(
-            "The site global is noise at every accumulator at once, with a sample of its own for "
-            "each value; a level is each site's σ in the unit of the walk."
+            "The site global stands for noise at every accumulator at once, with independent "
+            "samples; a level is each site's σ in the unit of the walk."
         )
     if MAP in summary["sites"]:
-        said.append("The site map is the noise map as a whole, and its level a factor on its σ.")
+        said.append("The site map stands for the whole noise map; its level is a factor on all σ.")
     elif noises:
         said.append(
-            "The noise of the map is there at every point, at sites that the point does not walk; "
-            "“no noise” stands for the noise of the map alone."
+            "Every point has the noise of the map at all sites except the walked one; “no noise” "
+            "stands for the noise of the map alone."
         )
     if converters := summary.get("converters"):
         text = ", ".join(f"{site} {bits}" for site, bits in converters.items())
         said.append(
-            f"ADCs read the values of these sites at every point, by their bits: {text}; “no "
-            "noise” stands for the ADCs alone."
+            f"At every point, ADCs read the values of these sites (bits): {text}; “no noise” "
+            "stands for the ADCs alone."
         )
     if noises:
         text = ", ".join(f"{site} {_noise_words(one)}" for site, one in noises.items())
-        said.append(f"The map: {text}.")
+        said.append(f"Noise of the map: {text}.")
     return " ".join(said)
 
 
@@ -84,12 +84,12 @@ def measure_sentence(summary: Mapping[str, Any]) -> str:
         return ""
     if metric := summary.get("metric"):
         return (
-            f"{summary['measure']} is the mean of what {metric['file']} returns for each image; "
+            f"{summary['measure']} is the mean over the images of the metric in {metric['file']}; "
             f"its floor is {summary['guessing']:g}."
         )
     source = "the network" if summary["made_by"] == "walk" else "golden"
     return (
-        f"The images have no labels. Agreement is the share of images that get the label which "
+        f"The images have no labels. Agreement is the share of images with the label that "
         f"{source} gives without noise; guessing reaches {100 * summary['guessing']:.2f} %, the "
         "share of the most frequent label."
     )
@@ -102,8 +102,8 @@ def power_sentence(summary: Mapping[str, Any]) -> str:
     found, often = summary["detectable"], f"{summary['power'] * 100:g} %"
     if found is None:
         return (
-            "At least one site has no ratio of μ, so the walk has no smallest detectable "
-            "difference; the table has those of the other sites."
+            "At least one site has no ratio of μ, so the whole walk has no smallest detectable "
+            "difference; the table lists those of the other sites."
         )
     return (
         f"Power, corrected for all claims: with a probability of at least {often} at every site, "
@@ -124,7 +124,7 @@ def further_sentence(summary: Mapping[str, Any]) -> str:
     seconds = summary["seconds"].get("further")
     took = "" if seconds is None else f" in {seconds:.0f} s of this run"
     return (
-        f"Further noise draws of each point in software and golden at sites that were undecided: "
+        f"Further noise draws per point, in software and golden, at undecided sites: "
         f"{places}{took}. The walk was analysed {spent['looks']} times, which its error rates "
         f"account for. The draws ended because {spent['ended']}."
     )
@@ -159,7 +159,7 @@ def preliminary_sentence(summary: Mapping[str, Any]) -> str:
         stage = f"{share} % of the points ({', '.join(counts)})"
     else:
         images = summary["images"]["golden"]
-        stage = "the walk searches for noise levels" + f", on {images:,} images" * bool(images)
+        stage = "the walk is searching for noise levels" + f", on {images:,} images" * bool(images)
     lacking = []
     for side in SHOWN:
         entries = summary["sites"].items()
@@ -185,7 +185,7 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
             f"± {margin:g} % of software's"
         )
         if summary["random_numbers"]:
-            found += " with the same random numbers, and these lie within it of torch's"
+            found += " with the same random numbers, these agree with torch's"
     else:
         named = [name for name, entry in sites.items() if entry["verdict"] == verdict]
         agree = sum(entry["verdict"] == "agree" for entry in sites.values())
@@ -193,7 +193,7 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
         if verdict == "undecided":
             numbers = (summary["random_numbers"] or {}).get("verdict") == "undecided"
             open_ones = [*named, *["the hardware's random numbers"] * numbers]
-            found = f"the data do not settle {', '.join(open_ones) or 'any site'}"
+            found = f"the data do not decide {', '.join(open_ones) or 'any site'}"
         elif named:
             found = f"the sides differ at {place}"
         else:
@@ -224,8 +224,8 @@ def random_numbers_sentences(summary: Mapping[str, Any]) -> list[str]:
         said.append(f"The hardware's samples fail a check: {'; '.join(samples['failed'])}.")
     elif samples and samples["samples"]:
         said.append(
-            f"{samples['samples']:,} samples of the hardware look independent and standard normal "
-            f"in {len(samples['figures'])} figures."
+            f"{samples['samples']:,} samples of the hardware pass {len(samples['figures'])} tests "
+            "for being independent and standard normal."
         )
     return said
 
@@ -264,7 +264,7 @@ def need_sentence(entry: Mapping[str, Any]) -> str:
         return f"{need['draws']:,} draws or more are needed; images alone would not decide."
     if need["images"] is None:
         return (
-            f"Not even {MOST_TIMES:g} times the images would decide: the estimate is at the margin."
+            f"Even {MOST_TIMES:g} times the images would not decide: the estimate is at the margin."
         )
     alone = "; draws alone would not decide"
     if need["draws"] is not None:

@@ -187,7 +187,7 @@ def start_job(
     known = sites.keys() | accelerator.weights.keys()
     absent = {site for point in points for site in point} - known
     if absent:
-        raise ValueError(f"no such site in what is simulated: {', '.join(sorted(absent))}")
+        raise ValueError(f"no such site in the simulated part: {', '.join(sorted(absent))}")
     accelerator.require(points)
     workdir.mkdir(parents=True, exist_ok=True)
     link = workdir / DATA

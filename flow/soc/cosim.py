@@ -91,7 +91,7 @@ class _Parsed:
 
 
 def images_held(system: System, points: int = 1) -> int:
-    """Return how many images fit into memory beside a job of so many points."""
+    """Return the number of images that fit into memory with a job of this many points."""
     taps = len(system.accelerator.manifest["sites"])
     job = 4 * (_HEADER + _NOISE * taps * points)
     each = 4 * (system.image_words + system.classes + 1)
@@ -237,7 +237,7 @@ def read_serial(
     lines = text.rpartition("\nreset\n")[2].splitlines()
     for line in lines:
         if line.startswith("error"):
-            raise ValueError(f"the firmware met an error: {line}")
+            raise ValueError(f"the firmware reported an error: {line}")
     if not lines or lines[-1] != "end":
         raise ValueError(f"the firmware stopped before its end, after: {lines[-1:]}")
     parsed: list[_Parsed] = []

@@ -41,10 +41,10 @@ class Bus(Protocol):
         """Write a register."""
 
     def fault(self) -> bool:
-        """Tell whether an access was answered with an error since this was asked last."""
+        """Return whether an access was answered with an error since the last call."""
 
     def wait(self, clocks: int) -> bool:
-        """Wait for an interrupt, for so many clocks at most; whether there was one."""
+        """Wait for an interrupt, for at most this many clocks; return whether there was one."""
 
 
 def build(folder: Path, options: Sequence[str] = ("-O2",)) -> Path:

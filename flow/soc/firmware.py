@@ -50,7 +50,7 @@ class Firmware:
 
 
 def missing() -> str:
-    """Tell what of the cross compiler is missing, and how to get it; empty if nothing is."""
+    """Return what is missing of the cross compiler, and how to get it; empty if nothing is."""
     lacking = []
     if shutil.which(f"{_TRIPLE}-gcc") is None:
         lacking = list(PACKAGES)

@@ -91,17 +91,17 @@ def run(
     """Let images vote on both sides, and compare the gain in accuracy with its cost.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it.
-        engine: does the work; this process if not given.
+        command: the command line.
+        engine: runs the work; this process if not given.
 
     Returns:
         The content of ``votes.json``.
 
     Raises:
         UserError: as for `flow.soc.walk.run`.
-        SimulationError: the simulator failed, or the firmware met an error.
+        SimulationError: the simulator failed, or the firmware reported an error.
     """
     this = ExperimentRun(command)
     firmware.require()

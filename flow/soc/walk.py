@@ -97,13 +97,13 @@ def run(
     command: str = "",
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Do the job.
+    """Run the job.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it.
-        engine: does the work; this process if not given.
+        command: the command line.
+        engine: runs the work; this process if not given.
 
     Returns:
         what ``summary.json`` holds.
@@ -111,7 +111,7 @@ def run(
     Raises:
         UserError: as for `flow.experiments.hardware_walk.walk_hw`, the cross compiler is missing,
         or a site has no tap.
-        SimulationError: the simulator failed, or the firmware met an error.
+        SimulationError: the simulator failed, or the firmware reported an error.
     """
     started = time.monotonic()
     firmware.require()

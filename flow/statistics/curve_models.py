@@ -1,4 +1,4 @@
-"""Models of an accuracy curve, each of which tells where the curve crosses half way.
+"""Models of an accuracy curve, each of which gives the crossing of half way.
 
 Half way is (A₀ + A_r)/2: half of the accuracy above guessing is lost there. The models are
 

@@ -56,7 +56,7 @@ _FLAT = 0.01
 _DIGITS = 1e-3
 """Largest change of log σ when a level is rounded to four digits."""
 _SLACK = 1.1
-"""Factor on the number of images that the interval's width, itself an estimate, calls for."""
+"""Safety factor on the number of images, since the interval's width is itself an estimate."""
 
 
 class Effort(NamedTuple):
@@ -135,7 +135,7 @@ class Search:
             self.wanted = Wanted.alike(levels, self.images[0], 1)
 
     def tell(self, curve: Curve) -> None:
-        """Take a measured curve and decide what to measure next; `state` tells when it ends.
+        """Take a measured curve and decide what to measure next; `state` shows when it ends.
 
         Args:
             curve: the measured points, as requested.
@@ -212,7 +212,7 @@ class Search:
         return more
 
     def _refine(self, curve: Curve) -> bool:
-        """Request levels in gaps where the fit bends, and tell whether there was a gap."""
+        """Request levels in gaps where the fit bends; return whether there was a gap."""
         found = outline(curve, self.guess)
         have = np.log(self.wanted.levels)
         if found is None or not have[0] < math.log(found.crossing) < have[-1]:

@@ -27,7 +27,7 @@ the interval is widened by their variance (`flow.statistics.devices`).
 **Steps.** If fewer than two levels lie within the fall (5 % to 95 % of it), the likelihood hardly
 constrains μ between neighbouring levels, and a bootstrap interval would be too narrow. It is then
 widened to the tested levels that enclose it. The same happens to a monotone curve that loses more
-than half of its accuracy above guessing between the two levels around μ.
+than half of the accuracy above guessing between the two levels around μ.
 """
 
 from collections.abc import Sequence

@@ -209,7 +209,7 @@ class TrainingOptions(DeviceSettings, NetworkSettings):
     """Checkpoint file to write; if not given, the file in which a walk looks for it"""
 
     def check(self) -> None:
-        """See that there is noise where something is said of it."""
+        """Check that there is noise if one of its options is given."""
         super().check()
         said = {name: getattr(self, name) for name in ("sigma", "ratio", "order", "sites")}
         said |= {"spread": self.spread or None}

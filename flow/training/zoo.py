@@ -1,4 +1,4 @@
-"""The trained network and the sites that a walk's user asked for."""
+"""The trained network and the requested sites of a walk."""
 
 import hashlib
 import json
@@ -135,7 +135,7 @@ class TrainedNetwork:
         return trained.tiled(settings.array)
 
     def tiled(self, array: Array) -> "TrainedNetwork":
-        """Return the same, computed on an analog array; itself if nothing is said of one.
+        """Return the same network, computed on an analog array; itself if none is given.
 
         Raises:
             OptionError: the network cannot be computed on such an array.

@@ -81,7 +81,7 @@ def prepare_walk(
     """Load a trained network and its images, and compile it.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         clock: gets the seconds of loading and of compiling.
         progress: called with the progress.
         engine: does the walk's work; this process if not given.

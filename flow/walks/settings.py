@@ -117,7 +117,9 @@ class NoiseOptions(Settings):
             if self.executions is not None:
                 raise OptionError("executions", "given, but ADC bits are walked: leave it out")
         elif "adc" in self.options() and self.loss != self.default("loss"):
-            raise OptionError("loss", "is of a walk of ADC bits: give several, such as 1-8")
+            raise OptionError(
+                "loss", "applies to a walk of ADC bits: give several bits, such as 1-8"
+            )
 
     @property
     def walks_bits(self) -> bool:
@@ -372,7 +374,7 @@ class Effort:
         device that the user has fixed, which further draws repeat, one.
 
         Args:
-            settings: the user's choice.
+            settings: the user's settings.
             accelerator: the network in hardware.
             images: how many there are.
             shared: whether images share noise at a site; as its kind has it if not given.

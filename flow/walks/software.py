@@ -64,7 +64,7 @@ class Budget:
 
 
 class Measure(Protocol):
-    """Something that tells what a network predicts with noise, on a block of images."""
+    """Something that predicts labels with noise, on a block of images."""
 
     def __call__(
         self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]

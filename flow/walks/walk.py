@@ -57,7 +57,7 @@ class Walk:
         build: folder of simulators and of what they write while they run.
         identity: what the points depend on and the walk does not see: checkpoint and data set.
         scope: how much RTL simulates at a noisy site; see `flow.rtl.design`.
-        engine: does the work; this process if not given.
+        engine: runs the work; this process if not given.
         recipe: how another process opens the same walk; its ``repr`` tells all that it depends on.
         device: what computes the software and golden sides.
     """
@@ -162,7 +162,7 @@ class Walk:
             progress: called with the progress of each side.
 
         Returns:
-            the points in the order asked for; those of RTL that could not be simulated are missing,
+            the points in the requested order; those of RTL that could not be simulated are missing,
             and failures instead.
         """
         found = {one: self._stored(one) for one in wanted}

@@ -169,7 +169,7 @@ def test_stored_points_are_taken_unless_the_function_changes(model, monkeypatch)
 def test_a_regression_has_numbers_in_place_of_labels(model):
     summary = walked(model=model, dataset="numbers.npz", metric="own.py:close", floor=0.05)
     assert summary.measure == "close" and summary.guessing == 0.05
-    with pytest.raises(UserError, match="of a regression, `walk` with METRIC takes y"):
+    with pytest.raises(UserError, match="for a regression, `walk` with METRIC takes y"):
         walked(model=model, dataset="numbers.npz")
 
 
@@ -204,7 +204,7 @@ def test_a_classifier_may_have_a_metric_too(here):
     ("metric", "said"),
     [
         ("own.py:halved", r"own.py:halved returns \[60\] for 120 images: .* one number for each"),
-        ("own.py:unbounded", "must return numbers from 0 to 1, of which a larger one is better"),
+        ("own.py:unbounded", "must return numbers from 0 to 1, larger is better"),
         ("own.py:undefined", "own.py:undefined returns nan for an image"),
         ("own.py:failing", r"own.py:failing fails: own.py, line \d+: IndexError"),
         ("own.py:liknes", "unknown function in own.py 'liknes': did you mean likeness"),
@@ -220,7 +220,7 @@ def test_mistakes_are_one_sentence(model, metric, said):
 
 
 def test_options_that_do_not_go_together(model):
-    with pytest.raises(OptionError, match="floor is of a metric"):
+    with pytest.raises(OptionError, match="floor applies to a metric"):
         SoftwareWalkSettings(model=model, dataset="images.npz", floor=0.1)
     with pytest.raises(OptionError, match="metric cannot be measured of networks retrained"):
         SoftwareWalkSettings(model="tfc", dataset="digits", metric="own.py:likeness", retrain=1)

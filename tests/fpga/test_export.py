@@ -108,5 +108,5 @@ def test_vivados_script_is_tcl_and_adds_the_files_that_are_there(folder, tmp_pat
 
 
 def test_a_folder_that_is_there_is_not_overwritten(folder, one_layer, inputs):
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         export.export(one_layer, one_layer.quantise(inputs[:8]), folder)

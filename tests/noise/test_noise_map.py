@@ -46,7 +46,7 @@ def test_a_map_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sites: {a: 1, a: 2}", "a is there twice: give it once"),
+        ("sites: {a: 1, a: 2}", "a occurs twice: give it once"),
         ("sites: {a: -1}", "site a: sigma is -1: give a number of at least 0"),
         ("sites: {a: .inf}", "site a: sigma is inf: give a number of at least 0"),
         ("sites: {a: {kind: additive}}", "site a: it has no sigma"),

@@ -22,7 +22,7 @@ def test_the_most_sensitive_site_comes_first_in_every_unit() -> None:
     units = chart({"sites": SITES})
     names = [unit.name for unit in units]
     share_of_std, *others = names
-    assert share_of_std == "share of the values' standard deviation"
+    assert share_of_std == "relative to the values"
     assert others == ["SNR in dB", "effective bits", "real", "LSB"]
     for unit in units:
         assert [bar.site for bar in unit.bars] == ["conv1.acc", "conv0.acc", "fc0.acc"]

@@ -247,7 +247,7 @@ def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int
 
 
 def test_keys_of_the_summary_name_their_side() -> None:
-    """What is golden's says so, or stands only where RTL bears it out."""
+    """What is golden's says so, or stands only where RTL confirms it."""
     points, labels = walk({"a": (1.0, 2.0)}, rtl=0)
     entry = independent_check(points, labels, 0.1).to_json()["sites"]["a"]
     there = {name for name, value in entry.items() if value is not None}
@@ -284,7 +284,7 @@ def test_what_the_walk_could_see_and_what_it_spent(tmp_path: Path) -> None:
         difference = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * v for v in first["difference"]))
         row = f'<td>{Side(side).label}</td><td class="n">{images}</td>'
         assert row in html and difference in html
-    assert need_sentence({"need": {"images": None, "draws": None}}).startswith("Not even 100")
+    assert need_sentence({"need": {"images": None, "draws": None}}).startswith("Even 100 times")
 
 
 def test_steps_from_software_to_rtl(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_the_page_of_a_walk_that_goes_on_says_so_and_loads_itself_again(tmp_path
     assert '<meta http-equiv="refresh" content="60">' in page
     counts = "88 % of the points (software 38 of 38, golden 19 of 19, RTL 10 of 19)"
     said = f"Preliminary: {counts}. No RTL points yet at conv1.acc. The walk is not yet judged."
-    assert said in page and "The walk goes on." in page and "fashion-mnist: preliminary<" in page
+    assert said in page and "The walk continues." in page and "fashion-mnist: preliminary<" in page
     assert 'id="verdicts"' not in page and not re.search(r'class="(dis)?agree', page)
 
 
@@ -469,7 +469,8 @@ def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
     write_curves(tmp_path / "curves.png", summary, empty)
     page = page_of(tmp_path, summary, empty)
     assert (
-        "the walk searches for noise levels" in page and "No software points yet. No golden" in page
+        "the walk is searching for noise levels" in page
+        and "No software points yet. No golden" in page
     )
 
 

@@ -187,7 +187,7 @@ def test_noise_in_front_of_a_part_is_refused(case, built, tmp_path):
     part = Design(case.accelerator, golden, golden.narrowest(site), built / "sim")
     stream = part.feed(case.accelerator.quantise(case.inputs[:1]))
     first = next(iter(case.accelerator.sites))
-    with pytest.raises(ValueError, match=f"no such site in what is simulated: {first}"):
+    with pytest.raises(ValueError, match=f"no such site in the simulated part: {first}"):
         simulate.start_job(part.accelerator, stream, [case.noise(first, "additive")], tmp_path)
 
 

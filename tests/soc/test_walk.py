@@ -175,7 +175,7 @@ def test_what_goes_wrong_ends_the_firmware_with_the_driver_s_error(
     content = cosim.memory(built_system, stream, [{}])
     spoil(content)
     monkeypatch.setattr(cosim, "memory", lambda *_: content)
-    with pytest.raises(SimulationError, match=f"the firmware met an error: {line}"):
+    with pytest.raises(SimulationError, match=f"the firmware reported an error: {line}"):
         cosim.simulate(built_system, simulation, stream, [{}], tmp_path)
 
 

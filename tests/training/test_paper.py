@@ -181,7 +181,7 @@ def test_a_network_is_trained_for_each_level_and_site(tmp_path):
 
 @pytest.mark.parametrize(("option", "value"), [("retrain_from", "random"), ("clamp", False)])
 def test_options_of_retraining_need_it(option, value):
-    with pytest.raises(UserError, match=f"{option} is of retraining: give its epochs as well"):
+    with pytest.raises(UserError, match=f"{option} applies to retraining: give its epochs as well"):
         SoftwareWalkSettings(model="float-mlp", dataset="mnist", **{option: value})
 
 

@@ -32,9 +32,9 @@ def test_sites_are_ranked_by_noise_relative_to_their_values():
 def test_the_answer_names_both_ends():
     said = told(SITES)
     assert said == (
-        "wide breaks first: half of its accuracy above guessing is lost at noise of "
-        "0.5 [0.438, 0.562] of the standard deviation of its values (6.0 dB). The most robust "
-        "site, steady, bears more than 4 times as much."
+        "wide breaks first: half of the accuracy above guessing is lost at noise of "
+        "0.5 [0.438, 0.562] standard deviations of its values (6.0 dB). The most robust "
+        "site, steady, tolerates more than 4 times as much."
     )
 
 
@@ -49,28 +49,28 @@ def test_a_site_with_a_lower_bound_may_break_earlier():
     bound = ("bound", Estimate(None, 2.0, None), 1 / 16)
     said = told([bound, *SITES])
     assert said == (
-        "wide breaks first of the sites with a midpoint: half of its accuracy above guessing is "
-        "lost at noise of 0.5 [0.438, 0.562] of the standard deviation of its values (6.0 dB). "
-        "bound may break earlier: only a lower bound of its midpoint is known. The most robust "
-        "site, steady, bears more than 4 times as much."
+        "wide breaks first of the sites with a midpoint: half of the accuracy above guessing is "
+        "lost at noise of 0.5 [0.438, 0.562] standard deviations of its values (6.0 dB). "
+        "bound may break earlier: only a lower bound on its midpoint is known. The most robust "
+        "site, steady, tolerates more than 4 times as much."
     )
     other = ("other", Estimate(None, 4.0, None), 1 / 16)
     said = told([bound, other, *SITES])
-    assert "bound and other may break earlier: only a lower bound of their midpoints is" in said
+    assert "bound and other may break earlier: only a lower bound on their midpoints is" in said
 
 
 def test_a_site_with_an_upper_bound_breaks_first():
     bound = ("bound", Estimate(None, None, 2.0), 1 / 16)
     assert told([bound, *SITES]) == (
-        "bound breaks first: half of its accuracy above guessing is lost at noise below 0.125 of "
-        "the standard deviation of its values (above 18.1 dB). The most robust site, steady, bears "
-        "more than 16 times as much."
+        "bound breaks first: half of the accuracy above guessing is lost at noise below 0.125 "
+        "standard deviations of its values (above 18.1 dB). The most robust site, steady, "
+        "tolerates more than 16 times as much."
     )
 
 
 def test_a_site_with_an_upper_bound_is_not_the_most_robust():
     bound = ("bound", Estimate(None, None, 90.0), 1 / 16)
-    assert "The most robust site, steady, bears" in breaks_first(
+    assert "The most robust site, steady, tolerates" in breaks_first(
         ranked([bound, *SITES]), "accuracy"
     )
 

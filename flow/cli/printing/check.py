@@ -67,7 +67,7 @@ def run(console: Console, settings: CheckSettings) -> None:
 
 
 def _tiled(network: Network, settings: CheckSettings) -> Network:
-    """Return a network on the array that is asked for."""
+    """Return a network computed on the requested array."""
     return tile(network, settings.array) if settings.array else network
 
 

@@ -35,7 +35,7 @@ class PreliminaryPrinter:
             tables, where = _software(summary), f"results: {summary.folder}"
         for table in tables:
             self._console.print(table)
-        said = "stopped: the same command goes on from here" if stopped else "the walk goes on"
+        said = "stopped: the same command resumes" if stopped else "the walk continues"
         self._say(f"{preliminary_sentence(summary.model_dump(mode='json'))}")
         self._say(f"{said}; {where}")
 

@@ -74,7 +74,7 @@ class ChooseUnits(Transformation):
             raise UserError(
                 f"node {name}: {why}, but only the unit of LUTs gives the sums of tiles and "
                 f"planes, of operands of up to {LUT_BITS} bits: leave ROWS and INPUT_BITS out, or "
-                "mend that"
+                "change that"
             )
         return "lut"
 

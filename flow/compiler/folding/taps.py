@@ -58,7 +58,7 @@ class Generator:
     def shared(
         cls, channels: int, pe: int, clocks: int, groups: int, draws: int = 1
     ) -> "Generator | None":
-        """Return a generator whose sources each make so many draws of a group of lanes.
+        """Return a generator whose sources each make this many draws for a group of lanes.
 
         None if it cannot keep up.
         """

@@ -240,7 +240,7 @@ class SumTypes(Transformation):
 
 
 def _sum_type(datatype: BaseDataType, count: int) -> BaseDataType:
-    """Return the type of a sum of so many values."""
+    """Return the type of a sum of this many values."""
     return smallest_type(round(datatype.min() * count), round(datatype.max() * count))
 
 

@@ -179,7 +179,7 @@ def _readers(model: ModelWrapper, stream: str) -> tuple[list, int]:
 
 
 def _bounds(width: int) -> tuple[int, int]:
-    """Return the smallest and largest signed number of so many bits."""
+    """Return the smallest and largest signed number of this many bits."""
     return -(1 << width - 1), (1 << width - 1) - 1
 
 

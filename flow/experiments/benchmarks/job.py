@@ -71,7 +71,7 @@ def run(settings: BenchJobSettings, progress: Callable[[str], None]) -> tuple[Be
     """Measure a job.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with each finished run in words.
 
     Returns:

@@ -80,7 +80,7 @@ def in_turn(
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine: processor, cores at hand, load of the last minute, versions, date."""
+    """Describe the machine: processor, available cores, load of the last minute, versions, date."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M:%S"),
         "cpu": _processor(),

@@ -28,11 +28,11 @@ SIGMA = 2.0
 
 
 def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
-    """Measure the last layers of a network, each from its accumulator on, beside the whole.
+    """Measure the last layers of a network, each from its accumulator on, and the whole network.
 
     Args:
         settings: model, dataset and folding are used.
-        rounds: how often everything is measured, in turn.
+        rounds: number of rounds; each measures everything in turn.
 
     Returns:
         the figures; ratios are of the same round. Of the whole network, and of a part where not

@@ -86,7 +86,7 @@ class Bench(Protocol):
         """Measure a source alone, from no effect to guessing."""
 
     def measure(self, log_noise: Floats, draws: int) -> Outcome:
-        """Measure a plan, log x of each source, with so many noise draws."""
+        """Measure a plan, log x of each source, with this many noise draws."""
 
 
 @dataclass(frozen=True)

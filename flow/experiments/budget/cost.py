@@ -243,7 +243,7 @@ def _of_file(file: _File, folder: Path, sources: Sequence[Source], counts: Seque
         for name in _Section.model_fields:
             if getattr(file, name) != _Section.default(name):
                 where = " or ".join(dict.fromkeys(one.knob for one in sources))
-                raise UserError(f"{name} is of σ, which does not vary: write it under {where}")
+                raise UserError(f"{name} belongs to σ, which does not vary: write it under {where}")
     return Cost([found[one] for one in sources], file.unit)
 
 

@@ -151,7 +151,7 @@ def _count(walk: Walk, source: Source) -> float:
 
 
 def _target(settings: BudgetSettings, clean: float, guess: float) -> Target:
-    """Return the loss that is asked for; OptionError if it cannot be."""
+    """Return the requested loss; OptionError if the network cannot lose that much."""
     if settings.accuracy is not None:
         option, loss = "accuracy", clean - settings.accuracy / 100
         written = f"is {settings.accuracy:g} %"
@@ -165,7 +165,7 @@ def _target(settings: BudgetSettings, clean: float, guess: float) -> Target:
     if clean - loss <= guess:
         raise OptionError(
             option,
-            f"{written}: of {100 * clean:.2f} % without noise no more is left than guessing "
+            f"{written}: {100 * clean:.2f} % without noise would fall to what guessing "
             f"reaches, {100 * guess:.3g} %",
         )
     return Target(loss, loss / 2 if settings.tolerance is None else settings.tolerance / 100)

@@ -137,7 +137,7 @@ class Judge:
         return np.exp(log_cost[1] + slope[after] * (log_factor - t[1]))
 
     def own(self, plans: list[Scaled], plan: Scaled) -> Aim:
-        """Return what one of a family's plans loses, as far as all of them tell, and changes."""
+        """Return the loss and changes of one of a family's plans, estimated from all of them."""
         d, c = self._shares(plans, resamples=True)
         changed = d[:, [one.log_factor for one in plans].index(plan.log_factor)]
         return Aim(c * self.losses.loss(changed), changed)

@@ -27,13 +27,13 @@ def run(
     engine: Engine | None = None,
     clock: StageClock | None = None,
 ) -> BudgetSummary:
-    """Find the cheapest noise at an accuracy, judge it and prove it in hardware.
+    """Find the cheapest noise for an accuracy, judge it, and check it in hardware.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it, for the report.
-        engine: does the work of the proof; this process if not given.
+        command: the command line, for the report.
+        engine: runs the walk of the plan; this process if not given.
         clock: measures the stages; a new one if not given.
 
     Returns:

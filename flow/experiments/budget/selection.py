@@ -46,7 +46,7 @@ BEYOND = 1.02
 """Factor on the share of changed predictions of the target up to which a plan is allowed."""
 
 NEAR = np.log(2.0)
-"""Plans within this of the target tell what a plan there loses."""
+"""Plans within this distance of the target determine the loss of a plan there."""
 
 Progress = Callable[[int, int], None]
 
@@ -82,7 +82,7 @@ class Selection:
     space: Space
     trials: list[Trial] = field(default_factory=list)
     near: list[Outcome] = field(default_factory=list)
-    """Joint plans close enough to the target to tell what a changed prediction loses."""
+    """Joint plans close enough to the target to show what a changed prediction loses."""
     steps: list[Step] = field(default_factory=list)
     log_mu: Floats = field(default_factory=lambda: np.empty(0))
     """Logarithm of the midpoint of each source alone, [sources]."""

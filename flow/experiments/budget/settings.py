@@ -92,7 +92,7 @@ class BudgetSettings(HardwareWalkSettings):
             raise OptionError(
                 where,
                 "asks for noise that all images of a draw share: a plan would fit those few "
-                "devices, so give noise that each image has of its own",
+                "devices, so give noise that differs between images",
             )
 
     def _check_vary(self) -> None:
@@ -101,8 +101,8 @@ class BudgetSettings(HardwareWalkSettings):
         if repeats and len(self.vary) > 1:
             raise OptionError(
                 "vary",
-                "has executions and others: k executions multiply what noise and conversions cost, "
-                "which then is no sum, so let executions vary alone",
+                "has executions and others: k executions multiply the cost of noise and of "
+                "conversions, so let executions vary alone",
             )
         if repeats and self.noise_map is None:
             raise OptionError(
@@ -111,13 +111,11 @@ class BudgetSettings(HardwareWalkSettings):
         if repeats and self.read_map and not self.read_map.sites:
             raise OptionError("noise_map", "has no noise to average: give sites a σ")
         if not repeats and self.noise_map is not None:
-            raise OptionError(
-                "noise_map", "is of vary executions, whose noise it gives: leave it out"
-            )
+            raise OptionError("noise_map", "applies to vary executions alone: leave it out")
         if SIGMA not in self.vary:
             for name in NOISE:
                 if getattr(self, name) != self.default(name):
-                    raise OptionError(name, "is of σ, which does not vary: leave it out")
+                    raise OptionError(name, "is an option of σ, which does not vary: leave it out")
         if self.vary == (ADC,) and self.draws is not None:
             raise OptionError("draws", "given, but converters draw no random numbers: leave it out")
         if repeats and self.sites:

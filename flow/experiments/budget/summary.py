@@ -73,7 +73,7 @@ class PlanPoint(Part):
 
 
 class Rule(Part):
-    """What a rule costs where it loses as much as asked for, or as a plan of whole numbers."""
+    """Cost of a rule at the requested loss, or at the loss of a plan of whole numbers."""
 
     cost: Estimate
     """Cost"""

@@ -53,8 +53,8 @@ def run(
     Args:
         settings: settings of the walks, without the noise of the training.
         progress: called with the progress.
-        command: how the user asked for it.
-        engine: does the work; this process if not given.
+        command: the command line.
+        engine: runs the work; this process if not given.
 
     Returns:
         what ``robustness.json`` holds.

@@ -70,7 +70,7 @@ def digest_of(file: Path) -> str | None:
 
 
 def status(runs: Sequence[Mapping[str, Any]], folder: Path, points: Path) -> list[Status]:
-    """Tell how each run stands.
+    """Return the state of each run.
 
     Args:
         runs: the runs of the index.

@@ -75,7 +75,7 @@ class Command:
 
     settings: type[Settings]
     run: Callable[..., Part | dict[str, Any]]
-    """Takes settings, what is told about progress, and the command as the user would type it."""
+    """Takes settings, a progress callback, and the command line."""
     summary: str
     """File that a finished run has in its folder."""
     spread: bool = False
@@ -323,16 +323,16 @@ def _listed(value: str | list[str] | None) -> list[str]:
 def run_study(
     study: Study, progress: ProgressCallback, engine: Engine, finished: Callable[[Run], None]
 ) -> list[tuple[Run, str]]:
-    """Do the runs that are not done.
+    """Execute the unfinished runs.
 
     Args:
         study: the study.
         progress: called with the progress.
         engine: does the work of walks in RTL.
-        finished: told of each run as it ends.
+        finished: called with each run as it ends.
 
     Returns:
-        the runs that failed, and why; the others go on.
+        the runs that failed, and why; the others continue.
 
     Raises:
         UserError: something that other runs would meet as well, such as a full disk.

@@ -84,7 +84,7 @@ def _walks(study: Study) -> Iterator[tuple[Run, WalkSummary]]:
 
 
 def _network(run: Run, summary: WalkSummary) -> dict[str, Any]:
-    """Return what tells a run's network and array from others."""
+    """Return what distinguishes a run's network and array from others."""
     return {
         "run": run.name,
         "command": run.command,
@@ -112,7 +112,7 @@ def _noise_name(kind: str, settings: Settings) -> str:
 
 
 def _training(summary: WalkSummary) -> dict[str, str]:
-    """Return what else tells the networks of walks in software apart."""
+    """Return what else distinguishes the networks of walks in software."""
     found = {"recipe": "", "images_in": "", "per_point": ""}
     if not isinstance(summary, SoftwareWalkSummary):
         return found

@@ -77,7 +77,7 @@ class Graph:
     image_shape: tuple[int, int, int]
     """(H, W, C) of an image."""
     classes: int
-    """Number of classes: 2 for a network of one score, which tells class 1 if it is 0 or more."""
+    """Number of classes: 2 for a network of one score, which means class 1 if it is 0 or more."""
     weights: Mapping[str, Weights]
     """Weights by the layer's output; layers with unquantised weights are missing."""
     grids: Mapping[str, Grid]

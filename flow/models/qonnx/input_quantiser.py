@@ -23,7 +23,7 @@ from flow.models.qonnx.tidy.edits import (
 
 MOST_BITS = 10
 NAME = "input_quantiser"
-"""Name of the node that the user asked for."""
+"""Name of the node that the user requested."""
 _SHAPING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")
 _WHOLE = 1e-4
 """Largest distance from a whole number, from float32's rounding."""

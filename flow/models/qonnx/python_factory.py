@@ -128,8 +128,8 @@ def _compare(module: nn.Module, path: Path, said: str, image_shape: tuple[int, i
     other = int((theirs.argmax(1) != ours.argmax(1)).sum())
     if other > MOST_OTHER:
         log.warning(
-            "%s was exported to a file that labels %d of %d random images otherwise than the "
-            "module: a quantiser of it has no counterpart in QONNX. The file is walked",
+            "%s was exported to a file that labels %d of %d random images differently from "
+            "the module: one of its quantisers has no counterpart in QONNX. The file is walked",
             said, other, COMPARED,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Picture of the cheapest plan: what each layer bears, what it costs, and cost over accuracy."""
+"""Picture of the cheapest plan: noise and cost of each layer, and cost over accuracy."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -106,7 +106,7 @@ def _passes(row: pd.Series) -> str:
 
 
 def _grid(panels: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels."""
+    """Return a figure with this many panels."""
     columns = min(3, panels)
     rows = -(-panels // columns)
     figure = Figure((4.2 * columns + 0.4, 3.0 * rows + 0.8), dpi=130, layout="constrained")

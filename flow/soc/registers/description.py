@@ -105,7 +105,7 @@ def tap_block() -> tuple[int, int]:
 
 
 def address_width(taps: int) -> int:
-    """Return the bits of an address of the registers, in bytes, with so many taps."""
+    """Return the number of bits of a register address, in bytes, with this many taps."""
     first, stride = tap_block()
     return (first + taps * stride - 1).bit_length()
 

@@ -134,12 +134,12 @@ class RegisterModel:
         return bool(address % 4) or address + size > self.memory_bytes
 
     def fault(self) -> bool:
-        """Tell whether an access was answered with an error since this was asked last."""
+        """Return whether an access was answered with an error since the last call."""
         faulty, self._faulty = self._faulty, False
         return faulty
 
     def wait(self, clocks: int) -> bool:
-        """Let a run end, if it does within so many clocks; whether there was an interrupt."""
+        """Wait at most this many clocks for a run to end; return whether there was an interrupt."""
         images = self.value("IMAGES")
         if not self.busy or self.hang or clocks < _CYCLES * images:
             return self.irq

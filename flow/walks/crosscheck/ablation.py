@@ -115,11 +115,11 @@ class Ablation:
 
 
 def chosen_sites(check: CrossCheck, everywhere: bool, budget: float) -> list[str]:
-    """Return the sites to look into: all, or those that disagree or that a budget left undecided.
+    """Return the sites to examine: all, or those that disagree or that a budget left undecided.
 
     Args:
         check: the walk's last judgement.
-        everywhere: whether the user asked for it.
+        everywhere: whether the user requested it.
         budget: minutes there were for further draws.
     """
     open_ones = ("disagree", "undecided") if budget else ("disagree",)

@@ -1,4 +1,4 @@
-"""The cross-check (L2): software curve against hardware curve, and what is said about hardware.
+"""The cross-check (L2): software curve against hardware curve.
 
 **Three sides** (see `flow.walks.points.point.Point`), paired by image. Golden points are cheap and
 many, RTL points expensive and few. A statement on the hardware rests on golden, and only at sites

@@ -115,7 +115,7 @@ class SiteFigures:
 
     @property
     def fixed_device(self) -> bool:
-        """Whether all draws are of one device, so that further draws tell nothing new."""
+        """Whether all draws are of one device, so that further draws add nothing."""
         return self.devices == 1 < self.draws
 
 

@@ -176,7 +176,7 @@ def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
 
 
 def _with_draws_for_random_numbers(check: CrossCheck, look: int) -> list[SiteCheck]:
-    """Sites that tell something of the random numbers, if more draws there can decide these."""
+    """Sites that inform about the random numbers, if more draws there can decide them."""
     numbers = check.random_numbers
     if numbers is None or numbers.need is None or numbers.ratio is None:
         return []

@@ -14,12 +14,12 @@ from flow.walks.walk import Walk
 def localise_point(
     walk: Walk, place: NoisePoint, images: int, workdir: Path, **options: Any
 ) -> Localisation:
-    """Simulate a point of a walk again, all by itself, and find its first difference.
+    """Simulate a single point of a walk again, and find its first difference.
 
     Args:
         walk: the walk, with its simulator.
         place: the point.
-        images: the first so many images.
+        images: number of images, from the first on.
         workdir: takes the simulator's files, and ``WAVEFORM``.
         options: as for ``localise``.
 

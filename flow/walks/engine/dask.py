@@ -117,7 +117,7 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Processes: those asked for, or those that a running cluster has."""
+        """Processes: the requested ones, or those of a running cluster."""
         if self.scheduler and self.scheduler != SLURM:
             return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
         return self._workers
@@ -203,7 +203,7 @@ class DaskExecutor:
         except (CancelledError, CommClosedError, TimeoutError) as error:
             raise Fatal(
                 f"the scheduler {self.scheduler} was lost; what was finished is kept: run the "
-                "same command again, and it goes on"
+                "same command again to resume"
             ) from error
         finally:
             with _quiet_goodbye():

@@ -10,7 +10,7 @@ class Workload(Protocol):
 
     @property
     def recipe(self) -> Callable[[], Any] | None:
-        """How another process opens it; its ``repr`` tells all that it depends on."""
+        """How another process opens it; its ``repr`` names everything that it depends on."""
 
     @property
     def setting(self) -> Any:

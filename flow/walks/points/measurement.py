@@ -118,7 +118,7 @@ def take_or_measure(
     Args:
         store: where they lie.
         keys: what each point depends on.
-        group: tells which group a point is measured in.
+        group: returns the group in which a point is measured.
         measure: given a group and its points that are missing: those points, in that order.
         done: called with the number of points finished since the last call.
 

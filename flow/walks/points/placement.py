@@ -62,7 +62,7 @@ class Placement:
         Args:
             setting: noise of the walk.
             together: sites that are noisy together in `GLOBAL`.
-            sites: sites whose unit is asked for.
+            sites: sites whose unit is requested.
             noise_map: the map, if there is one.
             size: size of a unit at a site, in the unit of the layer's output.
             unit: unit of the walk's levels.

@@ -58,7 +58,7 @@ _BITS = "Effective bits at μ: (SNR − 1.76) / 6.02"
 
 
 class Bearing(Part):
-    """What a site bears, relative to its own values."""
+    """Noise that a site tolerates, relative to its own values."""
 
     noise_share: float | None = None
     """Noise at σ = 1 divided by the standard deviation of the site's values; null if unknown. μ

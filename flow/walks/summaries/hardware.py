@@ -313,7 +313,7 @@ class HardwareWalkSummary(WalkSummary):
 
     @property
     def ranking(self) -> list[Ranked]:
-        """The sites by what they bear, the most sensitive first; in software if RTL differs."""
+        """The sites, the most sensitive first; in software if RTL differs."""
         found = self.sites.items()
         return ranked((site, one.best, one.noise_share) for site, one in found)
 

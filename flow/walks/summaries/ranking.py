@@ -1,9 +1,8 @@
-"""Which layer breaks first: sites ranked by the noise that each bears, relative to its values.
+"""Which layer breaks first: sites ranked by the noise that they tolerate, relative to their values.
 
-σ in the unit of a layer's output says nothing across layers. What they bear is compared as a share
-of their own values: the standard deviation of the noise at the midpoint, divided by the standard
-deviation of the site's values without noise. The signal-to-noise ratio at the midpoint is the same
-in decibels.
+σ in the unit of a layer's output cannot be compared between layers. Sites are therefore compared by
+the standard deviation of the noise at the midpoint, divided by the standard deviation of the site's
+values without noise. The signal-to-noise ratio at the midpoint is the same in decibels.
 """
 
 import math
@@ -17,7 +16,7 @@ from flow.statistics.estimate import Estimate
 
 @dataclass(frozen=True)
 class Ranked:
-    """What a site bears."""
+    """Noise that a site tolerates."""
 
     site: str
     """Name of the site."""
@@ -75,14 +74,14 @@ def ranked(sites: Iterable[tuple[str, Estimate | None, float | None]]) -> list[R
 
 
 def breaks_first(order: list[Ranked], measure: Measure) -> str:
-    """Return sentences: which site breaks first, and how much more the most robust one bears.
+    """Return sentences: which site breaks first, and how much more the most robust one tolerates.
 
     Args:
         order: the sites, the most sensitive first.
         measure: what is lost, accuracy or agreement.
 
-    A site of which only a lower bound is known may break before the one that is named, and is
-    named after it. There are no sentences if fewer than two sites have a midpoint.
+    A site with only a lower bound may break earlier than the first one; a further sentence names
+    it. There are no sentences if fewer than two sites have a midpoint.
     """
     known = [one for one in order if one.relative.value is not None]
     if len(known) < 2:
@@ -109,8 +108,8 @@ def _first(first: Ranked, measure: Measure, alone: bool) -> str:
     )
     of = "" if alone else " of the sites with a midpoint"
     return (
-        f"{first.site} breaks first{of}: half of its {above_guessing(measure)} is lost at noise "
-        f"{noise} of the standard deviation of its values ({ratio})."
+        f"{first.site} breaks first{of}: half of the {above_guessing(measure)} is lost at noise "
+        f"{noise} standard deviations of its values ({ratio})."
     )
 
 
@@ -119,7 +118,7 @@ def _others(earlier: list[str], alike: list[str]) -> list[str]:
     if earlier:
         whose = "its midpoint" if len(earlier) == 1 else "their midpoints"
         said.append(
-            f"{' and '.join(earlier)} may break earlier: only a lower bound of {whose} is known."
+            f"{' and '.join(earlier)} may break earlier: only a lower bound on {whose} is known."
         )
     if alike:
         said.append(f"{' and '.join(alike)} cannot be distinguished from it.")
@@ -129,7 +128,7 @@ def _others(earlier: list[str], alike: list[str]) -> list[str]:
 def _last(last: Ranked, first: Ranked) -> str:
     bound = "more than " if last.relative.value is None or first.relative.value is None else ""
     times = last.relative.level / first.relative.level
-    return f"The most robust site, {last.site}, bears {bound}{times:.2g} times as much."
+    return f"The most robust site, {last.site}, tolerates {bound}{times:.2g} times as much."
 
 
 def _is_below(one: Ranked) -> bool:

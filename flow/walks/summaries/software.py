@@ -61,7 +61,7 @@ class SoftwareSite(Bearing):
 
         Args:
             search: the search of the site.
-            asked: what measured the levels asked for; the search itself if none were.
+            asked: what measured the requested levels; the search itself if none were given.
             table: its points, from `flow.walks.points.curves.side_table`.
             share: noise at σ = 1 as a share of the site's values; None for several sites unlike.
             values: what these are; None for several sites.
@@ -134,7 +134,7 @@ class SoftwareKind(Part):
 
     @property
     def ranking(self) -> list[Ranked]:
-        """The sites by what they bear, the most sensitive first."""
+        """The sites, the most sensitive first."""
         return ranked((site, one.midpoint, one.noise_share) for site, one in self.sites.items())
 
     @property

@@ -27,9 +27,7 @@ def test_a_log_has_few_tables() -> None:
 
 def test_where_a_walk_stops_is_always_told() -> None:
     said = printed(True, False, interval=60)
-    assert said.count("μ golden") == 2 and "the walk goes on; report: there/report.html" in said
-    assert said.rstrip().endswith(
-        "stopped: the same command goes on from here; report: there/report.html"
-    )
+    assert said.count("μ golden") == 2 and "the walk continues; report: there/report.html" in said
+    assert said.rstrip().endswith("stopped: the same command resumes; report: there/report.html")
     assert "Preliminary: 88 % of the points (software 38 of 38, golden 19 of 19, " in said
     assert "not yet judged" in said and "agree" not in said

@@ -200,7 +200,7 @@ def test_sigma_and_bits_share_a_plan(build):
     [
         ({"loss": 1, "accuracy": 90}, "loss and accuracy exclude each other"),
         ({"accuracy": 99.9}, r"accuracy is 99\.9 %, but without noise it is 9.*: give less"),
-        ({"loss": 95}, r"loss is 95 points: .*no more is left than guessing reaches, 10 %"),
+        ({"loss": 95}, r"loss is 95 points: .*would fall to what guessing reaches, 10 %"),
         ({"accuracy": 5}, r"accuracy is 5 %: .* guessing"),
         ({"loss": -1}, "loss is -1"),
         ({"sites": "fc9.acc"}, "unknown site 'fc9.acc'"),
@@ -212,8 +212,11 @@ def test_sigma_and_bits_share_a_plan(build):
         ({"vary": "bits"}, "vary: unknown vary 'bits'|unknown vary 'bits'"),
         ({"vary": "adc,executions"}, "vary has executions and others: .* alone"),
         ({"vary": "executions"}, "vary is executions, but no noise .* did you mean noise_map"),
-        ({"vary": "adc", "noise": "mixed"}, "noise is of σ, which does not vary"),
-        ({"vary": "adc", "noise_map": "sites: {fc0.acc: 1}"}, "noise_map is of vary executions"),
+        ({"vary": "adc", "noise": "mixed"}, "noise is an option of σ, which does not vary"),
+        (
+            {"vary": "adc", "noise_map": "sites: {fc0.acc: 1}"},
+            "noise_map applies to vary executions",
+        ),
         ({"vary": "adc", "draws": 2}, "draws given, but converters draw no random numbers"),
         ({"vary": "adc", "executions": 2}, "executions given, but ADC bits are walked"),
         ({"adc": "6"}, "adc is no option here: bits are searched for with vary adc"),

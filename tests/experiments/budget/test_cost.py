@@ -65,8 +65,8 @@ def test_sections_of_a_file_are_of_bits_and_executions(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("exponent: 2", "exponent is of σ, which does not vary: write it under adc"),
-        ("sites: {fc0.acc: 1}", "sites is of σ, which does not vary"),
+        ("exponent: 2", "exponent belongs to σ, which does not vary: write it under adc"),
+        ("sites: {fc0.acc: 1}", "sites belongs to σ, which does not vary"),
         ("adc: 2", "adc is no mapping"),
         ("adc: {exponent: -1}", "adc: exponent is -1"),
         ("adc: {sites: {fc0.acc: 1}}", "adc: site fc1.acc has no cost"),

@@ -88,7 +88,7 @@ def _least(rounded: Callable[[np.ndarray], np.ndarray], level: int, divisor: int
 
 
 def _may_be_negative(model: ModelWrapper, tensor: str) -> bool:
-    """Whether a stream may hold values below 0, as far as the nodes before it tell."""
+    """Whether a stream may hold values below 0, as far as the nodes before it show."""
     producer = model.find_producer(tensor)
     if producer is None:
         return True
