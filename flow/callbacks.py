@@ -13,11 +13,11 @@ class ProgressCallback(Protocol):
     """Called with the progress of a stage."""
 
     def __call__(self, stage: str, done: int, total: int, images: int = 0) -> None:
-        """Take a stage's name, the steps done and in all, and images measured by now."""
+        """Take a stage's name, the steps done and in total, and the images measured so far."""
 
 
 class StageClock:
-    """Measures the seconds of each stage, and of all.
+    """Measures the seconds of each stage, and in total.
 
     Args:
         before: seconds that had passed before, from the start of the process; None if they do not
@@ -30,7 +30,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure what a ``with`` block takes."""
+        """Measure the time of a ``with`` block."""
         started = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - started, 2)
@@ -53,7 +53,7 @@ def prefixed(
 
 
 def unnumbered_steps(stage: str, progress: ProgressCallback) -> Callable[[str], None]:
-    """Return what reports steps whose number is not known, each as it begins."""
+    """Return a function that reports steps of unknown number, each as it begins."""
     count = 0
 
     def begin(step: str) -> None:
@@ -66,7 +66,7 @@ def unnumbered_steps(stage: str, progress: ProgressCallback) -> Callable[[str], 
 
 
 def count_steps(stage: str, total: int, progress: ProgressCallback) -> Callable[[int], None]:
-    """Return what counts finished steps and reports how many there are."""
+    """Return a function that counts finished steps and reports their number."""
     count = 0
     progress(stage, 0, total)
 

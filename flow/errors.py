@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """What is wrong, where, and what to do; the command line prints it alone and exits with 2."""
+    """What is wrong, where, and what to do; the command line prints only this and exits with 2."""
 
 
 class Fatal(UserError):
-    """A mistake that any further work would meet as well, such as a full disk."""
+    """An error that would stop any further work as well, such as a full disk."""
 
 
 class Defect(RuntimeError):
@@ -32,14 +32,14 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
 
 
 Spelling = Callable[[str], str]
-"""Turns an option's name in Python, ``hw_images``, into the name that the user knows."""
+"""Turns an option's name in Python, ``hw_images``, into the user's spelling."""
 
 
 class OptionError(UserError):
-    """A mistake in options, which the message names as the user wrote them.
+    """An error in options, which the message names as the user wrote them.
 
     Args:
-        options: name of the option, or several that are wrong together, as Python has them.
+        options: name of the option, or of several that are wrong together, as in Python.
         said: what is wrong, with the options as its subject; or ``: `` and a sentence.
         meant: options that the user may have meant.
     """
@@ -63,7 +63,7 @@ class OptionError(UserError):
 
 @contextmanager
 def about(*options: str) -> Iterator[None]:
-    """Name options in front of a user's mistake that is found by code which knows of no options."""
+    """Prefix a user error with options, for code that does not know the options."""
     try:
         yield
     except (OptionError, Fatal):
@@ -74,7 +74,7 @@ def about(*options: str) -> Iterator[None]:
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """Name a place, such as a site, in front of a user's mistake that is found there."""
+    """Prefix a user error with a place, such as a site."""
     try:
         yield
     except UserError as error:
@@ -82,5 +82,5 @@ def within(place: str) -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return the known names that are like a name, the nearest first."""
+    """Return the known names that resemble a name, the nearest first."""
     return difflib.get_close_matches(name, sorted(known), n=count, cutoff=0.4)

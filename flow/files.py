@@ -16,7 +16,7 @@ from flow.errors import Fatal, UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder, renamed to `path` at the end, or removed.
+    """Yield a temporary path in the same folder, renamed to `path` at the end, or removed.
 
     Raises:
         Fatal: the folder cannot be written (missing, read-only, full).
@@ -49,10 +49,10 @@ def canonical(key: Mapping[str, Any]) -> str:
 
 
 def built_once(folder: Path, build: Callable[[Path], None]) -> None:
-    """Have a folder built beside and renamed into place, unless it is there.
+    """Build a folder under a temporary name and rename it, unless it exists.
 
     Args:
-        folder: where it is to lie, whichever process builds it first.
+        folder: its final path; the first process that builds it wins.
         build: fills a folder with it.
     """
     if folder.exists():
@@ -73,7 +73,7 @@ def built_once(folder: Path, build: Callable[[Path], None]) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder for results, if it is not there; UserError if that cannot be."""
+    """Make a folder for results if it does not exist; UserError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

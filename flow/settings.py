@@ -1,4 +1,4 @@
-"""Settings: what a user may choose, each option with its type, default and description.
+"""Settings: the user's options, each with type, default and description.
 
 A command's options are the fields of one class. Everything else is derived from it: the options of
 the command line and their help, the variables of make, the keys of a study, the page of the docs. A
@@ -39,7 +39,7 @@ _LARGEST_SEED = (1 << 64) - 1
 AUTO: Literal["auto"] = "auto"
 """Levels that are searched for."""
 ADC_PERCENTILE = 99.9
-"""Range of a site's ADC, as a percentile of the site's absolute values, where none is named."""
+"""Default range of a site's ADC, as a percentile of the site's absolute values."""
 
 
 def _listed(value: Any) -> Any:
@@ -150,7 +150,7 @@ def _ascending(items: tuple) -> tuple:
 Item = TypeVar("Item")
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
-"""A list of names, which may be empty."""
+"""A list of names; it may be empty."""
 Kinds = Annotated[tuple[str, ...], BeforeValidator(_named), AfterValidator(_each_once)]
 """A list of kinds, each once."""
 Numbers = Annotated[tuple[Item, ...], BeforeValidator(_listed), AfterValidator(_ascending)]
@@ -165,7 +165,7 @@ Unit = Literal["real", "lsb", "std", "range"]
 """What σ is measured in at a site: the unit of the layer's output, the LSB of its integers, the
 standard deviation of its values, or the largest of them."""
 OPTIONS_OF_NOISE: Mapping[str, str] = {"samples": "file", "device_seed": "device"}
-"""Options that a kind of noise calls otherwise."""
+"""Options that have another name in a kind of noise."""
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
@@ -202,7 +202,7 @@ class Settings(BaseModel):
         def __init__(self, **values: Any) -> None:
             for name, value in values.items():
                 self._admit(name, value)
-            # an empty text says what leaving the option out says
+            # an empty text means the same as leaving the option out
             given = {
                 name: value
                 for name, value in values.items()
@@ -251,7 +251,7 @@ class Settings(BaseModel):
 
     @classmethod
     def wanted(cls, name: str) -> str:
-        """Return what values an option takes, such as ``a whole number of 1 or more``."""
+        """Return the values that an option takes, such as ``a whole number of 1 or more``."""
         field = cls.model_fields[name]
         return _wanted(field.annotation, field.metadata)
 
@@ -262,12 +262,12 @@ class Settings(BaseModel):
 
     @classmethod
     def unknown(cls, name: str) -> OptionError:
-        """Build the error for an option that there is not, with the nearest that there are."""
+        """Build the error for an unknown option, with the nearest known ones."""
         return unknown_option(name, cls)
 
 
 def unknown_option(name: str, *several: type[Settings]) -> OptionError:
-    """Build the error for an option that no class of settings has.
+    """Build the error for an option that no class of settings knows.
 
     Args:
         name: what the user wrote, as Python would have it.
@@ -297,7 +297,7 @@ def _told(cls: type[Settings], values: Mapping[str, Any], error: PydanticError) 
     """Return the first of pydantic's findings as a message that names the option."""
     found = error.errors()[0]
     name = str(found["loc"][0])
-    # of a list the whole is shown, not the item alone
+    # show the whole list, not only the item
     value = values[name]
     written = "is empty" if value in ("", None) else f"is {shown(value)}"
     if found["type"] == "value_error":
@@ -319,7 +319,7 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """Return the alternatives of a type, but for None."""
+    """Return the alternatives of a type, except None."""
     if get_origin(annotation) in (Union, UnionType):
         return [part for part in get_args(annotation) if part is not NoneType]
     return [annotation]
@@ -342,7 +342,7 @@ def choices(annotation: Any) -> list[str]:
 
 
 def _wanted(annotation: Any, metadata: Sequence[Any], several: bool = False) -> str:
-    """Say what values a type takes."""
+    """Describe the values that a type takes."""
     said: list[str] = []
     for part in _parts(annotation):
         bounds = [*metadata, *(get_args(part)[1:] if get_origin(part) is Annotated else ())]
@@ -364,7 +364,7 @@ def _number(value: float) -> str:
 
 
 def _bounded(metadata: Sequence[Any]) -> str:
-    """Say between which bounds numbers lie."""
+    """Describe the bounds of numbers."""
     ends = {}
     for one in metadata:
         for constraint in (one, *getattr(one, "metadata", ())):

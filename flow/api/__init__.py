@@ -1,7 +1,7 @@
 """Python API: networks with taps, walks, compilation and training from a script or a notebook.
 
-Every function does what the command of its name does, with networks and images that Python holds:
-equal seeds give equal results. What they raise is a `flow.UserError` of one sentence.
+Every function does what the command of the same name does, with networks and images in memory:
+equal seeds give equal results. Wrong arguments raise a `flow.UserError` of one sentence.
 """
 
 from flow.api.networks import checkpoint, compile, load, train

@@ -1,4 +1,4 @@
-"""Networks and images that Python holds, as walks and compilation take them."""
+"""Networks and images in memory, in the form that walks and compilation take."""
 
 import warnings
 from pathlib import Path
@@ -82,7 +82,7 @@ def inputs_of(network: Network, samples: Samples) -> Tensor:
 def as_files(network: Network | nn.Module, samples: Samples, build: Path) -> dict[str, Any]:
     """Write a network and its images to files, and return the settings that name them.
 
-    Worker processes open them there, as those of the command line.
+    Worker processes open them there.
     """
     found = fitted(network, samples, build)
     own = build / "own"
@@ -118,7 +118,7 @@ def check_labels(network: Network, samples: Samples) -> None:
 
 
 def _check_range(network: Network, samples: Samples) -> None:
-    """Warn about images on another scale than those that the network has seen."""
+    """Warn about images on another scale than the training images."""
     if network.image_range is None:
         return
     low, high = network.image_range

@@ -1,4 +1,4 @@
-"""Networks from Python: with taps, from files, compiled, trained."""
+"""Networks in Python: with taps, from files, compiled, trained."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ def load(
         model: name of a network, such as ``tfc`` or ``cnv-w2a2``; or the path of a checkpoint.
         dataset: data set that the named network was trained on.
         training_noise: kind of noise that it was trained with; none by default.
-        into: network or module of your own, which gets the weights of the checkpoint.
+        into: your own network or module, which gets the weights of the checkpoint.
 
     Raises:
         UserError: there is no such checkpoint, or it does not fit.
@@ -78,7 +78,7 @@ def compile(
     build: str | Path = "build",
     **options: Any,
 ) -> Accelerator:
-    """Compile a quantised network to RTL with noise taps, or open what was compiled before.
+    """Compile a quantised network to RTL with noise taps, or open an earlier compilation.
 
     Args:
         network: a Brevitas module, or a quantised network from `tap` or `load`.
@@ -87,12 +87,13 @@ def compile(
         rows: rows of a tile, at whose sums a layer of more rows has its tap; no tiles if None.
         input_bits: bits of the array's inputs, with a pass, and a sum with its tap, for each such
             plane of wider activations; those of the activations if None.
-        build: folder of what is built.
+        build: folder for the results.
         options: further arguments of `flow.compiler.pipeline.compile_network`, such as ``cycles``,
             ``fps`` or ``mvu``.
 
     Raises:
-        UserError: the network cannot be compiled, or not folded so; the message names the node.
+        UserError: the network cannot be compiled or folded as requested; the message names the
+        node.
     """
     calibration = Samples.of(images)
     found = fitted(network, calibration, Path(build))
@@ -124,7 +125,7 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Network:
-    """Train a network where it is, with or without noise, and return it in evaluation mode.
+    """Train a network in place, with or without noise, and return it in evaluation mode.
 
     Args:
         network: a torch module, or a network from `tap`, whose module is trained.
@@ -170,7 +171,7 @@ def train(
 
 
 def _trainable(network: Network | nn.Module, samples: Samples) -> tuple[Network, Network]:
-    """Return a network that was given, and one of the same parameters in training mode.
+    """Return the given network, and one with the same parameters in training mode.
 
     Raises:
         UserError: it has no parameters, or does not take these images or labels.

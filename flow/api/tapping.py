@@ -1,4 +1,4 @@
-"""Taps in networks that Python holds."""
+"""Taps in networks in memory."""
 
 import warnings
 from pathlib import Path
@@ -26,7 +26,7 @@ def tap(
 
     Raises:
         UserError: the module cannot be traced, with the line in its code; it has no operation that
-            noise can disturb; or the file holds no network that is supported.
+            noise can disturb; or the file holds no supported network.
     """
     if isinstance(model, Network):
         return model

@@ -1,4 +1,4 @@
-"""Walks from Python: in software alone, or in software and hardware, with their cross-check."""
+"""Walks in Python: in software alone, or in software and hardware, with their cross-check."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -54,7 +54,7 @@ class Walk:
     """Folder in which the walk left ``summary.json``, ``curves.parquet`` and its pictures."""
 
     def __getitem__(self, site: str) -> Any:
-        """Return what was found at a site.
+        """Return the results at a site.
 
         Raises:
             UserError: the site was not walked; the message names the nearest.
@@ -165,7 +165,7 @@ def walk(
         metric: function of outputs and labels, or else images, that values each output, 0 to 1, or
             ``file.py:function``; whether the label is right, if not given.
         floor: value of the metric that counts as lost.
-        progress: called with the stage, the steps done and in all.
+        progress: called with the stage, the steps done and in total.
         options: further settings of ``walk`` by their names, such as ``seeds``,
             ``rows``, ``input_bits``, ``precision_of_mu``, ``max_seconds``, ``out`` or ``build``
             (docs/reference/settings.md).
@@ -229,7 +229,7 @@ def walk_hw(
         adc: as for `walk`.
         jobs: worker processes. With more than one, a script must guard its code with
             ``if __name__ == "__main__"``, since each worker imports it.
-        progress: called with the stage, the steps done and in all.
+        progress: called with the stage, the steps done and in total.
         options: further settings of ``walk-hw`` by their names, such as ``draws``, ``hw_images``,
             ``cycles``, ``rows``, ``input_bits``, ``budget``, ``out`` or ``build``
             (docs/reference/settings.md).
@@ -240,7 +240,7 @@ def walk_hw(
     samples = Samples.of(images, labels)
     build = Path(options.get("build", HardwareWalkSettings.default("build")))
     kind = _setting(noise, seed)
-    # a kind without a twin is told before anything is written
+    # a kind without a twin is refused before anything is written
     TapSettings.of(kind.noise(0.0), 1.0, seed)
     settings = HardwareWalkSettings(
         **as_files(network, samples, build),
@@ -262,7 +262,7 @@ def walk_hw(
 
 
 def _refuse_kind(setting: NoiseSetting) -> None:
-    """Raise an OptionError if a walk of ADC bits was given a kind of noise, which it has not."""
+    """Raise an OptionError if a walk of ADC bits was given a kind of noise."""
     if setting.kind != ADDITIVE.kind:
         raise OptionError("noise", "given, but ADC bits are walked: give noise by a noise map")
 

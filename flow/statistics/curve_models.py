@@ -9,7 +9,7 @@ Half way is (A₀ + A_r)/2: half of the accuracy above guessing is lost there. T
 - **monotone**: the falling curve nearest to the points (`flow.statistics.isotonic`), interpolated
   in log σ. It assumes no shape.
 
-**Choice.** The simplest model is taken that fits. A model fits if three deviations are no larger
+**Choice.** The simplest model that fits is chosen. A model fits if three deviations are no larger
 than chance makes them in 95 % of right models: its residuals, by Pearson's X² = Σ n (a − p)² /
 (p (1 − p)); its log μ from that of the monotone curve; and, without a floor, the fitted floor from
 guessing. How large chance makes them is seen in the resamples, less the curve's own deviation.
@@ -42,9 +42,9 @@ from flow.statistics.logistic import REACH, fit, logistic
 Method = Literal["logistic", "logistic with a floor", "monotone"]
 
 _RIGHT = 0.95
-"""Share of right models that a test keeps for a curve alone."""
+"""Share of correct models that a test accepts for a single curve."""
 _RIGHT_OF_COMPARED = 0.999
-"""The same for curves that are compared."""
+"""The same for the curves of a comparison."""
 _LIKELIER = 4.0
 """Smallest fall of X² for a floor where the choice only decides on further levels."""
 _FLOOR_LEVELS = 4
@@ -54,7 +54,7 @@ _COARSE = 1 / 2
 
 
 class Shape(NamedTuple):
-    """What a summary holds of a fitted curve."""
+    """Part of a fitted curve that a summary stores."""
 
     method: Method
     mu: float
@@ -247,11 +247,11 @@ class _Candidate(NamedTuple):
 
 
 def _candidates(models: Models, right: float) -> dict[Method, _Candidate]:
-    """Return the models of a curve, the simplest first; the last one fits always.
+    """Return the models of a curve, the simplest first; the last one always fits.
 
     Args:
         models: the models.
-        right: share of right models that a test keeps.
+        right: share of correct models that a test accepts.
     """
     rows, plain, floored, monotone = models
     fits = _fits(rows, plain, monotone, right)
@@ -289,7 +289,7 @@ def _best(row: Rows, floor: bool) -> Float:
 
 
 def _fits(rows: Rows, model: Fitted, monotone: Fitted, right: float) -> NDArray[np.bool_]:
-    """Return whether a model's residuals and its μ are right but for chance, [R]."""
+    """Return whether a model's residuals and its μ are right within chance, [R]."""
     same = _by_chance(rows, (model.log_mu - monotone.log_mu)[:, None], np.ones(1), right)
     residuals = rows.accuracy - model.accuracy
     return same & _by_chance(rows, residuals, pearson_weights(rows, model), right)
@@ -302,13 +302,13 @@ def pearson_weights(rows: Rows, model: Fitted) -> Float:
 
 
 def _by_chance(rows: Rows, deviations: Float, weights: Float, right: float) -> NDArray[np.bool_]:
-    """Return whether each row's sum of weighted squares is no larger than chance makes it.
+    """Return whether chance explains each row's sum of weighted squares.
 
     Args:
         rows: the curve and its resamples.
         deviations: [R, M], zero on average if the model is right.
         weights: [M].
-        right: share of right models for which the answer is yes.
+        right: share of correct models for which the answer is yes.
     """
     chance = deviations[rows.resamples] - deviations[0]
     if rows.devices > 1:

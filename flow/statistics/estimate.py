@@ -1,10 +1,10 @@
-"""An estimate with its interval, in the shape in which all results give one."""
+"""An estimate with its interval, in the form of all results."""
 
 from typing import NamedTuple
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % interval; if the data give a bound only, just one end is there."""
+    """A value with its 95 % interval, or only one end if the data give a bound."""
 
     value: float | None
     """The estimate; None for a bound."""
@@ -15,7 +15,7 @@ class Estimate(NamedTuple):
 
     @property
     def level(self) -> float:
-        """The value, or its bound where there is none."""
+        """The value, or its bound if there is none."""
         known = (part for part in self if part is not None)
         return next(known)
 

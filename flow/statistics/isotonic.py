@@ -1,4 +1,4 @@
-"""Monotone regression of accuracy curves: the falling curve that is nearest to the points."""
+"""Monotone regression of accuracy curves: the falling curve nearest to the points."""
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator

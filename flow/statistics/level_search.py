@@ -60,7 +60,7 @@ _SLACK = 1.1
 
 
 class Effort(NamedTuple):
-    """How much of a level is measured."""
+    """Measured effort at a level."""
 
     images: int
     """Number of images, counted from the first."""
@@ -69,14 +69,14 @@ class Effort(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Points of a curve to be measured next."""
+    """Points of a curve to measure next."""
 
     efforts: Mapping[float, Effort]
     """Effort at each σ, ascending."""
 
     @classmethod
     def alike(cls, levels: Iterable[float], images: int, draws: int) -> Self:
-        """Want the same of all levels."""
+        """Request the same effort at all levels."""
         return cls(dict.fromkeys(sorted(levels), Effort(images, draws)))
 
     @property
@@ -95,7 +95,7 @@ class Wanted:
         return max(effort.draws for effort in self.efforts.values())
 
     def upto(self, images: int) -> Self:
-        """Return the same on these many images at most."""
+        """Return the same request with at most this many images."""
         return type(self)(
             {sigma: Effort(min(e.images, images), e.draws) for sigma, e in self.efforts.items()}
         )
@@ -112,7 +112,7 @@ class Search:
     draws: int
     """Largest number of noise draws."""
     precision: float
-    """Requested half width of μ's 95 % interval, as a share of μ."""
+    """Requested relative half width of μ's 95 % interval."""
     hint: float = 1.0
     """Expected position of the fall, σ."""
     given: tuple[float, ...] = ()
@@ -161,10 +161,10 @@ class Search:
             self._fit(curve)
 
     def by_now(self, curve: Curve | None) -> "Search":
-        """Return the search as it stands; one that runs takes the midpoint of a curve for now.
+        """Return the search in its present state; a running one gets the midpoint of a curve.
 
         Args:
-            curve: what is measured, at whatever levels; None for nothing.
+            curve: the measured points, at any levels; None for none.
         """
         if self.state != "running" or self.midpoint is not None or curve is None:
             return self
@@ -178,13 +178,13 @@ class Search:
         return found
 
     def _ask_levels(self, levels: Iterable[float]) -> None:
-        """Ask for these levels: new ones on few images, the others as before."""
+        """Request these levels: new ones on few images, the others as before."""
         efforts = self.wanted.efforts
         few = Effort(self.images[0], min(effort.draws for effort in efforts.values()))
         self.wanted = Wanted({level: efforts.get(level, few) for level in sorted(set(levels))})
 
     def _ask_more(self, levels: Iterable[float], *, images: int = 0, draws: int = 0) -> None:
-        """Ask for more images or draws at some levels, and what was asked at the others."""
+        """Request more images or draws at some levels, and the earlier effort at the others."""
         more = Effort(images or self.wanted.images, draws or self.wanted.draws)
         self.wanted = Wanted({**self.wanted.efforts, **dict.fromkeys(levels, more)})
 
@@ -275,7 +275,7 @@ class Search:
 
 
 def _rounded(level: float) -> float:
-    """Round to four significant digits: readable levels that are equal in two runs."""
+    """Round to four significant digits, so that levels are readable and equal in two runs."""
     return float(f"{level:.4g}")
 
 

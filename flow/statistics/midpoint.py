@@ -63,7 +63,7 @@ Ratio = tuple[float, float, float]
 class Curve:
     """Results per image of one accuracy curve: one site, one kind of noise, one side.
 
-    A curve is equal to itself alone.
+    A curve equals only itself.
     """
 
     levels: Float
@@ -127,7 +127,7 @@ class Midpoint:
     method: Method | None = None
     """Model of the curve that gave μ or its bound; None if the network only guesses."""
     floor: float | None = None
-    """Accuracy that a logistic with a floor falls to; None for other models, and for a bound."""
+    """Floor of a logistic with a floor; None for other models, and for a bound."""
     misfit: float | None = None
     """Largest difference in accuracy between the model and a point; None for a bound."""
 
@@ -205,7 +205,7 @@ def bootstrap(
 
 @lru_cache(maxsize=64)
 def _models(curve: Curve, guess: float, resamples: int, seed: int) -> Models:
-    """Fit every model to a curve, which takes part in several comparisons."""
+    """Fit every model to a curve that takes part in several comparisons."""
     return Models.of(_rows(curve, guess, resample_weights(curve.images, resamples, seed)))
 
 
@@ -232,7 +232,7 @@ def only_guesses(curve: Curve, guess: float) -> bool:
 
 
 class Outline(NamedTuple):
-    """Where a curve falls, from the points alone: enough to choose further levels."""
+    """Where a curve falls, estimated from the points alone, to choose further levels."""
 
     crossing: float
     """σ at which the points cross half way, interpolated; beyond the levels if they do not."""

@@ -9,19 +9,20 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 STANDARD_ERRORS = 6.0
-"""Distance from what is expected at which a figure fails; by chance 2 in 10^9 do."""
+"""Distance from the expected value, in standard errors, beyond which a figure fails; by chance 2 in
+10^9 do."""
 LAGS = 8
 """Distances along a row at which samples are compared."""
 _BINS = 64
 _BLOCK = 8
-"""Samples of a block whose repetition is looked for."""
+"""Samples in a block whose repetition is searched for."""
 
 Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of samples, and where it must lie."""
+    """One figure of samples, and its limits."""
 
     name: str
     value: float
@@ -30,7 +31,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether it lies there."""
+        """Whether it lies within its limits."""
         return self.low <= self.value <= self.high
 
     def __str__(self) -> str:
@@ -65,7 +66,7 @@ def figures(samples: Samples) -> Iterator[Figure]:
 def correlation(name: str, a: npt.NDArray, b: npt.NDArray) -> Figure:
     """Return the correlation of two arrays of samples, of the same shape and mean 0."""
     x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    # sums in an order that no number of threads changes
+    # sums in an order that does not depend on the number of threads
     r = float(np.sum(x * y) / math.sqrt(np.sum(x * x) * np.sum(y * y)))
     return _around(f"correlation of {name}", r, 0.0, 1 / x.size)
 

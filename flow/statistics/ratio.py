@@ -111,7 +111,7 @@ class LogRatio:
 
 
 def _tail(distance: float, half: float, dof: float) -> float:
-    """Return the chance of a value beyond `distance` if 97.5 % lie below `half`; 1 if unknown."""
+    """Return the share of values beyond `distance` if 97.5 % lie below `half`; 1 if unknown."""
     if not dof:
         return 1.0
     if half <= 0:  # all resamples are equal
@@ -196,11 +196,11 @@ def log_ratio(
 
 
 class Pooled(NamedTuple):
-    """The ratio that several sites have in common."""
+    """The common ratio of several sites."""
 
     ratio: LogRatio
     sites: tuple[str, ...]
-    """Sites that have a ratio with an interval, which the mean is of."""
+    """Sites with a ratio and an interval, which contribute to the mean."""
 
 
 def pooled_ratio(

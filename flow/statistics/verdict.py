@@ -6,9 +6,9 @@
 - *disagree*: a difference beyond the margin is shown, r < 1 − m or r > 1 + m.
 - *undecided*: neither is shown; `need` tells how many more images would decide.
 
-**Error control.** Each site has a p-value for either claim (`flow.statistics.ratio`). What is said
-of a site holds as well for the walk's random numbers, if they are judged apart
-(`flow.walks.crosscheck.random_numbers`): they are one site more. Over all
+**Error control.** Each site has a p-value for either claim (`flow.statistics.ratio`). The same
+applies to the walk's random numbers if they are judged separately
+(`flow.walks.crosscheck.random_numbers`): they count as one more site. Over all
 sites and all interim analyses (looks) of a walk, at the level α = 5 %:
 
 - The chance that *disagree* is returned for any site whose true r lies within the margin is at most
@@ -41,16 +41,16 @@ from flow.statistics.ratio import LogRatio
 
 Verdict = Literal["agree", "disagree", "undecided"]
 Design = Literal["common", "independent"]
-"""Whether software has the hardware's random numbers, or its own, where sites are compared."""
+"""Whether software uses the hardware's random numbers, or its own, in the comparison of sites."""
 
 MARGIN = 0.05
-"""Ratios of μ within ± 5 % of 1 count as equal, if the user does not say otherwise."""
+"""By default, ratios of μ within ± 5 % of 1 count as equal."""
 LEVEL = 0.05
-"""Chance of a wrong verdict over all sites and looks of a walk."""
+"""Probability of a wrong verdict over all sites and looks of a walk."""
 MAX_ANALYSES = 4
 """Largest number of analyses of a walk with a budget for further draws."""
 POWER = 0.8
-"""Power assumed by `detectable` and `need`: the chance of a verdict."""
+"""Power assumed by `detectable` and `need`: the probability of a verdict."""
 MOST_TIMES = 100.0
 """Largest useful factor on the samples: beyond it, the estimate counts as at the margin."""
 
@@ -157,7 +157,7 @@ def overall(verdicts: Sequence[Verdict]) -> Verdict:
 def detectable(
     spread: float, level: float, margin: float = 0.0, dof: float = float("inf")
 ) -> float:
-    """Return the smallest difference in μ that would have been shown with 80 % chance.
+    """Return the smallest difference in μ that would have been shown with 80 % probability.
 
     Args:
         spread: standard deviation of log r.

@@ -85,7 +85,7 @@ def bits_site(
     loss: float,
     sites: int,
 ) -> BitsSite:
-    """Return what was found at a site.
+    """Return the results at a site.
 
     Args:
         points: all points of the walk.
