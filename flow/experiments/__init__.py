@@ -1,1 +1,1 @@
-"""One experiment a module, from settings to a results folder."""
+"""Experiments, one per module, from settings to a results folder."""

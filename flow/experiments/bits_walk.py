@@ -1,7 +1,7 @@
-"""A walk of ADC bits: accuracy over the bits of one site's converter, in place of a noise level.
+"""A walk of ADC bits: accuracy over the bits of one site's converter instead of a noise level.
 
-Noise of a map, and converters at other sites, are there at every point. Points are stored as those
-of any walk.
+Noise of a map, and converters at other sites, are present at every point. Points are stored as in
+any walk.
 """
 
 from collections.abc import Sequence
@@ -166,7 +166,7 @@ def walk(
 
 
 class _AllBits(Search):
-    """A search that wants every number of bits on all images, and has no midpoint."""
+    """A search that requests every number of bits on all images, and has no midpoint."""
 
     @classmethod
     def of(cls, bits: tuple[float, ...], trained: TrainedNetwork) -> "_AllBits":
@@ -179,7 +179,7 @@ class _AllBits(Search):
 
 
 def _refuse_weights(sites: Sequence[str]) -> None:
-    """Raise an OptionError if a site is of weights, which no converter reads."""
+    """Raise an OptionError for sites of weights, which no converter reads."""
     for site in sites:
         if Site(site).is_weight:
             raise OptionError("sites", f"has {site}: weights are not read by an ADC; leave it out")
@@ -243,7 +243,7 @@ def _entries(
 def _with_failures(
     entries: dict[str, BitsSite], failures: Sequence[Failure]
 ) -> dict[str, BitsSite]:
-    """Return entries of which those do not agree whose RTL could not be simulated."""
+    """Return the entries; those whose RTL could not be simulated cannot agree."""
     failed = [failure.site for failure in failures]
     found = dict(entries)
     for site, entry in entries.items():
@@ -256,7 +256,7 @@ def _with_failures(
 def _summary(
     settings: NoiseOptions, placement: Placement, reference: Reference, **more: Any
 ) -> BitsWalkSummary:
-    """Return a summary, of which the caller gives what the two walks have for themselves."""
+    """Return a summary; the caller gives the parts in which the two walks differ."""
     noises = {site: noise.to_json() for site, noise in placement.noise_map.items()}
     found = {
         "seed": settings.seed,

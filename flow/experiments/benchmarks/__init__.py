@@ -1,1 +1,1 @@
-"""Speed of each way of computing."""
+"""Benchmarks."""

@@ -1,10 +1,10 @@
-"""Noise, ADC and tiles of one layer in our software, held against aihwkit.
+"""Noise, ADC and tiles of one layer in our software, compared with aihwkit.
 
 ``python -m flow.experiments.benchmarks.aihwkit_comparison PYTHON`` prints the table of
 ``docs/results/aihwkit.md``. PYTHON is the interpreter of a virtual environment with aihwkit:
 ``python -m venv peer && peer/bin/pip install aihwkit==1.1.0``.
 
-The second convolution of float-lenet5-bn has no bias, and so both sides see the same values.
+The second convolution of float-lenet5-bn has no bias, so both sides see the same values.
 aihwkit computes that layer (`aihwkit_layer`); the rest of the network is ours on both sides.
 """
 
@@ -34,11 +34,11 @@ from flow.statistics.intervals import wilson
 from flow.training.zoo import TrainedNetwork
 
 PEER = Path(__file__).with_name("aihwkit_layer.py")
-"""What runs in the Python that has aihwkit."""
+"""Script that runs in the Python with aihwkit."""
 MODEL, DATASET, LAYER = "float-lenet5-bn", "cifar10", "conv1"
 IMAGES, BATCH = 2000, 100
 SIGMAS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Output noise, as a share of the standard deviation of the layer's clean values."""
+"""Output noise, relative to the standard deviation of the layer's clean values."""
 BITS = (2, 3, 4, 5, 6)
 ROWS = (25, 50, 75, 100, 150)
 """Rows of a tile, of the layer's 150, with noise of the clean standard deviation on each tile.
@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Side:
-    """What one side found."""
+    """Result of one side."""
 
     labels: Labels
     """Predicted labels, integers [N]."""

@@ -23,7 +23,7 @@ from aihwkit.simulator.parameters.enums import BoundManagementType, NoiseManagem
 
 
 def configuration(fields):
-    """Return a configuration without any effect but the given ones."""
+    """Return a configuration with only the given effects."""
     config = TorchInferenceRPUConfig()
     config.mapping.weight_scaling_omega = 0.0
     config.mapping.weight_scaling_columnwise = False

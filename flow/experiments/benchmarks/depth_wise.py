@@ -1,4 +1,4 @@
-"""What each depth-wise convolution takes in a unit of its own, and as a whole one of zeros.
+"""LUTs of each depth-wise convolution in its own unit, and as a full convolution padded with zeros.
 
 ``python -m flow.experiments.benchmarks.depth_wise mobilenet cifar10 --cycles 16384`` compiles a
 trained network twice to the same target, and prints a table of ``docs/results/resources.md``, a row
@@ -115,7 +115,7 @@ def _padded(network: Network, calibration: Tensor, cycles: int, root: Path) -> A
 
 
 def _random(model: str, dataset: str) -> tuple[Network, Tensor]:
-    """Return a network that has only seen its batch norms' statistics, and random images."""
+    """Return a network with random weights and calibrated batch norms, and random images."""
     known = data.dataset(dataset)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)

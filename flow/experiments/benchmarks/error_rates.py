@@ -1,4 +1,4 @@
-"""How often a walk's verdict is wrong or right, by simulated walks.
+"""Rates of wrong and right verdicts, from simulated walks.
 
 ``python -m flow.experiments.benchmarks.error_rates`` prints the table of
 ``docs/results/error-rates.md``.

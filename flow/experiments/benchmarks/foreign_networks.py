@@ -1,4 +1,4 @@
-"""Try networks that others wrote, and print what became of each as a row of a table.
+"""Try networks that others wrote, and print a row of results for each.
 
 ``python -m flow.experiments.benchmarks.foreign_networks MODEL…`` takes QONNX files and
 ``brevitas:NAME@3,32,32``. Each is checked and compiled. Golden is compared with the network on
@@ -34,7 +34,7 @@ from flow.training.zoo import TrainedNetwork
 
 IMAGES, RTL_IMAGES, CYCLES = 256, 64, 4096
 UNKNOWN = "–"
-"""Cell of what was not measured."""
+"""Cell of a value that was not measured."""
 HEAD = "| network | fits | nodes | cycles | golden ≠ software | L0 | L1 | seconds |"
 
 
@@ -75,7 +75,7 @@ def row(
 def checked(
     model: str, input_quant: str | None, folder: Path, images: int = IMAGES
 ) -> tuple[Network, torch.Tensor, str]:
-    """Open a network; return it with images and whether it fits, the first column of its row.
+    """Open a network; return it, images, and the first column of its row, whether it fits.
 
     Raises:
         UserError: it does not fit; the message says why.
@@ -138,7 +138,7 @@ def _simulated(accelerator, golden, stream: torch.Tensor, folder: Path) -> str:
 
 
 def main() -> None:
-    """Print a table of what became of each network."""
+    """Print a table with the result of each network."""
     parser = argparse.ArgumentParser(description="Try networks that others wrote.")
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--check", action="store_true", help="check only, without simulation")

@@ -40,18 +40,18 @@ try:
 except ChildProcessError:
     sys.exit(status)
 """
-"""Runs a command and waits for all that it leaves behind, such as the process that forked its
-workers: otherwise their processor time is not counted."""
+"""Runs a command and waits for all its descendants, such as the process that forked its workers:
+otherwise their processor time is not counted."""
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """What one run of a job took, and what it found."""
+    """Time and results of one run of a job."""
 
     version: str
     seed: int
     cold: bool
-    """Whether it began with an empty build folder."""
+    """Whether it started with an empty build folder."""
     wall: float
     """Seconds."""
     processor: float
@@ -61,7 +61,7 @@ class JobRun:
     summary: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that a table of runs has, and the stages' seconds."""
+        """Return the fields of a table of runs, and the stages' seconds."""
         kept = {name: value for name, value in vars(self).items() if name != "summary"}
         told = {name: self.summary.get(name) for name in ("verdict", "margin", "seconds")}
         return kept | told
@@ -87,7 +87,7 @@ def run(settings: BenchJobSettings, progress: Callable[[str], None]) -> tuple[Be
         BASE: _checkout(settings.base, folder / "base"),
     }
     if LOCAL.is_dir():
-        # networks that were trained here are those that both versions walk
+        # both versions walk the networks that were trained here
         for checkout in versions.values():
             (checkout / LOCAL).parent.mkdir(exist_ok=True)
             (checkout / LOCAL).symlink_to(LOCAL.resolve())

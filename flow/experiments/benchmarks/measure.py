@@ -28,17 +28,17 @@ class Figure:
 
     @classmethod
     def of(cls, name: str, unit: str, values: list[float]) -> "Figure":
-        """Return the figure of a value a round."""
+        """Return the figure from one value per round."""
         return cls(name, unit, statistics.median(values), min(values), max(values))
 
 
 @dataclass
 class Bench:
-    """All that a run measured."""
+    """All measurements of a run."""
 
     figures: list[Figure] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
-    """By name: why it could not be measured."""
+    """Reasons, by name, for what could not be measured."""
 
     def store(self, path: Path, **settings: Any) -> None:
         """Write everything, and what it was measured on, as JSON.
@@ -57,7 +57,7 @@ def in_turn(
     rounds: int,
     unit: str = "images/s",
 ) -> list[Figure]:
-    """Measure everything once a round, so that a busy machine slows all alike.
+    """Measure everything once per round, so that a busy machine slows all equally.
 
     Args:
         measures: by name; each call gives one value in ``unit``.

@@ -1,4 +1,4 @@
-"""Measure what the nodes of a compiled accelerator cost in simulation, and fit the folding's model.
+"""Measure the simulation time of each node of an accelerator, and fit the folding's model.
 
 ``python -m flow.experiments.benchmarks.node_costs FOLDER [NODE …]`` puts the nodes of an
 accelerator's folder into one model, each alone between a source and a sink, runs them one after
@@ -96,7 +96,7 @@ def chosen(manifest: Mapping[str, Any], names: Sequence[str]) -> list[Entry]:
 
 
 def measure(accelerator: Accelerator, entries: Sequence[Entry]) -> tuple[float, list[float]]:
-    """Return the nanoseconds of a clock with every node idle, and of each above that at work."""
+    """Return nanoseconds per clock with all nodes idle, and what each active node adds."""
     main = Path(runner.__file__).with_name("node_costs_main.cpp")
     with tempfile.TemporaryDirectory() as scratch:
         top = Path(scratch) / "nodes.sv"
@@ -105,7 +105,7 @@ def measure(accelerator: Accelerator, entries: Sequence[Entry]) -> tuple[float, 
             "nodes",
             [*(path for path in accelerator.sources if path.stem != TOP), top],
             defines={"FINN_SIMULATION": 1},
-            # what nobody reads would be left out
+            # outputs that nothing reads would be optimised away
             public=[f"sink{i}_data" for i in range(len(entries))],
             flags=["-Wno-lint", "-Wno-style"],
             main=main,
@@ -131,7 +131,7 @@ def main() -> None:
     print(f"idle: {idle:.1f} ns, {each:.1f} ns per node")
     for kind, points in by_kind.items():
         work, spent = np.array(points).T
-        # relative errors, and nothing costs less than nothing
+        # relative errors, and no negative costs
         fixed, slope = _fit(work, spent)
         print(f'    "{kind}": ({fixed:.1f}, {slope:.3f}),')
 

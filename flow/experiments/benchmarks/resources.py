@@ -1,4 +1,4 @@
-"""What noise taps and kernels take on two FPGAs, and how fast they are on one.
+"""Resources of noise taps and kernels on two FPGAs, and their clock rate on one.
 
 ``python -m flow.experiments.benchmarks.resources taps ecp5`` prints a table of
 ``docs/results/resources.md``, a row as soon as it is measured; ``parts`` are those of an iterated

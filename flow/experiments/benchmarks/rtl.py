@@ -1,4 +1,4 @@
-"""Speed of a network's RTL simulation and of its models, compared with the alternatives."""
+"""Speed of a network's RTL simulation and of its models, against the alternatives."""
 
 import json
 import os
@@ -69,9 +69,9 @@ PAIRS = (
     (NOISY_GOLDEN, BREVITAS),
     *BY_NUMPY.items(),
 )
-"""Measurements whose ratio is a figure too."""
+"""Pairs of measurements whose ratio is a figure too."""
 Measures = dict[str, Callable[[], float]]
-"""What measures images per second, by name."""
+"""Functions that measure images per second, by name."""
 Noises = Mapping[str, TapSettings]
 
 
@@ -89,7 +89,7 @@ class Rtl:
         return self._run("sim.accelerator_bench", self.simulation, [noise] * passes)
 
     def driven(self, simulation: runner.Simulation) -> float:
-        """Return the same where Python drives the accelerator's own ports in every clock."""
+        """Return the same with Python driving the accelerator's own ports in every clock."""
         return self._run("sim.driven_bench", simulation, [{}])
 
     def bare(self, simulation: runner.Simulation) -> float:

@@ -35,7 +35,7 @@ STRIDE = 5
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured."""
+    """Measurements."""
 
     points: int
     images: int
@@ -53,7 +53,7 @@ class Found:
     differing: int
     """Number of timed points whose accuracies differ beyond 95 % of sampling error."""
     largest: float
-    """Largest difference of accuracy between both ways."""
+    """Largest difference in accuracy between both ways."""
     memory: float
     """Largest resident memory of the whole run, GB."""
 
@@ -110,7 +110,7 @@ def run(settings: BenchWalkSettings) -> Found:
 
 
 def figures(runs: list[Found], settings: BenchWalkSettings) -> list[Figure]:
-    """Return the seconds of each way, and how many times faster ours are, of several runs."""
+    """Return the seconds of each way, and our speed-up, over several runs."""
     name = (
         f"walk in software, {settings.model} on {settings.dataset}, {runs[0].points} points of "
         f"{runs[0].images} images"

@@ -1,4 +1,4 @@
-"""How much faster a part of the network is simulated than the whole: seconds an image, ratios."""
+"""Speed-up of simulating a part of the network instead of the whole."""
 
 import json
 import tempfile
@@ -69,7 +69,7 @@ def run(settings: HardwareWalkSettings, rounds: int = 5) -> list[Figure]:
 def _seconds(
     hardware: Design, images: Tensor, noise: dict[str, TapSettings], passes: int
 ) -> tuple[float, float]:
-    """Return the seconds of an image in the simulator, and with all that comes before and after."""
+    """Return seconds per image in the simulator, and with everything before and after it."""
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Samples drawn from the noise tap's RTL, not from its twin, and what they are like.
+"""Statistics of samples from the noise tap's RTL, not from its twin.
 
 ``python -m flow.experiments.benchmarks.tap_statistics`` draws 10^7 of each of two sites and draws
 and prints the table of ``docs/results/samples.md``.
@@ -28,7 +28,7 @@ _OUT_BITS = 24
 
 
 def draw(images: int, settings: TapSettings, workdir: Path) -> Samples:
-    """Let the RTL draw.
+    """Draw samples with the RTL.
 
     Args:
         images: how many.
@@ -74,7 +74,7 @@ def draws(images: int, workdir: Path) -> list[Samples]:
 
 
 def describe(z1: Samples, z2: Samples) -> Iterator[Figure]:
-    """Yield what samples of both draws are like, and where that must lie.
+    """Yield statistics of the samples of both draws, with their limits.
 
     The bounds of the moments are the design's, which are for 10^7 samples, and wider for fewer; the
     others are five standard errors.

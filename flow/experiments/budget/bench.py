@@ -30,13 +30,13 @@ Weighted = MatrixVector | Convolution | ByteConvolution
 HALVES = 0
 """Seed of the halves."""
 BITS_IMAGES = 1000
-"""Images on which numbers of bits are measured alone."""
+"""Number of images for measuring bits at single sites."""
 DIGITS = 4
-"""Significant digits of σ: a plan is what its noise map says."""
+"""Significant digits of σ in a plan and its noise map."""
 
 
 class Outcome(NamedTuple):
-    """What noise changed, image by image: means over the draws."""
+    """Changes by noise, image by image: means over the draws."""
 
     changed: npt.NDArray[np.float32]
     """[images], share of draws with another prediction than without noise."""
@@ -55,16 +55,16 @@ class Outcome(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """What one source of noise alone changes."""
+    """Changes by a single source of noise."""
 
     log_mu: float
-    """Logarithm of the noise at which half of the accuracy is lost, as a share of the values; the
+    """Logarithm of the relative noise at which half of the accuracy is lost; the
     largest of a lattice if it loses less."""
     trials: list[Trial]
 
 
 class Bench(Protocol):
-    """What plans are measured on."""
+    """Measures plans."""
 
     @property
     def images(self) -> int:
@@ -72,7 +72,7 @@ class Bench(Protocol):
 
     @property
     def ceiling(self) -> float:
-        """Share of predictions that differ where noise drowns everything."""
+        """Share of predictions that differ under overwhelming noise."""
 
     @property
     def all_lost(self) -> float:
@@ -83,7 +83,7 @@ class Bench(Protocol):
         """Whether noise draws differ."""
 
     def alone(self, name: str) -> Alone:
-        """Measure a source alone, from no effect to guessing."""
+        """Measure a single source, from no effect to guessing."""
 
     def measure(self, log_noise: Floats, draws: int) -> Outcome:
         """Measure a plan, log x of each source, with this many noise draws."""
@@ -97,14 +97,14 @@ class GoldenBench:
     """
 
     walk: Walk
-    """A walk without noise; its converters are there at every point."""
+    """A walk without noise; its converters are in place at every point."""
     space: Space
     first_draw: int
-    """Number of the first noise draw; selection and judgement have different ones."""
+    """Number of the first noise draw; selection and judgement use different ones."""
     converter_of: Callable[[str, int], Adc] | None = None
-    """ADC of a site and a number of bits, where bits vary."""
+    """ADC of a site for a number of bits, if bits vary."""
     noise_map: Mapping[str, Noise] = field(default_factory=dict)
-    """Noise of a single execution by site, where executions vary."""
+    """Noise of a single execution by site, if executions vary."""
 
     @property
     def images(self) -> int:
@@ -113,12 +113,12 @@ class GoldenBench:
 
     @property
     def ceiling(self) -> float:
-        """Share of predictions that differ where noise drowns everything; as `Bench`."""
+        """Share of predictions that differ under overwhelming noise; as `Bench`."""
         return 1 - self.walk.reference.guess
 
     @property
     def all_lost(self) -> float:
-        """Loss of accuracy where noise drowns everything; as `Bench`."""
+        """Loss of accuracy under overwhelming noise; as `Bench`."""
         right = float((self.clean.predictions == self.walk.labels).mean())
         return right - self.walk.reference.guess
 
@@ -129,11 +129,11 @@ class GoldenBench:
 
     @cached_property
     def shares(self) -> Floats:
-        """An error of σ = 1 as a share of the standard deviation of the values, [sources]."""
+        """Error of σ = 1 relative to the standard deviation of the values, [sources]."""
         return np.array([share_of(self.walk, one.site) for one in self.space.sources])
 
     def settled(self, log_noise: Floats) -> Floats:
-        """Return log x that a noise map of few digits says of log x, [sources]."""
+        """Return log x after rounding to the digits of a noise map, [sources]."""
         plan = self.space.nearest(log_noise)
         values = (float(f"{v:.{DIGITS}g}") for v in np.exp(plan) / self.shares)
         return np.where(self.space.on_lattice, plan, np.log(list(values)) + np.log(self.shares))
@@ -166,7 +166,7 @@ class GoldenBench:
         return self.walk.run([one]).points[0]
 
     def alone(self, name: str) -> Alone:
-        """Measure a source alone; as `Bench`.
+        """Measure a single source; as `Bench`.
 
         Raises:
             UserError: the network only guesses.
@@ -202,7 +202,7 @@ class GoldenBench:
         for bits in reversed(source.numbers):
             (one,) = walk.wanted([Side.GOLDEN], [NoisePoint(source.site, float(bits))], images)
             points.insert(0, walk.run([one]).points[0])
-            # what changes nothing twice changes nothing with more bits
+            # two numbers of bits without effect: more bits have none either
             if not any(self._outcome([point]).changed.any() for point in points[:2]):
                 break
         lost = np.array([self._outcome([point]).lost.mean() for point in points])
@@ -232,7 +232,7 @@ class GoldenBench:
         )
 
     def averaged(self, site: str, noise: Noise) -> Noise:
-        """Return noise of one execution with the distribution of the mean of all, if there is."""
+        """Return noise of one execution that is distributed as the mean of all, if it exists."""
         k = noise.executions
         if k == 1 or not noise.averages or site in self.walk.context.placement.converters:
             return noise
@@ -259,7 +259,7 @@ class GoldenBench:
 
 
 def _labels(walk: Walk, sites: Sequence[str]) -> Callable[[NoisePoint], Labels]:
-    """Return what measures a place of a walk of a map; what is clean is shared by all plans."""
+    """Return a function that measures a place of a walk; plans share the clean part."""
     context = walk.context
     golden: GoldenModel = context.device_golden
 
@@ -274,7 +274,7 @@ def _labels(walk: Walk, sites: Sequence[str]) -> Callable[[NoisePoint], Labels]:
 def halves(walk: Walk) -> tuple[Walk, Walk]:
     """Return the walk on one half of its images, and on the other.
 
-    They are drawn, since images may be in an order: MNIST's take turns in their classes.
+    They are drawn at random, since images may be ordered: in MNIST, the classes take turns.
     """
     images = len(walk.context.inputs)
     order = np.random.default_rng(HALVES).permutation(images)
@@ -283,25 +283,25 @@ def halves(walk: Walk) -> tuple[Walk, Walk]:
 
 
 def share_of(walk: Walk, site: str) -> float:
-    """Return noise at σ = 1 as a share of the standard deviation of a site's values."""
+    """Return noise at σ = 1 relative to the standard deviation of a site's values."""
     return walk.setting.share_of(walk.context.sites[site].std)
 
 
 class Work(NamedTuple):
-    """What the layer of a site computes for an image, in the compiled graph."""
+    """Operations of a site's layer for an image, in the compiled graph."""
 
     rows: int | None
-    """Products of which one value is the sum; None if the site has no layer."""
+    """Number of products in the sum of one value; None if the site has no layer."""
     operations: float
     """Multiplications; without a layer one for each value."""
     values: float
-    """Values of the site, each of which an ADC converts once."""
+    """Values of the site; an ADC converts each once."""
     cycles: float
     """Clock cycles of one execution, by the folding."""
 
 
 def work_of(walk: Walk, site: str) -> Work:
-    """Return what the layer of a site computes."""
+    """Return the operations of a site's layer."""
     context, layers = walk.context, {one.output: one for one in walk.context.golden.layers}
     name = Site(site).accumulator(context.taps) if Site(site).layer else site
     tap, layer = context.taps[name], layers.get(context.golden.taps[name].inputs[0])

@@ -1,6 +1,6 @@
-"""What noise at each site costs: little noise takes much energy, or area, or time.
+"""Costs of noise at each site: low noise takes energy, area or time.
 
-The noise of a site is given as a share x of the standard deviation of its values, so that its
+The noise x of a site is relative to the standard deviation of its values, so that its
 signal-to-noise ratio is −20 log10 x dB. The default costs are
 
 - of σ that of thermal noise, e x^−2, where e is the number of multiplications of the layer;
@@ -45,7 +45,7 @@ from flow.settings import Positive, Settings
 _COLUMNS: Mapping[Knob, str] = {SIGMA: "snr", ADC: "bits", EXECUTIONS: "executions"}
 """Column of a table, beside the cost."""
 _POWERS: Mapping[Knob, float] = {SIGMA: 1.0, ADC: 1.0, EXECUTIONS: 2.0}
-"""Power of 1 / x that 1 / x, 2^B and k are."""
+"""Exponents of 1 / x to which 1 / x, 2^B and k are proportional."""
 _EXPONENTS: Mapping[Knob, float] = {SIGMA: 2.0, ADC: 1.0, EXECUTIONS: 1.0}
 """Default exponents of 1 / x, 2^B and k."""
 DEFAULT: Mapping[Knob, str] = {
@@ -102,10 +102,10 @@ class TableCost:
 
     @classmethod
     def read(cls, path: Path, weight: float, source: Source) -> "TableCost":
-        """Read a CSV file with columns ``cost`` and ``snr``, in dB, ``bits`` or ``executions``.
+        """Read a CSV file with columns ``cost`` and ``snr`` (dB), ``bits`` or ``executions``.
 
         Raises:
-            UserError: the file cannot be read, or has no two rows of a cost that rises.
+            UserError: the file cannot be read, or has fewer than two rows with rising cost.
         """
         column = _COLUMNS[source.knob]
         try:
@@ -170,7 +170,7 @@ class Cost:
 
 
 class _Entry(Settings):
-    """The cost of one site, as a file has it."""
+    """Cost of one site, as in a file."""
 
     weight: Positive | None = None
     exponent: Positive | None = None
@@ -178,7 +178,7 @@ class _Entry(Settings):
 
 
 class _Section(Settings):
-    """Costs of what varies, as a file has them."""
+    """Costs of what varies, as in a file."""
 
     exponent: Positive | None = None
     energy: Positive = 1.0
@@ -189,7 +189,7 @@ Made = TypeVar("Made", bound=_Section)
 
 
 class _File(_Section):
-    """A file of costs: σ's own, and sections of the others."""
+    """A file of costs: those of σ, and sections for the others."""
 
     unit: str = ""
     adc: dict[str, Any] = Field(default_factory=dict)
@@ -202,7 +202,7 @@ def read(path: Path | None, sources: Sequence[Source], counts: Sequence[float]) 
     Args:
         path: file of the user's; None for the default.
         sources: what varies.
-        counts: of each source the default weight: multiplications, conversions or clock cycles.
+        counts: default weight of each source: multiplications, conversions or clock cycles.
 
     Raises:
         UserError: the file cannot be read, lacks a site, has one that does not vary, or a value
@@ -226,7 +226,7 @@ def read(path: Path | None, sources: Sequence[Source], counts: Sequence[float]) 
 
 
 def _made(made: type[Made], content: Mapping[Any, Any]) -> Made:
-    """Return a section; UserError if its sites are no mapping."""
+    """Return a section; UserError if its sites are not a mapping."""
     if not isinstance(content.get("sites", {}), dict):
         raise UserError("sites is no mapping of sites to costs")
     return made(**{str(key): value for key, value in content.items()})

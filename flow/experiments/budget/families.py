@@ -1,6 +1,6 @@
-"""Rules that share noise out to layers: each is a direction, along which a factor scales all noise.
+"""Rules that distribute noise over layers: each is a direction, and a factor scales its noise.
 
-Of whole numbers a plan of a rule is the nearest one.
+With whole numbers, a plan of a rule is the nearest one.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from flow.experiments.budget.knobs import ADC, EXECUTIONS, SIGMA
 from flow.experiments.budget.sources import Floats, Space
 
 CHEAPEST = "cheapest"
-"""The plan that was searched for."""
+"""Name of the found plan."""
 SAME_SNR = "same SNR"
 SAME_BITS = "same bits"
 SAME_EXECUTIONS = "same k"
 USUAL = (SAME_BITS, SAME_EXECUTIONS, SAME_SNR)
-"""What a designer would do without a plan; the first that there is."""
+"""Rules that a designer would use without a plan; the first one present is compared."""
 RANDOM = "random"
 RANDOM_PLANS = 3
 RANDOM_SPREAD = 0.5

@@ -1,4 +1,4 @@
-"""A search for the cheapest noise, prepared: network, benches, costs and target."""
+"""A prepared search for the cheapest noise: network, benches, costs and target."""
 
 import math
 import os
@@ -22,9 +22,9 @@ from flow.walks.loading import PreparedWalk, prepare_walk
 from flow.walks.walk import Walk
 
 IMAGES = 4000
-"""Images where the user does not say."""
+"""Default number of images."""
 LOSS = 1.0
-"""Percentage points to lose, where the user does not say."""
+"""Default loss, in percentage points."""
 DRAWS, SAMPLES = 4, 4000
 """Least noise draws of a judged plan, and images times draws of a small set."""
 SIGMA_BITS = 24
@@ -37,7 +37,7 @@ SELECTION, JUDGEMENT = 1 << 20, 1 << 21
 
 @dataclass(frozen=True)
 class BudgetJob:
-    """A search that is prepared."""
+    """A prepared search."""
 
     settings: BudgetSettings
     prepared: PreparedWalk
@@ -69,7 +69,7 @@ class BudgetJob:
 
     @property
     def title(self) -> str:
-        """What the plan is, in a line."""
+        """Description of the plan, in one line."""
         network = self.prepared.walk.context.network.name
         return (
             f"{network} on {self.settings.dataset}: cheapest {in_words(_knobs(self.settings))} "
@@ -78,7 +78,7 @@ class BudgetJob:
 
 
 def prepare(settings: BudgetSettings, clock: StageClock, progress: ProgressCallback) -> BudgetJob:
-    """Load and compile the network, and see that the target can be met."""
+    """Load and compile the network, and check that the target can be met."""
     asked = settings.changed(out=settings.out or settings.build / "budget" / _name(settings))
     prepared = prepare_walk(asked, clock, progress, default_images=IMAGES)
     walk = prepared.walk

@@ -1,7 +1,7 @@
-"""Judgement of plans at equal accuracy, on images and noise draws that served nothing else.
+"""Judgement of plans at equal accuracy, on images and noise draws that nothing else used.
 
-Each rule gives a family of plans: one factor on the noise of every source, and of whole numbers the
-nearest ones. Its plans are measured at several factors around the one at which the loss is the
+Each rule gives a family of plans: one factor on the noise of every source; whole numbers are
+rounded. Its plans are measured at several factors around the one at which the loss is the
 target. Along a family the share of changed predictions follows d = exp(a + k log f), and the loss
 is c L(d), with c, a and k of this family alone, and L from the search
 (`flow.experiments.budget.response.Losses`). So the factor of the target is known from all its
@@ -56,7 +56,7 @@ class Scaled(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What rules are to lose and to change, of the images and of each resample, [1 + B]."""
+    """Target loss and changes of the rules, for the images and for each resample, [1 + B]."""
 
     loss: Floats
     changed: Floats
@@ -68,11 +68,11 @@ class Judged(NamedTuple):
     direction: Floats
     """log x at factor 1, [sites]."""
     log_factor: Floats
-    """Logarithm of the factor of the target: of the images, then of each resample, [1 + B]."""
+    """Logarithm of the factor at the target: for the images, then for each resample, [1 + B]."""
     cost: Floats
-    """Cost there, [1 + B]."""
+    """Cost at that factor, [1 + B]."""
     cost_changed: Floats
-    """Cost where as many predictions change as the search expects at the target, [1 + B]."""
+    """Cost at the changed predictions that the search expects at the target, [1 + B]."""
     plans: list[Scaled]
 
 
@@ -86,12 +86,12 @@ class Judge:
     loss: float
     """Accuracy to lose, 0 to 1."""
     losses: Losses
-    """L, the loss of a share of changed predictions."""
+    """L, the loss as a function of the share of changed predictions."""
     changed: float
-    """Share of changed predictions that is expected at that loss."""
+    """Expected share of changed predictions at that loss."""
     draws: int
     aim: Aim | None = None
-    """What the plan loses and changes, which is the target where there are whole numbers."""
+    """Loss and changes of the plan: the target if there are whole numbers."""
 
     def family(self, direction: Floats, expected: float) -> Judged:
         """Measure a family.
@@ -102,7 +102,7 @@ class Judge:
         """
         plans: dict[float, Scaled] = {}
         middle, whole = expected, self.space.step
-        # of whole numbers the middle is the factor nearest to the target
+        # with whole numbers, the middle is the factor nearest to the target
         off = max(OFF, whole / 2)
         for _ in range(MOVES):
             near = [
@@ -150,7 +150,7 @@ class Judge:
             weights = np.concatenate([weights, resample_weights(images)])
         changed = np.stack([plan.outcome.changed for plan in plans], axis=1)
         lost = np.stack([plan.outcome.lost for plan in plans], axis=1)
-        # half a change more, so that none has a logarithm
+        # add half a change, so that zero has a logarithm
         d = ((weights @ changed).astype(np.float64) + 0.5 / self.draws) / images
         lost_here = (weights @ lost).sum(axis=1, dtype=np.float64) / images
         return d, np.maximum(lost_here / self.losses.loss(d).sum(axis=1), SMALLEST_C)
@@ -187,28 +187,28 @@ def judge(
 
     Args:
         judge: measures them.
-        directions: log x of each rule, up to a common summand; the plan's first.
-        response: tells where the target is expected.
+        directions: log x of each rule, up to a common summand; the plan comes first.
+        response: gives the expected place of the target.
         progress: called with the number of judged rules, and of all.
     """
     found: dict[str, Judged] = {}
     for number, (name, direction) in enumerate(directions.items()):
         progress(number, len(directions))
         if name == CHEAPEST:
-            # the plan itself is one of those that are measured
+            # the plan itself is among the measured ones
             found[name] = judge.family(direction, 0.0)
             if judge.space.step:
                 judge, found[name] = _of_plan(judge, found[name])
             continue
         there = float((response.scaled_to(direction, judge.changed) - direction).mean())
-        # what these images lose more or less than those of the search, they do in each family
+        # these images lose more or less than those of the search, equally in each family
         found[name] = judge.family(direction, there + float(found[CHEAPEST].log_factor[0]))
     progress(len(directions), len(directions))
     return found
 
 
 def _of_plan(judge: Judge, family: Judged) -> tuple[Judge, Judged]:
-    """Return what compares rules with a plan of whole numbers at its own loss, and that plan."""
+    """Return the aim for rules, the loss of a plan of whole numbers, and that plan."""
     (plan,) = (one for one in family.plans if one.log_factor == 0.0)
     cost = np.full_like(family.cost, float(judge.cost.total(plan.log_noise)))
     own = family._replace(log_factor=np.zeros_like(cost), cost=cost, cost_changed=cost)
@@ -216,7 +216,7 @@ def _of_plan(judge: Judge, family: Judged) -> tuple[Judge, Judged]:
 
 
 def ratio(other: Floats, ours: Floats) -> Estimate:
-    """Return how many times as much a rule costs as ours, from costs of resamples, [1 + B]."""
+    """Return a rule's cost divided by our plan's, from costs of resamples, [1 + B]."""
     log = np.log(other) - np.log(ours)
     low, high = percentile_ends(log[1:])
     return Estimate(float(np.exp(log[0])), float(np.exp(low)), float(np.exp(high)))

@@ -1,4 +1,4 @@
-"""What of a site a plan decides."""
+"""Quantities of a site that a plan decides."""
 
 from typing import Literal, get_args
 
