@@ -58,7 +58,7 @@ class Results:
 
         Args:
             folder: folder of the walk.
-            summary: preliminary summary, with whatever points.
+            summary: preliminary summary, with any points.
             plan: the points that the walk wants.
             running: whether it continues.
         """

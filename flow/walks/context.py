@@ -1,4 +1,4 @@
-"""What the points of a walk are measured with: one network, its accelerator, images and noise."""
+"""Everything that measures the points of a walk: one network, its accelerator, images and noise."""
 
 import hashlib
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 
 if TYPE_CHECKING:
-    # a side's figures depend on those of these that it imports itself
+    # a side's figures depend on those of these modules that it imports itself
     from flow.compiler.accelerator import Accelerator
     from flow.golden.model import GoldenModel, Subgraph
     from flow.models import Network
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class CleanPrefix:
     """The images as they arrive at noisy sites, computed without noise.
 
-    Sites are best asked for in the order of the data: what is clean at one site is so at the next.
+    Request sites in the order of the data: clean values at one site give those at the next.
 
     Args:
         golden: the model.
@@ -61,7 +61,7 @@ class CleanPrefix:
 
 @dataclass
 class WalkContext:
-    """One network, one accelerator, one set of images, one way in which noise enters."""
+    """One network, one accelerator, one set of images, one placement of noise."""
 
     network: "Network"
     accelerator: "Accelerator"
@@ -72,11 +72,11 @@ class WalkContext:
     golden: "GoldenModel"
     """The bit-exact model of the accelerator, on the processor."""
     designs: "Designs"
-    """What is simulated for noise at each site."""
+    """The simulated design for noise at each site."""
     build: Path
-    """Folder of simulators and of what they write while they run."""
+    """Folder of simulators and of the files that they write."""
     device: torch.device = CPU
-    """What computes the software and golden sides."""
+    """Device that computes the software and golden sides."""
 
     def __post_init__(self) -> None:
         self.stream = self.accelerator.quantise(self.inputs)
@@ -93,11 +93,11 @@ class WalkContext:
 
     @property
     def setting(self) -> NoiseSetting:
-        """Noise of the walk, all but its level."""
+        """Noise of the walk, except its level."""
         return self.placement.setting
 
     def with_placement(self, placement: Placement) -> "WalkContext":
-        """Return the same with other noise; what is computed without noise is shared."""
+        """Return the same context with other noise; it shares what is computed without noise."""
         other = copy(self)
         other.placement = placement
         return other
@@ -132,7 +132,7 @@ class WalkContext:
         return self.largest_level(name) / 2
 
     def likely_level(self, name: str) -> float:
-        """Return a level at which noise may have an effect: 4 LSB, or a map as it is written."""
+        """Return a level at which noise may have an effect: 4 LSB, or the map as written."""
         if name == MAP:
             return 1.0
         walking = self.placement.walking(name)
@@ -145,7 +145,7 @@ class WalkContext:
         labels: npt.NDArray[np.unsignedinteger[Any]],
         mismatches: int | None = None,
     ) -> Point:
-        """Return what a side found at a place; ``mismatches``: images of RTL unlike golden."""
+        """Return a side's point at a place; ``mismatches``: RTL images that differ from golden."""
         return Point(
             site=place.site,
             kind=self.placement.kind,
@@ -160,6 +160,6 @@ class WalkContext:
 
 
 def images_at_a_time(sites: Mapping[str, TapSite]) -> int:
-    """Return how many images a network of these sites is to hold: few enough for the caches."""
+    """Return the number of images per batch for these sites, few enough for the caches."""
     largest = max(site.pixels * site.channels for site in sites.values())
     return max(1, min(1000, (1 << 23) // largest))

@@ -15,7 +15,7 @@ _FACTOR = 4.0
 _REACH = 6
 """Coarse steps in each direction: a hint may be wrong by a factor of 4096."""
 _EDGE = 0.02
-"""Difference in accuracy that counts as none, where the caller names no other."""
+"""Default difference in accuracy that counts as none."""
 
 SEARCH_REACH = _FACTOR**_REACH
 """Largest factor between the hint and a level that the search looks at, up or down."""
@@ -144,7 +144,7 @@ def choose_levels(
     bottom = fall.find_bottom(top)
     if bottom == -_REACH and fall.fallen(bottom):
         return _ladder(hint * _FACTOR**-_REACH, hint, count)
-    # where the whole fall is less than two tolerances, its edges may lie beyond each other
+    # if the whole fall is smaller than two tolerances, its edges may cross
     low, high = sorted(fall.edges(bottom, top))
     if high - low < 0.25:
         # the curve is a step: leave room on both sides for the levels to differ
@@ -153,7 +153,7 @@ def choose_levels(
 
 
 def _ladder(low: float, high: float, count: int) -> list[float]:
-    """Return levels evenly spaced in log σ, rounded; to more digits where three make two equal."""
+    """Return levels evenly spaced in log σ, rounded to three digits, or to more if two are equal."""
     for digits in range(3, 17):
         levels = [float(f"{level:.{digits}g}") for level in np.geomspace(low, high, count)]
         if all(a < b for a, b in pairwise(levels)):

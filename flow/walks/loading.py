@@ -1,4 +1,4 @@
-"""A walk made ready from settings: network, images and accelerator."""
+"""A walk prepared from settings: network, images and accelerator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from flow.walks.settings import AcceleratorSettings, HardwareWalkSettings
 from flow.walks.walk import Walk
 
 IMAGES = 1000
-"""Images of a point in software and in the golden model, where the user does not say."""
+"""Default images per point in software and in the golden model."""
 CALIBRATION_IMAGES = 200
 """Images on which the scale of each tap is verified."""
 DEVICE_IMAGES = 8
@@ -41,14 +41,14 @@ DEVICE_IMAGES = 8
 
 @dataclass(frozen=True)
 class WalkRecipe:
-    """How another process opens a walk."""
+    """Recipe by which another process opens a walk."""
 
     settings: HardwareWalkSettings
     identity: tuple[tuple[str, str], ...]
     """Identity of the walk, since the content under a name may change."""
 
     def __call__(self) -> Walk:
-        """Open it, or take what was opened before."""
+        """Open the walk, or return it if it is open."""
         return _prepared_again(self)
 
 
@@ -59,7 +59,7 @@ def _prepared_again(recipe: WalkRecipe) -> Walk:
 
 @dataclass(frozen=True)
 class PreparedWalk:
-    """A network with its data, compiled, ready to be measured."""
+    """A compiled network with its data, ready for measurement."""
 
     walk: Walk
     sites: list[str]
@@ -85,7 +85,7 @@ def prepare_walk(
         clock: gets the seconds of loading and of compiling.
         progress: called with the progress.
         engine: does the walk's work; this process if not given.
-        default_images: images of a point, where the user does not say; fewer of a smaller set.
+        default_images: default images per point; fewer of a smaller set.
 
     Raises:
         UserError: what is asked for does not exist, or the network cannot be compiled.
@@ -144,7 +144,7 @@ def _folder_name(settings: HardwareWalkSettings, trained: TrainedNetwork) -> str
 
 
 def _check_device(walk: Walk, sites: Sequence[str]) -> None:
-    """Raise a UserError if the walk's device does not compute what golden is on the processor."""
+    """Raise a UserError if the walk's device computes golden differently from the processor."""
     context = walk.context
     if context.device == CPU:
         return
@@ -168,7 +168,7 @@ def compile_trained(
     settings: AcceleratorSettings,
     progress: ProgressCallback,
 ) -> Accelerator:
-    """Compile a network, or open what was compiled from the same things.
+    """Compile a network, or open an earlier compilation of the same inputs.
 
     Args:
         trained: the network; its first images verify the scale of each tap.
@@ -230,7 +230,7 @@ def placement_of(
     accelerator: Accelerator,
     noise_map: NoiseMap | None,
 ) -> Placement:
-    """Return where noise and converters of a walk's points are, and in which units."""
+    """Return the placement of a walk's noise and converters, and their units."""
     network = trained.network
     sites: dict[str, TapSite | WeightSite] = {**accelerator.sites, **accelerator.weights}
 

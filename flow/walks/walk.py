@@ -91,7 +91,7 @@ class Walk:
 
     @property
     def setting(self) -> NoiseSetting:
-        """Noise of the walk, all but its level."""
+        """Noise of the walk, except its level."""
         return self.context.setting
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Why the sides differ, when they do: from the float network to the RTL, one step at a time.
+"""Causes of differences between the sides: from the float network to the RTL, step by step.
 
 Each step changes one thing, and what is the same on both sides cancels, for they are paired by
 image:
@@ -39,9 +39,9 @@ STEPS = (
     ("fixed point", Side.INTEGER_HARDWARE_RNG, Side.GOLDEN),
     ("RTL", Side.GOLDEN, Side.RTL),
 )
-"""What each changes, and the sides before and after."""
+"""What each step changes, and the sides before and after."""
 NEGLIGIBLE = 0.01
-"""A ratio surely within ± this of 1 is no move, however surely it is not 1."""
+"""A ratio that surely lies within ± this of 1 is no move, even if it is surely not 1."""
 _CHANCE = "random numbers"
 
 
@@ -61,14 +61,14 @@ class Step:
 
     @property
     def moved(self) -> bool:
-        """Whether the interval excludes 1, by so much that it may matter."""
+        """Whether the interval excludes 1 by enough to matter."""
         if self.ratio is None or self.most < NEGLIGIBLE:
             return False
         return self.ratio.lo > 0 or self.ratio.hi < 0
 
     @property
     def most(self) -> float:
-        """The end of the interval that is farther from 1, as a share: 0.05 is 5 %."""
+        """Distance from 1 of the farther end of the interval: 0.05 is 5 %."""
         if self.ratio is None:
             return math.inf
         return max(abs(math.expm1(end)) for end in (self.ratio.lo, self.ratio.hi))
@@ -80,7 +80,7 @@ class Step:
         return self.ratio.lo > math.log1p(margin) or self.ratio.hi < math.log1p(-margin)
 
     def to_json(self, margin: float) -> dict[str, Any]:
-        """Return the fields; μ and ratio as those of a site are."""
+        """Return the fields, with μ and ratio in the form of a site's."""
         return {
             "step": self.name,
             "mu_before": self.before.estimate,
@@ -95,7 +95,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What was found at some sites."""
+    """Results of the ablation at some sites."""
 
     points: Sequence[Point]
     """Points of the sides that only the ablation measures."""
@@ -120,7 +120,7 @@ def chosen_sites(check: CrossCheck, everywhere: bool, budget: float) -> list[str
     Args:
         check: the walk's last judgement.
         everywhere: whether the user requested it.
-        budget: minutes there were for further draws.
+        budget: minutes that were allowed for further draws.
     """
     open_ones = ("disagree", "undecided") if budget else ("disagree",)
     return [c.site for c in check.sites if everywhere or c.verdict in open_ones]
@@ -140,7 +140,7 @@ def ablate(
         walk: the walk.
         sites: where.
         places: the walk's first points; further draws of a look are left out.
-        points: what was measured of the other sides.
+        points: measured points of the other sides.
         done: called with the number of points finished since the last call: each place of these
         sites counts twice, but those with noise on weights.
         margin: ratios within ± margin of 1 count as equal.
@@ -160,7 +160,7 @@ def ablate(
 
 
 def places_of(walk: Walk, sites: Sequence[str], places: Sequence[NoisePoint]) -> list[NoisePoint]:
-    """Return the places that are measured at sites, with those of level 0 where a map has noise."""
+    """Return the places to measure at sites, including those of level 0 if a map has noise."""
     placement = walk.context.placement
     known = [site for site in sites if _in_integers(walk, site)]
     without = {placement.without(site) for site in known} if placement.background else set()
@@ -168,7 +168,7 @@ def places_of(walk: Walk, sites: Sequence[str], places: Sequence[NoisePoint]) ->
 
 
 def _in_integers(walk: Walk, site: str) -> bool:
-    """Return whether the integer graph has a place for a site's noise, as not for weights'."""
+    """Return whether the integer graph has a place for a site's noise; it has none for weights."""
     return all(noisy in walk.context.taps for noisy in walk.context.placement.noisy(site))
 
 
@@ -194,7 +194,7 @@ def steps_of(
 def _pair(
     points: Sequence[Point], labels: NDArray[np.int64], site: str, *sides: Side
 ) -> tuple[Curve | None, Curve | None]:
-    """Return the curves of two sides on the images and the draws that both have."""
+    """Return the curves of two sides on their common images and draws."""
     seeds = [{p.seed for p in points if (p.site, p.side) == (site, side)} for side in sides]
     common = seeds[0] & seeds[1]
     some = [p for p in points if p.side in sides and (p.seed in common or not p.sigma)]
@@ -206,7 +206,7 @@ def _pair(
 
 
 def sentence(steps: Sequence[Step], margin: float) -> str:
-    """Say at which steps μ moves, the largest first, and how little it does at the others."""
+    """Describe the steps at which μ moves, the largest first, and the limit on the others."""
     if not steps:
         return "not done for weights: float errors of weights have no place in the integer graph"
     moved = sorted((s for s in steps if s.moved), key=lambda s: -s.most)
@@ -226,7 +226,7 @@ def sentence(steps: Sequence[Step], margin: float) -> str:
 
 
 def _move(step: Step, margin: float) -> str:
-    """Name a step and by how much it moves μ."""
+    """Describe a step and how far it moves μ."""
     ratio = step.ratio
     assert ratio is not None
     if ratio.number:
@@ -243,7 +243,7 @@ def _move(step: Step, margin: float) -> str:
 
 
 def _by(share: float) -> str:
-    """Say by how much at most, rounded up; at all where it is nothing."""
+    """Describe the largest move, rounded up; "at all" if there is none."""
     if share > 10:
         return " as far as can be told"
     return f" by more than {math.ceil(1000 * share) / 10:g} %" if share else " at all"

@@ -1,4 +1,4 @@
-"""A walk of ADC bits, judged: the fewest bits at each site, and whether the sides agree.
+"""Judgement of a walk of ADC bits: the fewest bits at each site, and whether the sides agree.
 
 **Fewest bits.** With A₀ the accuracy of a side without the site's converter and A(B) that with B
 bits, on the same images, the fewest bits are the smallest B from which on A₀ − A(B) is at most the
@@ -101,7 +101,7 @@ def bits_site(
     if rtl is not None and len(rtl.levels) != len(software.levels):
         # a point could not be simulated
         rtl = None
-    # of noise beneath, the same samples
+    # with noise beneath, the same samples
     paired = curves[Side.SOFTWARE_HARDWARE_RNG] or software
     several = placement.walking(site) != (site,)
     entries, adc = [], None
@@ -138,7 +138,7 @@ def bits_site(
 
 
 def _hardware(points: Sequence[Point], site: str, verdict: Verdict, reason: str) -> dict:
-    """Return what a site's entry says of the hardware."""
+    """Return the part of a site's entry about the hardware."""
     runs, fewest, mismatches = bit_exact_check(points, site)
     if mismatches:
         verdict, reason = "disagree", f"RTL differs from golden on {mismatches} images"

@@ -61,13 +61,13 @@ class SiteCheck:
 
     figures: SiteFigures
     judgement: Judgement
-    """What the statistics say of golden against software."""
+    """Statistical judgement of golden against software."""
     verdict: Verdict
     reason: str
     detectable: tuple[float, float] | None
-    """Smallest differences in μ that would have been shown: from none, and beyond the margin."""
+    """Smallest differences in μ that would have been shown: from zero, and beyond the margin."""
     need: RequiredSamples | None
-    """What would decide the site; None if it is decided, or if no image would decide it."""
+    """Samples that would decide the site; None if it is decided, or if none would."""
 
     @property
     def site(self) -> str:
@@ -77,7 +77,7 @@ class SiteCheck:
     def to_json(self) -> dict[str, Any]:
         """Return the site's entry of ``sites`` in the summary.
 
-        ``ratio``, which the verdict rests on, is null where golden does not speak for the hardware.
+        ``ratio``, which the verdict rests on, is null where golden does not stand for the hardware.
         """
         f = self.figures
         ratio, golden, same = (
@@ -142,14 +142,14 @@ class CrossCheck:
 
     @property
     def judgements(self) -> dict[str, Judgement]:
-        """What the statistics say of each claim."""
+        """Statistical judgement of each claim."""
         found = {site.site: site.judgement for site in self.sites}
         if self.random_numbers is not None:
             found[random_numbers.NAME] = self.random_numbers.judgement
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the summary says of the walk and, under ``sites``, of each site.
+        """Return the summary's entries on the walk and, under ``sites``, on each site.
 
         ``detectable`` holds the largest of any site, and is null if a site has no ratio.
         """
@@ -247,7 +247,7 @@ def _site_check(
 
 
 def _unchanged(earlier: CrossCheck | None, points: Sequence[Point]) -> dict[str, SiteFigures]:
-    """Return the figures of the look before at the sites that have no new draws."""
+    """Return the previous look's figures at the sites without new draws."""
     found = [check.figures for check in earlier.sites] if earlier else []
     return {one.site: one for one in found if one.draws == len(common_draws(points, one.site))}
 
@@ -255,11 +255,11 @@ def _unchanged(earlier: CrossCheck | None, points: Sequence[Point]) -> dict[str,
 def _need(
     figures: SiteFigures, judgement: Judgement, margin: float, level: float, claims: int
 ) -> RequiredSamples | None:
-    """Return what would decide an undecided site at the next look, None if nothing known would.
+    """Return the samples that would decide an undecided site at the next look; None if none would.
 
     Args:
-        figures: what was measured at the site.
-        judgement: what the statistics say of it.
+        figures: the figures of the site.
+        judgement: its statistical judgement.
         margin: ratios within ± margin of 1 count as equal.
         level: α of the next look.
         claims: number of claims that share it.
@@ -303,12 +303,12 @@ def _verdict(figures: SiteFigures, judgement: Judgement, margin: float) -> tuple
 
 
 def _software(design: Design) -> Side:
-    """Return software's side that golden is compared with."""
+    """Return the software side with which golden is compared."""
     return Side.SOFTWARE_HARDWARE_RNG if design == "common" else Side.SOFTWARE
 
 
 def _few_devices(figures: SiteFigures) -> str:
-    """Say why there is no interval, and what one takes."""
+    """Explain why there is no interval, and what it requires."""
     many = "one device" if figures.devices == 1 else f"{figures.devices} devices"
     text = f"{many} a side, and what others would show is not known"
     if figures.fixed_device:

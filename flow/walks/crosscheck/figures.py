@@ -1,4 +1,4 @@
-"""What was measured at one site: midpoints, ratios and differences of its sides, paired by image.
+"""Figures of one site: midpoints, ratios and differences of its sides, paired by image.
 
 **Per point**: the difference in accuracy between golden and software, and that between RTL and
 software on the RTL's images. Each has the paired interval of Agresti and Min (Statistics in
@@ -65,18 +65,18 @@ class PointDifference:
 
 @dataclass(frozen=True)
 class SiteFigures:
-    """What was measured at one site."""
+    """Figures of one site."""
 
     site: str
     design: Design
     """Random numbers of the two sides that the verdict compares."""
     curves: Mapping[Side, Curve]
-    """By side; software and golden are there."""
+    """By side, including software and golden."""
     midpoints: Mapping[Side, Midpoint]
     """By side."""
     ratio: LogRatio | None
-    """The ratio that the verdict rests on, μ_golden / μ of software with the same or with
-    independent draws; None if either only guesses without noise, or was not measured."""
+    """Ratio behind the verdict, μ_golden / μ of software with the same or with independent
+    draws; None if either only guesses without noise, or was not measured."""
     ratio_software: LogRatio | None
     """μ_golden / μ_software, with independent draws."""
     ratio_rtl: Ratio | None
@@ -101,14 +101,14 @@ class SiteFigures:
 
     @property
     def backed(self) -> bool:
-        """Whether golden may speak for the hardware at this site (L1 held on RTL images)."""
+        """Whether golden stands for the hardware at this site (L1 holds on RTL images)."""
         return self.rtl_runs > 0 and self.bit_mismatches == 0
 
     @property
     def few_devices(self) -> bool:
         """Whether there are too few devices for an interval of the ratio.
 
-        With common random numbers both sides have the same devices, and any number will do.
+        With common random numbers both sides have the same devices, and any number is enough.
         """
         few = self.devices is not None and self.devices < FEWEST
         return few and self.design == "independent"
@@ -146,7 +146,7 @@ def paired_difference(
 
 
 class _Fit(TypedDict):
-    """How midpoints are estimated: arguments of the functions of `flow.statistics`."""
+    """Settings of the estimation: arguments of the functions of `flow.statistics`."""
 
     guess: float
     resamples: int
@@ -162,7 +162,7 @@ def site_figures(
     resamples: int,
     seed: int,
 ) -> SiteFigures:
-    """Gather what one site's points say.
+    """Gather the figures of one site from its points.
 
     Args:
         points: all points of a run with one kind of noise, including those without noise.
@@ -235,7 +235,7 @@ class _Sides:
     def pair(
         self, hardware: Side, software: Side, draws: Sequence[int] | None = None
     ) -> tuple[Curve, Curve]:
-        """Return two sides' curves on the images that both have; of some draws only, if given."""
+        """Return two sides' curves on their common images; of some draws only, if given."""
         whole = self.curves[hardware], self.curves[software]
         images = min(curve.images for curve in whole)
         if draws is None and all(curve.images == images for curve in whole):
@@ -300,9 +300,9 @@ def _ratio_hardware_rng(sides: _Sides, fit: _Fit) -> LogRatio | None:
 
 
 def midpoint_entries(midpoints: Mapping[Side, Midpoint], backed: bool) -> dict[str, Any]:
-    """Return what a site's entry of the summary says of midpoints and fits.
+    """Return the part of a site's summary entry about midpoints and fits.
 
-    ``*_hw`` are golden's figures where golden may speak for the hardware, and null elsewhere.
+    ``*_hw`` are golden's figures where golden stands for the hardware, and null elsewhere.
     ``*_golden`` has them in any case, ``*_rtl`` those of the simulation alone. ``k_*``,
     ``method_*`` and ``floor_*`` describe the fits, to draw them.
 
@@ -334,7 +334,7 @@ def bit_exact_check(points: Sequence[Point], site: str) -> tuple[int, int, int |
     def where(p: Point) -> tuple[str, float, int]:
         return p.site, p.sigma, p.seed if p.site else 0
 
-    # of the draws without a site, RTL has the first
+    # without a site, RTL has only the first draw
     golden = {where(p): p.predictions for p in reversed(points) if p.side is Side.GOLDEN}
     rtl = [p for p in points if p.side is Side.RTL and p.images and p.site in ("", site)]
     mismatches = 0

@@ -2,7 +2,7 @@
 
 The walk is judged; then, at most three times, the sites where draws can decide get four times as
 many as they have, in software and in the golden model, and the walk is judged again. Draw numbers
-go on, so points lie in the store as any others do: a run that is repeated takes them from there.
+continue, so points are stored like any others: a run that is repeated takes them from there.
 
 If the random numbers are undecided, which all sites decide together, every site that tells
 something of them gets more draws.
@@ -45,15 +45,15 @@ from flow.walks.points.side import Side
 log = logging.getLogger(__name__)
 
 GROWTH = 4
-"""Times the draws from one look to the next."""
+"""Factor on the draws from one look to the next."""
 MOST_DRAWS = 64
 """Noise draws of a point, further ones included."""
 MOST_DEVICES = 256
-"""The same where each is a device for all images: only devices make the interval narrower."""
+"""The same if each draw is a device for all images: only devices narrow the interval."""
 
 
 class Measuring(Protocol):
-    """What a look needs of `flow.walks.walk.Walk`."""
+    """The part of `flow.walks.walk.Walk` that a look needs."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -65,12 +65,12 @@ class Measuring(Protocol):
 
 @dataclass
 class FurtherDraws:
-    """What further looks took."""
+    """Effort of the further looks."""
 
     budget: float
     """Minutes allowed."""
     looks: int = 1
-    """How often the walk was judged, the first time included."""
+    """Number of judgements of the walk, including the first."""
     draws: dict[str, int] = field(default_factory=dict)
     """Further noise draws of each point of a site."""
     ended: str = "there was no budget"
@@ -91,7 +91,7 @@ def draw_further(
     design: Design = "common",
     margin: float = MARGIN,
 ) -> tuple[list[Point], CrossCheck, FurtherDraws]:
-    """Judge a walk, and go on with it where it is undecided.
+    """Judge a walk, and continue it where it is undecided.
 
     Args:
         walk: measures further draws.
@@ -116,7 +116,7 @@ def draw_further(
         further: list[Point] = []
         for site in _promising(check, look):
             have = site.figures.draws
-            # level 0 included, where a map has noise at the site
+            # including level 0, if a map has noise at the site
             sigmas = _decisive_levels(points, site.site)
             stop = _next_draws(site, have)
             for start in range(have, stop, first[site.site]):
@@ -156,10 +156,10 @@ def _next_draws(site: SiteCheck, have: int) -> int:
 
 
 def _promising(check: CrossCheck, look: int) -> list[SiteCheck]:
-    """Sites where draws can decide something: those first that would need the fewest times as many.
+    """Sites where draws can decide something, first those that would need the smallest factor.
 
     They can if the interval after the last look is narrow enough to show equality. The estimate
-    has no say in it: with few draws it lies anywhere.
+    plays no part: with few draws it may lie anywhere.
     """
     found = []
     for site in check.sites:
@@ -188,7 +188,7 @@ def _with_draws_for_random_numbers(check: CrossCheck, look: int) -> list[SiteChe
 
 
 def _last_draws(site: SiteCheck, look: int) -> int:
-    """Return the draws that a site has after the last look, if it gets some at each from now on."""
+    """Return a site's draws after the last look, if it gets some at each from now on."""
     draws = site.figures.draws
     for _ in range(look, MAX_ANALYSES + 1):
         draws = _next_draws(site, draws)
@@ -196,7 +196,7 @@ def _last_draws(site: SiteCheck, look: int) -> int:
 
 
 def _reach(spread: float, dof: float) -> float:
-    """The smallest margin within which the last look would find equality."""
+    """Smallest margin within which the last look would find equality."""
     return detectable_margin(spread, look_levels()[-1], dof)
 
 

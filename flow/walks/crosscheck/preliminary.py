@@ -1,4 +1,4 @@
-"""What a walk shows before it is judged: the curves and midpoints of what is measured by now."""
+"""The preliminary summary of a walk: curves and midpoints of the points measured so far."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from flow.walks.summaries import HardwareWalkSummary, Progress
 _RESAMPLES = 200
 """Bootstrap resamples of a preliminary midpoint: its interval is rough, and takes little time."""
 _LEVELS = 5
-"""Levels of a curve that does without the points of the search; the coarse ones come first."""
+"""Levels from which a curve no longer needs the points of the search; coarse ones come first."""
 NOT_JUDGED = "not yet judged"
-"""Stands where a verdict does, until the walk is judged."""
+"""Word in place of the verdict until the walk is judged."""
 
 
 def with_points(
@@ -31,13 +31,13 @@ def with_points(
     labels: NDArray[np.int64],
     progress: Progress,
 ) -> HardwareWalkSummary:
-    """Return a preliminary summary with what some points say.
+    """Return a preliminary summary from some points.
 
     Args:
-        summary: summary of the walk, with whatever points.
+        summary: summary of the walk, with any points.
         points: points measured by now, of any sides; see `usable`.
         labels: int64 [images], in the order of the predictions.
-        progress: how far the walk is.
+        progress: progress of the walk.
     """
     found = summary.model_dump(by_alias=True)
     guess = summary.guessing
@@ -51,7 +51,7 @@ def with_points(
 
 
 def usable(points: Sequence[Point], search: Sequence[Point] = ()) -> list[Point]:
-    """Return the points that a preliminary summary rests on.
+    """Return the points behind a preliminary summary.
 
     Args:
         points: points of the walk.
@@ -59,7 +59,7 @@ def usable(points: Sequence[Point], search: Sequence[Point] = ()) -> list[Point]
             golden's own at sites where these are too few for a curve.
     """
     whole = any(p.side is Side.RTL and not p.site and p.scope == FULL for p in points)
-    # a part says nothing about the layers that it skips until the whole was simulated
+    # a part does not check the layers that it skips until the whole network was simulated
     known = [p for p in points if whole or p.scope != SITE]
     own = {(p.site, p.sigma) for p in known if p.side is Side.GOLDEN}
     levels = Counter(site for site, _ in own)

@@ -19,7 +19,7 @@ from flow.walks.crosscheck.figures import SiteFigures
 from flow.walks.points.side import Side
 
 NAME = "random numbers"
-"""Name among the claims that are judged together, which no site can have."""
+"""Name among the claims; no site can have it."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class RandomNumbers:
     pooled: Pooled | None
     """The common ratio of the sites; None if no site has one."""
     judgement: Judgement
-    """What the statistics say of it."""
+    """Its statistical judgement."""
     margin: float
     need: RequiredSamples | None
-    """What would decide it; None if it is decided, or if nothing known would."""
+    """Samples that would decide it; None if it is decided, or if none would."""
     images: int
     draws: int
     """Fewest noise draws per point at a site."""
@@ -119,11 +119,11 @@ def judged(
     levels: tuple[float, float],
     figures: Sequence[SiteFigures],
 ) -> RandomNumbers:
-    """Return the comparison with its verdict, and what would decide it if it is open.
+    """Return the comparison with its verdict, and what would decide it if it is undecided.
 
     Args:
         pooled: from `compare`.
-        judgement: what the statistics say of it.
+        judgement: its statistical judgement.
         margin: ratios within ± margin of 1 count as equal.
         levels: levels at which the next look would find agreement and disagreement.
         figures: of all sites.

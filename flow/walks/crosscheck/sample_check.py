@@ -1,8 +1,9 @@
-"""Check of the hardware's samples themselves, whatever they do to a network.
+"""Check of the hardware's samples themselves, independent of any network.
 
-The samples that the walk's seed draws at its sites must look standard normal and independent
-(`flow.statistics.random_samples`). A fault that the accuracy hardly shows, such as a block that
-occurs twice, shows here. The distribution is that of the normal table, which empirical noise
+The samples that the walk's seed draws at its sites must pass tests for being standard normal and
+independent
+(`flow.statistics.random_samples`). This check finds faults that the accuracy hardly shows, such as
+a block that occurs twice. The distribution is that of the normal table, which empirical noise
 replaces by a table of its own; the random words behind both are the same.
 """
 
@@ -36,12 +37,12 @@ class SampleCheck:
 
     @property
     def failed(self) -> list[str]:
-        """What is not as it must be, in words."""
+        """Figures outside their limits, in words."""
         return [f"{site}: {figure}" for site, figure in self.figures if not figure.holds]
 
     @property
     def good(self) -> bool:
-        """Whether every figure is as it must be."""
+        """Whether every figure lies within its limits."""
         return not self.failed
 
     def to_json(self) -> dict[str, Any]:

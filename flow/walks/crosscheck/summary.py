@@ -1,4 +1,4 @@
-"""What a run of ``walk-hw`` found, gathered into its summary."""
+"""The summary of a run of ``walk-hw``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ _WEIGHTS = ("name", "node", "shape", "low", "high")
 
 @dataclass(frozen=True)
 class ReferenceCheck:
-    """Checks of what the hardware's curves rest on."""
+    """Checks behind the hardware's curves."""
 
     finn: FinnCheck
     """Golden model without noise against FINN."""
@@ -47,15 +47,15 @@ def summarise(
     measured: Measured,
     **more: Any,
 ) -> HardwareWalkSummary:
-    """Gather what was found.
+    """Gather the summary.
 
     Args:
         walk: the walk.
         points: points of every side, including those without noise.
         checked: the cross-check of the points.
-        spent: what was measured beyond the walk's first points.
+        spent: points beyond the walk's first ones.
         level_zero: the checks of the golden model.
-        measured: what this run simulated, and the simulations that failed.
+        measured: simulations of this run, including failed ones.
         more: further fields of the summary, which only the job knows.
     """
     crosscheck = checked.to_json()
@@ -82,7 +82,7 @@ def begun(
     margin: float,
     **more: Any,
 ) -> HardwareWalkSummary:
-    """Return the preliminary summary of a walk of which no point is measured.
+    """Return the preliminary summary of a walk without any measured point.
 
     Args:
         walk: the walk.
@@ -117,7 +117,7 @@ def _facts(
     level_zero: ReferenceCheck,
     sites: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return what the summary says of a walk whether it is judged or not."""
+    """Return the part of the summary that does not depend on the judgement."""
     finn, labels = level_zero.finn.to_json(), level_zero.labels
     simulated = preliminary.simulated(points)
     manifest = walk.context.accelerator.manifest
@@ -165,7 +165,7 @@ def _site_entries(
 def _site_entry(
     walk: Walk, site: str, entry: Mapping[str, Any], failures: Sequence[Failure]
 ) -> dict[str, Any]:
-    """Return what a site's entry has beyond the cross-check, or instead of it."""
+    """Return the part of a site's entry that is not from the cross-check."""
     sites, part = walk.context.sites, walk.context.designs.at(site)
     deviations = {name: one.std for name, one in sites.items()}
     own = ("scale", "scale_error", "std", "range")
@@ -206,7 +206,7 @@ def _unit(walk: Walk, sites: Sequence[str]) -> str:
 
 
 def hardware_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a report says about the hardware, from an accelerator's manifest.
+    """Return a report's entries on the hardware, from an accelerator's manifest.
 
     Returns:
         ``cycles_per_image``; ``rows`` of a tile and ``input_bits``; ``nodes`` in the order of
@@ -232,7 +232,7 @@ def _verdict(
     sites: Mapping[str, Mapping[str, Any]],
     random_numbers: Mapping[str, Any] | None,
 ) -> Verdict:
-    """Return the verdict on the walk: no site counts if a check of the golden model fails."""
+    """Return the verdict on the walk: disagree if a check of the golden model fails."""
     if level_zero.finn.differing or not level_zero.samples.good:
         return "disagree"
     found = [entry["verdict"] for entry in sites.values()]

@@ -1,4 +1,4 @@
-"""Values of a finished walk, as its summary holds them."""
+"""Values of a finished walk, read from its summary."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,7 +52,7 @@ def midpoint_of(entry: Mapping[str, Any], side: Side) -> Estimate | None:
 
 
 def method_of(entry: Mapping[str, Any], side: Side) -> Method | None:
-    """Return the model that gave a side's μ; the logistic where a summary does not say."""
+    """Return the model that gave a side's μ; the logistic if a summary does not name it."""
     method: Method | None = entry.get(f"method_{side.short}", "logistic")
     return method
 
@@ -98,5 +98,5 @@ def clean_value(summary: Mapping[str, Any], side: Side) -> float:
 
 
 def one_device(entry: Mapping[str, Any], side: Side) -> bool:
-    """Whether a side's μ is that of one device, so that its interval says nothing of others."""
+    """Whether a side's μ is that of one device, whose interval does not cover others."""
     return (entry.get("devices") or {}).get(side.short) == 1

@@ -1,1 +1,1 @@
-"""Who does the work of a walk: this process, or Dask workers."""
+"""Engines that run the work of a walk: this process, or Dask workers."""

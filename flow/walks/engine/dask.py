@@ -53,7 +53,7 @@ _ENVIRONMENT_OF_WORKERS = {
 
 
 class DaskExecutor:
-    """Does calls on Dask workers, which are started, or connected to, at the first call.
+    """Runs calls on Dask workers, which are started or connected at the first call.
 
     Args:
         workers: processes of a local cluster, or of a Slurm cluster.
@@ -84,7 +84,7 @@ class DaskExecutor:
     def __exit__(self, *error: object) -> None:
         if "client" in vars(self):
             cluster = self.client.cluster
-            # of a cluster that is lost there is nothing to say goodbye to
+            # a lost cluster needs no goodbye
             with _quiet_goodbye():
                 self.client.close(timeout=5)
                 if cluster is not None:
@@ -151,7 +151,7 @@ class DaskExecutor:
         return cluster
 
     def _meet(self, client: "Client") -> None:
-        """Wait for a worker, and see that all there are share the results folder."""
+        """Wait for a worker, and check that all workers share the results folder."""
         try:
             client.wait_for_workers(1, timeout=300)
         except TimeoutError as error:
@@ -170,7 +170,7 @@ class DaskExecutor:
             )
 
     def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        """Do calls, several at a time.
+        """Run calls, several at a time.
 
         Raises:
             UserError: of a call, or the scheduler or too many workers were lost.
@@ -187,7 +187,7 @@ class DaskExecutor:
         pending = {}
         try:
             for number, call in enumerate(calls):
-                # the key tells the content: two clients that want the same share the work
+                # the key identifies the content: two clients that want the same share the work
                 content = repr((surroundings, walk.recipe, walk.setting, call.item))
                 key = f"{call.name}-{hashlib.sha256(content.encode()).hexdigest()}"
                 arguments = (surroundings, walk.recipe, walk.setting, call)
@@ -240,7 +240,7 @@ def _quiet_goodbye() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class WorkerEnvironment:
-    """What a worker has to have as the client has it."""
+    """Properties that a worker must share with the client."""
 
     code: str
     folder: str
@@ -271,7 +271,7 @@ class WorkerEnvironment:
 def _at_worker(
     surroundings: WorkerEnvironment, recipe: Callable[[], Workload], setting, call: Task
 ):
-    """Do a call in a worker's process."""
+    """Run a call in a worker's process."""
     silence_libraries()
     surroundings.enter()
     # results must not depend on how many threads a machine has

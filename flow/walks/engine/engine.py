@@ -1,4 +1,4 @@
-"""Where the work of a walk is done: an engine does calls, each a function of a walk and an item."""
+"""Engines: they run calls, each a function of a walk and an item."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Workload(Protocol):
-    """What calls are done on: a walk, which another process can open again."""
+    """Workload of calls: a walk, which another process can open again."""
 
     @property
     def recipe(self) -> Callable[[], Any] | None:
@@ -14,7 +14,7 @@ class Workload(Protocol):
 
     @property
     def setting(self) -> Any:
-        """Noise, which may differ from that of what is opened."""
+        """Noise, which may differ from that of the opened walk."""
 
     def with_setting(self, setting: Any) -> Any:
         """Return the same with other noise."""
@@ -35,14 +35,14 @@ class Task:
 
 
 class Engine(Protocol):
-    """Does the calls of a walk."""
+    """Runs the calls of a walk."""
 
     @property
     def workers(self) -> int:
-        """Number of calls at a time, by which work is cut into pieces."""
+        """Number of calls at a time; it determines how work is divided."""
 
     def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        """Do calls, those that take longest first in the sequence.
+        """Run calls; the sequence begins with those that take longest.
 
         Yields:
             a call and its result, as soon as it is there.
@@ -50,11 +50,11 @@ class Engine(Protocol):
 
 
 class SerialExecutor:
-    """Does one call after another in this process."""
+    """Runs one call after another in this process."""
 
     workers = 1
 
     def run(self, walk: Workload, calls: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        """Do calls, in their order."""
+        """Run calls, in their order."""
         for call in calls:
             yield call, call.work(walk, call.item)

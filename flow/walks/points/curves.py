@@ -33,7 +33,7 @@ def curve_of(
         labels: int64 [at least as many as any point's images].
         site: the tap.
         side: who predicted them; its accuracy without noise may be that of `Side.without_noise`.
-        images: use at most so many of the first images (0: all that there are of level 0).
+        images: use at most this many of the first images (0: all that level 0 has).
 
     Returns:
         The curve, or None if the side has no point there, or none of level 0.

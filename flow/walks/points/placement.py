@@ -27,7 +27,7 @@ class Placement:
     """The noise of every site at each point of a walk."""
 
     setting: NoiseSetting
-    """Noise of the walk, all but its level."""
+    """Noise of the walk, except its level."""
     together: Sequence[str] = ()
     """Sites that are noisy together in `GLOBAL`."""
     units: Mapping[str, float] = field(default_factory=dict)
