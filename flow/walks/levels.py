@@ -153,7 +153,7 @@ def choose_levels(
 
 
 def _ladder(low: float, high: float, count: int) -> list[float]:
-    """Return levels evenly spaced in log σ, rounded to three digits or, if two are equal, to more."""
+    """Return levels evenly spaced in log σ, with three digits, or more if two would be equal."""
     for digits in range(3, 17):
         levels = [float(f"{level:.{digits}g}") for level in np.geomspace(low, high, count)]
         if all(a < b for a, b in pairwise(levels)):
