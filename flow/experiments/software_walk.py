@@ -120,7 +120,7 @@ class SoftwareJob:
     """Folder of the results."""
     budget: Budget
     device: torch.device
-    """What computes."""
+    """Device that computes."""
 
     @classmethod
     def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:

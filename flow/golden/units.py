@@ -44,7 +44,7 @@ def tile_lengths(operator) -> list[int]:
 
 
 def planes(operator) -> Planes:
-    """Return the planes of a unit's activations, of which each has a pass: one by default."""
+    """Return the planes of a unit's activations, each with a pass; one by default."""
     names = ("PlaneBits", "Planes")
     if not set(names) <= operator.get_nodeattr_types().keys():
         return WHOLE
@@ -57,5 +57,5 @@ def partial_sums(operator) -> int:
 
 
 def common_simd(operator) -> int:
-    """Return what the SIMD of a unit must divide: every tile, or all of its rows."""
+    """Return the row counts that a unit's SIMD must divide: of its tiles, or all rows."""
     return math.gcd(*tile_lengths(operator))

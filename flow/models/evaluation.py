@@ -264,7 +264,7 @@ def _labels_of(outputs: Tensor, rows: slice) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class SiteValues:
-    """What the values of a site are without noise, in the unit of σ there."""
+    """Statistics of a site's values without noise, in the site's unit of σ."""
 
     count: int
     """Number of values of an image; 0 for weights, which belong to no image."""

@@ -1,4 +1,4 @@
-"""What each layer of a network reads: the grid of its values, and the image that was flattened."""
+"""Inputs of each layer of a network: the grid of its values, and the flattened image."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ _PASSING = (
 
 @dataclass(frozen=True)
 class LayerInput:
-    """What a layer reads."""
+    """Inputs of a layer."""
 
     image: ImageShape | None = None
     """Shape of the image behind a convolution that was flattened; None if none was."""
@@ -46,7 +46,7 @@ class _Following(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.image: ImageShape | None = None
-        """Of the last image behind a convolution that was flattened."""
+        """Shape of the last image behind a convolution before it was flattened."""
         self.grids: dict[int, tuple[Tensor, Grid]] = {}
         """Tensors, which are kept, by identity, with their grids."""
         self._convolved = False

@@ -79,7 +79,7 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """Name of the function, by which results call what it measures."""
+        """Name of the function, and of the measure in results."""
         return self.file.rpartition(":")[2]
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> npt.NDArray[np.float32]:

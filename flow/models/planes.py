@@ -21,7 +21,7 @@ Values = TypeVar("Values", "Tensor", "np.ndarray")
 
 @dataclass(frozen=True)
 class Array:
-    """The size of an analog array, as far as a walk depends on it."""
+    """Size of an analog array, as far as a walk depends on it."""
 
     rows: int | None = None
     """Rows of a tile; a whole layer's if None."""
@@ -33,7 +33,7 @@ class Array:
         return self != Array()
 
     def __str__(self) -> str:
-        """Return what it adds to names and hashes, such as ``-rows-64-input-bits-1``."""
+        """Return its part of names and hashes, such as ``-rows-64-input-bits-1``."""
         rows = "" if self.rows is None else f"-rows-{self.rows}"
         return rows + ("" if self.input_bits is None else f"-input-bits-{self.input_bits}")
 
@@ -64,7 +64,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Planes:
-    """How an activation is cut into planes."""
+    """Division of an activation into planes."""
 
     bits: int = 0
     """Bits of a plane; 0 for those of the activation."""
@@ -78,7 +78,7 @@ class Planes:
 
     @property
     def weights(self) -> list[int]:
-        """What each plane counts."""
+        """Weight of each plane."""
         return [1 << self.bits * plane for plane in range(self.count)]
 
     def cut(self, values: Values) -> Iterator[Values]:
@@ -90,4 +90,4 @@ class Planes:
 
 
 WHOLE = Planes()
-"""An activation as it is."""
+"""An undivided activation."""

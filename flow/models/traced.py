@@ -120,7 +120,7 @@ class TracedNetwork(Network):
 
     @property
     def model(self) -> nn.Module:
-        """The module that the network was made of."""
+        """The module from which the network was made."""
         return cast(nn.Module, self.__dict__["model"])
 
     @property
@@ -291,7 +291,7 @@ def _kind(module: nn.Module) -> str | None:
 def _make_functional(graph: fx.Graph, modules: dict[str, Any]) -> None:
     """Replace operations that overwrite their input, since taps must keep what they have seen.
 
-    What would have read the overwritten value reads the operation's output instead.
+    Readers of the overwritten value read the operation's output instead.
     """
     for node in list(graph.nodes):
         if node.op == "call_module" and getattr(modules[node.target], "inplace", False):

@@ -211,7 +211,7 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
             if differs.any():
                 image = first + int(np.flatnonzero(differs)[0])
                 log.error("%s: the system differs from golden at image %d", places[i], image)
-    # of a run that failed it is kept, to do it again
+    # kept after a failure, to repeat the run
     shutil.rmtree(workdir, ignore_errors=True)
     found = [
         Seen(

@@ -35,7 +35,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a checkpoint says about itself."""
+    """Metadata of a checkpoint."""
 
     model: str
     dataset: str
@@ -50,9 +50,9 @@ class Metadata:
     noisy_accuracy: float | None = None
     """The same with the noise of training, one draw for each image."""
     start: str | None = None
-    """The checkpoint file whose weights the training began with; None for random ones."""
+    """Checkpoint file with the initial weights of the training; None for random ones."""
     noise_by_site: dict[str, dict[str, Any]] | None = None
-    """The noise of training where it was not the same at every site."""
+    """The noise of training, if it was not the same at every site."""
     spread: float = 0.0
     """By how much its σ changed from step to step."""
     recipe: RecipeName | None = None

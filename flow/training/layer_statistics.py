@@ -1,4 +1,4 @@
-"""What training with noise did to a network, layer by layer.
+"""Effects of training with noise on a network, layer by layer.
 
 Noisy training answers additive noise with larger values, as far as nothing behind the layer undoes
 that, and multiplicative noise, which larger values do not help against, with values of two kinds

@@ -1,4 +1,4 @@
-"""The recipe by which the public code of *Walking Noise* trains.
+"""The training recipe of the public code of *Walking Noise*.
 
 The code is in the repository UniHD-CEG/walking-noise (Borras, Klein, Fröning, arXiv 2212.10430).
 Its configurations say how long each network is trained on each set. Those of VGG-11 are not among
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from flow.errors import UserError
 
 RecipeName = Literal["paper"]
-"""Recipes beside the networks' own."""
+"""Recipes in addition to the networks' own."""
 
 FLOAT = "float-"
 """Beginning of the names of the paper's networks."""

@@ -1,4 +1,4 @@
-"""What a training run depends on.
+"""Settings of a training run.
 
 **Variance-aware training.** Noise whose level will change in use is better trained with levels that
 change: every step has σ·|1 + s·z|, with z ~ N(0, 1) of the step and s the spread (after Wang et
@@ -76,7 +76,7 @@ SiteLevels = Annotated[dict[str, float | None], BeforeValidator(parse_site_level
 
 
 class DeviceSettings(Settings):
-    """What computes."""
+    """Device that computes."""
 
     device: str = "cpu"
     """Device for software, golden and training: cpu, or cuda or mps if torch supports it"""
@@ -167,7 +167,7 @@ class TrainedSettings(InferenceSettings):
 
 
 class TrainingOptions(DeviceSettings, NetworkSettings):
-    """What the user may choose of a training."""
+    """The user's settings of a training."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         (name, "noise_map") for name in ("noise", "sigma", "ratio", "order", "sites")
@@ -256,7 +256,7 @@ class TrainingSettings(Settings):
     recipe: RecipeName | None = None
     """Recipe that the other settings are from; None for the network's own"""
     border: Literal["repeated", "black"] = "repeated"
-    """What surrounds an image that is shifted"""
+    """Border of a shifted image"""
     zero_to_one: bool = False
     """Images in 0..1 behind the network's normalisation"""
     weighted: bool = False
@@ -265,7 +265,7 @@ class TrainingSettings(Settings):
     """Whether the step size falls with every step, or stays for an epoch"""
 
     def check(self) -> None:
-        """See that there is noise where its level is spread."""
+        """Check that there is noise if its level is spread."""
         if self.spread and not self.noise:
             raise OptionError("spread", "given without a kind of noise: add one, such as additive")
 
@@ -280,7 +280,7 @@ class TrainingSettings(Settings):
         recipe: RecipeName | None = None,
         **given: Any,
     ) -> Self:
-        """Fill in, for what is None, what the recipe, the network and the images' set say.
+        """Replace None by the values of the recipe, the network and the data set.
 
         Raises:
             UserError: there is no such network or set, or a recipe does not know it.

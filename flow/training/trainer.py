@@ -224,7 +224,7 @@ def train_once(
         "seed": seed,
         **device_key(device),
     }
-    # what is usual is not in the key, as in folders of earlier versions
+    # defaults are not in the key, as in folders of earlier versions
     key |= {name: one for name, one in (("recipe", recipe), ("clamp", clamp)) if one is not None}
     path = folder / f"{hashlib.sha256(canonical(key).encode()).hexdigest()}.safetensors"
     if not path.is_file():

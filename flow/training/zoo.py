@@ -46,7 +46,7 @@ class TrainedNetwork:
     digest: str
     """Hash of the network with its weights."""
     metric: Metric | None = None
-    """What is measured of each output in place of its label."""
+    """Metric that replaces the label of each output."""
 
     @property
     def file_name(self) -> str | None:
@@ -69,14 +69,14 @@ class TrainedNetwork:
 
     @property
     def targets(self) -> Tensor:
-        """What a metric compares outputs with: ``y``, or without it the images, [N, …]."""
+        """Targets of a metric: ``y``, or without it the images, [N, …]."""
         images = self.images
         y = images.targets if images.labels is None else images.labels
         return self.inputs if y is None else torch.from_numpy(y)
 
     @property
     def judge(self) -> Judge | None:
-        """What measures outputs by the metric; None without one."""
+        """Function that measures outputs by the metric; None without one."""
         metric, targets = self.metric, self.targets
         if metric is None:
             return None
@@ -102,12 +102,12 @@ class TrainedNetwork:
         recipe: str | None = None,
         metric: Metric | None = None,
     ) -> "TrainedNetwork":
-        """Load what the user chose.
+        """Load the network and images of the settings.
 
         Args:
-            settings: the choice.
-            images: number of images that the user asks for.
-            default: largest number where the user does not say; the whole set if None.
+            settings: the user's settings.
+            images: requested number of images.
+            default: largest number if none is requested; the whole set if None.
             recipe: recipe of the training; the network's own if None.
             metric: what is measured of each output, which then needs to be no scores of classes.
 
@@ -321,7 +321,7 @@ def zoo_path(
 
 
 def _special(name: str) -> bool:
-    """Whether a file is of noise that differs by site or step, or of a recipe."""
+    """Whether a file belongs to noise that differs by site or step, or to a recipe."""
     return any(mark in name for mark in ("@", "-spread-", "-recipe-"))
 
 

@@ -1,4 +1,4 @@
-"""A walk in which each point has a network of its own, trained with the point's noise.
+"""A walk in which each point has its own network, trained with the point's noise.
 
 The network goes on from the walk's checkpoint, or begins with random weights as in the paper. It is
 trained for some epochs with the point's noise at the point's site (the clean point likewise,
@@ -30,25 +30,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Retrained:
-    """Measures networks trained with what they are measured with."""
+    """Measures networks that were trained with the noise of the point."""
 
     model: str
     dataset: str
     start: Path | None
-    """The checkpoint that every training begins with; None for random weights."""
+    """Checkpoint with the initial weights of every training; None for random weights."""
     epochs: int
     inputs: Tensor
     setting: NoiseSetting
     batch: int
     """Images at a time in measuring."""
     folder: Path
-    """Where the trained networks are kept."""
+    """Folder of the trained networks."""
     clamp: bool | None = None
     """Whether weights are limited to −1..1; None as the network needs it."""
     recipe: RecipeName | None = None
     """Recipe of the training; None for the network's own."""
     device: torch.device = CPU
-    """What trains and measures."""
+    """Device that trains and measures."""
 
     def __call__(
         self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]

@@ -1,4 +1,4 @@
-"""What the user may choose of walks, and how much is measured for it."""
+"""The user's settings of walks, and the effort of each point."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ MOST_LABELS = 16_000
 
 
 class NoiseOptions(Settings):
-    """The noise beyond its kind and levels, whatever the command."""
+    """Options of the noise beyond kind and levels, for all commands."""
 
     sites: Names = ()
     """Noise sites; the default ones if none is given"""
@@ -76,10 +76,10 @@ class NoiseOptions(Settings):
         "levels": "they are the levels",
         "unit": "the levels are bits",
     }
-    """Options that make no sense in a walk of ADC bits, and why."""
+    """Options that do not apply to a walk of ADC bits, with the reason."""
 
     def check(self) -> None:
-        """Read the map, and see that it is walked alone; and what an ADC goes with."""
+        """Read the map, and check that it is walked alone, and the options of an ADC."""
         from flow.noise.site import MAP
 
         super().check()
@@ -97,7 +97,7 @@ class NoiseOptions(Settings):
             raise OptionError("unit", "given, but the level of a map is a factor: leave it out")
 
     def _check_adc(self) -> None:
-        """See that there is such an ADC, and that nothing else is given that it rules out."""
+        """Check the options of an ADC, and those that it excludes."""
         from flow.noise.adc import check_bits
 
         with about("adc"):
@@ -127,14 +127,14 @@ class NoiseOptions(Settings):
         return self.adc is not None and len(self.adc) > 1
 
     def check_no_bits_walk(self) -> None:
-        """Raise an OptionError if several numbers of bits are given where none are walked."""
+        """Raise an OptionError if several numbers of bits are given, but none are walked."""
         if self.walks_bits:
             raise OptionError(
                 "adc", "has several numbers, which only walk and walk-hw walk: give one"
             )
 
     def converter_bits(self, accumulators: Sequence[str]) -> dict[str, int]:
-        """Return the bits of the converters that are there at every point, by site.
+        """Return the bits of the converters in place at every point, by site.
 
         Args:
             accumulators: sites that have a converter if the user chose one number of bits.
@@ -203,7 +203,7 @@ class NoiseOptions(Settings):
 
     @staticmethod
     def options_of(setting: "NoiseSetting") -> dict[str, Any]:
-        """Return the options with which a user asks for a noise of one kind."""
+        """Return the options that request a noise of one kind."""
         own = {_option(name): value for name, value in setting.options.items()}
         return {"noise": setting.kind, "order": setting.order, "ratio": setting.ratio, **own}
 
@@ -219,7 +219,7 @@ def _option(name: str) -> str:
 
 
 class AcceleratorSettings(TrainedSettings):
-    """What decides which accelerator a network becomes."""
+    """Options that determine the accelerator of a network."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (
         *TrainedSettings.exclusive,
@@ -244,7 +244,7 @@ class AcceleratorSettings(TrainedSettings):
     """Folder of everything that is built"""
 
     def check(self) -> None:
-        """Read the folding file, and see that taps can be built for what is asked."""
+        """Read the folding file, and check that taps can be built for the kinds."""
         from flow.noise.hardware import kinds
 
         super().check()
@@ -302,7 +302,7 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
     }
 
     def check(self) -> None:
-        """See that the noise exists and fits the registers."""
+        """Check that the noise exists and fits the registers."""
         from flow.noise.hardware.kinds import require
         from flow.noise.hardware.registers import TapSettings
 
@@ -336,12 +336,12 @@ class HardwareWalkSettings(NoiseOptions, DeviceSettings, AcceleratorSettings):
 
     @property
     def setting(self) -> "NoiseSetting":
-        """The noise, all but its level."""
+        """The noise, except its level."""
         return self.of_kinds([self.noise])[0]
 
 
 class EngineSettings(Settings):
-    """Where the work is done."""
+    """Options of the engine."""
 
     jobs: Count | None = None
     """Worker processes, one per core if not given; 1 computes everything in one process"""
@@ -351,7 +351,7 @@ class EngineSettings(Settings):
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured for a point."""
+    """Effort of a point."""
 
     draws: Mapping[str, int]
     """By site: noise draws in software and in the golden model."""
@@ -366,7 +366,7 @@ class Effort:
         images: int,
         shared: Callable[[str], bool] | None = None,
     ) -> "Effort":
-        """Return what the user asked for, and else what takes minutes.
+        """Return the requested effort, or a default that takes minutes.
 
         Sides with common random numbers need few draws. Independent ones need more, most at a site
         with little behind it, where a draw is cheap and the noise of few values tells draws apart;

@@ -1,7 +1,7 @@
-"""A noise walk in software: every site and all sites at once, each on its way to a midpoint.
+"""A noise walk in software: it searches the midpoint of every site and of all sites together.
 
-The curves of a walk advance together, round by round: what all of them want next is measured block
-of images by block, so that a block's clean part is computed once for all sites. A point of a block
+The curves of a walk advance together, round by round: their next points are measured in blocks of
+images, so that a block's clean part is computed once for all sites. A point of a block
 is stored as soon as it is there. A block's images, and the batches within it, are all that is in
 memory, beside the images themselves and one byte a prediction.
 """
@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class Budget:
-    """What a walk may cost; nothing here limits it when both are None."""
+    """Budget of a walk; unlimited if both are None."""
 
     images: int | None = None
     """Noisy images to evaluate; stored ones cost as if they were evaluated now, so that a run that
@@ -74,7 +74,7 @@ class Measure(Protocol):
 
 @dataclass
 class SoftwareWalk:
-    """One network, one set of images, one way in which noise enters."""
+    """One network, one set of images, one placement of noise."""
 
     labels: npt.NDArray[np.int64]
     """[images]."""
@@ -85,7 +85,7 @@ class SoftwareWalk:
     measure: Measure
     store: Store
     identity: Mapping[str, object]
-    """What the points depend on and the walk does not see."""
+    """Further dependencies of the points."""
     budget: Budget
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class SoftwareWalk:
         self._found: dict[Piece, Labels] = {}
 
     def run(self, searches: Mapping[str, Search], done: Callable[[int], None]) -> None:
-        """Measure what the searches want until they end or the budget is spent.
+        """Measure the points that the searches request, until they end or the budget is spent.
 
         Args:
             searches: of each site, or of several together.
@@ -117,7 +117,7 @@ class SoftwareWalk:
         done(len(searches))
 
     def _round(self, wanted: Mapping[str, Wanted], done: Callable[[], None]) -> None:
-        """Measure, block by block, what is not known yet."""
+        """Measure, block by block, the points that are not stored."""
         for block, rows in enumerate(self.blocks):
             pieces = [Piece(place, block) for place in self._places(wanted, rows.start)]
             missing = [piece for piece in pieces if piece not in self._found]
@@ -213,7 +213,7 @@ class SoftwareWalk:
         return next((curve for curve in curves if curve is not None), None)
 
     def points(self) -> list[Point]:
-        """Return every point measured, its blocks from the first image on put together."""
+        """Return every measured point, with its blocks joined from the first image on."""
         parts: dict[NoisePoint, list[Labels]] = {}
         for piece in sorted(self._found, key=lambda piece: piece.block):
             known = parts.setdefault(piece.place, [])
@@ -232,7 +232,7 @@ class Inference:
     batch: int
     """Images at a time, a divisor of `BLOCK`; the samples depend on it."""
     judge: Judge | None = None
-    """What is measured of each image in place of its label."""
+    """Metric that replaces the label of each image."""
 
     def __call__(
         self, block: int, noises: Mapping[NoisePoint, Mapping[str, Noise]]

@@ -1,4 +1,4 @@
-"""What is asked of a side, and what measuring it gives."""
+"""Requests to a side, and the results of measuring them."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Failure:
-    """A point whose simulation crashed, hung or broke off, twice."""
+    """A point whose simulation crashed, hung or stopped early, twice."""
 
     site: str
     sigma: float
@@ -36,17 +36,17 @@ class Failure:
 
     @property
     def error(self) -> SimulationError:
-        """The error as it was raised."""
+        """The raised error."""
         return SimulationError(self.message, self.command)
 
 
 @dataclass
 class RtlSpeed:
-    """How fast the RTL was simulated in this run."""
+    """Speed of the RTL simulation in this run."""
 
     images: int = 0
     seconds: float = 0.0
-    """Wall time of the simulator processes, added up."""
+    """Total wall time of the simulator processes."""
 
     def add(self, images: int, seconds: float) -> None:
         """Count one process."""
@@ -68,7 +68,7 @@ class Measured:
     speed: RtlSpeed = field(default_factory=RtlSpeed)
 
     def add(self, more: "Measured") -> None:
-        """Take up what another process found."""
+        """Add the results of another process."""
         self.points += more.points
         self.failures += more.failures
         self.speed.add(more.speed.images, more.speed.seconds)

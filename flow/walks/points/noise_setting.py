@@ -1,7 +1,7 @@
-"""What every walk shares: where a point lies, its noise, and taking it or measuring it.
+"""Common parts of all walks: the noise of a point, and taking it from the store or measuring it.
 
-A point that is stored is taken; the others are measured together where they share work, and each
-is stored as soon as it is there.
+Stored points are taken; the others are measured together if they share work, and each is stored at
+once.
 """
 
 import math
@@ -18,10 +18,10 @@ SEEDS = 1 << 64
 
 @dataclass(frozen=True)
 class NoiseSetting:
-    """The noise of a walk, all but its level.
+    """The noise of a walk, except its level.
 
     Raises:
-        UserError: the kind or order is unknown, the ratio outside 0..1, or the seed no seed.
+        UserError: the kind or order is unknown, the ratio outside 0..1, or the seed is invalid.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class NoiseSetting:
         return noise if unit == 1 else replace(noise, sigma_add=noise.sigma_add * unit)
 
     def share_of(self, deviation: float, unit: float = 1.0) -> float:
-        """Return the noise at σ = 1 as a share of a site's values.
+        """Return the noise at σ = 1 relative to a site's values.
 
         Args:
             deviation: standard deviation of the values without noise, in the unit of the layer's
@@ -97,7 +97,7 @@ class NoiseSetting:
 
 
 def distinct(settings: list[NoiseSetting]) -> list[NoiseSetting]:
-    """Return the noise of several kinds; UserError if results could not tell them apart."""
+    """Return the noise of several kinds; UserError if results could not distinguish them."""
     kinds = [setting.kind for setting in settings]
     for kind in kinds:
         if kinds.count(kind) > 1:

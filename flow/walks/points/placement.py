@@ -18,7 +18,7 @@ from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.point import NoisePoint
 
 ADC = "adc"
-"""Name of a walk of converters, where others have a kind of noise."""
+"""Kind of a walk of converters, which has no kind of noise."""
 _NO_NOISE = Additive()
 
 
@@ -35,11 +35,11 @@ class Placement:
     noise_map: Mapping[str, Noise] = field(default_factory=dict)
     """Noise of a map by site."""
     unit_name: Unit = "real"
-    """What those units are."""
+    """Name of those units."""
     walks_map: bool = False
-    """Whether the map is walked as one site; otherwise its noise is there at every point."""
+    """Whether the map is walked as one site; otherwise every point has its noise."""
     converters: Mapping[str, Adc] = field(default_factory=dict)
-    """Converters that are there at every point, by site."""
+    """Converters in place at every point, by site."""
     converter_of: Callable[[str, int], Adc] | None = None
     """In a walk of converters, the one of a site and a number of bits; None in any other."""
 
@@ -93,7 +93,7 @@ class Placement:
 
     @property
     def background(self) -> Mapping[str, Noise]:
-        """Noise that is there at every point, at sites that the point does not walk."""
+        """Noise present at every point, at sites that the point does not walk."""
         return {} if self.walks_map else self.noise_map
 
     def walking(self, name: str) -> Sequence[str]:
@@ -169,7 +169,7 @@ class Placement:
         return any(shared_by_images(s, kinds[s]) for s in self.noisy(name) if s in kinds)
 
     def share_of(self, name: str, deviations: Mapping[str, float]) -> float | None:
-        """Return the noise at σ = 1 as a share of the values of a site, or of several alike.
+        """Return the noise at σ = 1 relative to the values of a site, or of several.
 
         Args:
             name: the site, `GLOBAL` or `MAP`.

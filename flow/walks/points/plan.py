@@ -1,4 +1,4 @@
-"""The points that a walk wants, as a file in its folder lists them.
+"""The planned points of a walk, as a file in its folder.
 
 With the store, the plan is enough to draw the curves of a walk whose process is gone.
 """
@@ -22,10 +22,10 @@ from flow.walks.points.store import Store
 
 @dataclass
 class Plan:
-    """The points that a walk wants."""
+    """The planned points of a walk."""
 
     store: Store
-    """Where they lie once they are measured."""
+    """Folder of the measured points."""
     labels: NDArray[np.int64]
     """Labels of the images, [N]."""
     seed: int
@@ -54,7 +54,7 @@ class Plan:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the plan of a walk from its folder; UserError if there is none."""
+        """Read the plan of a walk from its folder; UserError if it has none."""
         try:
             content = json.loads((folder / PLAN).read_text(encoding="utf-8"))
             return cls(

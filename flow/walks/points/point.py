@@ -1,4 +1,4 @@
-"""A point of a walk: where it lies, and what one side predicted there."""
+"""A point of a walk: its noise, and one side's predictions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from flow.walks.points.side import Side
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """What one side predicted at one noise setting, image by image.
+    """Predictions of one side at one noise setting, image by image.
 
     Every side sees the same images in the same order; a side that sees fewer sees the first ones.
     A side's accuracy without noise is the point with site "" and sigma 0.
@@ -29,7 +29,7 @@ class Point:
     seed: int
     """Noise seed."""
     side: Side
-    """Who predicted it."""
+    """Side that predicted it."""
     predictions: NDArray[Any]
     """Predicted class [images], or the value of a user's metric, float32 [images]."""
     bit_mismatches: int | None = None
@@ -58,7 +58,7 @@ class Point:
         return int(self.predictions.size)
 
     def correct(self, labels: NDArray[np.int64]) -> NDArray[Any]:
-        """What each image counts (`counted`); labels: int64 [at least images]."""
+        """Value of each image (`counted`); labels: int64 [at least images]."""
         if self.images > len(labels):
             raise ValueError(f"{self.images} predictions, {len(labels)} labels")
         return counted(self.predictions, labels)
@@ -69,7 +69,7 @@ class Point:
 
 
 def counted(predictions: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[Any]:
-    """Return what each image counts: whether its class is the label, or its metric's value."""
+    """Return each image's value: whether its class is the label, or its metric."""
     if predictions.dtype == np.float32:
         return predictions
     return np.asarray(predictions == labels[: len(predictions)])
@@ -83,7 +83,7 @@ class NoisePoint:
     """Empty for the clean network."""
     sigma: float
     draw: int = 0
-    """Which of several noise draws; each has a seed of its own."""
+    """Number of the noise draw; each has its own seed."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Store:
         self.root = make_folder(Path(root))
 
     def path(self, key: Mapping[str, Any]) -> Path:
-        """Where the point of this key lies, or would lie: 256 folders share them."""
+        """Path of the point with this key, in one of 256 folders."""
         name = hashlib.sha256(canonical(key).encode()).hexdigest()
         return self.root / name[:2] / f"{name}.npz"
 

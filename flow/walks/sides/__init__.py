@@ -1,1 +1,1 @@
-"""How each side of a walk is measured."""
+"""Measurement of each side of a walk."""

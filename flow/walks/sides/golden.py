@@ -1,4 +1,4 @@
-"""Points of the golden model, whose noise is that of the hardware bit for bit."""
+"""Points of the golden model, with the hardware's noise bit for bit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -18,7 +18,7 @@ from flow.walks.points.point import NoisePoint, Point, PointRequest
 Labels = npt.NDArray[np.unsignedinteger]
 
 MOST_SAMPLES = 1 << 28
-"""Samples that are held for the levels of a site; those beyond are drawn again at each level."""
+"""Number of samples kept for the levels of a site; further ones are drawn again at each level."""
 
 
 def measure(
@@ -41,7 +41,7 @@ def measure(
 
 
 def samples(context: WalkContext, name: str, draw: int, images: int) -> Draws:
-    """Draw what the levels of one site, or of several together, share in one draw."""
+    """Draw the samples that the levels of one site, or of several together, share in one draw."""
     # every level that the registers hold has the same samples
     level = context.any_level(name) if name else 0.0
     room, found = MOST_SAMPLES, {}
@@ -52,7 +52,7 @@ def samples(context: WalkContext, name: str, draw: int, images: int) -> Draws:
         tap = context.taps[site]
         elements = tap.pixels * tap.channels
         room -= images * elements * len(taken.draws)
-        # those of several executions are too many to hold, too
+        # those of several executions are too many to keep
         if taken.executions > 1 or room < 0:
             continue
         found[site] = {

@@ -1,4 +1,4 @@
-"""How each side is measured, and the code that its figures depend on."""
+"""The measurement of each side, and the code on which its figures depend."""
 
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -17,11 +17,11 @@ Measure = Callable[[WalkContext, Sequence[PointRequest], Measured], Iterator[Poi
 
 @dataclass(frozen=True)
 class Measurement:
-    """The way in which one side is measured."""
+    """The measurement of one side."""
 
     measure: Measure
     shares: Callable[[PointRequest], Hashable]
-    """What points must have in common to be measured together."""
+    """Key that points must share to be measured together."""
 
     @property
     def numerics(self) -> ModuleType:
@@ -30,7 +30,7 @@ class Measurement:
 
 
 def _site(one: PointRequest) -> Hashable:
-    # levels, draws and both software sides share what is clean before the site
+    # levels, draws and both software sides share the clean part before the site
     return "software", one.place.site, one.images
 
 

@@ -27,9 +27,9 @@ _ROOM = 1 << 20
 def measure(
     context: WalkContext, requests: Sequence[PointRequest], found: Measured
 ) -> Iterator[Point]:
-    """Measure points on the simulated RTL, and hold every image against the golden model.
+    """Measure points on the simulated RTL, and compare every image with the golden model.
 
-    Where a simulator crashes, hangs or breaks off, each of its points is tried once more, alone.
+    If a simulator crashes, hangs or stops early, each of its points is tried once more, alone.
 
     Args:
         context: the network, its images and noise.
@@ -88,7 +88,7 @@ def _simulate(
             if differing.any():
                 where = first_divergence(golden, stream, noise, result)
                 log.error("%s: RTL differs from golden: %s", places[i], where)
-    # of a run that failed it is kept, to do it again
+    # kept after a failure, to repeat the run
     shutil.rmtree(workdir, ignore_errors=True)
     return [
         context.point(Side.RTL, place, labels[i], int(mismatches[i]))

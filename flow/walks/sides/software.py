@@ -16,7 +16,7 @@ from flow.walks.points.side import Side
 
 
 def sampler_of(context: WalkContext, side: Side, draw: int, device: torch.device) -> Sampler:
-    """Return what a side with noise in floating point draws its samples from."""
+    """Return the sampler of a side with noise in floating point."""
     seed = context.setting.seed_of(draw)
     if side.has_hardware_rng:
         return WeightSampler(context.weights, seed, HardwareSampler(context.taps, seed, device))

@@ -1,4 +1,4 @@
-"""What a walk found, as objects; ``summary.json`` is their dump."""
+"""Results of a walk as objects; ``summary.json`` is their dump."""
 
 from flow.walks.summaries.base import Level, Part, Progress, WalkSummary
 from flow.walks.summaries.bits import BitsPoint, BitsSite, BitsWalkSummary, FewestBits

@@ -1,4 +1,4 @@
-"""What the summaries of all walks have in common, and how they are read."""
+"""Common parts of the summaries of all walks, and their reading."""
 
 import json
 from collections.abc import Mapping
@@ -123,7 +123,7 @@ class Progress(Part):
 
 
 class WalkSummary(Part):
-    """What a walk found: common to all kinds of walks.
+    """Summary of a walk: the parts common to all kinds of walks.
 
     ``summary["fc0.acc"]`` is the entry of a site, and a loop over the summary yields the names of
     the sites, in the order of the data.
@@ -196,7 +196,7 @@ class WalkSummary(Part):
 
 
 def _reason(error: Exception) -> str:
-    """Return why a file is no summary, in one line."""
+    """Return the reason why a file is not a summary, in one line."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

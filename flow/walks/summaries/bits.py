@@ -1,4 +1,4 @@
-"""What a walk of ADC bits found: accuracy over bits at each site, and the fewest that suffice."""
+"""Summary of a walk of ADC bits: accuracy over bits at each site, and the fewest that suffice."""
 
 from collections.abc import Iterator
 from typing import Literal
