@@ -25,5 +25,5 @@ def revision(project: Path = REPOSITORY) -> str:
             )
             return found.stdout.strip()
         except (OSError, subprocess.SubprocessError):
-            pass  # no git, or a checkout of another user's: the version is what is left
+            pass  # no git, or a checkout of another user: fall back to the version
     return version("noisewalk")

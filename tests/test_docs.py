@@ -40,8 +40,15 @@ IDIOMS = {
     r"\bis said of\b|\bsays of\b": "states",
     r"\bin the very\b|\bthe very same\b": "the same",
     r"\btold apart\b": "distinguished",
+    r"\bat hand\b": "available",
+    r"\bbears\b": "tolerates",
+    r"\bheld against\b": "compared with",
+    r"\b(say|tell)s? nothing of\b": "does not show, or does not depend on",
+    r"\basked for\b": "requested",
+    r"\bis there at\b": "is at",
+    r"\bsees? that\b": "check that",
 }
-"""Phrases that the docs and the help texts avoid, each with what to write."""
+"""Phrases that docs, help texts, messages and docstrings avoid, each with what to write."""
 
 
 def name_of(page: Path) -> str:
@@ -203,6 +210,15 @@ def test_the_english_is_plain(page):
         assert not found, f"{name_of(page)}: {found[0]}: write {better}"
 
 
+def test_the_english_of_the_code_is_plain():
+    sources = [*(REPOSITORY / "flow").rglob("*.py"), *(REPOSITORY / "sim").rglob("*.py")]
+    texts = {name_of(source): source.read_text() for source in sources}
+    for idiom, better in IDIOMS.items():
+        phrase = re.compile(idiom, re.IGNORECASE)
+        found = [(name, hit[0]) for name, text in texts.items() if (hit := phrase.search(text))]
+        assert not found, f"{found}: write {better}"
+
+
 def test_names_that_are_not_there_are_noticed():
     assert is_defined("flow.walks.points.side.Side") and is_defined("sim.runner.run_sim")
     assert not is_defined("flow.walks.points.side.Face") and not is_defined("flow.wakls")
@@ -211,7 +227,8 @@ def test_names_that_are_not_there_are_noticed():
 def test_every_idiom_is_found():
     said = (
         "borne out, unasked, dear, is had, goes on where, anew, likewise, cycles an image, "
-        "a side each, is said of, the very same, told apart"
+        "a side each, is said of, the very same, told apart, at hand, bears, held against, "
+        "says nothing of, asked for, is there at, see that"
     )
     assert all(re.search(idiom, said) for idiom in IDIOMS)
 

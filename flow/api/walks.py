@@ -157,7 +157,7 @@ def walk(
         levels: noise levels σ; searched for at each site by default.
         unit: unit of the levels: ``real``, that of the layer's output; ``std`` or ``range`` of the
             site's values; or ``lsb``.
-        noise_map: noise that is there at every point: by site, or a YAML file. With
+        noise_map: noise at every point: by site, or a YAML file. With
             ``sites=["map"]`` it is walked as one site, and the level is a factor on it.
         seed: seed of the noise.
         adc: bits of an ADC at every site of a walk; several, such as ``"1-8"`` or ``range(1, 9)``,

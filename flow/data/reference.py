@@ -47,7 +47,7 @@ class Reference:
 
         Args:
             name: name of the metric.
-            floor: its value for outputs that say nothing of the images, 0 to 1.
+            floor: its value for outputs that do not depend on the images, 0 to 1.
             images: number of images.
         """
         return cls(np.zeros(images, dtype=np.int64), name, floor)

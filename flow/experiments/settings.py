@@ -92,7 +92,7 @@ class SoftwareSettings(NoiseOptions, DeviceSettings, TrainedSettings):
     }
 
     def check(self) -> None:
-        """See that the noise exists, and that a network to be retrained can be."""
+        """Check that the noise exists, and that the network can be retrained if requested."""
         from flow import models
 
         super().check()
@@ -136,7 +136,7 @@ class SoftwareWalkSettings(SoftwareSettings):
     """Value of the metric for useless outputs; μ is half way from the value without noise to it"""
 
     def check(self) -> None:
-        """See that the metric exists, and that a floor is that of a metric."""
+        """Check that the metric exists, and that a floor has a metric."""
         super().check()
         if self.metric is None and self.floor:
             raise OptionError("floor", "applies to a metric: give one as well", ("metric",))
@@ -266,7 +266,7 @@ class SystemSettings(HardwareWalkSettings):
     joint: ClassVar = False
 
     def check(self) -> None:
-        """See that ADC bits are not walked."""
+        """Check that ADC bits are not walked."""
         super().check()
         self.check_no_bits_walk()
 
@@ -321,7 +321,7 @@ class DynamicsSettings(DeviceSettings, NetworkSettings):
     """Folder of everything that is built"""
 
     def check(self) -> None:
-        """See that the noise exists, and that there is a finite number of trainings."""
+        """Check that the noise exists, and that the number of trainings is finite."""
         super().check()
         if not isinstance(self.levels, tuple):
             raise OptionError(

@@ -63,7 +63,7 @@ def open_port(name: str) -> Port:
 
 @dataclass(frozen=True)
 class Hello:
-    """What a board says of itself."""
+    """A board's description of itself."""
 
     taps: int
     image_words: int

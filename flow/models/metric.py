@@ -35,7 +35,7 @@ class Metric:
     """Hash of the file's code."""
     function: Callable[[Tensor, Tensor], Any]
     floor: float = 0.0
-    """Value of outputs that say nothing of the images, 0 to 1."""
+    """Value of outputs that do not depend on the images, 0 to 1."""
 
     @classmethod
     def made(cls, given: str | Callable[[Tensor, Tensor], Any], floor: float = 0.0) -> Self:
@@ -48,7 +48,7 @@ class Metric:
 
         Args:
             source: ``path/to/file.py:function``.
-            floor: value of outputs that say nothing of the images.
+            floor: value of outputs that do not depend on the images.
 
         Raises:
             UserError: there is no such file or function, or the file fails.

@@ -1,6 +1,6 @@
 """A walk on the whole system: firmware sets the noise, and prints what it found.
 
-The places are those of ``walk-hw``, the images its RTL images. Each image is held against the
+The places are those of ``walk-hw``, the images its RTL images. Each image is compared with the
 golden model, label and logits, and against what ``walk-hw`` found in the accelerator alone.
 """
 
@@ -151,7 +151,7 @@ def run(
 
 
 def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
-    """Return what a summary says of a system."""
+    """Return a summary's entries on a system."""
     return {
         "folder": str(built.folder),
         "simulation": simulation.design,

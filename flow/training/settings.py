@@ -133,7 +133,7 @@ class InferenceSettings(NetworkSettings):
         return Array(self.rows, self.input_bits)
 
     def check(self) -> None:
-        """Read the quantiser, and see that nothing was given for a network that has it."""
+        """Read the quantiser, and check that none was given for a network that has one."""
         super().check()
         for option in ("weights", "shape"):
             if getattr(self, option) is not None:

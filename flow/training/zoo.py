@@ -216,7 +216,7 @@ def load_trained(
 def _load_own(
     path: Path, dataset: str, input_quant: str | None, classifies: bool
 ) -> tuple[Network, Metadata]:
-    """Open a user's own network, and see that a set's images and labels suit it."""
+    """Open a user's own network, and check that a set's images and labels suit it."""
     known = data.dataset(dataset)
     asked = None if input_quant is None else InputQuantiser.parse(input_quant)
     if asked is not None and asked.low is None:

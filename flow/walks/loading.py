@@ -88,7 +88,8 @@ def prepare_walk(
         default_images: default images per point; fewer of a smaller set.
 
     Raises:
-        UserError: what is asked for does not exist, or the network cannot be compiled.
+        UserError: the network, data or checkpoint does not exist, or the network cannot be
+        compiled.
     """
     device = find(settings.device)
     with clock.stage("load"):

@@ -1,7 +1,7 @@
 """A walk in which each point has its own network, trained with the point's noise.
 
-The network goes on from the walk's checkpoint, or begins with random weights as in the paper. It is
-trained for some epochs with the point's noise at the point's site (the clean point likewise,
+The network continues from the walk's checkpoint, or begins with random weights as in the paper. It
+is trained for some epochs with the point's noise at the point's site (the clean point as well,
 without noise), and then measured with that noise. Each noise draw is a training of its own. Its
 checkpoint is kept, so a walk that was stopped trains nothing twice, and `train` resumes within a
 training.

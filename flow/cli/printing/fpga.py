@@ -32,7 +32,7 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
         ]
     if not found["refusal"]:
         lines.append(
-            f"bitstream: {found['bitstream']} (no board was at hand: it has never been loaded)"
+            f"bitstream: {found['bitstream']} (never loaded into a board: none was available)"
         )
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

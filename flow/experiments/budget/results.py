@@ -67,7 +67,7 @@ def margins(judge: Judge, found: Selection) -> dict[str, Margin | None]:
 
 
 def proof_of(walk: HardwareWalkSummary, site: str, folder: Path, images: int) -> Proof:
-    """Return what a walk says of the plan itself, from the walk's folder.
+    """Return a walk's results on the plan itself, from the walk's folder.
 
     The plan is factor 1 of a map; converters alone are there where no noise comes on top of them.
     """

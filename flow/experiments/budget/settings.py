@@ -96,7 +96,7 @@ class BudgetSettings(HardwareWalkSettings):
             )
 
     def _check_vary(self) -> None:
-        """See that what varies goes together, and that nothing is given of what does not vary."""
+        """Check that what varies can vary together, and the options of what does not vary."""
         repeats = EXECUTIONS in self.vary
         if repeats and len(self.vary) > 1:
             raise OptionError(

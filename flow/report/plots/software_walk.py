@@ -149,9 +149,9 @@ def _midpoints_of(panel: Axes, found: SoftwareKind, colour: str) -> None:
 
 def _title(summary: SoftwareWalkSummary) -> str:
     trained = " (noisy training)" if summary.training_noise else ""
-    anew = "trained for each point" if summary.retrain_from == "random" else "retrained"
+    training = "trained for each point" if summary.retrain_from == "random" else "retrained"
     clamped = ", weights in −1..1" if summary.clamp else ""
-    again = f" ({anew}, {summary.retrain} epochs{clamped})" if summary.retrain else ""
+    again = f" ({training}, {summary.retrain} epochs{clamped})" if summary.retrain else ""
     values = ", images in 0..1" if summary.image_range == (0, 1) else ""
     recipe = f" (recipe {summary.recipe})" if summary.recipe else ""
     return f"{summary.model}{recipe}{trained}{again} on {summary.dataset}{values}"

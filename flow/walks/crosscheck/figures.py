@@ -9,7 +9,7 @@ several noise draws, an image counts as their mean, and the same two images are 
 hardware's own draws (common random numbers) hardly depends on chance: it shows what fixed-point
 arithmetic changes. That of golden to software, with independent draws, shows what the random
 numbers change as well, and has a wider interval. The ratio of RTL to software is that of the
-simulation alone, on its images. The verdict rests on the first or, if asked for, on the second
+simulation alone, on its images. The verdict rests on the first or, if requested, on the second
 (`flow.walks.crosscheck.check`).
 
 **Noise that images share** (`flow.statistics.devices`): intervals include the variation among
