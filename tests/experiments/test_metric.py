@@ -146,7 +146,7 @@ def test_an_autoencoder_is_measured_by_the_user_s_function(model, here):
     console = Console(file=io.StringIO(), width=1000)
     walk_tables.print_walk(console, summary)
     said = console.file.getvalue()
-    assert "likeness without noise" in said and "own.py:likeness returns for each image" in said
+    assert "likeness without noise" in said and "of the metric in own.py:likeness" in said
     assert "accuracy" not in said and "agreement" not in said
 
 
@@ -222,7 +222,7 @@ def test_mistakes_are_one_sentence(model, metric, said):
 def test_options_that_do_not_go_together(model):
     with pytest.raises(OptionError, match="floor applies to a metric"):
         SoftwareWalkSettings(model=model, dataset="images.npz", floor=0.1)
-    with pytest.raises(OptionError, match="metric cannot be measured of networks retrained"):
+    with pytest.raises(OptionError, match="metric cannot be measured on networks retrained"):
         SoftwareWalkSettings(model="tfc", dataset="digits", metric="own.py:likeness", retrain=1)
 
 

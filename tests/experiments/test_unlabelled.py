@@ -119,7 +119,7 @@ def test_every_display_of_a_hardware_walk_says_agreement(hardware, network, imag
     for name in ("report.html", "summary.json", "curves.csv"):
         assert speaks_of_agreement((folder / name).read_text()), name
     page = (folder / "report.html").read_text()
-    assert "get the label which golden gives without noise" in page
+    assert "with the label that golden gives without noise" in page
     assert f"guessing reaches {100 * share:.2f} %" in page
     assert (
         plot_curves(summary.model_dump(), hardware.points).axes[0].get_ylabel() == "agreement (%)"
@@ -243,7 +243,7 @@ def test_a_study_lists_measures_apart(own_network, images, tmp_path):
     assert rows.groupby("measure").size().to_dict() == {"agreement": 2, "accuracy": 2}
     assert len(page.over_seeds(rows)) == len(rows)
     html = page.write(found, tmp_path / "build" / "points").read_text()
-    assert "The runs measured agreement and accuracy: compare midpoints of one measure." in html
+    assert "The runs measured agreement and accuracy: compare only midpoints of the same measure." in html
 
 
 def test_training_needs_labels(own_network, tmp_path, monkeypatch):
