@@ -243,7 +243,7 @@ def test_a_study_lists_measures_apart(own_network, images, tmp_path):
     assert rows.groupby("measure").size().to_dict() == {"agreement": 2, "accuracy": 2}
     assert len(page.over_seeds(rows)) == len(rows)
     html = page.write(found, tmp_path / "build" / "points").read_text()
-    assert "The runs measured agreement and accuracy: compare only midpoints of the same measure." in html
+    assert "agreement and accuracy: compare only midpoints of the same measure." in html
 
 
 def test_training_needs_labels(own_network, tmp_path, monkeypatch):
