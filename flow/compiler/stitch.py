@@ -34,7 +34,7 @@ class Stream:
     bits: int
     """Bits per beat, whole bytes."""
     cut: bool = False
-    """Whether a FIFO on it cuts paths, if requested: a tap or a memory is at one end."""
+    """Whether a FIFO on it cuts paths, if asked for: a tap is at an end of it, or a memory."""
 
     @property
     def produced(self) -> str:

@@ -57,9 +57,9 @@ def walk(
     """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
 
     Args:
-        settings: the user's settings.
+        settings: the user's choice.
         progress: called with the progress.
-        command: the command line, for the summary.
+        command: how the user asked for it, for the summary.
         clock: measures the stages; a new one if not given.
         tell: called with each preliminary summary: after a minute, then now and then, and where the
             walk stops before its end.
@@ -120,7 +120,7 @@ class SoftwareJob:
     """Folder of the results."""
     budget: Budget
     device: torch.device
-    """Device that computes."""
+    """What computes."""
 
     @classmethod
     def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:
@@ -266,7 +266,7 @@ class _KindWalk:
     searches: dict[str, Search]
     """By site, and of all together."""
     asked: dict[str, Search] = field(init=False)
-    """What measures the requested levels; the searches themselves if none were given."""
+    """What measures the levels asked for; the searches themselves if none were."""
 
     def __post_init__(self) -> None:
         self.asked = self.searches

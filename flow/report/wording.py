@@ -159,7 +159,7 @@ def preliminary_sentence(summary: Mapping[str, Any]) -> str:
         stage = f"{share} % of the points ({', '.join(counts)})"
     else:
         images = summary["images"]["golden"]
-        stage = "the walk is searching for noise levels" + f", on {images:,} images" * bool(images)
+        stage = "the walk searches for noise levels" + f", on {images:,} images" * bool(images)
     lacking = []
     for side in SHOWN:
         entries = summary["sites"].items()

@@ -102,8 +102,8 @@ def run(
     Args:
         settings: the user's settings.
         progress: called with the progress.
-        command: the command line.
-        engine: runs the work; this process if not given.
+        command: how the user asked for it.
+        engine: does the work; this process if not given.
 
     Returns:
         what ``summary.json`` holds.

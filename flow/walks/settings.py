@@ -1,4 +1,4 @@
-"""The user's settings of walks, and the effort of each point."""
+"""What the user may choose of walks, and how much is measured for it."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -351,7 +351,7 @@ class EngineSettings(Settings):
 
 @dataclass(frozen=True)
 class Effort:
-    """Effort of a point."""
+    """How much is measured for a point."""
 
     draws: Mapping[str, int]
     """By site: noise draws in software and in the golden model."""
@@ -366,7 +366,7 @@ class Effort:
         images: int,
         shared: Callable[[str], bool] | None = None,
     ) -> "Effort":
-        """Return the requested effort, or a default that takes minutes.
+        """Return what the user asked for, and else what takes minutes.
 
         Sides with common random numbers need few draws. Independent ones need more, most at a site
         with little behind it, where a draw is cheap and the noise of few values tells draws apart;
@@ -374,7 +374,7 @@ class Effort:
         device that the user has fixed, which further draws repeat, one.
 
         Args:
-            settings: the user's settings.
+            settings: the user's choice.
             accelerator: the network in hardware.
             images: how many there are.
             shared: whether images share noise at a site; as its kind has it if not given.

@@ -422,7 +422,7 @@ def test_the_page_of_a_walk_that_goes_on_says_so_and_loads_itself_again(tmp_path
     assert '<meta http-equiv="refresh" content="60">' in page
     counts = "88 % of the points (software 38 of 38, golden 19 of 19, RTL 10 of 19)"
     said = f"Preliminary: {counts}. No RTL points yet at conv1.acc. The walk is not yet judged."
-    assert said in page and "The walk continues." in page and "fashion-mnist: preliminary<" in page
+    assert said in page and "The walk goes on." in page and "fashion-mnist: preliminary<" in page
     assert 'id="verdicts"' not in page and not re.search(r'class="(dis)?agree', page)
 
 
@@ -469,7 +469,7 @@ def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
     write_curves(tmp_path / "curves.png", summary, empty)
     page = page_of(tmp_path, summary, empty)
     assert (
-        "the walk is searching for noise levels" in page
+        "the walk searches for noise levels" in page
         and "No software points yet. No golden" in page
     )
 
