@@ -247,7 +247,7 @@ def test_every_figure_stands_under_the_name_of_its_side(tmp_path: Path, rtl: int
 
 
 def test_keys_of_the_summary_name_their_side() -> None:
-    """What is golden's says so, or stands only where RTL confirms it."""
+    """What is golden's says so, or stands only where RTL bears it out."""
     points, labels = walk({"a": (1.0, 2.0)}, rtl=0)
     entry = independent_check(points, labels, 0.1).to_json()["sites"]["a"]
     there = {name for name, value in entry.items() if value is not None}
@@ -469,8 +469,7 @@ def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
     write_curves(tmp_path / "curves.png", summary, empty)
     page = page_of(tmp_path, summary, empty)
     assert (
-        "the walk searches for noise levels" in page
-        and "No software points yet. No golden" in page
+        "the walk searches for noise levels" in page and "No software points yet. No golden" in page
     )
 
 
