@@ -27,5 +27,9 @@ def one_layer(inputs, built, session_folder) -> Accelerator:
     file = session_folder / "one-layer.onnx"
     export_qonnx(network.eval(), SHAPE, file)
     return compile_network(
-        open_network(file, SHAPE), inputs[:200], cycles=192, root=built / "accelerators"
+        open_network(file, SHAPE),
+        inputs[:200],
+        cycles=192,
+        kinds=["mixed"],
+        root=built / "accelerators",
     )

@@ -161,12 +161,17 @@ def test_rtl_of_a_part_gives_what_the_whole_gives(case, built, tmp_path):
     golden = case.golden
     whole = part_of(case.accelerator, golden, "", built)
     stream = case.accelerator.quantise(case.inputs[:IMAGES])
-    for site in SIMULATED[case.name]:
+    noises = {
+        site: [{}, *(case.noise(site, kind) for kind in ("additive", "multiplicative")), {}]
+        for site in SIMULATED[case.name]
+    }
+    every = run(
+        whole, stream, [one for some in noises.values() for one in some], tmp_path / "whole"
+    )
+    for number, (site, points) in enumerate(noises.items()):
+        expected = every[number * len(points) : (number + 1) * len(points)]
         part = part_of(case.accelerator, golden, site, built)
         assert part.scope == SITE
-        points = [case.noise(site, kind) for kind in ("additive", "multiplicative")]
-        points = [{}, *points, {}]
-        expected = run(whole, stream, points, tmp_path / "whole")
         for stall in (False, True):
             found = run(part, stream, points, tmp_path / "part", stall=stall)
             for ours, theirs, noise in zip(found, expected, points, strict=True):

@@ -107,37 +107,6 @@ def test_one_bit_rtl_equals_golden(bipolar_accelerator, built, inputs, tmp_path)
     compare(bipolar_accelerator, simulation, stream, points, tmp_path)
 
 
-def test_lut_and_dsp_units_give_the_same_streams(
-    accelerator, network, simulation, inputs, built, tmp_path
-):
-    """At another folding too: neither the unit nor the folding changes a bit."""
-    other = compile_network(
-        network,
-        inputs[:200],
-        sites=network.sites,
-        cycles=128,
-        mvu="dsp",
-        root=built / "accelerators",
-    )
-    units = [n["resType"] for n in other.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
-    ours = [n["resType"] for n in accelerator.manifest["nodes"] if n["operator"] == "MVAU_rtl"]
-    assert "lut" not in units and set(ours) == {"lut"}
-    stream = accelerator.quantise(inputs[:IMAGES])
-    points = list(every_point(accelerator))[-6:]
-    lut, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path / "lut")
-    dsp, _ = simulate.simulate(
-        other,
-        simulate.build(other, root=built / "sim", optimise=False),
-        stream,
-        points,
-        tmp_path / "dsp",
-    )
-    for a, b in zip(lut, dsp, strict=True):
-        assert (a.labels == b.labels).all() and (a.scores == b.scores).all()
-        for site in accelerator.sites:
-            assert (a.digests[site] == b.digests[site]).all(), site
-
-
 def test_taps_that_are_built_for_some_kinds(
     accelerator, network, simulation, inputs, built, tmp_path
 ):

@@ -88,8 +88,9 @@ class InsertNoiseTaps(Transformation):
         if all(reader.op_type == "Thresholding" for reader in readers):
             rows = [model.get_initializer(reader.input[1]) for reader in readers]
             spare = WIDEST_BEFORE_THRESHOLDS - max(map(_width_for_thresholds, rows))
-            # wide thresholds leave fewer fractional bits, and their LSB is finer anyway
-            fraction = min(FRACTION_BITS, max(spare, 0))
+            # wide thresholds leave fewer fractional bits, and their LSB is finer anyway; those of a
+            # channel with hardly any gain may need more than there is: no noise reaches them
+            fraction = min(FRACTION_BITS, max(spare, 1))
             rows = [thresholds * np.float32(2**fraction) for thresholds in rows]
             for reader, thresholds in zip(readers, rows, strict=True):
                 model.set_initializer(reader.input[1], thresholds)
