@@ -1,7 +1,17 @@
 """What several tests need: trained networks on `digits`, compiled once a session."""
 
+# ruff: noqa: E402 (the environment is set before imports read it)
+
 import copy
 import os
+
+# before numpy and torch read them: threads that wait for each other cost a third of the processor
+# time of what computes in Python
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# the tests simulate few images on many designs
+os.environ.setdefault("SIM_OPTIMISE", "0")
+
 import subprocess
 import sys
 from collections import Counter
@@ -26,9 +36,6 @@ from flow.report.plots import software_walk
 from flow.training import checkpoint
 from flow.training.zoo import zoo_path
 from sim.runner import REPOSITORY
-
-# the tests simulate few images on many designs
-os.environ.setdefault("SIM_OPTIMISE", "0")
 
 COMPILED = ("accelerators", "sim")
 """Folders of a job that hold what it compiled."""
@@ -56,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Two threads that wait for each other on a busy machine take ten times as long as one."""
+    """Let a test that sets the number of threads do so for itself alone."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -21,7 +21,6 @@ from flow.walks.summaries import HardwareWalkSummary
 from tests.report.test_network_diagram import summary as drawn
 from tests.report.test_walk_page import old_results, results
 
-pytestmark = pytest.mark.pictures
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],
     "command": "noisewalk multi-exec-hw", "rows": [
@@ -45,6 +44,7 @@ def finished(folder: Path, model: str = "tfc-w2a2") -> Path:
     return folder
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_a_page_is_written_anew_without_measuring(tmp_path: Path) -> None:
     folder = finished(tmp_path / "walk")
