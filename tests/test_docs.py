@@ -239,7 +239,7 @@ def test_the_pages_build(tmp_path):
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         check=True,
     )
-    assert "walk_hw" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text()
+    assert "walk_hw" in (tmp_path / "site" / "reference" / "api.html").read_text()
 
 
 @pytest.mark.pictures
