@@ -149,6 +149,14 @@ def is_defined(name: str) -> bool:
     return False
 
 
+def test_paragraphs_of_lists_stand_alone():
+    """Otherwise Python-Markdown ends the list, or joins its next item to the paragraph."""
+    shallow = re.compile(r"^\n {1,3}\S", re.MULTILINE)
+    joined = re.compile(r"^\n {4}\S.*(?:\n {4}.*)*\n(?:\d+\.|-) ", re.MULTILINE)
+    assert not [name_of(page) for page in PAGES if shallow.search(prose(page))]
+    assert not [name_of(page) for page in PAGES if joined.search(prose(page))]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_file_and_module_that_a_page_names_exists(page):
     quoted = re.findall(r"`([^`\n]+)`", prose(page))
@@ -239,7 +247,7 @@ def test_the_pages_build(tmp_path):
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         check=True,
     )
-    assert "walk_hw" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text()
+    assert "walk_hw" in (tmp_path / "site" / "reference" / "api.html").read_text()
 
 
 @pytest.mark.pictures

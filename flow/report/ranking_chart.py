@@ -16,7 +16,9 @@ from flow.walks.points.side import Side
 from flow.walks.summaries.ranking import Ranked, effective_bits, ranked, snr
 
 WIDTH, NAME, TEXT, ROW = 720, 150, 170, 26
-"""Width of the chart, of the names on the left and of the figures on the right; height of a row."""
+"""Width of the chart, of the names and of the figures on the left; height of a row."""
+START = NAME + TEXT
+"""Where bars begin: behind the figures, which a narrow screen then shows without scrolling."""
 _ROOM = 1.15
 """Factor between the outermost ends and the edges of the scale."""
 
@@ -118,10 +120,10 @@ def _unit(
     def at(value: float | None) -> float | None:
         if not value:
             return None
-        return round(NAME + (WIDTH - NAME - TEXT) * (math.log(value) - low) / (high - low), 1)
+        return round(START + (WIDTH - START) * (math.log(value) - low) / (high - low), 1)
 
     bars = [
-        Bar(site, text(value), at(value.level) or NAME, at(value.low), at(value.high),
+        Bar(site, text(value), at(value.level) or START, at(value.low), at(value.high),
             value.value is None)
         for site, value in values
     ]  # fmt: skip

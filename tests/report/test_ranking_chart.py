@@ -1,10 +1,10 @@
-"""Bars of what sites bear: order, units, geometry."""
+"""Bars of the noise that sites tolerate: order, units, geometry."""
 
 import math
 
 import pytest
 
-from flow.report.ranking_chart import NAME, TEXT, WIDTH, chart, ranking
+from flow.report.ranking_chart import START, WIDTH, chart, ranking
 
 
 def entry(mu: list[float | None], share: float, scale: float = 1.0, unit: str = "real") -> dict:
@@ -27,7 +27,7 @@ def test_the_most_sensitive_site_comes_first_in_every_unit() -> None:
     for unit in units:
         assert [bar.site for bar in unit.bars] == ["conv1.acc", "conv0.acc", "fc0.acc"]
         for bar in unit.bars:
-            assert NAME < bar.end < WIDTH - TEXT
+            assert START < bar.end < WIDTH
             assert bar.bound == (bar.site == "fc0.acc")
             if not bar.bound:
                 assert bar.low < bar.end < bar.high
@@ -43,7 +43,7 @@ def test_the_most_sensitive_site_comes_first_in_every_unit() -> None:
 def test_bars_share_a_logarithmic_scale() -> None:
     bars = chart({"sites": SITES})[0].bars
     reach = math.log(50 * 1.15 / (0.9 / 1.15))
-    expected = (WIDTH - NAME - TEXT) * math.log(4) / reach
+    expected = (WIDTH - START) * math.log(4) / reach
     assert bars[1].end - bars[0].end == pytest.approx(expected, abs=0.2)
 
 
