@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def test_verdict_comes_first_and_all_sites_appear(tmp_path: Path) -> None:
     html = html_of(tmp_path, summary, curves)
     verdict, picture = html.index(verdict_sentence(summary).split("'")[0]), html.index("<img")
     assert verdict < picture < html.index("<table")
-    assert definition("independent", 0.1) in html
+    assert escape(definition("independent", 0.1)) in html
     assert '<th scope="row">conv8.acc</th>' in html and "unit of the layer" in html
     assert html.count("<table") == html.count("<caption")
     for name in summary["sites"]:
@@ -197,7 +198,7 @@ def test_golden_never_passes_for_simulated(tmp_path: Path) -> None:
     html = html_of(tmp_path, summary, curves)
     assert html.count("golden only, not confirmed by RTL") == 2  # beside μ and beside the ratio
     assert '<td class="n">not simulated</td>' in html
-    assert "not settle conv1.acc; 1 of 2 sites agree" in verdict_sentence(summary)
+    assert "not decide conv1.acc; 1 of 2 sites agree" in verdict_sentence(summary)
     texts = [text.get_text() for text in plot_curves(summary, curves).axes[1].texts]
     assert "not simulated in RTL" in texts
 
