@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from matplotlib.container import ErrorbarContainer
 from numpy.typing import NDArray
 
