@@ -10,7 +10,10 @@ from flow.rtl import ecp5
     ("words", "message"),
     [
         ("taps ecp5 addtive", "unknown row of taps 'addtive': did you mean additive?"),
-        ("kernels ecp5 lut_mvv", "unknown row of kernels 'lut_mvv': did you mean lut_vvu or lut_mvu?"),
+        (
+            "kernels ecp5 lut_mvv",
+            "unknown row of kernels 'lut_mvv': did you mean lut_vvu or lut_mvu?",
+        ),
         ("taps ecp5 3@10", "3@10: lanes must divide 64 channels"),
         ("taps ecp5 1@0", "1@0: lanes must divide 64 channels, and clocks be 1 or more"),
         ("taps xcup --place", "--place is of ecp5: leave it out"),
