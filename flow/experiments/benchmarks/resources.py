@@ -38,10 +38,12 @@ KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "pool 4, sum": ("pool", {"PE": 4, "SUM": 1, "WINDOW": 16, "IN_WIDTH": 4, "OUT_WIDTH": 8}),
     "adder 4": ("adder", {"PE": 4}),
     "concatenator 4": ("concatenator", {"PE": 4}),
+    "input_planes 4": ("input_planes", {"LANES": 4, "BEATS": 16}),
     "duplicator": ("duplicator", {"WIDTH": 32}),
     "label_select 1": ("label_select", {"LABELS": 10, "PE": 1, "IN_WIDTH": 32}),
     "dwc_axi 24 to 3": ("dwc_axi", {"IBITS": 24, "OBITS": 3}),
     "dwc_axi 9 to 7": ("dwc_axi", {"IBITS": 9, "OBITS": 7}),
+    "stream_register": ("stream_register", {"WIDTH": 32}),
     "stream_fifo 32": ("stream_fifo", {"DEPTH": 32, "WIDTH": 16}),
     "memstream_axi 256": ("memstream_axi", {"DEPTH": 256, "WIDTH": 32}),
 }  # fmt: skip
