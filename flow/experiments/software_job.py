@@ -57,7 +57,7 @@ class SoftwareJob:
     """Folder of the results."""
     budget: Budget
     device: torch.device
-    """What computes."""
+    """Device that computes."""
 
     @classmethod
     def prepare(cls, settings: SoftwareSettings, trained: TrainedNetwork) -> Self:
@@ -203,7 +203,7 @@ class KindWalk:
     searches: dict[str, Search]
     """By site, and of all together."""
     asked: dict[str, Search] = field(init=False)
-    """What measures the levels asked for; the searches themselves if none were."""
+    """What measures the requested levels; the searches themselves if none were given."""
 
     def __post_init__(self) -> None:
         self.asked = self.searches

@@ -30,9 +30,9 @@ def walk(
     """Walk a network, and write ``summary.json``, ``curves.parquet`` and two pictures.
 
     Args:
-        settings: the user's choice.
+        settings: the user's settings.
         progress: called with the progress.
-        command: how the user asked for it, for the summary.
+        command: the command line, for the summary.
         clock: measures the stages; a new one if not given.
         tell: called with each preliminary summary: after a minute, then now and then, and where the
             walk stops before its end.

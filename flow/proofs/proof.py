@@ -33,7 +33,7 @@ class Proof:
     depth: int = 3
     """Clocks of the induction, or of the search if it is bounded."""
     bounded: bool = False
-    """Whether only runs of so many clocks are searched, not all."""
+    """Whether only runs of this many clocks are searched, not all."""
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ MOST_LABELS = 16_000
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured for a point."""
+    """Effort of a point."""
 
     draws: Mapping[str, int]
     """By site: noise draws in software and in the golden model."""
@@ -36,7 +36,7 @@ class Effort:
         images: int,
         shared: Callable[[str], bool] | None = None,
     ) -> "Effort":
-        """Return what the user asked for, and else what takes minutes.
+        """Return the requested effort, or a default that takes minutes.
 
         Sides with common random numbers need few draws. Independent ones need more, most at a site
         with little behind it, where a draw is cheap and the noise of few values tells draws apart;
@@ -44,7 +44,7 @@ class Effort:
         device that the user has fixed, which further draws repeat, one.
 
         Args:
-            settings: the user's choice.
+            settings: the user's settings.
             accelerator: the network in hardware.
             images: how many there are.
             shared: whether images share noise at a site; as its kind has it if not given.

@@ -1,4 +1,4 @@
-"""What the user may choose of walks."""
+"""The user's settings of walks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -34,13 +34,13 @@ class BenchJobSettings(Settings):
     """A comparison of the speed of a whole job with that of another revision."""
 
     job: str = "walk-hw --model cnv"
-    """Command that is measured, without --seed"""
+    """Command to measure, without --seed"""
     base: str = "HEAD~1"
     """Git revision to compare with"""
     rounds: Annotated[int, Field(ge=0)] = 3
     """Pairs of runs with new seeds, after one pair that starts with nothing built"""
     seed: Seed = 1000
-    """Seed of the first pair; each further one has the next"""
+    """Seed of the first pair; later pairs use the following seeds"""
     build: Path = Path("build")
     """Folder of everything that is built"""
 
