@@ -13,6 +13,7 @@ from flow.cli.main import cli
 from flow.errors import UserError
 from flow.paths import HW
 from flow.proofs import modules, run
+from flow.proofs.proof import Fault
 from flow.proofs.settings import ProofSettings
 from flow.soc.registers import description
 
@@ -65,7 +66,7 @@ def test_a_module_is_proved(yosys):
 @pytest.mark.slow
 def test_a_planted_fault_is_found_and_a_harmless_change_is_none(yosys, monkeypatch):
     (proof,) = (one for one in modules.PROOFS if one.name == PROVED)
-    harmless = modules.Fault("Beats are padded", "Beats were padded", ("order",))
+    harmless = Fault("Beats are padded", "Beats were padded", ("order",))
     changed = replace(proof, faults=(proof.faults[0], harmless))
     monkeypatch.setattr(run, "PROOFS", (changed,))
     found = run.run(ProofSettings(faults=True, jobs=1), quiet)

@@ -13,8 +13,8 @@ from flow.cli import main as cli
 from flow.cli import reference
 from flow.cli.options import flag, variable
 from flow.errors import OptionError, UserError
+from flow.experiments.benchmarks.settings import BenchSettings
 from flow.experiments.settings import (
-    BenchSettings,
     DynamicsSettings,
     MultiExecutionSettings,
     RepeatSettings,

@@ -8,10 +8,14 @@ from flow.cli.options import command, console, say
 
 if TYPE_CHECKING:
     from flow.experiments.benchmarks.measure import Figure
-    from flow.experiments.settings import BenchJobSettings, BenchSettings, BenchWalkSettings
+    from flow.experiments.benchmarks.settings import (
+        BenchJobSettings,
+        BenchSettings,
+        BenchWalkSettings,
+    )
 
 
-@command("bench", "flow.experiments.settings:BenchSettings", json=False)
+@command("bench", "flow.experiments.benchmarks.settings:BenchSettings", json=False)
 def bench(settings: "BenchSettings") -> None:
     """Time each stage against its alternatives. The table is stored as JSON.
 
@@ -42,7 +46,7 @@ def _print_figures(title: str, figures: "list[Figure]") -> None:
     console.print(table)
 
 
-@command("bench-job", "flow.experiments.settings:BenchJobSettings", json=False)
+@command("bench-job", "flow.experiments.benchmarks.settings:BenchJobSettings", json=False)
 def bench_job(settings: "BenchJobSettings") -> None:
     """Time a whole job of this version against another revision. They run in turns.
 
@@ -58,7 +62,7 @@ def bench_job(settings: "BenchJobSettings") -> None:
     say(f"results: {path}")
 
 
-@command("bench-walk", "flow.experiments.settings:BenchWalkSettings", json=False)
+@command("bench-walk", "flow.experiments.benchmarks.settings:BenchWalkSettings", json=False)
 def bench_walk(settings: "BenchWalkSettings") -> None:
     """Time the walk in software against one full pass per point.
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from flow.callbacks import ProgressCallback, StageClock
 from flow.data.reference import Reference
 from flow.errors import OptionError
-from flow.experiments import software_walk
 from flow.experiments.hardware_walk import FINN_IMAGES
 from flow.experiments.settings import SoftwareSettings
+from flow.experiments.software_job import SoftwareJob
 from flow.files import write_json
 from flow.models import evaluate
 from flow.noise.site import Site
@@ -30,6 +30,7 @@ from flow.statistics.verdict import Verdict, overall
 from flow.training.zoo import TrainedNetwork
 from flow.walks.crosscheck import preliminary
 from flow.walks.crosscheck.bits import bits_site
+from flow.walks.effort import Effort
 from flow.walks.engine.engine import Engine
 from flow.walks.loading import prepare_walk
 from flow.walks.points.curves import curve_table, write_curves
@@ -37,7 +38,7 @@ from flow.walks.points.measurement import Failure, Measured
 from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
-from flow.walks.settings import Effort, HardwareWalkSettings, NoiseOptions
+from flow.walks.settings import HardwareWalkSettings, NoiseOptions
 from flow.walks.summaries import BitsSite, BitsWalkSummary
 from flow.walks.walk import Walk
 
@@ -135,7 +136,7 @@ def walk(
         trained = trained or TrainedNetwork.load(
             settings, settings.images, recipe=settings.recipe, metric=None
         )
-        job = software_walk.SoftwareJob.prepare(settings, trained)
+        job = SoftwareJob.prepare(settings, trained)
     (setting,) = settings.kinds
     one = job.walk_of(setting)
     _refuse_weights(list(one.searches))

@@ -25,13 +25,14 @@ from flow.walks.crosscheck import ablation, further_draws, summary
 from flow.walks.crosscheck.check import CrossCheck
 from flow.walks.crosscheck.localise import localise_point
 from flow.walks.crosscheck.sample_check import check_samples
+from flow.walks.effort import Effort
 from flow.walks.engine.engine import Engine, Task
 from flow.walks.loading import PreparedWalk, prepare_walk
 from flow.walks.points.curves import curve_table
 from flow.walks.points.measurement import Measured
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import SOFTWARE, Side
-from flow.walks.settings import Effort, HardwareWalkSettings
+from flow.walks.settings import HardwareWalkSettings
 from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.walk import Walk
 

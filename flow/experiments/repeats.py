@@ -20,11 +20,11 @@ from flow.report import files
 from flow.report.plots import repeats
 from flow.rtl.throughput import cycles_per_image
 from flow.statistics.midpoint import midpoint
+from flow.walks.effort import Effort
 from flow.walks.engine.engine import Engine
 from flow.walks.loading import prepare_walk
 from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
-from flow.walks.settings import Effort
 from flow.walks.walk import Walk
 
 FACTOR = 2.0

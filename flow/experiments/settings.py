@@ -3,12 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from flow.errors import OptionError, about
-from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive, Seed, Settings
+from flow.settings import AUTO, Count, Kinds, Levels, Names, Numbers, Positive
 from flow.training.paper import RecipeName
 from flow.training.settings import (
     DeviceSettings,
@@ -170,7 +170,7 @@ class OneKindSettings(SoftwareSettings):
         return self.of_kinds([self.noise])
 
 
-_ONE_UNIT = {
+ONE_UNIT = {
     "unit": "σ is in the unit of the layer's output",
     "noise_map": "every site has the same kind of noise",
     **dict.fromkeys(("adc", "adc_percentile", "loss"), "walk and walk-hw have ADCs"),
@@ -181,7 +181,7 @@ _ONE_UNIT = {
 class MultiExecutionSettings(OneKindSettings):
     """Executions of noisy layers, spent in every way, after a walk."""
 
-    refused: ClassVar = _ONE_UNIT
+    refused: ClassVar = ONE_UNIT
 
     budgets: Numbers[Annotated[float, Field(ge=1)]] = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
     """Budgets: mean executions per site"""
@@ -211,7 +211,7 @@ class MultiExecutionSettings(OneKindSettings):
             )
 
 
-_NO_WALK = _ONE_UNIT | {
+_NO_WALK = ONE_UNIT | {
     "levels": "each site has noise of one level",
     "draws": "each point has one noise draw",
     "margin": "there is no verdict",
@@ -253,7 +253,7 @@ class RobustnessSettings(HardwareWalkSettings):
         **dict.fromkeys(
             ("training_noise", "checkpoint"), "every checkpoint of the network is walked: name none"
         ),
-        **{name: _ONE_UNIT[name] for name in ("adc", "adc_percentile", "loss")},
+        **{name: ONE_UNIT[name] for name in ("adc", "adc_percentile", "loss")},
     }
 
     budget: Annotated[float, Field(ge=0)] = 0.0
@@ -275,7 +275,7 @@ class SocWalkSettings(SystemSettings):
     """A walk by firmware on the whole system."""
 
     refused: ClassVar = {
-        **_without_adc(_ONE_UNIT),
+        **_without_adc(ONE_UNIT),
         **{name: _NO_WALK[name] for name in ("draws", "margin", "budget", "ablation")},
         "scope": "a system has the whole network",
         "out": "the results lie in build/walk-soc",
@@ -337,72 +337,3 @@ class DynamicsSettings(DeviceSettings, NetworkSettings):
         from flow.walks.points.noise_setting import NoiseSetting, distinct
 
         return distinct([NoiseSetting(kind, seed=self.seed) for kind in self.noise])
-
-
-class BenchWalkSettings(OneKindSettings):
-    """A measurement of the speed of a walk in software."""
-
-    refused: ClassVar = {
-        **_ONE_UNIT,
-        **dict.fromkeys(("levels", "max_seconds", "max_noisy_images"), "the walk is timed whole"),
-        **dict.fromkeys(
-            ("retrain", "retrain_from", "clamp", "out"), "only the walk's speed is measured"
-        ),
-        "device": "the processor is measured",
-    }
-
-    model: str = "float-lenet5-bn"
-    """Network, such as float-lenet5-bn or tfc"""
-    dataset: str = "cifar10"
-    """Data set, such as cifar10 or digits"""
-    seeds: Count = 1
-    """Maximum number of noise draws per point"""
-
-
-class BenchJobSettings(Settings):
-    """A comparison of the speed of a whole job with that of another revision."""
-
-    job: str = "walk-hw --model cnv"
-    """Command that is measured, without --seed"""
-    base: str = "HEAD~1"
-    """Git revision to compare with"""
-    rounds: Annotated[int, Field(ge=0)] = 3
-    """Pairs of runs with new seeds, after one pair that starts with nothing built"""
-    seed: Seed = 1000
-    """Seed of the first pair; each further one has the next"""
-    build: Path = Path("build")
-    """Folder of everything that is built"""
-
-
-class BenchSettings(AcceleratorSettings):
-    """A measurement of every speed."""
-
-    refused: ClassVar = {
-        "sites": "the accumulators have taps",
-        "mvu": "both units are measured",
-        "kinds": "taps with two kinds of noise are measured",
-    }
-
-    rounds: Count = 5
-    """Rounds of measurements; the table shows their medians"""
-    walk_model: str = BenchWalkSettings.default("model")
-    """Network of the walk in software"""
-    walk_dataset: str = BenchWalkSettings.default("dataset")
-    """Data set of the walk in software"""
-    walk_images: Count = 1000
-    """Test images per point of the walk in software"""
-
-    @property
-    def hardware(self) -> HardwareWalkSettings:
-        """Settings of the simulated network."""
-        own: dict[str, Any] = {
-            name: getattr(self, name) for name in AcceleratorSettings.model_fields
-        }
-        return HardwareWalkSettings(**own)
-
-    @property
-    def software(self) -> BenchWalkSettings:
-        """Settings of the walk in software."""
-        return BenchWalkSettings(
-            model=self.walk_model, dataset=self.walk_dataset, images=self.walk_images
-        )

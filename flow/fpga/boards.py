@@ -13,31 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flow.errors import UserError, unknown, within
 from flow.paths import HW
+from flow.rtl.ecp5 import CAPACITIES, Capacity
 
 FOLDER = HW / "boards"
 PORTS = ("clk", "rst_n", "rx", "tx", "led")
 """Ports of ``hw/boards/board.sv``, each of which needs a pin."""
 _LOCATED = re.compile(r'^\s*LOCATE\s+COMP\s+"([^"]+)"\s+SITE\s+"([^"]+)"', re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What an FPGA holds."""
-
-    sites: int
-    """LUTs of four inputs, each with a flip-flop."""
-    mult18: int
-    """Multipliers of 18 by 18 bits."""
-    ebr: int
-    """Block RAMs of 18 Kbit."""
-
-
-CAPACITIES = {
-    "25k": Capacity(24_288, 28, 56),
-    "45k": Capacity(43_848, 72, 108),
-    "85k": Capacity(83_640, 156, 208),
-}
-"""Lattice's ECP5 by nextpnr's name of the size; a 12F is a 25k."""
 
 
 class _Content(BaseModel):

@@ -25,7 +25,6 @@ _MAPPED = re.compile(
 _OVERLAP = re.compile(r"overlap: (.*)")
 _PERCENT = re.compile(r"=([\d.]+)%")
 _ROUTED = re.compile(r"iter=\d+ wires=(\d+) overused=(\d+)")
-_RESOURCES = {"sites": "LUTs", "ff": "flip-flops", "mult18": "multipliers", "ebr": "block RAMs"}
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,7 @@ class Step:
 
 def too_large(needed: Cells, board: Board) -> str:
     """Return why a netlist does not fit on a board, by resource, or nothing if it fits."""
-    capacity = board.capacity
-    held = {"sites": capacity.sites, "ff": capacity.sites}
-    held |= {"mult18": capacity.mult18, "ebr": capacity.ebr}
-    short = [
-        f"{getattr(needed, name):,} {_RESOURCES[name]} of {count:,} "
-        f"({getattr(needed, name) - count:,} too many)"
-        for name, count in held.items()
-        if getattr(needed, name) > count
-    ]
+    short = board.capacity.lacking(needed)
     if not short:
         return ""
     return (

@@ -10,17 +10,16 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, get_args
 
-import torch
 from torch import Tensor
 
 from flow import user_code
 from flow.errors import UserError, unknown
+from flow.noise import user_kinds
 from flow.noise.adc import Adc
-from flow.noise.origin import Origin, shortened
+from flow.noise.origin import Origin
 from flow.noise.samplers import Source
 from flow.noise.site import Site
 
@@ -135,7 +134,7 @@ class Noise:
             given["sigma_add"] = sigma * ratio if made.multiplies else sigma
         if made.multiplies:
             given["sigma_mul"] = sigma * (1 - ratio) if made.adds else sigma
-        return made(**given) if made.origin is None else _made_by_user(made, given)
+        return made(**given) if made.origin is None else user_kinds.make(made, given)
 
     @staticmethod
     def options_of(kind: "str | type[Noise]") -> set[str]:
@@ -233,7 +232,7 @@ class Noise:
         read = self.adc or _unread
         if self.silent:
             return read(y)
-        once = self.once if self.origin is None else self._once_of_user
+        once = self.once if self.origin is None else partial(user_kinds.once, self)
         total = read(once(y, source))
         for number in range(1, self.executions):
             total = total + read(once(y, source.of_execution(number)))
@@ -248,44 +247,9 @@ class Noise:
         """
         raise NotImplementedError
 
-    def _once_of_user(self, y: Tensor, source: Source) -> Tensor:
-        """Return what a user's code makes of y.
-
-        Raises:
-            UserError: the code fails, does not return values like y, or draws from torch's global
-                generator, whose samples are not those of the seed.
-        """
-        generators = _generators(y.device)
-        try:
-            # a copy, because code that changes it in place would change y at other levels too
-            noisy = self.once(y.clone(), source)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"{self.origin} failed: {_place(error, type(self))}") from error
-        if not isinstance(noisy, Tensor) or noisy.shape != y.shape or not noisy.is_floating_point():
-            shape = list(getattr(noisy, "shape", ()))
-            raise UserError(
-                f"{self.origin} returned a {type(noisy).__name__} of shape {shape}: once must "
-                f"return floats of y's shape, {list(y.shape)}"
-            )
-        if not all(map(torch.equal, generators, _generators(y.device))):
-            raise UserError(
-                f"{self.origin} draws random numbers from torch, which do not follow the seed: "
-                "take them from source"
-            )
-        return noisy
-
 
 def _unread(y: Tensor) -> Tensor:
     return y
-
-
-def _generators(device: torch.device) -> list[Tensor]:
-    """Return the states of torch's global generators: the processor's, and a device's own."""
-    states = [torch.random.get_rng_state()]
-    own = getattr(torch.get_device_module(device), "get_rng_state", None)
-    return states if device.type == "cpu" or own is None else [*states, own()]
 
 
 def shared_by_images(site: str, kind: str | type[Noise]) -> bool:
@@ -322,97 +286,25 @@ def class_of(kind: str | type[Noise]) -> type[Noise]:
             return _CLASSES[kind]
         if not user_code.is_user_code(kind):
             raise unknown("noise", kind, (*_CLASSES, "file.py:MyNoise"))
-        written, name = user_code.split(kind)
-        path = shortened(written)
-        kind = _loaded(path, name, _digest(path))
+        kind = user_kinds.load(kind, Noise)
     if kind.origin is not None:
-        _check(kind, kind.origin)
+        user_kinds.check(kind, kind.origin, Noise)
+        _check_name(kind.kind, kind.origin)
     return kind
 
 
-def _digest(path: Path) -> str:
-    """Hash the files behind a user's kind, comments included: line numbers are in messages."""
-    digest = hashlib.sha256(str(Path.cwd()).encode())
-    for file in user_code.files_of(path):
-        digest.update(str(file).encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _loaded(path: Path, name: str, digest: str) -> type[Noise]:
-    """Run a user's file once for its content, and return a class that it defines."""
-    found = vars(user_code.run(path))
-    classes = {n: value for n, value in found.items() if _is_users(value)}
-    if name in classes:
-        return classes[name]
-    if name in found:
-        raise UserError(f"{name} in {path} is not a class derived from flow.noise.Noise")
-    if not classes:
-        raise UserError(f"{path} has no class derived from flow.noise.Noise: write {name}")
-    raise unknown(f"class in {path}", name, classes)
-
-
-def _is_users(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, Noise) and value.origin is not None
-
-
-def _check(made: type[Noise], origin: Origin) -> None:
-    """Raise a UserError if a user's class cannot be a kind."""
-    if not origin.code:
-        raise UserError(f"the code of {origin} cannot be read: write the class in a file")
-    if made.once is Noise.once:
+def _check_name(name: str, origin: Origin) -> None:
+    """Raise a UserError if a user's kind cannot have its name."""
+    if name in _CLASSES:
         raise UserError(
-            f"{origin} has no method once(self, y, source), which returns y with noise: write it"
-        )
-    if "__dataclass_fields__" not in vars(made):
-        raise UserError(
-            f"{origin} is not a dataclass: write @dataclass(frozen=True) above the class"
-        )
-    taken = (_names(made) - _names(Noise)) & {"kind", *dir(Noise)}
-    if taken:
-        name = min(taken)
-        raise UserError(
-            f"{origin} has a field {name}, which every kind has: rename it, or write it without a "
-            f"type, as in {name} = …"
-        )
-    if made.kind in _CLASSES:
-        raise UserError(
-            f"{origin} has the name of a built-in kind, {made.kind}: rename the class, or give it "
+            f"{origin} has the name of a built-in kind, {name}: rename the class, or give it "
             "another kind"
         )
-    if not is_kind(made.kind):
+    if not is_kind(name):
         raise UserError(
-            f"the kind of {origin} is '{made.kind}': give words of small letters and digits, such "
+            f"the kind of {origin} is '{name}': give words of small letters and digits, such "
             "as my-noise"
         )
-
-
-def _made_by_user(made: type[Noise], given: Mapping[str, Any]) -> Noise:
-    """Return noise of a user's class.
-
-    Raises:
-        UserError: the class does not take the fields, or has one that cannot be written as JSON.
-    """
-    try:
-        noise = made(**given)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{made.origin} cannot be made: {_place(error, made)}") from error
-    try:
-        json.dumps(noise.to_json(), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"{made.origin} has a field that JSON cannot hold: {user_code.reason(error)}; give it "
-            "numbers, texts and lists, and the rest field(compare=False)"
-        ) from error
-    return noise
-
-
-def _place(error: Exception, made: type[Noise]) -> str:
-    """Return an error with the line of a user's class where it happened."""
-    file = getattr(made.once, "__code__", None)
-    return user_code.place(error, file and Path(file.co_filename))
 
 
 def _names(made: type[Noise]) -> set[str]:

@@ -19,7 +19,8 @@ from typing import Any
 from flow.callbacks import ProgressCallback
 from flow.errors import Defect, UserError, about, unknown
 from flow.paths import HW
-from flow.proofs.modules import PROOFS, Fault, Proof
+from flow.proofs.modules import PROOFS
+from flow.proofs.proof import Fault, Proof
 from flow.proofs.settings import ProofSettings
 
 SOLVER = "boolector"

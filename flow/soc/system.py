@@ -26,6 +26,8 @@ MODULES = (
     "ram",
     "uart_tx",
     "uart_rx",
+    "shared_memory",
+    "serial_port",
     "axi_lite_bridge",
     "image_reader",
     "result_writer",

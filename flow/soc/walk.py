@@ -29,12 +29,12 @@ from flow.soc import cosim, firmware, system
 from flow.soc.system import System
 from flow.statistics.estimate import Estimate
 from flow.statistics.midpoint import midpoint
+from flow.walks.effort import Effort
 from flow.walks.engine.engine import Engine, SerialExecutor, Task
 from flow.walks.loading import prepare_walk
 from flow.walks.points.curves import curve_of, curve_table, write_curves
 from flow.walks.points.point import NoisePoint, Point, PointRequest
 from flow.walks.points.side import Side
-from flow.walks.settings import Effort
 from flow.walks.walk import Walk
 from sim import runner
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The way of the beats through a tap whose beats come every few clocks: samples are made ahead by
-// CORES Philox cores per source, and a path holds at most one 18-bit product or one addition.
-//
-// One source makes both draws of all lanes in turn. Of several, each makes one draw, and as many
-// share the lanes as there are for a draw: SOURCES / 2, or all where no kind multiplies.
+// The way of the beats through a tap whose beats come every few clocks: samples are made ahead, and
+// a path holds at most one 18-bit product or one addition.
 //
 // `issue` takes an execution of the beat, with `ready` alone; with `last_pass` it is its last.
 // `empty` says that no beat is before the output register. Settings of kinds that are not in KINDS
@@ -31,7 +28,7 @@ module iterated_path
     int unsigned SITE = 0,
     int unsigned WIDE = 30,  // bits of c + n
     kinds_t KINDS = '1,
-    int unsigned CORES = 1,  // of a source
+    int unsigned CORES = 1,  // Philox cores of a source (iterated_samples.sv)
     int unsigned SOURCES = 1,
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned PlaceBits = $clog2(2 * gaussian_pkg::Entries),
@@ -60,10 +57,6 @@ module iterated_path
   localparam int unsigned SumWidth = WIDE + 14;
   localparam int unsigned Folds = CHANNELS / PE;
   localparam int unsigned FoldBits = Folds > 1 ? $clog2(Folds) : 1;
-  localparam bit Split = SOURCES > 1 && KINDS.multiplies;
-  localparam int unsigned Draws = Split ? 2 : 1;  // that have sources of their own
-  localparam int unsigned Groups = SOURCES / Draws;
-  localparam int unsigned Lanes = PE / Groups;
   localparam int unsigned Latency = lane_latency(WIDE, KINDS.multiplies, KINDS.drifts);
   localparam int unsigned Depth = 16;  // beats in the lanes and the FIFO behind them, a power of 2
 
@@ -95,31 +88,16 @@ module iterated_path
     beat_fold_q <= fold_q;
   end
 
-  // sources of samples, which begin anew with each change of the settings
+  // samples and levels begin anew with each change of the settings
   logic fresh_n;
-  logic [1:0] draws;
-  logic [Draws-1:0][Groups-1:0] valid;
   assign fresh_n = rst_n && !restart_q;
-  assign draws = {uses.adds, uses.multiplies};
-  assign samples_valid = &valid;
-  for (genvar s = 0; s < Draws; s++) begin : gen_source
-    for (genvar g = 0; g < Groups; g++) begin : gen_group
-      logic [1:0][Lanes-1:0][15:0] rows;
-      sample_source #(
-          .CHANNELS(CHANNELS), .PE(PE), .PIXELS(PIXELS), .LANES(Lanes), .FIRST_LANE(g * Lanes),
-          .SITE(SITE), .CORES(CORES), .LOADABLE(KINDS.loads && s == Draws - 1)
-      ) u_source (
-          .clk, .rst_n(fresh_n), .active, .draws(Split ? draws & (2'd1 << s) : draws),
-          .image(first_q), .load_valid, .load_place, .load_entry,
-          .out_valid(valid[s][g]), .out_ready(issue), .samples(rows)
-      );
-      for (genvar d = 0; d < 2; d++) begin : gen_draw
-        if (!Split || s == d) begin : gen_samples
-          assign samples[d][g*Lanes+:Lanes] = rows[d];
-        end
-      end
-    end
-  end
+  iterated_samples #(
+      .CHANNELS(CHANNELS), .PE(PE), .PIXELS(PIXELS), .SITE(SITE), .MULTIPLIES(KINDS.multiplies),
+      .LOADABLE(KINDS.loads), .CORES(CORES), .SOURCES(SOURCES)
+  ) u_samples (
+      .clk, .rst_n(fresh_n), .active, .uses, .image(first_q), .load_valid, .load_place, .load_entry,
+      .valid(samples_valid), .take(issue), .samples
+  );
 
   logic [31:0] sigma_add;
   logic [23:0] sigma_mul;
@@ -194,8 +172,4 @@ module iterated_path
       .clk, .rst_n, .averages(uses.repeats), .repeats(active.repeats), .in_valid(value_valid),
       .in_ready(value_ready), .v(value), .busy, .out_valid, .out_ready, .data(out_data)
   );
-
-  if (SOURCES == 0 || SOURCES % Draws != 0 || PE % Groups != 0) begin : gen_illegal
-    $fatal(1, "iterated_path: a draw's sources must divide its lanes");
-  end
 endmodule

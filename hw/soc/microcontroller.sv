@@ -3,15 +3,13 @@
 // A RISC-V core (picorv32, RV32IM) with memory, a serial port, and an AXI4-Lite bus to peripherals.
 //
 //   0x00000000  memory, MEMORY_BYTES, which a peripheral may read and write as well
-//   0x40000000  serial port: a byte to send; read: bit 0 ready
-//   0x40000004  clocks of a bit, 16 bits, at least 1, and 4 to receive
-//   0x40000008  byte received: bit 8 there is one, bit 9 one was lost before it; a read takes it
+//   0x40000000  serial port: the registers of serial_port.sv, a word each
 //   0x80000000  AXI4-Lite
 //
 // Execution begins at 0, interrupts at 16. Interrupt 3: `irq` rises; 4: an access was refused, that
-// is, nothing is at its address or AXI4-Lite answers with an error. The memory has one port, given
-// to the peripheral's writes, then its reads, then the core. `trap` rises when the core stops: on
-// an illegal instruction or ebreak with no handler. Reset: the core starts again, memory stays.
+// is, nothing is at its address or AXI4-Lite answers with an error. `trap` rises when the core
+// stops: on an illegal instruction or ebreak with no handler. Reset: the core starts again, memory
+// stays.
 
 module microcontroller #(
     int unsigned MEMORY_BYTES = 65536,
@@ -51,13 +49,11 @@ module microcontroller #(
     input  logic [             31:0] m_axil_rdata,
     input  logic [              1:0] m_axil_rresp
 );
-  localparam int unsigned Words = MEMORY_BYTES / 4;
-  localparam int unsigned WordWidth = $clog2(Words);
-
   logic valid, ready;
   logic [31:0] address, data;
   logic [3:0] strobe;
-  logic [31:0] answer;
+  logic [31:0] answer, memory_answer, serial_answer, bus_answer;
+  logic memory_ready, bus_ready, bus_fault;
   logic to_memory, to_serial, to_bus, to_nothing;
 
   // an access is over in the clock of `ready`
@@ -66,92 +62,40 @@ module microcontroller #(
   assign to_bus     = valid && address[31] && (address[30:0] >> ADDRESS_WIDTH) == '0;
   assign to_nothing = valid && !to_memory && !to_serial && !to_bus;
 
-  // memory
-  logic memory_en, granted, granted_q, memory_ready_q;
-  logic [31:0] memory_address, memory_data, memory_read, core_read;
-  logic [3:0] memory_write;
-
-  assign write_ready = write_valid;
-  assign read_ready  = read_valid && !write_valid;
-  assign granted     = to_memory && !granted_q && !memory_ready_q && !write_valid && !read_valid;
-  assign memory_en   = write_valid || read_valid || granted;
-  assign read_data   = memory_read;
-
-  always_comb begin
-    memory_address = address;
-    memory_write   = strobe;
-    memory_data    = data;
-    if (write_valid) begin
-      memory_address = write_address;
-      memory_write   = '1;
-      memory_data    = write_data;
-    end else if (read_valid) begin
-      memory_address = read_address;
-      memory_write   = '0;
-    end
-  end
-
-  if (SHORT_PATHS) begin : gen_registered
-    always_ff @(posedge clk) begin
-      granted_q      <= rst_n && granted;
-      memory_ready_q <= rst_n && granted_q;
-      core_read      <= memory_read;
-    end
-  end else begin : gen_direct
-    assign granted_q = 1'b0;
-    assign core_read = memory_read;
-    always_ff @(posedge clk) memory_ready_q <= rst_n && granted;
-  end
-
-  ram #(
-      .WORDS(Words),
-      .FILE(FILE)
-  ) u_ram (
-      .clk,
-      .en(memory_en),
-      .address(WordWidth'(memory_address >> 2)),
-      .write(memory_write),
-      .write_data(memory_data),
-      .read_data(memory_read)
-  );
-
-  // serial port
-  logic [15:0] divider_q;
-  logic serial_ready, serial_sends, received_valid, received_lost, received_taken;
-  logic [7:0] received;
-
-  assign serial_sends   = to_serial && address[3:2] == 2'd0 && strobe[0] && serial_ready;
-  assign received_taken = to_serial && address[3:2] == 2'd2 && strobe == '0;
-
-  always_ff @(posedge clk) begin
-    if (!rst_n) divider_q <= 16'd1;
-    else if (to_serial && address[3:2] == 2'd1 && strobe[1:0] == '1) divider_q <= data[15:0];
-  end
-
-  uart_tx u_uart (
+  shared_memory #(
+      .WORDS(MEMORY_BYTES / 4),
+      .FILE(FILE),
+      .SHORT_PATHS(SHORT_PATHS)
+  ) u_memory (
       .clk,
       .rst_n,
-      .divider(divider_q),
-      .valid(serial_sends),
-      .ready(serial_ready),
-      .data(data[7:0]),
+      .core_valid(to_memory),
+      .core_ready(memory_ready),
+      .core_address(address),
+      .core_write(strobe),
+      .core_write_data(data),
+      .core_read_data(memory_answer),
+      .read_valid,
+      .read_ready,
+      .read_address,
+      .read_data,
+      .write_valid,
+      .write_ready,
+      .write_address,
+      .write_data
+  );
+
+  serial_port u_serial (
+      .clk,
+      .rst_n,
+      .valid(to_serial),
+      .place(address[3:2]),
+      .write(strobe),
+      .write_data(data[15:0]),
+      .answer(serial_answer),
+      .rx,
       .tx
   );
-
-  uart_rx u_receiver (
-      .clk,
-      .rst_n,
-      .divider(divider_q),
-      .rx,
-      .valid(received_valid),
-      .lost(received_lost),
-      .taken(received_taken),
-      .data(received)
-  );
-
-  // peripherals
-  logic bus_ready, bus_fault;
-  logic [31:0] bus_data;
 
   axi_lite_bridge #(
       .ADDRESS_WIDTH(ADDRESS_WIDTH)
@@ -164,7 +108,7 @@ module microcontroller #(
       .address(address[ADDRESS_WIDTH-1:0]),
       .write(strobe),
       .write_data(data),
-      .read_data(bus_data),
+      .read_data(bus_answer),
       .m_axil_awvalid,
       .m_axil_awready,
       .m_axil_awaddr,
@@ -184,19 +128,12 @@ module microcontroller #(
       .m_axil_rresp
   );
 
-  // the core
-  assign ready = to_memory ? memory_ready_q : to_bus ? bus_ready : valid;
+  assign ready = to_memory ? memory_ready : to_bus ? bus_ready : valid;
   always_comb begin
     unique case (1'b1)
-      to_memory: answer = core_read;
-      to_bus: answer = bus_data;
-      to_serial: begin
-        unique case (address[3:2])
-          2'd0: answer = 32'(serial_ready);
-          2'd1: answer = 32'(divider_q);
-          default: answer = 32'({received_lost, received_valid, received});
-        endcase
-      end
+      to_memory: answer = memory_answer;
+      to_bus: answer = bus_answer;
+      to_serial: answer = serial_answer;
       default: answer = '0;
     endcase
   end

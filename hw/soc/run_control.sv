@@ -82,7 +82,7 @@ module run_control #(
   // bytes, then whether they end in memory
   for (genvar k = 0; k < 2; k++) begin : gen_outside
     localparam int unsigned Each = k == 0 ? IMAGE_BYTES : RESULT_BYTES;
-    localparam int unsigned Most = MEMORY_BYTES / Each;
+    localparam int unsigned Most = MEMORY_BYTES / (Each == 0 ? 1 : Each);  // none: illegal, below
     localparam int unsigned CountBits = $clog2(Most + 2);
     logic [31:0] address;
     logic [SizeBits-1:0] bytes_q;

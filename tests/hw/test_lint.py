@@ -99,28 +99,42 @@ def test_verilator_finds_nothing(module):
 
 
 ILLEGAL = {
+    "adc": "STEPS=5",
     "adder": "PE=0",
+    "clock_generator": "POST=0",
     "concatenator": "A_BEATS=0",
     "duplicator": "OUTPUTS=0",
     "dwc_axi": "OBITS=0",
     "gaussian": "LANES=99",
+    "image_reader": "BEAT_BITS=9",
     "input_planes": "PLANE_BITS=0",
-    "iterated_path": "SOURCES=3",
+    "iterated_samples": "SOURCES=3",
     "label_select": "K=0",
     "lut_mvu": "SIMD=3",
     "lut_operands": "ACCU_WIDTH=33",
     "lut_vvu": "SIMD=2",
     "memstream_axi": "SETS=2",
+    "microcontroller": "MEMORY_BYTES=6",
     "noise_tap": "FRAC=13",
     "pool": "PE=0",
+    "port_registers": "TAPS=9",
     "reset_synchroniser": "STAGES=1",
+    "result_writer": "PE=3",
+    "run_control": "IMAGE_BYTES=0",
     "sample_source": "CORES=0",
+    "serial_adc": "SUM_WIDTH=33",
     "serial_digest": "WIDTH=33",
     "stream_digest": "WIDTH=33",
     "stream_fifo": "DEPTH=0",
     "thresholds": "STEPS=0",
     "tile_accumulator": "PE=3",
 }
+WITHOUT_PARAMETERS = {"table_samples"}
+
+
+def test_every_check_of_parameters_is_tried():
+    checks = {module.stem for module in MODULES if "$fatal" in module.read_text()}
+    assert checks - WITHOUT_PARAMETERS == set(ILLEGAL)
 
 
 @pytest.mark.parametrize(("name", "parameter"), ILLEGAL.items())

@@ -18,8 +18,8 @@ from flow.report.files import Results, write, write_report
 from flow.report.plots.walk_hw import plot_curves
 from flow.version import revision
 from flow.walks.summaries import HardwareWalkSummary
+from tests.helpers.hardware_results import old_results, results
 from tests.report.test_network_diagram import summary as drawn
-from tests.report.test_walk_page import old_results, results
 
 REPEATS = {
     "noise": "additive", "images": {"golden": 500, "rtl": 16}, "clean": [0.9, 0.88, 0.92],

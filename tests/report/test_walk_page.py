@@ -1,7 +1,6 @@
 """The picture and the report of a walk, from made-up results."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,71 +16,16 @@ from flow.report.plots.walk_hw import plot_curves, write_curves
 from flow.report.walk_page import write_report
 from flow.report.wording import definition, need_sentence, verdict_sentence
 from flow.rtl.divergence import Divergence, Localisation
-from flow.statistics.intervals import wilson
-from flow.statistics.logistic import logistic
-from flow.walks.crosscheck.preliminary import usable, with_points
 from flow.walks.crosscheck.summary_values import midpoint_text
 from flow.walks.points.curves import curve_table
 from flow.walks.points.point import Point
 from flow.walks.points.side import Side
-from flow.walks.summaries import HardwareWalkSummary, Progress
+from flow.walks.summaries import HardwareWalkSummary
 from flow.walks.summaries.upgrade import upgraded
+from tests.helpers.hardware_results import old_results, results
 from tests.helpers.synthetic import device_walk, independent_check, walk
 
-IMAGES = {"software": 2000, "golden": 2000, "rtl": 128, "software-hwdraws": 2000}
-CLEAN = 0.86
 HOSTILE = "<script>alert(1)</script>$x_{$"
-
-
-def results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Make a walk whose sides agree; its summary is that of an old version, upgraded."""
-    summary, curves = old_results(count, seeds)
-    return HardwareWalkSummary.model_validate(upgraded(summary)).model_dump(mode="json"), curves
-
-
-def old_results(count: int = 4, seeds: int = 1) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Make a walk whose sides agree, as the first versions wrote it."""
-    rng = np.random.default_rng(0)
-    rows = [("", "additive", 0.0, 0, s, n, round(CLEAN * n)) for s, n in IMAGES.items()]
-    sites: dict[str, Any] = {}
-    for number in range(count):
-        mu, k, name = 1.5 * 2.0**number, 2.0, f"conv{number}.acc"
-        for sigma in np.geomspace(mu / 6, mu * 6, 7):
-            p = float(logistic(sigma, mu, k, CLEAN, 0.1))
-            rows += [
-                (name, "additive", float(sigma), seed, side, n, int(rng.binomial(n, p)))
-                for side, n in IMAGES.items()
-                for seed in range(seeds)
-            ]
-        sites[name] = {
-            "scale": 1.0, "mu_sw": [mu, 0.95 * mu, 1.05 * mu], "k_sw": k,
-            "mu_hw": [1.01 * mu, 0.96 * mu, 1.06 * mu], "k_hw": k,
-            "mu_rtl": [mu, 0.8 * mu, 1.25 * mu], "mu_crn": [mu, 0.95 * mu, 1.05 * mu],
-            "ratio": [1.01, 0.97, 1.05], "rtl_images": 128, "bit_mismatches": 0,
-            "verdict": "agree", "reason": "",
-        }  # fmt: skip
-    columns = ["site", "kind", "sigma", "seed", "side", "images", "correct"]
-    curves = pd.DataFrame(rows, columns=columns)
-    curves["accuracy"] = curves["correct"] / curves["images"]
-    curves["lo"], curves["hi"] = wilson(curves["correct"], curves["images"])
-    runs = 128 * (1 + 7 * count)
-    summary = {
-        "model": "tfc-w2a2", "dataset": "fashion-mnist", "noise": "additive", "seed": 0,
-        "unit": "real", "training_noise": None, "classes": 10, "verdict": "agree",
-        "design": "independent", "random_numbers": None,
-        "accuracy": {side: [CLEAN, 0.84, 0.88] for side in ("brevitas", "golden", "rtl")},
-        "images": {"software": 2000, "golden": 2000, "rtl": 128},
-        "checks": {
-            "L0": {"images": 4, "tensors": 13, "mismatches": 0, "labels_compared": 2000,
-                   "labels_differing": []},
-            "L1": {"images": runs, "bit_mismatches": 0},
-        },
-        "rtl": {"engine": "cocotb 2.1.0 / verilator 5.048", "scope": "full", "images": runs,
-                "bit_mismatches": 0, "cycles_per_image": 64, "seconds_per_image": 0.0008},
-        "sites": sites, "seconds": {"compile": 40.0}, "versions": {"brevitas": "0.13.4"},
-        "command": "noisewalk walk-hw --model tfc",
-    }  # fmt: skip
-    return summary, curves
 
 
 def judged(points: list[Point], labels: NDArray[np.int64], **options: int) -> dict[str, Any]:
@@ -395,98 +339,3 @@ def test_missing_picture_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="write the curves first"):
         write_report(tmp_path / "report.html", *results(1), tmp_path / "none.png")
     assert list(tmp_path.iterdir()) == []
-
-
-def unfinished(*, running: bool) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Make a walk of two sites that lacks RTL at the second, and every point of its third side."""
-    points, labels = walk({"conv0.acc": (2.0, 2.0), "conv1.acc": (4.0, 2.0)})
-    kept = [p for p in points if p.side != "rtl" or p.site != "conv1.acc"]
-    begun, _ = results(2)
-    begun |= {"complete": False, "verdict": None}
-    progress = Progress(
-        running=running,
-        done={"software": 38, "golden": 19, "rtl": 10},
-        planned={"software": 38, "golden": 19, "rtl": 19},
-    )
-    found = with_points(HardwareWalkSummary.model_validate(begun), kept, labels, progress)
-    return found.model_dump(mode="json"), curve_table(kept, labels, "accuracy")
-
-
-def page_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
-    """Write the page without a picture, and return it."""
-    write_report(folder / "report.html", summary, curves, None)
-    return (folder / "report.html").read_text()
-
-
-def test_the_page_of_a_walk_that_goes_on_says_so_and_loads_itself_again(tmp_path: Path) -> None:
-    page = page_of(tmp_path, *unfinished(running=True))
-    assert '<meta http-equiv="refresh" content="60">' in page
-    counts = "88 % of the points (software 38 of 38, golden 19 of 19, RTL 10 of 19)"
-    said = f"Preliminary: {counts}. No RTL points yet at conv1.acc. The walk is not yet judged."
-    assert said in page and "The walk goes on." in page and "fashion-mnist: preliminary<" in page
-    assert 'id="verdicts"' not in page and not re.search(r'class="(dis)?agree', page)
-
-
-def test_the_page_of_a_stopped_walk_does_not(tmp_path: Path) -> None:
-    page = page_of(tmp_path, *unfinished(running=False))
-    assert "<noscript>" not in page
-    assert 'http-equiv="refresh' not in page and "The walk was stopped." in page
-    assert "<code>noisewalk walk-hw --model tfc</code>" in page
-
-
-def test_a_finished_page_has_nothing_preliminary(tmp_path: Path) -> None:
-    page = page_of(tmp_path, *results(2))
-    assert 'http-equiv="refresh' not in page and "reliminary:" not in page
-    assert 'id="verdicts"' in page
-
-
-def test_a_preliminary_walk_has_the_midpoints_of_its_points_and_no_verdict() -> None:
-    summary, curves = unfinished(running=True)
-    first, second = summary["sites"].values()
-    assert first["mu_hw"] == first["mu_golden"] and first["rtl_runs"] == 9 * 128
-    assert second["mu_hw"] is None and second["mu_rtl"] is None and second["rtl_runs"] == 0
-    for entry in (first, second):
-        mu, low, high = entry["mu_golden"]
-        assert low < mu < high and entry["verdict"] is None and entry["reason"] == "not yet judged"
-        assert entry["ratio"] is None and entry["p_agree"] is None
-    assert summary["rtl"]["images"] == 10 * 128 == summary["checks"]["L1"]["images"]
-    (left, right) = plot_curves(summary, curves).axes
-    assert [panel.get_title("right") for panel in (left, right)] == ["… not yet judged"] * 2
-    assert "not yet simulated in RTL" in {text.get_text() for text in right.texts}
-
-
-@pytest.mark.slow
-def test_a_walk_without_a_point_is_drawn_too(tmp_path: Path) -> None:
-    begun, _ = results(2)
-    found = with_points(
-        HardwareWalkSummary.model_validate(begun | {"complete": False, "verdict": None}),
-        [], np.zeros(0, np.int64), Progress(running=False, done={}, planned={}),
-    )  # fmt: skip
-    summary, empty = (
-        found.model_dump(mode="json"),
-        curve_table([], np.zeros(0, np.int64), "accuracy"),
-    )
-    assert not summary["clean"] and summary["images"] == {"software": 0, "golden": 0, "rtl": 0}
-    write_curves(tmp_path / "curves.png", summary, empty)
-    page = page_of(tmp_path, summary, empty)
-    assert (
-        "the walk searches for noise levels" in page and "No software points yet. No golden" in page
-    )
-
-
-def test_points_of_the_search_add_to_golden_until_it_has_a_curve_of_its_own() -> None:
-    points, _ = walk({"conv0.acc": (2.0, 2.0), "conv1.acc": (4.0, 2.0)})
-    golden = [p for p in points if p.side == "golden"]
-    search = [replace(p, predictions=p.predictions[:500]) for p in golden]
-    own = [p for p in golden if p.site in ("", "conv0.acc")]
-    images = {p.site: p.images for p in usable(own, search)}
-    assert images == {"": 2000, "conv0.acc": 2000, "conv1.acc": 500}
-    few = [p for p in own if p.site][2:4]
-    both = [p for p in usable(few, search) if p.site == "conv0.acc"]
-    assert sorted(p.images for p in both) == [500] * 7 + [2000] * 2
-    assert len({p.sigma for p in both}) == 9
-    part = [replace(p, scope="site") for p in points if p.side == "rtl" and p.site]
-    # a part counts once the whole network was simulated
-    assert usable(part) == []
-    whole = [replace(p, scope="full", bit_mismatches=3) for p in points if p.side == "rtl"][:1]
-    assert {p.bit_mismatches for p in usable([*whole, *part])} == {3}

@@ -12,7 +12,7 @@ from flow.cli.reference import SCHEMA
 from flow.errors import UserError
 from flow.statistics.estimate import Estimate
 from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary, WalkSummary
-from tests.report.test_walk_page import old_results, results
+from tests.helpers.hardware_results import old_results, results
 
 SITE = {
     "mu_sw": [14.8, 12.0, 18.5], "k_sw": 2.2, "misfit": 0.004, "step": False, "devices": None,

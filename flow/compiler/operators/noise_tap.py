@@ -125,6 +125,7 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/serial_mean.sv",
         "noise/serial_adc.sv",
         "noise/serial_output.sv",
+        "noise/iterated_samples.sv",
         "noise/iterated_path.sv",
         "noise/serial_digest.sv",
         "noise/noise_tap.sv",

@@ -21,7 +21,7 @@ from typing import Any
 
 from flow.errors import UserError
 from flow.experiments.benchmarks.measure import Bench, Figure
-from flow.experiments.settings import BenchJobSettings
+from flow.experiments.benchmarks.settings import BenchJobSettings
 from flow.paths import REPOSITORY
 from flow.training.zoo import LOCAL
 

@@ -1,20 +1,19 @@
 """Resources of noise taps and kernels on two FPGAs, and their clock rate on one.
 
 ``python -m flow.experiments.benchmarks.resources taps ecp5`` prints a table of
-``docs/results/resources.md``, a row as soon as it is measured; ``parts`` are those of an iterated
-tap, ``kernels`` the other modules, and ``xcup`` the other family. ``--place`` places and routes on
-the ECP5 as well. Further words choose rows: ``1@10`` is a tap of one lane with a beat in ten
-clocks, in each of `KINDS_OF_TAPS`; any other is the name of a module or of those kinds.
+``docs/results/resources.md``, a row as soon as it is measured.
 """
 
+import argparse
 import dataclasses
-import sys
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flow.compiler.folding.taps import Generator
 from flow.compiler.operators.kernel import SHARED
 from flow.compiler.operators.noise_tap import NoiseTap_rtl
+from flow.errors import UserError, unknown
 from flow.noise.hardware import kinds
 from flow.paths import HW
 from flow.rtl import ecp5, synthesis
@@ -39,10 +38,12 @@ KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "pool 4, sum": ("pool", {"PE": 4, "SUM": 1, "WINDOW": 16, "IN_WIDTH": 4, "OUT_WIDTH": 8}),
     "adder 4": ("adder", {"PE": 4}),
     "concatenator 4": ("concatenator", {"PE": 4}),
+    "input_planes 4": ("input_planes", {"LANES": 4, "BEATS": 16}),
     "duplicator": ("duplicator", {"WIDTH": 32}),
     "label_select 1": ("label_select", {"LABELS": 10, "PE": 1, "IN_WIDTH": 32}),
     "dwc_axi 24 to 3": ("dwc_axi", {"IBITS": 24, "OBITS": 3}),
     "dwc_axi 9 to 7": ("dwc_axi", {"IBITS": 9, "OBITS": 7}),
+    "stream_register": ("stream_register", {"WIDTH": 32}),
     "stream_fifo 32": ("stream_fifo", {"DEPTH": 32, "WIDTH": 16}),
     "memstream_axi 256": ("memstream_axi", {"DEPTH": 256, "WIDTH": 32}),
 }  # fmt: skip
@@ -121,15 +122,18 @@ def _design(top: str, names: Sequence[str], given: Mapping[str, str | int]) -> D
 
 
 def taps(family: str, chosen: Sequence[str], place: bool) -> Iterator[list[str]]:
-    """Yield the rows of a family's table of taps."""
+    """Yield the rows of a family's table of taps; equal taps are measured once."""
     asked = [one for one in chosen if "@" in one] or CHOICES
     names = [one for one in chosen if one in KINDS_OF_TAPS] or KINDS_OF_TAPS
+    known: dict[str, list[str]] = {}
     for lanes, clocks in ([int(n) for n in one.split("@")] for one in asked):
         for name in names:
             given = parameters(lanes, clocks, KINDS_OF_TAPS[name])
             generator = f"{given['SOURCES']} × {given['CORES']}" if given["CORES"] else "unrolled"
-            cells = measured(tap(given), family, place)
-            yield [str(lanes), str(clocks), name, generator, *cells]
+            design = tap(given)
+            if design.overrides not in known:
+                known[design.overrides] = measured(design, family, place)
+            yield [str(lanes), str(clocks), name, generator, *known[design.overrides]]
 
 
 def parts(family: str, chosen: Sequence[str], place: bool) -> Iterator[list[str]]:
@@ -157,26 +161,62 @@ def measured(design: Design, family: str, place: bool) -> list[str]:
     except NotSynthesised as error:
         return [str(error)]
     counts = [f"{n:,}" for n in dataclasses.astuple(found.cells)]
-    return [*counts, "–" if found.mhz is None else f"{found.mhz:.0f}"]
+    return [*counts, found.reason or "–" if found.mhz is None else f"{found.mhz:.0f}"]
 
 
 TABLES = {
-    "taps": (("lanes", "clocks a beat", "kinds", "sources × cores"), taps),
-    "parts": (("part",), parts),
-    "kernels": (("kernel",), kernels),
+    "taps": (
+        ("lanes", "clocks a beat", "kinds", "sources × cores"),
+        taps,
+        {*CHOICES, *KINDS_OF_TAPS},
+    ),
+    "parts": (("part",), parts, {module for module, _ in PARTS.values()}),
+    "kernels": (("kernel",), kernels, {module for module, _ in KERNELS.values()}),
 }
+"""Each table's first columns, what yields its rows, and the words that choose some of them."""
 
 
-def main() -> None:
-    """Print a table, a row as soon as it is measured."""
-    words = sys.argv[1:]
-    what = next((word for word in words if word in TABLES), "taps")
-    family = next((word for word in words if word in HEADS), "ecp5")
-    chosen = [word for word in words if word not in (what, family, "--place")]
-    first, rows = TABLES[what]
-    heads = [*first, *HEADS[family]]
+def check(table: str, chosen: Sequence[str]) -> None:
+    """Raise a UserError for a word that chooses no row of a table."""
+    for word in chosen:
+        if table == "taps" and (found := re.fullmatch(r"(\d+)@(\d+)", word)):
+            lanes, clocks = map(int, found.groups())
+            if not lanes or CHANNELS % lanes or not clocks:
+                raise UserError(
+                    f"{word}: lanes must divide {CHANNELS} channels, and clocks be 1 or more"
+                )
+        elif word not in TABLES[table][2]:
+            raise unknown(f"row of {table}", word, TABLES[table][2])
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print a table, a row as soon as it is measured.
+
+    Args:
+        words: those of the command line by default.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m flow.experiments.benchmarks.resources",
+        description="Count what noise taps and kernels take on an FPGA.",
+    )
+    parser.add_argument("table", choices=TABLES, help="taps, parts of an iterated tap, or kernels")
+    parser.add_argument("family", choices=HEADS, help="Lattice ECP5 or Xilinx UltraScale+")
+    parser.add_argument(
+        "rows", nargs="*", help="1@10, a tap of one lane with a beat in ten clocks; kinds of noise "
+        f"of taps ({', '.join(KINDS_OF_TAPS)}); or names of modules; all rows by default"
+    )  # fmt: skip
+    parser.add_argument("--place", action="store_true", help="on an ECP5, place and route as well")
+    given = parser.parse_intermixed_args(words)
+    try:
+        check(given.table, given.rows)
+        if given.place and given.family != "ecp5":
+            raise UserError("--place is of ecp5: leave it out")
+    except UserError as error:
+        parser.error(str(error))
+    first, rows, _ = TABLES[given.table]
+    heads = [*first, *HEADS[given.family]]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}", flush=True)
-    for row in rows(family, chosen, "--place" in words):
+    for row in rows(given.family, given.rows, given.place):
         print(f"| {' | '.join(row)} |", flush=True)
 
 

@@ -20,7 +20,8 @@ from scipy.special import ndtri
 from flow.callbacks import no_progress
 from flow.experiments import software_walk
 from flow.experiments.benchmarks.measure import Figure
-from flow.experiments.settings import BenchWalkSettings, SoftwareWalkSettings
+from flow.experiments.benchmarks.settings import BenchWalkSettings
+from flow.experiments.settings import SoftwareWalkSettings
 from flow.models import evaluate, site_values, suitable_batch
 from flow.noise import Noise, TorchSampler
 from flow.statistics.estimate import Estimate

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flow.errors import UserError
 from flow.experiments.benchmarks import draws, rtl, software_walk, subgraph
 from flow.experiments.benchmarks.measure import Bench, Figure
-from flow.experiments.settings import BenchWalkSettings
+from flow.experiments.benchmarks.settings import BenchWalkSettings
 from flow.walks.settings import HardwareWalkSettings
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from flow.cli.printing.preliminary import PreliminaryPrinter
 from flow.walks.summaries import HardwareWalkSummary
-from tests.report.test_walk_page import unfinished
+from tests.helpers.hardware_results import unfinished
 
 
 def printed(*running: bool, interval: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from flow.errors import UserError
 from flow.experiments.benchmarks import job
-from flow.experiments.settings import BenchJobSettings
+from flow.experiments.benchmarks.settings import BenchJobSettings
 
 JOB = "walk --model tfc --dataset digits --sites fc1.acc --levels 8 --images 50 --seeds 1"
 

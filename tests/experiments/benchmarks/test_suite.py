@@ -9,7 +9,7 @@ from flow.cli.main import cli
 from flow.errors import UserError
 from flow.experiments.benchmarks import draws, rtl, software_walk, subgraph, suite
 from flow.experiments.benchmarks.measure import Bench, Figure, in_turn
-from flow.experiments.settings import BenchWalkSettings
+from flow.experiments.benchmarks.settings import BenchWalkSettings
 from flow.noise.kernel import numpy_only
 from flow.rtl import simulate
 from flow.walks.settings import HardwareWalkSettings
