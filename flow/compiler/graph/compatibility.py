@@ -149,16 +149,6 @@ def _sums_of_layer(graph: Graph, stream: str) -> bool:
     return False
 
 
-def _reaches_end(graph: Graph, stream: str) -> bool:
-    """Whether a stream is scaled and shifted at most on its way to label select."""
-    while stream != graph.exit:
-        behind = graph.consumers(stream)
-        if len(behind) != 1 or not isinstance(behind[0].module, _LINEAR):
-            return False
-        stream = behind[0].output
-    return True
-
-
 def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[Problem]:
     if module.dim != 1:
         yield "concatenates other than channels", "concatenate along dimension 1 of [N, C, H, W]"
@@ -320,12 +310,6 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     gain = _gain(step.module)
     if bool((gain == 0).any()):
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
-    takes_signs = _sums_of_layer(graph, step.inputs[0]) or _reaches_end(graph, step.output)
-    if bool((gain < 0).any()) and not takes_signs:
-        yield (
-            "has a negative gain, and no layer before it whose weights could take the sign",
-            "use BatchNorm2d(…, affine=False)",
-        )
 
 
 def _gain(module: nn.Module) -> Tensor:

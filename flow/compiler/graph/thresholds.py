@@ -2,12 +2,14 @@
 
 import numpy as np
 import numpy.typing as npt
+from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from onnx import helper
 from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.util.basic import get_by_name
 
 from flow.models.qonnx.tidy.edits import drop_dead
 from flow.models.qonnx.tidy.monotone import rises
@@ -126,6 +128,77 @@ class ScaleThresholdsOutside(Transformation):
             model.set_tensor_shape(counts, shape)
             model.set_initializer(factor, np.float32(step))
         return model.transform(InferDataTypes()), False
+
+
+class AbsorbNegativeGains(Transformation):
+    """Absorb factors, of which some are negative, into thresholds, whose channels then fall.
+
+    Where a layer comes before a factor and nothing else reads it, FINN has put the signs into its
+    weights; this is for all others. Channel c of x · a reaches t where x is at most t / a, so it
+    falls through the quotients. An attribute of the node, ``Falling``, has the channels.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation; FINN repeats it until nothing changes."""
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            factor = model.find_producer(node.input[0])
+            if factor is None or factor.op_type != "Mul" or model.is_fork_node(factor):
+                continue
+            constant = model.get_initializer(factor.input[1])
+            if constant is None or not (constant < 0).any():
+                continue
+            shape = model.get_tensor_shape(node.input[0])
+            if constant.size > 1 and constant.size != shape[1]:
+                continue
+            gains = np.broadcast_to(constant.reshape(-1, 1), (shape[1], 1))
+            rows = np.sort(model.get_initializer(node.input[1]) / gains, axis=1)
+            model.set_initializer(node.input[1], rows.astype(np.float32))
+            falling = _falling(node)
+            signs = gains[:, 0] < 0
+            _set_falling(node, signs if falling is None else signs ^ falling)
+            node.input[0] = factor.input[0]
+            model.graph.node.remove(factor)
+            return model, True
+        return model, False
+
+
+def _falling(node) -> npt.NDArray[np.bool_] | None:
+    """Return which channels of thresholds fall, [C]; None if no channel does."""
+    found = get_by_name(node.attribute, _FALLING)
+    return None if found is None else np.array(found.ints, bool)
+
+
+def _set_falling(node, falling: npt.NDArray[np.bool_]) -> None:
+    found = get_by_name(node.attribute, _FALLING)
+    if found is not None:
+        node.attribute.remove(found)
+    if falling.any():
+        node.attribute.append(helper.make_attribute(_FALLING, falling.astype(int).tolist()))
+
+
+_FALLING = "Falling"
+
+
+class InferThresholds(Transformation):
+    """Convert thresholds to FINN's hardware layers, with the channels that fall."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph."""
+        falling = {}
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            if (channels := _falling(node)) is not None:
+                falling[node.input[1]] = channels
+                rows = model.get_initializer(node.input[1])
+                # a value that equals the quotient has still reached the threshold
+                above = np.nextafter(rows, np.float32(np.inf))
+                rows = np.where(channels[:, None], above, rows)
+                model.set_initializer(node.input[1], rows)
+        model, _ = InferThresholdingLayer().apply(model)
+        for node in model.get_nodes_by_op_type("Thresholding"):
+            if node.input[1] in falling:
+                channels = falling[node.input[1]].astype(int).tolist()
+                getCustomOp(node).set_nodeattr(_FALLING, channels)
+        return model, False
 
 
 def smallest_type(low: int, high: int) -> BaseDataType:
