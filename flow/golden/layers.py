@@ -233,11 +233,16 @@ class Padding(Layer):
 
 @dataclass(frozen=True)
 class Addition(Layer):
-    """Addition of two branches where they join."""
+    """Addition of two branches, or of multiples of them, where they join."""
+
+    gains: tuple[int, int] = (1, 1)
+    """Factor of each branch."""
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the sums, [N, …], of two streams of equal shape."""
-        return a + b
+        if self.gains == (1, 1):
+            return a + b
+        return a * self.gains[0] + b * self.gains[1]
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind in units.UNITS:
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
-        return Addition(*place)
+        return Addition(*place, tuple(operator.gains))
     if kind == "StreamingConcat":
         return Concatenation(*place)
     if kind == "FMPadding":

@@ -99,6 +99,7 @@ _KERNELS = (
         (_CHECKER, _REGISTER, "kernels/adder.sv"),
         (
             Fault("A_SIGNED ? value_t'($signed(a))", "0 ? value_t'($signed(a))", ("order",)),
+            Fault("value_t'(B_GAIN) *", "value_t'(A_GAIN) *", ("order",)),
             Fault("assign a_axis_tready = free && b_axis_tvalid", "assign a_axis_tready = free",
                   ("together", "level", "latency")),
             Fault("a_axis_tvalid && b_axis_tvalid", "b_axis_tvalid", ("owed",)),

@@ -160,7 +160,7 @@ def padded_pool(tmp_path, _):
 
 
 def unlike_steps(tmp_path, _):
-    """Return a residual block whose shortcut has four times the step of what is added to it."""
+    """Return residual blocks that add four times the step of the shortcut, and an unlike one."""
     builder = Builder(np.random.default_rng(0), (1, 2, 5, 5), exact=True)
     builder.stream = builder.quant("images", 2.0**-5, 6)
     builder.convolution(4, per_channel=False, last=False)
@@ -169,6 +169,11 @@ def unlike_steps(tmp_path, _):
     builder.convolution(4, per_channel=False, last=False)
     builder.activation("signed", 0.125, 4)
     builder.apply("Add", shortcut)
+    summed = builder.stream
+    builder.activation("relu", 0.25, 4)
+    builder.convolution(4, per_channel=False, last=False)
+    builder.activation("signed", 0.171, 4)
+    builder.apply("Add", summed)
     builder.activation("relu", 0.25, 4)
     builder.flatten()
     builder.dense(4, per_channel=False, whole=False)

@@ -312,10 +312,13 @@ def _largest_accumulator(weights: Weights, grid: Grid) -> float:
 def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
     if module.operator != "Add":
         yield f"is a {module.operator} of two streams", "use an addition, or a single stream"
+        return
     a, b = (graph.grids[name] for name in step.inputs)
-    if a.step != b.step:
+    whole = graph.grids[step.output]
+    if max(-whole.low, whole.high) >= EXACT_IN_FLOAT32:
         yield (
-            f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g})",
+            f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g}), whose sum in a common "
+            "one exceeds 2^24",
             "quantise both operands with one and the same QuantIdentity, or in steps of which one "
             "is a whole multiple of the other",
         )

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import torch
@@ -28,6 +28,7 @@ from flow.models.qonnx.operators import (
 )
 from flow.models.qonnx.quantisers import Quant
 from flow.models.qonnx.tidy.shapes import OWN_INPUT
+from flow.models.steps import common_step
 
 PASSING = (Reshaped, Permuted, nn.Identity)
 """Modules whose output holds the values of their input."""
@@ -272,8 +273,14 @@ def _grids(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid]:
             grids[step.output] = known[0].above_zero()
         elif isinstance(module, Elementwise) and module.operator == "Add" and len(known) == 2:
             a, b = known
-            if a.step == b.step:
-                grids[step.output] = Grid(a.step, a.low + b.low, a.high + b.high)
+            (left, right), unit = common_step(a.step, b.step)
+            low, high = left * a.low + right * b.low, left * a.high + right * b.high
+            grids[step.output] = Grid(unit, low, high)
+        elif isinstance(module, Elementwise) and len(known) == 1 and module.line is not None:
+            gain, shift = module.line
+            if gain > 0 and shift == 0:
+                (a,) = known
+                grids[step.output] = replace(a, step=a.step * gain)
         elif isinstance(module, AVERAGES) and (places := _averaged(step, pixels)):
             (a,) = known
             if averages_fixed_number(module) and not a.bipolar:
