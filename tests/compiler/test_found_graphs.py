@@ -165,6 +165,9 @@ def unlike_steps(tmp_path, _):
     builder.stream = builder.quant("images", 2.0**-5, 6)
     builder.convolution(4, per_channel=False, last=False)
     builder.activation("relu", 0.5, 3)
+    # both branches read a pooling
+    builder.apply("MaxPool", kernel_shape=[2, 2], strides=[1, 1], pads=[0] * 4)
+    builder.shape = (1, 4, 4, 4)
     shortcut = builder.stream
     builder.convolution(4, per_channel=False, last=False)
     builder.activation("signed", 0.125, 4)

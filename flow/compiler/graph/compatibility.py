@@ -311,7 +311,10 @@ def _largest_accumulator(weights: Weights, grid: Grid) -> float:
 
 def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
     if module.operator != "Add":
-        yield f"is a {module.operator} of two streams", "use an addition, or a single stream"
+        yield (
+            f"is a {module.operator} of two streams",
+            "use an addition or a concatenation, and no gates such as squeeze-and-excite",
+        )
         return
     a, b = (graph.grids[name] for name in step.inputs)
     whole = graph.grids[step.output]

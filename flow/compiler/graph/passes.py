@@ -163,14 +163,15 @@ class AveragesToPools(Transformation):
     """Replace averages of integers by FINN's Pool, which sums a window, and a factor.
 
     There is RTL for Pool, but not for FINN's sum over the whole image. Scales go past averages
-    first, so that these see integers. A maximum that pads two sides unlike, which FINN refuses,
-    becomes a Pool as well.
+    first, so that these see integers. A maximum becomes a Pool as well if it pads two sides
+    unlike, which FINN refuses, or if several read it, of which FINN's pass sees only one.
     """
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
         for node in list(model.graph.node):
-            if node.op_type not in ("AveragePool", "GlobalAveragePool") and not _uneven(node):
+            averages = node.op_type in ("AveragePool", "GlobalAveragePool")
+            if not averages and not _beyond_finn(model, node):
                 continue
             datatype = model.get_tensor_datatype(node.input[0])
             if datatype.is_integer():
@@ -228,10 +229,13 @@ class AveragesToPools(Transformation):
             model.graph.node.insert(index + offset, one)
 
 
-def _uneven(node) -> bool:
-    """Whether a node takes maxima of an image that is padded unlike on two sides."""
-    pads = get_by_name(node.attribute, "pads") if node.op_type == "MaxPool" else None
-    return pads is not None and list(pads.ints[:2]) != list(pads.ints[2:])
+def _beyond_finn(model: ModelWrapper, node) -> bool:
+    """Whether a node takes maxima, and pads two sides unlike or has several readers."""
+    if node.op_type != "MaxPool":
+        return False
+    pads = get_by_name(node.attribute, "pads")
+    uneven = pads is not None and list(pads.ints[:2]) != list(pads.ints[2:])
+    return uneven or model.is_fork_node(node)
 
 
 class SumTypes(Transformation):

@@ -14,10 +14,10 @@ from qonnx.util.basic import get_by_name
 from flow.models.qonnx.tidy.edits import drop_dead
 from flow.models.qonnx.tidy.monotone import rises
 
-_ROUNDED = 2.0**-22
+_ROUNDED = 2.0**-23
 """Error of a threshold, relative to the largest of its channel, by the scales and shifts that are
 moved into it in float32."""
-_MOST_ROUNDED = 2.0**-6
+_MOST_ROUNDED = 2.0**-9
 """Largest distance of a threshold from a whole number that is taken for such an error."""
 _HALF_EVEN = "HalfEvenFrom"
 """Attribute of thresholds that round halves to even: the lowest value, in steps."""
