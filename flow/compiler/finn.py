@@ -79,7 +79,7 @@ def register_operators() -> None:
         StreamingConcat_rtl,
         StreamingFIFO_rtl,
     )
-    from flow.compiler.operators.thresholding import Thresholding_rtl
+    from flow.compiler.operators.thresholding import Thresholding, Thresholding_rtl
     from flow.compiler.operators.tiles import (
         MVAU,
         VVAU,
@@ -91,7 +91,7 @@ def register_operators() -> None:
     ours = {
         hardware_layers: (
             *(NoiseTap, AddStreams, LabelSelect, MVAU, VVAU, TileAccumulator),
-            StreamingConcat,
+            *(StreamingConcat, Thresholding),
         ),
         rtl_layers: (
             AddStreams_rtl,

@@ -136,7 +136,7 @@ def compile_network(
         fps: target of images per second.
         nodes: content of a FINN folding file, from `flow.compiler.folding.target.read`.
         mhz: clock of the accelerator, for ``fps``.
-        mvu: ``lut`` for our matrix-vector unit if operands have up to 10 bits, or ``dsp`` for
+        mvu: ``lut`` for our matrix-vector unit if operands have up to 16 bits, or ``dsp`` for
             FINN's everywhere.
         kinds: what taps are built for, of `flow.noise.hardware.kinds.KINDS`; everything if empty.
         root: folder of compiled accelerators.

@@ -233,11 +233,16 @@ class Padding(Layer):
 
 @dataclass(frozen=True)
 class Addition(Layer):
-    """Addition of two branches where they join."""
+    """Addition of two branches, or of multiples of them, where they join."""
+
+    gains: tuple[int, int] = (1, 1)
+    """Factor of each branch."""
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the sums, [N, …], of two streams of equal shape."""
-        return a + b
+        if self.gains == (1, 1):
+            return a + b
+        return a * self.gains[0] + b * self.gains[1]
 
 
 @dataclass(frozen=True)
@@ -275,13 +280,18 @@ class Pool(Layer):
 
 @dataclass(frozen=True)
 class Thresholds(Layer):
-    """Thresholding: scale · (number of thresholds not above the value) + bias."""
+    """Thresholding: scale · (number of thresholds not above the value) + bias.
+
+    Channels that fall count the thresholds above the value.
+    """
 
     thresholds: Tensor
     """float32 [steps, C], whole numbers, ascending."""
     bias: int
     scale: int = 1
     """Step of the output per threshold."""
+    falling: Tensor | None = None
+    """Whether each channel falls, bool [C]; no channel if None."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, [N, …, C], of values, [N, …, C]."""
@@ -290,6 +300,9 @@ class Thresholds(Layer):
         passed = torch.empty_like(count)
         for step in self.thresholds:
             count.add_(torch.ge(v, step, out=passed), alpha=self.scale)
+        if self.falling is not None:
+            ends = 2 * self.bias + self.scale * len(self.thresholds)
+            count = torch.where(self.falling, ends - count, count)
         return count
 
     def without(self, tap: "Tap") -> "Thresholds | None":

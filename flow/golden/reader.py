@@ -80,7 +80,7 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind in units.UNITS:
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
-        return Addition(*place)
+        return Addition(*place, tuple(operator.gains))
     if kind == "StreamingConcat":
         return Concatenation(*place)
     if kind == "FMPadding":
@@ -93,7 +93,9 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         bias, scale = operator.get_nodeattr("ActVal"), 1
         if operator.get_output_datatype() == DataType["BIPOLAR"]:
             bias, scale = -1, 2
-        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale)
+        fall = operator.get_nodeattr("Falling")
+        falling = torch.tensor(fall, dtype=torch.bool) if fall else None
+        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale, falling)
     if kind == "LabelSelect":
         found = operator.comparison()
         gains, offsets = (torch.tensor(n) if n else None for n in (found.gains, found.offsets))

@@ -55,6 +55,7 @@ _KERNELS = (
         (_CHECKER, _REGISTER, "kernels/adder.sv"),
         (
             Fault("A_SIGNED ? value_t'($signed(a))", "0 ? value_t'($signed(a))", ("order",)),
+            Fault("value_t'(B_GAIN) *", "value_t'(A_GAIN) *", ("order",)),
             Fault("assign a_axis_tready = free && b_axis_tvalid", "assign a_axis_tready = free",
                   ("together", "level", "latency")),
             Fault("a_axis_tvalid && b_axis_tvalid", "b_axis_tvalid", ("owed",)),
@@ -81,6 +82,8 @@ _KERNELS = (
         (
             Fault("step <= value", "step < value", ("order",)),
             Fault("fold_q == Folds - 1 ? '0", "fold_q == Folds ? '0", ("fold", "order")),
+            Fault("FALLING[fold_q][p]", "FALLING[0][p]", ("order",)),
+            Fault("Ends - counts[p]", "~counts[p]", ("order",)),
         ),
         ("order", "fold"),
     ),

@@ -14,7 +14,7 @@ module adder_proof (
 );
   logic rst_n, a_ready, b_ready, m_valid;
   logic [15:0] m_data;
-  logic [ 1:0][4:0] sums;
+  logic [ 1:0][5:0] sums;
 
   proof_reset u_reset (.*);
 
@@ -24,7 +24,8 @@ module adder_proof (
       .A_SIGNED(1'b1),
       .B_WIDTH(2),
       .B_SIGNED(1'b0),
-      .OUT_WIDTH(5)
+      .B_GAIN(5),
+      .OUT_WIDTH(6)
   ) dut (
       .clk,
       .rst_n,
@@ -41,7 +42,7 @@ module adder_proof (
 
   always_comb begin
     for (int l = 0; l < 2; l++) begin
-      sums[l] = 5'(int'(a[3*l+:2]) - 4 * int'(a[3*l+2]) + int'(b[2*l+:2]));
+      sums[l] = 6'(int'(a[3*l+:2]) - 4 * int'(a[3*l+2]) + 5 * int'(b[2*l+:2]));
     end
   end
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Proof of thresholds: every beat leaves once, in order, as the counts of its channels' thresholds.
+// Proof of thresholds: every beat leaves once, in order, as the counts of its channels' thresholds;
+// the middle channels fall.
 
 module thresholds_proof (
     input logic       clk,
@@ -27,6 +28,7 @@ module thresholds_proof (
       .THRESHOLD_WIDTH(4),
       .BIAS(-1),
       .OUT_WIDTH(3),
+      .FALLING(4'b0110),
       .FILE("thresholds_proof.hex")
   ) dut (
       .clk,
@@ -45,7 +47,9 @@ module thresholds_proof (
       value   = int'($signed(s_data[4*l+:4]));
       channel = 2 * int'(second_q) + l;
       count   = -1;
-      for (int i = 0; i < 2; i++) count += int'(Steps[channel][i] <= value);
+      for (int i = 0; i < 2; i++) begin
+        count += int'((Steps[channel][i] <= value) ^ (channel inside {1, 2}));
+      end
       counts[l] = 3'(count);
     end
   end

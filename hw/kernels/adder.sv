@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Element-wise adder of two streams.
+// Element-wise adder of two streams, in whole multiples of a common step.
 //
-//   out[l] = a[l] + b[l]    for each of PE lanes
+//   out[l] = A_GAIN a[l] + B_GAIN b[l]    for each of PE lanes
 //
 // It takes the beats of both inputs together. One beat per clock; latency 1 clock. Reset: empty. It
 // does not saturate, and does not cut the path from m_axis_tready to the inputs' tready, nor that
@@ -14,6 +14,8 @@ module adder #(
     bit A_SIGNED = 1'b1,
     int unsigned B_WIDTH = 4,
     bit B_SIGNED = 1'b0,
+    int unsigned A_GAIN = 1,
+    int unsigned B_GAIN = 1,
     int unsigned OUT_WIDTH = 6,  // must hold every sum
     localparam int unsigned ABits = (PE * A_WIDTH + 7) / 8 * 8,
     localparam int unsigned BBits = (PE * B_WIDTH + 7) / 8 * 8,
@@ -31,8 +33,10 @@ module adder #(
     input  logic               m_axis_tready,
     output logic [OutBits-1:0] m_axis_tdata
 );
-  // one bit more than the wider input and the sum's carry, so that any signs go together
-  localparam int unsigned Width = (A_WIDTH > B_WIDTH ? A_WIDTH : B_WIDTH) + 2;
+  // one bit more than the wider product and the sum's carry, so that any signs go together
+  localparam int unsigned AProduct = A_WIDTH + $clog2(A_GAIN);
+  localparam int unsigned BProduct = B_WIDTH + $clog2(B_GAIN);
+  localparam int unsigned Width = (AProduct > BProduct ? AProduct : BProduct) + 2;
   typedef logic signed [Width-1:0] value_t;
 
   logic [PE-1:0][OUT_WIDTH-1:0] sum;
@@ -47,8 +51,8 @@ module adder #(
       logic [B_WIDTH-1:0] b;
       a = a_axis_tdata[l*A_WIDTH+:A_WIDTH];
       b = b_axis_tdata[l*B_WIDTH+:B_WIDTH];
-      sum[l] = OUT_WIDTH'((A_SIGNED ? value_t'($signed(a)) : value_t'({1'b0, a}))
-          + (B_SIGNED ? value_t'($signed(b)) : value_t'({1'b0, b})));
+      sum[l] = OUT_WIDTH'(value_t'(A_GAIN) * (A_SIGNED ? value_t'($signed(a)) : value_t'({1'b0, a}))
+          + value_t'(B_GAIN) * (B_SIGNED ? value_t'($signed(b)) : value_t'({1'b0, b})));
     end
   end
 
@@ -67,5 +71,7 @@ module adder #(
 
   if (PE == 0) begin : gen_illegal
     $fatal(1, "adder: PE must be at least 1");
+  end else if (A_GAIN == 0 || B_GAIN == 0) begin : gen_illegal
+    $fatal(1, "adder: gains must be at least 1");
   end
 endmodule

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Matrix-vector unit for operands of 1 to 10 bits in LUTs, by bit planes:
+// Matrix-vector unit for operands of 1 to 16 bits in LUTs, by bit planes:
 //
 //   out[h] = sum over i, j of (+/-) 2^(i+j) (weight plane i of row h . activation plane j)
 //

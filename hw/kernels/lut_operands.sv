@@ -13,10 +13,10 @@ module lut_operands #(
     bit BIPOLAR_ACTIVATIONS = 1'b0,  // 1 bit, -1 or 1
     int unsigned ACCU_WIDTH = 8  // at most 32
 );
-  if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 10) begin : gen_illegal
-    $fatal(1, "lut_operands: weights have 1 to 10 bits");
-  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 10) begin : gen_illegal
-    $fatal(1, "lut_operands: activations have 1 to 10 bits");
+  if (WEIGHT_WIDTH < 1 || WEIGHT_WIDTH > 16) begin : gen_illegal
+    $fatal(1, "lut_operands: weights have 1 to 16 bits");
+  end else if (ACTIVATION_WIDTH < 1 || ACTIVATION_WIDTH > 16) begin : gen_illegal
+    $fatal(1, "lut_operands: activations have 1 to 16 bits");
   end else if (BIPOLAR_WEIGHTS && (WEIGHT_WIDTH != 1 || SIGNED_WEIGHTS)) begin : gen_illegal
     $fatal(1, "lut_operands: bipolar weights have 1 bit and are not SIGNED_WEIGHTS");
   end else if (BIPOLAR_ACTIVATIONS

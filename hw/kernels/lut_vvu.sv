@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Vector-vector unit of a depth-wise convolution, for operands of 1 to 10 bits, in LUTs:
+// Vector-vector unit of a depth-wise convolution, for operands of 1 to 16 bits, in LUTs:
 //
 //   out[c] = sum over the places k of a window of (weight[c][k] . activation[k][c])
 //

@@ -4,6 +4,9 @@
 //
 //   out = BIAS + (T_0 <= in) + ... + (T_{STEPS-1} <= in)
 //
+// A falling channel, behind a negative gain, counts those that are above it; where no channel
+// falls, this costs nothing.
+//
 // The streams are those of FINN's Thresholding: element e of a pixel is lane e mod PE of beat
 // e div PE. One beat per clock, all comparisons in parallel, latency 1 clock; the thresholds of a
 // beat are one word of a memory that is read at start-up. Reset: empty, at the first channel. It
@@ -20,6 +23,7 @@ module thresholds #(
     bit THRESHOLD_SIGNED = 1'b1,
     int BIAS = 0,
     int unsigned OUT_WIDTH = 2,  // must hold BIAS and BIAS + STEPS
+    logic [CHANNELS/PE-1:0][PE-1:0] FALLING = '0,  // of each beat: the lanes whose channels fall
     parameter FILE = "",  // hexadecimal, one word a beat, [PE][STEPS], the first lowest
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
@@ -35,6 +39,8 @@ module thresholds #(
 );
   localparam int unsigned Folds = CHANNELS / PE;
   localparam int unsigned Wider = IN_WIDTH > THRESHOLD_WIDTH ? IN_WIDTH : THRESHOLD_WIDTH;
+  // the lowest and the highest output, added
+  localparam logic [OUT_WIDTH-1:0] Ends = OUT_WIDTH'(2 * BIAS + int'(STEPS));
   // one bit more, so that signed and unsigned values compare alike
   typedef logic signed [Wider:0] value_t;
   typedef logic [PE-1:0][STEPS-1:0][THRESHOLD_WIDTH-1:0] row_t;
@@ -66,6 +72,7 @@ module thresholds #(
     if (s_axis_tvalid && s_axis_tready) begin
       for (int p = 0; p < PE; p++) begin
         counts[p] = count(s_axis_tdata[p*IN_WIDTH+:IN_WIDTH], memory[fold_q][p]);
+        if (FALLING != 0 && FALLING[fold_q][p]) counts[p] = Ends - counts[p];
       end
     end
   end

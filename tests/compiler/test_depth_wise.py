@@ -179,8 +179,8 @@ def test_windows_follow_the_unit(layers):
 def test_wide_operands_are_refused(layers):
     model = copy.deepcopy(layers["lut"])
     first = getCustomOp(model.get_nodes_by_op_type("VVAU")[0])
-    first.set_nodeattr("inputDataType", "INT11")
-    with pytest.raises(UserError, match=r"VVAU_rtl_0: .* have 11 and . bits, .* takes up to 10"):
+    first.set_nodeattr("inputDataType", "INT17")
+    with pytest.raises(UserError, match=r"VVAU_rtl_0: .* have 17 and . bits, .* takes up to 16"):
         folded(model, {})
 
 

@@ -297,7 +297,7 @@ def branched_graph(seed: int) -> onnx.ModelProto:
             build.stream = build.node("Concat", [trunk, build.stream], axis=1)
             build.shape = (1, 2 * shape[1], *shape[2:])
         if rng.random() < 0.5:
-            build.norm(negative=False)
+            build.norm(bool(rng.random() < 0.5))
             quantise()
             build.convolution(4, False, last=False)
     if rng.random() < 0.5:

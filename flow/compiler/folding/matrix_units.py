@@ -8,7 +8,7 @@ from flow.compiler.folding.target import Nodes, wanted
 from flow.errors import UserError
 from flow.golden.units import partial_sums
 
-LUT_BITS = 10
+LUT_BITS = 16
 """Widest operands, in bits, that use LUTs; wider ones use DSP slices. It is the LUT unit's limit:
 FINN's DSP unit evaluates its pipeline in every clock, used or not, and simulates slower at every
 width."""

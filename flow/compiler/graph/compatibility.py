@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from flow.errors import Defect, UserError
 from flow.models.qonnx.file import shown
-from flow.models.qonnx.graph import PASSING, Graph, Grid, Step, Weights, chain_before
+from flow.models.qonnx.graph import (
+    PASSING,
+    Graph,
+    Grid,
+    Step,
+    Weights,
+    averages_fixed_number,
+    chain_before,
+)
 from flow.models.qonnx.operators import (
     AVERAGES,
     BatchNorm,
@@ -23,14 +31,16 @@ from flow.models.qonnx.operators import (
     Convolution,
     Dense,
     Elementwise,
-    Mean,
+    MaxPool,
     Permuted,
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant
 
 MOST_BITS = 10
-"""Largest width of an operand, in bits, of the units of LUTs; those of DSP slices take more."""
+"""Largest width of a quantiser, and of a layer's weights, in bits."""
+MOST_OPERAND_BITS = 16
+"""Largest width of what a layer reads: averages and sums of quantised values are wider."""
 EXACT_IN_FLOAT32 = 1 << 24
 """Bound of accumulators, since FINN executes in float32."""
 
@@ -77,7 +87,7 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         yield from _quantiser(graph, step, module)
     elif isinstance(module, Convolution | Dense):
         yield from _layer(graph, step)
-    elif isinstance(module, nn.MaxPool2d):
+    elif isinstance(module, MaxPool):
         yield from _max_pool(graph, step, module)
     elif isinstance(module, AVERAGES):
         yield from _average(graph, step, module)
@@ -108,14 +118,14 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
 
 
 def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
-    if isinstance(module, nn.AvgPool2d):
-        padded = module.padding not in (0, (0, 0))
-        if module.ceil_mode or (padded and not module.count_include_pad):
-            yield (
-                "averages fewer values at an edge",
-                "use AvgPool2d without ceil_mode, and with count_include_pad",
-            )
-    elif isinstance(module, Mean) and {dim % 4 for dim in module.dims} != {2, 3}:
+    if averages_fixed_number(module):
+        pass
+    elif isinstance(module, nn.AvgPool2d):
+        yield (
+            "averages fewer values at an edge",
+            "use AvgPool2d without ceil_mode, and with count_include_pad",
+        )
+    else:
         yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
     places = graph.averaged(step)
     stream = step.inputs[0]
@@ -147,16 +157,6 @@ def _sums_of_layer(graph: Graph, stream: str) -> bool:
             return False
         stream = before.inputs[0]
     return False
-
-
-def _reaches_end(graph: Graph, stream: str) -> bool:
-    """Whether a stream is scaled and shifted at most on its way to label select."""
-    while stream != graph.exit:
-        behind = graph.consumers(stream)
-        if len(behind) != 1 or not isinstance(behind[0].module, _LINEAR):
-            return False
-        stream = behind[0].output
-    return True
 
 
 def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[Problem]:
@@ -194,13 +194,16 @@ def _flattened(graph: Graph, stream: str) -> bool:
     return False
 
 
-def _max_pool(graph: Graph, step: Step, module: nn.MaxPool2d) -> Iterator[Problem]:
-    if module.ceil_mode or module.dilation != (1, 1):
-        yield "pools with dilation or ceil_mode", "use a plain MaxPool2d"
+def _max_pool(graph: Graph, step: Step, module: MaxPool) -> Iterator[Problem]:
+    if module.dilation != (1, 1):
+        yield "pools with dilation", "use a plain MaxPool2d"
     grid = graph.grids.get(step.inputs[0])
-    if module.padding not in (0, (0, 0)) and grid is not None and grid.low < 0:
+    if any(module.pads) and grid is not None and grid.low < 0:
         # hardware pads with 0, which must be no more than any value
-        yield "pads values that may be negative", "pool behind a QuantReLU, or without padding"
+        yield (
+            "pads values that may be negative",
+            "pool behind a QuantReLU, or without padding and ceil_mode",
+        )
 
 
 def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
@@ -277,6 +280,11 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
     if weights.bits > MOST_BITS:
         yield f"has weights of {weights.bits} bits", f"use up to {MOST_BITS} bits"
     grid = graph.grids[step.inputs[0]]
+    if grid.bits > MOST_OPERAND_BITS:
+        yield (
+            f"reads averages or sums of {grid.bits} bits, beyond {MOST_OPERAND_BITS}",
+            "put a QuantIdentity before it",
+        )
     largest = _largest_accumulator(weights, grid)
     if largest >= EXACT_IN_FLOAT32:
         yield (
@@ -303,11 +311,17 @@ def _largest_accumulator(weights: Weights, grid: Grid) -> float:
 
 def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
     if module.operator != "Add":
-        yield f"is a {module.operator} of two streams", "use an addition, or a single stream"
-    a, b = (graph.grids[name] for name in step.inputs)
-    if a.step != b.step:
         yield (
-            f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g})",
+            f"is a {module.operator} of two streams",
+            "use an addition or a concatenation, and no gates such as squeeze-and-excite",
+        )
+        return
+    a, b = (graph.grids[name] for name in step.inputs)
+    whole = graph.grids[step.output]
+    if max(-whole.low, whole.high) >= EXACT_IN_FLOAT32:
+        yield (
+            f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g}), whose sum in a common "
+            "one exceeds 2^24",
             "quantise both operands with one and the same QuantIdentity, or in steps of which one "
             "is a whole multiple of the other",
         )
@@ -320,12 +334,6 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     gain = _gain(step.module)
     if bool((gain == 0).any()):
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
-    takes_signs = _sums_of_layer(graph, step.inputs[0]) or _reaches_end(graph, step.output)
-    if bool((gain < 0).any()) and not takes_signs:
-        yield (
-            "has a negative gain, and no layer before it whose weights could take the sign",
-            "use BatchNorm2d(…, affine=False)",
-        )
 
 
 def _gain(module: nn.Module) -> Tensor:

@@ -15,7 +15,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
 )
-from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from finn.transformation.fpgadataflow.convert_to_hw.vector_vector_activation import (
     InferVectorVectorActivation,
 )
@@ -56,7 +55,12 @@ from flow.compiler.graph.passes import (
 )
 from flow.compiler.graph.settled import SettlingModel
 from flow.compiler.graph.taps import grid
-from flow.compiler.graph.thresholds import QuantToThresholds, ScaleThresholdsOutside
+from flow.compiler.graph.thresholds import (
+    AbsorbNegativeGains,
+    InferThresholds,
+    QuantToThresholds,
+    ScaleThresholdsOutside,
+)
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.file import export_qonnx
@@ -135,6 +139,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         MeanToGlobalPool(),
         Streamline(),
         MoveScales(),
+        AbsorbNegativeGains(),
         ConcatsToStreams(),
         AveragesToPools(),
         LowerConvsToMatMul(),
@@ -149,7 +154,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
     for step in (
         BipolarToBit(),
         # before matrix-vector units are inferred, which would otherwise absorb the thresholds
-        InferThresholdingLayer(),
+        InferThresholds(),
         InferQuantizedMatrixVectorActivation(),
         InferVectorVectorActivation(),
         InferLabelSelect(),

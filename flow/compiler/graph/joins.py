@@ -20,6 +20,8 @@ from qonnx.util.basic import get_by_name
 
 from flow.compiler.graph.settled import content
 from flow.errors import UserError
+from flow.models.qonnx.tidy.edits import drop_dead
+from flow.models.steps import common_step
 
 
 class MovePastAverages(Transformation):
@@ -58,12 +60,15 @@ def _by_channel(constant: npt.NDArray | None) -> bool:
 class MovePastJoins(Transformation):
     """Move equal factors, or shifts, of all operands past an addition or a concatenation.
 
-    Those that something else reads too are left: `MoveLinearPastFork` makes one for each reader.
+    Those that something else reads too are left: `MoveLinearPastFork` makes one for each reader. An
+    addition of integers in unlike steps gets gains, in an attribute, and its common step moves.
     """
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph; FINN repeats it until nothing changes."""
         for node in model.graph.node:
+            if node.op_type == "Add" and self._weigh(model, node):
+                return model, True
             operands = [model.find_producer(name) for name in node.input]
             if node.op_type not in ("Add", "Concat") or None in operands:
                 continue
@@ -82,10 +87,39 @@ class MovePastJoins(Transformation):
                 self._move(model, node, operands, constants[0])
                 return model, True
             if kinds == {"Add"} and (node.op_type == "Add" or moves):
-                total = np.sum(np.broadcast_arrays(*constants), axis=0)
+                weighted = [g * one for g, one in zip(_gains(node), constants, strict=True)]
+                total = np.sum(np.broadcast_arrays(*weighted), axis=0)
                 self._move(model, node, operands, total if node.op_type == "Add" else constants[0])
                 return model, True
         return model.transform(InferDataTypes()), False
+
+    @staticmethod
+    def _weigh(model: ModelWrapper, node) -> bool:
+        """Add integers in unlike steps as multiples of a common one; return whether it changed."""
+        if not model.is_join_node(node):
+            return False
+        streams, steps = list(node.input), [1.0, 1.0]
+        for index, name in enumerate(node.input):
+            before = model.find_producer(name)
+            constant = model.get_initializer(before.input[1]) if before.op_type == "Mul" else None
+            if constant is not None and constant.size == 1 and not model.is_fork_node(before):
+                streams[index], steps[index] = before.input[0], float(constant.item())
+        whole = all(model.get_tensor_datatype(name).is_integer() for name in streams)
+        if not whole or steps[0] == steps[1] or min(steps) <= 0:
+            return False
+        own, unit = common_step(*(g * s for g, s in zip(_gains(node), steps, strict=True)))
+        _set_gains(node, own)
+        between, factor = (model.make_new_valueinfo_name() for _ in range(2))
+        output = node.output[0]
+        model.set_initializer(factor, np.float32(unit))
+        model.set_tensor_shape(between, model.get_tensor_shape(output))
+        node.output[0] = between
+        for index, name in enumerate(streams):
+            node.input[index] = name
+        moved = helper.make_node("Mul", [between, factor], [output])
+        model.graph.node.insert(list(model.graph.node).index(node) + 1, moved)
+        drop_dead(model)
+        return True
 
     @staticmethod
     def _move(model: ModelWrapper, node, operands: list, constant: npt.NDArray) -> None:
@@ -101,6 +135,22 @@ class MovePastJoins(Transformation):
         for one in operands:
             if one in model.graph.node:
                 model.graph.node.remove(one)
+
+
+_GAINS = "Gains"
+
+
+def _gains(node) -> tuple[int, ...]:
+    """Return the gain of each operand of a join."""
+    found = get_by_name(node.attribute, _GAINS)
+    return (1,) * len(node.input) if found is None else tuple(found.ints)
+
+
+def _set_gains(node, gains: Iterable[int]) -> None:
+    found = get_by_name(node.attribute, _GAINS)
+    if found is not None:
+        node.attribute.remove(found)
+    node.attribute.append(helper.make_attribute(_GAINS, list(gains)))
 
 
 class MoveScales(Transformation):
@@ -189,9 +239,11 @@ class InferAddStreams(Transformation):
         def joins(model: ModelWrapper, node) -> bool:
             return node.op_type == "Add" and model.is_join_node(node)
 
+        gains = {}
         for node in model.graph.node:
             if not joins(model, node):
                 continue
+            gains[node.output[0]] = _gains(node)
             types = [model.get_tensor_datatype(name) for name in node.input]
             if not all(one.is_integer() for one in types):
                 raise UserError(
@@ -205,4 +257,6 @@ class InferAddStreams(Transformation):
         model = model.transform(InferElementwiseBinaryOperation(joins))
         for node in model.get_nodes_by_op_type("ElementwiseAdd"):
             node.op_type = "AddStreams"
+            if any(gain > 1 for gain in gains[node.output[0]]):
+                getCustomOp(node).set_nodeattr(_GAINS, list(gains[node.output[0]]))
         return model.transform(InferDataTypes()), False

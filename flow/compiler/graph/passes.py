@@ -163,13 +163,15 @@ class AveragesToPools(Transformation):
     """Replace averages of integers by FINN's Pool, which sums a window, and a factor.
 
     There is RTL for Pool, but not for FINN's sum over the whole image. Scales go past averages
-    first, so that these see integers.
+    first, so that these see integers. A maximum becomes a Pool as well if it pads two sides
+    unlike, which FINN refuses, or if several read it, of which FINN's pass sees only one.
     """
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
         for node in list(model.graph.node):
-            if node.op_type not in ("AveragePool", "GlobalAveragePool"):
+            averages = node.op_type in ("AveragePool", "GlobalAveragePool")
+            if not averages and not _beyond_finn(model, node):
                 continue
             datatype = model.get_tensor_datatype(node.input[0])
             if datatype.is_integer():
@@ -180,7 +182,7 @@ class AveragesToPools(Transformation):
         _, channels, height, width = model.get_tensor_shape(node.input[0])
         _, _, rows, columns = model.get_tensor_shape(node.output[0])
         window, stride, pads = [height, width], [1, 1], [0] * 4
-        if node.op_type == "AveragePool":
+        if node.op_type != "GlobalAveragePool":
             window = list(get_by_name(node.attribute, "kernel_shape").ints)
             strides = get_by_name(node.attribute, "strides")
             stride = list(strides.ints) if strides else stride
@@ -197,14 +199,13 @@ class AveragesToPools(Transformation):
         for name, shape in zip((last, windows, sums, means), sizes, strict=True):
             model.set_tensor_shape(name, shape)
         model.set_tensor_datatype(windows, datatype)
-        factor = model.make_new_valueinfo_name()
-        model.set_initializer(factor, np.float32(1 / values))
-        summed = _sum_type(datatype, values)
+        largest = node.op_type == "MaxPool"
+        summed = datatype if largest else _sum_type(datatype, values)
         pool = helper.make_node(
             "Pool", [windows], [sums], domain="finn.custom_op.fpgadataflow",
             backend="fpgadataflow", InputDataType=datatype.name, OutputDataType=summed.name,
-            Channels=channels, PE=channels, KernelSize=window, Function="AccPool",
-            OutImgDims=[rows, columns],
+            Channels=channels, PE=channels, KernelSize=window,
+            Function="MaxPool" if largest else "AccPool", OutImgDims=[rows, columns],
         )  # fmt: skip
         model.set_tensor_datatype(sums, summed)
         generator = helper.make_node(
@@ -212,16 +213,29 @@ class AveragesToPools(Transformation):
             kernel_size=window, depthwise=1, pad_amount=pads,
             input_shape=f"(1,{height},{width},{channels})",
         )  # fmt: skip
-        new = (
+        new = [
             helper.make_node("Transpose", [node.input[0]], [last], perm=[0, 2, 3, 1]),
             *(generator, pool),
-            helper.make_node("Mul", [sums, factor], [means]),
-            helper.make_node("Transpose", [means], list(node.output), perm=[0, 3, 1, 2]),
-        )
+        ]
+        if not largest:
+            factor = model.make_new_valueinfo_name()
+            model.set_initializer(factor, np.float32(1 / values))
+            new.append(helper.make_node("Mul", [sums, factor], [means]))
+        ends = new[-1].output, list(node.output)
+        new.append(helper.make_node("Transpose", *ends, perm=[0, 3, 1, 2]))
         index = list(model.graph.node).index(node)
         model.graph.node.remove(node)
         for offset, one in enumerate(new):
             model.graph.node.insert(index + offset, one)
+
+
+def _beyond_finn(model: ModelWrapper, node) -> bool:
+    """Whether a node takes maxima, and pads two sides unlike or has several readers."""
+    if node.op_type != "MaxPool":
+        return False
+    pads = get_by_name(node.attribute, "pads")
+    uneven = pads is not None and list(pads.ints[:2]) != list(pads.ints[2:])
+    return uneven or model.is_fork_node(node)
 
 
 class SumTypes(Transformation):

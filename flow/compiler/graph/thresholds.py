@@ -2,28 +2,35 @@
 
 import numpy as np
 import numpy.typing as npt
+from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from onnx import helper
 from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.util.basic import get_by_name
 
 from flow.models.qonnx.tidy.edits import drop_dead
 from flow.models.qonnx.tidy.monotone import rises
 
-_STRICT = 2.0**-22
-"""Relative distance, a few steps of float32, by which a threshold excludes a half, or includes it
-whatever the scales that are moved into it round."""
+_ROUNDED = 2.0**-23
+"""Error of a threshold, relative to the largest of its channel, by the scales and shifts that are
+moved into it in float32."""
+_MOST_ROUNDED = 2.0**-9
+"""Largest distance of a threshold from a whole number that is taken for such an error."""
+_HALF_EVEN = "HalfEvenFrom"
+"""Attribute of thresholds that round halves to even: the lowest value, in steps."""
+_FALLING = "Falling"
+"""Attribute of thresholds of which some channels fall: a 1 for each of these, and 0 for others."""
 
 
 class QuantToThresholds(Transformation):
     """Make quantisers of streams thresholds that round halves to even, as QONNX does.
 
     A threshold t is x ≥ t, so FINN's own conversion rounds halves up. Where scales are powers of
-    two, and behind averages and sums, values often are halves. A threshold above an even value
-    therefore lies just above the half, so that the half itself does not reach it, and one above an
-    odd value just below. A quantiser of several scales is left as it is.
+    two, and behind averages and sums, values often are halves, so `InferThresholds` excludes those
+    that round down, once all scales are moved. A quantiser of several scales is left as it is.
     """
 
     def apply(self, model: ModelWrapper):
@@ -38,10 +45,11 @@ class QuantToThresholds(Transformation):
             count = int(bits.item())
             high = 2 ** (count - 1) - 1 if signed else 2**count - 1 - narrow
             low = -high - 1 + narrow if signed else 0
-            rows = half_even_thresholds(low, high, float(scale.item()))
+            rows = ((np.arange(low, high) + 0.5) * float(scale.item()))[None].astype("f4")
+            halves = True
             if node.input[0] == model.graph.input[0].name:
                 # images are any numbers, of which some lie next to a threshold
-                rows = exact_thresholds(low, high, float(scale.item()))
+                rows, halves = exact_thresholds(low, high, float(scale.item())), False
             thresholds = model.make_new_valueinfo_name()
             model.set_initializer(thresholds, rows)
             new = helper.make_node(
@@ -53,6 +61,8 @@ class QuantToThresholds(Transformation):
                 out_scale=float(scale.item()),
                 out_bias=float(low * scale.item()),
             )
+            if halves:
+                new.attribute.append(helper.make_attribute(_HALF_EVEN, low))
             index = list(model.graph.node).index(node)
             model.graph.node.remove(node)
             model.graph.node.insert(index, new)
@@ -68,22 +78,17 @@ def _name_layouts(model: ModelWrapper) -> None:
             getCustomOp(node).set_nodeattr("data_layout", "NCHW")
 
 
-def half_even_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
-    """Return the thresholds of a quantiser, [1, high − low], which round halves to even.
+def exact_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
+    """Return the least float32 that a quantiser rounds to each value above the lowest.
 
     Args:
         low: smallest value, in steps.
         high: largest value, in steps.
         scale: size of a step.
+
+    Returns:
+        The thresholds, [1, high − low].
     """
-    below = np.arange(low, high)
-    halves = (below + 0.5) * scale
-    sides = np.where(below % 2 == 0, _STRICT, -_STRICT)
-    return (halves + np.abs(halves) * sides)[None].astype("f4")
-
-
-def exact_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float32]:
-    """Return the least float32 that a quantiser rounds to each value above the lowest; as above."""
     step = np.float32(scale)
     with np.errstate(over="ignore"):
         found, _ = rises(lambda x: np.clip(np.rint(x / step), low, high))
@@ -126,6 +131,91 @@ class ScaleThresholdsOutside(Transformation):
             model.set_tensor_shape(counts, shape)
             model.set_initializer(factor, np.float32(step))
         return model.transform(InferDataTypes()), False
+
+
+class AbsorbNegativeGains(Transformation):
+    """Absorb factors, of which some are negative, into thresholds, whose channels then fall.
+
+    Where a layer comes before a factor and nothing else reads it, FINN has put the signs into its
+    weights; this is for all others. Channel c of x · a reaches t where x is at most t / a, so it
+    falls through the quotients. An attribute of the node, ``Falling``, has the channels.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation; FINN repeats it until nothing changes."""
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            factor = model.find_producer(node.input[0])
+            if factor is None or factor.op_type != "Mul" or model.is_fork_node(factor):
+                continue
+            constant = model.get_initializer(factor.input[1])
+            if constant is None or not (constant < 0).any():
+                continue
+            shape = model.get_tensor_shape(node.input[0])
+            if constant.size > 1 and constant.size != shape[1]:
+                continue
+            gains = np.broadcast_to(constant.reshape(-1, 1), (shape[1], 1))
+            rows = np.sort(model.get_initializer(node.input[1]) / gains, axis=1)
+            model.set_initializer(node.input[1], rows.astype(np.float32))
+            falling = _falling(node)
+            signs = gains[:, 0] < 0
+            _set_falling(node, signs if falling is None else signs ^ falling)
+            node.input[0] = factor.input[0]
+            model.graph.node.remove(factor)
+            return model, True
+        return model, False
+
+
+def _falling(node) -> npt.NDArray[np.bool_] | None:
+    """Return which channels of thresholds fall, [C]; None if no channel does."""
+    found = get_by_name(node.attribute, _FALLING)
+    return None if found is None else np.array(found.ints, bool)
+
+
+def _set_falling(node, falling: npt.NDArray[np.bool_]) -> None:
+    found = get_by_name(node.attribute, _FALLING)
+    if found is not None:
+        node.attribute.remove(found)
+    if falling.any():
+        node.attribute.append(helper.make_attribute(_FALLING, falling.astype(int).tolist()))
+
+
+class InferThresholds(Transformation):
+    """Convert thresholds of integers to FINN's hardware layers, with the channels that fall.
+
+    An integer that equals a threshold reaches it, or does not if it is a half that rounds to the
+    even value below; the threshold is then the next number. In a channel that falls it is the other
+    way round.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph."""
+        falling = {}
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            channels, first = _falling(node), get_by_name(node.attribute, _HALF_EVEN)
+            if channels is not None:
+                falling[node.input[1]] = channels
+            if channels is None and first is None:
+                continue
+            rows = model.get_initializer(node.input[1])
+            falls = np.zeros((len(rows), 1), bool) if channels is None else channels[:, None]
+            reached = np.ones_like(rows, bool)
+            if first is not None:
+                whole = np.rint(rows)
+                error = np.abs(rows).max(1, keepdims=True) * _ROUNDED
+                near = np.abs(rows - whole) <= np.minimum(error, _MOST_ROUNDED)
+                rows = np.where(near, whole, rows)
+                steps = np.arange(rows.shape[1])
+                below = first.i + np.where(falls, steps[::-1], steps)
+                reached = below % 2 == 1
+            above = np.nextafter(rows, np.float32(np.inf))
+            rows = np.where(reached == falls, above, rows).astype(np.float32)
+            model.set_initializer(node.input[1], rows)
+        model, _ = InferThresholdingLayer().apply(model)
+        for node in model.get_nodes_by_op_type("Thresholding"):
+            if node.input[1] in falling:
+                channels = falling[node.input[1]].astype(int).tolist()
+                getCustomOp(node).set_nodeattr(_FALLING, channels)
+        return model, False
 
 
 def smallest_type(low: int, high: int) -> BaseDataType:

@@ -29,16 +29,32 @@ class DuplicateStreams_rtl(Kernel, DuplicateStreams):
 
 
 class AddStreams(ElementwiseAdd):
-    """FINN's addition of two integer streams, under a different name.
+    """FINN's addition of two integer streams, under a different name, and of multiples of them.
 
     FINN's SpecializeLayers has RTL only for an ElementwiseAdd of floats, and FINN's type of the sum
-    lacks a bit if a signed operand meets an unsigned one of equal width.
+    lacks a bit if a signed operand meets an unsigned one of equal width. The attribute ``Gains``
+    has the whole number, above 0, by which each operand is multiplied.
     """
+
+    def get_nodeattr_types(self):
+        """Return FINN's attributes and the gains."""
+        return super().get_nodeattr_types() | {"Gains": ("ints", False, [1, 1])}
+
+    @property
+    def gains(self) -> list[int]:
+        """Gains of the two operands."""
+        return [int(gain) for gain in self.get_nodeattr("Gains")]
+
+    @property
+    def npy_op(self):
+        """The operation on arrays of whole numbers."""
+        a, b = self.gains
+        return lambda left, right: a * left + b * right
 
     def _derive_out_dtype(self, model):
         """Return the smallest type that holds every sum."""
-        types = self.lhs_dtype, self.rhs_dtype
-        low, high = (int(sum(getattr(t, end)() for t in types)) for end in ("min", "max"))
+        types = tuple(zip(self.gains, (self.lhs_dtype, self.rhs_dtype), strict=True))
+        low, high = (int(sum(g * getattr(t, end)() for g, t in types)) for end in ("min", "max"))
         if low >= 0:
             return DataType[f"UINT{high.bit_length()}"]
         return DataType[f"INT{hdl.signed_width((low, high))}"]
@@ -51,8 +67,8 @@ class AddStreams_rtl(Kernel, AddStreams):
     inputs = ("a_axis", "b_axis")
 
     def lut_estimation(self, fpgapart=None):
-        """Return the number of LUTs: one per bit of each lane's sum."""
-        return self.get_outstream_width()
+        """Return the number of LUTs: one per bit of each lane's sum, for each bit of a gain."""
+        return self.get_outstream_width() * sum(gain.bit_count() for gain in self.gains) // 2
 
     def parameters(self):
         """Return the module's parameters."""
@@ -69,7 +85,7 @@ class AddStreams_rtl(Kernel, AddStreams):
             "B_WIDTH": b.bitwidth(),
             "B_SIGNED": int(b.signed()),
             "OUT_WIDTH": self.out_dtype.bitwidth(),
-        }
+        } | {f"{name}_GAIN": gain for name, gain in zip("AB", self.gains, strict=True) if gain > 1}
 
 
 class StreamingConcat(PlainConcat):

@@ -4,10 +4,34 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from finn.custom_op.fpgadataflow.thresholding import Thresholding
+from finn.custom_op.fpgadataflow.thresholding import Thresholding as PlainThresholding
+from qonnx.core.datatype import DataType
 
 from flow import hdl
 from flow.compiler.operators.kernel import Kernel
+
+
+class Thresholding(PlainThresholding):
+    """FINN's thresholding, extended by channels that fall where their input rises.
+
+    The attribute ``Falling`` has a 1 for each channel that counts the thresholds above its input,
+    in place of those that are not, and a 0 for each other one; it is empty if no channel falls.
+    """
+
+    def get_nodeattr_types(self):
+        """Return FINN's attributes, and which channels fall."""
+        return super().get_nodeattr_types() | {"Falling": ("ints", False, [])}
+
+    def execute_node(self, context, graph):
+        """Run FINN's execution, and mirror what falls."""
+        super().execute_node(context, graph)
+        if falling := list(self.get_nodeattr("Falling")):
+            name = self.onnx_node.output[0]
+            ends = 2 * self.get_nodeattr("ActVal") + self.get_nodeattr("numSteps")
+            if self.get_output_datatype() == DataType["BIPOLAR"]:
+                ends = 0
+            rising = context[name]
+            context[name] = np.where(falling, ends - rising, rising).astype(np.float32)
 
 
 class Thresholding_rtl(Kernel, Thresholding):
@@ -21,9 +45,11 @@ class Thresholding_rtl(Kernel, Thresholding):
     sources = ("kernels/thresholds.sv",)
 
     def lut_estimation(self, fpgapart=None):
-        """Return the number of LUTs per lane: half a LUT per compared bit, and the count."""
+        """Return the number of LUTs: half a LUT per compared bit, the count, and its mirror."""
         steps = self.get_nodeattr("numSteps")
         each = steps * -(-self.get_input_datatype(1).bitwidth() // 2) + steps
+        if self.get_nodeattr("Falling"):
+            each += self.get_output_datatype().bitwidth()
         return self.get_nodeattr("PE") * each
 
     def generate_hdl(self, model, fpgapart, clk):
@@ -43,7 +69,8 @@ class Thresholding_rtl(Kernel, Thresholding):
     def parameters(self):
         """Return the module's parameters."""
         idt, wdt = self.get_input_datatype(0), self.get_input_datatype(1)
-        return {
+        falling = [int(one) for one in self.get_nodeattr("Falling")]
+        return ({"FALLING": hdl.packed(falling, 1)} if falling else {}) | {
             "CHANNELS": self.get_nodeattr("NumChannels"),
             "PE": self.get_nodeattr("PE"),
             "STEPS": self.get_nodeattr("numSteps"),

@@ -15,6 +15,7 @@ from flow.models.qonnx.operators import (
     Convolution,
     Dense,
     Elementwise,
+    MaxPool,
     Mean,
     Permuted,
     Reshaped,
@@ -151,24 +152,24 @@ def _elementwise(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.
 def _window(node: _Node) -> dict[str, Any]:
     """Return the window of a pooling as arguments of torch's poolings."""
     node.must("auto_pad", "NOTSET", "VALID")
-    kernel, pads = node("kernel_shape"), node("pads", [0] * 4)
-    if len(kernel) != 2 or pads[:2] != pads[2:]:
-        raise node.refuse("pools other than images, or pads two sides unlike", "use MaxPool2d")
-    return {
-        "kernel_size": tuple(kernel),
-        "stride": tuple(node("strides", [1, 1])),
-        "padding": tuple(pads[:2]),
-        "ceil_mode": bool(node("ceil_mode", 0)),
-    }
+    kernel = node("kernel_shape")
+    if len(kernel) != 2:
+        raise node.refuse("pools other than images", "use MaxPool2d or AvgPool2d")
+    return {"kernel_size": tuple(kernel), "stride": tuple(node("strides", [1, 1]))}
 
 
 def _max_pool(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
-    return nn.MaxPool2d(**_window(node), dilation=tuple(node("dilations", [1, 1])))
+    pads, dilation = node("pads", [0] * 4), tuple(node("dilations", [1, 1]))
+    return MaxPool(pads, **_window(node), dilation=dilation)
 
 
 def _average_pool(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:
     node.must("dilations", [1, 1])
-    return nn.AvgPool2d(**_window(node), count_include_pad=bool(node("count_include_pad", 0)))
+    pads, counts = node("pads", [0] * 4), bool(node("count_include_pad", 0))
+    if pads[:2] != pads[2:]:
+        raise node.refuse("averages, and pads two sides unlike", "pad before a convolution instead")
+    more = {"ceil_mode": bool(node("ceil_mode", 0)), "count_include_pad": counts}
+    return nn.AvgPool2d(**_window(node), padding=tuple(pads[:2]), **more)
 
 
 def _global_average(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.Module:

@@ -157,7 +157,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[bytes, Sequence[int]]:
             "again, for one image, with brevitas.export.export_qonnx"
         ) from error
     _check_shapes(model, path)
-    model = tidy(qcdq.to_quantisers(model, path))
+    model = tidy(qcdq.to_quantisers(model, path).transform(FoldTransposeIntoQuantInit()))
     _check_quantisers(model, path)
     output = model.get_tensor_shape(model.graph.output[0].name)
     return model.model.SerializeToString(deterministic=True), output

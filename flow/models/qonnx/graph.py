@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import torch
@@ -17,15 +17,18 @@ from flow.models.planes import Grid
 from flow.models.qonnx.builders import build, reject_unknown
 from flow.models.qonnx.file import module_of, shown
 from flow.models.qonnx.operators import (
+    AVERAGES,
     Concatenated,
     Convolution,
     Dense,
     Elementwise,
+    Mean,
     Permuted,
     Reshaped,
 )
 from flow.models.qonnx.quantisers import Quant
 from flow.models.qonnx.tidy.shapes import OWN_INPUT
+from flow.models.steps import common_step
 
 PASSING = (Reshaped, Permuted, nn.Identity)
 """Modules whose output holds the values of their input."""
@@ -107,10 +110,7 @@ class Graph:
 
     def averaged(self, step: Step) -> int:
         """Return the number of values in each average that a step takes; 0 if none is known."""
-        if isinstance(step.module, nn.AvgPool2d):
-            size = step.module.kernel_size
-            return math.prod(size if isinstance(size, tuple) else (size, size))
-        return self.pixels.get(step.inputs[0], 0)
+        return _averaged(step, self.pixels)
 
     def layer_of(self, site: str) -> Step:
         """Return the layer whose accumulator is at a site."""
@@ -163,6 +163,7 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
             added = Elementwise("Add", None, bias.reshape(shape))
             steps.append(Step(node, added, (output,), node.output[0]))
     entry, exit = model.graph.input[0].name, model.graph.output[0].name
+    pixels = _pixels(model, steps)
     found = Graph(
         steps=tuple(steps),
         entry=entry,
@@ -170,11 +171,11 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
         image_shape=(height, width, channels),
         classes=max(2, model.get_tensor_shape(exit)[1]),
         weights=weights,
-        grids=_grids(steps),
+        grids=_grids(steps, pixels),
         definition=model.model.SerializeToString(deterministic=True),
         own_input=own_input,
         single=model.get_tensor_shape(exit)[1] == 1,
-        pixels=_pixels(model, steps),
+        pixels=pixels,
     )
     sites = _sites(found)
     if not any(site.endswith(".acc") for site in sites):
@@ -237,8 +238,26 @@ def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool
     return Weights(steps, by_output[:, 0].contiguous(), quant.bits)
 
 
-def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
-    """Return the grid of each quantised stream, propagated through the network."""
+def _averaged(step: Step, pixels: Mapping[str, int]) -> int:
+    if isinstance(step.module, nn.AvgPool2d):
+        size = step.module.kernel_size
+        return math.prod(size if isinstance(size, tuple) else (size, size))
+    return pixels.get(step.inputs[0], 0)
+
+
+def averages_fixed_number(module: nn.Module) -> bool:
+    """Whether each average is of as many values, which may be zeros around an image."""
+    if isinstance(module, nn.AvgPool2d):
+        padded = module.padding not in (0, (0, 0))
+        return not module.ceil_mode and (module.count_include_pad or not padded)
+    return isinstance(module, Mean) and {dim % 4 for dim in module.dims} == {2, 3}
+
+
+def _grids(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid]:
+    """Return the grid of each quantised stream, propagated through the network.
+
+    An average of n values is a sum, in steps of which n are one of the values'.
+    """
     grids: dict[str, Grid] = {}
     for step in steps:
         module = step.module
@@ -254,8 +273,19 @@ def _grids(steps: Iterable[Step]) -> dict[str, Grid]:
             grids[step.output] = known[0].above_zero()
         elif isinstance(module, Elementwise) and module.operator == "Add" and len(known) == 2:
             a, b = known
-            if a.step == b.step:
-                grids[step.output] = Grid(a.step, a.low + b.low, a.high + b.high)
+            (left, right), unit = common_step(a.step, b.step)
+            low, high = left * a.low + right * b.low, left * a.high + right * b.high
+            grids[step.output] = Grid(unit, low, high)
+        elif isinstance(module, Elementwise) and len(known) == 1 and module.line is not None:
+            gain, shift = module.line
+            if gain > 0 and shift == 0:
+                (a,) = known
+                grids[step.output] = replace(a, step=a.step * gain)
+        elif isinstance(module, AVERAGES) and (places := _averaged(step, pixels)):
+            (a,) = known
+            if averages_fixed_number(module) and not a.bipolar:
+                low, high = min(a.low, 0), max(a.high, 0)
+                grids[step.output] = Grid(a.step / places, low * places, high * places)
         elif isinstance(module, Concatenated) and len({(g.step, g.bipolar) for g in known}) == 1:
             low, high = min(g.low for g in known), max(g.high for g in known)
             grids[step.output] = Grid(known[0].step, low, high, known[0].bipolar)

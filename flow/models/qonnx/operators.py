@@ -213,6 +213,26 @@ class Upsampled(nn.Module):
         return x
 
 
+class MaxPool(nn.MaxPool2d):
+    """The largest value of each window of an image.
+
+    Args:
+        pads: padding above, left, below and right, pixels, of which none is a largest value.
+        window: further arguments of torch's ``MaxPool2d``.
+    """
+
+    def __init__(self, pads: Sequence[int], **window: Any) -> None:
+        super().__init__(**window)
+        self.pads = tuple(pads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float [N, C, H', W'] of [N, C, H, W]."""
+        top, left, bottom, right = self.pads
+        if any(self.pads):
+            x = functional.pad(x, (left, right, top, bottom), value=-torch.inf)
+        return super().forward(x)
+
+
 class Mean(nn.Module):
     """The mean over some dimensions other than the images'."""
 

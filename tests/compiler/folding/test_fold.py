@@ -151,10 +151,10 @@ def test_units_are_chosen_by_width_and_by_the_file(graph):
     chosen = graph.transform(ChooseUnits("lut", {"MVAU_rtl_1": {"resType": "dsp"}}))
     types = [getCustomOp(n).get_nodeattr("resType") for n in chosen.graph.node if "MVAU" in n.name]
     assert types == ["lut", "dsp", "lut", "lut"]
-    first.set_nodeattr("inputDataType", "INT11")
+    first.set_nodeattr("inputDataType", "INT17")
     chosen = graph.transform(ChooseUnits("lut"))
     assert getCustomOp(chosen.get_nodes_by_op_type("MVAU")[0]).get_nodeattr("resType") == "dsp"
-    with pytest.raises(UserError, match=r"MVAU_rtl_0: .* is lut, .* 11 and 2 bits: .* up to 10"):
+    with pytest.raises(UserError, match=r"MVAU_rtl_0: .* is lut, .* 17 and 2 bits: .* up to 16"):
         graph.transform(ChooseUnits("lut", {"MVAU_rtl_0": {"resType": "lut"}}))
     first.set_nodeattr("inputDataType", "BIPOLAR")
     with pytest.raises(UserError, match="MVAU_rtl_0: activations of 1 and weights of 2 bits"):

@@ -82,7 +82,6 @@ def settled(network: nn.Module) -> tuple[nn.Module, Tensor]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"step": 0.5}, r"node Add_0 adds streams of unlike scales.*with the same step"),
         ({"one_bit": ("long", "short")}, r"node Add_0 adds a stream of −1 and 1.*2 bits or more"),
         (
             {"one_bit": ("conv",)},

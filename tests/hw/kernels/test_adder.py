@@ -19,6 +19,8 @@ STALLS = ({"idle": 0.0, "stall": 0.0}, {"idle": 0.5, "stall": 0.5})
 TYPES = [
     ("INT4", "UINT4"), ("UINT4", "INT4"), ("INT3", "INT7"), ("UINT1", "UINT8"), ("UINT9", "INT2")
 ]  # fmt: skip
+GAINS = {("UINT4", "INT4"): [3, 1], ("INT3", "INT7"): [1021, 16_383], ("UINT9", "INT2"): [1, 8]}
+"""Of some of them."""
 
 
 def extremes(datatype: DataType) -> np.ndarray:
@@ -30,6 +32,7 @@ class Case:
     """An adder of two types, its random operands, and what FINN adds."""
 
     types: list[DataType]
+    gains: list[int]
     pe: int
     operands: tuple[npt.NDArray[np.int64], ...]
     sums: npt.NDArray[np.int64]
@@ -56,11 +59,12 @@ class Case:
             rhs_dtype=right,
             out_dtype="INT32",
             PE=pe,
+            Gains=(gains := GAINS.get((left, right), [1, 1])),
         )
         context = {"a": a.astype(np.float32), "b": b.astype(np.float32)}
         node.execute_node(context, None)
         sums = context["out"].astype(np.int64)
-        return cls(types, pe, (a, b), sums, node._derive_out_dtype(None))
+        return cls(types, gains, pe, (a, b), sums, node._derive_out_dtype(None))
 
     @property
     def variant(self) -> Variant:
@@ -76,6 +80,8 @@ class Case:
             "A_SIGNED": int(left.signed()),
             "B_WIDTH": right.bitwidth(),
             "B_SIGNED": int(right.signed()),
+            "A_GAIN": self.gains[0],
+            "B_GAIN": self.gains[1],
             "OUT_WIDTH": self.out_type.bitwidth(),
         }
         return Variant(parameters, [job | stalls for stalls in STALLS])

@@ -147,7 +147,7 @@ def wide_beats() -> list[Unit]:
     cases = [
         ("BIPOLAR", "BIPOLAR", 130), ("BIPOLAR", "INT2", 80), ("INT3", "BIPOLAR", 66),
         ("INT2", "UINT2", 128), ("INT4", "INT3", 65), ("INT10", "INT9", 64), ("INT2", "INT8", 3),
-        ("INT9", "UINT10", 20),
+        ("INT9", "UINT10", 20), ("INT4", "UINT16", 24), ("INT4", "INT13", 6),
     ]  # fmt: skip
     return [random_unit(f"unit_{i}", 90 + i, w, a, s) for i, (w, a, s) in enumerate(cases)]
 

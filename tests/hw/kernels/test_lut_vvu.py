@@ -134,7 +134,13 @@ def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> npt.NDA
 def every_type() -> dict[str, Unit]:
     """Each type as weights and as activations, in another pairing each time, and the widest."""
     pairs = [(w, TYPES[(3 * i + 5) % len(TYPES)]) for i, w in enumerate(TYPES)]
-    pairs += [("BIPOLAR", "BIPOLAR"), ("BIPOLAR", "INT4"), ("UINT10", "UINT10"), ("INT9", "INT10")]
+    pairs += [
+        ("BIPOLAR", "BIPOLAR"),
+        ("BIPOLAR", "INT4"),
+        ("UINT10", "UINT10"),
+        ("INT4", "UINT16"),
+        ("INT9", "INT10"),
+    ]
     units = [Unit.of(number, *pair) for number, pair in enumerate(pairs)]
     return {unit.name: unit for unit in units}
 

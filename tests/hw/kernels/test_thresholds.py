@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from qonnx.core.datatype import DataType
 
+from flow import hdl
 from flow.compiler.finn import register_operators
 from sim import streams
 from sim.runner import REPOSITORY
@@ -24,7 +25,7 @@ def random_type(rng, low_bits: int, high_bits: int) -> DataType:
     return DataType[f"{'' if signed else 'U'}INT{bits}"]
 
 
-def finn_thresholding(values, thresholds, in_type, out_type, threshold_type, bias, folder):
+def finn_thresholding(values, thresholds, in_type, out_type, threshold_type, bias, folder, **more):
     """Count the thresholds of whole numbers [pixels, channels] as FINN does."""
     channels, steps = thresholds.shape
     return execute(
@@ -41,6 +42,7 @@ def finn_thresholding(values, thresholds, in_type, out_type, threshold_type, bia
         outputDataType=out_type.name,
         ActVal=bias,
         numInputVectors=[len(values)],
+        **more,
     )
 
 
@@ -58,6 +60,8 @@ class Case:
     """[channels, steps]."""
     values: npt.NDArray[np.int64]
     """[pixels, channels]."""
+    falling: list[int]
+    """A 1 for each channel that falls; empty if none does."""
 
     @classmethod
     def of(cls, seed: int) -> "Case":
@@ -75,7 +79,8 @@ class Case:
         # equality, and the ends of the range
         values[0] = thresholds[:, steps // 2]
         values[1], values[2] = bounds[0]
-        return cls(pe, folds, bias, in_type, threshold_type, out_type, thresholds, values)
+        falling = rng.integers(0, 2, pe * folds).tolist() if seed % 2 else []
+        return cls(pe, folds, bias, in_type, threshold_type, out_type, thresholds, values, falling)
 
     def variant(self, memory: Path) -> Variant:
         """Write the thresholds, and return the kernel that reads them."""
@@ -100,6 +105,8 @@ class Case:
             "OUT_WIDTH": self.out_type.bitwidth(),
             "FILE": f'"{memory.name}"',
         }
+        if self.falling:
+            parameters["FALLING"] = hdl.packed(self.falling, 1)
         return Variant(parameters, [job | stalls for stalls in STALLS])
 
 
@@ -125,6 +132,7 @@ def test_equals_finn(seed, results, tmp_path):
         case.threshold_type,
         case.bias,
         tmp_path / "finn",
+        **({"Falling": case.falling} if case.falling else {}),
     )
     bits, signed = case.out_type.bitwidth(), case.out_type.signed()
     for stalls, out in zip(STALLS, results[seed], strict=True):

@@ -45,7 +45,7 @@ def choices_to_gather(model: ModelWrapper) -> bool:
             node.input.append(constant(model, indices, np.int64))
             set_attribute(node, "axis", axis)
             return True
-        if node.op_type == "Gather" and (chosen := _chosen(model, node)) is not None:
+        if node.op_type == "Gather" and (chosen := chosen_places(model, node)) is not None:
             axis, indices = chosen
             shape, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
             whole = [*shape[:axis], len(indices), *shape[axis + 1 :]]
@@ -101,7 +101,7 @@ def _slice(model: ModelWrapper, node: NodeProto) -> tuple[int, list[int]] | None
     return next(iter(found.items())) if len(found) == 1 else None
 
 
-def _chosen(model: ModelWrapper, node: NodeProto) -> tuple[int, list[int]] | None:
+def chosen_places(model: ModelWrapper, node: NodeProto) -> tuple[int, list[int]] | None:
     """Return the axis and the indices of a Gather of a stream; None for others."""
     if node.op_type != "Gather" or stream_input(model, node) != 0:
         return None
@@ -155,14 +155,14 @@ def _moved(model: ModelWrapper, node: NodeProto, values: Places) -> Places | Non
         if node.op_type == "Transpose":
             return values.transpose(order_of(model, node))
         return values.reshape(shape_of(model, node.output[0]))
-    chosen = _chosen(model, node)
+    chosen = chosen_places(model, node)
     return None if chosen is None else values.take(chosen[1], axis=chosen[0])
 
 
 def sink_choices(model: ModelWrapper) -> bool:
     """Move a Gather of channels down past one operator, or let the weights of one take it."""
     for node in model.graph.node:
-        chosen = _chosen(model, node)
+        chosen = chosen_places(model, node)
         if chosen is None or is_output(model, node.output[0]):
             continue
         axis, order = chosen
@@ -187,7 +187,7 @@ def sink_choices(model: ModelWrapper) -> bool:
 
 
 def _past_choice(model: ModelWrapper, node: NodeProto, below: NodeProto, order: list[int]) -> bool:
-    chosen = _chosen(model, below)
+    chosen = chosen_places(model, below)
     if chosen is None or chosen[0] != 1:
         return False
     below.input[0] = node.input[0]
@@ -286,7 +286,7 @@ def _into_convolution(
 def absorb_choice_into_dense(model: ModelWrapper) -> bool:
     """Let the weights of a dense layer take a choice of the values that are flattened before it."""
     for node in model.graph.node:
-        if _chosen(model, node) is None:
+        if chosen_places(model, node) is None:
             continue
         shape = shape_of(model, node.input[0])
         moved: Places | None = np.arange(np.prod(shape)).reshape(shape)

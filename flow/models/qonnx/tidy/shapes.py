@@ -5,6 +5,7 @@ until they cancel. A rule changes one place of a graph and returns whether it di
 """
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from onnx import NodeProto
@@ -175,10 +176,72 @@ def flatten_dense(model: ModelWrapper) -> bool:
     return False
 
 
-def mean_to_global_pool(model: ModelWrapper) -> bool:
-    """Write a mean or a sum over all pixels as global pooling, of channels first or last."""
+def dense_to_convolution(model: ModelWrapper) -> bool:
+    """Write a dense layer on each of several vectors as a convolution of single pixels.
+
+    The vectors [1, …, C], such as particles or tokens, become pixels [1, C, …].
+    """
     for node in model.graph.node:
-        if node.op_type not in ("ReduceMean", "ReduceSum"):
+        shape = shape_of(model, node.input[0])
+        if node.op_type != "MatMul" or len(shape) not in (3, 4):
+            continue
+        weights = shape_of(model, node.input[1])
+        if max(shape[:-1]) == 1 or len(weights) != 2 or not _turn_weights(model, node, len(shape)):
+            continue
+        rank = len(shape)
+        first, last = [0, rank - 1, *range(1, rank - 1)], [0, *range(2, rank), 1]
+        inner = [shape[axis] for axis in first]
+        node.op_type = "Conv"
+        for name in ("kernel_shape", "strides", "dilations"):
+            set_attribute(node, name, [1] * (rank - 2))
+        set_attribute(node, "pads", [0] * 2 * (rank - 2))
+        set_attribute(node, "group", 1)
+        node.input[0] = insert(model, node, "Transpose", [node.input[0]], inner, perm=first)
+        inner[1] = weights[1]
+        insert_behind(model, node, "Transpose", inner, perm=last)
+        return True
+    return False
+
+
+def _turn_weights(model: ModelWrapper, node: NodeProto, rank: int) -> bool:
+    """Write the weights of a dense layer, [I, O], as those of a convolution, [O, I, 1, …].
+
+    Returns whether that could be done.
+    """
+    source = node.input[1]
+    quantiser = next((one for one in model.graph.node if source in one.output), None)
+
+    def turned(name: str) -> str:
+        values = model.get_initializer(name)
+        if values.size == 1:
+            return name
+        # constants of a quantiser are broadcast
+        values = values.reshape([1] * (2 - values.ndim) + list(values.shape)).T
+        return constant(model, values.reshape(*values.shape, *[1] * (rank - 2)))
+
+    names = [source] if quantiser is None else list(quantiser.input)
+    given = [model.get_initializer(name) for name in names]
+    if any(one is None or one.ndim > 2 for one in given):
+        return False
+    if quantiser is None:
+        node.input[1] = turned(source)
+        return True
+    inputs, outputs = shape_of(model, source)
+    more = {one.name: attribute(quantiser, one.name) for one in quantiser.attribute}
+    shape = [outputs, inputs, *[1] * (rank - 2)]
+    node.input[1] = insert(
+        model, node, quantiser.op_type, [turned(name) for name in names], shape, **more
+    )
+    return True
+
+
+def reduced_to_pool(model: ModelWrapper) -> bool:
+    """Write a mean, sum or maximum over all pixels as a pooling, of channels first or last."""
+    for node in model.graph.node:
+        if node.op_type == "GlobalMaxPool":
+            _pool_whole_image(model, node)
+            return True
+        if node.op_type not in ("ReduceMean", "ReduceSum", "ReduceMax"):
             continue
         if len(shape_of(model, node.input[0])) not in (3, 4):
             continue
@@ -194,9 +257,11 @@ def mean_to_global_pool(model: ModelWrapper) -> bool:
             inner = [shape[axis] for axis in first]
             node.input[0] = insert(model, node, "Transpose", [node.input[0]], inner, perm=first)
             shape = tuple(inner)
-        summed = node.op_type == "ReduceSum"
+        summed, largest = (node.op_type == kind for kind in ("ReduceSum", "ReduceMax"))
         node.op_type = "GlobalAveragePool"
         del node.input[1:], node.attribute[:]
+        if largest:
+            _pool_whole_image(model, node)
         small = [1, shape[1], *[1] * (rank - 2)]
         if summed:
             pixels = constant(model, np.prod(shape[2:]))
@@ -206,8 +271,19 @@ def mean_to_global_pool(model: ModelWrapper) -> bool:
     return False
 
 
+def _pool_whole_image(model: ModelWrapper, node: NodeProto) -> None:
+    node.op_type = "MaxPool"
+    sides = list(shape_of(model, node.input[0])[2:])
+    sizes = {"kernel_shape": sides, "strides": [1] * len(sides), "pads": [0] * 2 * len(sides)}
+    for name, size in sizes.items():
+        set_attribute(node, name, size)
+
+
 def drop_ceil_mode(model: ModelWrapper) -> bool:
-    """Remove the ceil_mode of a pooling whose last window ends with the image, or before."""
+    """Remove the ceil_mode of a pooling whose last window ends with the image, or before.
+
+    Where a maximum's last window ends behind the image, it is padded as far.
+    """
     for node in model.graph.node:
         if node.op_type not in ("MaxPool", "AveragePool") or not attribute(node, "ceil_mode", 0):
             continue
@@ -215,16 +291,21 @@ def drop_ceil_mode(model: ModelWrapper) -> bool:
         sides, found = (shape_of(model, name)[2:] for name in (node.input[0], node.output[0]))
         rank = len(kernel)
         strides, dilations = (attribute(node, n, [1] * rank) for n in ("strides", "dilations"))
-        pads = attribute(node, "pads", [0] * (2 * rank))
-        plain = [
-            (side + pads[axis] + pads[rank + axis] - dilations[axis] * (kernel[axis] - 1) - 1)
-            // strides[axis]
-            + 1
+        pads = list(attribute(node, "pads", [0] * (2 * rank)))
+        # pixels that the windows reach beyond those of the image and its padding
+        beyond = [
+            (found[axis] - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1
+            - (side + pads[axis] + pads[rank + axis])
             for axis, side in enumerate(sides)
-        ]
-        if plain == list(found):
-            set_attribute(node, "ceil_mode", 0)
-            return True
+        ]  # fmt: skip
+        if node.op_type == "MaxPool":
+            more = [max(pixels, 0) for pixels in beyond]
+            pads[rank:] = [a + b for a, b in zip(pads[rank:], more, strict=True)]
+            set_attribute(node, "pads", pads)
+        elif max(beyond) > 0:
+            continue
+        set_attribute(node, "ceil_mode", 0)
+        return True
     return False
 
 
@@ -242,24 +323,31 @@ def average_any_shape(model: ModelWrapper) -> bool:
 
 
 def begin_behind_shapes(model: ModelWrapper) -> bool:
-    """Let the network take images as its first Transpose or Reshape gives them."""
+    """Let the network take images as its first Transpose or Reshape gives them.
+
+    Several of them are taken together, if only the last one gives images.
+    """
     entry = model.graph.input[0].name
-    first = reader(model, entry)
-    if first is None or not reshaping(model, first) or is_output(model, first.output[0]):
-        return False
-    shape = shape_of(model, first.output[0])
-    before = shape_of(model, entry)
-    if len(shape) != 4 and (len(shape), len(before)) != (2, 3):
-        return False
-    step = (
-        {"perm": order_of(model, first)}
-        if first.op_type == "Transpose"
-        else {"from": before, "shape": shape}
-    )
+    shapes: list[tuple[int, ...]] = [shape_of(model, entry)]
+    steps: list[dict[str, Sequence[int]]] = []
+    chain: list[NodeProto] = []
+    while len(shapes) == 1 or not (
+        len(shapes[-1]) == 4 or (len(shapes) == 2 and len(shapes[1]) == 2 and len(shapes[0]) == 3)
+    ):
+        node = reader(model, chain[-1].output[0] if chain else entry)
+        if node is None or not reshaping(model, node) or is_output(model, node.output[0]):
+            return False
+        chain.append(node)
+        shapes.append(shape_of(model, node.output[0]))
+        if node.op_type == "Transpose":
+            steps.append({"perm": order_of(model, node)})
+        else:
+            steps.append({"from": shapes[-2], "shape": shapes[-1]})
     given = json.loads(model.get_metadata_prop(OWN_INPUT) or "[]")
-    model.set_metadata_prop(OWN_INPUT, json.dumps([*given, step]))
-    begin_at(model, first.output[0], shape)
-    model.graph.node.remove(first)
+    model.set_metadata_prop(OWN_INPUT, json.dumps([*given, *steps]))
+    begin_at(model, chain[-1].output[0], shapes[-1])
+    for node in chain:
+        model.graph.node.remove(node)
     return True
 
 

@@ -1,0 +1,28 @@
+"""A common step of two streams: exact where a ratio is small, and near it elsewhere."""
+
+import numpy as np
+import pytest
+
+from flow.models.steps import MOST_GAIN, common_step
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "gains"),
+    [(0.25, 0.25, (1, 1)), (0.3, 0.1, (3, 1)), (0.1, 0.25, (2, 5)), (0.7, 0.3, (7, 3))],
+)
+def test_ratios_of_small_numbers_are_exact(left, right, gains):
+    # as float32 holds them
+    left, right = float(np.float32(left)), float(np.float32(right))
+    found, step = common_step(left, right)
+    assert found == gains
+    assert step * found[0] == pytest.approx(left, rel=2**-22)
+    assert step * found[1] == pytest.approx(right, rel=2**-22)
+
+
+def test_other_ratios_are_near():
+    rng = np.random.default_rng(0)
+    for left, right in np.exp(rng.normal(size=(200, 2)) * 2):
+        gains, step = common_step(left, right)
+        assert min(gains) >= 1 and max(gains) <= MOST_GAIN
+        assert np.allclose(np.multiply(gains, step), (left, right), rtol=2**-15, atol=0)
+    assert common_step(1.0, 1e9)[0] == (1, 10**9)
