@@ -141,13 +141,18 @@ def measure(design: Design, place: bool) -> Placed:
         return Placed(cells, frequency(folder))
 
 
-def route_options(netlist: str) -> list[str]:
-    """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
+def route_options(netlist: str, seed: int = 1) -> list[str]:
+    """Return nextpnr's options to place and route a netlist and to write ``report.json``.
+
+    Args:
+        netlist: file of the netlist.
+        seed: seed of the placer.
+    """
     aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
     # nextpnr's default placer, HeAP, makes wires of a network with taps nearly twice as long, and
     # its default router tears up congested nets one by one
     ways = ["--placer", "static", "--router", "router2"]
-    return ["--json", netlist, *aim, *ways, "--report", "report.json"]
+    return ["--json", netlist, "--seed", str(seed), *aim, *ways, "--report", "report.json"]
 
 
 def frequency(folder: Path) -> float:
