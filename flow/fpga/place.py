@@ -87,7 +87,7 @@ def route(
     netlist: Path,
     board: Board,
     folder: Path,
-    seed: int = 1,
+    seed: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> dict[str, Any]:
     """Place and route a netlist, and write its bitstream to a folder.
@@ -96,7 +96,7 @@ def route(
         netlist: the linked netlist, JSON.
         board: the board.
         folder: gets ``board.bit``, ``report.json`` and nextpnr's log.
-        seed: seed of the placer.
+        seed: seed of the placer; 0 for nextpnr's own.
         progress: called with the progress.
 
     Returns:

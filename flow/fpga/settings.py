@@ -51,8 +51,8 @@ class OnBoardSettings(TappedSettings):
 class FpgaSettings(OnBoardSettings):
     """Place and route of a network's accelerator on a board."""
 
-    placer_seeds: Numbers[Count] = (1,)
-    """Seeds of the placer, tried in turn until the clock is met, such as 1,2,3"""
+    placer_seeds: Numbers[Annotated[int, Field(ge=0)]] = (0,)
+    """Seeds of the placer, tried in turn until the clock is met, such as 0,1,2; 0 for nextpnr's"""
     netlist_images: Annotated[int, Field(ge=0)] = 0
     """Images to simulate with the netlist and compare with golden at each site; 0 for none"""
 

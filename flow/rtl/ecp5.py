@@ -141,18 +141,19 @@ def measure(design: Design, place: bool) -> Placed:
         return Placed(cells, frequency(folder))
 
 
-def route_options(netlist: str, seed: int = 1) -> list[str]:
+def route_options(netlist: str, seed: int = 0) -> list[str]:
     """Return nextpnr's options to place and route a netlist and to write ``report.json``.
 
     Args:
         netlist: file of the netlist.
-        seed: seed of the placer.
+        seed: seed of the placer; 0 for nextpnr's own.
     """
     aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
     # nextpnr's default placer, HeAP, makes wires of a network with taps nearly twice as long, and
     # its default router tears up congested nets one by one
     ways = ["--placer", "static", "--router", "router2"]
-    return ["--json", netlist, "--seed", str(seed), *aim, *ways, "--report", "report.json"]
+    start = ["--seed", str(seed)] if seed else []
+    return ["--json", netlist, *start, *aim, *ways, "--report", "report.json"]
 
 
 def frequency(folder: Path) -> float:
