@@ -19,8 +19,8 @@ from flow.soc.system import System
 from flow.walks.walk import Walk
 from sim import runner
 
-TIMEOUT = 60.0
-"""Seconds without an answer: a simulator takes longer than a board."""
+ATTEMPTS = 10_000
+"""How often a request is sent: a simulator runs images much longer than a board."""
 
 
 @lru_cache(maxsize=2)
@@ -62,5 +62,5 @@ class SimulatedBoard:
         """Send images and settings to the board, and read its results."""
         built, simulation = _ready(walk.context.accelerator.folder, walk.context.build, self.board)
         with simulated_board.running(built, simulation, workdir) as port:
-            asked = link.Board(link.open_port(port), TIMEOUT)
+            asked = link.Board(link.open_port(port), attempts=ATTEMPTS)
             return on_board.measure(asked, built.system, stream, noise)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from flow.errors import OptionError, UserError
@@ -101,9 +102,11 @@ def test_walk_soc_on_the_board_s_top_finds_what_walk_hw_finds(
     assert all(not one.bit_mismatches and one.device_clocks for one in seen)
 
 
-def test_samples_are_not_loaded_over_the_serial_line():
-    settings = SocWalkSettings(board="ulx3s-85f", samples="samples.npz", noise="empirical")
-    with pytest.raises(OptionError, match="samples: cannot be loaded over the serial line"):
+def test_samples_are_not_loaded_over_the_serial_line(tmp_path):
+    samples = tmp_path / "samples.npy"
+    np.save(samples, np.linspace(-1, 1, 100))
+    settings = SocWalkSettings(board="ulx3s-85f", samples=samples, noise="empirical")
+    with pytest.raises(OptionError, match="samples cannot be loaded over the serial line"):
         SimulatedBoard.of(settings)
 
 
