@@ -27,7 +27,7 @@ DEVICE = "85k"
 _ALONE = (f"--{DEVICE}", "--package", "CABGA381", "--out-of-context")
 _AIM_MHZ = 100
 """Frequency that place and route aim at."""
-_ERROR = re.compile("ERROR|error:")
+_ERROR = re.compile("ERROR|error:|wasm trap")
 
 
 @dataclass(frozen=True)
