@@ -34,11 +34,13 @@ def walk_soc(settings: "SocWalkSettings", engine: "Engine") -> None:
     """
     from flow.cli.printing import soc as system
     from flow.cli.printing import training
+    from flow.fpga.board_walk import SimulatedBoard
     from flow.soc import walk
 
+    bench = SimulatedBoard.of(settings) if settings.board else walk.JobInMemory()
     training.ensure_checkpoint(settings, console)
     with bars() as progress:
-        found = walk.run(settings, progress, command_line(), engine)
+        found = walk.run(settings, progress, command_line(), engine, bench)
     show(found, system.print_walk)
     if found["bit_mismatches"] or found["unlike_walk_hw"]:
         sys.exit(1)

@@ -34,7 +34,7 @@ class Stream:
     bits: int
     """Bits per beat, whole bytes."""
     cut: bool = False
-    """Whether a FIFO on it cuts paths, if asked for: a tap is at an end of it, or a memory."""
+    """Whether a FIFO on it cuts paths, if asked for: at a tap, and behind a unit or a memory."""
 
     @property
     def produced(self) -> str:
@@ -57,6 +57,8 @@ class Node:
     """Stream of a unit's weights out of its memory; None for other nodes."""
     tap: int | None
     """Position of a tap among the taps in the order of the data flow; None for other nodes."""
+    short_paths: bool = False
+    """Whether it is a unit with registers in it, if paths are to be cut."""
 
     def instance(self) -> str:
         """Return the text of the instance."""
@@ -118,7 +120,11 @@ def _sources(node) -> list[Path]:
     mvu = ("mvu_pkg.sv", "mvu_vvu_axi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_8sx9_dsp58.sv")
     kernel = [*(library / "mvu" / name for name in mvu), KERNELS / "add_multi.sv"]
     if operator.uses_luts:
-        names = ["input_planes"] * (planes(operator).count > 1) + ["lut_operands", "lut_mvu"]
+        names = ["input_planes"] * (planes(operator).count > 1) + [
+            "lut_operands",
+            "lut_sums",
+            "lut_mvu",
+        ]
         kernel = [KERNELS / f"{name}.sv" for name in names]
     return [
         *kernel,
@@ -169,11 +175,11 @@ def _nodes(model: ModelWrapper) -> list[Node]:
                 module=operator.get_nodeattr("gen_top_module"),
                 kind=kind,
                 inputs=[
-                    Stream(name, operator.get_instream_width_padded(i), _meets_tap(model, name))
+                    Stream(name, operator.get_instream_width_padded(i), _is_cut(model, name))
                     for i, name in enumerate(streams)
                 ],
                 outputs=[
-                    Stream(name, operator.get_outstream_width_padded(i), _meets_tap(model, name))
+                    Stream(name, operator.get_outstream_width_padded(i), _is_cut(model, name))
                     for i, name in enumerate(node.output)
                 ],
                 weights=Stream(
@@ -182,15 +188,16 @@ def _nodes(model: ModelWrapper) -> list[Node]:
                 if is_unit(node)
                 else None,
                 tap=numbers.index(operator.get_nodeattr("Site")) if kind == "NoiseTap" else None,
+                short_paths=kind == "MVAU" and operator.uses_luts,
             )
         )
     return found
 
 
-def _meets_tap(model: ModelWrapper, stream: str) -> bool:
-    """Whether a tap produces or consumes a stream."""
-    ends = (model.find_producer(stream), model.find_consumer(stream))
-    return any(node is not None and operator_kind(node) == "NoiseTap" for node in ends)
+def _is_cut(model: ModelWrapper, stream: str) -> bool:
+    """Whether a tap produces or consumes a stream, or a unit produces it."""
+    ends = [n for n in (model.find_producer(stream), model.find_consumer(stream)) if n is not None]
+    return any(operator_kind(n) == "NoiseTap" or (is_unit(n) and stream in n.output) for n in ends)
 
 
 def top_text(model: ModelWrapper) -> str:

@@ -281,6 +281,9 @@ class SocWalkSettings(SystemSettings):
         "out": "the results lie in build/walk-soc",
     }
 
+    board: str = ""
+    """Board whose top is simulated, fed over its serial line; the system alone if not given"""
+
 
 class VoteSettings(SystemSettings):
     """Votes of images over noisy executions on the system."""

@@ -52,8 +52,8 @@ class BoardSystem:
     def parameters(self) -> dict[str, Any]:
         """Parameters of the top."""
         dividers = asdict(self.pll) if self.pll else {}
-        sizes = {"MEMORY_BYTES": MEMORY_BYTES, "FILE": f'"{DATA}/{FILE}"'}
-        return self.system.parameters | sizes | {n.upper(): v for n, v in dividers.items()}
+        content = {"FILE": f'"{DATA}/{FILE}"'}
+        return self.system.parameters | content | {n.upper(): v for n, v in dividers.items()}
 
     @property
     def sources(self) -> list[Path]:
@@ -87,7 +87,8 @@ def build(system_of: System, divider: int, folder: Path) -> BoardSystem:
     macros = {"DIVIDER": divider, "MEMORY_BYTES": MEMORY_BYTES}
     built = firmware.build(folder, units=firmware.BOARD, defines=macros)
     words = "".join(f"{word:08x}\n" for word in built.words.tolist())
-    return BoardSystem(system_of, divider, words.encode())
+    on_board = replace(system_of, firmware=built, memory_bytes=MEMORY_BYTES)
+    return BoardSystem(on_board, divider, words.encode())
 
 
 def of_accelerator(

@@ -14,10 +14,8 @@ from flow.fpga.noise_points import points
 from flow.golden.model import Record
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import cosim
+from flow.soc.cosim import SocPoint
 from flow.soc.system import System
-
-Point = tuple[np.ndarray, np.ndarray]
-"""Labels, [images], and logits, [images, classes], at one noise setting."""
 
 
 def check_same(system: System, hello: Hello) -> None:
@@ -38,7 +36,7 @@ def measure(
     system: System,
     stream: Tensor,
     settings: Sequence[Mapping[str, TapSettings]],
-) -> list[Point]:
+) -> list[SocPoint]:
     """Run images on a board, under one noise setting after another.
 
     Args:
@@ -54,20 +52,23 @@ def measure(
     check_same(system, hello)
     words = system.classes + 1
     held = (hello.memory_bytes - hello.first) // (4 * (system.image_words + words))
-    rows: list[list[np.ndarray]] = [[] for _ in settings]
+    batches: list[list[SocPoint]] = [[] for _ in settings]
     for first in range(0, len(stream), held):
         batch = stream[first : first + held]
         board.write(hello.first, cosim.packed(system, batch))
         results = hello.first + 4 * len(batch) * system.image_words
-        for found, point in zip(rows, settings, strict=True):
+        for found, point in zip(batches, settings, strict=True):
             for tap, site in enumerate(system.accelerator.sites):
                 own = point.get(site, TapSettings())
                 own = replace(own, image_base=own.image_base + first)
                 board.noise(tap, cosim.settings_words(own))
-            board.run(len(batch), hello.first, results)
-            found.append(board.read(results, len(batch) * words).reshape(len(batch), words))
-    tables = [np.concatenate(found) for found in rows]
-    return [(table[:, 0], table[:, 1:].astype(np.int32).astype(np.int64)) for table in tables]
+            clocks = board.run(len(batch), hello.first, results)
+            table = board.read(results, len(batch) * words).reshape(len(batch), words)
+            logits = table[:, 1:].astype(np.int32).astype(np.int64)
+            once = np.ones(len(batch), dtype=np.int64)
+            labels = table[:, 0].astype(np.uint8)
+            found.append(SocPoint(labels, logits, once, len(batch), clocks))
+    return [cosim.joined(found) for found in batches]
 
 
 def compare(
@@ -84,12 +85,12 @@ def compare(
     differing, labels = {}, {}
     for done, (name, noise) in enumerate(settings.items()):
         progress("board", done, len(settings))
-        ((found, scores),) = measure(board, system, stream, [noise])
+        (found,) = measure(board, system, stream, [noise])
         record = Record([golden.scores])
         wanted = golden.run(stream, noise, record=record).numpy()
         logits = record.streams[golden.scores].numpy().reshape(len(stream), -1)
-        differing[name] = int(((found != wanted) | (scores != logits).any(1)).sum())
-        labels[name] = found.tolist()
+        differing[name] = int(((found.labels != wanted) | (found.scores != logits).any(1)).sum())
+        labels[name] = found.labels.tolist()
     progress("board", len(settings), len(settings))
     return {
         "network": system.accelerator.manifest["network"],

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def too_slow(mhz: float, clock: float) -> str:
         return ""
     return (
         f"the slowest path allows {mhz:.1f} MHz, less than the clock of {clock:g} MHz: "
-        f"choose a clock of {math.floor(mhz)} or less"
+        f"choose a clock of {math.floor(mhz)} or less, or more placer_seeds"
     )
 
 
@@ -84,7 +84,11 @@ class Phases:
 
 
 def route(
-    netlist: Path, board: Board, folder: Path, progress: ProgressCallback = no_progress
+    netlist: Path,
+    board: Board,
+    folder: Path,
+    seed: int = 0,
+    progress: ProgressCallback = no_progress,
 ) -> dict[str, Any]:
     """Place and route a netlist, and write its bitstream to a folder.
 
@@ -92,11 +96,12 @@ def route(
         netlist: the linked netlist, JSON.
         board: the board.
         folder: gets ``board.bit``, ``report.json`` and nextpnr's log.
+        seed: seed of the placer; 0 for nextpnr's own.
         progress: called with the progress.
 
     Returns:
-        ``mhz``, ``critical_path`` (fields of `Step`), ``used`` and ``available``, by nextpnr's
-        names of resources.
+        ``seed``, ``mhz``, ``critical_path`` (fields of `Step`), ``used`` and ``available``, by
+        nextpnr's names of resources.
 
     Raises:
         UserError: it does not fit, or a pin does not exist.
@@ -107,7 +112,7 @@ def route(
     if netlist.parent != folder:
         shutil.copyfile(netlist, folder / netlist.name)
     files = ["--lpf", PINS, "--textcfg", CONFIGURATION, "--log", LOG]
-    options = [*device, *files, *ecp5.route_options(netlist.name)]
+    options = [*device, *files, *ecp5.route_options(netlist.name, seed)]
     try:
         ecp5.run(ecp5.NEXTPNR, options, folder, Phases(progress))
     except NotSynthesised as error:
@@ -118,11 +123,34 @@ def route(
     report = json.loads((folder / "report.json").read_text())
     utilization = report["utilization"].items()
     return {
+        "seed": seed,
         "mhz": ecp5.frequency(folder),
         "critical_path": [asdict(step) for step in critical_path(report)],
         "used": {name: count["used"] for name, count in utilization if count["used"]},
         "available": {name: count["available"] for name, count in utilization if count["used"]},
     }
+
+
+def until_met(
+    clock: float, seeds: Sequence[int], placed: Callable[[int], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Place and route with one seed after the other until a clock is met.
+
+    Args:
+        clock: the clock, MHz.
+        seeds: seeds of the placer.
+        placed: called with a seed; returns the result of `route`.
+
+    Returns:
+        the fastest result, with ``seeds``: MHz by each seed that was tried.
+    """
+    tried: dict[int, Mapping[str, Any]] = {}
+    for seed in seeds:
+        tried[seed] = placed(seed)
+        if tried[seed]["mhz"] >= clock:
+            break
+    best = max(tried.values(), key=lambda one: float(one["mhz"]))
+    return {**best, "seeds": {seed: one["mhz"] for seed, one in tried.items()}}
 
 
 def critical_path(report: Mapping[str, Any]) -> list[Step]:

@@ -14,13 +14,15 @@ from torch import Tensor
 from flow.callbacks import ProgressCallback
 from flow.compiler.accelerator import Accelerator
 from flow.errors import OptionError, about
+from flow.experiments.benchmarks.rtl import Rtl, in_memory
 from flow.files import built_once, write_json
 from flow.fpga import board_system, export, folding, link, netlist, on_board, place
 from flow.fpga.boards import Board
 from flow.fpga.netlist import FOLDER, Netlist
+from flow.fpga.noise_points import points
 from flow.fpga.settings import BoardSettings, ExportSettings, FpgaSettings, OnBoardSettings
 from flow.numerics import code_digest
-from flow.rtl import ecp5
+from flow.rtl import ecp5, simulate
 from flow.soc import firmware
 from flow.training.zoo import TrainedNetwork
 from flow.walks import loading
@@ -43,8 +45,9 @@ def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
         `flow.rtl.ecp5.Cells`) and their ``total``, ``cycles_per_image`` and
         ``images_per_second``, at that clock, ``folding`` (where its target comes from),
         ``netlist``, the result of `flow.fpga.check.check` or None, and ``refusal``: why there is no
-        bitstream, or nothing. If the network fits, also what `flow.fpga.place.route` found,
-        with its ``folder`` and the ``bitstream`` in it.
+        bitstream, or nothing. If the network fits, also ``simulated_per_second``, images that the
+        RTL simulation does with noise at every site, and the result of
+        `flow.fpga.place.until_met`, with its ``folder`` and the ``bitstream`` in it.
 
     Raises:
         UserError: a tool is missing, or there is no such board.
@@ -70,7 +73,12 @@ def run(settings: FpgaSettings, progress: ProgressCallback) -> dict[str, Any]:
     if settings.netlist_images:
         stream = accelerator.quantise(trained.inputs[: settings.netlist_images])
         result["netlist"] = _checked(accelerator, parts[-1], stream, settings.build, progress)
-    placed = _placed(board, linked, settings.build, progress)
+    result["simulated_per_second"] = _simulated(accelerator, trained, settings.build, progress)
+    placed = place.until_met(
+        clock,
+        settings.placer_seeds,
+        lambda seed: _placed(board, linked, seed, settings.build, progress),
+    )
     return result | placed | {"refusal": place.too_slow(placed["mhz"], clock)}
 
 
@@ -190,12 +198,26 @@ def _checked(
     return _read(_once(build, "check", names, (), fill))
 
 
-def _placed(board: Board, linked: Path, build: Path, progress: ProgressCallback) -> dict[str, Any]:
+def _simulated(
+    accelerator: Accelerator, trained: TrainedNetwork, build: Path, progress: ProgressCallback
+) -> float:
+    """Return images per second of the RTL simulation on this machine, with noise at every site."""
+    progress("simulate", 0, 1)
+    simulation = simulate.build(accelerator, root=build / "sim")
+    rtl = Rtl(accelerator, simulation, in_memory(accelerator, trained.inputs))
+    speed = rtl.rate(points(accelerator)["every site"], passes=1)
+    progress("simulate", 1, 1)
+    return speed
+
+
+def _placed(
+    board: Board, linked: Path, seed: int, build: Path, progress: ProgressCallback
+) -> dict[str, Any]:
     """Place and route, or open the result of an equal netlist on an equal board."""
-    names = [linked.name, board.device, board.package, board.speed, board.pins.read_text()]
+    names = [linked.name, board.device, board.package, board.speed, board.pins.read_text(), seed]
 
     def fill(scratch: Path) -> None:
-        found = place.route(linked / netlist.JSON, board, scratch, progress)
+        found = place.route(linked / netlist.JSON, board, scratch, seed, progress)
         (scratch / netlist.JSON).unlink()
         write_json(scratch / FILE, found)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from flow.errors import about
 from flow.fpga import boards
 from flow.fpga.boards import Board
-from flow.settings import Count, Names, Positive
+from flow.settings import Count, Names, Numbers, Positive
 from flow.walks.settings import AcceleratorSettings
 
 
@@ -51,6 +51,8 @@ class OnBoardSettings(TappedSettings):
 class FpgaSettings(OnBoardSettings):
     """Place and route of a network's accelerator on a board."""
 
+    placer_seeds: Numbers[Annotated[int, Field(ge=0)]] = (0,)
+    """Seeds of the placer, tried in turn until the clock is met, such as 0,1,2; 0 for nextpnr's"""
     netlist_images: Annotated[int, Field(ge=0)] = 0
     """Images to simulate with the netlist and compare with golden at each site; 0 for none"""
 

@@ -5,6 +5,8 @@ from flow.proofs.system import PARTS_OF_THE_TAP, SYSTEM
 
 _CHECKER = "kernels/stream_checker.sv"
 _REGISTER = "kernels/stream_register.sv"
+_SUMS = ("kernels/lut_operands.sv", "kernels/lut_sums.sv")
+"""Sources of a matrix-vector unit below it."""
 _PAID = ("stable", "level", "owed", "latency", "order")
 """Claims on a stream: that of `stream_checker`, and those of `order_checker`."""
 
@@ -159,7 +161,7 @@ _KERNELS = (
     *(
         Proof(
             "lut_mvu_proof",
-            (_CHECKER, "kernels/lut_operands.sv", "kernels/lut_mvu.sv"),
+            (_CHECKER, *_SUMS, "kernels/lut_mvu.sv"),
             faults,
             ("level", "owed", "latency", "order", "together"),
             parameters,
@@ -168,24 +170,29 @@ _KERNELS = (
             ({"SIMD": 2}, (
                 Fault("room && first_row_q && weights_tvalid", "room && weights_tvalid",
                       ("together",)),
-                Fault("assign room = !last_beat || !m_axis_tvalid || m_axis_tready;",
-                      "assign room = 1'b1;", ("level",)),
-                Fault("if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",)),
-                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= first_row_q;", ("latency",)),
+                Fault("assign room = !add_last || !m_axis_tvalid || m_axis_tready;",
+                      "assign room = 1'b1;", ("level",), _SUMS[1]),
+                Fault("else if (m_axis_tready) m_axis_tvalid <= 1'b0;", "", ("owed",), _SUMS[1]),
+                Fault("m_axis_tvalid <= 1'b1;", "m_axis_tvalid <= !m_axis_tvalid;", ("latency",),
+                      _SUMS[1]),
                 Fault("picked = choices[GroupSize'(w[p][i]>>g)] <<< i;",
-                      "picked = choices[GroupSize'(w[p][i]>>g)];", ("order",)),
+                      "picked = choices[GroupSize'(w[p][i]>>g)];", ("order",), _SUMS[1]),
             )),
             ({"SIMD": 2, "ACTIVATION_WIDTH": 1}, (
-                Fault("SIGNED_ACTIVATIONS && j ==", "j ==", ("order",)),
+                Fault("SIGNED_ACTIVATIONS && j ==", "j ==", ("order",), _SUMS[1]),
             )),
             ({"SIMD": 2, "WEIGHT_WIDTH": 1, "ACTIVATION_WIDTH": 1, "BIPOLAR": 1}, (
-                Fault("2 * both + all", "both + all", ("order",)),
+                Fault("2 * both + all", "both + all", ("order",), _SUMS[1]),
+            )),
+            ({"SIMD": 2, "SHORT_PATHS": 1}, (
+                Fault("if (room) begin", "begin", ("order",), _SUMS[1]),
+                Fault("{valid_q[1:0], s_axis_tvalid}", "{valid_q[1:0], 1'b1}", ("owed",), _SUMS[1]),
             )),
         )
     ),
     Proof(
         "lut_mvu_tiles_proof",
-        (_CHECKER, "kernels/lut_operands.sv", "kernels/lut_mvu.sv"),
+        (_CHECKER, *_SUMS, "kernels/lut_mvu.sv"),
         (
             Fault("tile_q <= tile_q == Tiles - 1 ? '0 : tile_q + 1;", "tile_q <= '0;",
                   ("latency",)),

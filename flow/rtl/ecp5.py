@@ -27,7 +27,7 @@ DEVICE = "85k"
 _ALONE = (f"--{DEVICE}", "--package", "CABGA381", "--out-of-context")
 _AIM_MHZ = 100
 """Frequency that place and route aim at."""
-_ERROR = re.compile("ERROR|error:")
+_ERROR = re.compile("ERROR|error:|wasm trap")
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,19 @@ def measure(design: Design, place: bool) -> Placed:
         return Placed(cells, frequency(folder))
 
 
-def route_options(netlist: str) -> list[str]:
-    """Return nextpnr's options to place and route a netlist and to write ``report.json``."""
+def route_options(netlist: str, seed: int = 0) -> list[str]:
+    """Return nextpnr's options to place and route a netlist and to write ``report.json``.
+
+    Args:
+        netlist: file of the netlist.
+        seed: seed of the placer; 0 for nextpnr's own.
+    """
     aim = ["--freq", str(_AIM_MHZ), "--timing-allow-fail"]
     # nextpnr's default placer, HeAP, makes wires of a network with taps nearly twice as long, and
     # its default router tears up congested nets one by one
     ways = ["--placer", "static", "--router", "router2"]
-    return ["--json", netlist, *aim, *ways, "--report", "report.json"]
+    start = ["--seed", str(seed)] if seed else []
+    return ["--json", netlist, *start, *aim, *ways, "--report", "report.json"]
 
 
 def frequency(folder: Path) -> float:

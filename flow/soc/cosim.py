@@ -15,7 +15,7 @@ from torch import Tensor
 from flow.errors import UserError
 from flow.noise.hardware.registers import TapSettings
 from flow.soc import firmware
-from flow.soc.system import MEMORY_BYTES, System
+from flow.soc.system import System
 from sim import runner
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def images_held(system: System, points: int = 1) -> int:
     taps = len(system.accelerator.manifest["sites"])
     job = 4 * (_HEADER + _NOISE * taps * points)
     each = 4 * (system.image_words + system.classes + 1)
-    return max(0, (MEMORY_BYTES - firmware.ROOM - job) // each)
+    return max(0, (system.memory_bytes - firmware.ROOM - job) // each)
 
 
 def simulate(
@@ -198,7 +198,7 @@ def memory(
     words[job_at:table_at] = header + noise
     words[table_at:images_at] = table
     words[images_at:] = packed(system, stream)
-    if 4 * (results_at + images * (system.classes + 1)) > MEMORY_BYTES:
+    if 4 * (results_at + images * (system.classes + 1)) > system.memory_bytes:
         raise ValueError("the table leaves too little memory for these images")
     return words
 

@@ -120,11 +120,13 @@ class System(Port):
 
     folder: Path
     firmware: Firmware
+    memory_bytes: int = MEMORY_BYTES
+    """Size of the microcontroller's memory."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of the top, ``soc``."""
-        return super().parameters | {"MEMORY_BYTES": MEMORY_BYTES}
+        return super().parameters | {"MEMORY_BYTES": self.memory_bytes}
 
     @property
     def sources(self) -> list[Path]:

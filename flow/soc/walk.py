@@ -9,13 +9,14 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from flow.callbacks import ProgressCallback, StageClock
 from flow.compiler.accelerator import Accelerator
@@ -24,8 +25,10 @@ from flow.experiments import site_levels
 from flow.experiments.settings import SocWalkSettings
 from flow.files import make_folder, write_json
 from flow.golden.model import Record
+from flow.noise.hardware.registers import TapSettings
 from flow.numerics import code_digest
 from flow.soc import cosim, firmware, system
+from flow.soc.cosim import SocPoint
 from flow.soc.system import System
 from flow.statistics.estimate import Estimate
 from flow.statistics.midpoint import midpoint
@@ -54,6 +57,48 @@ class Seen:
     firmware_clocks: int
 
 
+class Bench(Protocol):
+    """How a walk's system is simulated, and fed."""
+
+    def ready(self, walk: Walk) -> tuple[System, runner.Simulation]:
+        """Return the system and its simulator, built once in a process."""
+
+    def held(self, built: System, points: int) -> int:
+        """Return how many images `run` takes, with so many settings."""
+
+    def run(
+        self,
+        walk: Walk,
+        stream: Tensor,
+        noise: Sequence[Mapping[str, TapSettings]],
+        workdir: Path,
+    ) -> list[SocPoint]:
+        """Run images, integers [images, elements], under one setting after another."""
+
+
+@dataclass(frozen=True)
+class JobInMemory:
+    """The system alone, whose memory holds images and settings at start."""
+
+    def ready(self, walk: Walk) -> tuple[System, runner.Simulation]:
+        """Return the system and its simulator."""
+        return ready(walk)
+
+    def held(self, built: System, points: int) -> int:
+        """Return how many images memory holds."""
+        return cosim.images_held(built, points)
+
+    def run(
+        self,
+        walk: Walk,
+        stream: Tensor,
+        noise: Sequence[Mapping[str, TapSettings]],
+        workdir: Path,
+    ) -> list[SocPoint]:
+        """Co-simulate the job."""
+        return cosim.simulate(*ready(walk), stream, noise, workdir)[0]
+
+
 @dataclass(frozen=True)
 class Batch:
     """Places that one simulator process measures."""
@@ -62,6 +107,7 @@ class Batch:
     images: int
     system: str
     """Folder of the system's build."""
+    bench: Bench
 
 
 def check_sites(taps: Collection[str], sites: Sequence[str]) -> None:
@@ -96,6 +142,7 @@ def run(
     progress: ProgressCallback,
     command: str = "",
     engine: Engine | None = None,
+    bench: Bench = JobInMemory(),
 ) -> dict[str, Any]:
     """Run the job.
 
@@ -104,6 +151,7 @@ def run(
         progress: called with the progress.
         command: how the user asked for it.
         engine: does the work; this process if not given.
+        bench: how the system is simulated.
 
     Returns:
         what ``summary.json`` holds.
@@ -121,7 +169,7 @@ def run(
     check_sites(walk.context.taps, sites)
     images = Effort.of(settings, walk.context.accelerator, len(walk.context.inputs)).hw_images
     progress("build simulators", 0, 2)
-    built, simulation = ready(walk)
+    built, simulation = bench.ready(walk)
     progress("build simulators", 1, 2)
     _ = walk.context.designs.whole.simulation
     progress("build simulators", 2, 2)
@@ -133,7 +181,7 @@ def run(
     levels = site_levels.site_levels(walk, sites, settings.levels, found)
     places = [NoisePoint(site, sigma) for site, sigmas in levels.items() for sigma in sigmas]
     places.insert(0, NoisePoint("", 0.0))
-    seen = measure_all(walk, places, images, progress)
+    seen = measure_all(walk, places, images, progress, bench)
     alone = _walk_hw(walk, places, images, progress)
     result = _summary(walk, settings, sites, seen, alone) | {
         "system": describe(built, simulation),
@@ -157,7 +205,7 @@ def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
         "simulation": simulation.design,
         "taps": len(built.accelerator.manifest["sites"]),
         "image_words": built.image_words,
-        "memory_bytes": system.MEMORY_BYTES,
+        "memory_bytes": built.memory_bytes,
         "driver_bytes": built.firmware.driver_bytes,
         "program_bytes": built.firmware.program_bytes,
         "data_bytes": built.firmware.data_bytes,
@@ -165,17 +213,21 @@ def describe(built: System, simulation: runner.Simulation) -> dict[str, Any]:
 
 
 def measure_all(
-    walk: Walk, places: Sequence[NoisePoint], images: int, progress: ProgressCallback
+    walk: Walk,
+    places: Sequence[NoisePoint],
+    images: int,
+    progress: ProgressCallback,
+    bench: Bench = JobInMemory(),
 ) -> list[Seen]:
     """Take places that are stored, and have the system measure the others."""
-    built, _ = ready(walk)
-    found = {place: _stored(walk, place, images) for place in places}
+    built, _ = bench.ready(walk)
+    found = {place: _stored(walk, bench, place, images) for place in places}
     missing = [place for place, one in found.items() if one is None]
     done = len(places) - len(missing)
     progress("system", done, len(places), 0)
     size = max(1, min(16, -(-len(missing) // walk.engine.workers)))
     calls = [
-        Task(measure, Batch(tuple(missing[first : first + size]), images, built.folder.name))
+        Task(measure, Batch(tuple(missing[first : first + size]), images, built.folder.name, bench))
         for first in range(0, len(missing), size)
     ]
     for _, result in walk.engine.run(walk, calls):
@@ -188,9 +240,8 @@ def measure_all(
 
 def measure(walk: Walk, batch: Batch) -> list[Seen]:
     """Run places on the system, hold every image against golden, and store what was found."""
-    built, simulation = ready(walk)
-    images, places = batch.images, batch.places
-    held = cosim.images_held(built, len(places))
+    bench, images, places = batch.bench, batch.images, batch.places
+    held = bench.held(bench.ready(walk)[0], len(places))
     labels = np.zeros((len(places), images), dtype=np.uint8)
     mismatches, clocks = np.zeros(len(places), dtype=np.int64), np.zeros((len(places), 2))
     root = make_folder(walk.context.build / "runs")
@@ -199,7 +250,7 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
         part = slice(first, min(first + held, images))
         stream = walk.context.stream[part]
         noise = [walk.context.settings(place, first) for place in places]
-        points, _ = cosim.simulate(built, simulation, stream, noise, workdir)
+        points = bench.run(walk, stream, noise, workdir)
         for i, (point, setting) in enumerate(zip(points, noise, strict=True)):
             labels[i, part] = point.labels
             clocks[i] += point.device_clocks, point.firmware_clocks
@@ -225,23 +276,23 @@ def measure(walk: Walk, batch: Batch) -> list[Seen]:
         for i, place in enumerate(places)
     ]
     for place, one in zip(places, found, strict=True):
-        write_json(_path(walk, place, images), asdict(one))
+        write_json(_path(walk, bench, place, images), asdict(one))
     return found
 
 
-def _path(walk: Walk, place: NoisePoint, images: int) -> Path:
+def _path(walk: Walk, bench: Bench, place: NoisePoint, images: int) -> Path:
     """Return where a place's measurement lies: under the name of all that it depends on."""
-    built, simulation = ready(walk)
+    built, simulation = bench.ready(walk)
     key = walk.key(PointRequest(Side.GOLDEN, place, images)) | {
         "side": "soc",
         "system": [built.folder.name, simulation.design],
-        "soc code": code_digest(__name__),
+        "soc code": code_digest(__name__, type(bench).__module__),
     }
     return walk.store.path(key).with_suffix(".json")
 
 
-def _stored(walk: Walk, place: NoisePoint, images: int) -> Seen | None:
-    path = _path(walk, place, images)
+def _stored(walk: Walk, bench: Bench, place: NoisePoint, images: int) -> Seen | None:
+    path = _path(walk, bench, place, images)
     try:
         return Seen(**json.loads(path.read_text()))
     except FileNotFoundError:

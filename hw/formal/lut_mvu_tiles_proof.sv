@@ -77,7 +77,7 @@ module lut_mvu_tiles_proof (
           && dut.first_row_q == (later_q == '0)
           && dut.tile_q == 32'(short_q) && !(second_q && short_q));
       if (second_q) begin
-        partial : assert (int'(dut.sum_q[0]) == sum_q);
+        partial : assert (int'(dut.u_sums.sum_q[0]) == sum_q);
       end
     end
   end

@@ -51,13 +51,16 @@ module tap_registers #(
       registers.tap[t].SEED_LOW.req
     };
   end
+  // taps first, then settings: synthesis makes a chain of each loop
+  logic [Settings-1:0] of_any_tap;
   always_comb begin
-    {asked, tap, setting} = '0;
+    {tap, setting, of_any_tap} = '0;
     for (int t = 0; t < TAPS; t++) begin
-      for (int s = 0; s < Settings; s++) begin
-        if (requests[t][s]) {asked, tap, setting} |= {1'b1, TapBits'(t), 4'(s)};
-      end
+      of_any_tap |= requests[t];
+      if (|requests[t]) tap |= TapBits'(t);
     end
+    for (int s = 0; s < Settings; s++) if (of_any_tap[s]) setting |= 4'(s);
+    asked = |of_any_tap;
   end
 
   // the access, a clock later; the file gives every register the same data

@@ -7,6 +7,7 @@ from torch import nn
 
 from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
+from flow.models import Network
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import open_network
 
@@ -14,8 +15,8 @@ SHAPE = (8, 8, 1)
 
 
 @pytest.fixture(scope="session")
-def one_layer(inputs, built, session_folder) -> Accelerator:
-    """64 inputs and 3 classes, folded as for an FPGA: a tap with one Philox core."""
+def open_one_layer(inputs, session_folder) -> Network:
+    """64 inputs and 3 classes."""
     torch.manual_seed(3)
     network = nn.Sequential(
         nn.Flatten(),
@@ -26,10 +27,12 @@ def one_layer(inputs, built, session_folder) -> Accelerator:
         network(inputs[:64])
     file = session_folder / "one-layer.onnx"
     export_qonnx(network.eval(), SHAPE, file)
+    return open_network(file, SHAPE)
+
+
+@pytest.fixture(scope="session")
+def one_layer(open_one_layer, inputs, built) -> Accelerator:
+    """Its accelerator, folded as for an FPGA: a tap with one Philox core."""
     return compile_network(
-        open_network(file, SHAPE),
-        inputs[:200],
-        cycles=192,
-        kinds=["mixed"],
-        root=built / "accelerators",
+        open_one_layer, inputs[:200], cycles=192, kinds=["mixed"], root=built / "accelerators"
     )

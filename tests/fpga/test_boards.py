@@ -4,7 +4,7 @@ import pytest
 
 from flow.errors import UserError
 from flow.fpga import boards
-from flow.fpga.place import too_large, too_slow
+from flow.fpga.place import too_large, too_slow, until_met
 from flow.rtl.ecp5 import Cells
 
 
@@ -63,3 +63,12 @@ def test_a_network_too_large_names_the_resource_and_the_number():
 def test_a_clock_that_the_slowest_path_does_not_allow():
     assert not too_slow(50.0, 50.0)
     assert "49.9 MHz, less than the clock of 50 MHz: choose a clock of 49" in too_slow(49.9, 50.0)
+
+
+def test_seeds_are_tried_until_the_clock_is_met():
+    mhz = {1: 57.5, 2: 61.0, 3: 55.7, 4: 70.0}
+    given = {seed: {"seed": seed, "mhz": reached} for seed, reached in mhz.items()}
+    met = until_met(60.0, (1, 2, 3), given.__getitem__)
+    assert (met["seed"], met["seeds"]) == (2, {1: 57.5, 2: 61.0})
+    missed = until_met(65.0, (1, 2, 3), given.__getitem__)
+    assert (missed["mhz"], list(missed["seeds"])) == (61.0, [1, 2, 3])

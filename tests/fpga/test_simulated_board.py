@@ -3,14 +3,24 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from flow.errors import UserError
-from flow.fpga import board_system, on_board, simulated_board
+from flow.errors import OptionError, UserError
+from flow.experiments.settings import SocWalkSettings
+from flow.fpga import board_system, board_walk, boards, on_board, simulated_board
+from flow.fpga.board_walk import SimulatedBoard
 from flow.fpga.link import Board, open_port
 from flow.fpga.noise_points import points
 from flow.rtl import simulate
 from flow.soc import firmware, system
+from flow.soc import walk as soc_walk
+from flow.walks.points.noise_setting import NoiseSetting
+from flow.walks.points.placement import Placement
+from flow.walks.points.point import NoisePoint
+from flow.walks.points.side import Side
+from flow.walks.points.store import Store
+from flow.walks.walk import Walk
 
 # with NEED_FIRMWARE, as in .ci/run, a cross compiler that is missing is a failure
 pytestmark = pytest.mark.skipif(
@@ -67,6 +77,37 @@ def test_labels_and_logits_are_goldens_in_spite_of_faults_on_the_cable(
     # noise changed labels, so the points are not one
     assert len({tuple(labels) for labels in found["labels"].values()}) > 1
     assert last
+
+
+def test_walk_soc_on_the_board_s_top_finds_what_walk_hw_finds(
+    board, simulation, one_layer, open_one_layer, inputs, digits, built, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(board_walk, "_ready", lambda *_: (board, simulation))
+    (site,) = one_layer.sites
+    walk = Walk(
+        network=open_one_layer,
+        accelerator=one_layer,
+        inputs=inputs[:IMAGES],
+        labels=digits.labels[:IMAGES],
+        placement=Placement(NoiseSetting("additive", seed=3)),
+        store=Store(tmp_path / "points"),
+        build=built,
+    )
+    places = [NoisePoint("", 0.0), NoisePoint(site, 30 * one_layer.sites[site].scale)]
+    top = SimulatedBoard(boards.find("ulx3s-85f"))
+    seen = soc_walk.measure_all(walk, places, IMAGES, quiet, top)
+    alone = walk.run(walk.wanted([Side.RTL], places, IMAGES)).points
+    assert [one.labels for one in seen] == [point.predictions.tolist() for point in alone]
+    assert seen[0].labels != seen[1].labels
+    assert all(not one.bit_mismatches and one.device_clocks for one in seen)
+
+
+def test_samples_are_not_loaded_over_the_serial_line(tmp_path):
+    samples = tmp_path / "samples.npy"
+    np.save(samples, np.linspace(-1, 1, 100))
+    settings = SocWalkSettings(board="ulx3s-85f", samples=samples, noise="empirical")
+    with pytest.raises(OptionError, match="samples cannot be loaded over the serial line"):
+        SimulatedBoard.of(settings)
 
 
 def test_what_a_board_refuses(board, simulation, one_layer, tmp_path):

@@ -1,4 +1,6 @@
-module MVAU_rtl_0 (
+module MVAU_rtl_0 #(
+    parameter SHORT_PATHS = 0
+) (
     input  ap_clk,
     input  ap_clk2x,
     input  ap_rst_n,
@@ -23,7 +25,8 @@ module MVAU_rtl_0 (
       .ACTIVATION_WIDTH(4),
       .SIGNED_ACTIVATIONS(1'b1),
       .BIPOLAR_ACTIVATIONS(1'b0),
-      .ACCU_WIDTH(8)
+      .ACCU_WIDTH(8),
+      .SHORT_PATHS(SHORT_PATHS)
   ) u_mvu (
       .clk(ap_clk), .rst_n(ap_rst_n),
       .weights_tvalid(in1_V_TVALID), .weights_tready(in1_V_TREADY), .weights_tdata(in1_V_TDATA),

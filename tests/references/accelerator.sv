@@ -1,6 +1,6 @@
 // Generated: the nodes of one accelerator, wired.
 module accelerator #(
-    bit PIPELINE = 1'b0  // FIFOs cut paths at each tap and each memory of weights
+    bit PIPELINE = 1'b0  // FIFOs at taps and units, and registers in units, cut paths
 ) (
     input  logic ap_clk,
     input  logic ap_rst_n,
@@ -221,7 +221,7 @@ module accelerator #(
       .m_axis_0_tvalid(MVAU_rtl_0_weights_produced_valid),
       .m_axis_0_tdata(MVAU_rtl_0_weights_produced_data)
   );
-  MVAU_rtl_0 u_MVAU_rtl_0 (
+  MVAU_rtl_0 #(.SHORT_PATHS(PIPELINE)) u_MVAU_rtl_0 (
       .ap_clk(ap_clk),
       .ap_rst_n(ap_rst_n),
       .ap_clk2x(ap_clk),

@@ -50,7 +50,8 @@ def test_lut_mvu_in_both_simulators(yosys, tmp_path):
     words = words.transpose(0, 2, 1, 4, 3)[..., order]
     (tmp_path / "weights.hex").write_text(hexadecimal(words.reshape(MH // PE * MW // SIMD, -1)))
     (tmp_path / "vectors.hex").write_text(hexadecimal(by_bits(vectors).reshape(-1, SIMD * BITS)))
-    sources = [*SHARED, *(REPOSITORY / f"hw/kernels/lut_{n}.sv" for n in ("operands", "mvu"))]
+    names = ("operands", "sums", "mvu")
+    sources = [*SHARED, *(REPOSITORY / f"hw/kernels/lut_{name}.sv" for name in names)]
     parameters = {"MW": MW, "MH": MH, "PE": PE, "SIMD": SIMD}
     bench = BENCHES / "lut_mvu_main.cpp"
     verilator = runner.build(

@@ -25,10 +25,14 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
         lines.append(_checked(found["netlist"]))
     if "mhz" in found:
         console.print(_path(found))
+        device, simulated = found["images_per_second"], found["simulated_per_second"]
+        tried = ", ".join(f"{seed} ({mhz:.1f})" for seed, mhz in found["seeds"].items())
+        best = f", the best of seeds {tried}" if len(found["seeds"]) > 1 else ""
         lines += [
-            f"{found['mhz']:.1f} MHz after place and route",
+            f"{found['mhz']:.1f} MHz after place and route{best}",
             f"clock of {found['clock']:g} MHz, {found['cycles_per_image']:,} cycles per image: "
-            f"{found['images_per_second']:,.0f} images/s",
+            f"{device:,.0f} images/s, {device / simulated:,.0f} times the RTL simulation's "
+            f"{simulated:,.1f} on this machine",
         ]
     if not found["refusal"]:
         lines.append(

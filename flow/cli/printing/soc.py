@@ -68,12 +68,13 @@ def print_walk(console: Console, found: dict[str, Any]) -> None:
             str(entry["unlike_walk_hw"]),
         )
     console.print(table)
-    total = found["points"] * found["images"]
+    total, clocks = found["points"] * found["images"], found["firmware_clocks_per_image"]
+    # the firmware of a board does not count its own
+    firmware = f", {clocks:.1f} as the firmware counts them" if clocks else ""
     for said in (
         f"system = golden, label and logits, on {total} images, bit_mismatches: "
         f"{found['bit_mismatches']}; labels unlike walk-hw: {found['unlike_walk_hw']}",
-        f"clocks per image: {found['device_clocks_per_image']:.1f} in the device, "
-        f"{found['firmware_clocks_per_image']:.1f} as the firmware counts them",
+        f"clocks per image: {found['device_clocks_per_image']:.1f} in the device{firmware}",
         f"firmware: {_firmware(found['system'])}",
         f"{found['seconds']:.0f} s; results: {found['folder']}",
     ):

@@ -29,6 +29,10 @@ CHOICES = tuple(f"{lanes}@{clocks}" for lanes in (1, 2, 4, 8) for clocks in (1, 
 KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "lut_mvu 1 × 16": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 1, "SIMD": 16, "ACCU_WIDTH": 10}),
     "lut_mvu 4 × 32": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 4, "SIMD": 32, "ACCU_WIDTH": 10}),
+    "lut_mvu 1 × 16, short paths": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 1, "SIMD": 16,
+                                               "ACCU_WIDTH": 10, "SHORT_PATHS": 1}),
+    "lut_mvu 4 × 32, short paths": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 4, "SIMD": 32,
+                                               "ACCU_WIDTH": 10, "SHORT_PATHS": 1}),
     "lut_vvu 4 × 1": ("lut_vvu", {"MW": 9, "PE": 4, "SIMD": 1, "WEIGHT_WIDTH": 4,
                                   "ACTIVATION_WIDTH": 4, "ACCU_WIDTH": 12}),
     "tile_accumulator 1": ("tile_accumulator", {"CHANNELS": 64, "PE": 1, "TILES": 3}),
@@ -67,7 +71,7 @@ PARTS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "serial_adc": ("serial_adc", {"CHANNELS": CHANNELS, "PE": 1}),
 }
 """Parts of an iterated tap of one lane, each alone; those of several kinds in each."""
-_WITH = {"lut_mvu": ("lut_operands",), "lut_vvu": ("lut_operands",)}
+_WITH = {"lut_mvu": ("lut_operands", "lut_sums"), "lut_vvu": ("lut_operands",)}
 """Modules that a kernel contains, besides those that any may contain."""
 _THRESHOLDS = "thresholds.dat"
 HEADS = {

@@ -172,7 +172,7 @@ def _compiled(settings: HardwareWalkSettings, trained: TrainedNetwork, mvu: str)
         root=settings.build / "accelerators",
     )
     simulation = simulate.build(accelerator, root=settings.build / "sim")
-    return Rtl(accelerator, simulation, _in_memory(accelerator, trained.inputs))
+    return Rtl(accelerator, simulation, in_memory(accelerator, trained.inputs))
 
 
 def _simulated(ours: Rtl, finns: Rtl, root: Path) -> Measures:
@@ -241,7 +241,8 @@ def build_driven(accelerator: Accelerator, root: Path, **options) -> runner.Simu
     )
 
 
-def _in_memory(accelerator: Accelerator, inputs: Tensor) -> Tensor:
+def in_memory(accelerator: Accelerator, inputs: Tensor) -> Tensor:
+    """Return the images that a simulator's memory takes, of float ones, as `Rtl` takes them."""
     images = MEMORY_CYCLES // accelerator.manifest["cycles_per_image"]
     return accelerator.quantise(inputs[: min(MEMORY_IMAGES, max(1, images))])
 

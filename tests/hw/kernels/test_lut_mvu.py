@@ -1,6 +1,6 @@
 """The LUT matrix-vector unit in RTL, behind its wrapper, against FINN's execution of MVAU."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from tests.helpers.variants import SHARED
 
 SOURCES = [
     *SHARED,
-    *(REPOSITORY / f"hw/kernels/{name}.sv" for name in ("lut_operands", "lut_mvu")),
+    *(REPOSITORY / f"hw/kernels/{name}.sv" for name in ("lut_operands", "lut_sums", "lut_mvu")),
     REPOSITORY / "tests/benches/file_streams.sv",
 ]
 VECTORS = 7
@@ -43,6 +43,8 @@ class Unit:
     """[VECTORS, MW]."""
     rows: int = 0
     """Rows of a tile; 0 for a whole product."""
+    short_paths: bool = False
+    """Whether the RTL has registers between the steps."""
 
     @property
     def tiles(self) -> int:
@@ -153,12 +155,19 @@ def wide_beats() -> list[Unit]:
 
 
 def with_tiles() -> list[Unit]:
-    """Tiles of one to five beats, the last of them shorter or not, with and without planes."""
+    """Tiles of one to five beats, the last of them shorter or not, with and without planes.
+
+    Each unit is there twice, with short paths too.
+    """
     cases = [
         ("INT2", "UINT2", 4, 2), ("BIPOLAR", "BIPOLAR", 9, 1), ("INT4", "INT3", 3, 4),
         ("INT2", "INT2", 1, 5), ("BIPOLAR", "UINT2", 8, 3),
     ]  # fmt: skip
-    return [random_unit(f"unit_{i}", 70 + i, *case) for i, case in enumerate(cases)]
+    units = [random_unit(f"unit_{i}", 70 + i, *case) for i, case in enumerate(cases)]
+    short = [
+        replace(u, name=f"unit_{i}", short_paths=True) for i, u in enumerate(units, len(units))
+    ]
+    return units + short
 
 
 def test_every_type_is_drawn():
@@ -219,7 +228,8 @@ def instance(unit: Unit, operator, products, folder: Path) -> list[str]:
         f'  file_source #(.NAME("{n}_a"), .BITS({widths[1]}), .BEATS({len(beats)}),',
         f"      .SEED({7 * seed})) {n}_as (.clk, .rst_n, .stall, .tvalid({n}_av), .tready({n}_ar),",
         f"      .tdata({n}_a));",
-        f"  {n} {n}_u (.ap_clk(clk), .ap_clk2x(clk), .ap_rst_n(rst_n), .in1_V_TVALID({n}_wv),",
+        f"  {n} #(.SHORT_PATHS({int(unit.short_paths)})) {n}_u (.ap_clk(clk), .ap_clk2x(clk),",
+        f"      .ap_rst_n(rst_n), .in1_V_TVALID({n}_wv),",
         f"      .in1_V_TREADY({n}_wr), .in1_V_TDATA({n}_w), .in0_V_TVALID({n}_av),",
         f"      .in0_V_TREADY({n}_ar), .in0_V_TDATA({n}_a), .out0_V_TVALID({n}_ov),",
         f"      .out0_V_TREADY({n}_or), .out0_V_TDATA({n}_o));",
