@@ -231,7 +231,7 @@ def designs(accelerator: Accelerator, node: str) -> list[Design]:
     """
     texts = {path.name: path.read_text() for path in accelerator.sources}
     wiring = texts.pop(f"{TOP}.sv")
-    tops = re.findall(rf"^  (\w+) u_{node}(?:_weights)? \(", wiring, re.MULTILINE)
+    tops = re.findall(rf"^  (\w+) (?:#\(.*\) )?u_{node}(?:_weights)? \(", wiring, re.MULTILINE)
     declared = {name: file for file, text in texts.items() for name in _DECLARED.findall(text)}
     memories = {
         path.name.replace(node, "node"): path.read_bytes()

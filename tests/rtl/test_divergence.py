@@ -153,16 +153,17 @@ def convolutional(inputs, built, tmp_path_factory) -> Case:
     folder = tmp_path_factory.mktemp("leaking") / right.folder.name
     shutil.copytree(right.folder, folder)
     top = folder / "rtl" / "accelerator.sv"
-    text, port = top.read_text(), ".out0_V_TDATA(MVAU_rtl_0_out0_data)"
-    assert port in text
+    text = top.read_text()
+    (stream,) = re.findall(r"\.out0_V_TDATA\((MVAU_rtl_0_out0\w*)_data\)", text)
+    port = f".out0_V_TDATA({stream}_data)"
     leak = f"""
-  logic [$bits(MVAU_rtl_0_out0_data)-1:0] right_data;
+  logic [$bits({stream}_data)-1:0] right_data;
   int unsigned labels;
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) labels <= 0;
     else if (out0_V_TVALID && out0_V_TREADY) labels <= labels + 1;
   end
-  assign MVAU_rtl_0_out0_data = right_data ^ $bits(right_data)'(labels >= {LEAKS_FROM});
+  assign {stream}_data = right_data ^ $bits(right_data)'(labels >= {LEAKS_FROM});
 endmodule
 """
     text = text.replace(port, ".out0_V_TDATA(right_data)").replace("\nendmodule\n", leak)
