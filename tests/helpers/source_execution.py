@@ -1,5 +1,6 @@
 """Execution of a QONNX file as it is, by qonnx and onnxruntime, to compare our reading with."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,29 @@ def run_source(path: Path, x: npt.NDArray[np.float32]) -> npt.NDArray:
     Operators of QONNX are executed by its classes, those of ONNX by onnxruntime, one by one; the
     file is not tidied in any way but for the names of old domains.
     """
+    model, given = _opened(path, path.read_bytes())
+    graph = model.graph
+    values = given | {graph.input[0].name: x}
+    for number, node in enumerate(graph.node):
+        if node.domain.startswith(CUSTOM):
+            _custom(node, values, model)
+        else:
+            inputs = {name: np.ascontiguousarray(values[name]) for name in node.input if name}
+            types = tuple((value.dtype, value.shape) for value in inputs.values())
+            session = _session(path, path.stat().st_mtime_ns, number, types)
+            values.update(zip(node.output, session.run(None, inputs), strict=True))
+    return values[graph.output[0].name]
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path, content: bytes) -> tuple[ModelWrapper, dict[str, npt.NDArray]]:
+    """Return the file, and the values of its constants."""
     proto = onnx.load(str(path))
     for node in proto.graph.node:
         if node.op_type in ("Quant", "BipolarQuant", "MultiThreshold"):
             node.domain = f"{CUSTOM}.general"
-    model = ModelWrapper(proto)
-    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    values[proto.graph.input[0].name] = x
-    for node in model.graph.node:
-        if node.domain.startswith(CUSTOM):
-            _custom(node, values, model)
-        else:
-            _plain(node, values, proto)
-    return values[proto.graph.output[0].name]
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
+    return ModelWrapper(proto), constants
 
 
 def _custom(node, values: dict, model: ModelWrapper) -> None:
@@ -47,24 +58,20 @@ def _custom(node, values: dict, model: ModelWrapper) -> None:
     getCustomOp(node).execute_node(values, model.graph)
 
 
-def _plain(node, values: dict, proto: onnx.ModelProto) -> None:
-    inputs = [name for name in node.input if name]
-    graph = helper.make_graph(
-        [node],
-        "one",
-        [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(values[name].dtype), values[name].shape
-            )
-            for name in inputs
-        ],
-        [onnx.ValueInfoProto(name=name) for name in node.output],
-    )
-    opsets = [entry for entry in proto.opset_import if entry.domain == ""]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    given = {name: np.ascontiguousarray(values[name]) for name in inputs}
-    values.update(zip(node.output, session.run(None, given), strict=True))
+@lru_cache(maxsize=256)
+def _session(path: Path, written: int, number: int, types: tuple) -> onnxruntime.InferenceSession:
+    """Return what executes one node of a file on inputs of such types and shapes."""
+    model, _ = _opened(path, path.read_bytes())
+    node = model.graph.node[number]
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), shape)
+        for name, (dtype, shape) in zip(filter(None, node.input), types, strict=True)
+    ]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
+    graph = helper.make_graph([node], "one", inputs, outputs)
+    opsets = [entry for entry in model.model.opset_import if entry.domain == ""]
+    alone = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return onnxruntime.InferenceSession(alone.SerializeToString())
 
 
 def run_ours(network: ImportedNetwork, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
