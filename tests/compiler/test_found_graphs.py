@@ -18,7 +18,7 @@ from flow.rtl import equivalence, simulate
 from tests.helpers import random_graphs
 from tests.helpers.random_graphs import CUSTOM, Builder
 
-MORE = int(os.environ.get("RANDOM_GRAPHS", "14"))
+MORE = int(os.environ.get("RANDOM_GRAPHS", "8"))
 """Random graphs beyond the first; RANDOM_GRAPHS=200 takes some minutes."""
 
 
