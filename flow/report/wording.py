@@ -95,6 +95,19 @@ def measure_sentence(summary: Mapping[str, Any]) -> str:
     )
 
 
+def guessing_sentence(summary: Mapping[str, Any]) -> str:
+    """Return the sentence on a network that only guesses without noise; empty if none does."""
+    _, low, high = summary["clean"].get("software") or (None, None, None)
+    if low is None or low > summary["guessing"]:
+        return ""
+    return (
+        f"Without noise, {summary['measure']} is between {100 * low:.1f} and {100 * high:.1f} %, "
+        f"and guessing reaches {100 * summary['guessing']:.1f} %, so no site has a midpoint. Check "
+        "that the weights are trained, the images scaled as in training, and the labels numbered "
+        "as the network numbers them."
+    )
+
+
 def power_sentence(summary: Mapping[str, Any]) -> str:
     """Return the sentence on the smallest detectable difference; empty if it is unknown."""
     if summary["power"] is None:

@@ -24,7 +24,9 @@ class Estimate(NamedTuple):
         return Estimate(*(None if part is None else part * factor for part in self))
 
     def __str__(self) -> str:
-        """Return ``2.31 [2.2, 2.43]``, ``> 10`` or ``< 0.1``."""
+        """Return ``2.31 [2.2, 2.43]``, ``> 10``, ``< 0.1``, or ``–`` if the data say nothing."""
         if self.value is None:
+            if self.high is None and not self.low:
+                return "–"
             return f"> {self.low:.3g}" if self.high is None else f"< {self.high:.3g}"
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"

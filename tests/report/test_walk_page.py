@@ -43,6 +43,15 @@ def html_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_network_that_only_guesses_is_named(tmp_path: Path) -> None:
+    summary, curves = results(1)
+    assert "no site has a midpoint" not in html_of(tmp_path, summary, curves)
+    summary["clean"]["software"] = [0.1, 0.08, 0.12]
+    assert "between 8.0 and 12.0 %, and guessing reaches 10.0 %" in html_of(
+        tmp_path, summary, curves
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 9])
 def test_figure_has_a_panel_a_site_with_rtl_bars(count: int) -> None:
@@ -93,8 +102,9 @@ def test_bounds_are_written_as_bounds(tmp_path: Path, bound: dict[str, Any]) -> 
     assert summary["sites"]["conv0.acc"]["mu_golden"] == shape
     summary["verdict"] = "undecided"
     plot_curves(summary, curves)
-    sign = "&gt;" if bound["bound"] == "above" else "&lt;"
-    assert f"<td>{sign} {bound['level']:.3g}</td>" in html_of(tmp_path, summary, curves)
+    sign = "&gt;" if above else "&lt;"
+    text = f"{sign} {bound['level']:.3g}" if bound["level"] else "–"
+    assert f"<td>{text}</td>" in html_of(tmp_path, summary, curves)
 
 
 @pytest.mark.slow

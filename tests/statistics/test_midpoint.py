@@ -123,7 +123,7 @@ def test_guessing_network_says_nothing() -> None:
     rng = np.random.default_rng(6)
     rows = right(rng, 2000, np.full(6, GUESS), 0.5).astype(np.float32)
     found = midpoint(Curve(np.arange(1.0, 6), rows[1:], rows[0], np.ones(5, dtype=int)), GUESS)
-    assert found.estimate == (None, 0.0, None)
+    assert found.estimate == (None, 0.0, None) and str(found) == "–"
 
 
 def test_fall_between_two_levels_is_as_wide_as_they_are() -> None:

@@ -137,7 +137,7 @@ def test_nan_and_infinity_are_refused(value: float) -> None:
 def test_an_estimate_is_written_with_its_interval_or_as_a_bound() -> None:
     texts = {
         "2.31 [2.2, 2.43]": (2.311, 2.2, 2.43), "> 10": (None, 10.0, None),
-        "< 0.1": (None, None, 0.1), "> 0": (None, 0.0, None),
+        "< 0.1": (None, None, 0.1), "–": (None, 0.0, None),
     }  # fmt: skip
     assert [str(Estimate(*parts)) for parts in texts.values()] == list(texts)
     assert [Estimate(*parts).level for parts in texts.values()] == [2.311, 10.0, 0.1, 0.0]

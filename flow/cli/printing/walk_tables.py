@@ -11,6 +11,7 @@ from flow.data.reference import Measure
 from flow.report.wording import (
     bound_text,
     further_sentence,
+    guessing_sentence,
     measure_sentence,
     noise_title,
     placement_sentence,
@@ -71,6 +72,7 @@ def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
         scope_sentence(told),
         placement_sentence(told),
         measure_sentence(told),
+        guessing_sentence(told),
         power_sentence(told),
         further_sentence(told),
     ):
@@ -151,8 +153,10 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
             console.print(said, highlight=False, markup=False, soft_wrap=True)
         _print_answer(console, walked.ranking, found.measure)
     _print_recipe(console, found.recipe, found.image_range)
-    if said := measure_sentence(found.model_dump()):
-        console.print(said, highlight=False, soft_wrap=True)
+    told = found.model_dump()
+    for said in (measure_sentence(told), guessing_sentence(told)):
+        if said:
+            console.print(said, highlight=False, soft_wrap=True)
     console.print(
         f"{found.measure} without noise {clean}, n={found.images['software']}; "
         f"{found.images_evaluated:,} noisy images, {found.seconds['total']:.0f} s; "

@@ -50,7 +50,8 @@ def exported(
 
     Args:
         model: ``file.py:factory``, where the factory takes nothing and returns a trained Brevitas
-            module, or ``brevitas:NAME``; any other name is returned unchanged.
+            module, or ``brevitas:NAME``; any other name is returned unchanged. torch's random
+            numbers have a fixed seed meanwhile.
         image_shape: (H, W, C) of the module's input images.
         root: folder for the files, which are named by their content.
         weights: file of weights to load into the network.
@@ -61,14 +62,19 @@ def exported(
     """
     if not is_python(model):
         return model
-    if is_user_code(model):
-        path, name = user_code.split(model)
-        module, stem = _module(user_code.function(model), model), f"{path.stem}-{name}"
-    else:
-        stem = model.removeprefix(brevitas_networks.PREFIX)
-        module = brevitas_networks.build(stem)
-        if weights is None:
-            log.warning("%s has random weights: give trained ones with the option weights", model)
+    with torch.random.fork_rng(devices=[]):
+        # random weights are the same in the next run, which finds what this one has built
+        torch.manual_seed(0)
+        if is_user_code(model):
+            path, name = user_code.split(model)
+            module, stem = _module(user_code.function(model), model), f"{path.stem}-{name}"
+        else:
+            stem = model.removeprefix(brevitas_networks.PREFIX)
+            module = brevitas_networks.build(stem)
+            if weights is None:
+                log.warning(
+                    "%s has random weights: give trained ones with the option weights", model
+                )
     if weights is not None:
         brevitas_networks.load_weights(module, weights)
     return str(write_qonnx(module, model, stem, image_shape, root))

@@ -155,15 +155,24 @@ def test_a_factory_that_gives_no_network_is_told_with_its_place(name, message, t
         exported(f"{custom_networks.__file__}:{name}", SHAPE, tmp_path)
 
 
+RANDOM = """
+from brevitas import nn as qnn
+from torch import nn
+def net():
+    return nn.Sequential(qnn.QuantIdentity(bit_width=8), nn.Flatten(), qnn.QuantLinear(64, 10))
+"""
+
+
 @pytest.mark.slow
 def test_a_factory_becomes_a_file_of_the_same_content_each_time(tmp_path):
-    model = f"{custom_networks.__file__}:flat"
+    (tmp_path / "random.py").write_text(RANDOM)
+    model, before = f"{tmp_path}/random.py:net", torch.random.get_rng_state()
     files = {exported(model, SHAPE, tmp_path) for _ in range(2)}
-    assert len(files) == 1
+    assert len(files) == 1 and torch.equal(torch.random.get_rng_state(), before)
     (file,) = files
-    assert models.resolve(file) == "custom_networks-flat"
+    assert models.resolve(file) == "random-net"
     # the user's paths are no part of the network
-    assert custom_networks.__file__.encode() not in Path(file).read_bytes()
+    assert str(tmp_path).encode() not in Path(file).read_bytes()
     with pytest.raises(UserError, match="there is no file"):
         exported(f"{tmp_path}/absent.py:flat", SHAPE, tmp_path)
     (tmp_path / "wrong.py").write_text("def net(:\n")
