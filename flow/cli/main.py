@@ -71,7 +71,7 @@ def main() -> None:
         cli(prog_name="noisewalk", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt) as stop:
         # click's Abort is a RuntimeError, raised from what it stands for
-        errors.print("interrupted: finished points are kept; the same command resumes")
+        errors.print("interrupted: what is finished is kept; the same command resumes")
         sys.exit(143 if isinstance(stop.__cause__ or stop, _Terminated) else 130)
     except UserError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
