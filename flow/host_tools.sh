@@ -1,5 +1,9 @@
 #!/bin/sh
 # Checks for the tools that no Python package brings; names all that are missing in one message.
+case $PWD in *[[:space:]]*)
+  echo "make cannot build simulators in $PWD, which has a space in its path: move the folder" >&2
+  exit 2 ;;
+esac
 python=${1:-python3}
 missing=
 command -v g++ >/dev/null 2>&1 || missing="$missing g++"

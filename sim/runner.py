@@ -33,6 +33,10 @@ _AGAIN = "again.sh"
 """Script in the working folder of a run that repeats the run."""
 
 
+class FolderError(RuntimeError):
+    """No simulator can be built in a folder."""
+
+
 class SimulationError(RuntimeError):
     """A simulator crashed or hung, or a test in it failed.
 
@@ -163,9 +167,16 @@ def build(
         jobs: parallel compiler processes; by default as many as there are cores.
 
     Raises:
+        FolderError: the path of ``root`` or of Verilator has a space.
         RuntimeError: Verilator or the compiler failed; the message holds the path of the log and
             its end.
     """
+    for folder in (Path(root).resolve(), toolchain.verilator_root()):
+        if len(str(folder).split()) > 1:
+            raise FolderError(
+                f"make cannot build a simulator with {folder}, which has a space in its path: "
+                "use a folder without"
+            )
     recipe = Recipe(
         top=top,
         sources=[Path(source).resolve() for source in sources],

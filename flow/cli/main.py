@@ -81,9 +81,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except RuntimeError as error:
         # imported here because its module takes long to import
-        from sim.runner import SimulationError
+        from sim.runner import FolderError, SimulationError
 
-        if not isinstance(error, SimulationError):
+        if not isinstance(error, FolderError | SimulationError):
             raise
         errors.print(escape(str(error)), highlight=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, FolderError) else 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sim import verilated
-from sim.runner import REPOSITORY, build
+from sim.runner import REPOSITORY, FolderError, build
 from tests.helpers.variants import SHARED
 
 SOURCES = [*SHARED, REPOSITORY / "hw" / "kernels" / "pool.sv"]
@@ -44,6 +44,11 @@ def test_a_stored_build_is_returned_at_once(root):
     written = first.binary.stat().st_mtime_ns
     assert kernel(root, 2) == first
     assert first.binary.stat().st_mtime_ns == written
+
+
+def test_a_folder_that_make_cannot_build_in_is_named(tmp_path):
+    with pytest.raises(FolderError, match="my builds, which has a space"):
+        kernel(tmp_path / "my builds", 2)
 
 
 CLASSES = """
