@@ -97,9 +97,10 @@ def measure_sentence(summary: Mapping[str, Any]) -> str:
 
 def guessing_sentence(summary: Mapping[str, Any]) -> str:
     """Return the sentence on a network that only guesses without noise; empty if none does."""
-    _, low, high = summary["clean"].get("software") or (None, None, None)
-    if low is None or low > summary["guessing"]:
+    clean = summary["clean"].get("software")
+    if clean is None or clean[1] is None or clean[1] > summary["guessing"]:
         return ""
+    low, high = clean[1:]
     return (
         f"Without noise, {summary['measure']} is between {100 * low:.1f} and {100 * high:.1f} %, "
         f"and guessing reaches {100 * summary['guessing']:.1f} %, so no site has a midpoint. Check "
