@@ -29,7 +29,7 @@ SYSTEM = (
         "noise_registers_proof",
         ("noise_registers_pkg.sv", "soc/tap_registers.sv", "noise_registers.sv"),
         (
-            Fault("axil_n_in_flight < 2'd2", "1'b1", ("write_answer", "read_answer")),
+            Fault("axil_n_in_flight < 2'd3", "1'b1", ("write_answer", "read_answer")),
             Fault("axil_awvalid && axil_wvalid)", "axil_awvalid)", ("write_asked",)),
             Fault("if(s_axil_arvalid && s_axil_arready) begin", "if(s_axil_arready) begin",
                   ("read_asked",)),

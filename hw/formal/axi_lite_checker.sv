@@ -32,7 +32,7 @@ module axi_lite_checker #(
     input logic [             33:0] rdata     // and response
 );
   // requests that were taken and not answered
-  logic [1:0] addresses_q, data_q, reads_q;
+  logic [2:0] addresses_q, data_q, reads_q;
   // what waits, and must stay
   logic aw_waits_q, w_waits_q, b_waits_q, ar_waits_q, r_waits_q;
   logic [ADDRESS_WIDTH-1:0] awaddr_q, araddr_q;
@@ -51,9 +51,9 @@ module axi_lite_checker #(
     if (!rst_n) begin
       {addresses_q, data_q, reads_q} <= '0;
     end else begin
-      addresses_q <= addresses_q + 2'(awvalid && awready) - 2'(bvalid && bready);
-      data_q      <= data_q + 2'(wvalid && wready) - 2'(bvalid && bready);
-      reads_q     <= reads_q + 2'(arvalid && arready) - 2'(rvalid && rready);
+      addresses_q <= addresses_q + 3'(awvalid && awready) - 3'(bvalid && bready);
+      data_q      <= data_q + 3'(wvalid && wready) - 3'(bvalid && bready);
+      reads_q     <= reads_q + 3'(arvalid && arready) - 3'(rvalid && rready);
     end
   end
 
@@ -75,7 +75,7 @@ module axi_lite_checker #(
         data : assert (data_stays);
         read : assert (read_stays);
         single : assert (at_most_one);
-        bounds : assert (addresses_q <= 2'd1 && data_q <= 2'd1 && reads_q <= 2'd1);
+        bounds : assert (addresses_q <= 3'd1 && data_q <= 3'd1 && reads_q <= 3'd1);
         assume (b_stays && r_stays && b_asked && r_asked);
       end
     end

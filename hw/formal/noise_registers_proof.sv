@@ -103,28 +103,43 @@ module noise_registers_proof (
   );
 
   // answers that wait in the file's buffer, and the writes among them
-  logic [1:0] answers, writes;
-  // an access of a setting is answered a clock later
+  logic [2:0] answers, writes;
+  // reads that are answered in the next clock: of the file itself, and of a setting
+  logic read_q, setting_read_q;
+  // an access of a setting reaches tap_registers.sv a clock later
   logic reads_setting, writes_setting;
+  assign read_q         = dut.readback_done_rt;
+  assign setting_read_q = dut.readback_external_rd_ack;
   assign reads_setting  = u_taps.asked_q && !u_taps.write_q;
   assign writes_setting = u_taps.asked_q && u_taps.write_q;
-  assign answers = dut.axil_resp_wptr - dut.axil_resp_rptr;
+  // the buffer holds three answers; the pointers' highest bits tell a full one from an empty one
+  logic [1:0] first, last;
+  assign first   = dut.axil_resp_rptr[1:0];
+  assign last    = dut.axil_resp_wptr[1:0];
+  assign answers = 3'(last) - 3'(first)
+      + (dut.axil_resp_rptr[2] == dut.axil_resp_wptr[2] ? 3'd0 : 3'd3);
   always_comb begin
     writes = '0;
-    if (answers >= 2'd1) writes += 2'(dut.axil_resp_buffer_is_wr[dut.axil_resp_rptr[0]]);
-    if (answers == 2'd2) writes += 2'(dut.axil_resp_buffer_is_wr[!dut.axil_resp_rptr[0]]);
+    for (int i = 0; i < 3; i++) begin
+      if (answers > 3'(i)) writes += 3'(dut.axil_resp_buffer_is_wr[(int'(first) + i) % 3]);
+    end
   end
+  logic [2:0] reads_coming;
+  assign reads_coming = 3'(reads_setting) + 3'(read_q) + 3'(setting_read_q);
 
   always_ff @(posedge clk) begin
     if (rst_n) begin
-      bounds : assert (dut.axil_n_in_flight == answers + 2'(u_taps.asked_q)
-          && dut.axil_n_in_flight <= 2'd2 && answers <= 2'd2);
-      setting : assert (dut.external_pending == u_taps.asked_q);
+      bounds : assert (3'(dut.axil_n_in_flight) == answers + reads_coming + 3'(writes_setting)
+          && answers <= 3'd3 && first != 2'd3 && last != 2'd3);
+      setting : assert (dut.external_pending == (u_taps.asked_q || setting_read_q)
+          && !(u_taps.asked_q && setting_read_q));
+      // a write is held back for the clock in which a read is answered
+      alone : assert (!(writes_setting && (read_q || setting_read_q))
+          && (!read_q || dut.cpuif_req_stall_sr[0]));
       write_addresses : assert (u_port.addresses_q
-          == 2'(dut.axil_awvalid) + writes + 2'(writes_setting));
-      write_data : assert (u_port.data_q == 2'(dut.axil_wvalid) + writes + 2'(writes_setting));
-      reads : assert (u_port.reads_q
-          == 2'(dut.axil_arvalid) + answers - writes + 2'(reads_setting));
+          == 3'(dut.axil_awvalid) + writes + 3'(writes_setting));
+      write_data : assert (u_port.data_q == 3'(dut.axil_wvalid) + writes + 3'(writes_setting));
+      reads : assert (u_port.reads_q == 3'(dut.axil_arvalid) + answers - writes + reads_coming);
     end
   end
 endmodule

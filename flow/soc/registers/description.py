@@ -72,6 +72,8 @@ def write_verilog(folder: Path, taps: int, words: int, classes: int) -> list[Pat
         err_if_bad_addr=True,
         err_if_bad_rw=True,
         default_reset_activelow=True,
+        # else a read goes through a chain of a multiplexer for each register of each tap
+        retime_read_fanin=True,
     )
     return [folder / f"{MODULE}_pkg.sv", folder / f"{MODULE}.sv"]
 
