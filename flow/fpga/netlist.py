@@ -18,13 +18,17 @@ from flow.compiler.stitch import DATA, TOP
 from flow.files import built_once
 from flow.rtl import ecp5
 from flow.rtl.ecp5 import Cells
-from flow.rtl.synthesis import Design
+from flow.rtl.synthesis import Design, NotSynthesised
 
 FOLDER = "fpga"
 """Folder of netlists and results, by what they depend on, in that of everything that is built."""
 RTLIL, VERILOG, JSON = "netlist.il", "netlist.v", "netlist.json"
 _NODE = re.compile(rf"u_{TOP}\.u_(\w+_rtl_\d+)(?:_weights)?\.")
 _PART = re.compile(r"u_(\w+)\.")
+_TOO_DEEP = "call stack exhausted"
+"""What Yosys says in WebAssembly if it cannot follow a chain of some hundred gates."""
+_MAP, _BALANCE = "synth_ecp5", "opt_balance_tree -logic"
+"""Yosys' command that maps a design, and one that makes trees of chains beforehand."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def whole(accelerator: Accelerator) -> Design:
 def synthesise(design: Design, root: Path, black_boxes: Sequence[str] = ()) -> Netlist:
     """Map a module to ECP5 primitives, or return the netlist of an equal one.
 
+    If a chain of gates is too deep for Yosys, it is made a tree first.
+
     Args:
         design: the module.
         root: folder of netlists, by content.
@@ -64,11 +70,20 @@ def synthesise(design: Design, root: Path, black_boxes: Sequence[str] = ()) -> N
 
     def fill(scratch: Path) -> None:
         design.write(scratch)
-        (scratch / "synthesise.ys").write_text(commands.replace("; ", "\n") + "\n")
-        ecp5.run(ecp5.YOSYS, ["-q", "synthesise.ys"], scratch)
+        try:
+            _run_script(commands, scratch)
+        except NotSynthesised as error:
+            if _TOO_DEEP not in str(error):
+                raise
+            _run_script(commands.replace(_MAP, f"{_BALANCE}; {_MAP}"), scratch)
 
     built_once(folder, fill)
     return Netlist(folder)
+
+
+def _run_script(commands: str, folder: Path) -> None:
+    (folder / "synthesise.ys").write_text(commands.replace("; ", "\n") + "\n")
+    ecp5.run(ecp5.YOSYS, ["-q", "synthesise.ys"], folder)
 
 
 def modelled(netlist: Netlist, root: Path) -> Path:

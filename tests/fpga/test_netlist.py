@@ -22,6 +22,13 @@ module inverter (input logic clk, rst_n, in, output logic out);
   end
 endmodule
 """
+CHAIN = """module chain (input logic [499:0] in, output logic out);
+  always_comb begin
+    out = '0;
+    for (int i = 0; i < 500; i++) out |= in[i];
+  end
+endmodule
+"""
 
 
 def quiet(stage, done, total, images=0):
@@ -49,6 +56,12 @@ def test_cells_are_counted_by_node(mapped, one_layer, tmp_path):
     nodes = {netlist.owner(f"u_soc.u_accelerator.{name}") for name in names}
     assert nodes <= {node["name"] for node in one_layer.manifest["nodes"]} | {"accelerator"}
     assert {"NoiseTap_rtl_0", "MVAU_rtl_0", "LabelSelect_rtl_0"} <= nodes
+
+
+def test_a_chain_too_deep_for_yosys_becomes_a_tree(yosys, tmp_path):
+    made = netlist.synthesise(Design("chain", {"chain.sv": CHAIN}), tmp_path)
+    assert "opt_balance_tree" in (made.folder / "synthesise.ys").read_text()
+    assert made.rtlil.read_text().count("cell \\LUT4") < 500
 
 
 @pytest.fixture(scope="module")
