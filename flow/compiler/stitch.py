@@ -34,7 +34,7 @@ class Stream:
     bits: int
     """Bits per beat, whole bytes."""
     cut: bool = False
-    """Whether a FIFO on it cuts paths, if asked for: at a tap, and behind a unit or a memory."""
+    """Whether a FIFO on it cuts paths, if asked for: of images, at taps, behind units, memories."""
 
     @property
     def produced(self) -> str:
@@ -195,9 +195,11 @@ def _nodes(model: ModelWrapper) -> list[Node]:
 
 
 def _is_cut(model: ModelWrapper, stream: str) -> bool:
-    """Whether a tap produces or consumes a stream, or a unit produces it."""
-    ends = [n for n in (model.find_producer(stream), model.find_consumer(stream)) if n is not None]
-    return any(operator_kind(n) == "NoiseTap" or (is_unit(n) and stream in n.output) for n in ends)
+    """Whether a stream has images, a tap produces or consumes it, or a unit produces it."""
+    producer, consumer = model.find_producer(stream), model.find_consumer(stream)
+    if producer is None or is_unit(producer):
+        return True
+    return any(n is not None and operator_kind(n) == "NoiseTap" for n in (producer, consumer))
 
 
 def top_text(model: ModelWrapper) -> str:

@@ -1,6 +1,6 @@
 // Generated: the nodes of one accelerator, wired.
 module accelerator #(
-    bit PIPELINE = 1'b0  // FIFOs at taps and units, and registers in units, cut paths
+    bit PIPELINE = 1'b0  // FIFOs at the input, taps and units, and registers in units, cut paths
 ) (
     input  logic ap_clk,
     input  logic ap_rst_n,
@@ -23,6 +23,8 @@ module accelerator #(
 );
   logic images_valid, images_ready;
   logic [7:0] images_data;
+  logic images_produced_valid, images_produced_ready;
+  logic [7:0] images_produced_data;
   logic padded_valid, padded_ready;
   logic [7:0] padded_data;
   logic short_valid, short_ready;
@@ -52,15 +54,34 @@ module accelerator #(
   logic MVAU_rtl_0_weights_produced_valid, MVAU_rtl_0_weights_produced_ready;
   logic [7:0] MVAU_rtl_0_weights_produced_data;
 
-  assign images_valid = in0_V_TVALID;
-  assign images_data = in0_V_TDATA;
-  assign in0_V_TREADY = images_ready;
+  assign images_produced_valid = in0_V_TVALID;
+  assign images_produced_data = in0_V_TDATA;
+  assign in0_V_TREADY = images_produced_ready;
   assign out0_V_TVALID = labels_valid;
   assign out0_V_TDATA = labels_data;
   assign labels_ready = out0_V_TREADY;
   assign scores_valid = sum_valid && sum_ready;
   assign scores_data = sum_data;
 
+  if (PIPELINE) begin : gen_images
+    stream_fifo #(
+        .DEPTH(2),
+        .WIDTH(8)
+    ) u_images (
+        .clk(ap_clk),
+        .rst_n(ap_rst_n),
+        .s_axis_tvalid(images_produced_valid),
+        .s_axis_tready(images_produced_ready),
+        .s_axis_tdata(images_produced_data),
+        .m_axis_tvalid(images_valid),
+        .m_axis_tready(images_ready),
+        .m_axis_tdata(images_data)
+    );
+  end else begin : gen_images
+    assign images_valid = images_produced_valid;
+    assign images_data = images_produced_data;
+    assign images_produced_ready = images_ready;
+  end
   if (PIPELINE) begin : gen_short
     stream_fifo #(
         .DEPTH(2),
