@@ -15,7 +15,7 @@ module stream_port #(
     int unsigned BEATS = 1,  // input beats an image
     int unsigned SCORE_BITS = 32,  // stream into label select, bits a beat
     int unsigned LABEL_BITS = 8,
-    bit PIPELINE = 1'b1,  // cut the chain of ready at each tap
+    bit PIPELINE = 1'b1,  // cut the chain of ready at the input and each tap
     localparam int unsigned AddressWidth = noise_registers_pkg::NOISE_REGISTERS_MIN_ADDR_WIDTH
 ) (
     input  logic                    clk,
