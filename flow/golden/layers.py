@@ -9,6 +9,7 @@ convolutions may transform their operands (Winograd, Fourier), which rounds.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, ClassVar
 
 import torch
@@ -282,24 +283,27 @@ class Pool(Layer):
 class Thresholds(Layer):
     """Thresholding: scale · (number of thresholds not above the value) + bias.
 
-    Channels that fall count the thresholds above the value.
+    Steps that fall count the thresholds above the value, and channels that fall do the opposite.
     """
 
     thresholds: Tensor
-    """float32 [steps, C], whole numbers, ascending."""
+    """float32 [steps, C], whole numbers."""
     bias: int
     scale: int = 1
     """Step of the output per threshold."""
     falling: Tensor | None = None
     """Whether each channel falls, bool [C]; no channel if None."""
+    falls: tuple[bool, ...] = ()
+    """Whether each step falls; no step if empty."""
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, [N, …, C], of values, [N, …, C]."""
         # of wide sums, which int64 holds, those that float32 rounds keep their side of a threshold
         count = torch.full_like(v, self.bias, dtype=torch.float32)
         passed = torch.empty_like(count)
-        for step in self.thresholds:
-            count.add_(torch.ge(v, step, out=passed), alpha=self.scale)
+        for step, falls in zip(self.thresholds, self.falls or repeat(False), strict=False):
+            compare = torch.lt if falls else torch.ge
+            count.add_(compare(v, step, out=passed), alpha=self.scale)
         if self.falling is not None:
             ends = 2 * self.bias + self.scale * len(self.thresholds)
             count = torch.where(self.falling, ends - count, count)

@@ -95,7 +95,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
             bias, scale = -1, 2
         fall = operator.get_nodeattr("Falling")
         falling = torch.tensor(fall, dtype=torch.bool) if fall else None
-        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale, falling)
+        falls = tuple(map(bool, operator.get_nodeattr("Falls")))
+        return Thresholds(*place, torch.from_numpy(thresholds), bias, scale, falling, falls)
     if kind == "LabelSelect":
         found = operator.comparison()
         gains, offsets = (torch.tensor(n) if n else None for n in (found.gains, found.offsets))

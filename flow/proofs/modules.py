@@ -84,6 +84,7 @@ _KERNELS = (
         (
             Fault("step <= value", "step < value", ("order",)),
             Fault("fold_q == Folds - 1 ? '0", "fold_q == Folds ? '0", ("fold", "order")),
+            Fault("FALLS[i]", "FALLS[0]", ("order",)),
             Fault("FALLING[fold_q][p]", "FALLING[0][p]", ("order",)),
             Fault("Ends - counts[p]", "~counts[p]", ("order",)),
         ),

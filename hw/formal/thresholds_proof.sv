@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Proof of thresholds: every beat leaves once, in order, as the counts of its channels' thresholds;
-// the middle channels fall.
+// the second step falls, and the middle channels do.
 
 module thresholds_proof (
     input logic       clk,
@@ -28,6 +28,7 @@ module thresholds_proof (
       .THRESHOLD_WIDTH(4),
       .BIAS(-1),
       .OUT_WIDTH(3),
+      .FALLS(2'b10),
       .FALLING(4'b0110),
       .FILE("thresholds_proof.hex")
   ) dut (
@@ -48,7 +49,7 @@ module thresholds_proof (
       channel = 2 * int'(second_q) + l;
       count   = -1;
       for (int i = 0; i < 2; i++) begin
-        count += int'((Steps[channel][i] <= value) ^ (channel inside {1, 2}));
+        count += int'((Steps[channel][i] <= value) ^ (i == 1) ^ (channel inside {1, 2}));
       end
       counts[l] = 3'(count);
     end

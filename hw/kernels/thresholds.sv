@@ -4,8 +4,9 @@
 //
 //   out = BIAS + (T_0 <= in) + ... + (T_{STEPS-1} <= in)
 //
-// A falling channel, behind a negative gain, counts those that are above it; where no channel
-// falls, this costs nothing.
+// A step that falls, of a function such as SiLU, counts if its threshold is above the element. Of a
+// falling channel, behind a negative gain, every step does the opposite. Where nothing falls, this
+// costs nothing.
 //
 // The streams are those of FINN's Thresholding: element e of a pixel is lane e mod PE of beat
 // e div PE. One beat per clock, all comparisons in parallel, latency 1 clock; the thresholds of a
@@ -22,7 +23,8 @@ module thresholds #(
     int unsigned THRESHOLD_WIDTH = 8,
     bit THRESHOLD_SIGNED = 1'b1,
     int BIAS = 0,
-    int unsigned OUT_WIDTH = 2,  // must hold BIAS and BIAS + STEPS
+    int unsigned OUT_WIDTH = 2,  // must hold every output
+    logic [STEPS-1:0] FALLS = '0,  // the steps that fall
     logic [CHANNELS/PE-1:0][PE-1:0] FALLING = '0,  // of each beat: the lanes whose channels fall
     parameter FILE = "",  // hexadecimal, one word a beat, [PE][STEPS], the first lowest
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
@@ -63,7 +65,7 @@ module thresholds #(
     count = OUT_WIDTH'(BIAS);
     for (int i = 0; i < STEPS; i++) begin
       step = THRESHOLD_SIGNED ? value_t'($signed(steps[i])) : value_t'({1'b0, steps[i]});
-      if (step <= value) count = count + 1;
+      if ((step <= value) != FALLS[i]) count = count + 1;
     end
   endfunction
 

@@ -185,7 +185,7 @@ class Builder:
         kind = TensorProto.INT64 if whole else TensorProto.FLOAT
         output = helper.make_tensor_value_info(self.stream, kind, None)
         graph = helper.make_graph(self.nodes, "random", [entry], [output], self.constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
 
 
 def random_graph(seed: int, *, exact: bool = False) -> onnx.ModelProto:

@@ -56,6 +56,7 @@ from flow.compiler.graph.passes import (
 from flow.compiler.graph.settled import SettlingModel
 from flow.compiler.graph.taps import grid
 from flow.compiler.graph.thresholds import (
+    FALLING,
     AbsorbNegativeGains,
     InferThresholds,
     QuantToThresholds,
@@ -64,6 +65,8 @@ from flow.compiler.graph.thresholds import (
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.tidy.edits import FALLS, attribute
+from flow.models.qonnx.tidy.steps import reach
 
 log = logging.getLogger(__name__)
 
@@ -83,19 +86,30 @@ class HostQuantiser:
     """QONNX type of the integer stream."""
     channels_last: bool
     """Whether the stream is (H, W, C), for a convolution, rather than (C, H, W)."""
+    falls: Sequence[int] = ()
+    """Whether each step falls; empty if none does."""
+    falling: Sequence[int] = ()
+    """Whether each row falls, behind a negative gain; empty if none does."""
 
     @property
     def levels(self) -> tuple[int, int, int]:
         """Smallest and largest values of the stream, and the step between values."""
-        high = int(self.bias + self.scale * self.thresholds.shape[1])
-        return int(self.bias), high, int(self.scale) * grid(self.thresholds)
+        counts = reach(self.falls, self.thresholds.shape[1])
+        low, high = (int(self.bias + self.scale * count) for count in counts)
+        return low, high, int(self.scale) * grid(self.thresholds)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Quantise images, float32 [N, C, H, W], to the stream's order, int32 [N, elements]."""
         if len(self.thresholds) not in (1, x.shape[1]):
             # the network flattens its images first
             x = x.reshape(len(x), -1)
-        values = multithreshold(x, self.thresholds, self.scale, self.bias).astype(np.int32)
+        counts = multithreshold(x, self.thresholds)
+        if falls := np.flatnonzero(self.falls).tolist():
+            counts = counts + len(falls) - 2 * multithreshold(x, self.thresholds[:, falls])
+        if len(self.falling):
+            rows = np.reshape(self.falling, (-1, *[1] * (x.ndim - 2)))
+            counts = np.where(rows, self.thresholds.shape[1] - counts, counts)
+        values = (self.scale * counts + self.bias).astype(np.int32)
         if self.channels_last:
             values = values.transpose(0, 2, 3, 1)
         return np.ascontiguousarray(values).reshape(len(x), -1)
@@ -200,6 +214,8 @@ def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
         bias=operator.get_nodeattr("out_bias"),
         datatype=operator.get_nodeattr("out_dtype"),
         channels_last=last is not first,
+        falls=attribute(first, FALLS, []),
+        falling=attribute(first, FALLING, []),
     )
     nodes = list(model.graph.node)
     begin_at(model, last.output[0], nodes[: nodes.index(last) + 1])

@@ -26,6 +26,7 @@ from qonnx.util.basic import get_by_name
 from flow.compiler.graph.thresholds import smallest_type
 from flow.compiler.operators.label_select import whole_gains
 from flow.errors import UserError
+from flow.models.qonnx.tidy.edits import FALLS, attribute, set_attribute
 
 
 class ScaleBipolarOutside(Transformation):
@@ -96,6 +97,8 @@ class BipolarToInt2(Transformation):
         for operator in _bipolar_thresholds(model):
             thresholds = model.get_initializer(operator.onnx_node.input[1])
             model.set_initializer(operator.onnx_node.input[1], np.repeat(thresholds, 2, axis=-1))
+            if falls := attribute(operator.onnx_node, FALLS):
+                set_attribute(operator.onnx_node, FALLS, falls * 2)
             operator.set_nodeattr("out_dtype", "INT2")
             operator.set_nodeattr("out_scale", 1.0)
             operator.set_nodeattr("out_bias", -1.0)

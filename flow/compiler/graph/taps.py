@@ -14,6 +14,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 
 from flow.compiler.graph.passes import SumTypes
 from flow.errors import UserError
+from flow.models.qonnx.tidy.steps import reach
 from flow.noise.site import Site
 
 FRACTION_BITS = 8
@@ -192,9 +193,10 @@ def _levels(model: ModelWrapper, edge: str) -> tuple[int, int, int]:
         node = model.find_producer(node.input[0])
     if getCustomOp(node).get_output_datatype() == DataType["BIPOLAR"]:
         return -1, 1, 2
-    low = getCustomOp(node).get_nodeattr("ActVal")
+    bias = getCustomOp(node).get_nodeattr("ActVal")
     thresholds = model.get_initializer(node.input[1])
-    return low, low + thresholds.shape[1], grid(thresholds)
+    least, most = reach(getCustomOp(node).get_nodeattr("Falls"), thresholds.shape[1])
+    return bias + least, bias + most, grid(thresholds)
 
 
 def grid(thresholds: np.ndarray) -> int:

@@ -9,10 +9,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
-from qonnx.util.basic import get_by_name
 
-from flow.models.qonnx.tidy.edits import drop_dead
-from flow.models.qonnx.tidy.monotone import rises
+from flow.models.qonnx.tidy.edits import FALLS, attribute, drop_dead, set_attribute
+from flow.models.qonnx.tidy.steps import reach, steps_of
 
 _ROUNDED = 2.0**-23
 """Error of a threshold, relative to the largest of its channel, by the scales and shifts that are
@@ -21,7 +20,7 @@ _MOST_ROUNDED = 2.0**-9
 """Largest distance of a threshold from a whole number that is taken for such an error."""
 _HALF_EVEN = "HalfEvenFrom"
 """Attribute of thresholds that round halves to even: the lowest value, in steps."""
-_FALLING = "Falling"
+FALLING = "Falling"
 """Attribute of thresholds of which some channels fall: a 1 for each of these, and 0 for others."""
 
 
@@ -91,8 +90,9 @@ def exact_thresholds(low: int, high: int, scale: float) -> npt.NDArray[np.float3
     """
     step = np.float32(scale)
     with np.errstate(over="ignore"):
-        found, _ = rises(lambda x: np.clip(np.rint(x / step), low, high))
-    return found[None]
+        found = steps_of(lambda x: np.clip(np.rint(x / step), low, high))
+    assert found is not None
+    return found.numbers[None]
 
 
 def _before_relu(model: ModelWrapper, stream: str, thresholds: npt.NDArray) -> str:
@@ -117,7 +117,8 @@ class ScaleThresholdsOutside(Transformation):
             bipolar = steps == 1 and np.isclose(scale, -2 * bias)
             step = scale / 2 if bipolar else scale
             low = round(bias / step)
-            datatype = "BIPOLAR" if bipolar else smallest_type(low, low + steps).name
+            least, most = reach(attribute(node, FALLS, []), steps)
+            datatype = "BIPOLAR" if bipolar else smallest_type(low + least, low + most).name
             operator.set_nodeattr("out_scale", 2.0 if bipolar else 1.0)
             operator.set_nodeattr("out_bias", float(low))
             operator.set_nodeattr("out_dtype", datatype)
@@ -138,7 +139,8 @@ class AbsorbNegativeGains(Transformation):
 
     Where a layer comes before a factor and nothing else reads it, FINN has put the signs into its
     weights; this is for all others. Channel c of x · a reaches t where x is at most t / a, so it
-    falls through the quotients. An attribute of the node, ``Falling``, has the channels.
+    falls through the quotients. An attribute of the node, ``Falling``, has the channels. The steps
+    keep their order.
     """
 
     def apply(self, model: ModelWrapper):
@@ -154,11 +156,12 @@ class AbsorbNegativeGains(Transformation):
             if constant.size > 1 and constant.size != shape[1]:
                 continue
             gains = np.broadcast_to(constant.reshape(-1, 1), (shape[1], 1))
-            rows = np.sort(model.get_initializer(node.input[1]) / gains, axis=1)
+            rows = model.get_initializer(node.input[1]) / gains
             model.set_initializer(node.input[1], rows.astype(np.float32))
-            falling = _falling(node)
             signs = gains[:, 0] < 0
-            _set_falling(node, signs if falling is None else signs ^ falling)
+            falling = _falling(node)
+            falling = signs if falling is None else signs ^ falling
+            set_attribute(node, FALLING, falling.astype(int).tolist())
             node.input[0] = factor.input[0]
             model.graph.node.remove(factor)
             return model, True
@@ -167,20 +170,12 @@ class AbsorbNegativeGains(Transformation):
 
 def _falling(node) -> npt.NDArray[np.bool_] | None:
     """Return which channels of thresholds fall, [C]; None if no channel does."""
-    found = get_by_name(node.attribute, _FALLING)
-    return None if found is None else np.array(found.ints, bool)
-
-
-def _set_falling(node, falling: npt.NDArray[np.bool_]) -> None:
-    found = get_by_name(node.attribute, _FALLING)
-    if found is not None:
-        node.attribute.remove(found)
-    if falling.any():
-        node.attribute.append(helper.make_attribute(_FALLING, falling.astype(int).tolist()))
+    found = attribute(node, FALLING, [])
+    return np.array(found, bool) if any(found) else None
 
 
 class InferThresholds(Transformation):
-    """Convert thresholds of integers to FINN's hardware layers, with the channels that fall.
+    """Convert thresholds of integers to FINN's hardware layers, with the steps that fall.
 
     An integer that equals a threshold reaches it, or does not if it is a half that rounds to the
     even value below; the threshold is then the next number. In a channel that falls it is the other
@@ -189,11 +184,11 @@ class InferThresholds(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
-        falling = {}
+        kept = {}
         for node in model.get_nodes_by_op_type("MultiThreshold"):
-            channels, first = _falling(node), get_by_name(node.attribute, _HALF_EVEN)
-            if channels is not None:
-                falling[node.input[1]] = channels
+            channels, first = _falling(node), attribute(node, _HALF_EVEN)
+            steps = {FALLING: [] if channels is None else channels.astype(int).tolist()}
+            kept[node.input[1]] = steps | {FALLS: attribute(node, FALLS, [])}
             if channels is None and first is None:
                 continue
             rows = model.get_initializer(node.input[1])
@@ -204,17 +199,15 @@ class InferThresholds(Transformation):
                 error = np.abs(rows).max(1, keepdims=True) * _ROUNDED
                 near = np.abs(rows - whole) <= np.minimum(error, _MOST_ROUNDED)
                 rows = np.where(near, whole, rows)
-                steps = np.arange(rows.shape[1])
-                below = first.i + np.where(falls, steps[::-1], steps)
-                reached = below % 2 == 1
+                reached = (first + np.arange(rows.shape[1])) % 2 == 1
             above = np.nextafter(rows, np.float32(np.inf))
             rows = np.where(reached == falls, above, rows).astype(np.float32)
             model.set_initializer(node.input[1], rows)
         model, _ = InferThresholdingLayer().apply(model)
         for node in model.get_nodes_by_op_type("Thresholding"):
-            if node.input[1] in falling:
-                channels = falling[node.input[1]].astype(int).tolist()
-                getCustomOp(node).set_nodeattr(_FALLING, channels)
+            for name, steps in kept.get(node.input[1], {}).items():
+                if steps:
+                    getCustomOp(node).set_nodeattr(name, steps)
         return model, False
 
 

@@ -12,26 +12,33 @@ from flow.compiler.operators.kernel import Kernel
 
 
 class Thresholding(PlainThresholding):
-    """FINN's thresholding, extended by channels that fall where their input rises.
+    """FINN's thresholding, extended by steps and channels that fall where their input rises.
 
-    The attribute ``Falling`` has a 1 for each channel that counts the thresholds above its input,
-    in place of those that are not, and a 0 for each other one; it is empty if no channel falls.
+    The attribute ``Falls`` has a 1 for each step that counts where its threshold is above the
+    input, in place of where it is not, and a 0 for each other one; ``Falling`` has a 1 for each
+    channel of which all steps do the opposite. Each is empty if nothing falls.
     """
 
     def get_nodeattr_types(self):
-        """Return FINN's attributes, and which channels fall."""
-        return super().get_nodeattr_types() | {"Falling": ("ints", False, [])}
+        """Return FINN's attributes, and which steps and channels fall."""
+        more = dict.fromkeys(("Falls", "Falling"), ("ints", False, []))
+        return super().get_nodeattr_types() | more
 
     def execute_node(self, context, graph):
         """Run FINN's execution, and mirror what falls."""
+        node = self.onnx_node
+        values, rows = context[node.input[0]], context[node.input[1]]
         super().execute_node(context, graph)
+        steps, name = self.get_nodeattr("numSteps"), node.output[0]
+        bipolar = self.get_output_datatype() == DataType["BIPOLAR"]
+        unit, ends = (2, 0) if bipolar else (1, 2 * self.get_nodeattr("ActVal") + steps)
+        counts = context[name]
+        if falls := np.flatnonzero(self.get_nodeattr("Falls")).tolist():
+            reached = (values[..., None] >= rows[:, falls]).sum(-1)
+            counts = counts + unit * (len(falls) - 2 * reached)
         if falling := list(self.get_nodeattr("Falling")):
-            name = self.onnx_node.output[0]
-            ends = 2 * self.get_nodeattr("ActVal") + self.get_nodeattr("numSteps")
-            if self.get_output_datatype() == DataType["BIPOLAR"]:
-                ends = 0
-            rising = context[name]
-            context[name] = np.where(falling, ends - rising, rising).astype(np.float32)
+            counts = np.where(falling, ends - counts, counts)
+        context[name] = counts.astype(np.float32)
 
 
 class Thresholding_rtl(Kernel, Thresholding):
@@ -69,8 +76,10 @@ class Thresholding_rtl(Kernel, Thresholding):
     def parameters(self):
         """Return the module's parameters."""
         idt, wdt = self.get_input_datatype(0), self.get_input_datatype(1)
-        falling = [int(one) for one in self.get_nodeattr("Falling")]
-        return ({"FALLING": hdl.packed(falling, 1)} if falling else {}) | {
+        falls, falling = ([int(one) for one in self.get_nodeattr(n)] for n in ("Falls", "Falling"))
+        return {
+            **({"FALLS": hdl.packed(falls, 1)} if falls else {}),
+            **({"FALLING": hdl.packed(falling, 1)} if falling else {}),
             "CHANNELS": self.get_nodeattr("NumChannels"),
             "PE": self.get_nodeattr("PE"),
             "STEPS": self.get_nodeattr("numSteps"),

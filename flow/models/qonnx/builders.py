@@ -22,6 +22,7 @@ from flow.models.qonnx.operators import (
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant, Thresholds
+from flow.models.qonnx.tidy.edits import FALLS
 
 Constants = Sequence[Tensor | None]
 """Value of each constant input of a node; None for a stream."""
@@ -33,8 +34,8 @@ def reject_unknown(nodes: Iterable[NodeProto]) -> None:
     if unknown:
         raise UserError(
             f"{', '.join(unknown)}: unknown operators; remove them from the network, or "
-            f"replace them; known are {', '.join(sorted(_BUILDERS))}, and functions that never "
-            "fall, such as Tanh, in front of a quantiser"
+            f"replace them; known are {', '.join(sorted(_BUILDERS))}, and functions of one "
+            "number, such as Tanh, in front of a quantiser"
         )
 
 
@@ -101,7 +102,10 @@ def _thresholds(node: _Node, constants: Constants, shape: Sequence[int]) -> nn.M
         raise node.refuse(f"has an out_scale of {scale}", "use one above 0")
     if rows.ndim != 2 or len(rows) not in (1, shape[1]):
         raise node.refuse(f"has thresholds of shape {list(rows.shape)}", "use one row a channel")
-    return Thresholds(rows, scale, float(node("out_bias", 0.0)))
+    falls = node(FALLS, [])
+    if len(falls) not in (0, rows.shape[1]):
+        raise node.refuse(f"has {len(falls)} steps in {FALLS}", "give one for each threshold")
+    return Thresholds(rows, scale, float(node("out_bias", 0.0)), falls)
 
 
 def _positive(node: _Node, scale: Tensor) -> Tensor:

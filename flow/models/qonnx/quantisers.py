@@ -1,7 +1,11 @@
 """QONNX's quantisers in torch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from flow.models.qonnx.tidy.steps import reach
 
 ROUNDED = 2.0**-21
 """Relative error that a few roundings of float32 leave."""
@@ -90,16 +94,23 @@ class Thresholds(Quant):
     Its values are the grid of a quantiser, whose zero point is 0 if the bias is a multiple of the
     scale.
 
+    Of the steps that fall, it counts the thresholds above the value.
+
     Args:
-        thresholds: float [1 or C, steps], in any order.
+        thresholds: float [1 or C, steps], in any order, or in that of the steps if some fall.
         scale: step of the output per threshold, above 0.
-        bias: output below all thresholds.
+        bias: output where nothing is counted.
+        falls: whether each step falls; empty if none does.
     """
 
-    def __init__(self, thresholds: Tensor, scale: float, bias: float) -> None:
+    def __init__(
+        self, thresholds: Tensor, scale: float, bias: float, falls: Sequence[int] = ()
+    ) -> None:
         steps, low = thresholds.shape[1], bias / scale
         whole = abs(low - round(low)) < 1e-4
-        self._levels = (round(low), round(low) + steps) if whole else (0, steps)
+        least, most = reach(falls, steps)
+        base = round(low) if whole else 0
+        self._levels = base + least, base + most
         bipolar = steps == 1 and abs(low + 0.5) < 1e-4
         if bipolar:
             self._levels, whole, step = (-1, 1), True, scale / 2
@@ -108,8 +119,14 @@ class Thresholds(Quant):
         zero = torch.tensor(0.0 if whole else -low)
         bits = 1 if bipolar else _bits(*self._levels)
         super().__init__(torch.tensor(step), zero, bits, signed=self._levels[0] < 0, narrow=False)
-        self.register_buffer("thresholds", thresholds.sort(dim=1).values.contiguous())
+        ordered = thresholds.sort(dim=1)
+        self.register_buffer("thresholds", ordered.values.contiguous())
         self.thresholds: Tensor
+        signs = 1.0 - 2.0 * torch.tensor([*falls] or [0] * steps)
+        rises = torch.cat((torch.zeros(len(thresholds), 1), signs[ordered.indices].cumsum(1)), 1)
+        # of as many thresholds that are not above a value
+        self.register_buffer("counts", rises + sum(falls) if any(falls) else None)
+        self.counts: Tensor | None
         self.factor = scale
         self.bias = bias
 
@@ -128,6 +145,8 @@ class Thresholds(Quant):
         rows = x.movedim(1, 0)
         flat = rows.reshape(len(self.thresholds), -1).contiguous()
         count = torch.searchsorted(self.thresholds, flat, right=True)
+        if self.counts is not None:
+            count = self.counts.gather(1, count)
         return count.view(rows.shape).movedim(0, 1).to(x.dtype) * self.factor + self.bias
 
 

@@ -60,6 +60,8 @@ class Case:
     """[channels, steps]."""
     values: npt.NDArray[np.int64]
     """[pixels, channels]."""
+    falls: list[int]
+    """A 1 for each step that falls; empty if none does."""
     falling: list[int]
     """A 1 for each channel that falls; empty if none does."""
 
@@ -79,8 +81,10 @@ class Case:
         # equality, and the ends of the range
         values[0] = thresholds[:, steps // 2]
         values[1], values[2] = bounds[0]
+        falls = rng.integers(0, 2, steps).tolist() if seed % 3 else []
         falling = rng.integers(0, 2, pe * folds).tolist() if seed % 2 else []
-        return cls(pe, folds, bias, in_type, threshold_type, out_type, thresholds, values, falling)
+        types = in_type, threshold_type, out_type
+        return cls(pe, folds, bias, *types, thresholds, values, falls, falling)
 
     def variant(self, memory: Path) -> Variant:
         """Write the thresholds, and return the kernel that reads them."""
@@ -105,6 +109,8 @@ class Case:
             "OUT_WIDTH": self.out_type.bitwidth(),
             "FILE": f'"{memory.name}"',
         }
+        if self.falls:
+            parameters["FALLS"] = hdl.packed(self.falls, 1)
         if self.falling:
             parameters["FALLING"] = hdl.packed(self.falling, 1)
         return Variant(parameters, [job | stalls for stalls in STALLS])
@@ -132,7 +138,7 @@ def test_equals_finn(seed, results, tmp_path):
         case.threshold_type,
         case.bias,
         tmp_path / "finn",
-        **({"Falling": case.falling} if case.falling else {}),
+        **{name: one for name, one in (("Falls", case.falls), ("Falling", case.falling)) if one},
     )
     bits, signed = case.out_type.bitwidth(), case.out_type.signed()
     for stalls, out in zip(STALLS, results[seed], strict=True):

@@ -13,6 +13,11 @@ CUSTOM = "qonnx.custom_op.general"
 OLD_MODES = {"ROUND_TO_ZERO": "DOWN"}
 """Modes of rounding that Brevitas writes, by QONNX's names."""
 QUANTISERS = ("Quant", "BipolarQuant", "MultiThreshold")
+FALLS = "Falls"
+"""Attribute of a MultiThreshold that has steps which fall: a 1 for each of these, and 0 for others.
+
+Its count is of the others that are not above a value, and of these that are.
+"""
 LAYERS = ("Conv", "Gemm", "MatMul")
 
 

@@ -7,6 +7,7 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.models.qonnx.tidy.edits import (
+    FALLS,
     attribute,
     constant,
     end_at,
@@ -68,7 +69,7 @@ def cut_decision(model: ModelWrapper) -> bool:
         return True
     if last.op_type == "MultiThreshold":
         rows = model.get_initializer(last.input[1])
-        if rows is None or rows.size != 1:
+        if rows is None or rows.size != 1 or attribute(last, FALLS):
             return False
         shifted = constant(model, -rows.reshape(1))
         score = insert(model, last, "Add", [last.input[0], shifted], (1, 1))

@@ -9,6 +9,7 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.models.qonnx.tidy.edits import (
+    FALLS,
     attribute,
     constant,
     insert,
@@ -18,7 +19,8 @@ from flow.models.qonnx.tidy.edits import (
     shape_of,
     stream_input,
 )
-from flow.models.qonnx.tidy.monotone import levels_of
+from flow.models.qonnx.tidy.functions import levels_of
+from flow.models.qonnx.tidy.steps import reach
 
 JOINS = ("Add", "Concat")
 _PASSING = ("MaxPool", "Reshape", "Flatten", "Transpose")
@@ -92,7 +94,8 @@ def _range(model: ModelWrapper, stream: str) -> _Range | None:
     if producer.op_type == "MultiThreshold":
         # with a row for each channel or one for all
         rows = model.get_initializer(producer.input[1])
-        low, high = 0, None if rows is None else int(rows.shape[1])
+        falls = attribute(producer, FALLS, [])
+        low, high = (0, None) if rows is None else reach(falls, rows.shape[1])
         scale, bias = (
             float(attribute(producer, f"out_{name}", usual))
             for name, usual in (("scale", 1.0), ("bias", 0.0))

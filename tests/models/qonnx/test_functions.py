@@ -5,7 +5,7 @@ import pytest
 
 from flow.errors import UserError
 from flow.models.qonnx.network import open_network
-from flow.models.qonnx.tidy.monotone import rises
+from flow.models.qonnx.tidy.steps import reach, steps_of
 from tests.helpers import source_execution
 from tests.helpers.random_graphs import CUSTOM, Builder
 from tests.models.qonnx.test_found_graphs import operators, saved
@@ -42,6 +42,44 @@ def tanh_of_keras(builder):
     builder.apply("Mul", builder.constant(2.0))
     builder.apply("Sub", builder.constant(1.0))
     builder.stream = builder.quant(builder.stream, 0.125, 4, narrow=1)
+
+
+SLOPES = np.linspace(0.01, 0.5, 8)
+
+
+def silu(builder):
+    stream = builder.stream
+    builder.apply("Sigmoid")
+    builder.apply("Mul", stream)
+    builder.stream = builder.quant(builder.stream, 0.05, 6)
+
+
+def gelu(builder):
+    stream = builder.stream
+    builder.apply("Div", builder.constant(np.sqrt(2)))
+    builder.apply("Erf")
+    builder.apply("Add", builder.constant(1.0))
+    builder.apply("Mul", stream)
+    builder.apply("Mul", builder.constant(0.5))
+    builder.stream = builder.quant(builder.stream, 0.06, 4)
+
+
+def hard_swish_of_torch(builder):
+    """As torch's older exporter writes it."""
+    stream = builder.stream
+    builder.apply("HardSigmoid", alpha=1 / 6, beta=0.5)
+    builder.stream = builder.node("Mul", [stream, builder.stream])
+    builder.stream = builder.quant(builder.stream, 0.3, 3, signed=0)
+
+
+def silu_of_onnxruntime(builder):
+    """Each value on the way is quantised, in steps of its own."""
+    builder.stream = builder.quant(builder.stream, 0.04, 6)
+    stream = builder.stream
+    builder.apply("Sigmoid")
+    builder.stream = builder.quant(builder.stream, 2.0**-6, 6, signed=0)
+    builder.apply("Mul", stream)
+    builder.stream = builder.quant(builder.stream, 0.07, 6, signed=0, zero=9.0)
 
 
 def sign_of_clip(builder):
@@ -97,7 +135,15 @@ def around_a_pool(builder):
         function("Celu", alpha=0.9),
         function("ThresholdedRelu", alpha=0.3),
         function("Clip", constants=[-0.3, 0.4]),
+        function("LeakyRelu", alpha=-0.1),
+        function("HardSwish"),
+        function("Abs", 0.2),
+        function("PRelu", constants=[SLOPES]),
         tanh_of_keras,
+        silu,
+        gelu,
+        hard_swish_of_torch,
+        silu_of_onnxruntime,
         sign_of_clip,
         zero_point,
         three_in_a_row,
@@ -157,9 +203,12 @@ def test_quantisers_on_both_sides_of_a_pool_are_one(tmp_path):
         np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
 
 
-def test_a_function_that_falls_somewhere_is_not_taken(tmp_path):
-    path = saved(network(function("LeakyRelu", alpha=-0.1)), tmp_path)
-    with pytest.raises(UserError, match="LeakyRelu"):
+@pytest.mark.parametrize(
+    ("name", "attributes"), [("Sin", {}), ("LeakyRelu", {"alpha": float("nan")})]
+)
+def test_a_function_that_turns_without_end_or_is_none_is_not_taken(name, attributes, tmp_path):
+    path = saved(network(function(name, **attributes)), tmp_path)
+    with pytest.raises(UserError, match=name):
         open_network(path)
 
 
@@ -170,12 +219,20 @@ def test_thresholds_are_the_least_numbers_that_reach_a_value():
         with np.errstate(over="ignore"):
             return np.clip(np.rint(x / step), -127, 127)
 
-    found, low = rises(count)
-    assert low == -127 and found.dtype == np.float32
-    np.testing.assert_array_equal(count(found), np.arange(-126, 128))
-    np.testing.assert_array_equal(count(np.nextafter(found, -np.inf)), np.arange(-127, 127))
+    found = steps_of(count)
+    assert found.lowest == -127 and found.numbers.dtype == np.float32 and not found.falls.any()
+    np.testing.assert_array_equal(count(found.numbers), np.arange(-126, 128))
+    below = np.nextafter(found.numbers, -np.inf)
+    np.testing.assert_array_equal(count(below), np.arange(-127, 127))
 
 
 def test_steps_of_two_share_a_threshold():
-    found, low = rises(lambda x: np.where(x >= 1, 2, 0))
-    assert low == 0 and found.tolist() == [1.0, 1.0]
+    found = steps_of(lambda x: np.where(x >= 1, 2, 0))
+    assert found.lowest == 0 and found.numbers.tolist() == [1.0, 1.0]
+
+
+def test_steps_fall_where_a_curve_does():
+    found = steps_of(lambda x: np.clip(np.rint(np.abs(x)), 0, 2), lambda x: np.minimum(abs(x), 9))
+    assert found.falls.tolist() == [True, True, False, False] and found.lowest == 0
+    assert found.numbers[2:].tolist() == [np.nextafter(np.float32(0.5), np.float32(1)), 1.5]
+    assert reach(found.falls, 4) == (0, 2)
