@@ -10,6 +10,7 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from flow.models.qonnx.quantisers import ROUNDED as RATIO_ROUNDED
 from flow.models.qonnx.tidy.edits import FALLS, attribute, drop_dead, set_attribute
 from flow.models.qonnx.tidy.steps import reach, steps_of
 
@@ -195,11 +196,11 @@ class InferThresholds(Transformation):
             falls = np.zeros((len(rows), 1), bool) if channels is None else channels[:, None]
             reached = np.ones_like(rows, bool)
             if first is not None:
+                below = first + np.arange(rows.shape[1])
                 whole = np.rint(rows)
-                error = np.abs(rows).max(1, keepdims=True) * _ROUNDED
-                near = np.abs(rows - whole) <= np.minimum(error, _MOST_ROUNDED)
+                near = np.abs(rows - whole) <= np.minimum(_errors(rows, below), _MOST_ROUNDED)
                 rows = np.where(near, whole, rows)
-                reached = (first + np.arange(rows.shape[1])) % 2 == 1
+                reached = below % 2 == 1
             above = np.nextafter(rows, np.float32(np.inf))
             rows = np.where(reached == falls, above, rows).astype(np.float32)
             model.set_initializer(node.input[1], rows)
@@ -209,6 +210,18 @@ class InferThresholds(Transformation):
                 if steps:
                     getCustomOp(node).set_nodeattr(name, steps)
         return model, False
+
+
+def _errors(rows: npt.NDArray, below: npt.NDArray) -> npt.NDArray:
+    """Return the error of each threshold [C, steps] between the steps below and the next ones.
+
+    It is relative to the threshold itself if nothing but scales was moved into its channel.
+    """
+    units = rows / (below + 0.5)
+    scaled = np.ptp(units, 1) <= np.abs(units).max(1) * RATIO_ROUNDED
+    sizes = np.abs(rows)
+    shifted = sizes.max(1, keepdims=True) * _ROUNDED
+    return np.where(scaled[:, None], sizes * RATIO_ROUNDED, shifted)
 
 
 def smallest_type(low: int, high: int) -> BaseDataType:

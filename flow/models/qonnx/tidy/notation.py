@@ -265,6 +265,39 @@ def _uniform(model: ModelWrapper, node: NodeProto) -> tuple[float, float, float]
     return float(scale.item()), 0.0, 2**count - 1 - narrow
 
 
+def write_windows(model: ModelWrapper) -> bool:
+    """Write what a convolution or pooling leaves to its defaults, or to ``auto_pad``."""
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "MaxPool", "AveragePool"):
+            continue
+        sizes = shape_of(model, node.input[0])[2:]
+        kernel = attribute(node, "kernel_shape")
+        if node.op_type == "Conv":
+            kernel = list(shape_of(model, node.input[1])[2:])
+        strides, dilations = (
+            attribute(node, name, [1] * len(sizes)) for name in ("strides", "dilations")
+        )
+        same = str(attribute(node, "auto_pad", "NOTSET"))
+        pads = attribute(node, "pads", [0] * (2 * len(sizes)))
+        if same.startswith("SAME"):
+            missing = [
+                max(0, (-(-size // stride) - 1) * stride + dilation * (side - 1) + 1 - size)
+                for size, side, stride, dilation in zip(
+                    sizes, kernel, strides, dilations, strict=True
+                )
+            ]
+            less, more = [n // 2 for n in missing], [n - n // 2 for n in missing]
+            pads = [*more, *less] if same == "SAME_LOWER" else [*less, *more]
+        written = {"kernel_shape": kernel, "strides": strides, "pads": pads, "auto_pad": "NOTSET"}
+        if node.op_type == "Conv":
+            written |= {"dilations": dilations, "group": attribute(node, "group", 1)}
+        if any(attribute(node, name) != value for name, value in written.items()):
+            for name, value in written.items():
+                set_attribute(node, name, value)
+            return True
+    return False
+
+
 def move_pads(model: ModelWrapper) -> bool:
     """Move a padding with 0 into the convolution that reads it."""
     for node in model.graph.node:

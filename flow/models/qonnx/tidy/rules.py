@@ -30,6 +30,7 @@ RULES: Sequence[Rule] = (
     ends.cut_decision,
     notation.narrow_doubles,
     notation.remove_identity,
+    notation.write_windows,
     notation.fold_quantised_bias,
     notation.own_weights,
     notation.round_weights,
