@@ -136,6 +136,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[bytes, Sequence[int]]:
     _reject_bad_constants(proto, path)
     _reject_bad_windows(proto, path)
     _one_image(proto, path)
+    _say_once(proto)
     for number, node in enumerate(proto.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
     model = ModelWrapper(proto)
@@ -225,6 +226,14 @@ def _one_image(proto: onnx.ModelProto, path: Path) -> None:
         sizes[0].dim_value = 1
         del proto.graph.value_info[:]
         proto.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def _say_once(proto: onnx.ModelProto) -> None:
+    """Keep one description of each stream: some tools repeat that of the outputs."""
+    said = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    values = [value for value in proto.graph.value_info if value.name not in said]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend({value.name: value for value in values}.values())
 
 
 def _check_shapes(model: ModelWrapper, path: Path) -> None:

@@ -128,7 +128,8 @@ class Thresholds(Quant):
         self.register_buffer("counts", rises + sum(falls) if any(falls) else None)
         self.counts: Tensor | None
         self.factor = scale
-        self.bias = bias
+        # in steps, so that the sum of a count and a bias is rounded once
+        self.shift = round(2 * low) / 2 if whole else low
 
     @property
     def bipolar(self) -> bool:
@@ -147,7 +148,7 @@ class Thresholds(Quant):
         count = torch.searchsorted(self.thresholds, flat, right=True)
         if self.counts is not None:
             count = self.counts.gather(1, count)
-        return count.view(rows.shape).movedim(0, 1).to(x.dtype) * self.factor + self.bias
+        return (count.view(rows.shape).movedim(0, 1).to(x.dtype) + self.shift) * self.factor
 
 
 def _bits(low: int, high: int) -> int:

@@ -101,9 +101,11 @@ def _turns(curve: Callable[[Floats], npt.NDArray]) -> list[int] | None:
         elif change == 0 or (change > 0) == rising:
             best = index
         elif abs(change) > _SLACK:
+            if len(found) == _MOST_TURNS:
+                return None
             found.append(_summit(curve, places[max(best - 1, 0)], places[best + 1], rising))
             best, rising = index, not rising
-    return found if len(found) <= _MOST_TURNS else None
+    return found
 
 
 def _summit(curve: Callable[[Floats], npt.NDArray], low: int, high: int, rising: bool) -> int:
