@@ -299,8 +299,14 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
 
 
 def _largest_accumulator(weights: Weights, grid: Grid) -> float:
-    """Return the largest absolute sum that weights make of inputs on a grid, or of any of them."""
-    low, high = min(grid.low, 0), max(grid.high, 0)
+    """Return the largest absolute sum that weights make of a grid's inputs, or of any of them.
+
+    The inputs may be all numbers of the grid's bits.
+    """
+    low, high = grid.low, grid.high
+    if not grid.bipolar:
+        signed = int(grid.low < 0)
+        low, high = -signed << grid.bits - 1, (1 << grid.bits - signed) - 1
     above, below = (
         part.flatten(1).sum(1)
         for part in (weights.integers.clamp(min=0), -weights.integers.clamp(max=0))

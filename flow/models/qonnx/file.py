@@ -42,7 +42,7 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
 
     Args:
         network: in evaluation mode, without noise.
-        image_shape: (H, W, C).
+        image_shape: (H, W, C), of which the network may take signals or flat values.
         path: path of the file to write.
 
     Raises:
@@ -51,10 +51,9 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
     # takes seconds to import, and only Python networks need it
     from brevitas.export import export_qonnx as export
 
-    height, width, channels = image_shape
     # torch warns about torchvision's operators, which no network here has
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    image = torch.zeros(1, channels, height, width)
+    image = torch.zeros(1, *own_shape(network, image_shape))
     # the exporter prints its progress
     with contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -63,6 +62,26 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
         except Exception as error:
             log.info("torch's exporter fails (%s): its older one is used", _first_line(error))
             export(network, image, str(path), dynamo=False)
+
+
+def own_shape(module: torch.nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """Return the shape without a batch in which a module takes images (H, W, C).
+
+    It takes images [C, H, W], signals of which one of the three is left out, or flat values, the
+    first of these that it computes; images if none.
+    """
+    height, width, channels = image_shape
+    shapes: list[tuple[int, ...]] = [(channels, height, width)]
+    if height == 1:
+        shapes.append((channels, width))
+    if channels == 1:
+        shapes.append((height, width))
+    shapes.append((channels * height * width,))
+    for shape in shapes:
+        with contextlib.suppress(RuntimeError, ValueError, IndexError), torch.no_grad():
+            module(torch.zeros(1, *shape))
+            return shape
+    return shapes[0]
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from flow import data, user_code
 from flow.errors import OptionError, UserError
 from flow.files import replacing
 from flow.models.qonnx import brevitas_networks
-from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.file import export_qonnx, own_shape
 from flow.models.qonnx.network import open_network
 from flow.user_code import is_user_code, place, reason
 
@@ -101,33 +101,33 @@ def write_qonnx(
             with torch.no_grad():
                 export_qonnx(module.eval(), image_shape, file)
         except Exception as error:
-            shape = "×".join(str(size) for size in image_shape)
+            shown = "×".join(str(size) for size in image_shape)
             raise UserError(
-                f"{said} cannot be exported to QONNX, for images of {shape}: {reason(error)}"
+                f"{said} cannot be exported to QONNX, for images of {shown}: {reason(error)}"
             ) from error
         content = _tidied(file)
     kept = root / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.onnx"
     with replacing(kept) as temporary:
         temporary.write_bytes(content)
-    _compare(module, kept, said, image_shape)
+    _compare(module, kept, said, own_shape(module, image_shape))
     return kept
 
 
-def _compare(module: nn.Module, path: Path, said: str, image_shape: tuple[int, int, int]) -> None:
+def _compare(module: nn.Module, path: Path, said: str, shape: tuple[int, ...]) -> None:
     """Warn if a file gives other labels than the module that it was exported from.
 
     Some quantisers of Brevitas, as those of A2Q, are exported as ones that round otherwise.
     """
-    height, width, channels = image_shape
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand((COMPARED, channels, height, width), generator=generator) * 2 - 1
+    images = torch.rand((COMPARED, *shape), generator=generator) * 2 - 1
     try:
         network = open_network(path)
     except UserError:
         # whoever opens the file is told
         return
+    lying = network.from_own_layout(images.numpy())
     with torch.no_grad():
-        theirs, ours = module(images), network(images)
+        theirs, ours = module(images), network(images if lying is None else lying)
     theirs = getattr(theirs, "value", theirs)
     if theirs.shape != ours.shape:
         return
@@ -173,16 +173,23 @@ def filed(options: Mapping[str, Any], build: Path) -> dict[str, Any]:
 
 
 def image_shape(text: str) -> tuple[int, int, int]:
-    """Read the shape of images, ``C,H,W``.
+    """Read the shape of images, ``C,H,W``, of signals, ``C,values``, or of flat ``values``.
+
+    Returns:
+        Channels, height and width.
 
     Raises:
-        OptionError: it is not three whole numbers above 0.
+        OptionError: it is not one to three whole numbers above 0.
     """
     parts = text.replace("x", ",").split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) for part in parts):
-        raise OptionError("shape", f"is {text}: write channels, height and width as 3,32,32")
-    channels, height, width = map(int, parts)
-    return channels, height, width
+    if len(parts) > 3 or not all(part.strip().isdigit() and int(part) for part in parts):
+        raise OptionError(
+            "shape",
+            f"is {text}: write channels, height and width as 3,32,32, channels and values of a "
+            "signal as 10,49, or the number of values as 16",
+        )
+    *channels, width = map(int, parts)
+    return (channels or [1])[0], (channels[1:] or [1])[0], width
 
 
 def _module(factory, model: str) -> nn.Module:

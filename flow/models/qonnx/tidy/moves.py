@@ -17,6 +17,7 @@ from flow.models.qonnx.tidy.edits import (
     insert,
     insert_behind,
     is_output,
+    read_instead,
     reader,
     readers,
     set_attribute,
@@ -154,6 +155,41 @@ def raise_to_input(model: ModelWrapper) -> bool:
     return False
 
 
+def share_at_input(model: ModelWrapper) -> bool:
+    """Let all readers of a stream that reshape it alike read one Transpose or Reshape.
+
+    Only if nothing but movable operators lie before it, so that it rises to the input.
+    """
+    for node in model.graph.node:
+        twins = readers(model, node.input[0]) if reshaping(model, node) else []
+        shape, order = shape_of(model, node.output[0]), attribute(node, "perm")
+        if len(twins) < 2 or is_output(model, node.input[0]):
+            continue
+        alike = all(
+            one.op_type == node.op_type
+            and shape_of(model, one.output[0]) == shape
+            and attribute(one, "perm") == order
+            and not is_output(model, one.output[0])
+            for one in twins
+        )
+        above = model.find_producer(node.input[0])
+        if not alike or (above is not None and not _movable(model, above)):
+            continue
+        for twin in twins[1:]:
+            read_instead(model, twin.output[0], twins[0].output[0])
+            model.graph.node.remove(twin)
+        return True
+    return False
+
+
+def _movable(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a reshaping rises past a node, and on to the input."""
+    movable = (*_POINTWISE, *_CHANNELWISE, *SHAPING, "Transpose")
+    if stream_input(model, node) is None or node.op_type not in movable:
+        return False
+    return _reaches_input(model, node)
+
+
 def _replace_constants(model: ModelWrapper, node: NodeProto, moved: dict[int, npt.NDArray]) -> None:
     for index, values in moved.items():
         node.input[index] = constant(model, values)
@@ -209,7 +245,7 @@ def _put_behind(
 
 
 def _sink_past_join(model: ModelWrapper, node: NodeProto, below: NodeProto) -> bool:
-    if below.op_type not in ("Add", "Sub", "Concat") or stream_input(model, below) is not None:
+    if below.op_type not in ("Add", "Sub", "Mul", "Concat") or stream_input(model, below) is not None:
         return False
     twins = [
         next((one for one in model.graph.node if name in one.output), None) for name in below.input

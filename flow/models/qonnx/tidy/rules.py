@@ -63,6 +63,7 @@ RULES: Sequence[Rule] = (
     shapes.write_as_reshape,
     shapes.merge_shapes,
     moves.absorb_into_dense,
+    moves.share_at_input,
     moves.raise_to_input,
     moves.sink,
     shapes.begin_behind_shapes,
