@@ -75,6 +75,8 @@ def register_operators() -> None:
         AddStreams,
         AddStreams_rtl,
         DuplicateStreams_rtl,
+        MultiplyStreams,
+        MultiplyStreams_rtl,
         StreamingConcat,
         StreamingConcat_rtl,
         StreamingFIFO_rtl,
@@ -91,13 +93,14 @@ def register_operators() -> None:
     ours = {
         hardware_layers: (
             *(NoiseTap, AddStreams, LabelSelect, MVAU, VVAU, TileAccumulator),
-            *(StreamingConcat, Thresholding),
+            *(MultiplyStreams, StreamingConcat, Thresholding),
         ),
         rtl_layers: (
             AddStreams_rtl,
             DuplicateStreams_rtl,
             LabelSelect_rtl,
             MVAU_rtl,
+            MultiplyStreams_rtl,
             NoiseTap_rtl,
             Pool_rtl,
             StreamingConcat_rtl,

@@ -247,6 +247,15 @@ class Addition(Layer):
 
 
 @dataclass(frozen=True)
+class Product(Layer):
+    """Product of two branches where they join."""
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return [N, …, C] of [N, …, C] and as many values, or a vector [N, C] or [N, 1, 1, C]."""
+        return a * b.view(len(b), *[1] * (a.ndim - 2), -1) if b[0].numel() < a[0].numel() else a * b
+
+
+@dataclass(frozen=True)
 class Concatenation(Layer):
     """Concatenation of the channels of two branches where they join."""
 

@@ -21,6 +21,7 @@ from flow.golden.layers import (
     MatrixVector,
     Padding,
     Pool,
+    Product,
     Tap,
     Thresholds,
     Window,
@@ -81,6 +82,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
         return Addition(*place, tuple(operator.gains))
+    if kind == "MultiplyStreams":
+        return Product(*place)
     if kind == "StreamingConcat":
         return Concatenation(*place)
     if kind == "FMPadding":

@@ -29,6 +29,7 @@ _WORDS = {
     "LabelSelect": "label select",
     "DuplicateStreams": "fork",
     "AddStreams": "add",
+    "MultiplyStreams": "multiply",
     "StreamingConcat": "concatenate",
     "StreamingFIFO": "FIFO",
 }

@@ -12,7 +12,7 @@ from flow.golden.units import is_unit, operator_kind
 
 SHALLOWEST = 3
 """Smallest depth of FINN's FIFOs."""
-JOINS = ("AddStreams", "StreamingConcat")
+JOINS = ("AddStreams", "MultiplyStreams", "StreamingConcat")
 """Operators of two streams."""
 FORK = "DuplicateStreams"
 Length = tuple[int, int]

@@ -112,7 +112,7 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         if any(not isinstance(consumer.module, Quant) for consumer in graph.consumers(step.output)):
             yield "is not followed by a quantiser", "use QuantReLU instead of ReLU"
     elif isinstance(module, Elementwise) and len(step.inputs) == 2:
-        yield from _addition(graph, step, module)
+        yield from _join(graph, step, module)
     elif isinstance(module, Elementwise | BatchNorm):
         yield from _affine(graph, step)
 
@@ -315,16 +315,26 @@ def _largest_accumulator(weights: Weights, grid: Grid) -> float:
     return max(float(end.max()) for end in ends)
 
 
-def _addition(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
-    if module.operator != "Add":
-        yield (
-            f"is a {module.operator} of two streams",
-            "use an addition or a concatenation, and no gates such as squeeze-and-excite",
-        )
+def _join(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
+    if module.operator not in ("Add", "Mul"):
+        yield f"is a {module.operator} of two streams", "use an addition or a product"
         return
+    whole = graph.shapes[step.output]
+    vector = (1, whole[1], *[1] * (len(whole) - 2))
+    shapes = [graph.shapes.get(name, whole) for name in step.inputs]
+    if shapes != [whole, whole] and (
+        module.operator == "Add" or sorted(shapes) != sorted((whole, vector))
+    ):
+        yield (
+            f"joins streams of unlike shapes ({shapes[0]} and {shapes[1]})",
+            "join streams of one shape, or multiply one by a number for each channel",
+        )
     a, b = (graph.grids[name] for name in step.inputs)
-    whole = graph.grids[step.output]
-    if max(-whole.low, whole.high) >= EXACT_IN_FLOAT32:
+    if module.operator == "Mul" and (a.bipolar or b.bipolar):
+        yield "multiplies a stream of −1 and 1", "quantise both operands in 2 bits or more"
+        return
+    sums = graph.grids[step.output]
+    if max(-sums.low, sums.high) >= EXACT_IN_FLOAT32:
         yield (
             f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g}), whose sum in a common "
             "one exceeds 2^24",

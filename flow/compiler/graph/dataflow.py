@@ -38,7 +38,7 @@ from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
-from flow.compiler.graph.joins import ConcatsToStreams, InferAddStreams, MoveScales
+from flow.compiler.graph.joins import ConcatsToStreams, InferJoins, MoveScales
 from flow.compiler.graph.passes import (
     AveragesToPools,
     BipolarToBit,
@@ -175,7 +175,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         InferPool(),
         RejectPaddedBits(),
         InferConvInpGen(),
-        InferAddStreams(),
+        InferJoins(),
         InferDuplicateStreamsLayer(),
         RemoveCNVtoFCFlatten(),
         GiveUniqueNodeNames(),
@@ -231,6 +231,7 @@ SUPPORTED: Sequence[str] = (
     "FMPadding",
     "LabelSelect",
     "MVAU",
+    "MultiplyStreams",
     "Pool",
     "StreamingConcat",
     "Thresholding",

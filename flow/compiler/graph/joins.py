@@ -69,6 +69,8 @@ class MovePastJoins(Transformation):
         for node in model.graph.node:
             if node.op_type == "Add" and self._weigh(model, node):
                 return model, True
+            if node.op_type == "Mul" and self._factor_out(model, node):
+                return model, True
             operands = [model.find_producer(name) for name in node.input]
             if node.op_type not in ("Add", "Concat") or None in operands:
                 continue
@@ -92,6 +94,27 @@ class MovePastJoins(Transformation):
                 self._move(model, node, operands, total if node.op_type == "Add" else constants[0])
                 return model, True
         return model.transform(InferDataTypes()), False
+
+    @staticmethod
+    def _factor_out(model: ModelWrapper, node) -> bool:
+        """Move a factor of one operand past a product; return whether it changed."""
+        if not model.is_join_node(node):
+            return False
+        for index, name in enumerate(node.input):
+            before = model.find_producer(name)
+            constant = None if before is None else model.get_initializer(before.input[1])
+            if constant is None or before.op_type != "Mul" or constant.size != 1:
+                continue
+            if model.is_fork_node(before):
+                continue
+            between, output = model.make_new_valueinfo_name(), node.output[0]
+            model.set_tensor_shape(between, model.get_tensor_shape(output))
+            node.input[index], node.output[0] = before.input[0], between
+            before.input[0], before.output[0] = between, output
+            model.graph.node.remove(before)
+            model.graph.node.insert(list(model.graph.node).index(node) + 1, before)
+            return True
+        return False
 
     @staticmethod
     def _weigh(model: ModelWrapper, node) -> bool:
@@ -226,8 +249,10 @@ class ConcatsToStreams(Transformation):
         model.graph.node[index - 1].output[0] = node.output[0]
 
 
-class InferAddStreams(Transformation):
-    """Convert additions of two integer streams to hardware layers.
+class InferJoins(Transformation):
+    """Convert additions and products of two integer streams to hardware layers.
+
+    The second operand of a product may be a vector of channels.
 
     Raises:
         UserError: the operands are not integers of one scale; the message names the node.
@@ -237,26 +262,31 @@ class InferAddStreams(Transformation):
         """Apply the transformation to the whole graph."""
 
         def joins(model: ModelWrapper, node) -> bool:
-            return node.op_type == "Add" and model.is_join_node(node)
+            return node.op_type in ("Add", "Mul") and model.is_join_node(node)
 
         gains = {}
         for node in model.graph.node:
             if not joins(model, node):
                 continue
             gains[node.output[0]] = _gains(node)
+            if node.op_type == "Mul":
+                larger = sorted(node.input, key=lambda n: -np.prod(model.get_tensor_shape(n)))
+                node.input[:] = larger
             types = [model.get_tensor_datatype(name) for name in node.input]
             if not all(one.is_integer() for one in types):
                 raise UserError(
-                    f"node {node.name} adds streams of unlike scales, not integers: quantise both "
-                    "operands with the same step"
+                    f"node {node.name} joins streams that are not integers of one step each: "
+                    "quantise both operands"
                 )
             if DataType["BIPOLAR"] in types:
                 raise UserError(
-                    f"node {node.name} adds a stream of −1 and 1: quantise it in 2 bits or more"
+                    f"node {node.name} joins a stream of −1 and 1: quantise it in 2 bits or more"
                 )
         model = model.transform(InferElementwiseBinaryOperation(joins))
         for node in model.get_nodes_by_op_type("ElementwiseAdd"):
             node.op_type = "AddStreams"
             if any(gain > 1 for gain in gains[node.output[0]]):
                 getCustomOp(node).set_nodeattr(_GAINS, list(gains[node.output[0]]))
+        for node in model.get_nodes_by_op_type("ElementwiseMul"):
+            node.op_type = "MultiplyStreams"
         return model.transform(InferDataTypes()), False

@@ -13,6 +13,7 @@ from finn.transformation.streamline.reorder import (
     MakeMaxPoolNHWC,
     MoveTransposePastFork,
     MoveTransposePastJoinAdd,
+    MoveTransposePastJoinMul,
 )
 from onnx import helper
 from qonnx.core.datatype import BaseDataType, DataType
@@ -275,6 +276,7 @@ class ChannelsLast(Transformation):
             MoveTransposePastFork(),
             AbsorbConsecutiveTransposes(),
             MoveTransposePastJoinAdd(),
+            MoveTransposePastJoinMul(),
         ):
             model = model.transform(step)
         return model, model.model.SerializeToString(deterministic=True) != before

@@ -3,9 +3,11 @@
 FINN's passes find them by name (`flow.compiler.finn.register_operators`).
 """
 
+import math
+
 from finn.custom_op.fpgadataflow.concat import StreamingConcat as PlainConcat
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
-from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
+from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd, ElementwiseMul
 from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from qonnx.core.datatype import DataType
 
@@ -54,10 +56,39 @@ class AddStreams(ElementwiseAdd):
     def _derive_out_dtype(self, model):
         """Return the smallest type that holds every sum."""
         types = tuple(zip(self.gains, (self.lhs_dtype, self.rhs_dtype), strict=True))
-        low, high = (int(sum(g * getattr(t, end)() for g, t in types)) for end in ("min", "max"))
-        if low >= 0:
-            return DataType[f"UINT{high.bit_length()}"]
-        return DataType[f"INT{hdl.signed_width((low, high))}"]
+        return _holding(*(int(sum(g * getattr(t, end)() for g, t in types)) for end in _ENDS))
+
+
+_ENDS = ("min", "max")
+
+
+def _holding(low: int, high: int):
+    """Return the smallest type that holds all numbers from low to high."""
+    if low >= 0:
+        return DataType[f"UINT{high.bit_length()}"]
+    return DataType[f"INT{hdl.signed_width((low, high))}"]
+
+
+def _operands(operator) -> dict[str, int]:
+    """Return the parameters of two operands, their lanes, and of what a kernel makes of them.
+
+    Raises:
+        UserError: an operand is −1 and 1.
+    """
+    a, b = operator.lhs_dtype, operator.rhs_dtype
+    if DataType["BIPOLAR"] in (a, b):
+        raise UserError(
+            f"node {operator.onnx_node.name}: it joins streams of −1 and 1, and takes whole "
+            "numbers only: quantise both terms to 2 bits or more"
+        )
+    return {
+        "PE": operator.get_nodeattr("PE"),
+        "A_WIDTH": a.bitwidth(),
+        "A_SIGNED": int(a.signed()),
+        "B_WIDTH": b.bitwidth(),
+        "B_SIGNED": int(b.signed()),
+        "OUT_WIDTH": operator.out_dtype.bitwidth(),
+    }
 
 
 class AddStreams_rtl(Kernel, AddStreams):
@@ -72,20 +103,39 @@ class AddStreams_rtl(Kernel, AddStreams):
 
     def parameters(self):
         """Return the module's parameters."""
-        a, b = self.lhs_dtype, self.rhs_dtype
-        if DataType["BIPOLAR"] in (a, b):
-            raise UserError(
-                f"node {self.onnx_node.name}: it adds streams of −1 and 1, and takes whole numbers "
-                "only: quantise both terms to 2 bits or more"
-            )
-        return {
-            "PE": self.get_nodeattr("PE"),
-            "A_WIDTH": a.bitwidth(),
-            "A_SIGNED": int(a.signed()),
-            "B_WIDTH": b.bitwidth(),
-            "B_SIGNED": int(b.signed()),
-            "OUT_WIDTH": self.out_dtype.bitwidth(),
-        } | {f"{name}_GAIN": gain for name, gain in zip("AB", self.gains, strict=True) if gain > 1}
+        gains = zip("AB", self.gains, strict=True)
+        return _operands(self) | {f"{name}_GAIN": gain for name, gain in gains if gain > 1}
+
+
+class MultiplyStreams(ElementwiseMul):
+    """FINN's product of two integer streams, under a different name, with its smallest type.
+
+    The second operand has as many values as the first, or one for each channel.
+    """
+
+    def _derive_out_dtype(self, model):
+        """Return the smallest type that holds every product."""
+        ends = [[int(getattr(t, end)()) for end in _ENDS] for t in (self.lhs_dtype, self.rhs_dtype)]
+        products = [a * b for a in ends[0] for b in ends[1]]
+        return _holding(min(products), max(products))
+
+
+class MultiplyStreams_rtl(Kernel, MultiplyStreams):
+    """Product of two streams in RTL, ``hw/kernels/multiplier.sv``."""
+
+    sources = ("kernels/multiplier.sv",)
+    inputs = ("a_axis", "b_axis")
+
+    def lut_estimation(self, fpgapart=None):
+        """Return the number of LUTs: those of a product of each lane, and of the memory."""
+        a, b = self.lhs_dtype.bitwidth(), self.rhs_dtype.bitwidth()
+        return self.get_nodeattr("PE") * (a * b + b)
+
+    def parameters(self):
+        """Return the module's parameters."""
+        *_, folds, _ = self.get_folded_output_shape()
+        pixels = math.prod(self.out_shape) // math.prod(self.rhs_shape)
+        return _operands(self) | {"FOLDS": folds, "PIXELS": pixels}
 
 
 class StreamingConcat(PlainConcat):

@@ -95,6 +95,8 @@ class Graph:
     """Whether there is one score."""
     pixels: Mapping[str, int] = field(default_factory=dict)
     """Pixels of an image in each stream [N, C, H, W]."""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Shape of each step's output for one image."""
 
     def __deepcopy__(self, memo: dict) -> "Graph":
         """Return the graph itself, which is immutable."""
@@ -163,7 +165,8 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
             added = Elementwise("Add", None, bias.reshape(shape))
             steps.append(Step(node, added, (output,), node.output[0]))
     entry, exit = model.graph.input[0].name, model.graph.output[0].name
-    pixels = _pixels(model, steps)
+    shapes = {step.output: tuple(model.get_tensor_shape(step.node.output[0])) for step in steps}
+    pixels = {name: shape[2] * shape[3] for name, shape in shapes.items() if len(shape) == 4}
     found = Graph(
         steps=tuple(steps),
         entry=entry,
@@ -176,6 +179,7 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
         own_input=own_input,
         single=model.get_tensor_shape(exit)[1] == 1,
         pixels=pixels,
+        shapes=shapes,
     )
     sites = _sites(found)
     if not any(site.endswith(".acc") for site in sites):
@@ -212,11 +216,6 @@ def _unflatten(model: ModelWrapper, image_shape: tuple[int, int, int] | None) ->
     graph.value_info.append(graph.input[0])
     graph.input[0].CopyFrom(value)
     graph.node.insert(0, helper.make_node("Flatten", [images], [flat], name="Flatten_images"))
-
-
-def _pixels(model: ModelWrapper, steps: Iterable[Step]) -> dict[str, int]:
-    shapes = {step.output: model.get_tensor_shape(step.node.output[0]) for step in steps}
-    return {name: shape[2] * shape[3] for name, shape in shapes.items() if len(shape) == 4}
 
 
 def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool) -> Weights:
@@ -276,6 +275,10 @@ def _grids(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid]:
             (left, right), unit = common_step(a.step, b.step)
             low, high = left * a.low + right * b.low, left * a.high + right * b.high
             grids[step.output] = Grid(unit, low, high)
+        elif isinstance(module, Elementwise) and module.operator == "Mul" and len(known) == 2:
+            a, b = known
+            ends = [left * right for left in (a.low, a.high) for right in (b.low, b.high)]
+            grids[step.output] = Grid(a.step * b.step, min(ends), max(ends))
         elif isinstance(module, Elementwise) and len(known) == 1 and module.line is not None:
             gain, shift = module.line
             if gain > 0 and shift == 0:

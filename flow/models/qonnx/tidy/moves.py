@@ -245,7 +245,10 @@ def _put_behind(
 
 
 def _sink_past_join(model: ModelWrapper, node: NodeProto, below: NodeProto) -> bool:
-    if below.op_type not in ("Add", "Sub", "Mul", "Concat") or stream_input(model, below) is not None:
+    if (
+        below.op_type not in ("Add", "Sub", "Mul", "Concat")
+        or stream_input(model, below) is not None
+    ):
         return False
     twins = [
         next((one for one in model.graph.node if name in one.output), None) for name in below.input
