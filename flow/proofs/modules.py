@@ -65,6 +65,18 @@ _KERNELS = (
         ("level", "owed", "latency", "order", "together"),
     ),
     Proof(
+        "multiplier_proof",
+        (_CHECKER, _REGISTER, "kernels/multiplier.sv"),
+        (
+            Fault("A_SIGNED ? value_t'($signed(a))", "0 ? value_t'($signed(a))", ("order",)),
+            Fault("pixel_q == PIXELS - 1 ? '0", "pixel_q == PIXELS ? '0", ("place",)),
+            Fault("if (first) memory", "if (!first) memory", ("kept", "order")),
+            Fault("free && first && a_axis_tvalid", "free && a_axis_tvalid", ("together",)),
+            Fault("(!first || b_axis_tvalid);\n  assign a", "1'b1;\n  assign a", ("owed", "order")),
+        ),
+        ("level", "owed", "latency", "order", "together", "place", "kept"),
+    ),
+    Proof(
         "concatenator_proof",
         (_CHECKER, _REGISTER, "kernels/concatenator.sv"),
         (

@@ -101,6 +101,7 @@ def test_verilator_finds_nothing(module):
 ILLEGAL = {
     "adc": "STEPS=5",
     "adder": "PE=0",
+    "multiplier": "PIXELS=0",
     "clock_generator": "POST=0",
     "concatenator": "A_BEATS=0",
     "duplicator": "OUTPUTS=0",

@@ -33,6 +33,7 @@ from flow.models.qonnx.operators import (
     Elementwise,
     MaxPool,
     Permuted,
+    Reshaped,
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant
@@ -98,6 +99,13 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
             "swaps dimensions of a stream, whose values hardware takes pixel by pixel",
             "transpose the images, or in front of a flattening and a dense layer",
         )
+    elif isinstance(module, Reshaped):
+        before, after = (graph.shapes.get(name, ()) for name in (*step.inputs, step.output))
+        if len(before) == 2 and len(after) == 4:
+            yield (
+                "makes an image of a vector, whose values hardware takes in another order",
+                "use a network without it; a vector may multiply an image's channels",
+            )
     elif isinstance(module, Upsampled):
         yield (
             "enlarges an image, for which there is no hardware",

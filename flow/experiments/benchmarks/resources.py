@@ -41,6 +41,7 @@ KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "pool 4, maximum": ("pool", {"PE": 4}),
     "pool 4, sum": ("pool", {"PE": 4, "SUM": 1, "WINDOW": 16, "IN_WIDTH": 4, "OUT_WIDTH": 8}),
     "adder 4": ("adder", {"PE": 4}),
+    "multiplier 4": ("multiplier", {"PE": 4}),
     "concatenator 4": ("concatenator", {"PE": 4}),
     "input_planes 4": ("input_planes", {"LANES": 4, "BEATS": 16}),
     "duplicator": ("duplicator", {"WIDTH": 32}),

@@ -16,6 +16,7 @@ from flow.models.qonnx.tidy import (
     joins,
     moves,
     notation,
+    products,
     shapes,
     truncation,
 )
@@ -53,6 +54,8 @@ RULES: Sequence[Rule] = (
     channels.shuffle_to_gather,
     channels.sink_choices,
     channels.absorb_choice_into_dense,
+    products.drop_expand,
+    products.vectors_to_pixels,
     shapes.turn_thresholds,
     shapes.wrap_one_dimensional,
     shapes.flatten_dense,
