@@ -68,6 +68,11 @@ class Builder:
         elif kind == "function":
             self.apply(str(self.rng.choice(["Tanh", "Sigmoid", "LeakyRelu", "Softsign", "Elu"])))
             self.stream = self.quant(self.stream, scale / 2, bits)
+        elif kind == "silu":
+            values = self.stream
+            self.apply("Sigmoid")
+            self.stream = self.node("Mul", [values, self.stream])
+            self.stream = self.quant(self.stream, scale / 4, bits)
         elif kind == "zero point":
             zero = float(self.rng.integers(1, 2**bits - 1))
             self.stream = self.quant(self.stream, scale, bits, signed=0, zero=zero)
@@ -211,14 +216,14 @@ def random_graph(seed: int, *, exact: bool = False) -> onnx.ModelProto:
         build.stream = build.quant(build.stream, 2.0 ** (1 - bits), bits)
     if chance(0.3):
         build.idle()
-    kinds = ["relu", "signed", "twice", "signed relu", "function", "zero point"]
-    kinds += ["thresholds", "bipolar"]
+    kinds = ["relu", "signed", "twice", "signed relu", "function", "silu"]
+    kinds += ["zero point", "thresholds", "bipolar"]
     for _ in range(int(kind != "flat")):
         build.convolution(3, chance(0.3), kind == "last")
         if kind != "last" and chance(0.5):
             build.norm(chance(0.5))
         if chance(0.95):
-            activation = str(rng.choice(kinds[: 6 if kind == "last" else 8]))
+            activation = str(rng.choice(kinds[: 7 if kind == "last" else 9]))
             scale = float(rng.choice([0.25, 0.25 if exact else 0.3]))
             build.activation(activation, scale, int(rng.integers(2, 5)))
         if chance(0.3):
@@ -267,7 +272,7 @@ def branched_graph(seed: int) -> onnx.ModelProto:
         if rng.random() < 0.9:
             quantise()
         trunk, shape = build.stream, build.shape
-        kind = str(rng.choice(["concat", "add", "shuffle", "pool", "halves"]))
+        kind = str(rng.choice(["concat", "add", "multiply", "shuffle", "pool", "halves"]))
         if kind == "shuffle":
             channels, *sides = shape[1:]
             build.apply("Reshape", build.constant([1, 2, channels // 2, *sides], np.int64))
@@ -293,6 +298,11 @@ def branched_graph(seed: int) -> onnx.ModelProto:
             quantise()
         if kind == "add":
             build.stream = build.node("Add", [trunk, build.stream])
+        elif kind == "multiply":
+            if rng.random() < 0.5:
+                build.apply("GlobalAveragePool")
+                build.stream = build.quant(build.stream, 0.125, 3)
+            build.stream, build.shape = build.node("Mul", [trunk, build.stream]), shape
         else:
             build.stream = build.node("Concat", [trunk, build.stream], axis=1)
             build.shape = (1, 2 * shape[1], *shape[2:])
