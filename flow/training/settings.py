@@ -119,7 +119,8 @@ class InferenceSettings(NetworkSettings):
     weights: Path | None = None
     """Weights of brevitas:NAME or file.py:factory: safetensors, or a state dict of torch"""
     shape: str | None = None
-    """Shape C,H,W of the images of such a network, if no data set is given"""
+    """Shape of the images of such a network, as C,H,W, or C,values or values, if no data set is
+    given"""
     rows: Count | None = None
     """Rows of an analog array's tile, with noise on each tile's sums; no tiles if not given"""
     input_bits: Count | None = None

@@ -16,9 +16,9 @@ from torch import nn
 from flow import data, models
 from flow.compiler.graph.compatibility import check_nodes, reject_unfit
 from flow.errors import UserError
-from flow.models.qonnx.file import export_qonnx
+from flow.models.qonnx.file import export_qonnx, own_shape
 from flow.models.qonnx.network import open_network
-from flow.models.qonnx.python_factory import exported, write_qonnx
+from flow.models.qonnx.python_factory import exported, image_shape, write_qonnx
 from flow.training.zoo import find_checkpoint, load_trained
 from tests.helpers import custom_networks
 
@@ -312,3 +312,19 @@ def test_a_file_that_computes_something_else_than_its_module_is_told(tmp_path, c
     usual(torch.rand(8, 1, 8, 8) * 2 - 1)
     write_qonnx(usual.eval(), "net.py:usual", "usual", (8, 8, 1), tmp_path)
     assert not told(caplog)
+
+
+@pytest.mark.parametrize(
+    ("network", "text", "own"),
+    [
+        (nn.Sequential(qnn.QuantIdentity(bit_width=4), qnn.QuantConv1d(3, 2, 5), nn.Flatten()),
+         "3,9", (3, 9)),
+        (nn.Sequential(nn.BatchNorm1d(12), qnn.QuantIdentity(bit_width=4), qnn.QuantLinear(12, 3)),
+         "12", (12,)),
+        (nn.Sequential(qnn.QuantIdentity(bit_width=4), qnn.QuantConv2d(3, 2, 2), nn.Flatten()),
+         "3,4,5", (3, 4, 5)),
+    ],
+)  # fmt: skip
+def test_a_module_gets_images_signals_or_flat_values(network, text, own):
+    channels, height, width = image_shape(text)
+    assert own_shape(network.eval(), (height, width, channels)) == own
