@@ -157,14 +157,13 @@ def flat() -> nn.Module:
 
 
 def unknown() -> nn.Module:
-    """Operators that are not known."""
+    """Functions that no quantiser follows."""
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8),
         nn.Flatten(),
         qnn.QuantLinear(64, 8, bias=False, weight_bit_width=4),
         nn.Hardswish(),
         nn.SiLU(),
-        qnn.QuantIdentity(bit_width=4),
         qnn.QuantLinear(8, CLASSES, bias=False, weight_bit_width=4),
     )
 

@@ -83,7 +83,7 @@ def test_a_named_network_becomes_a_file_with_its_weights(trained, tmp_path):
         torch.testing.assert_close(open_network(Path(found["model"]))(images), expected)
 
 
-@pytest.mark.parametrize("shape", ["28,28", "1,0,28", "a,b,c"])
+@pytest.mark.parametrize("shape", ["1,2,3,4", "1,0,28", "a,b,c"])
 def test_a_shape_that_is_none_is_told(shape, tmp_path):
     with pytest.raises(OptionError, match="3,32,32"):
         python_factory.filed(

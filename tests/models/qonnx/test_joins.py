@@ -200,7 +200,7 @@ def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_bran
         ("scales", "concatenates streams of unlike scales"),
         ("bits", "concatenates streams of −1 and 1 with others"),
         ("axis", "concatenates other than channels"),
-        ("product", "is a Mul of two streams"),
+        ("product", "joins streams of unlike shapes"),
         ("upsampling", "enlarges an image, for which there is no hardware"),
         ("mixer", "swaps dimensions of a stream"),
     ],
@@ -215,7 +215,10 @@ def test_what_does_not_fit_is_told(kind, problem, tmp_path):
         builder.activation("bipolar", 0.125, 1)
         other = builder.stream
     if kind == "product":
-        builder.stream = builder.node("Mul", [source, source])
+        # a factor for each pixel
+        builder.grouped(1, 1, [3, 3], [1] * 4, **MORE)
+        builder.activation("relu", 0.25, 3)
+        builder.stream, builder.shape = builder.node("Mul", [source, builder.stream]), (1, 4, 4, 4)
         builder.stream = builder.quant(builder.stream, 0.25, 4)
     elif kind == "upsampling":
         sizes = builder.constant([1, 1, 2, 2])

@@ -156,19 +156,20 @@ def raise_to_input(model: ModelWrapper) -> bool:
 
 
 def share_at_input(model: ModelWrapper) -> bool:
-    """Let all readers of a stream that reshape it alike read one Transpose or Reshape.
+    """Let all readers of a stream that make images of it alike read one Reshape.
 
     Only if nothing but movable operators lie before it, so that it rises to the input.
     """
     for node in model.graph.node:
         twins = readers(model, node.input[0]) if reshaping(model, node) else []
-        shape, order = shape_of(model, node.output[0]), attribute(node, "perm")
+        shape = shape_of(model, node.output[0])
         if len(twins) < 2 or is_output(model, node.input[0]):
+            continue
+        if len(shape) != 4 or len(shape_of(model, node.input[0])) == 4:
             continue
         alike = all(
             one.op_type == node.op_type
             and shape_of(model, one.output[0]) == shape
-            and attribute(one, "perm") == order
             and not is_output(model, one.output[0])
             for one in twins
         )
