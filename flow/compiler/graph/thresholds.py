@@ -206,9 +206,9 @@ class InferThresholds(Transformation):
             model.set_initializer(node.input[1], rows)
         model, _ = InferThresholdingLayer().apply(model)
         for node in model.get_nodes_by_op_type("Thresholding"):
-            for name, steps in kept.get(node.input[1], {}).items():
-                if steps:
-                    getCustomOp(node).set_nodeattr(name, steps)
+            for name, falling in kept.get(node.input[1], {}).items():
+                if falling:
+                    getCustomOp(node).set_nodeattr(name, falling)
         return model, False
 
 

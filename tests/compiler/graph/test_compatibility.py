@@ -10,7 +10,7 @@ from flow.compiler.graph.compatibility import _largest_accumulator
 from flow.models.qonnx.graph import Grid, Weights
 
 
-@pytest.mark.parametrize("ends", [(0, 3), (-2, 1), (-2, 1), (-4, 0)])
+@pytest.mark.parametrize("ends", [(0, 3), (-2, 1), (-4, 3)])
 def test_the_largest_accumulator_is_the_largest_of_any_partial_sum(ends):
     matrix = np.random.default_rng(0).integers(-3, 4, (3, 4))
     weights = Weights(torch.from_numpy(matrix).float(), torch.ones(3), 3)
