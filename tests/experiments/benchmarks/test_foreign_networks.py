@@ -54,11 +54,17 @@ def of(cell: str) -> int:
     return int(cell.split(" of ")[1])
 
 
-SLOW = pytest.param("brevitas:tfc_1w1a@1,28,28", marks=pytest.mark.slow)
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in (
+        "brevitas:tfc_1w1a@1,28,28",
+        "tests/helpers/gated_networks.py:squeeze_excite@3,16,16",
+    )
+]
 """The others take longer to export."""
 
 
-@pytest.mark.parametrize("name", [*(name for name in rows() if "@" not in name), SLOW])
+@pytest.mark.parametrize("name", [*(name for name in rows() if "@" not in name), *SLOW])
 def test_a_network_fits_or_not_as_the_table_says(name, tmp_path):
     assert row(name, tmp_path, measured=False)[:2] == [name, rows()[name][0]]
 
