@@ -72,7 +72,7 @@ class Builder:
             values = self.stream
             self.apply("Sigmoid")
             self.stream = self.node("Mul", [values, self.stream])
-            self.stream = self.quant(self.stream, scale / 4, bits)
+            self.stream = self.quant(self.stream, scale / 2, bits + 1)
         elif kind == "zero point":
             zero = float(self.rng.integers(1, 2**bits - 1))
             self.stream = self.quant(self.stream, scale, bits, signed=0, zero=zero)
