@@ -14,7 +14,6 @@ from flow.errors import UserError
 from flow.models.qonnx.file import read
 from flow.models.qonnx.input_quantiser import InputQuantiser
 from flow.models.qonnx.network import open_network
-from flow.models.qonnx.quantisers import Thresholds
 from tests.helpers import random_graphs, source_execution
 from tests.helpers.random_graphs import CUSTOM, LAST, Builder
 
@@ -382,26 +381,6 @@ def test_images_that_the_file_declares_to_be_whole_need_no_quantiser(tmp_path):
     assert steps == []
 
 
-@pytest.mark.parametrize("padding", ["SAME_UPPER", "SAME_LOWER", "VALID", None])
-def test_what_a_file_leaves_to_defaults_is_written(padding, tmp_path):
-    builder = build((1, 2, 6, 5))
-    builder.stream = builder.quant("images", 0.125, 4)
-    more = {} if padding is None else {"auto_pad": padding, "strides": [2, 2]}
-    builder.apply("Conv", builder.weights((3, 2, 3, 2), None, whole=False), **more)
-    builder.shape = (1, 3, 4, 4)
-    if padding is not None:
-        builder.shape = (1, 3, 2, 2) if padding == "VALID" else (1, 3, 3, 3)
-    builder.activation("relu", 0.25, 3)
-    builder.apply("MaxPool", kernel_shape=[2, 2])
-    builder.shape = (*builder.shape[:2], *(size - 1 for size in builder.shape[2:]))
-    builder.flatten()
-    builder.dense(3, per_channel=False, whole=False)
-    network = same_as_source(saved(builder, tmp_path))
-    for step in network.graph.steps:
-        if step.node.op_type == "Conv":
-            assert {one.name for one in step.node.attribute} >= {"pads", "strides", "dilations"}
-
-
 def test_an_output_may_be_described_twice(tmp_path):
     builder = build()
     builder.stream = builder.quant("images", 0.125, 4)
@@ -410,29 +389,3 @@ def test_an_output_may_be_described_twice(tmp_path):
     proto.graph.value_info.extend(proto.graph.output)
     (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
     assert operators(tmp_path / "net.onnx") == ["Quant", "MatMul"]
-
-
-def test_signals_may_fork_behind_the_quantiser_of_the_images(tmp_path):
-    builder = build((1, 2, 9))
-    trunk = builder.stream = builder.quant("images", 0.125, 4)
-    branches = []
-    for _ in range(2):
-        builder.stream, builder.shape = trunk, (1, 2, 9)
-        builder.convolution(3, per_channel=False, last=False)
-        builder.activation("signed", 0.25, 3)
-        branches.append(builder.stream)
-    builder.stream = builder.node("Mul", branches)
-    builder.activation("signed", 0.125, 4)
-    builder.flatten()
-    builder.dense(3, per_channel=False, whole=False)
-    path = saved(builder, tmp_path)
-    assert "Reshape" not in operators(path)
-    assert same_as_source(path).image_shape == (1, 9, 2)
-
-
-def test_a_quantised_value_of_thresholds_lies_on_its_grid():
-    """Its bias is no whole multiple of the step, as far as float32 can tell."""
-    step = 0.12499985098838806
-    rows = torch.arange(15.0)[None] - 7.5
-    values = Thresholds(rows, step, np.float32(-8 * step).item())(torch.arange(-8.0, 8)[:, None])
-    assert (values[:, 0] == torch.arange(-8.0, 8) * step).all()

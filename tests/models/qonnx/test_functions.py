@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from flow.errors import UserError
 from flow.models.qonnx.network import open_network
+from flow.models.qonnx.quantisers import Thresholds
 from flow.models.qonnx.tidy.steps import reach, steps_of
 from tests.helpers import source_execution
 from tests.helpers.random_graphs import CUSTOM, Builder
@@ -236,3 +238,11 @@ def test_steps_fall_where_a_curve_does():
     assert found.falls.tolist() == [True, True, False, False] and found.lowest == 0
     assert found.numbers[2:].tolist() == [np.nextafter(np.float32(0.5), np.float32(1)), 1.5]
     assert reach(found.falls, 4) == (0, 2)
+
+
+def test_a_quantised_value_of_thresholds_lies_on_its_grid():
+    """Its bias is no whole multiple of the step, as far as float32 can tell."""
+    step = 0.12499985098838806
+    rows = torch.arange(15.0)[None] - 7.5
+    values = Thresholds(rows, step, np.float32(-8 * step).item())(torch.arange(-8.0, 8)[:, None])
+    assert (values[:, 0] == torch.arange(-8.0, 8) * step).all()

@@ -86,3 +86,41 @@ def test_wide_averages_are_told(tmp_path):
     builder.flatten()
     builder.dense(3, per_channel=False, whole=False)
     assert problems(saved(builder, tmp_path)) == ["reads averages or sums of 18 bits, beyond 16"]
+
+
+@pytest.mark.parametrize("padding", ["SAME_UPPER", "SAME_LOWER", "VALID", None])
+def test_what_a_file_leaves_to_defaults_is_written(padding, tmp_path):
+    builder = build((1, 2, 6, 5))
+    builder.stream = builder.quant("images", 0.125, 4)
+    more = {} if padding is None else {"auto_pad": padding, "strides": [2, 2]}
+    builder.apply("Conv", builder.weights((3, 2, 3, 2), None, whole=False), **more)
+    builder.shape = (1, 3, 4, 4)
+    if padding is not None:
+        builder.shape = (1, 3, 2, 2) if padding == "VALID" else (1, 3, 3, 3)
+    builder.activation("relu", 0.25, 3)
+    builder.apply("MaxPool", kernel_shape=[2, 2])
+    builder.shape = (*builder.shape[:2], *(size - 1 for size in builder.shape[2:]))
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    network = same_as_source(saved(builder, tmp_path))
+    for step in network.graph.steps:
+        if step.node.op_type == "Conv":
+            assert {one.name for one in step.node.attribute} >= {"pads", "strides", "dilations"}
+
+
+def test_signals_may_fork_behind_the_quantiser_of_the_images(tmp_path):
+    builder = build((1, 2, 9))
+    trunk = builder.stream = builder.quant("images", 0.125, 4)
+    branches = []
+    for _ in range(2):
+        builder.stream, builder.shape = trunk, (1, 2, 9)
+        builder.convolution(3, per_channel=False, last=False)
+        builder.activation("signed", 0.25, 3)
+        branches.append(builder.stream)
+    builder.stream = builder.node("Mul", branches)
+    builder.activation("signed", 0.125, 4)
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert "Reshape" not in operators(path)
+    assert same_as_source(path).image_shape == (1, 9, 2)

@@ -5,6 +5,7 @@ inputs: the thresholds. They are found among all float32 numbers, so that they a
 quantiser is such a function itself, so that of several in a row one is left.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ from flow.models.qonnx.tidy.edits import (
     shape_of,
     stream_input,
 )
-from flow.models.qonnx.tidy.steps import Floats, steps_of
+from flow.models.qonnx.tidy.steps import Floats, Steps, steps_of
 
 _FUNCTIONS = (
     *("Tanh", "Sigmoid", "Clip", "HardSigmoid", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu"),
@@ -79,8 +80,10 @@ def functions_to_thresholds(model: ModelWrapper) -> bool:
         region = None if levels is None else _region(model, last)
         if levels is None or region is None or not _simpler(model, region.nodes):
             continue
-        found = _rows(model, region, levels)
+        mark = _fingerprint(model, region)
+        found = None if mark in _REFUSED else _rows(model, region, levels)
         if found is None:
+            _REFUSED.add(mark)
             continue
         rows, falls, lowest = found
         more = {FALLS: falls.astype(int).tolist()} if falls.any() else {}
@@ -104,6 +107,21 @@ def functions_to_thresholds(model: ModelWrapper) -> bool:
     return False
 
 
+_REFUSED: set[bytes] = set()
+"""Fingerprints of regions that are no thresholds: the rules come back to each many times."""
+
+
+def _fingerprint(model: ModelWrapper, region: _Region) -> bytes:
+    """Return a hash of all that a region computes."""
+    found = hashlib.sha256(repr(shape_of(model, region.source)).encode())
+    for node in region.nodes:
+        found.update(node.SerializeToString(deterministic=True))
+        for name in node.input:
+            values = model.get_initializer(name) if name else None
+            found.update(b"" if values is None else values.tobytes())
+    return found.digest()
+
+
 def _rows(
     model: ModelWrapper, region: _Region, levels: Levels
 ) -> tuple[Floats, npt.NDArray[np.bool_], int] | None:
@@ -125,7 +143,7 @@ def _rows(
         return values[last]
 
     channels = max((len(one) for one in constants.values() if one is not None), default=1)
-    rows = []
+    rows: list[Steps] = []
     for channel in range(channels):
         given = {
             name: one[channel % len(one)] for name, one in constants.items() if one is not None
@@ -135,14 +153,12 @@ def _rows(
                 lambda x: levels.count(composed(x, given)),  # noqa: B023
                 lambda x: np.clip(composed(x, given) / levels.scale, -_FAR, _FAR),  # noqa: B023
             )
-        if steps is None:
+        if steps is None or steps.lowest != (rows or [steps])[0].lowest:
+            return None
+        if rows and not np.array_equal(steps.falls, rows[0].falls):
             return None
         rows.append(steps)
-    first = rows[0]
-    alike = all(
-        one.lowest == first.lowest and np.array_equal(one.falls, first.falls) for one in rows
-    )
-    return (np.stack([one.numbers for one in rows]), first.falls, first.lowest) if alike else None
+    return np.stack([one.numbers for one in rows]), rows[0].falls, rows[0].lowest
 
 
 def quantise_before_pool(model: ModelWrapper) -> bool:
