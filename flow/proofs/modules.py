@@ -72,6 +72,8 @@ _KERNELS = (
             Fault("pixel_q == PIXELS - 1 ? '0", "pixel_q == PIXELS ? '0", ("place",)),
             Fault("if (first) memory", "if (!first) memory", ("kept", "order")),
             Fault("free && first && a_axis_tvalid", "free && a_axis_tvalid", ("together",)),
+            Fault("assign a_axis_tready = free && (!first || b_axis_tvalid)",
+                  "assign a_axis_tready = free", ("together", "level", "latency")),
             Fault("(!first || b_axis_tvalid);\n  assign a", "1'b1;\n  assign a", ("owed", "order")),
         ),
         ("level", "owed", "latency", "order", "together", "place", "kept"),
