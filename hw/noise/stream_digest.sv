@@ -15,8 +15,8 @@
 // So no path holds more than a product of 16 bits and an addition, or the sum of the lanes.
 //
 // A beat is taken in a clock with `taken`, which needs `ready`, and the next one PE / LANES clocks
-// later at the earliest. `digest_valid` is high for one clock, PE / LANES + 5 clocks after the one
-// that takes an image's last beat; `digest` holds until the next image's. Reset: at an image's first beat.
+// later at the earliest. `digest_valid` is high for one clock, PE / LANES + 4 clocks after the one
+// that takes an image's last beat; `digest` holds until the next. Reset: at an image's first beat.
 
 module stream_digest #(
     int unsigned PE = 1,  // elements of a beat
@@ -36,7 +36,6 @@ module stream_digest #(
 );
   localparam logic [31:0] Multiplier = 32'h9e37_79b1;
   localparam int unsigned Steps = PE / LANES;
-  localparam int unsigned StepBits = $clog2(Steps + 1);
   localparam int unsigned BeatBits = BEATS > 1 ? $clog2(BEATS) : 1;
 
   // of each lane, and of the sum before them
@@ -49,31 +48,47 @@ module stream_digest #(
   localparam weights_t Weights = weights();
   localparam logic [31:0] Factor = Weights[LANES];
 
-  logic [StepBits-1:0] left_q;  // steps of the beat
-  logic [BeatBits-1:0] beat_q;
-  logic last_step, last_beat;
-  assign last_step = left_q == StepBits'(1);
-  assign last_beat = beat_q == BeatBits'(BEATS - 1);
-  assign ready     = left_q == '0 || last_step;
+  // the elements that enter, and how many times others of the beat will
+  logic [PE-1:0][WIDTH-1:0] elements;
+  logic enters, last_step;
+  if (Steps == 1) begin : gen_together
+    assign ready     = 1'b1;
+    assign enters    = taken;
+    assign last_step = taken;
+    assign elements  = data;
+  end else begin : gen_steps
+    logic [$clog2(Steps)-1:0] left_q;
+    logic [PE-1:0][WIDTH-1:0] elements_q;
+    assign ready     = left_q == '0;
+    assign enters    = taken || !ready;
+    assign last_step = 32'(left_q) == 1;
+    assign elements  = ready ? data : elements_q;
+    always_ff @(posedge clk) begin
+      if (!rst_n) left_q <= '0;
+      else if (taken) left_q <= $bits(left_q)'(Steps - 1);
+      else if (!ready) left_q <= left_q - 1;
+      elements_q <= (PE * WIDTH)'(elements >> (LANES * WIDTH));
+    end
+  end
 
   // products, their sum, the lower half, what it passes on: steps that hold them, and if the
   // image's last does
+  logic [BeatBits-1:0] beat_q;
+  logic last_beat;
   logic [4:1] valid_q, last_q;
+  assign last_beat = beat_q == BeatBits'(BEATS - 1);
   always_ff @(posedge clk) begin
-    if (!rst_n) {left_q, beat_q, valid_q, last_q, digest_valid} <= '0;
+    if (!rst_n) {beat_q, valid_q, last_q, digest_valid} <= '0;
     else begin
-      if (taken) left_q <= StepBits'(Steps);
-      else if (left_q != '0) left_q <= left_q - 1;
       if (last_step) beat_q <= last_beat ? '0 : beat_q + 1;
-      valid_q      <= {valid_q[3:1], left_q != '0};
+      valid_q      <= {valid_q[3:1], enters};
       last_q       <= {last_q[3:1], last_step && last_beat};
       digest_valid <= last_q[4];
     end
   end
 
-  logic [PE-1:0][WIDTH-1:0] elements_q;
-  logic [LANES-1:0][31:0] product_q;
-  logic [LANES-1:0][15:0] cross_q;
+  logic [31:0] product_q[LANES];
+  logic [15:0] cross_q[LANES];
   logic [31:0] sum_q;
   logic [15:0] low_q, result_q, result2_q, carry_q, above_q, added_q, high_q;
   always_ff @(posedge clk) begin
@@ -103,17 +118,15 @@ module stream_digest #(
       for (int l = 0; l < LANES; l++) sum = sum + product_q[l] + {cross_q[l], 16'd0};
       sum_q <= sum;
     end
-    if (left_q != '0) begin
+    if (enters) begin
       for (int l = 0; l < LANES; l++) begin
         logic [31:0] v;
-        if (BIPOLAR) v = elements_q[l][0] ? 32'd1 : -32'd1;
-        else v = SIGNED ? 32'($signed(elements_q[l])) : 32'(elements_q[l]);
+        if (BIPOLAR) v = elements[l][0] ? 32'd1 : -32'd1;
+        else v = SIGNED ? 32'($signed(elements[l])) : 32'(elements[l]);
         product_q[l] <= 32'(v[15:0]) * 32'(Weights[l][15:0]);
         cross_q[l]   <= v[31:16] * Weights[l][15:0] + v[15:0] * Weights[l][31:16];
       end
-      elements_q <= (PE * WIDTH)'(elements_q >> (LANES * WIDTH));
     end
-    if (taken) elements_q <= data;
   end
 
   if (WIDTH > 32) begin : gen_illegal

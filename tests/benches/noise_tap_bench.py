@@ -12,7 +12,7 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, with_timeout
 
 from sim import streams
 
-DIGEST_CLOCKS = 6
+DIGEST_CLOCKS = 5
 """Clocks between an image's last beat and its digest, if all lanes are hashed at once."""
 
 

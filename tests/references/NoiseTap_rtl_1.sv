@@ -20,10 +20,10 @@ module NoiseTap_rtl_1 (
   // a simulator is faster with unrolled generators, which make the same numbers
 `ifdef SYNTHESIS
   localparam int unsigned Cores = 0;
-  localparam bit SerialDigest = 1'b0;
+  localparam int unsigned DigestLanes = 2;
 `else
   localparam int unsigned Cores = 0;
-  localparam bit SerialDigest = 1'b0;
+  localparam int unsigned DigestLanes = 2;
 `endif
   noise_tap #(
       .CHANNELS(2),
@@ -44,7 +44,7 @@ module NoiseTap_rtl_1 (
       .KINDS(6'd63),
       .CORES(Cores),
       .SOURCES(1),
-      .SERIAL_DIGEST(SerialDigest)
+      .DIGEST_LANES(DigestLanes)
   ) u_tap (
       .clk(ap_clk), .rst_n(ap_rst_n),
       .cfg_valid, .cfg_site, .cfg_addr, .cfg_data, .cfg_pending, .cfg_late,
