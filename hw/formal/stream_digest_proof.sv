@@ -19,7 +19,7 @@ module stream_digest_proof (
 
   logic rst_n, ready, taken, digest_valid, resets_q;
   logic [31:0] digest, digest_q;
-  logic [1:0] beat_q;
+  logic [1:0] beat_q, before_q;
   logic taken_q;
   logic [Latency:1] last_q;  // so many clocks ago
 
@@ -44,6 +44,7 @@ module stream_digest_proof (
   always_ff @(posedge clk) begin
     resets_q <= !rst_n;
     digest_q <= digest;
+    before_q <= beat_q;
     if (!rst_n) {taken_q, last_q, beat_q} <= '0;
     else begin
       taken_q <= taken;
@@ -55,9 +56,9 @@ module stream_digest_proof (
       once : assert (digest_valid == last_q[Latency]);
       if (!resets_q) held : assert (digest_valid || digest == digest_q);
       // the module counts a beat with its last step
-      counted : assert (dut.beat_q == 2'((32'(beat_q) + Beats - 32'(taken_q)) % Beats));
+      counted : assert (dut.gen_in_steps.beat_q == (taken_q ? before_q : beat_q));
       bounds : assert (beat_q < 2'(Beats));
-      stages : assert (dut.last_q == last_q[Latency-1:Steps]);
+      stages : assert (dut.gen_in_steps.last_q == last_q[Latency-1:Steps]);
       ended : assert (last_q[1] == (taken_q && beat_q == '0));
     end
   end

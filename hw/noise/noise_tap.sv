@@ -57,7 +57,7 @@ module noise_tap
     kinds_t KINDS = '1,  // settings of other kinds stay 0
     int unsigned CORES = 0,  // 0: unrolled_path.sv; more: iterated_path.sv, of so many in a source
     int unsigned SOURCES = 1,  // of samples, for CORES > 0
-    int unsigned DIGEST_LANES = PE,  // a divisor of PE: a beat in PE / DIGEST_LANES clocks
+    int unsigned DIGEST_LANES = 0,  // a divisor of PE, or 0: LANES of stream_digest.sv
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
 ) (

@@ -12,9 +12,6 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, with_timeout
 
 from sim import streams
 
-DIGEST_CLOCKS = 5
-"""Clocks between an image's last beat and its digest, if all lanes are hashed at once."""
-
 
 class _Watch:
     """Digests, and how often settings came late, since they were cleared."""
@@ -87,7 +84,7 @@ async def _run(dut, job, watch: _Watch) -> dict[str, list]:
     beats = await with_timeout(
         streams.collect(dut, len(job["beats"]), job["stall"], rng), 2_000_000, "ns"
     )
-    for _ in range(DIGEST_CLOCKS + 1):
+    for _ in range(3):
         await RisingEdge(dut.clk)
     assert not dut.m_axis_tvalid.value, "more came out than went in"
     size, bits, signed = len(job["beats"][0]), job["out_bits"], job["out_signed"]

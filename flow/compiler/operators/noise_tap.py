@@ -93,7 +93,7 @@ class TapWrapper:
     sources: int
     """Sources of samples, in synthesis."""
     digest_lanes: int
-    """Elements of the output that are hashed per clock, in synthesis."""
+    """Elements of the output that are hashed per clock, in synthesis; a simulator hashes all at once."""
 
 
 class NoiseTap_rtl(Kernel, NoiseTap):
@@ -158,6 +158,6 @@ class NoiseTap_rtl(Kernel, NoiseTap):
             kinds=self.get_nodeattr("Kinds"),
             cores=self.get_nodeattr("Cores"),
             sources=self.get_nodeattr("Sources"),
-            digest_lanes=self.get_nodeattr("DigestLanes") or self.get_nodeattr("PE"),
+            digest_lanes=self.get_nodeattr("DigestLanes"),
         )
         return hdl.render(__file__, "noise_tap.sv.j2", values)
