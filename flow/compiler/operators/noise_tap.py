@@ -93,7 +93,7 @@ class TapWrapper:
     sources: int
     """Sources of samples, in synthesis."""
     digest_lanes: int
-    """Elements of the output that are hashed per clock, in synthesis; a simulator hashes all at once."""
+    """Elements of the output that are hashed per clock, in synthesis; a simulator hashes all."""
 
 
 class NoiseTap_rtl(Kernel, NoiseTap):
