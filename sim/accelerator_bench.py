@@ -20,7 +20,7 @@ from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
 
 CLOCK_NS = 2
 DIGEST_CLOCKS = 256
-"""Clocks after the last label in which a serial digest of its image may still come."""
+"""Clocks after the last label in which digests of its image may still come."""
 
 
 @cocotb.test()

@@ -7,9 +7,11 @@ PARTS_OF_THE_TAP = (
         "stream_digest_proof",
         ("noise/stream_digest.sv",),
         (
-            Fault("digest_valid <= beat_q == BEATS - 1;", "digest_valid <= 1'b1;", ("once",)),
+            Fault("assign ready     = left_q == '0;", "assign ready     = 1'b1;", ("free",)),
+            Fault("digest_valid <= last_q[4];", "digest_valid <= valid_q[4];", ("once",)),
+            Fault("if (last_q[4]) digest", "digest", ("held",)),
         ),
-        ("once",),
+        ("free", "once", "held"),
     ),
     Proof(
         "tap_settings_proof",

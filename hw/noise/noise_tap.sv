@@ -57,7 +57,7 @@ module noise_tap
     kinds_t KINDS = '1,  // settings of other kinds stay 0
     int unsigned CORES = 0,  // 0: unrolled_path.sv; more: iterated_path.sv, of so many in a source
     int unsigned SOURCES = 1,  // of samples, for CORES > 0
-    bit SERIAL_DIGEST = 1'b0,  // a beat in PE + 6 clocks
+    int unsigned DIGEST_LANES = 0,  // a divisor of PE, or 0: LANES of stream_digest.sv
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
 ) (
@@ -150,25 +150,17 @@ module noise_tap
     assign unused = &{1'b0, gain_rate, sigma_rate, image, pass, last_beat};
   end
 
-  // digest of the output, which may take longer than a clock
+  // digest of the output
   logic taken, digest_ready;
   assign m_axis_tvalid = out_valid && digest_ready;
   assign out_ready = m_axis_tready && digest_ready;
   assign taken = m_axis_tvalid && m_axis_tready;
-  if (SERIAL_DIGEST) begin : gen_serial_digest
-    serial_digest #(
-        .PE(PE), .BEATS(Beats), .WIDTH(OUT_WIDTH), .SIGNED(OUT_SIGNED), .BIPOLAR(OneBit)
-    ) u_digest (
-        .clk, .rst_n, .ready(digest_ready), .taken, .data, .digest_valid, .digest
-    );
-  end else begin : gen_digest
-    assign digest_ready = 1'b1;
-    stream_digest #(
-        .PE(PE), .BEATS(Beats), .WIDTH(OUT_WIDTH), .SIGNED(OUT_SIGNED), .BIPOLAR(OneBit)
-    ) u_digest (
-        .clk, .rst_n, .taken, .data, .digest_valid, .digest
-    );
-  end
+  stream_digest #(
+      .PE(PE), .LANES(DIGEST_LANES), .BEATS(Beats), .WIDTH(OUT_WIDTH), .SIGNED(OUT_SIGNED),
+      .BIPOLAR(OneBit)
+  ) u_digest (
+      .clk, .rst_n, .ready(digest_ready), .taken, .data, .digest_valid, .digest
+  );
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk) disable iff (!rst_n)

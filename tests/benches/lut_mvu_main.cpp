@@ -3,40 +3,14 @@
 // lut_mvu in either simulator, under the same random stalls: reads weights.hex (the words of its
 // memory, repeated) and vectors.hex (beats), and writes its outputs in each clock to clocks.txt.
 
-#include <cstdint>
-#include <fstream>
 #include <random>
-#include <string>
-#include <vector>
 
-#ifdef CXXRTL
-#include "design.h"
-using Top = cxxrtl_design::p_lut__mvu;
-#define IN(name, cxx, value) top.cxx.set<std::uint32_t>(value)
-#define OUT(name, cxx) top.cxx.get<std::uint32_t>()
-#define EVALUATE() top.step()
-#else
-#include "Vtop.h"
-#include "verilated.h"
-using Top = Vtop;
-#define IN(name, cxx, value) top.name = (value)
-#define OUT(name, cxx) static_cast<std::uint32_t>(top.name)
-#define EVALUATE() top.eval()
-double sc_time_stamp() { return 0; }
-#endif
-
-static std::vector<std::uint32_t> words(const std::string& name) {
-    std::ifstream file(name);
-    std::vector<std::uint32_t> found;
-    file >> std::hex;
-    for (std::uint32_t word; file >> word;) found.push_back(word);
-    return found;
-}
+#include "two_simulators.h"
 
 int main() {
     const auto weights = words("weights.hex"), beats = words("vectors.hex");
     std::ofstream clocks("clocks.txt");
-    Top top;
+    TOP(p_lut__mvu) top;
     std::mt19937 random(1);
     std::size_t weight = 0, beat = 0;
     bool weights_valid = false, valid = false;

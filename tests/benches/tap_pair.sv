@@ -26,7 +26,7 @@ module tap_pair
     kinds_t KINDS = '1,
     int unsigned CORES = 1,
     int unsigned SOURCES = 1,
-    bit SERIAL_DIGEST = 1'b0,
+    int unsigned DIGEST_LANES = 1,
     localparam int unsigned InBits = (PE * IN_WIDTH + 7) / 8 * 8,
     localparam int unsigned OutBits = (PE * OUT_WIDTH + 7) / 8 * 8
 ) (
@@ -62,7 +62,7 @@ module tap_pair
         .FRAC(FRAC), .ROUND(ROUND), .BIPOLAR(BIPOLAR), .OUT_WIDTH(OUT_WIDTH),
         .OUT_SIGNED(OUT_SIGNED), .OUT_MIN(OUT_MIN), .OUT_MAX(OUT_MAX), .OFFSET_WIDTH(OFFSET_WIDTH),
         .OFFSETS(OFFSETS), .SITE(SITE), .KINDS(KINDS), .CORES(t == 0 ? 0 : CORES),
-        .SOURCES(SOURCES), .SERIAL_DIGEST(t == 0 ? 1'b0 : SERIAL_DIGEST)
+        .SOURCES(SOURCES), .DIGEST_LANES(t == 0 ? 0 : DIGEST_LANES)
     ) u_tap (
         .clk, .rst_n, .cfg_valid, .cfg_site(8'(SITE)), .cfg_addr, .cfg_data,
         .cfg_pending(pending[t]), .s_axis_tvalid(in_valid), .s_axis_tready(in_ready),

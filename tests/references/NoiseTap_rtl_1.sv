@@ -17,13 +17,13 @@ module NoiseTap_rtl_1 (
     output logic        digest_valid,
     output logic [31:0] digest
 );
-  // a simulator is faster with unrolled generators, which make the same numbers
+  // a simulator is faster with all of a beat in a clock; the numbers are the same
 `ifdef SYNTHESIS
   localparam int unsigned Cores = 0;
-  localparam bit SerialDigest = 1'b0;
+  localparam int unsigned DigestLanes = 0;
 `else
   localparam int unsigned Cores = 0;
-  localparam bit SerialDigest = 1'b0;
+  localparam int unsigned DigestLanes = 0;
 `endif
   noise_tap #(
       .CHANNELS(2),
@@ -44,7 +44,7 @@ module NoiseTap_rtl_1 (
       .KINDS(6'd63),
       .CORES(Cores),
       .SOURCES(1),
-      .SERIAL_DIGEST(SerialDigest)
+      .DIGEST_LANES(DigestLanes)
   ) u_tap (
       .clk(ap_clk), .rst_n(ap_rst_n),
       .cfg_valid, .cfg_site, .cfg_addr, .cfg_data, .cfg_pending, .cfg_late,

@@ -45,7 +45,7 @@ def describe(operator) -> dict[str, Any]:
     node = operator.onnx_node
     folding = {
         name: operator.get_nodeattr(name)
-        for name in ("PE", "SIMD", "resType", "depth", "Cores", "Sources")
+        for name in ("PE", "SIMD", "resType", "depth", "Cores", "Sources", "DigestLanes")
         if name in operator.get_nodeattr_types()
     }
     if is_unit(node):

@@ -16,20 +16,18 @@ SAMPLES_PER_CLOCK = 0.8
 """Samples per clock of a source: one, less the clocks in which its cores wait for each other."""
 UNROLLED_CORES = 9
 """Number of cores that take as much logic as one unrolled generator, a block per clock."""
-DIGEST_CLOCKS = 6
-"""Clocks between beats that a serial digest needs beyond one per lane."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """Hardware that makes the samples of a tap: parameters of ``hw/noise/noise_tap.sv``."""
+    """Hardware of a tap that its clocks ask for: parameters of ``hw/noise/noise_tap.sv``."""
 
     cores: int
     """Philox cores of each source; 0 for unrolled generators, which take a beat per clock."""
     sources: int
     """Sources of samples: 1 for both draws, otherwise as many for each draw, which share lanes."""
-    serial_digest: bool
-    """Whether one multiplier hashes the output, an element at a time."""
+    digest_lanes: int
+    """Elements of a beat that are hashed per clock, a divisor of the tap's lanes."""
 
     @classmethod
     def of(cls, channels: int, pe: int, clocks: int, draws: int = DRAWS) -> "Generator":
@@ -51,7 +49,7 @@ class Generator:
         best = min(fast, key=lambda one: (one.cores * one.sources, one.sources), default=None)
         whole = -(-pe // 4)
         if best is None or best.cores * best.sources > UNROLLED_CORES * draws * whole:
-            return cls(0, 1, False)
+            return cls(0, 1, digest_lanes(pe, clocks))
         return best
 
     @classmethod
@@ -71,7 +69,12 @@ class Generator:
             aligned = lanes % 4 == 0 or 4 % lanes == 0
             blocks = max(1, lanes // 4) if aligned else (lanes + 2) // 4 + 1
         cores = math.ceil(CLOCKS_PER_BLOCK * blocks * draws / clocks)
-        return cls(cores, groups, clocks >= pe + DIGEST_CLOCKS)
+        return cls(cores, groups, digest_lanes(pe, clocks))
+
+
+def digest_lanes(pe: int, clocks: int) -> int:
+    """Return the fewest elements per clock, a divisor of the lanes, that hash a beat in time."""
+    return next(n for n in _parts(pe) if n * clocks >= pe)
 
 
 def _parts(lanes: int) -> list[int]:
@@ -94,5 +97,5 @@ class SizeGenerators(Transformation):
             generator = Generator.of(channels, pe, clocks, draws)
             operator.set_nodeattr("Cores", generator.cores)
             operator.set_nodeattr("Sources", generator.sources)
-            operator.set_nodeattr("SerialDigest", int(generator.serial_digest))
+            operator.set_nodeattr("DigestLanes", generator.digest_lanes)
         return model, False

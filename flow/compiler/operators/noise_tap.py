@@ -36,7 +36,7 @@ class NoiseTap(LaneOperator):
             # generator of the synthesised tap: flow.compiler.folding.taps.Generator
             "Cores": ("i", False, 0),
             "Sources": ("i", False, 1),
-            "SerialDigest": ("i", False, 0, {0, 1}),
+            "DigestLanes": ("i", False, 0),
         }
         return super().get_nodeattr_types() | types
 
@@ -92,8 +92,8 @@ class TapWrapper:
     """Philox cores of each source of samples, in synthesis; a simulator unrolls them."""
     sources: int
     """Sources of samples, in synthesis."""
-    serial_digest: bool
-    """Whether the output is hashed an element at a time, in synthesis."""
+    digest_lanes: int
+    """Elements of the output that are hashed per clock, in synthesis; a simulator hashes all."""
 
 
 class NoiseTap_rtl(Kernel, NoiseTap):
@@ -127,7 +127,6 @@ class NoiseTap_rtl(Kernel, NoiseTap):
         "noise/serial_output.sv",
         "noise/iterated_samples.sv",
         "noise/iterated_path.sv",
-        "noise/serial_digest.sv",
         "noise/noise_tap.sv",
     )
 
@@ -159,6 +158,6 @@ class NoiseTap_rtl(Kernel, NoiseTap):
             kinds=self.get_nodeattr("Kinds"),
             cores=self.get_nodeattr("Cores"),
             sources=self.get_nodeattr("Sources"),
-            serial_digest=bool(self.get_nodeattr("SerialDigest")),
+            digest_lanes=self.get_nodeattr("DigestLanes"),
         )
         return hdl.render(__file__, "noise_tap.sv.j2", values)

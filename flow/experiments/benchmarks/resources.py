@@ -64,7 +64,7 @@ PARTS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "pipelined_lane, every kind": ("pipelined_lane", {}),
     "serial_output, one execution": ("serial_output", {"PE": 1, "MEANS": 0}),
     "serial_output, means": ("serial_output", {"PE": 1}),
-    "serial_digest": ("serial_digest", {"WIDTH": 16, "BEATS": CHANNELS * PIXELS}),
+    "stream_digest": ("stream_digest", {"WIDTH": 16, "BEATS": CHANNELS * PIXELS}),
     "tap_position": ("tap_position", {"BEATS": CHANNELS * PIXELS}),
     "tap_settings, additive": ("tap_settings", {"KINDS": "6'd0"}),
     "tap_settings, every kind": ("tap_settings", {}),
@@ -94,7 +94,7 @@ def parameters(lanes: int, clocks: int, built: Sequence[str]) -> dict[str, str |
         "KINDS": f"{len(kinds.PARTS)}'d{given}",
         "CORES": chosen.cores,
         "SOURCES": chosen.sources,
-        "SERIAL_DIGEST": int(chosen.serial_digest),
+        "DIGEST_LANES": chosen.digest_lanes,
     }
 
 

@@ -67,7 +67,7 @@ def built(shape: Shape, clocks: int | None, parameters: dict) -> dict:
     assert chosen.cores
     return parameters | {
         "CORES": chosen.cores, "SOURCES": chosen.sources,
-        "SERIAL_DIGEST": int(chosen.serial_digest),
+        "DIGEST_LANES": chosen.digest_lanes,
     }  # fmt: skip
 
 
@@ -115,16 +115,20 @@ def test_the_chosen_generator_keeps_up(name, simulated):
 
 
 def test_generators_are_chosen_by_the_clocks_between_beats():
-    assert Generator.of(64, 1, 2) == Generator(3, 2, False)
-    assert Generator.of(64, 1, 10) == Generator(1, 1, True)
-    assert Generator.of(64, 1, 10_000) == Generator(1, 1, True)
-    assert Generator.of(64, 8, 10) == Generator(4, 2, False)
+    assert Generator.of(64, 1, 2) == Generator(3, 2, 1)
+    assert Generator.of(64, 1, 10) == Generator(1, 1, 1)
+    assert Generator.of(64, 1, 10_000) == Generator(1, 1, 1)
+    assert Generator.of(64, 8, 10) == Generator(4, 2, 1)
     # a beat per clock is what unrolled generators are for
-    assert Generator.of(64, 1, 1) == Generator.of(64, 2, 1) == Generator(0, 1, False)
+    assert Generator.of(64, 1, 1) == Generator(0, 1, 1)
+    assert Generator.of(64, 2, 1) == Generator(0, 1, 2)
     # without multiplicative noise a source makes one draw, and sources share lanes alone
-    assert Generator.of(64, 1, 10, draws=1) == Generator(1, 1, True)
-    assert Generator.of(64, 1, 4, draws=1) == Generator(2, 1, False)
-    assert Generator.of(64, 8, 10, draws=1) == Generator(4, 1, False)
+    assert Generator.of(64, 1, 10, draws=1) == Generator(1, 1, 1)
+    assert Generator.of(64, 1, 4, draws=1) == Generator(2, 1, 1)
+    assert Generator.of(64, 8, 10, draws=1) == Generator(4, 1, 1)
     # a block of ten channels has words for twelve
-    assert Generator.of(10, 1, 10) == Generator(2, 1, True)
-    assert Generator.of(12, 1, 10) == Generator(1, 1, True)
+    assert Generator.of(10, 1, 10) == Generator(2, 1, 1)
+    assert Generator.of(12, 1, 10) == Generator(1, 1, 1)
+    # a beat is hashed in as many clocks as divide its lanes
+    assert Generator.of(64, 8, 5, draws=1) == Generator(4, 2, 2)
+    assert Generator.of(63, 9, 4).digest_lanes == 3
