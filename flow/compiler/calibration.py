@@ -1,9 +1,10 @@
 """Calibration: the value of one LSB at each site in the network's units, verified on real images.
 
 The verification goes layer by layer: each layer of the compiled graph reads the activations of the
-Brevitas network. Its accumulators must then equal the network's, and so must its activations,
-except for a few that are one step off: if a value lies on a threshold up to float32's rounding, the
-network and its exact counterpart may round differently, and neither is wrong.
+Brevitas network. Its accumulators must then equal the network's, and so must its activations and
+the images that the host quantises, except for a few that are one step off: if a value lies on a
+threshold up to float32's rounding, the network and its exact counterpart may round differently, and
+neither is wrong.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from flow.errors import Defect, UserError
 from flow.models import Network
-from flow.noise.site import Site
+from flow.noise.site import INPUT, Site
 
 if TYPE_CHECKING:
     from flow.golden.model import GoldenModel
@@ -56,7 +57,7 @@ class ScaleCheck:
     scales: dict[str, Scale]
     """Scale of each site."""
     on_thresholds: dict[str, float]
-    """Share of values that are one step off, for each site of activations."""
+    """Share of values that are one step off, for the input and each site of activations."""
 
 
 def verify_scales(
@@ -83,6 +84,10 @@ def verify_scales(
 
     real = real_streams(network, inputs, list(names))
     activations = [site for site in names if Site(site).is_activation]
+    theirs, off = stream, {}
+    if INPUT in names:
+        theirs = _on_grid(INPUT, real[INPUT], stream)
+        off[INPUT] = _one_step_off(INPUT, stream, theirs)
     free = Record({names[site] for site in activations})
     golden.run(stream, record=free)
     given = {
@@ -90,8 +95,8 @@ def verify_scales(
     }
     instead = {names[site]: computed(names[site]) for site in activations}
     record = Record({*names.values(), *instead.values()})
-    golden.run(golden.layerwise(stream, given), record=record)
-    off = {
+    golden.run(golden.layerwise(theirs, given), record=record)
+    off |= {
         site: _one_step_off(site, record.streams[instead[name]], given[name])
         for site, name in names.items()
         if name in given

@@ -169,7 +169,7 @@ def _first_accumulator(golden):
 
 def _proof(network, accelerator, golden, images):
     """Prove scales on a graph that is compiled already, whose streams have the taps' names."""
-    names: dict[str, str] = {}
+    names = {"input": golden.entry}
     for site, tap in golden.taps.items():
         names[site] = tap.inputs[0]
         behind = next(layer for layer in golden.layers if tap.output in layer.inputs)
@@ -209,7 +209,19 @@ def test_an_activation_on_a_threshold_does_not_spoil_the_proof_behind_it(
 
     proof = _proof(network, accelerator, _with_first_thresholds(golden, nudge), inputs)
     shares = list(proof.on_thresholds.values())
-    assert 0 < shares[0] <= calibration.ON_THRESHOLDS and not any(shares[1:])
+    # the first is that of the input
+    assert 0 < shares[1] <= calibration.ON_THRESHOLDS and not any([shares[0], *shares[2:]])
+
+
+def test_a_pixel_on_a_threshold_of_the_host_does_not_spoil_the_proof(accelerator, network, inputs):
+    golden = accelerator.golden_model()
+    names, stream = {"input": golden.entry}, accelerator.quantise(inputs)
+    step = int(accelerator.manifest["host_quantiser"]["scale"])
+    stream[0, 0] += step if stream[0, 0] < 0 else -step
+    shares = calibration.verify_scales(network, golden, inputs, stream, names).on_thresholds
+    assert shares == {"input": pytest.approx(1 / stream.numel())}
+    with pytest.raises(Defect, match=r"site input: .* differ from the network's"):
+        calibration.verify_scales(network, golden, inputs, stream.flip(1), names)
 
 
 def test_thresholds_that_are_not_the_network_s_are_refused(accelerator, network, inputs):
