@@ -32,6 +32,11 @@ ON_THRESHOLDS = 1e-3
 FEW = 2
 """Accepted number of such activations where there are few of them in all."""
 
+MOST_ROUNDS = 4
+"""Largest number of times that the integers of the network's activations are found. Errors grow
+from layer to layer in a deep network that runs freely, so scales of its last layers are a little
+wrong at first; layer by layer they are right."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -88,14 +93,20 @@ def verify_scales(
     if INPUT in names:
         theirs = _on_grid(INPUT, real[INPUT], stream)
         off[INPUT] = _one_step_off(INPUT, stream, theirs)
-    free = Record({names[site] for site in activations})
-    golden.run(stream, record=free)
-    given = {
-        names[site]: _on_grid(site, real[site], free.streams[names[site]]) for site in activations
-    }
     instead = {names[site]: computed(names[site]) for site in activations}
-    record = Record({*names.values(), *instead.values()})
-    golden.run(golden.layerwise(theirs, given), record=record)
+    record = Record({names[site] for site in activations})
+    golden.run(stream, record=record)
+    nearly = {site: record.streams[names[site]] for site in activations}
+    given: dict[str, Tensor] | None = None
+    for _ in range(MOST_ROUNDS):
+        found = {names[site]: _on_grid(site, real[site], nearly[site]) for site in activations}
+        if given is not None and all(torch.equal(given[name], found[name]) for name in found):
+            break
+        given = found
+        record = Record({*names.values(), *instead.values()})
+        golden.run(golden.layerwise(theirs, given), record=record)
+        nearly = {site: record.streams[instead[names[site]]] for site in activations}
+    assert given is not None
     off |= {
         site: _one_step_off(site, record.streams[instead[name]], given[name])
         for site, name in names.items()
