@@ -97,7 +97,9 @@ def measure_sentence(summary: Mapping[str, Any]) -> str:
 
 def guessing_sentence(summary: Mapping[str, Any]) -> str:
     """Return the sentence on a network that only guesses without noise; empty if none does."""
-    clean = summary["clean"].get("software")
+    of_sides = summary["clean"]
+    # none in the first preliminary page
+    clean = of_sides.get(Side.SOFTWARE.clean_key) or of_sides.get("software")
     if clean is None or clean[1] is None or clean[1] > summary["guessing"]:
         return ""
     low, high = clean[1:]

@@ -46,7 +46,7 @@ def html_of(folder: Path, summary: dict[str, Any], curves: pd.DataFrame) -> str:
 def test_a_network_that_only_guesses_is_named(tmp_path: Path) -> None:
     summary, curves = results(1)
     assert "no site has a midpoint" not in html_of(tmp_path, summary, curves)
-    summary["clean"]["software"] = [0.1, 0.08, 0.12]
+    summary["clean"]["brevitas"] = [0.1, 0.08, 0.12]
     assert "between 8.0 and 12.0 %, and guessing reaches 10.0 %" in html_of(
         tmp_path, summary, curves
     )
