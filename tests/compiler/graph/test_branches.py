@@ -82,7 +82,7 @@ def settled(network: nn.Module) -> tuple[nn.Module, Tensor]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"one_bit": ("long", "short")}, r"node Add_0 adds a stream of −1 and 1.*2 bits or more"),
+        ({"one_bit": ("long", "short")}, r"node Add_0 joins a stream of −1 and 1.*2 bits or more"),
         (
             {"one_bit": ("conv",)},
             r"node \S+ pads a stream of −1 and 1 with 0",
