@@ -224,6 +224,25 @@ def test_a_pixel_on_a_threshold_of_the_host_does_not_spoil_the_proof(accelerator
         calibration.verify_scales(network, golden, inputs, stream.flip(1), names)
 
 
+def test_scales_are_not_those_of_a_run_in_which_roundings_add_up(
+    accelerator, network, inputs, monkeypatch
+):
+    """In a deep network, the last activations of a free run hardly resemble the network's."""
+    run = GoldenModel.run
+
+    def drifting(self, source, *args, record=None, **options):
+        labels = run(self, source, *args, record=record, **options)
+        for name in record.names if isinstance(source, torch.Tensor) else ():
+            record.streams[name] = record.streams[name].roll(1, 0)
+            record.streams[name][::2] *= 2
+        return labels
+
+    golden = accelerator.golden_model()
+    monkeypatch.setattr(GoldenModel, "run", drifting)
+    shares = _proof(network, accelerator, golden, inputs).on_thresholds
+    assert len(shares) > 2 and set(shares.values()) == {0.0}
+
+
 def test_thresholds_that_are_not_the_network_s_are_refused(accelerator, network, inputs):
     golden = accelerator.golden_model()
     site = _first_accumulator(golden).site.replace(".acc", ".act")
