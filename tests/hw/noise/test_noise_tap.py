@@ -360,6 +360,14 @@ def test_digest_changes_with_any_single_element():
             assert digest(changed) != clean
 
 
+def test_digest_changes_with_any_two_elements_that_change_by_less_than_256():
+    """Swapped, shifted or opposite errors do not cancel, up to 1,000 elements apart."""
+    farther = digest(torch.eye(1001, dtype=torch.int64)).flip(0)[1:, None]
+    beside = torch.arange(1, 256)
+    both = (farther * beside) & 0xFFFF_FFFF
+    assert (torch.minimum(both, (1 << 32) - both) > 255).all()
+
+
 @pytest.mark.parametrize("scale", [1e-7, 1.0, 1e4])
 @pytest.mark.parametrize("kind", ["additive", "multiplicative", "mixed", "fixed-pattern"])
 def test_the_largest_level_is_what_the_registers_hold(kind, scale):
