@@ -26,7 +26,6 @@ from flow.rtl import equivalence, simulate
 from tests.helpers.random_graphs import Builder
 
 FOLDINGS = {
-    "a place at a time": {"cycles": 4000},
     "all places": {"cycles": 75},
     "some places": {
         "nodes": {
@@ -92,7 +91,6 @@ def test_rtl_is_golden_is_finn_at_every_folding(folding, network, images, built,
     golden, stream = accelerator.golden_model(), accelerator.quantise(images)
     found = [(unit["PE"], unit["SIMD"]) for unit in units(accelerator)]
     expected = {
-        "a place at a time": [(1, 1)] * 4,
         "all places": [(4, 9), (4, 20), (4, 1), (2, 1)],
         "some places": [(2, 3), (4, 20), (found[2][0], 2), found[3]],
     }

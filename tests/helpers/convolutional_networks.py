@@ -14,7 +14,7 @@ from flow.compiler.accelerator import Accelerator
 from flow.compiler.pipeline import compile_network
 from flow.models import Network
 from flow.models.blocks import Conv, Dense, Last
-from flow.models.quantised import CNV, LeNet5
+from flow.models.quantised import LeNet5
 from flow.models.quantisers import input_identity
 from flow.models.residual import ResNet
 from flow.noise import NoiseTap
@@ -59,11 +59,10 @@ class ResNet6(ResNet):
 
 
 NETWORKS: dict[str, Callable[[str], Network]] = {
-    "cnv-w1a2": lambda name: CNV(name, SHAPE, 10, weight_bits=1, act_bits=2, width=4),
     "lenet5-w4a4": lambda name: LeNet5(name, SHAPE, 10, weight_bits=4, act_bits=4),
     "resnet6-w4a4": ResNet6,
     # the layers of CNV on the other widths of its operands
-    "short-w2a2": lambda name: Short(name, 2, weight_bits=2, act_bits=2),
+    "short-w1a2": lambda name: Short(name, 2, weight_bits=1, act_bits=2),
     "short-w1a1": lambda name: Short(name, 2, weight_bits=1, act_bits=1),
 }
 

@@ -35,7 +35,7 @@ from tests.compiler.test_weights import convolutional
 
 IMAGES = 6
 SIMULATED = {
-    "dense": ("fc1.weight", "fc2.act", "fc3.acc"),
+    "dense": ("fc2.act",),
     "convolutional": ("conv0.acc", "conv1.weight"),
     "residual": ("long.acc", "short.weight", "sum.act", "fc.acc"),
 }
