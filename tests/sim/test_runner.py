@@ -24,7 +24,7 @@ def kernel(root: Path, window: int, optimise: bool = False):
 
 @pytest.mark.slow
 def test_verilators_own_library_is_compiled_once(built):
-    """Of all simulators in the store of these tests, as many have compiled it as there are of it."""
+    """Of all simulators in the store, as many have compiled it as there are of it."""
     store = built / "sim"
     first, second = kernel(store, 2), kernel(store, 3)
     assert first.binary != second.binary
