@@ -236,12 +236,18 @@ class Padding(Layer):
 class Addition(Layer):
     """Addition of two branches, or of multiples of them, where they join."""
 
-    gains: tuple[int, int] = (1, 1)
-    """Factor of each branch."""
+    gains: Tensor | None = None
+    """Factor of each branch, int64 [2, C] or [2, 1]; 1 if None."""
+    wide: bool = False
+    """Whether float32 would round the sums."""
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the sums, [N, …], of two streams of equal shape."""
-        if self.gains == (1, 1):
+        if self.wide:
+            # noise in real arithmetic gives no whole numbers
+            kind = torch.float64 if torch.float64 in (a.dtype, b.dtype) else torch.int64
+            a, b = a.to(kind), b.to(kind)
+        if self.gains is None:
             return a + b
         return a * self.gains[0] + b * self.gains[1]
 
@@ -307,10 +313,11 @@ class Thresholds(Layer):
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, [N, …, C], of values, [N, …, C]."""
-        # of wide sums, which int64 holds, those that float32 rounds keep their side of a threshold
         count = torch.full_like(v, self.bias, dtype=torch.float32)
         passed = torch.empty_like(count)
-        for step, falls in zip(self.thresholds, self.falls or repeat(False), strict=False):
+        # float32 would round wide sums, which int64 holds
+        steps = self.thresholds if v.is_floating_point() else self.thresholds.long()
+        for step, falls in zip(steps, self.falls or repeat(False), strict=False):
             compare = torch.lt if falls else torch.ge
             count.add_(compare(v, step, out=passed), alpha=self.scale)
         if self.falling is not None:

@@ -81,7 +81,9 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind in units.UNITS:
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
-        return Addition(*place, tuple(operator.gains))
+        gains = torch.from_numpy(operator.gains)
+        wide = operator.out_dtype.bitwidth() > EXACT_IN_FLOAT32.bit_length() - 1
+        return Addition(*place, None if bool((gains == 1).all()) else gains, wide)
     if kind == "MultiplyStreams":
         return Product(*place)
     if kind == "StreamingConcat":

@@ -57,7 +57,9 @@ _KERNELS = (
         (_CHECKER, _REGISTER, "kernels/adder.sv"),
         (
             Fault("A_SIGNED ? value_t'($signed(a))", "0 ? value_t'($signed(a))", ("order",)),
-            Fault("value_t'(B_GAIN) *", "value_t'(A_GAIN) *", ("order",)),
+            Fault("scaled(B_GAINS", "scaled(A_GAINS", ("order",)),
+            Fault("value_t'($signed(gain))", "value_t'(gain)", ("order",)),
+            Fault("fold_q == FOLDS - 1 ? '0 : fold_q + 1", "'0", ("order",)),
             Fault("assign a_axis_tready = free && b_axis_tvalid", "assign a_axis_tready = free",
                   ("together", "level", "latency")),
             Fault("a_axis_tvalid && b_axis_tvalid", "b_axis_tvalid", ("owed",)),

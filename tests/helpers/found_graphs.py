@@ -251,6 +251,40 @@ def pre_activation(tmp_path, _):
     return saved(builder, tmp_path, "pre-activation")
 
 
+def sums_of_layers(tmp_path, _):
+    """Return residual blocks with a batch norm in each branch, and quantisers behind sums alone."""
+    builder = stem(size=5)
+
+    def normed(source, kernel):
+        branch(builder, source, 4, kernel, "", 0)
+        builder.norm(negative=True)
+        return builder.stream
+
+    trunk = builder.stream, builder.shape
+    builder.stream = builder.node("Add", [builder.stream, normed(trunk, 3)])
+    builder.activation("relu", 0.5, 4)
+    trunk = builder.stream, builder.shape
+    carried = builder.node("Add", [normed(trunk, 3), normed(trunk, 1)])
+    # what is carried on has a step for each channel as well
+    builder.stream = carried
+    builder.activation("relu", 0.5, 4)
+    builder.stream = builder.node("Add", [carried, normed((builder.stream, builder.shape), 3)])
+    builder.apply("GlobalAveragePool")
+    builder.flatten()
+    builder.shape = (1, 4)
+    builder.stream = builder.quant(builder.stream, 0.125, 5)
+    # two heads
+    heads = []
+    values = builder.stream
+    for _ in range(2):
+        builder.stream, builder.shape = values, (1, 4)
+        builder.dense(5, per_channel=True, whole=False)
+        builder.bias("float", (5,))
+        heads.append(builder.stream)
+    builder.stream = builder.node("Add", heads)
+    return saved(builder, tmp_path, "sums-of-layers")
+
+
 def particles(tmp_path, _):
     """Return a network that treats vectors alike, and averages them for the next layer as is."""
     builder = Builder(np.random.default_rng(0), (1, 6, 3), exact=True)

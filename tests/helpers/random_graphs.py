@@ -294,7 +294,9 @@ def branched_graph(seed: int) -> onnx.ModelProto:
             build.norm(bool(rng.random() < 0.5))
             quantise()
         build.convolution(shape[1], False, last=False)
-        if rng.random() < 0.9:
+        if kind == "add" and rng.random() < 0.5:
+            build.norm(bool(rng.random() < 0.5))
+        elif rng.random() < 0.9:
             quantise()
         if kind == "add":
             build.stream = build.node("Add", [trunk, build.stream])
