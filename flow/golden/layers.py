@@ -263,11 +263,15 @@ class Product(Layer):
 
 @dataclass(frozen=True)
 class Concatenation(Layer):
-    """Concatenation of the channels of two branches where they join."""
+    """Concatenation of the channels of two branches, or of multiples of them, where they join."""
+
+    gains: tuple[int, int] = (1, 1)
+    """Factor of each branch."""
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Return [N, …, C_a + C_b] of [N, …, C_a] and [N, …, C_b]."""
-        return torch.cat((a, b), -1)
+        parts = (one if g == 1 else one * g for g, one in zip(self.gains, (a, b), strict=True))
+        return torch.cat(tuple(parts), -1)
 
 
 @dataclass(frozen=True)

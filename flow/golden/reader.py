@@ -81,13 +81,13 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind in units.UNITS:
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
-        gains = torch.from_numpy(operator.gains)
+        factors = None if (operator.gains == 1).all() else torch.from_numpy(operator.gains)
         wide = operator.out_dtype.bitwidth() > EXACT_IN_FLOAT32.bit_length() - 1
-        return Addition(*place, None if bool((gains == 1).all()) else gains, wide)
+        return Addition(*place, factors, wide)
     if kind == "MultiplyStreams":
         return Product(*place)
     if kind == "StreamingConcat":
-        return Concatenation(*place)
+        return Concatenation(*place, tuple(operator.gains))
     if kind == "FMPadding":
         return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
     if kind == "Pool" and window is not None:

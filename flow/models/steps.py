@@ -1,5 +1,7 @@
 """A common step of two streams of unlike steps, for their sum in whole numbers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,8 @@ SMALL = 64
 """Largest number of parts of a step that are looked for to make a ratio exact."""
 NEAR = 2.0**-16
 """Relative error of a ratio that is near enough elsewhere: small gains make narrow sums."""
+NEAR_OF_MANY = 2.0**-12
+"""The same for streams that stand side by side, whose values a layer reads with all their bits."""
 MOST_GAIN = 1 << 14
 """Bound of gains, unless the steps lie further apart: a ratio is right to about 2^−15 or better."""
 
@@ -44,6 +48,28 @@ def common_steps(left: Floats, right: Floats) -> tuple[npt.NDArray[np.int64], Fl
     gains = np.where(np.abs(steps) == large, times, parts) * np.sign(steps)
     # of the larger step, whose gain has the smaller relative error
     return gains.astype(np.int64), large / times
+
+
+def common_multiples(steps: Sequence[float]) -> tuple[list[int], float]:
+    """Return a whole gain of each of several steps, and the step of which all are such multiples.
+
+    Args:
+        steps: of the streams, all above 0.
+    """
+    ratios = np.array(steps, np.float64) / min(steps)
+    found = np.ones_like(ratios)
+    for bound, tolerance in ((SMALL, EXACT), (MOST_GAIN, NEAR_OF_MANY)):
+        least = np.inf
+        for parts in range(1, bound + 1):
+            error = np.abs(np.rint(ratios * parts) / (ratios * parts) - 1).max()
+            if error < least:
+                found, least = np.rint(ratios * parts), error
+            if error <= tolerance:
+                break
+        if least <= tolerance:
+            break
+    largest = int(np.argmax(steps))
+    return found.astype(int).tolist(), float(steps[largest] / found[largest])
 
 
 def common_step(left: float, right: float) -> tuple[tuple[int, int], float]:

@@ -86,6 +86,7 @@ _KERNELS = (
         (
             Fault("B_SIGNED ? OUT_WIDTH'($signed(b)) : OUT_WIDTH'(b)", "OUT_WIDTH'($signed(b))",
                   ("order",)),
+            Fault("OUT_WIDTH'(A_GAIN) *", "OUT_WIDTH'(B_GAIN) *", ("order",)),
             Fault("32'(beat_q) >= A_BEATS", "32'(beat_q) > A_BEATS", ("turn",)),
             Fault("== Beats - 1 ? '0", "== Beats ? '0", ("turn",)),
             Fault("assign b_axis_tready = free && from_b", "assign b_axis_tready = free",

@@ -201,11 +201,14 @@ def average_of_sums(tmp_path, _):
 
 
 def fire(tmp_path, _):
-    """Return branches of unlike lengths, types and steps, one a pooling, that are concatenated."""
+    """Return branches of unlike lengths, types and steps, one a pooling, that are concatenated.
+
+    The steps of one are no multiples of those of others.
+    """
     builder = stem()
     trunk = builder.stream, builder.shape
     small = branch(builder, trunk, 2, 1, "relu", 0.25)
-    wide = branch(builder, branch(builder, trunk, 2, 1, "relu", 0.25), 4, 3, "signed", 0.125)
+    wide = branch(builder, branch(builder, trunk, 2, 1, "relu", 0.25), 4, 3, "signed", 0.171)
     builder.stream, builder.shape = trunk
     builder.apply("MaxPool", kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4)
     pooled = builder.stream, builder.shape

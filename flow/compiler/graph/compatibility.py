@@ -173,17 +173,15 @@ def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[P
             "concatenate channels before flattening, or average the images first",
         )
     grids = [graph.grids[name] for name in step.inputs]
-    steps = sorted({grid.step for grid in grids})
     if len({grid.bipolar for grid in grids}) > 1:
         yield (
             "concatenates streams of −1 and 1 with others",
             "quantise all of them in 2 bits or more",
         )
-    if len(steps) > 1:
+    if grids[0].bipolar and len({grid.step for grid in grids}) > 1:
         yield (
-            f"concatenates streams of unlike scales ({steps[0]:.4g} and {steps[-1]:.4g})",
-            "quantise all of them with one and the same QuantIdentity, or in steps that are whole "
-            "multiples of the finest",
+            "concatenates streams of −1 and 1 in unlike scales",
+            "quantise all of them with one and the same quantiser",
         )
 
 
@@ -297,7 +295,8 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
     grid = graph.grids[step.inputs[0]]
     if grid.bits > MOST_OPERAND_BITS:
         yield (
-            f"reads averages or sums of {grid.bits} bits, beyond {MOST_OPERAND_BITS}",
+            f"reads averages, sums or streams of unlike scales, of {grid.bits} bits, beyond "
+            f"{MOST_OPERAND_BITS}",
             "put a QuantIdentity before it",
         )
     largest = _largest_accumulator(weights, grid)

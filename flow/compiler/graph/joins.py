@@ -21,7 +21,7 @@ from qonnx.util.basic import get_by_name
 from flow.compiler.graph.settled import content
 from flow.errors import UserError
 from flow.models.qonnx.tidy.edits import drop_dead, set_attribute
-from flow.models.steps import common_steps
+from flow.models.steps import Floats, common_multiples, common_steps
 
 
 class MovePastAverages(Transformation):
@@ -75,6 +75,8 @@ class MovePastJoins(Transformation):
             if node.op_type == "Add" and (self._shift(model, node) or self._weigh(model, node)):
                 return model, True
             if node.op_type == "Mul" and self._factor_out(model, node):
+                return model, True
+            if node.op_type == "Concat" and self._align(model, node):
                 return model, True
             operands = [model.find_producer(name) for name in node.input]
             if node.op_type not in ("Add", "Concat") or None in operands:
@@ -136,24 +138,50 @@ class MovePastJoins(Transformation):
         if not model.is_join_node(node):
             return False
         shape = model.get_tensor_shape(node.output[0])
-        streams, steps = list(node.input), [np.ones(1), np.ones(1)]
-        for index, name in enumerate(node.input):
-            before = model.find_producer(name)
-            constant = None if before is None else _constant(model, before)
-            if constant is None or before.op_type != "Mul" or model.is_fork_node(before):
-                continue
-            if _by_channel(constant, shape):
-                streams[index], steps[index] = before.input[0], constant.ravel().astype(np.float64)
-        whole = all(model.get_tensor_datatype(name).is_integer() for name in streams)
-        if not whole or np.array_equal(*steps) or any((one == 0).any() for one in steps):
+        streams, steps = _in_steps(model, node)
+        left, right = steps
+        if not streams or np.array_equal(left, right) or not (left.all() and right.all()):
             return False
         old = _gains(node)
-        gains, unit = common_steps(old[0] * steps[0], old[1] * steps[1])
+        gains, unit = common_steps(old[0] * left, old[1] * right)
         _set_gains(node, gains)
         _move_behind(model, node, "Mul", _for_channels(unit, len(shape)).astype(np.float32))
         node.input[:] = streams
         drop_dead(model)
         return True
+
+    @staticmethod
+    def _align(model: ModelWrapper, node) -> bool:
+        """Concatenate integers in unlike steps as multiples of a common one, if these are known."""
+        streams, found = _in_steps(model, node)
+        if any(one.size > 1 for one in found):
+            return False
+        steps = [float(one.item()) for one in found]
+        if not streams or len(set(steps)) < 2 or min(steps) <= 0:
+            return False
+        gains, unit = common_multiples(steps)
+        _set_gains(node, _gains(node) * np.array(gains)[:, None])
+        _move_behind(model, node, "Mul", np.array(unit))
+        node.input[:] = streams
+        drop_dead(model)
+        return True
+
+
+def _in_steps(model: ModelWrapper, node) -> tuple[list[str], list[Floats]]:
+    """Return the integers that a join reads, each with its step, [1] or [C]; none if it has others.
+
+    What something else reads too is not divided.
+    """
+    streams, steps = list(node.input), [np.ones(1) for _ in node.input]
+    for index, name in enumerate(node.input):
+        before = model.find_producer(name)
+        constant = None if before is None else _constant(model, before)
+        if constant is None or before.op_type != "Mul" or model.is_fork_node(before):
+            continue
+        if _by_channel(constant, model.get_tensor_shape(name)):
+            streams[index], steps[index] = before.input[0], constant.ravel().astype(np.float64)
+    whole = all(model.get_tensor_datatype(name).is_integer() for name in streams)
+    return (streams if whole else []), steps
 
 
 def _constant(model: ModelWrapper, node) -> npt.NDArray | None:
@@ -249,16 +277,19 @@ class ConcatsToStreams(Transformation):
             model.set_tensor_datatype(stream, model.get_tensor_datatype(name))
             streams.append((stream, turned))
         left, whole = streams[0]
-        for right, shape in streams[1:]:
+        # what was concatenated before has its gain
+        done, *gains = _gains(node)[:, 0].tolist()
+        for (right, shape), gain in zip(streams[1:], gains, strict=True):
             both = [*whole[:-1], whole[-1] + shape[-1]]
             types = [model.get_tensor_datatype(name).name for name in (left, right)]
             left = add(
                 "StreamingConcat", [left, right], both, domain="finn.custom_op.fpgadataflow",
                 backend="fpgadataflow", SIMD=1, ChannelsPerStream=[whole[-1], shape[-1]],
                 inputDataTypes=types, numInputVectors=whole[:-1], inFIFODepths=[2, 2],
+                Gains=[done, gain],
             )  # fmt: skip
             getCustomOp(model.find_producer(left)).infer_node_datatype(model)
-            whole = both
+            whole, done = both, 1
         if rank > 2:
             add("Transpose", [left], model.get_tensor_shape(node.output[0]), perm=last)
         model.graph.node[index - 1].output[0] = node.output[0]

@@ -182,13 +182,33 @@ class MultiplyStreams_rtl(Kernel, MultiplyStreams):
 
 
 class StreamingConcat(PlainConcat):
-    """FINN's concatenation of streams along their channels, also of streams of −1 and 1."""
+    """FINN's concatenation of streams along their channels, also of streams of −1 and 1.
+
+    The attribute ``Gains`` has the whole number, above 0, by which each stream is multiplied.
+    """
+
+    def get_nodeattr_types(self):
+        """Return FINN's attributes and the gains."""
+        return super().get_nodeattr_types() | {"Gains": ("ints", False, [1, 1])}
+
+    @property
+    def gains(self) -> list[int]:
+        """Gain of each stream."""
+        return [int(gain) for gain in self.get_nodeattr("Gains")]
+
+    def execute_node(self, context, graph):
+        """Concatenate multiples of the streams."""
+        node = self.onnx_node
+        parts = [g * context[name] for g, name in zip(self.gains, node.input, strict=True)]
+        context[node.output[0]] = np.concatenate(parts, axis=-1).astype(np.float32)
 
     def get_output_datatype(self, ind=0):
         """Return the smallest type that holds the values of every input."""
         types = [self.get_input_datatype(i) for i in range(self.get_n_inputs())]
         if DataType["BIPOLAR"] not in types:
-            return super().get_output_datatype(ind)
+            pairs = list(zip(self.gains, types, strict=True))
+            low, high = (int(e(g * getattr(t, e.__name__)() for g, t in pairs)) for e in (min, max))
+            return _holding(min(low, 0), high)
         if len(set(types)) > 1:
             raise UserError(
                 f"node {self.onnx_node.name}: it concatenates a stream of −1 and 1 with whole "
@@ -204,9 +224,10 @@ class StreamingConcat_rtl(Kernel, StreamingConcat):
     inputs = ("a_axis", "b_axis")
 
     def lut_estimation(self, fpgapart=None):
-        """Return the number of LUTs: a choice of two for each bit, and the count of beats."""
+        """Return the number of LUTs: a choice of two for each bit, its gain, and the beats."""
         *_, folds, _ = self.get_folded_output_shape()
-        return self.get_outstream_width() + folds.bit_length()
+        added = sum(gain.bit_count() for gain in self.gains) - 1
+        return self.get_outstream_width() * added + folds.bit_length()
 
     def parameters(self):
         """Return the module's parameters."""
@@ -220,6 +241,8 @@ class StreamingConcat_rtl(Kernel, StreamingConcat):
                 f"{name}_WIDTH": datatype.bitwidth(),
                 f"{name}_SIGNED": int(signed),
             }
+            if (gain := self.gains[index]) > 1:
+                found[f"{name}_GAIN"] = gain
         return found | {"OUT_WIDTH": self.get_output_datatype().bitwidth()}
 
 

@@ -20,7 +20,7 @@ from flow.models.qonnx.operators import (
     Reshaped,
 )
 from flow.models.qonnx.quantisers import Quant
-from flow.models.steps import common_step, common_steps
+from flow.models.steps import common_multiples, common_step, common_steps
 
 PASSING = (Reshaped, Permuted, nn.Identity)
 """Modules whose output holds the values of their input."""
@@ -112,9 +112,13 @@ def grids_of(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid
             if averages_fixed_number(module) and not a.bipolar:
                 low, high = min(a.low, 0), max(a.high, 0)
                 grids[step.output] = Grid(a.step / places, low * places, high * places)
-        elif isinstance(module, Concatenated) and len({(g.step, g.bipolar) for g in known}) == 1:
-            low, high = min(g.low for g in known), max(g.high for g in known)
-            grids[step.output] = Grid(known[0].step, low, high, known[0].bipolar)
+        elif isinstance(module, Concatenated) and len({g.bipolar for g in known}) == 1:
+            gains, unit = common_multiples([g.step for g in known])
+            if known[0].bipolar and max(gains) > 1:
+                continue
+            low = min(gain * g.low for gain, g in zip(gains, known, strict=True))
+            high = max(gain * g.high for gain, g in zip(gains, known, strict=True))
+            grids[step.output] = Grid(unit, low, high, known[0].bipolar)
     return grids
 
 
