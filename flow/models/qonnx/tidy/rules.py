@@ -26,6 +26,7 @@ Rule = Callable[[ModelWrapper], bool]
 
 RULES: Sequence[Rule] = (
     ends.cut_top,
+    ends.cut_quantised_softmax,
     ends.cut_rising,
     ends.flatten_scores,
     ends.cut_decision,
@@ -39,6 +40,7 @@ RULES: Sequence[Rule] = (
     notation.centre_zero_point,
     notation.rectified_as_unsigned,
     notation.merge_quantisers,
+    notation.rectify_before_quantiser,
     functions.quantise_before_pool,
     functions.functions_to_thresholds,
     joins.share_steps,
