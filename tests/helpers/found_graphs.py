@@ -284,7 +284,7 @@ def sums_of_layers(tmp_path, _):
         builder.dense(5, per_channel=True, whole=False)
         builder.bias("float", (5,))
         heads.append(builder.stream)
-    builder.stream = builder.node("Add", heads)
+    builder.stream = builder.node("Sub", heads)
     return saved(builder, tmp_path, "sums-of-layers")
 
 

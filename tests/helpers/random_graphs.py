@@ -299,7 +299,8 @@ def branched_graph(seed: int) -> onnx.ModelProto:
         elif rng.random() < 0.9:
             quantise()
         if kind == "add":
-            build.stream = build.node("Add", [trunk, build.stream])
+            operator = "Sub" if rng.random() < 0.25 else "Add"
+            build.stream = build.node(operator, [trunk, build.stream])
         elif kind == "multiply":
             if rng.random() < 0.5:
                 build.apply("GlobalAveragePool")

@@ -295,7 +295,7 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
     grid = graph.grids[step.inputs[0]]
     if grid.bits > MOST_OPERAND_BITS:
         yield (
-            f"reads averages, sums or streams of unlike scales, of {grid.bits} bits, beyond "
+            f"reads averages, sums or unlike scales of {grid.bits} bits, beyond "
             f"{MOST_OPERAND_BITS}",
             "put a QuantIdentity before it",
         )

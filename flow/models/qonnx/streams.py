@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -104,9 +104,10 @@ def grids_of(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid
             grids[step.output] = Grid(a.step * b.step, min(ends), max(ends))
         elif isinstance(module, Elementwise) and len(known) == 1 and module.line is not None:
             gain, shift = module.line
-            if gain > 0 and shift == 0:
-                (a,) = known
-                grids[step.output] = replace(a, step=a.step * gain)
+            (a,) = known
+            if shift == 0 and (gain > 0 or not a.bipolar):
+                ends = (a.low, a.high) if gain > 0 else (-a.high, -a.low)
+                grids[step.output] = Grid(a.step * abs(gain), *ends, a.bipolar)
         elif isinstance(module, AVERAGES) and (places := averaged(step, pixels)):
             (a,) = known
             if averages_fixed_number(module) and not a.bipolar:

@@ -242,6 +242,19 @@ def rectify_before_quantiser(model: ModelWrapper) -> bool:
     return False
 
 
+def write_differences(model: ModelWrapper) -> bool:
+    """Write the difference of two streams as a sum, of which one term is multiplied by −1."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Sub" and constants.isdisjoint(node.input):
+            taken = node.input[1]
+            factors = [taken, constant(model, -1)]
+            node.input[1] = insert(model, node, "Mul", factors, shape_of(model, taken))
+            node.op_type = "Add"
+            return True
+    return False
+
+
 def merge_quantisers(model: ModelWrapper) -> bool:
     """Merge a quantiser, with or without a ReLU behind it, into the next where one does both."""
     for node in model.graph.node:

@@ -33,6 +33,7 @@ RULES: Sequence[Rule] = (
     notation.narrow_doubles,
     notation.remove_identity,
     notation.write_windows,
+    notation.write_differences,
     notation.fold_quantised_bias,
     notation.own_weights,
     notation.round_weights,
