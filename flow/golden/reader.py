@@ -10,20 +10,19 @@ from qonnx.custom_op.registry import getCustomOp
 
 from flow.errors import UserError
 from flow.golden import units
+from flow.golden.joins import Addition, Concatenation, Product
 from flow.golden.layers import (
     EXACT_IN_FLOAT32,
-    Addition,
     ByteConvolution,
-    Concatenation,
     Convolution,
     LabelSelect,
     Layer,
     MatrixVector,
     Padding,
     Pool,
-    Product,
     Tap,
     Thresholds,
+    Upsampling,
     Window,
     filters_of,
     pool_shift,
@@ -88,6 +87,8 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
         return Product(*place)
     if kind == "StreamingConcat":
         return Concatenation(*place, tuple(operator.gains))
+    if kind == "UpsampleNearestNeighbour":
+        return Upsampling(*place, operator.factors)
     if kind == "FMPadding":
         return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
     if kind == "Pool" and window is not None:

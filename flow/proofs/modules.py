@@ -81,6 +81,18 @@ _KERNELS = (
         ("level", "owed", "latency", "order", "together", "place", "kept"),
     ),
     Proof(
+        "upsampler_proof",
+        (_CHECKER, _REGISTER, "kernels/upsampler.sv"),
+        (
+            Fault("across_q == '0 && down_q == '0", "across_q == '0", ("turn",)),
+            Fault("free && first;", "free;", ("turn",)),
+            Fault("!first || s_axis_tvalid", "1'b1", ("owed",)),
+            Fault("place_q - (FOLDS - 1)", "place_q + 1", ("order",)),
+            Fault("last_across ? '0 : across_q + 1", "'0", ("turn",)),
+        ),
+        ("level", "owed", "latency", "order", "turn"),
+    ),
+    Proof(
         "concatenator_proof",
         (_CHECKER, _REGISTER, "kernels/concatenator.sv"),
         (

@@ -6,7 +6,8 @@ import torch
 from onnx import TensorProto, helper
 
 from flow.compiler.finn import register_operators
-from flow.golden.layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
+from flow.golden.joins import Addition
+from flow.golden.layers import LabelSelect, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.noise import Noise
 from flow.noise.hardware.fixed_point import TapFormat, TapSettings

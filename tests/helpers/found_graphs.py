@@ -288,6 +288,26 @@ def sums_of_layers(tmp_path, _):
     return saved(builder, tmp_path, "sums-of-layers")
 
 
+def enlarged(tmp_path, _):
+    """Return a U of two levels, whose lower one is enlarged before and behind a quantiser."""
+    builder = stem(size=6)
+    trunk = builder.stream, builder.shape
+    builder.apply("MaxPool", kernel_shape=[2, 2], strides=[2, 3], pads=[0, 0, 0, 1])
+    builder.shape = (1, 4, 3, 2)
+    branch(builder, (builder.stream, builder.shape), 4, 3, "", 0)
+    lower = builder.stream
+    builder.activation("relu", 0.5, 3)
+    sizes = builder.constant([1, 1, 2, 3])
+    quantised = builder.node("Resize", [builder.stream, "", sizes], mode="nearest")
+    plain = builder.node("Resize", [lower, "", sizes], mode="nearest")
+    builder.stream, builder.shape = builder.node("Add", [trunk[0], plain]), trunk[1]
+    builder.activation("relu", 0.25, 3)
+    join(builder, (builder.stream, trunk[1]), (quantised, trunk[1]))
+    branch(builder, (builder.stream, builder.shape), 5, 1, "", 0)
+    average(builder, "none")
+    return saved(builder, tmp_path, "enlarged")
+
+
 def particles(tmp_path, _):
     """Return a network that treats vectors alike, and averages them for the next layer as is."""
     builder = Builder(np.random.default_rng(0), (1, 6, 3), exact=True)

@@ -272,7 +272,9 @@ def branched_graph(seed: int) -> onnx.ModelProto:
         if rng.random() < 0.9:
             quantise()
         trunk, shape = build.stream, build.shape
-        kind = str(rng.choice(["concat", "add", "multiply", "shuffle", "pool", "halves"]))
+        kind = str(
+            rng.choice(["concat", "add", "multiply", "shuffle", "pool", "halves", "enlarge"])
+        )
         if kind == "shuffle":
             channels, *sides = shape[1:]
             build.apply("Reshape", build.constant([1, 2, channels // 2, *sides], np.int64))
@@ -284,6 +286,12 @@ def branched_graph(seed: int) -> onnx.ModelProto:
             more = {"count_include_pad": int(rng.integers(2))}
             build.apply("AveragePool", kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1], **more)
             quantise()
+            build.convolution(4, False, last=False)
+            continue
+        if kind == "enlarge":
+            build.apply("MaxPool", kernel_shape=[2, 2], strides=[2, 2], pads=[0] * 4)
+            sizes = build.constant([1, 1, 2, 2])
+            build.stream = build.node("Resize", [build.stream, "", sizes], mode="nearest")
             build.convolution(4, False, last=False)
             continue
         if kind == "halves":

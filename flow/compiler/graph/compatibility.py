@@ -100,11 +100,6 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
                 "makes an image of a vector, whose values hardware takes in another order",
                 "use a network without it; a vector may multiply an image's channels",
             )
-    elif isinstance(module, Upsampled):
-        yield (
-            "enlarges an image, for which there is no hardware",
-            "use a network without upsampling",
-        )
     elif isinstance(module, Chosen):
         yield (
             "chooses or reorders values where no weights can take that",
@@ -216,7 +211,7 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
     )
     if isinstance(step.module, AVERAGES) and step.inputs[0] not in graph.grids:
         lenient = _sums_of_layer(graph, step.inputs[0])
-    if _adds(step):
+    if _adds(step) or isinstance(step.module, Upsampled):
         lenient = all(name in graph.lines or name in graph.grids for name in step.inputs)
     if not lenient and (graph.entry in step.inputs):
         yield (
@@ -248,7 +243,7 @@ def _adds(step: Step) -> bool:
 def _quantised_behind(graph: Graph, step: Step) -> bool:
     """Whether what a step reads is scaled, rectified, added or averaged before it is quantised."""
     while not isinstance(step.module, Quant):
-        if not isinstance(step.module, (*_LINEAR, *AVERAGES, nn.ReLU)):
+        if not isinstance(step.module, (*_LINEAR, *AVERAGES, Upsampled, nn.ReLU)):
             return False
         if len(step.inputs) > 1 and not _adds(step):
             return False

@@ -25,14 +25,14 @@ from flow.models.steps import Floats, common_multiples, common_steps
 
 
 class MovePastAverages(Transformation):
-    """Move factors and shifts, of one number or one a channel, past averages of images."""
+    """Move factors and shifts, of one number or one a channel, past averages and enlargements."""
 
     def apply(self, model: ModelWrapper):
-        """Swap each with the average behind it; FINN repeats this until nothing changes."""
+        """Swap each with the node behind it; FINN repeats this until nothing changes."""
         changed = False
         for node in list(model.graph.node):
             before = model.find_producer(node.input[0])
-            if node.op_type not in _AVERAGES or before is None or model.is_fork_node(before):
+            if node.op_type not in _OF_PIXELS or before is None or model.is_fork_node(before):
                 continue
             constant = model.get_initializer(before.input[1]) if len(before.input) > 1 else None
             shape = model.get_tensor_shape(node.input[0])
@@ -48,7 +48,8 @@ class MovePastAverages(Transformation):
         return model.transform(InferDataTypes()) if changed else model, changed
 
 
-_AVERAGES = ("AveragePool", "GlobalAveragePool")
+_OF_PIXELS = ("AveragePool", "GlobalAveragePool", "Resize", "Upsample")
+"""Averages and enlargements of images, which factors and shifts of channels may pass."""
 
 
 def _by_channel(constant: npt.NDArray | None, shape: Sequence[int]) -> bool:

@@ -175,7 +175,14 @@ def _carry_fractions(model: ModelWrapper) -> None:
             fractions |= dict.fromkeys(node.output, fraction)
 
 
-_BETWEEN = ("AddStreams", "DuplicateStreams", "FMPadding", "ConvolutionInputGenerator", "Pool")
+_BETWEEN = (
+    "AddStreams",
+    "ConvolutionInputGenerator",
+    "DuplicateStreams",
+    "FMPadding",
+    "Pool",
+    "UpsampleNearestNeighbour",
+)
 
 
 def _readers(model: ModelWrapper, stream: str) -> tuple[list, int, bool]:

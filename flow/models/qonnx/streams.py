@@ -18,6 +18,7 @@ from flow.models.qonnx.operators import (
     Mean,
     Permuted,
     Reshaped,
+    Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant
 from flow.models.steps import common_multiples, common_step, common_steps
@@ -89,7 +90,7 @@ def grids_of(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid
                 grids[step.output] = Grid(float(module.scale), *module.limits, module.bipolar)
         elif len(known) < len(step.inputs):
             continue
-        elif isinstance(module, (*PASSING, nn.MaxPool2d)):
+        elif isinstance(module, (*PASSING, nn.MaxPool2d, Upsampled)):
             grids[step.output] = known[0]
         elif isinstance(module, nn.ReLU):
             grids[step.output] = known[0].above_zero()
@@ -106,8 +107,8 @@ def grids_of(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid
             gain, shift = module.line
             (a,) = known
             if shift == 0 and (gain > 0 or not a.bipolar):
-                ends = (a.low, a.high) if gain > 0 else (-a.high, -a.low)
-                grids[step.output] = Grid(a.step * abs(gain), *ends, a.bipolar)
+                low, high = (a.low, a.high) if gain > 0 else (-a.high, -a.low)
+                grids[step.output] = Grid(a.step * abs(gain), low, high, a.bipolar)
         elif isinstance(module, AVERAGES) and (places := averaged(step, pixels)):
             (a,) = known
             if averages_fixed_number(module) and not a.bipolar:
@@ -166,6 +167,8 @@ def lines_of(
         if isinstance(module, (Reshaped, nn.Identity)):
             whole = first.step.size == 1 or pixels.get(step.inputs[0], 1) == 1
             return first if whole else None
+        if isinstance(module, Upsampled):
+            return first
         if isinstance(module, AVERAGES):
             places = averaged(step, pixels)
             fits = places and averages_fixed_number(module)

@@ -211,7 +211,6 @@ def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_bran
         ("bits", "concatenates streams of −1 and 1 with others"),
         ("axis", "concatenates other than channels"),
         ("product", "joins streams of unlike shapes"),
-        ("upsampling", "enlarges an image, for which there is no hardware"),
         ("mixer", "swaps dimensions of a stream"),
     ],
 )
@@ -228,9 +227,6 @@ def test_what_does_not_fit_is_told(kind, problem, tmp_path):
         builder.activation("relu", 0.25, 3)
         builder.stream, builder.shape = builder.node("Mul", [source, builder.stream]), (1, 4, 4, 4)
         builder.stream = builder.quant(builder.stream, 0.25, 4)
-    elif kind == "upsampling":
-        sizes = builder.constant([1, 1, 2, 2])
-        builder.stream = builder.node("Resize", [source, "", sizes], mode="nearest")
     elif kind == "mixer":
         builder.grouped(4, 1, [3, 3], [1] * 4, **MORE)
         builder.activation("relu", 0.25, 3)
