@@ -44,7 +44,6 @@ RULES: Sequence[Rule] = (
     notation.rectify_before_quantiser,
     functions.quantise_before_pool,
     functions.functions_to_thresholds,
-    joins.share_steps,
     truncation.truncation_to_thresholds,
     notation.share_thresholds,
     notation.fold_into_thresholds,
