@@ -44,7 +44,8 @@ def common_steps(left: Floats, right: Floats) -> tuple[npt.NDArray[np.int64], Fl
             better = left_over & (error < least)
             parts[better], least[better] = tried, error[better]
             done |= left_over & (error <= tolerance)
-    times = np.rint(ratio * parts)
+    # what is beyond all widths stays so
+    times = np.minimum(np.rint(ratio * parts), 2.0**62)
     gains = np.where(np.abs(steps) == large, times, parts) * np.sign(steps)
     # of the larger step, whose gain has the smaller relative error
     return gains.astype(np.int64), large / times

@@ -208,6 +208,7 @@ def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_bran
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
+        ("scales", "adds streams of unlike scales, of which a common one"),
         ("bits", "concatenates streams of −1 and 1 with others"),
         ("axis", "concatenates other than channels"),
         ("product", "joins streams of unlike shapes"),
@@ -226,6 +227,11 @@ def test_what_does_not_fit_is_told(kind, problem, tmp_path):
         builder.grouped(1, 1, [3, 3], [1] * 4, **MORE)
         builder.activation("relu", 0.25, 3)
         builder.stream, builder.shape = builder.node("Mul", [source, builder.stream]), (1, 4, 4, 4)
+        builder.stream = builder.quant(builder.stream, 0.25, 4)
+    elif kind == "scales":
+        builder.grouped(4, 1, [1, 1], [0] * 4, **MORE)
+        builder.apply("Mul", builder.constant(1e-16))
+        builder.stream = builder.node("Add", [source, builder.stream])
         builder.stream = builder.quant(builder.stream, 0.25, 4)
     elif kind == "mixer":
         builder.grouped(4, 1, [3, 3], [1] * 4, **MORE)
