@@ -3,6 +3,7 @@
 # ruff: noqa: E402 (the environment is set before imports read it)
 
 import copy
+import gc
 import os
 
 # before numpy and torch read them: threads that wait for each other cost a third of the processor
@@ -59,6 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         slow[item.path] += item.get_closest_marker("slow") is not None
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out what is imported by now, and come by seldom."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)
