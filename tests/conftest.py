@@ -6,6 +6,8 @@ import copy
 import gc
 import os
 
+# imports leave hardly any garbage; pytest_collection_finish starts the collector again
+gc.disable()
 # before numpy and torch read them: threads that wait for each other cost a third of the processor
 # time of what computes in Python
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -66,6 +68,7 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector leave out what is imported by now, and come by seldom."""
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
