@@ -65,7 +65,7 @@ module thresholds #(
     count = OUT_WIDTH'(BIAS);
     for (int i = 0; i < STEPS; i++) begin
       step = THRESHOLD_SIGNED ? value_t'($signed(steps[i])) : value_t'({1'b0, steps[i]});
-      if ((step <= value) != FALLS[i]) count = count + 1;
+      count = count + OUT_WIDTH'((step <= value) != FALLS[i]);
     end
   endfunction
 
