@@ -88,12 +88,16 @@ def register_operators() -> None:
         TileAccumulator,
         TileAccumulator_rtl,
     )
+    from flow.compiler.operators.upsample import (
+        UpsampleNearestNeighbour,
+        UpsampleNearestNeighbour_rtl,
+    )
     from flow.compiler.operators.vvau import VVAU_rtl
 
     ours = {
         hardware_layers: (
             *(NoiseTap, AddStreams, LabelSelect, MVAU, VVAU, TileAccumulator),
-            *(MultiplyStreams, StreamingConcat, Thresholding),
+            *(MultiplyStreams, StreamingConcat, Thresholding, UpsampleNearestNeighbour),
         ),
         rtl_layers: (
             AddStreams_rtl,
@@ -107,6 +111,7 @@ def register_operators() -> None:
             StreamingFIFO_rtl,
             Thresholding_rtl,
             TileAccumulator_rtl,
+            UpsampleNearestNeighbour_rtl,
             VVAU_rtl,
         ),
     }

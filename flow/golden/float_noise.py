@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.golden.layers import Layer, Pool, Tap, Thresholds
+from flow.golden.joins import Addition
+from flow.golden.layers import Layer, Pool, Tap, Thresholds, Upsampling
 from flow.golden.model import GoldenModel, Subgraph
 from flow.golden.tiles import TileSum
 from flow.models import CachedSampler
@@ -83,7 +84,8 @@ def classify(
     once = CachedSampler(sampler)
     outputs = {golden.taps[site].output for site in sites}
     for layer in subgraph.layers:
-        if isinstance(layer, TileSum | Pool) and not outputs.isdisjoint(layer.inputs):
+        passing = isinstance(layer, TileSum | Pool | Addition | Upsampling)
+        if passing and not outputs.isdisjoint(layer.inputs):
             outputs.add(layer.output)
     layers = [_consumer(layer, outputs) for layer in subgraph.layers]
     images = len(next(iter(subgraph.streams.values())))

@@ -233,35 +233,16 @@ class Padding(Layer):
 
 
 @dataclass(frozen=True)
-class Addition(Layer):
-    """Addition of two branches, or of multiples of them, where they join."""
+class Upsampling(Layer):
+    """Each row and each pixel of an image, several times."""
 
-    gains: tuple[int, int] = (1, 1)
-    """Factor of each branch."""
+    factors: tuple[int, int]
+    """Times of each row and of each pixel."""
 
-    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the sums, [N, …], of two streams of equal shape."""
-        if self.gains == (1, 1):
-            return a + b
-        return a * self.gains[0] + b * self.gains[1]
-
-
-@dataclass(frozen=True)
-class Product(Layer):
-    """Product of two branches where they join."""
-
-    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return [N, …, C] of [N, …, C] and as many values, or a vector [N, C] or [N, 1, 1, C]."""
-        return a * b.view(len(b), *[1] * (a.ndim - 2), -1) if b[0].numel() < a[0].numel() else a * b
-
-
-@dataclass(frozen=True)
-class Concatenation(Layer):
-    """Concatenation of the channels of two branches where they join."""
-
-    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return [N, …, C_a + C_b] of [N, …, C_a] and [N, …, C_b]."""
-        return torch.cat((a, b), -1)
+    def __call__(self, v: Tensor) -> Tensor:
+        """Return [N, H · rows, W · columns, C] of [N, H, W, C]."""
+        rows, columns = self.factors
+        return v.repeat_interleave(rows, 1).repeat_interleave(columns, 2)
 
 
 @dataclass(frozen=True)
@@ -307,10 +288,11 @@ class Thresholds(Layer):
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return activations, [N, …, C], of values, [N, …, C]."""
-        # of wide sums, which int64 holds, those that float32 rounds keep their side of a threshold
         count = torch.full_like(v, self.bias, dtype=torch.float32)
         passed = torch.empty_like(count)
-        for step, falls in zip(self.thresholds, self.falls or repeat(False), strict=False):
+        # float32 would round wide sums, which int64 holds
+        steps = self.thresholds if v.is_floating_point() else self.thresholds.long()
+        for step, falls in zip(steps, self.falls or repeat(False), strict=False):
             compare = torch.lt if falls else torch.ge
             count.add_(compare(v, step, out=passed), alpha=self.scale)
         if self.falling is not None:

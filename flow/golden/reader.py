@@ -10,20 +10,19 @@ from qonnx.custom_op.registry import getCustomOp
 
 from flow.errors import UserError
 from flow.golden import units
+from flow.golden.joins import Addition, Concatenation, Product
 from flow.golden.layers import (
     EXACT_IN_FLOAT32,
-    Addition,
     ByteConvolution,
-    Concatenation,
     Convolution,
     LabelSelect,
     Layer,
     MatrixVector,
     Padding,
     Pool,
-    Product,
     Tap,
     Thresholds,
+    Upsampling,
     Window,
     filters_of,
     pool_shift,
@@ -81,11 +80,15 @@ def _layer(model: ModelWrapper, node, inputs: tuple[str, ...], window: Window | 
     if kind in units.UNITS:
         return _matrix_product(model, node, place, window)
     if kind == "AddStreams":
-        return Addition(*place, tuple(operator.gains))
+        factors = None if (operator.gains == 1).all() else torch.from_numpy(operator.gains)
+        wide = operator.out_dtype.bitwidth() > EXACT_IN_FLOAT32.bit_length() - 1
+        return Addition(*place, factors, wide)
     if kind == "MultiplyStreams":
         return Product(*place)
     if kind == "StreamingConcat":
-        return Concatenation(*place)
+        return Concatenation(*place, tuple(operator.gains))
+    if kind == "UpsampleNearestNeighbour":
+        return Upsampling(*place, operator.factors)
     if kind == "FMPadding":
         return Padding(*place, tuple(int(n) for n in operator.get_nodeattr("Padding")))
     if kind == "Pool" and window is not None:

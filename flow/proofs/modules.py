@@ -57,7 +57,9 @@ _KERNELS = (
         (_CHECKER, _REGISTER, "kernels/adder.sv"),
         (
             Fault("A_SIGNED ? value_t'($signed(a))", "0 ? value_t'($signed(a))", ("order",)),
-            Fault("value_t'(B_GAIN) *", "value_t'(A_GAIN) *", ("order",)),
+            Fault("scaled(B_GAINS", "scaled(A_GAINS", ("order",)),
+            Fault("value_t'($signed(gain))", "value_t'(gain)", ("order",)),
+            Fault("fold_q == FOLDS - 1 ? '0 : fold_q + 1", "'0", ("order",)),
             Fault("assign a_axis_tready = free && b_axis_tvalid", "assign a_axis_tready = free",
                   ("together", "level", "latency")),
             Fault("a_axis_tvalid && b_axis_tvalid", "b_axis_tvalid", ("owed",)),
@@ -79,11 +81,24 @@ _KERNELS = (
         ("level", "owed", "latency", "order", "together", "place", "kept"),
     ),
     Proof(
+        "upsampler_proof",
+        (_CHECKER, _REGISTER, "kernels/upsampler.sv"),
+        (
+            Fault("across_q == '0 && down_q == '0", "across_q == '0", ("turn",)),
+            Fault("free && first;", "free;", ("turn",)),
+            Fault("!first || s_axis_tvalid", "1'b1", ("owed",)),
+            Fault("place_q - (FOLDS - 1)", "place_q + 1", ("order",)),
+            Fault("last_across ? '0 : across_q + 1", "'0", ("turn",)),
+        ),
+        ("level", "owed", "latency", "order", "turn"),
+    ),
+    Proof(
         "concatenator_proof",
         (_CHECKER, _REGISTER, "kernels/concatenator.sv"),
         (
             Fault("B_SIGNED ? OUT_WIDTH'($signed(b)) : OUT_WIDTH'(b)", "OUT_WIDTH'($signed(b))",
                   ("order",)),
+            Fault("OUT_WIDTH'(A_GAIN) *", "OUT_WIDTH'(B_GAIN) *", ("order",)),
             Fault("32'(beat_q) >= A_BEATS", "32'(beat_q) > A_BEATS", ("turn",)),
             Fault("== Beats - 1 ? '0", "== Beats ? '0", ("turn",)),
             Fault("assign b_axis_tready = free && from_b", "assign b_axis_tready = free",

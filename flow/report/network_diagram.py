@@ -32,6 +32,7 @@ _WORDS = {
     "MultiplyStreams": "multiply",
     "StreamingConcat": "concatenate",
     "StreamingFIFO": "FIFO",
+    "UpsampleNearestNeighbour": "enlarge",
 }
 _NO_WORK = "StreamingDataWidthConverter"
 _BEGIN_LAYER = ("ConvolutionInputGenerator", "FMPadding", *UNITS)

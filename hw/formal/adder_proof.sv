@@ -15,6 +15,8 @@ module adder_proof (
   logic rst_n, a_ready, b_ready, m_valid;
   logic [15:0] m_data;
   logic [ 1:0][5:0] sums;
+  logic fold_q;
+  int a_gains[2], b_gains[2];
 
   proof_reset u_reset (.*);
 
@@ -24,7 +26,10 @@ module adder_proof (
       .A_SIGNED(1'b1),
       .B_WIDTH(2),
       .B_SIGNED(1'b0),
-      .B_GAIN(5),
+      .FOLDS(2),
+      .GAIN_WIDTH(4),
+      .A_GAINS(16'h131f),  // −1, 1; 3, 1
+      .B_GAINS(16'h1555),  // 5, 5; 5, 1
       .OUT_WIDTH(6)
   ) dut (
       .clk,
@@ -40,9 +45,13 @@ module adder_proof (
       .m_axis_tdata (m_data)
   );
 
+  assign a_gains = fold_q ? '{3, 1} : '{-1, 1};
+  assign b_gains = fold_q ? '{5, 1} : '{5, 5};
+
   always_comb begin
     for (int l = 0; l < 2; l++) begin
-      sums[l] = 6'(int'(a[3*l+:2]) - 4 * int'(a[3*l+2]) + 5 * int'(b[2*l+:2]));
+      sums[l] = 6'(a_gains[l] * (int'(a[3*l+:2]) - 4 * int'(a[3*l+2]))
+          + b_gains[l] * int'(b[2*l+:2]));
     end
   end
 
@@ -60,8 +69,11 @@ module adder_proof (
   );
 
   always_ff @(posedge clk) begin
+    if (!rst_n) fold_q <= 1'b0;
+    else if (a_valid && a_ready) fold_q <= !fold_q;
     if (rst_n) begin
       together : assert ((a_valid && a_ready) == (b_valid && b_ready));
+      place : assert (dut.fold_q == 32'(fold_q));
     end
   end
 endmodule

@@ -20,7 +20,7 @@ module concatenator_proof (
 
   logic rst_n, a_ready, b_ready, m_valid;
   logic [15:0] m_data;
-  logic [1:0][4:0] of_a, of_b;
+  logic [1:0][5:0] of_a, of_b;
   logic [2:0] beat_q;  // beats of the pixel that were taken
   logic take_a, take_b;
 
@@ -31,10 +31,12 @@ module concatenator_proof (
       .A_BEATS(ABeats),
       .A_WIDTH(3),
       .A_SIGNED(1'b1),
+      .A_GAIN(5),
       .B_BEATS(BBeats),
       .B_WIDTH(4),
       .B_SIGNED(1'b0),
-      .OUT_WIDTH(5)
+      .B_GAIN(2),
+      .OUT_WIDTH(6)
   ) dut (
       .clk,
       .rst_n,
@@ -54,8 +56,8 @@ module concatenator_proof (
 
   always_comb begin
     for (int l = 0; l < 2; l++) begin
-      of_a[l] = 5'(int'(a[3*l+:2]) - 4 * int'(a[3*l+2]));
-      of_b[l] = {1'b0, b[4*l+:4]};
+      of_a[l] = 6'(5 * (int'(a[3*l+:2]) - 4 * int'(a[3*l+2])));
+      of_b[l] = {1'b0, b[4*l+:4], 1'b0};
     end
   end
 

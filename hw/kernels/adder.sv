@@ -2,9 +2,10 @@
 //
 // Element-wise adder of two streams, in whole multiples of a common step.
 //
-//   out[l] = A_GAIN a[l] + B_GAIN b[l]    for each of PE lanes
+//   out[l] = A_GAINS[f][l] a[l] + B_GAINS[f][l] b[l]    for each of PE lanes
 //
-// It takes the beats of both inputs together. One beat per clock; latency 1 clock. Reset: empty. It
+// A pixel has FOLDS beats f, each with gains of its own, which are signed. It takes the beats of
+// both inputs together. One beat per clock; latency 1 clock. Reset: empty, at the first beat. It
 // does not saturate, and does not cut the path from m_axis_tready to the inputs' tready, nor that
 // from one input's tvalid to the other's tready.
 
@@ -14,8 +15,10 @@ module adder #(
     bit A_SIGNED = 1'b1,
     int unsigned B_WIDTH = 4,
     bit B_SIGNED = 1'b0,
-    int unsigned A_GAIN = 1,
-    int unsigned B_GAIN = 1,
+    int unsigned FOLDS = 1,  // beats with gains of their own
+    int unsigned GAIN_WIDTH = 2,
+    logic [FOLDS-1:0][PE-1:0][GAIN_WIDTH-1:0] A_GAINS = '0,  // all 0 if each gain is 1
+    logic [FOLDS-1:0][PE-1:0][GAIN_WIDTH-1:0] B_GAINS = '0,
     int unsigned OUT_WIDTH = 6,  // must hold every sum
     localparam int unsigned ABits = (PE * A_WIDTH + 7) / 8 * 8,
     localparam int unsigned BBits = (PE * B_WIDTH + 7) / 8 * 8,
@@ -33,27 +36,41 @@ module adder #(
     input  logic               m_axis_tready,
     output logic [OutBits-1:0] m_axis_tdata
 );
-  // one bit more than the wider product and the sum's carry, so that any signs go together
-  localparam int unsigned AProduct = A_WIDTH + $clog2(A_GAIN);
-  localparam int unsigned BProduct = B_WIDTH + $clog2(B_GAIN);
-  localparam int unsigned Width = (AProduct > BProduct ? AProduct : BProduct) + 2;
-  typedef logic signed [Width-1:0] value_t;
+  // a sum that fits is right modulo 2^OUT_WIDTH, and so is all it is made of
+  typedef logic signed [OUT_WIDTH-1:0] value_t;
+
+  function automatic value_t left(input logic [A_WIDTH-1:0] a);
+    left = A_SIGNED ? value_t'($signed(a)) : value_t'(a);
+  endfunction
+
+  function automatic value_t right(input logic [B_WIDTH-1:0] b);
+    right = B_SIGNED ? value_t'($signed(b)) : value_t'(b);
+  endfunction
+
+  function automatic value_t scaled(input logic [GAIN_WIDTH-1:0] gain, input value_t value);
+    scaled = A_GAINS == 0 && B_GAINS == 0 ? value : value_t'($signed(gain)) * value;
+  endfunction
 
   logic [PE-1:0][OUT_WIDTH-1:0] sum;
+  logic [31:0] fold_q;
   logic free;
 
   assign a_axis_tready = free && b_axis_tvalid;
   assign b_axis_tready = free && a_axis_tvalid;
 
   always_comb begin
-    for (int l = 0; l < PE; l++) begin
-      logic [A_WIDTH-1:0] a;
-      logic [B_WIDTH-1:0] b;
-      a = a_axis_tdata[l*A_WIDTH+:A_WIDTH];
-      b = b_axis_tdata[l*B_WIDTH+:B_WIDTH];
-      sum[l] = OUT_WIDTH'(value_t'(A_GAIN) * (A_SIGNED ? value_t'($signed(a)) : value_t'({1'b0, a}))
-          + value_t'(B_GAIN) * (B_SIGNED ? value_t'($signed(b)) : value_t'({1'b0, b})));
+    sum = 'x;
+    if (a_axis_tvalid && a_axis_tready) begin
+      for (int l = 0; l < PE; l++) begin
+        sum[l] = scaled(A_GAINS[fold_q][l], left(a_axis_tdata[l*A_WIDTH+:A_WIDTH]))
+            + scaled(B_GAINS[fold_q][l], right(b_axis_tdata[l*B_WIDTH+:B_WIDTH]));
+      end
     end
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) fold_q <= '0;
+    else if (a_axis_tvalid && a_axis_tready) fold_q <= fold_q == FOLDS - 1 ? '0 : fold_q + 1;
   end
 
   stream_register #(
@@ -71,7 +88,7 @@ module adder #(
 
   if (PE == 0) begin : gen_illegal
     $fatal(1, "adder: PE must be at least 1");
-  end else if (A_GAIN == 0 || B_GAIN == 0) begin : gen_illegal
-    $fatal(1, "adder: gains must be at least 1");
+  end else if (FOLDS == 0 || GAIN_WIDTH < 2) begin : gen_illegal
+    $fatal(1, "adder: a pixel has at least one beat, and gains have at least 2 bits");
   end
 endmodule

@@ -2,7 +2,8 @@
 //
 // Concatenation of two streams along their channels.
 //
-//   out(pixel) = a(pixel, 0) .. a(pixel, A_BEATS - 1), b(pixel, 0) .. b(pixel, B_BEATS - 1)
+//   out(pixel) = A_GAIN a(pixel, 0) .. A_GAIN a(pixel, A_BEATS - 1),
+//                B_GAIN b(pixel, 0) .. B_GAIN b(pixel, B_BEATS - 1)
 //
 // Of each pixel it takes A_BEATS beats of one input and then B_BEATS of the other; lanes are
 // extended to OUT_WIDTH. One beat per clock; latency 1 clock. Reset: empty, before a pixel's first
@@ -14,9 +15,11 @@ module concatenator #(
     int unsigned A_BEATS = 1,  // beats of a pixel
     int unsigned A_WIDTH = 4,
     bit A_SIGNED = 1'b1,
+    int unsigned A_GAIN = 1,
     int unsigned B_BEATS = 2,
     int unsigned B_WIDTH = 4,
     bit B_SIGNED = 1'b0,
+    int unsigned B_GAIN = 1,
     int unsigned OUT_WIDTH = 5,  // must hold every value
     localparam int unsigned ABits = (PE * A_WIDTH + 7) / 8 * 8,
     localparam int unsigned BBits = (PE * B_WIDTH + 7) / 8 * 8,
@@ -52,8 +55,8 @@ module concatenator #(
       logic [B_WIDTH-1:0] b;
       a = a_axis_tdata[l*A_WIDTH+:A_WIDTH];
       b = b_axis_tdata[l*B_WIDTH+:B_WIDTH];
-      if (from_b) out[l] = B_SIGNED ? OUT_WIDTH'($signed(b)) : OUT_WIDTH'(b);
-      else out[l] = A_SIGNED ? OUT_WIDTH'($signed(a)) : OUT_WIDTH'(a);
+      if (from_b) out[l] = OUT_WIDTH'(B_GAIN) * (B_SIGNED ? OUT_WIDTH'($signed(b)) : OUT_WIDTH'(b));
+      else out[l] = OUT_WIDTH'(A_GAIN) * (A_SIGNED ? OUT_WIDTH'($signed(a)) : OUT_WIDTH'(a));
     end
   end
 
@@ -79,6 +82,8 @@ module concatenator #(
     $fatal(1, "concatenator: PE must be at least 1");
   end else if (A_BEATS == 0 || B_BEATS == 0) begin : gen_illegal
     $fatal(1, "concatenator: each input has at least one beat a pixel");
+  end else if (A_GAIN == 0 || B_GAIN == 0) begin : gen_illegal
+    $fatal(1, "concatenator: gains must be at least 1");
   end else if (OUT_WIDTH < A_WIDTH || OUT_WIDTH < B_WIDTH) begin : gen_illegal
     $fatal(1, "concatenator: OUT_WIDTH cannot hold every value");
   end

@@ -16,6 +16,7 @@ from tests.helpers.found_graphs import (
     average_of_sums,
     channel_scales,
     dense_block,
+    enlarged,
     excited,
     fire,
     gain_of_each_class,
@@ -26,6 +27,7 @@ from tests.helpers.found_graphs import (
     pre_activation,
     quantised_end,
     shuffled,
+    sums_of_layers,
     ten_bits,
     unlike_steps,
 )
@@ -68,6 +70,8 @@ def test_one_bit_for_each_class_is_told(tmp_path):
         (particles, "none", "lut"),
         (pre_activation, "none", "lut"),
         (excited, "none", "lut"),
+        (sums_of_layers, "none", "lut"),
+        (enlarged, "none", "lut"),
         *(
             pytest.param(made, kind, "lut", marks=pytest.mark.slow)
             for made, kind in (
@@ -107,7 +111,7 @@ def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, built, tmp_
     points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
     # branches must not wait for each other, whatever comes late
-    stall = made in (fire, dense_block, pre_activation, excited)
+    stall = made in (fire, dense_block, enlarged, pre_activation, excited, sums_of_layers)
     results, _ = simulate.simulate(
         accelerator, simulation, stream[:8], points, tmp_path / "run", stall=stall
     )

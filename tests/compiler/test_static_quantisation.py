@@ -27,6 +27,17 @@ class Calibration(CalibrationDataReader):
         return next(self.images, None)
 
 
+class Residual(nn.Module):
+    """A convolution whose values are added to what it reads."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        return torch.relu(x + self.conv(x))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A float network of the digits, as a file; images; labels."""
@@ -35,7 +46,7 @@ def trained(tmp_path_factory):
     y = torch.from_numpy(digits.labels).long()
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), Residual(6), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(54, 24), nn.ReLU(), nn.Linear(24, 10),
     )  # fmt: skip
     optimiser = torch.optim.Adam(network.parameters(), 0.01)
@@ -51,19 +62,23 @@ def trained(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript")
 @pytest.mark.parametrize(
-    ("activations", "options"),
+    ("form", "activations", "weights", "options"),
     [
-        (QuantType.QUInt8, {}),
-        (QuantType.QInt8, {"ActivationSymmetric": True}),
+        (QuantFormat.QDQ, QuantType.QUInt8, QuantType.QInt8, {}),
+        (QuantFormat.QDQ, QuantType.QInt8, QuantType.QInt8, {"ActivationSymmetric": True}),
+        # weights with a zero point
+        (QuantFormat.QOperator, QuantType.QUInt8, QuantType.QUInt8, {"WeightSymmetric": False}),
     ],
 )
-def test_labels_are_those_of_onnxruntime(activations, options, trained, built, tmp_path):
+def test_labels_are_those_of_onnxruntime(
+    form, activations, weights, options, trained, built, tmp_path
+):
     source, x, y = trained
     path = tmp_path / "static.onnx"
     name = onnx.load(source).graph.input[0].name
     quantize_static(
-        source, path, Calibration(name, x[:100].numpy()), quant_format=QuantFormat.QDQ,
-        activation_type=activations, weight_type=QuantType.QInt8, per_channel=not options,
+        source, path, Calibration(name, x[:100].numpy()), quant_format=form,
+        activation_type=activations, weight_type=weights, per_channel=not options,
         extra_options=options,
     )  # fmt: skip
     network = open_network(path)

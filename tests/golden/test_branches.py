@@ -6,7 +6,8 @@ import torch
 from onnx import TensorProto, helper
 
 from flow.compiler.finn import register_operators
-from flow.golden.layers import Addition, LabelSelect, MatrixVector, Tap, Thresholds
+from flow.golden.joins import Addition
+from flow.golden.layers import LabelSelect, MatrixVector, Tap, Thresholds
 from flow.golden.model import GoldenModel, Record
 from flow.noise import Noise
 from flow.noise.hardware.fixed_point import TapFormat, TapSettings
@@ -69,6 +70,20 @@ def test_a_part_holds_every_stream_across_the_cut_and_no_layer_that_noise_cannot
         "last.acc",
         "labels",
     ]
+
+
+def test_sums_beyond_float32_keep_their_side_of_a_threshold():
+    gains = torch.tensor([[1 << 14, -3], [1 << 8, 1]])
+    added = Addition("sum", ("a", "b"), "sum.out", gains, wide=True)
+    a, b = torch.tensor([[5000, 7], [4999, 7]]), torch.tensor([[0.0, 9.0], [63.0, 8.0]])
+    sums = added(a, b)
+    assert sums.tolist() == [[5000 << 14, -12], [(4999 << 14) + (63 << 8), -13]]
+    # float32 has the thresholds, and not the numbers below them
+    steps = torch.tensor([[float(5000 << 14), -12.0]])
+    count = Thresholds("quant", ("sum.out",), "out", steps, 0)
+    assert count(torch.cat((sums, sums[:1] - 1))).tolist() == [[1, 1], [0, 0], [0, 0]]
+    noisy = added(a.double() + 0.25, b)
+    assert noisy[0].tolist() == [(5000 << 14) + 4096, -12.75]
 
 
 def test_threads_do_not_change_streams_and_digests():

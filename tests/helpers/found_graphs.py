@@ -201,11 +201,14 @@ def average_of_sums(tmp_path, _):
 
 
 def fire(tmp_path, _):
-    """Return branches of unlike lengths, types and steps, one a pooling, that are concatenated."""
+    """Return branches of unlike lengths, types and steps, one a pooling, that are concatenated.
+
+    The steps of one are no multiples of those of others.
+    """
     builder = stem()
     trunk = builder.stream, builder.shape
     small = branch(builder, trunk, 2, 1, "relu", 0.25)
-    wide = branch(builder, branch(builder, trunk, 2, 1, "relu", 0.25), 4, 3, "signed", 0.125)
+    wide = branch(builder, branch(builder, trunk, 2, 1, "relu", 0.25), 4, 3, "signed", 0.171)
     builder.stream, builder.shape = trunk
     builder.apply("MaxPool", kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4)
     pooled = builder.stream, builder.shape
@@ -249,6 +252,60 @@ def pre_activation(tmp_path, _):
     builder.flatten()
     builder.dense(4, per_channel=False, whole=False)
     return saved(builder, tmp_path, "pre-activation")
+
+
+def sums_of_layers(tmp_path, _):
+    """Return residual blocks with a batch norm in each branch, and quantisers behind sums alone."""
+    builder = stem(size=5)
+
+    def normed(source, kernel):
+        branch(builder, source, 4, kernel, "", 0)
+        builder.norm(negative=True)
+        return builder.stream
+
+    trunk = builder.stream, builder.shape
+    builder.stream = builder.node("Add", [builder.stream, normed(trunk, 3)])
+    builder.activation("relu", 0.5, 4)
+    trunk = builder.stream, builder.shape
+    carried = builder.node("Add", [normed(trunk, 3), normed(trunk, 1)])
+    # what is carried on has a step for each channel as well
+    builder.stream = carried
+    builder.activation("relu", 0.5, 4)
+    builder.stream = builder.node("Add", [carried, normed((builder.stream, builder.shape), 3)])
+    builder.apply("GlobalAveragePool")
+    builder.flatten()
+    builder.shape = (1, 4)
+    builder.stream = builder.quant(builder.stream, 0.125, 5)
+    # two heads
+    heads = []
+    values = builder.stream
+    for _ in range(2):
+        builder.stream, builder.shape = values, (1, 4)
+        builder.dense(5, per_channel=True, whole=False)
+        builder.bias("float", (5,))
+        heads.append(builder.stream)
+    builder.stream = builder.node("Sub", heads)
+    return saved(builder, tmp_path, "sums-of-layers")
+
+
+def enlarged(tmp_path, _):
+    """Return a U of two levels, whose lower one is enlarged before and behind a quantiser."""
+    builder = stem(size=6)
+    trunk = builder.stream, builder.shape
+    builder.apply("MaxPool", kernel_shape=[2, 2], strides=[2, 3], pads=[0, 0, 0, 1])
+    builder.shape = (1, 4, 3, 2)
+    branch(builder, (builder.stream, builder.shape), 4, 3, "", 0)
+    lower = builder.stream
+    builder.activation("relu", 0.5, 3)
+    sizes = builder.constant([1, 1, 2, 3])
+    quantised = builder.node("Resize", [builder.stream, "", sizes], mode="nearest")
+    plain = builder.node("Resize", [lower, "", sizes], mode="nearest")
+    builder.stream, builder.shape = builder.node("Add", [trunk[0], plain]), trunk[1]
+    builder.activation("relu", 0.25, 3)
+    join(builder, (builder.stream, trunk[1]), (quantised, trunk[1]))
+    branch(builder, (builder.stream, builder.shape), 5, 1, "", 0)
+    average(builder, "none")
+    return saved(builder, tmp_path, "enlarged")
 
 
 def particles(tmp_path, _):

@@ -272,7 +272,9 @@ def branched_graph(seed: int) -> onnx.ModelProto:
         if rng.random() < 0.9:
             quantise()
         trunk, shape = build.stream, build.shape
-        kind = str(rng.choice(["concat", "add", "multiply", "shuffle", "pool", "halves"]))
+        kind = str(
+            rng.choice(["concat", "add", "multiply", "shuffle", "pool", "halves", "enlarge"])
+        )
         if kind == "shuffle":
             channels, *sides = shape[1:]
             build.apply("Reshape", build.constant([1, 2, channels // 2, *sides], np.int64))
@@ -286,6 +288,12 @@ def branched_graph(seed: int) -> onnx.ModelProto:
             quantise()
             build.convolution(4, False, last=False)
             continue
+        if kind == "enlarge":
+            build.apply("MaxPool", kernel_shape=[2, 2], strides=[2, 2], pads=[0] * 4)
+            sizes = build.constant([1, 1, 2, 2])
+            build.stream = build.node("Resize", [build.stream, "", sizes], mode="nearest")
+            build.convolution(4, False, last=False)
+            continue
         if kind == "halves":
             half = build.constant(range(shape[1] // 2), np.int64)
             build.stream = build.node("Gather", [trunk, half], axis=1)
@@ -294,10 +302,13 @@ def branched_graph(seed: int) -> onnx.ModelProto:
             build.norm(bool(rng.random() < 0.5))
             quantise()
         build.convolution(shape[1], False, last=False)
-        if rng.random() < 0.9:
+        if kind == "add" and rng.random() < 0.5:
+            build.norm(bool(rng.random() < 0.5))
+        elif rng.random() < 0.9:
             quantise()
         if kind == "add":
-            build.stream = build.node("Add", [trunk, build.stream])
+            operator = "Sub" if rng.random() < 0.25 else "Add"
+            build.stream = build.node(operator, [trunk, build.stream])
         elif kind == "multiply":
             if rng.random() < 0.5:
                 build.apply("GlobalAveragePool")

@@ -129,6 +129,7 @@ ILLEGAL = {
     "stream_fifo": "DEPTH=0",
     "thresholds": "STEPS=0",
     "tile_accumulator": "PE=3",
+    "upsampler": "DOWN=0",
 }
 WITHOUT_PARAMETERS = {"table_samples"}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flow.models.steps import MOST_GAIN, common_step
+from flow.models.steps import MOST_GAIN, common_multiples, common_step, common_steps
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,18 @@ def test_other_ratios_are_near():
         assert min(gains) >= 1 and max(gains) <= MOST_GAIN
         assert np.allclose(np.multiply(gains, step), (left, right), rtol=2**-15, atol=0)
     assert common_step(1.0, 1e9)[0] == (1, 10**9)
+
+
+def test_steps_of_channels_may_be_negative():
+    left, right = np.array([0.5, -0.25, 3.0]), np.array([-0.125])
+    gains, step = common_steps(left, right)
+    assert gains.tolist() == [[4, -2, 24], [-1, -1, -1]]
+    assert np.array_equal(gains * step, [left, [-0.125] * 3])
+
+
+def test_steps_of_several_streams_are_multiples_of_one():
+    assert common_multiples([0.1, 0.25, 0.1])[0] == [2, 5, 2]
+    for steps in np.exp(np.random.default_rng(1).normal(size=(50, 3))):
+        gains, step = common_multiples(steps)
+        assert np.allclose(np.multiply(gains, step), steps, rtol=2**-11, atol=0)
+        assert max(gains) <= 1 << 14

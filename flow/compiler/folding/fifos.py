@@ -106,6 +106,8 @@ def _length(model: ModelWrapper, stream: str, branch: set[str], fork) -> Length:
             stride, _ = generator.get_nodeattr("Stride")
             # rows held back downstream, in input rows of this window, plus the window's rows
             rows = rows * stride + height - 1
+        elif operator_kind(node) == "UpsampleNearestNeighbour":
+            rows = -(-rows // getCustomOp(node).factors[0])
         length = rows, vectors + is_unit(node)
         for name in node.input:
             found[name] = max(found.get(name, length), length)

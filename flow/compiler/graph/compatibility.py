@@ -13,16 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from flow.errors import Defect, UserError
+from flow.models.planes import Grid
 from flow.models.qonnx.file import shown
-from flow.models.qonnx.graph import (
-    PASSING,
-    Graph,
-    Grid,
-    Step,
-    Weights,
-    averages_fixed_number,
-    chain_before,
-)
+from flow.models.qonnx.graph import Graph, chain_before
 from flow.models.qonnx.operators import (
     AVERAGES,
     BatchNorm,
@@ -37,6 +30,7 @@ from flow.models.qonnx.operators import (
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant
+from flow.models.qonnx.streams import PASSING, Step, Weights, averages_fixed_number
 
 MOST_BITS = 10
 """Largest width of a quantiser, and of a layer's weights, in bits."""
@@ -106,11 +100,6 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
                 "makes an image of a vector, whose values hardware takes in another order",
                 "use a network without it; a vector may multiply an image's channels",
             )
-    elif isinstance(module, Upsampled):
-        yield (
-            "enlarges an image, for which there is no hardware",
-            "use a network without upsampling",
-        )
     elif isinstance(module, Chosen):
         yield (
             "chooses or reorders values where no weights can take that",
@@ -156,13 +145,16 @@ def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
 
 
 def _sums_of_layer(graph: Graph, stream: str) -> bool:
-    """Whether a stream holds what a layer gives, scaled and shifted, and nothing else reads it."""
+    """Whether a stream holds what a layer gives, scaled and shifted, or a sum of such.
+
+    Nothing else reads it.
+    """
     while len(graph.consumers(stream)) == 1:
         before = graph.producer(stream)
         if before is None or not isinstance(before.module, _LINEAR):
             return before is not None and isinstance(before.module, Convolution | Dense)
         if len(before.inputs) > 1:
-            return False
+            return stream in graph.lines
         stream = before.inputs[0]
     return False
 
@@ -176,17 +168,15 @@ def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[P
             "concatenate channels before flattening, or average the images first",
         )
     grids = [graph.grids[name] for name in step.inputs]
-    steps = sorted({grid.step for grid in grids})
     if len({grid.bipolar for grid in grids}) > 1:
         yield (
             "concatenates streams of −1 and 1 with others",
             "quantise all of them in 2 bits or more",
         )
-    if len(steps) > 1:
+    if grids[0].bipolar and len({grid.step for grid in grids}) > 1:
         yield (
-            f"concatenates streams of unlike scales ({steps[0]:.4g} and {steps[-1]:.4g})",
-            "quantise all of them with one and the same QuantIdentity, or in steps that are whole "
-            "multiples of the finest",
+            "concatenates streams of −1 and 1 in unlike scales",
+            "quantise all of them with one and the same quantiser",
         )
 
 
@@ -221,6 +211,8 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
     )
     if isinstance(step.module, AVERAGES) and step.inputs[0] not in graph.grids:
         lenient = _sums_of_layer(graph, step.inputs[0])
+    if _adds(step) or isinstance(step.module, Upsampled):
+        lenient = all(name in graph.lines or name in graph.grids for name in step.inputs)
     if not lenient and (graph.entry in step.inputs):
         yield (
             "reads images that are not quantised",
@@ -242,10 +234,18 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
             )
 
 
+def _adds(step: Step) -> bool:
+    """Whether a step adds two streams."""
+    module = step.module
+    return isinstance(module, Elementwise) and module.operator == "Add" and len(step.inputs) == 2
+
+
 def _quantised_behind(graph: Graph, step: Step) -> bool:
-    """Whether what a step reads is scaled, shifted and rectified at most before it is quantised."""
+    """Whether what a step reads is scaled, rectified, added or averaged before it is quantised."""
     while not isinstance(step.module, Quant):
-        if not isinstance(step.module, (*_LINEAR, nn.ReLU)) or len(step.inputs) > 1:
+        if not isinstance(step.module, (*_LINEAR, *AVERAGES, Upsampled, nn.ReLU)):
+            return False
+        if len(step.inputs) > 1 and not _adds(step):
             return False
         behind = graph.consumers(step.output)
         if len(behind) != 1:
@@ -290,7 +290,8 @@ def _layer(graph: Graph, step: Step) -> Iterator[Problem]:
     grid = graph.grids[step.inputs[0]]
     if grid.bits > MOST_OPERAND_BITS:
         yield (
-            f"reads averages or sums of {grid.bits} bits, beyond {MOST_OPERAND_BITS}",
+            f"reads averages, sums or unlike scales of {grid.bits} bits, beyond "
+            f"{MOST_OPERAND_BITS}",
             "put a QuantIdentity before it",
         )
     largest = _largest_accumulator(weights, grid)
@@ -337,20 +338,23 @@ def _join(graph: Graph, step: Step, module: Elementwise) -> Iterator[Problem]:
             f"joins streams of unlike shapes ({shapes[0]} and {shapes[1]})",
             "join streams of one shape, or multiply one by a number for each channel",
         )
-    a, b = (graph.grids[name] for name in step.inputs)
-    if module.operator == "Mul" and (a.bipolar or b.bipolar):
-        yield "multiplies a stream of −1 and 1", "quantise both operands in 2 bits or more"
-        return
-    sums = graph.grids[step.output]
-    if max(-sums.low, sums.high) >= EXACT_IN_FLOAT32:
+    bipolar = any(name in graph.grids and graph.grids[name].bipolar for name in step.inputs)
+    if bipolar:
+        what = "multiplies" if module.operator == "Mul" else "adds"
+        yield f"{what} a stream of −1 and 1", "quantise both operands in 2 bits or more"
+    elif module.operator == "Add" and graph.lines[step.output].reach >= _MOST_REACH:
         yield (
-            f"adds streams of unlike scales ({a.step:.4g} and {b.step:.4g}), whose sum in a common "
-            "one exceeds 2^24",
-            "quantise both operands with one and the same QuantIdentity, or in steps of which one "
-            "is a whole multiple of the other",
+            "adds streams of unlike scales, of which a common one has more than 2^63 steps",
+            "quantise one of them in front of it, after other sums that are not quantised",
         )
-    if a.bipolar or b.bipolar:
-        yield "adds a stream of −1 and 1", "quantise both operands in 2 bits or more"
+    elif module.operator == "Mul":
+        product = graph.grids[step.output]
+        if max(-product.low, product.high) >= EXACT_IN_FLOAT32:
+            yield "has products beyond 2^24", "use fewer bits for its operands"
+
+
+_MOST_REACH = 2.0**63
+"""Bound of a sum in hardware, whose values have 64 bits."""
 
 
 def _affine(graph: Graph, step: Step) -> Iterator[Problem]:

@@ -51,6 +51,7 @@ from flow.compiler.graph.passes import (
     ScaleBipolarOutside,
     SumTypes,
     UngroupConvolutions,
+    UpsamplingToStreams,
     begin_at,
 )
 from flow.compiler.graph.settled import SettlingModel
@@ -156,6 +157,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         AbsorbNegativeGains(),
         ConcatsToStreams(),
         AveragesToPools(),
+        UpsamplingToStreams(),
         LowerConvsToMatMul(),
         ChannelsLast(),
         Streamline(),
@@ -235,6 +237,7 @@ SUPPORTED: Sequence[str] = (
     "Pool",
     "StreamingConcat",
     "Thresholding",
+    "UpsampleNearestNeighbour",
     "VVAU",
 )
 

@@ -1,6 +1,6 @@
 """Graph passes about forks and joins, and the scales that move past them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +20,23 @@ from qonnx.util.basic import get_by_name
 
 from flow.compiler.graph.settled import content
 from flow.errors import UserError
-from flow.models.qonnx.tidy.edits import drop_dead
-from flow.models.steps import common_step
+from flow.models.qonnx.tidy.edits import drop_dead, set_attribute
+from flow.models.steps import Floats, common_multiples, common_steps
 
 
 class MovePastAverages(Transformation):
-    """Move factors and shifts, of one number or one a channel, past averages of images."""
+    """Move factors and shifts, of one number or one a channel, past averages and enlargements."""
 
     def apply(self, model: ModelWrapper):
-        """Swap each with the average behind it; FINN repeats this until nothing changes."""
+        """Swap each with the node behind it; FINN repeats this until nothing changes."""
         changed = False
         for node in list(model.graph.node):
             before = model.find_producer(node.input[0])
-            if node.op_type not in _AVERAGES or before is None or model.is_fork_node(before):
+            if node.op_type not in _OF_PIXELS or before is None or model.is_fork_node(before):
                 continue
             constant = model.get_initializer(before.input[1]) if len(before.input) > 1 else None
-            if before.op_type not in ("Add", "Mul") or not _by_channel(constant):
+            shape = model.get_tensor_shape(node.input[0])
+            if before.op_type not in ("Add", "Mul") or not _by_channel(constant, shape):
                 continue
             behind, between = node.output[0], before.output[0]
             model.set_tensor_shape(between, model.get_tensor_shape(behind))
@@ -47,51 +48,53 @@ class MovePastAverages(Transformation):
         return model.transform(InferDataTypes()) if changed else model, changed
 
 
-_AVERAGES = ("AveragePool", "GlobalAveragePool")
+_OF_PIXELS = ("AveragePool", "GlobalAveragePool", "Resize", "Upsample")
+"""Averages and enlargements of images, which factors and shifts of channels may pass."""
 
 
-def _by_channel(constant: npt.NDArray | None) -> bool:
-    """Whether a constant for images [N, C, H, W] has one number, or one a channel."""
+def _by_channel(constant: npt.NDArray | None, shape: Sequence[int]) -> bool:
+    """Whether a constant for a stream of this shape, [N, C, …], is one number, or one a channel."""
     if constant is None or constant.size == 1:
         return constant is not None
-    return constant.ndim >= 3 and constant.size == constant.shape[-3]
+    rank = len(shape)
+    whole = (*[1] * (rank - constant.ndim), *constant.shape)
+    return whole == (1, shape[1], *[1] * (rank - 2))
 
 
 class MovePastJoins(Transformation):
-    """Move equal factors, or shifts, of all operands past an addition or a concatenation.
+    """Move factors and shifts of the operands past an addition or a concatenation.
 
-    Those that something else reads too are left: `MoveLinearPastFork` makes one for each reader. An
-    addition of integers in unlike steps gets gains, in an attribute, and its common step moves.
+    Past a concatenation go those that all operands share; past an addition also a shift of one of
+    them. An addition of integers in unlike steps, of one number or one a channel, gets gains, in an
+    attribute, and the step in which they are whole moves. What something else reads too is left:
+    `MoveLinearPastFork` makes one for each reader.
     """
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph; FINN repeats it until nothing changes."""
         for node in model.graph.node:
-            if node.op_type == "Add" and self._weigh(model, node):
+            if node.op_type == "Add" and (self._shift(model, node) or self._weigh(model, node)):
                 return model, True
             if node.op_type == "Mul" and self._factor_out(model, node):
+                return model, True
+            if node.op_type == "Concat" and self._align(model, node):
                 return model, True
             operands = [model.find_producer(name) for name in node.input]
             if node.op_type not in ("Add", "Concat") or None in operands:
                 continue
             kinds = {one.op_type for one in operands}
-            found = [
-                model.get_initializer(one.input[1]) if len(one.input) > 1 else None
-                for one in operands
-            ]
+            found = [_constant(model, one) for one in operands]
             constants = [one for one in found if one is not None]
             behind = [one for op in operands for one in model.find_consumers(op.output[0])]
             if len(kinds) > 1 or len(constants) < len(found) or any(one != node for one in behind):
                 continue
             alike = all(np.array_equal(one, constants[0]) for one in constants)
-            moves = alike and (node.op_type == "Add" or constants[0].size == 1)
-            if kinds == {"Mul"} and moves:
-                self._move(model, node, operands, constants[0])
-                return model, True
-            if kinds == {"Add"} and (node.op_type == "Add" or moves):
-                weighted = [g * one for g, one in zip(_gains(node), constants, strict=True)]
-                total = np.sum(np.broadcast_arrays(*weighted), axis=0)
-                self._move(model, node, operands, total if node.op_type == "Add" else constants[0])
+            whole = node.op_type == "Add" or constants[0].size == 1
+            if alike and whole and kinds <= {"Add", "Mul"}:
+                _move_behind(model, node, operands[0].op_type, constants[0])
+                for index, one in enumerate(operands):
+                    node.input[index] = one.input[0]
+                drop_dead(model)
                 return model, True
         return model.transform(InferDataTypes()), False
 
@@ -102,17 +105,31 @@ class MovePastJoins(Transformation):
             return False
         for index, name in enumerate(node.input):
             before = model.find_producer(name)
-            constant = None if before is None else model.get_initializer(before.input[1])
+            constant = None if before is None else _constant(model, before)
             if constant is None or before.op_type != "Mul" or constant.size != 1:
                 continue
             if model.is_fork_node(before):
                 continue
-            between, output = model.make_new_valueinfo_name(), node.output[0]
-            model.set_tensor_shape(between, model.get_tensor_shape(output))
-            node.input[index], node.output[0] = before.input[0], between
-            before.input[0], before.output[0] = between, output
-            model.graph.node.remove(before)
-            model.graph.node.insert(list(model.graph.node).index(node) + 1, before)
+            _move_behind(model, node, "Mul", constant)
+            node.input[index] = before.input[0]
+            drop_dead(model)
+            return True
+        return False
+
+    @staticmethod
+    def _shift(model: ModelWrapper, node) -> bool:
+        """Move a shift of one operand past an addition; return whether it changed."""
+        if not model.is_join_node(node):
+            return False
+        rank = len(model.get_tensor_shape(node.output[0]))
+        for index, (name, gain) in enumerate(zip(node.input, _gains(node), strict=True)):
+            before = model.find_producer(name)
+            constant = None if before is None else _constant(model, before)
+            if constant is None or before.op_type != "Add" or model.is_fork_node(before):
+                continue
+            _move_behind(model, node, "Add", _for_channels(gain, rank) * constant)
+            node.input[index] = before.input[0]
+            drop_dead(model)
             return True
         return False
 
@@ -121,59 +138,86 @@ class MovePastJoins(Transformation):
         """Add integers in unlike steps as multiples of a common one; return whether it changed."""
         if not model.is_join_node(node):
             return False
-        streams, steps = list(node.input), [1.0, 1.0]
-        for index, name in enumerate(node.input):
-            before = model.find_producer(name)
-            constant = model.get_initializer(before.input[1]) if before.op_type == "Mul" else None
-            if constant is not None and constant.size == 1 and not model.is_fork_node(before):
-                streams[index], steps[index] = before.input[0], float(constant.item())
-        whole = all(model.get_tensor_datatype(name).is_integer() for name in streams)
-        if not whole or steps[0] == steps[1] or min(steps) <= 0:
+        shape = model.get_tensor_shape(node.output[0])
+        streams, steps = _in_steps(model, node)
+        left, right = steps
+        if not streams or np.array_equal(left, right) or not (left.all() and right.all()):
             return False
-        own, unit = common_step(*(g * s for g, s in zip(_gains(node), steps, strict=True)))
-        _set_gains(node, own)
-        between, factor = (model.make_new_valueinfo_name() for _ in range(2))
-        output = node.output[0]
-        model.set_initializer(factor, np.float32(unit))
-        model.set_tensor_shape(between, model.get_tensor_shape(output))
-        node.output[0] = between
-        for index, name in enumerate(streams):
-            node.input[index] = name
-        moved = helper.make_node("Mul", [between, factor], [output])
-        model.graph.node.insert(list(model.graph.node).index(node) + 1, moved)
+        old = _gains(node)
+        gains, unit = common_steps(old[0] * left, old[1] * right)
+        _set_gains(node, gains)
+        _move_behind(model, node, "Mul", _for_channels(unit, len(shape)).astype(np.float32))
+        node.input[:] = streams
         drop_dead(model)
         return True
 
     @staticmethod
-    def _move(model: ModelWrapper, node, operands: list, constant: npt.NDArray) -> None:
-        between, name = (model.make_new_valueinfo_name() for _ in range(2))
-        model.set_initializer(name, constant)
-        output = node.output[0]
-        model.set_tensor_shape(between, model.get_tensor_shape(output))
-        for index, one in enumerate(operands):
-            node.input[index] = one.input[0]
-        node.output[0] = between
-        moved = helper.make_node(operands[0].op_type, [between, name], [output])
-        model.graph.node.insert(list(model.graph.node).index(node) + 1, moved)
-        for one in operands:
-            if one in model.graph.node:
-                model.graph.node.remove(one)
+    def _align(model: ModelWrapper, node) -> bool:
+        """Concatenate integers in unlike steps as multiples of a common one, if these are known."""
+        streams, found = _in_steps(model, node)
+        if any(one.size > 1 for one in found):
+            return False
+        steps = [float(one.item()) for one in found]
+        if not streams or len(set(steps)) < 2 or min(steps) <= 0:
+            return False
+        gains, unit = common_multiples(steps)
+        _set_gains(node, _gains(node) * np.array(gains)[:, None])
+        _move_behind(model, node, "Mul", np.array(unit))
+        node.input[:] = streams
+        drop_dead(model)
+        return True
+
+
+def _in_steps(model: ModelWrapper, node) -> tuple[list[str], list[Floats]]:
+    """Return the integers that a join reads, each with its step, [1] or [C]; none if it has others.
+
+    What something else reads too is not divided.
+    """
+    streams, steps = list(node.input), [np.ones(1) for _ in node.input]
+    for index, name in enumerate(node.input):
+        before = model.find_producer(name)
+        constant = None if before is None else _constant(model, before)
+        if constant is None or before.op_type != "Mul" or model.is_fork_node(before):
+            continue
+        if _by_channel(constant, model.get_tensor_shape(name)):
+            streams[index], steps[index] = before.input[0], constant.ravel().astype(np.float64)
+    whole = all(model.get_tensor_datatype(name).is_integer() for name in streams)
+    return (streams if whole else []), steps
+
+
+def _constant(model: ModelWrapper, node) -> npt.NDArray | None:
+    """Return the constant that a node adds or multiplies by; None if there is none."""
+    return model.get_initializer(node.input[1]) if len(node.input) > 1 else None
+
+
+def _move_behind(model: ModelWrapper, node, operator: str, constant: npt.NDArray) -> None:
+    """Add a constant behind a join, or multiply by one."""
+    between, name = (model.make_new_valueinfo_name() for _ in range(2))
+    model.set_initializer(name, np.asarray(constant, np.float32))
+    output = node.output[0]
+    model.set_tensor_shape(between, model.get_tensor_shape(output))
+    node.output[0] = between
+    moved = helper.make_node(operator, [between, name], [output])
+    model.graph.node.insert(list(model.graph.node).index(node) + 1, moved)
+
+
+def _for_channels(values: npt.NDArray, rank: int) -> npt.NDArray:
+    """Return a number for each channel as a constant for streams of this rank; one as it is."""
+    return values[0] if values.size == 1 else values.reshape(1, -1, *[1] * (rank - 2))
 
 
 _GAINS = "Gains"
 
 
-def _gains(node) -> tuple[int, ...]:
-    """Return the gain of each operand of a join."""
+def _gains(node) -> npt.NDArray[np.int64]:
+    """Return the gain of each operand of a join, [operands, C], or [operands, 1] for all."""
     found = get_by_name(node.attribute, _GAINS)
-    return (1,) * len(node.input) if found is None else tuple(found.ints)
+    operands = len(node.input)
+    return np.array([1] * operands if found is None else found.ints).reshape(operands, -1)
 
 
-def _set_gains(node, gains: Iterable[int]) -> None:
-    found = get_by_name(node.attribute, _GAINS)
-    if found is not None:
-        node.attribute.remove(found)
-    node.attribute.append(helper.make_attribute(_GAINS, list(gains)))
+def _set_gains(node, gains: npt.NDArray[np.int64]) -> None:
+    set_attribute(node, _GAINS, gains.ravel().tolist())
 
 
 class MoveScales(Transformation):
@@ -234,16 +278,19 @@ class ConcatsToStreams(Transformation):
             model.set_tensor_datatype(stream, model.get_tensor_datatype(name))
             streams.append((stream, turned))
         left, whole = streams[0]
-        for right, shape in streams[1:]:
+        # what was concatenated before has its gain
+        done, *gains = _gains(node)[:, 0].tolist()
+        for (right, shape), gain in zip(streams[1:], gains, strict=True):
             both = [*whole[:-1], whole[-1] + shape[-1]]
             types = [model.get_tensor_datatype(name).name for name in (left, right)]
             left = add(
                 "StreamingConcat", [left, right], both, domain="finn.custom_op.fpgadataflow",
                 backend="fpgadataflow", SIMD=1, ChannelsPerStream=[whole[-1], shape[-1]],
                 inputDataTypes=types, numInputVectors=whole[:-1], inFIFODepths=[2, 2],
+                Gains=[done, gain],
             )  # fmt: skip
             getCustomOp(model.find_producer(left)).infer_node_datatype(model)
-            whole = both
+            whole, done = both, 1
         if rank > 2:
             add("Transpose", [left], model.get_tensor_shape(node.output[0]), perm=last)
         model.graph.node[index - 1].output[0] = node.output[0]
@@ -285,8 +332,9 @@ class InferJoins(Transformation):
         model = model.transform(InferElementwiseBinaryOperation(joins))
         for node in model.get_nodes_by_op_type("ElementwiseAdd"):
             node.op_type = "AddStreams"
-            if any(gain > 1 for gain in gains[node.output[0]]):
-                getCustomOp(node).set_nodeattr(_GAINS, list(gains[node.output[0]]))
+            own = gains[node.output[0]]
+            if (own != 1).any():
+                getCustomOp(node).set_nodeattr(_GAINS, own.ravel().tolist())
         for node in model.get_nodes_by_op_type("ElementwiseMul"):
             node.op_type = "MultiplyStreams"
         return model.transform(InferDataTypes()), False

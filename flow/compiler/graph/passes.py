@@ -233,6 +233,43 @@ class AveragesToPools(Transformation):
             model.graph.node.insert(index + offset, one)
 
 
+class UpsamplingToStreams(Transformation):
+    """Replace upsampling of integers by FINN's operator. Scales go past it first."""
+
+    def apply(self, model: ModelWrapper):
+        """Apply the transformation to the whole graph."""
+        for node in list(model.graph.node):
+            stream, output = node.input[0], node.output[0]
+            if node.op_type not in UPSAMPLING or not model.get_tensor_datatype(stream).is_integer():
+                continue
+            _, channels, height, width = model.get_tensor_shape(stream)
+            _, _, rows, columns = model.get_tensor_shape(output)
+            last, larger = (model.make_new_valueinfo_name() for _ in range(2))
+            model.set_tensor_shape(last, [1, height, width, channels])
+            model.set_tensor_shape(larger, [1, rows, columns, channels])
+            datatype = model.get_tensor_datatype(stream)
+            model.set_tensor_datatype(last, datatype)
+            enlarged = helper.make_node(
+                "UpsampleNearestNeighbour", [last], [larger],
+                domain="finn.custom_op.fpgadataflow", backend="fpgadataflow", SIMD=1, HI=height,
+                WI=width, HO=rows, WO=columns, NumChannels=channels, inputDataType=datatype.name,
+            )  # fmt: skip
+            new = (
+                helper.make_node("Transpose", [stream], [last], perm=[0, 2, 3, 1]),
+                enlarged,
+                helper.make_node("Transpose", [larger], [output], perm=[0, 3, 1, 2]),
+            )
+            index = list(model.graph.node).index(node)
+            model.graph.node.remove(node)
+            for offset, one in enumerate(new):
+                model.graph.node.insert(index + offset, one)
+        return model.transform(InferDataLayouts()).transform(InferDataTypes()), False
+
+
+UPSAMPLING = ("Resize", "Upsample")
+"""ONNX's operators that enlarge images."""
+
+
 def _beyond_finn(model: ModelWrapper, node) -> bool:
     """Whether a node takes maxima, and pads two sides unlike or has several readers."""
     if node.op_type != "MaxPool":

@@ -67,6 +67,7 @@ class InsertNoiseTaps(Transformation):
             else:
                 levels = self.input_levels if site == "input" else _levels(model, edge)
                 self._insert_activation_tap(model, edge, site, *levels)
+        _carry_fractions(model)
         for step in (
             GiveUniqueNodeNames(),
             GiveReadableTensorNames(),
@@ -85,25 +86,19 @@ class InsertNoiseTaps(Transformation):
         accumulator, stream = None, edge
         if Site(site).is_tile:
             accumulator, stream = getCustomOp(consumer), consumer.output[0]
-        readers, places = _readers(model, stream)
+        readers, places, added = _readers(model, stream)
         if all(reader.op_type == "Thresholding" for reader in readers):
             rows = [model.get_initializer(reader.input[1]) for reader in readers]
             spare = WIDEST_BEFORE_THRESHOLDS - max(map(_width_for_thresholds, rows))
             # wide thresholds leave fewer fractional bits, and their LSB is finer anyway; those of a
             # channel with hardly any gain may need more than there is: no noise reaches them
-            fraction = min(FRACTION_BITS, max(spare, 1))
-            rows = [thresholds * np.float32(2**fraction) for thresholds in rows]
-            for reader, thresholds in zip(readers, rows, strict=True):
-                model.set_initializer(reader.input[1], thresholds)
-            width = min(max(map(_width_for_thresholds, rows)), WIDEST_BEFORE_THRESHOLDS)
-            if places > 1:
-                # a value that saturates would change the sum
-                width = WIDTH_AT_END
+            fraction = FRACTION_BITS if added else min(FRACTION_BITS, max(spare, 1))
+            needed = max(_width_for_thresholds(one * np.float32(2**fraction)) for one in rows)
+            # a value that saturates would change a sum
+            summed = added or places > 1
+            width = WIDTH_AT_END if summed else min(needed, WIDEST_BEFORE_THRESHOLDS)
         elif len(readers) == 1:
             fraction, width = FRACTION_BITS, WIDTH_AT_END
-            select = getCustomOp(readers[0])
-            if offsets := select.get_nodeattr("Offsets"):
-                select.set_nodeattr("Offsets", [offset * 2**fraction for offset in offsets])
         else:
             kinds = ", ".join(reader.op_type for reader in readers)
             raise UserError(
@@ -159,25 +154,54 @@ class InsertNoiseTaps(Transformation):
         model.graph.node.insert(index, tap)
 
 
-_BETWEEN = ("DuplicateStreams", "FMPadding", "ConvolutionInputGenerator", "Pool")
+def _carry_fractions(model: ModelWrapper) -> None:
+    """Let all that compares or adds what taps put out count in units of 2^−F, of the taps' F."""
+    fractions: dict[str, int] = {}
+    for node in model.graph.node:
+        found = [fractions.get(name, 0) for name in node.input]
+        fraction = max(found)
+        operator = getCustomOp(node)
+        if node.op_type == "NoiseTap":
+            fraction = 0 if operator.get_nodeattr("Rounds") else operator.get_nodeattr("FracBits")
+        elif node.op_type == "AddStreams" and fraction:
+            shifts = [[1 << fraction - own] for own in found]
+            operator.set_nodeattr("Gains", (operator.gains * shifts).ravel().tolist())
+        elif node.op_type == "Thresholding" and fraction:
+            rows = model.get_initializer(node.input[1])
+            model.set_initializer(node.input[1], rows * np.float32(2**fraction))
+        elif node.op_type == "LabelSelect" and (offsets := operator.get_nodeattr("Offsets")):
+            operator.set_nodeattr("Offsets", [one * 2**fraction for one in offsets])
+        if node.op_type != "Thresholding":
+            fractions |= dict.fromkeys(node.output, fraction)
 
 
-def _readers(model: ModelWrapper, stream: str) -> tuple[list, int]:
-    """Return the nodes that compare the values of a stream, behind forks and sums over windows.
+_BETWEEN = (
+    "AddStreams",
+    "ConvolutionInputGenerator",
+    "DuplicateStreams",
+    "FMPadding",
+    "Pool",
+    "UpsampleNearestNeighbour",
+)
 
-    Also returned is how many values are summed at most.
+
+def _readers(model: ModelWrapper, stream: str) -> tuple[list, int, bool]:
+    """Return the nodes that compare the values of a stream, behind forks and sums.
+
+    Also returned are how many values of a window are summed at most, and whether others are added.
     """
-    found, most = [], 1
+    found, most, added = [], 1, False
     for node in model.find_consumers(stream):
         if node.op_type not in _BETWEEN:
             found.append(node)
             continue
         for output in node.output:
-            readers, places = _readers(model, output)
+            readers, places, joined = _readers(model, output)
             if node.op_type == "Pool":
                 places *= math.prod(getCustomOp(node).get_nodeattr("KernelSize"))
-            found, most = [*found, *readers], max(most, places)
-    return found, most
+            found += [reader for reader in readers if reader not in found]
+            most, added = max(most, places), added or joined or node.op_type == "AddStreams"
+    return found, most, added
 
 
 def _bounds(width: int) -> tuple[int, int]:

@@ -5,6 +5,8 @@ FINN's passes find them by name (`flow.compiler.finn.register_operators`).
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 from finn.custom_op.fpgadataflow.concat import StreamingConcat as PlainConcat
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd, ElementwiseMul
@@ -35,7 +37,8 @@ class AddStreams(ElementwiseAdd):
 
     FINN's SpecializeLayers has RTL only for an ElementwiseAdd of floats, and FINN's type of the sum
     lacks a bit if a signed operand meets an unsigned one of equal width. The attribute ``Gains``
-    has the whole number, above 0, by which each operand is multiplied.
+    has the whole number by which each operand is multiplied, or the numbers for each channel of the
+    first operand, and then those of the second.
     """
 
     def get_nodeattr_types(self):
@@ -43,22 +46,51 @@ class AddStreams(ElementwiseAdd):
         return super().get_nodeattr_types() | {"Gains": ("ints", False, [1, 1])}
 
     @property
-    def gains(self) -> list[int]:
-        """Gains of the two operands."""
-        return [int(gain) for gain in self.get_nodeattr("Gains")]
+    def gains(self) -> npt.NDArray[np.int64]:
+        """Gains of the two operands, [2, C], or [2, 1] if all channels have the same."""
+        return np.array(self.get_nodeattr("Gains"), np.int64).reshape(2, -1)
 
     @property
     def npy_op(self):
-        """The operation on arrays of whole numbers."""
+        """The operation on arrays of whole numbers, channels last."""
         a, b = self.gains
         return lambda left, right: a * left + b * right
 
+    def execute_node(self, context, graph):
+        """Add whole numbers; sums that float32 would round are kept in float64."""
+        left, right = (context[name].astype(np.int64) for name in self.onnx_node.input)
+        sums = self.npy_op(left, right)
+        small = sums.astype(np.float32)
+        exact = (small.astype(np.int64) == sums).all()
+        context[self.onnx_node.output[0]] = small if exact else sums.astype(np.float64)
+
+    def infer_node_datatype(self, model):
+        """Take the operands' types from the graph, and set that of their sum."""
+        for name, attribute in zip(self.onnx_node.input, ("lhs_dtype", "rhs_dtype"), strict=True):
+            self.set_nodeattr(attribute, model.get_tensor_datatype(name).name)
+        self.minimize_accumulator_width(model)
+
     def _derive_out_dtype(self, model):
-        """Return the smallest type that holds every sum."""
-        types = tuple(zip(self.gains, (self.lhs_dtype, self.rhs_dtype), strict=True))
-        return _holding(*(int(sum(g * getattr(t, end)() for g, t in types)) for end in _ENDS))
+        """Return the smallest type that holds every sum.
+
+        Raises:
+            UserError: a sum may have more than 64 bits.
+        """
+        low = high = np.zeros(1, object)
+        for gains, datatype in zip(self.gains, (self.lhs_dtype, self.rhs_dtype), strict=True):
+            ends = [gains.astype(object) * int(getattr(datatype, end)()) for end in _ENDS]
+            low, high = low + np.minimum(*ends), high + np.maximum(*ends)
+        found = int(low.min()), int(high.max())
+        if hdl.signed_width(found) > MOST_SUM_BITS:
+            raise UserError(
+                f"node {self.onnx_node.name} adds up to {hdl.signed_width(found)} bits, and "
+                f"{MOST_SUM_BITS} is the most: quantise one of its operands"
+            )
+        return _holding(*found)
 
 
+MOST_SUM_BITS = 64
+"""Largest width of a sum of two streams."""
 _ENDS = ("min", "max")
 
 
@@ -99,12 +131,23 @@ class AddStreams_rtl(Kernel, AddStreams):
 
     def lut_estimation(self, fpgapart=None):
         """Return the number of LUTs: one per bit of each lane's sum, for each bit of a gain."""
-        return self.get_outstream_width() * sum(gain.bit_count() for gain in self.gains) // 2
+        ones = [[int(gain).bit_count() for gain in gains] for gains in np.abs(self.gains)]
+        return self.get_outstream_width() * sum(map(max, ones)) // 2
 
     def parameters(self):
         """Return the module's parameters."""
-        gains = zip("AB", self.gains, strict=True)
-        return _operands(self) | {f"{name}_GAIN": gain for name, gain in gains if gain > 1}
+        gains = self.gains
+        if (gains == 1).all():
+            return _operands(self)
+        pe = self.get_nodeattr("PE")
+        # of each lane in each beat of a pixel
+        lanes = gains if gains.shape[1] > 1 else gains.repeat(pe, axis=1)
+        width = hdl.signed_width(gains.ravel().tolist())
+        own = {
+            f"{name}_GAINS": hdl.packed(row.tolist(), width)
+            for name, row in zip("AB", lanes, strict=True)
+        }
+        return _operands(self) | {"FOLDS": lanes.shape[1] // pe, "GAIN_WIDTH": width} | own
 
 
 class MultiplyStreams(ElementwiseMul):
@@ -139,13 +182,33 @@ class MultiplyStreams_rtl(Kernel, MultiplyStreams):
 
 
 class StreamingConcat(PlainConcat):
-    """FINN's concatenation of streams along their channels, also of streams of −1 and 1."""
+    """FINN's concatenation of streams along their channels, also of streams of −1 and 1.
+
+    The attribute ``Gains`` has the whole number, above 0, by which each stream is multiplied.
+    """
+
+    def get_nodeattr_types(self):
+        """Return FINN's attributes and the gains."""
+        return super().get_nodeattr_types() | {"Gains": ("ints", False, [1, 1])}
+
+    @property
+    def gains(self) -> list[int]:
+        """Gain of each stream."""
+        return [int(gain) for gain in self.get_nodeattr("Gains")]
+
+    def execute_node(self, context, graph):
+        """Concatenate multiples of the streams."""
+        node = self.onnx_node
+        parts = [g * context[name] for g, name in zip(self.gains, node.input, strict=True)]
+        context[node.output[0]] = np.concatenate(parts, axis=-1).astype(np.float32)
 
     def get_output_datatype(self, ind=0):
         """Return the smallest type that holds the values of every input."""
         types = [self.get_input_datatype(i) for i in range(self.get_n_inputs())]
         if DataType["BIPOLAR"] not in types:
-            return super().get_output_datatype(ind)
+            pairs = list(zip(self.gains, types, strict=True))
+            low, high = (int(e(g * getattr(t, e.__name__)() for g, t in pairs)) for e in (min, max))
+            return _holding(min(low, 0), high)
         if len(set(types)) > 1:
             raise UserError(
                 f"node {self.onnx_node.name}: it concatenates a stream of −1 and 1 with whole "
@@ -161,9 +224,10 @@ class StreamingConcat_rtl(Kernel, StreamingConcat):
     inputs = ("a_axis", "b_axis")
 
     def lut_estimation(self, fpgapart=None):
-        """Return the number of LUTs: a choice of two for each bit, and the count of beats."""
+        """Return the number of LUTs: a choice of two for each bit, its gain, and the beats."""
         *_, folds, _ = self.get_folded_output_shape()
-        return self.get_outstream_width() + folds.bit_length()
+        added = sum(gain.bit_count() for gain in self.gains) - 1
+        return self.get_outstream_width() * added + folds.bit_length()
 
     def parameters(self):
         """Return the module's parameters."""
@@ -177,6 +241,8 @@ class StreamingConcat_rtl(Kernel, StreamingConcat):
                 f"{name}_WIDTH": datatype.bitwidth(),
                 f"{name}_SIGNED": int(signed),
             }
+            if (gain := self.gains[index]) > 1:
+                found[f"{name}_GAIN"] = gain
         return found | {"OUT_WIDTH": self.get_output_datatype().bitwidth()}
 
 

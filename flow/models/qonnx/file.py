@@ -26,7 +26,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
 from flow.errors import Defect, UserError
-from flow.models.qonnx import domains, qcdq
+from flow.models.qonnx import domains, qcdq, qoperator
 from flow.models.qonnx.tidy.edits import QUANTISERS, attribute
 from flow.models.qonnx.tidy.rules import tidy
 from flow.noise.site import layer_name
@@ -151,6 +151,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[bytes, Sequence[int]]:
     if not proto.graph.node or not proto.graph.output:
         raise UserError(f"{path} is empty or no ONNX file: export the network again")
     _reject_foreign(proto, path)
+    qoperator.to_pairs(proto)
     domains.unify(proto, path)
     _reject_bad_constants(proto, path)
     _reject_bad_windows(proto, path)

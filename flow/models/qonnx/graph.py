@@ -1,10 +1,9 @@
 """Graph of a QONNX network: its nodes as modules, its quantised streams, and its sites."""
 
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import count
 
 import torch
@@ -16,55 +15,18 @@ from flow.errors import UserError
 from flow.models.planes import Grid
 from flow.models.qonnx.builders import build, reject_unknown
 from flow.models.qonnx.file import module_of, shown
-from flow.models.qonnx.operators import (
-    AVERAGES,
-    Concatenated,
-    Convolution,
-    Dense,
-    Elementwise,
-    Mean,
-    Permuted,
-    Reshaped,
-)
+from flow.models.qonnx.operators import Convolution, Dense, Elementwise, Permuted, Reshaped
 from flow.models.qonnx.quantisers import Quant
+from flow.models.qonnx.streams import (
+    Line,
+    Step,
+    Weights,
+    averaged,
+    grids_of,
+    lines_of,
+    pixels_of,
+)
 from flow.models.qonnx.tidy.shapes import OWN_INPUT
-from flow.models.steps import common_step
-
-PASSING = (Reshaped, Permuted, nn.Identity)
-"""Modules whose output holds the values of their input."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One node along the data flow; a layer's bias is a separate step downstream of it."""
-
-    node: NodeProto
-    module: nn.Module
-    inputs: tuple[str, ...]
-    """Names of the input streams."""
-    output: str
-    """Name of the output stream."""
-
-    @property
-    def is_bias(self) -> bool:
-        """Whether this is the bias of a layer."""
-        return isinstance(self.module, Elementwise) and self.node.op_type in ("Conv", "Gemm")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The quantised weights of a layer: w = scale · integers."""
-
-    integers: Tensor
-    """float32 [O, …], whole numbers."""
-    scale: Tensor
-    """[O], in the unit of the network."""
-    bits: int
-
-    @property
-    def per_tensor(self) -> bool:
-        """Whether all channels share one scale."""
-        return bool((self.scale == self.scale[0]).all())
 
 
 @dataclass(frozen=True)
@@ -85,6 +47,8 @@ class Graph:
     """Weights by the layer's output; layers with unquantised weights are missing."""
     grids: Mapping[str, Grid]
     """Grid of each stream quantised with one step for all channels and no zero point."""
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    """Line of each stream that holds whole numbers, scaled and shifted for each channel."""
     sites: Mapping[str, str] = field(default_factory=dict)
     """Stream of each site, in the order of the data flow."""
     definition: bytes = b""
@@ -112,7 +76,7 @@ class Graph:
 
     def averaged(self, step: Step) -> int:
         """Return the number of values in each average that a step takes; 0 if none is known."""
-        return _averaged(step, self.pixels)
+        return averaged(step, self.pixels)
 
     def layer_of(self, site: str) -> Step:
         """Return the layer whose accumulator is at a site."""
@@ -166,7 +130,8 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
             steps.append(Step(node, added, (output,), node.output[0]))
     entry, exit = model.graph.input[0].name, model.graph.output[0].name
     shapes = {step.output: tuple(model.get_tensor_shape(step.node.output[0])) for step in steps}
-    pixels = {name: shape[2] * shape[3] for name, shape in shapes.items() if len(shape) == 4}
+    pixels = pixels_of(shapes)
+    grids = grids_of(steps, pixels)
     found = Graph(
         steps=tuple(steps),
         entry=entry,
@@ -174,7 +139,8 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
         image_shape=(height, width, channels),
         classes=max(2, model.get_tensor_shape(exit)[1]),
         weights=weights,
-        grids=_grids(steps, pixels),
+        grids=grids,
+        lines=lines_of(steps, grids, weights, shapes),
         definition=model.model.SerializeToString(deterministic=True),
         own_input=own_input,
         single=model.get_tensor_shape(exit)[1] == 1,
@@ -235,64 +201,6 @@ def _weights(node: NodeProto, real: Tensor, quant: Quant, *, outputs_first: bool
             "Brevitas' Int8WeightPerTensorFloat does"
         )
     return Weights(steps, by_output[:, 0].contiguous(), quant.bits)
-
-
-def _averaged(step: Step, pixels: Mapping[str, int]) -> int:
-    if isinstance(step.module, nn.AvgPool2d):
-        size = step.module.kernel_size
-        return math.prod(size if isinstance(size, tuple) else (size, size))
-    return pixels.get(step.inputs[0], 0)
-
-
-def averages_fixed_number(module: nn.Module) -> bool:
-    """Whether each average is of as many values, which may be zeros around an image."""
-    if isinstance(module, nn.AvgPool2d):
-        padded = module.padding not in (0, (0, 0))
-        return not module.ceil_mode and (module.count_include_pad or not padded)
-    return isinstance(module, Mean) and {dim % 4 for dim in module.dims} == {2, 3}
-
-
-def _grids(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid]:
-    """Return the grid of each quantised stream, propagated through the network.
-
-    An average of n values is a sum, in steps of which n are one of the values'.
-    """
-    grids: dict[str, Grid] = {}
-    for step in steps:
-        module = step.module
-        known = [grids[name] for name in step.inputs if name in grids]
-        if isinstance(module, Quant):
-            if module.scale.numel() == 1 and not bool((module.zero_point != 0).any()):
-                grids[step.output] = Grid(float(module.scale), *module.limits, module.bipolar)
-        elif len(known) < len(step.inputs):
-            continue
-        elif isinstance(module, (*PASSING, nn.MaxPool2d)):
-            grids[step.output] = known[0]
-        elif isinstance(module, nn.ReLU):
-            grids[step.output] = known[0].above_zero()
-        elif isinstance(module, Elementwise) and module.operator == "Add" and len(known) == 2:
-            a, b = known
-            (left, right), unit = common_step(a.step, b.step)
-            low, high = left * a.low + right * b.low, left * a.high + right * b.high
-            grids[step.output] = Grid(unit, low, high)
-        elif isinstance(module, Elementwise) and module.operator == "Mul" and len(known) == 2:
-            a, b = known
-            ends = [left * right for left in (a.low, a.high) for right in (b.low, b.high)]
-            grids[step.output] = Grid(a.step * b.step, min(ends), max(ends))
-        elif isinstance(module, Elementwise) and len(known) == 1 and module.line is not None:
-            gain, shift = module.line
-            if gain > 0 and shift == 0:
-                (a,) = known
-                grids[step.output] = replace(a, step=a.step * gain)
-        elif isinstance(module, AVERAGES) and (places := _averaged(step, pixels)):
-            (a,) = known
-            if averages_fixed_number(module) and not a.bipolar:
-                low, high = min(a.low, 0), max(a.high, 0)
-                grids[step.output] = Grid(a.step / places, low * places, high * places)
-        elif isinstance(module, Concatenated) and len({(g.step, g.bipolar) for g in known}) == 1:
-            low, high = min(g.low for g in known), max(g.high for g in known)
-            grids[step.output] = Grid(known[0].step, low, high, known[0].bipolar)
-    return grids
 
 
 def chain_before(graph: Graph, stream: str) -> list[Step]:

@@ -19,10 +19,11 @@ from flow.errors import UserError
 from flow.models.network import Network
 from flow.models.planes import Grid
 from flow.models.qonnx.file import read, refusing, shown
-from flow.models.qonnx.graph import PASSING, Graph, Step, open_graph
+from flow.models.qonnx.graph import Graph, open_graph
 from flow.models.qonnx.input_quantiser import NAME, InputQuantiser, quantise_input
 from flow.models.qonnx.operators import AVERAGES, Elementwise, ExactLayer, ExactMean
 from flow.models.qonnx.quantisers import ExactHalves, Quant, Thresholds
+from flow.models.qonnx.streams import PASSING, Step
 from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 

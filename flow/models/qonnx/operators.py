@@ -138,6 +138,24 @@ class Elementwise(nn.Module):
             return None
         return (number, 0.0) if self.operator == "Mul" else (1 / number, 0.0)
 
+    def gain_of_channels(self, shape: Sequence[int]) -> Tensor | None:
+        """Return the factor of a stream with a constant, float64 [1] or [C]; None for no such line.
+
+        Args:
+            shape: shape of the stream, [1, C, …].
+        """
+        constant = self.right if self.left is None else self.left
+        if constant is None or (self.operator == "Div" and self.left is not None):
+            return None
+        channels = (*[1] * (len(shape) - constant.ndim), *constant.shape)
+        if constant.numel() > 1 and channels != (1, shape[1], *[1] * (len(shape) - 2)):
+            return None
+        if self.operator in ("Mul", "Div"):
+            factor = constant.double().ravel()
+            return factor if self.operator == "Mul" else 1 / factor
+        turned = self.operator == "Sub" and self.left is not None
+        return torch.tensor([-1.0 if turned else 1.0]).double()
+
     def forward(self, *streams: Tensor) -> Tensor:
         """Return the result for one or two streams."""
         given = iter(streams)

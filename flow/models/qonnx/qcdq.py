@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.qcdq_to_qonnx import QCDQToQuant
 
 from flow.errors import UserError
-from flow.models.qonnx.tidy.edits import attribute, constant, reader
+from flow.hdl import signed_width
+from flow.models.qonnx.tidy.edits import CUSTOM, attribute, constant, reader
 
 OPERATORS = ("QuantizeLinear", "DequantizeLinear")
 
@@ -25,6 +26,7 @@ def to_quantisers(model: ModelWrapper, path: Path) -> ModelWrapper:
     for node in found:
         _complete(model, node)
         _check_clip(model, node, path)
+        _centre_constant(model, node)
     try:
         model = model.transform(QCDQToQuant())
     except (AssertionError, IndexError, TypeError, ValueError) as error:
@@ -60,6 +62,27 @@ def _complete(model: ModelWrapper, node: NodeProto) -> None:
             model.set_initializer(name, values.reshape(shape))
     for one in [one for one in node.attribute if one.name == "axis"]:
         node.attribute.remove(one)
+
+
+def _centre_constant(model: ModelWrapper, node: NodeProto) -> None:
+    """Write constants with a zero point as Quant of what lies between, of a bit more.
+
+    Unsigned bytes minus a zero point are whole numbers of up to 9 bits.
+    """
+    given = [model.get_initializer(name) for name in node.input]
+    if node.op_type != "DequantizeLinear" or any(one is None for one in given):
+        return
+    values, scale, zero = given
+    if not zero.any():
+        return
+    whole = values.astype(np.int64) - zero.astype(np.int64)
+    bits = max(2, signed_width((int(whole.min()), int(whole.max()))))
+    node.op_type, node.domain = "Quant", CUSTOM
+    node.input[:] = [constant(model, one) for one in (whole * scale, scale, 0, bits)]
+    node.attribute.extend(
+        helper.make_attribute(name, value)
+        for name, value in (("signed", 1), ("narrow", 0), ("rounding_mode", "ROUND"))
+    )
 
 
 def _check_clip(model: ModelWrapper, node: NodeProto, path: Path) -> None:

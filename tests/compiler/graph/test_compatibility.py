@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from flow.compiler.graph.compatibility import _largest_accumulator
-from flow.models.qonnx.graph import Grid, Weights
+from flow.models.planes import Grid
+from flow.models.qonnx.streams import Weights
 
 
 @pytest.mark.parametrize("ends", [(0, 3), (-2, 1), (-4, 3)])

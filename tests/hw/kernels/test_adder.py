@@ -19,7 +19,7 @@ STALLS = ({"idle": 0.0, "stall": 0.0}, {"idle": 0.5, "stall": 0.5})
 TYPES = [
     ("INT4", "UINT4"), ("UINT4", "INT4"), ("INT3", "INT7"), ("UINT1", "UINT8"), ("UINT9", "INT2")
 ]  # fmt: skip
-GAINS = {("UINT4", "INT4"): [3, 1], ("INT3", "INT7"): [1021, 16_383], ("UINT9", "INT2"): [1, 8]}
+GAINS = {("UINT4", "INT4"): [3, 1], ("INT3", "INT7"): [1021, 16_383], ("UINT9", "INT2"): [1, -8]}
 """Of some of them."""
 
 
@@ -32,11 +32,11 @@ class Case:
     """An adder of two types, its random operands, and what FINN adds."""
 
     types: list[DataType]
-    gains: list[int]
     pe: int
     operands: tuple[npt.NDArray[np.int64], ...]
     sums: npt.NDArray[np.int64]
     out_type: DataType
+    parameters: dict[str, int | str]
 
     @classmethod
     def of(cls, left: str, right: str, folder: Path) -> "Case":
@@ -48,6 +48,10 @@ class Case:
         # the largest and the smallest sum among them
         for row, end in enumerate((0, 1)):
             a[row], b[row] = (extremes(one)[end] for one in types)
+        gains = GAINS.get((left, right), [1, 1])
+        if left == "INT4":
+            # each channel has its own
+            gains = rng.integers(-99, 100, 2 * pe * folds).tolist()
         node = operator(
             "AddStreams",
             ["a", "b"],
@@ -59,32 +63,25 @@ class Case:
             rhs_dtype=right,
             out_dtype="INT32",
             PE=pe,
-            Gains=(gains := GAINS.get((left, right), [1, 1])),
+            Gains=gains,
         )
         context = {"a": a.astype(np.float32), "b": b.astype(np.float32)}
         node.execute_node(context, None)
         sums = context["out"].astype(np.int64)
-        return cls(types, gains, pe, (a, b), sums, node._derive_out_dtype(None))
+        node.set_nodeattr("out_dtype", (out_type := node._derive_out_dtype(None)).name)
+        from flow.compiler.operators.streams import AddStreams_rtl
+
+        parameters = AddStreams_rtl(node.onnx_node).parameters()
+        return cls(types, pe, (a, b), sums, out_type, parameters)
 
     @property
     def variant(self) -> Variant:
-        left, right = self.types
         a, b = (
             [streams.pack(beat, one.bitwidth()) for beat in values.reshape(-1, self.pe).tolist()]
             for values, one in zip(self.operands, self.types, strict=True)
         )
         job = {"beats": {"a_axis": a, "b_axis": b}, "count": len(a), "clocks": 50_000}
-        parameters = {
-            "PE": self.pe,
-            "A_WIDTH": left.bitwidth(),
-            "A_SIGNED": int(left.signed()),
-            "B_WIDTH": right.bitwidth(),
-            "B_SIGNED": int(right.signed()),
-            "A_GAIN": self.gains[0],
-            "B_GAIN": self.gains[1],
-            "OUT_WIDTH": self.out_type.bitwidth(),
-        }
-        return Variant(parameters, [job | stalls for stalls in STALLS])
+        return Variant(self.parameters, [job | stalls for stalls in STALLS])
 
 
 @pytest.fixture(scope="module")

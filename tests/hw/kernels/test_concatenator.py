@@ -23,6 +23,10 @@ TYPES = [
 ]  # fmt: skip
 
 
+GAINS = {"INT4": [3, 1], "INT9": [1, 331]}
+"""Of the streams of some of them, by the first type."""
+
+
 def node(types, channels, lanes, folder: Path):
     return operator(
         "StreamingConcat",
@@ -32,6 +36,7 @@ def node(types, channels, lanes, folder: Path):
         ChannelsPerStream=channels,
         inputDataTypes=types,
         numInputVectors=[1, PIXELS],
+        Gains=GAINS.get(types[0], [1, 1]),
     )
 
 
@@ -66,7 +71,8 @@ class Case:
     @property
     def variant(self) -> Variant:
         beats, parameters = {}, {"PE": self.lanes, "OUT_WIDTH": self.out_type.bitwidth()}
-        for name, values, one in zip("AB", self.operands, self.types, strict=True):
+        gains = GAINS.get(self.types[0].name, [1, 1])
+        for name, values, one, gain in zip("AB", self.operands, self.types, gains, strict=True):
             bipolar = one == DataType["BIPOLAR"]
             raw = ((values + 1) // 2 if bipolar else values).reshape(-1, self.lanes).tolist()
             beats[f"{name.lower()}_axis"] = [streams.pack(beat, one.bitwidth()) for beat in raw]
@@ -74,6 +80,7 @@ class Case:
                 f"{name}_BEATS": values.shape[-1] // self.lanes,
                 f"{name}_WIDTH": one.bitwidth(),
                 f"{name}_SIGNED": int(one.signed() and not bipolar),
+                f"{name}_GAIN": gain,
             }
         job = {"beats": beats, "count": sum(map(len, beats.values())), "clocks": 50_000}
         return Variant(parameters, [job | stalls for stalls in STALLS])

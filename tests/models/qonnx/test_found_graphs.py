@@ -40,11 +40,11 @@ def images_of(path, count=5):
     return np.random.default_rng(1).uniform(-1, 1, (count, 1, *shape)).astype(np.float32)
 
 
-def same_as_source(path):
+def same_as_source(path, atol=1e-5):
     network = open_network(path)
     for x in images_of(path):
         theirs = source_execution.run_source(path, x)
-        np.testing.assert_allclose(source_execution.run_ours(network, x), theirs, atol=1e-5)
+        np.testing.assert_allclose(source_execution.run_ours(network, x), theirs, atol=atol)
     return network
 
 
@@ -156,6 +156,21 @@ def test_two_quantisers_with_a_relu_between_are_one(tmp_path):
     same_as_source(path)
 
 
+def test_a_relu_behind_a_quantiser_comes_before_it(tmp_path):
+    builder = build((1, 2, 4, 4))
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.convolution(3, per_channel=False, last=False)
+    builder.activation("signed", 0.25, 4)
+    builder.apply("Relu")
+    builder.apply("MaxPool", kernel_shape=[2, 2], strides=[2, 2], pads=[0] * 4)
+    builder.shape = (1, 3, 2, 2)
+    builder.flatten()
+    builder.dense(3, per_channel=False, whole=False)
+    path = saved(builder, tmp_path)
+    assert operators(path)[1:5] == ["Conv", "Relu", "Quant", "MaxPool"]
+    same_as_source(path)
+
+
 def test_thresholds_and_whole_weights_are_read_as_finn_writes_them(tmp_path):
     builder = build()
     builder.thresholds(0.25, 3)
@@ -174,6 +189,11 @@ ENDS = {
     "softmax": lambda b: b.apply("Softmax"),
     "top-k": lambda b: b.apply("ArgMax", axis=1),
     "both": lambda b: [b.apply("LogSoftmax"), b.apply("ArgMax", axis=-1, keepdims=0)],
+    "quantised": lambda b: [
+        b.apply("Softmax"),
+        setattr(b, "stream", b.quant(b.stream, 2.0**-8, 8, signed=0)),
+        b.apply("ArgMax", axis=1),
+    ],
 }
 
 

@@ -183,6 +183,17 @@ def test_a_finer_operand_is_counted_by_a_concatenation(tmp_path):
     assert not problems(path)
 
 
+def test_a_layer_reads_a_concatenation_of_unlike_scales(tmp_path):
+    builder = images(2)
+    other = builder.quant(builder.stream, 0.171, 4)
+    builder.stream = builder.node("Concat", [builder.stream, other], axis=1)
+    builder.shape = (1, 4, 4, 4)
+    path = ended(builder, tmp_path)
+    assert not problems(path)
+    graph = same_as_source(path, atol=2e-3).graph
+    assert 4 < graph.grids[graph.layer_of("conv0.acc").inputs[0]].bits <= 16
+
+
 def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_branches(tmp_path):
     builder = images(2)
     other = builder.quant(builder.stream, 0.171, 4)
@@ -197,11 +208,10 @@ def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_bran
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        ("scales", "concatenates streams of unlike scales"),
+        ("scales", "adds streams of unlike scales, of which a common one"),
         ("bits", "concatenates streams of −1 and 1 with others"),
         ("axis", "concatenates other than channels"),
         ("product", "joins streams of unlike shapes"),
-        ("upsampling", "enlarges an image, for which there is no hardware"),
         ("mixer", "swaps dimensions of a stream"),
     ],
 )
@@ -209,9 +219,7 @@ def test_what_does_not_fit_is_told(kind, problem, tmp_path):
     builder = images(4)
     source, axis = builder.stream, 2 if kind == "axis" else 1
     other = source
-    if kind == "scales":
-        other = builder.quant(source, 0.171, 4)
-    elif kind == "bits":
+    if kind == "bits":
         builder.activation("bipolar", 0.125, 1)
         other = builder.stream
     if kind == "product":
@@ -220,9 +228,11 @@ def test_what_does_not_fit_is_told(kind, problem, tmp_path):
         builder.activation("relu", 0.25, 3)
         builder.stream, builder.shape = builder.node("Mul", [source, builder.stream]), (1, 4, 4, 4)
         builder.stream = builder.quant(builder.stream, 0.25, 4)
-    elif kind == "upsampling":
-        sizes = builder.constant([1, 1, 2, 2])
-        builder.stream = builder.node("Resize", [source, "", sizes], mode="nearest")
+    elif kind == "scales":
+        builder.grouped(4, 1, [1, 1], [0] * 4, **MORE)
+        builder.apply("Mul", builder.constant(1e-16))
+        builder.stream = builder.node("Add", [source, builder.stream])
+        builder.stream = builder.quant(builder.stream, 0.25, 4)
     elif kind == "mixer":
         builder.grouped(4, 1, [3, 3], [1] * 4, **MORE)
         builder.activation("relu", 0.25, 3)

@@ -85,7 +85,8 @@ def test_wide_averages_are_told(tmp_path):
     builder.shape = (1, 2, 1, 1)
     builder.flatten()
     builder.dense(3, per_channel=False, whole=False)
-    assert problems(saved(builder, tmp_path)) == ["reads averages or sums of 18 bits, beyond 16"]
+    told = "reads averages, sums or unlike scales of 18 bits, beyond 16"
+    assert problems(saved(builder, tmp_path)) == [told]
 
 
 @pytest.mark.parametrize("padding", ["SAME_UPPER", "SAME_LOWER", "VALID", None])

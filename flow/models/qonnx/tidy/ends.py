@@ -38,6 +38,21 @@ def cut_rising(model: ModelWrapper) -> bool:
     return True
 
 
+def cut_quantised_softmax(model: ModelWrapper) -> bool:
+    """End before the quantiser of a softmax, in at least 8 bits, as onnxruntime appends it.
+
+    It keeps the order, but for classes of almost one probability.
+    """
+    last = _last(model)
+    if last is None or last.op_type != "Quant" or stream_input(model, last) != 0:
+        return False
+    before, bits = model.find_producer(last.input[0]), model.get_initializer(last.input[3])
+    if before is None or before.op_type != "Softmax" or bits is None or bits.min() < 8:
+        return False
+    _end_before(model, last)
+    return True
+
+
 def _end_before(model: ModelWrapper, last: NodeProto) -> None:
     source = last.input[0]
     model.graph.node.remove(last)

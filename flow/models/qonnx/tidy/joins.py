@@ -26,7 +26,6 @@ JOINS = ("Add", "Concat")
 _PASSING = ("MaxPool", "Reshape", "Flatten", "Transpose")
 POINTWISE = ("Quant", "BipolarQuant", "Relu", "Add", "Sub", "Mul", "Div")
 CHANNELWISE = ("BatchNormalization", "MultiThreshold")
-_MOST_BITS = 10
 _NEAR = 1e-6
 """Relative error of a ratio of steps that is taken for a whole number: float32's own."""
 
@@ -44,35 +43,6 @@ def joins(model: ModelWrapper, node: NodeProto) -> bool:
     """Whether a node adds or concatenates streams alone."""
     constants = {tensor.name for tensor in model.graph.initializer}
     return node.op_type in JOINS and len(node.input) > 1 and constants.isdisjoint(node.input)
-
-
-def share_steps(model: ModelWrapper) -> bool:
-    """Count an operand of a join in steps of the finest, if its own is a whole multiple of them.
-
-    Its values stay; a node of thresholds before the join writes them so.
-    """
-    for node in model.graph.node:
-        if not joins(model, node):
-            continue
-        ranges = [_range(model, name) for name in node.input]
-        known = [one for one in ranges if one is not None]
-        if len(known) < len(ranges):
-            continue
-        finest = min(one.step for one in known)
-        for index, one in enumerate(known):
-            times = _multiple(one.step, finest)
-            if times is None or times < 2 or times * (one.high - one.low) >= 2**_MOST_BITS:
-                continue
-            between = (np.arange(one.low, one.high) + 0.5) * one.step
-            stream = node.input[index]
-            node.input[index] = insert(
-                model, node, "MultiThreshold",
-                [stream, constant(model, np.repeat(between, times)[None])],
-                shape_of(model, stream), out_dtype="FLOAT32", out_scale=finest,
-                out_bias=times * one.low * finest,
-            )  # fmt: skip
-            return True
-    return False
 
 
 def _range(model: ModelWrapper, stream: str) -> _Range | None:

@@ -12,6 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flow.models.qonnx.tidy.edits import (
     LAYERS,
     OLD_MODES,
+    QUANTISERS,
     attribute,
     constant,
     insert,
@@ -218,6 +219,39 @@ def rectified_as_unsigned(model: ModelWrapper) -> bool:
         set_attribute(node, "signed", 0)
         set_attribute(node, "narrow", 0)
         return True
+    return False
+
+
+def rectify_before_quantiser(model: ModelWrapper) -> bool:
+    """Move a ReLU behind a signed quantiser before it, which is then unsigned, of a bit less."""
+    for node in model.graph.node:
+        found, relu = _uniform(model, node), reader(model, node.output[0])
+        if found is None or relu is None or relu.op_type != "Relu":
+            continue
+        _, low, high = found
+        below = readers(model, relu.output[0])
+        if low >= 0 or high < 1 or any(one.op_type in QUANTISERS for one in below):
+            continue
+        shape = shape_of(model, node.input[0])
+        node.input[0] = insert(model, node, "Relu", [node.input[0]], shape)
+        node.input[3] = constant(model, int(high).bit_length())
+        set_attribute(node, "signed", 0)
+        set_attribute(node, "narrow", 0)
+        remove(model, relu)
+        return True
+    return False
+
+
+def write_differences(model: ModelWrapper) -> bool:
+    """Write the difference of two streams as a sum, of which one term is multiplied by −1."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Sub" and constants.isdisjoint(node.input):
+            taken = node.input[1]
+            factors = [taken, constant(model, -1)]
+            node.input[1] = insert(model, node, "Mul", factors, shape_of(model, taken))
+            node.op_type = "Add"
+            return True
     return False
 
 
