@@ -34,6 +34,7 @@ from tests.hw.kernels import (
     test_stream_fifo,
     test_thresholds,
     test_tile_accumulator,
+    test_upsampler,
     test_width_converter,
 )
 
@@ -115,6 +116,7 @@ TABLE: Mapping[str, Kernel] = {
     "stream_register": Kernel("stream_bench", one_register),
     "thresholds": Kernel("stream_bench", many_thresholds),
     "tile_accumulator": Kernel("stream_bench", lambda f: test_tile_accumulator.CASES[3].variant),
+    "upsampler": Kernel("stream_bench", lambda f: test_upsampler.variant(0, f)),
 }
 WITHOUT_LOGIC = {"stream_checker"}
 """Assertions only."""
