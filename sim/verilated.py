@@ -25,6 +25,8 @@ _INCLUDES = """\
 """
 _HEADER = f"{_SOURCE}.fast"
 """Verilator's headers, precompiled beside it under the name that Verilator's makefile gives."""
+_INCLUDE = '#include "{}"\n'
+_ONCE = f'#pragma GCC push_options\n#pragma GCC optimize("O0")\n{_INCLUDE}#pragma GCC pop_options\n'
 _SPLIT = "VM_PARALLEL_BUILDS"
 """Make variable: whether a design is compiled in pieces, which does not concern the library."""
 _SMALL = 3 << 20
@@ -37,7 +39,8 @@ def in_one_piece(scratch: Path, main: Path, headers: Path) -> list[str]:
     The compiler mostly reads Verilator's headers, which ``headers`` holds precompiled.
     """
     sources = [headers / _HEADER, *sorted(scratch.glob("Vtop*.cpp")), main]
-    lines = [f'#include "{source}"\n' for source in sources]
+    # what Verilator calls slow runs once, at the start
+    lines = [(_ONCE if "Slow" in one.name else _INCLUDE).format(one) for one in sources]
     # newer than what it includes, so that make does not write its own
     (scratch / "Vtop__ALL.cpp").write_text("".join(lines))
     return [f"{_SPLIT}=0", "VM_USER_CLASSES="]

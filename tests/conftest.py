@@ -3,8 +3,11 @@
 # ruff: noqa: E402 (the environment is set before imports read it)
 
 import copy
+import gc
 import os
 
+# imports leave hardly any garbage; pytest_collection_finish starts the collector again
+gc.disable()
 # before numpy and torch read them: threads that wait for each other cost a third of the processor
 # time of what computes in Python
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -59,6 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         slow[item.path] += item.get_closest_marker("slow") is not None
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out what is imported by now, and come by seldom."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def found_levels(walk: Walk, site: str) -> LevelSearch:
 
     largest = context.largest_level(site)
     # the search goes up from the hint by its reach, and must not leave the registers
-    hint = min(context.likely_level(site), largest / SEARCH_REACH)
+    hint = min(context.likely_level(site, SEARCH_REACH), largest / SEARCH_REACH)
     found = choose_levels(accuracy, accuracy(0.0), walk.reference.guess, hint=hint, tolerance=0.02)
     curve = curve_of(list(seen.values()), walk.labels, site, Side.GOLDEN)
     fall = None if curve is None else outline(curve, walk.reference.guess)

@@ -1,6 +1,7 @@
 """Everything that measures the points of a walk: one network, its accelerator, images and noise."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import copy
@@ -131,12 +132,21 @@ class WalkContext:
             return 1.0
         return self.largest_level(name) / 2
 
-    def likely_level(self, name: str) -> float:
-        """Return a level at which noise may have an effect: 4 LSB, or the map as written."""
+    def likely_level(self, name: str, reach: float = math.inf) -> float:
+        """Return a level at which noise may have an effect: 4 LSB, or the map as written.
+
+        Args:
+            name: a site, `GLOBAL` or `MAP`.
+            reach: factor by which a search may go up from the level. The level is larger where it
+                would end below 4 standard deviations of the values, as those of accumulators of
+                8-bit operands, which are wide.
+        """
         if name == MAP:
             return 1.0
-        walking = self.placement.walking(name)
-        return min(4 * self.sites[s].scale / self.placement.unit(s) for s in walking)
+        return min(
+            4 * max(one.scale, one.std / reach) / self.placement.unit(one.name)
+            for one in (self.sites[site] for site in self.placement.walking(name))
+        )
 
     def point(
         self,

@@ -58,7 +58,7 @@ def test_weights_take_the_bits_they_need(case):
 
 
 def test_lut_and_dsp_units_give_the_same_streams(built, tmp_path):
-    """Labels, scores and the digest at every site, clean and with noise at all of them.
+    """Labels, scores and the digest at every site, clean and noisy, and those of golden.
 
     The folding differs too: neither the unit nor the folding changes a bit. Of a short network:
     FINN's unit takes long to compile.
@@ -89,6 +89,9 @@ def test_lut_and_dsp_units_give_the_same_streams(built, tmp_path):
         simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
         workdir = tmp_path / accelerator.folder.name
         results += simulate.simulate(accelerator, simulation, streams[0], points, workdir)[:1]
+        golden = accelerator.golden_model()
+        for noise, result in zip(points, results[-1], strict=True):
+            assert not equivalence.differing_images(golden, streams[0], noise, result).any()
     for lut, dsp in zip(*results, strict=True):
         assert (lut.labels == dsp.labels).all() and (lut.scores == dsp.scores).all()
         for site in network.sites:

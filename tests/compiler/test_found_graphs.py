@@ -75,7 +75,6 @@ def test_one_bit_for_each_class_is_told(tmp_path):
         *(
             pytest.param(made, kind, "lut", marks=pytest.mark.slow)
             for made, kind in (
-                (average_at_end, "none"),
                 (average_at_end, "quantised"),
                 (average_of_sums, "none"),
                 (dense_block, "none"),

@@ -37,7 +37,7 @@ IMAGES = 6
 SIMULATED = {
     "dense": ("fc2.act",),
     "convolutional": ("conv0.acc", "conv1.weight"),
-    "residual": ("long.acc", "short.weight", "sum.act", "fc.acc"),
+    "residual": ("long.acc", "short.weight", "fc.acc"),
 }
 """By network: the sites simulated; ``long.acc`` and ``short.weight`` have one part."""
 ENTRIES = {

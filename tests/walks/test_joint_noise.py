@@ -14,6 +14,7 @@ from flow.noise.site import GLOBAL, MAP
 from flow.rtl import simulate
 from flow.walks.context import WalkContext
 from flow.walks.crosscheck.check import cross_check
+from flow.walks.levels import SEARCH_REACH
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.placement import Placement
 from flow.walks.points.point import NoisePoint, Point
@@ -51,6 +52,15 @@ def samples(tmp_path: Path) -> str:
     path = tmp_path / "samples.txt"
     np.savetxt(path, np.random.default_rng(3).gamma(2, size=999))
     return str(path)
+
+
+def test_a_search_reaches_beyond_values_that_are_wide(walk_of):
+    """As accumulators of 8-bit operands are: from 4 LSB it would end below their deviation."""
+    context = walk_of(NoiseSetting("additive")).context
+    assert context.likely_level("fc1.acc", SEARCH_REACH) == 4 * context.sites["fc1.acc"].scale
+    context.sites["fc1.acc"] = replace(context.taps["fc1.acc"], std=30_000.0)
+    assert SEARCH_REACH * context.likely_level("fc1.acc", SEARCH_REACH) == 120_000
+    assert context.likely_level("fc1.acc") == 4 * context.sites["fc1.acc"].scale
 
 
 def simulated(walk: Walk, places: list[NoisePoint], images: int = 6) -> list[Point]:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from flow.cli import main
 from flow.errors import Fatal
 from flow.experiments.studies import page, status, study, tables
 from flow.files import PLAN
@@ -242,38 +244,39 @@ def test_status_of_many_points_takes_no_time(tmp_path):
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         took.append(os.times().children_user - started[1])
+        if took[-1] < 2.0:
+            break
     assert f"golden {share} / {share + 1}" in out.stdout.replace("\n", " ")
     assert min(took) < 2.0, took
     assert max(len(list(folder.iterdir())) for folder in points.iterdir()) <= 10_000
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on(finished, results_folder, tmp_path):
+def test_a_killed_study_goes_on(finished, results_folder, tmp_path, monkeypatch):
     """Killed in the middle: what is there then is not measured again; the results are the same."""
     found, _ = finished
     build = results_folder(tmp_path / "build")
     file = written(tmp_path, SMALL.replace("[0, 1]", "[1]"))
-    command = [*NOISEWALK, "study", "run", str(file), "--jobs=1"]
-    options = {
-        "cwd": tmp_path,
-        "env": os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        "stdout": subprocess.PIPE,
-        "text": True,
-    }
-    client = subprocess.Popen(command, **options)
+    arguments = ["study", "run", str(file), "--jobs=1"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    client = subprocess.Popen(
+        [*NOISEWALK, *arguments], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
+    )
     end = time.monotonic() + 180
     # in the middle of the second run
     while len(list((build / "points").rglob("*.npz"))) < 28 + 5:
         assert time.monotonic() < end and client.poll() is None
         time.sleep(0.02)
     os.kill(client.pid, signal.SIGKILL)
-    client.communicate()
+    client.wait()
     left = {path: path.stat().st_mtime_ns for path in (build / "points").rglob("*.npz")}
     states = status.status(study.read(file, build).index, build / "studies" / "small",
                                  build / "points")  # fmt: skip
     assert [state.ended for state in states] == ["done", "begun"]
-    out, _ = subprocess.Popen(command, **options).communicate()
-    assert "2 of 2" in (build / "studies" / "small" / "report.html").read_text(), out
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(main.cli, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    assert "2 of 2" in (build / "studies" / "small" / "report.html").read_text()
     assert all(path.stat().st_mtime_ns == when for path, when in left.items())
     again = tables.table(study.read(file, build))
     before = tables.table(found)

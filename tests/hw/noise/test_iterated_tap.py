@@ -28,15 +28,13 @@ ROUNDED = Shape(16, 4, 2, in_bits=4, out_bits=4, in_signed=False, out_signed=Fal
                 bounds=(0, 15))  # fmt: skip
 SHAPES = {
     "one lane": (Shape(16, 1, 1, in_bits=7, out_bits=16, offset_bits=12), 10, {}),
-    "one lane of an odd image": (Shape(5, 1, 1, in_bits=8, out_bits=18), 4, {}),
-    "two lanes": (Shape(6, 2, 2, in_bits=9, out_bits=24, frac=4), 8, {}),
-    "three lanes": (Shape(9, 3, 2, in_bits=8, out_bits=20), 20, {}),
+    "one lane of an odd image": (Shape(5, 1, 1, in_bits=8, out_bits=18, frac=4), 4, {}),
+    "three lanes": (Shape(9, 3, 2, in_bits=8, out_bits=24), 20, {}),
     "four lanes": (ROUNDED, 5, {}),
     "five lanes, additive alone": (
         Shape(5, 5, 1, in_bits=16, out_bits=32, frac=12), None,
         {"KINDS": "6'd0", "CORES": 1, "SOURCES": 5},
     ),
-    "one lane, additive alone": (Shape(16, 1, 1, in_bits=8, out_bits=16), 4, {"KINDS": "6'd0"}),
     "six lanes": (Shape(12, 6, 1, in_bits=12, out_bits=22, offset_bits=14), 16, {}),
     "seven lanes": (Shape(7, 7, 3, in_bits=5, out_bits=17, frac=1), 14, {}),
     "eight lanes of one bit": (BITS, 10, {}),

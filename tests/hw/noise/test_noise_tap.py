@@ -52,8 +52,7 @@ class Shape:
 SHAPES = {
     "one lane": Shape(channels=6, pe=1, pixels=2, in_bits=7, out_bits=16),
     "two lanes, offsets": Shape(8, 2, 1, in_bits=12, out_bits=24, offset_bits=14),
-    "ten lanes": Shape(10, 10, 1, in_bits=8, out_bits=32),
-    "five lanes": Shape(15, 5, 2, in_bits=9, out_bits=18, frac=6),
+    "five lanes": Shape(15, 5, 2, in_bits=9, out_bits=32, frac=6),
     "sixteen lanes": Shape(32, 16, 3, in_bits=11, out_bits=17, offset_bits=16),
     "rounded": Shape(
         8, 4, 2, in_bits=4, out_bits=4, in_signed=False, out_signed=False, rounds=True,
