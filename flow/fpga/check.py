@@ -17,7 +17,7 @@ from flow.rtl import simulate
 from flow.rtl.equivalence import differing_images
 from sim import runner
 
-_MODELS = Path(sim.__file__).with_name("ecp5_cells.sv")
+MODELS = Path(sim.__file__).with_name("ecp5_cells.sv")
 """Models of the primitives that Yosys only declares."""
 
 
@@ -30,7 +30,7 @@ def build(accelerator: Accelerator, netlist: Netlist, build_folder: Path) -> run
         build_folder: folder of everything that is built.
     """
     verilog = modelled(netlist, build_folder / FOLDER)
-    sources = [str(path.resolve()) for path in (_MODELS, verilog)]
+    sources = [str(path.resolve()) for path in (MODELS, verilog)]
     mapped = Accelerator(accelerator.folder, accelerator.manifest | {"sources": sources})
     return simulate.build(mapped, root=build_folder / "sim", optimise=False)
 

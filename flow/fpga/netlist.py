@@ -36,6 +36,8 @@ class Netlist:
     """A mapped module, in a folder of its own."""
 
     folder: Path
+    top: str
+    """Name of the module."""
 
     @property
     def rtlil(self) -> Path:
@@ -78,7 +80,7 @@ def synthesise(design: Design, root: Path, black_boxes: Sequence[str] = ()) -> N
             _run_script(commands.replace(_MAP, f"{_BALANCE}; {_MAP}"), scratch)
 
     built_once(folder, fill)
-    return Netlist(folder)
+    return Netlist(folder, design.top)
 
 
 def _run_script(commands: str, folder: Path) -> None:
@@ -93,7 +95,7 @@ def modelled(netlist: Netlist, root: Path) -> Path:
     and multipliers, which Yosys only declares, stay.
 
     Args:
-        netlist: a mapped accelerator.
+        netlist: a mapped module.
         root: folder of netlists, by content.
 
     Raises:
@@ -102,9 +104,9 @@ def modelled(netlist: Netlist, root: Path) -> Path:
     steps = [
         f"read_rtlil {RTLIL}",
         # the primitives that synthesis declared, with their variants by parameters
-        f"delete =* {TOP} %d",
+        f"delete =* {netlist.top} %d",
         "read_verilog -sv -overwrite +/ecp5/cells_sim.v",
-        f"hierarchy -top {TOP}",
+        f"hierarchy -top {netlist.top}",
         "proc",
         "flatten",
         "opt_expr",

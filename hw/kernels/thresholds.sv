@@ -61,11 +61,16 @@ module thresholds #(
   function automatic logic [OUT_WIDTH-1:0] count(
       input logic [IN_WIDTH-1:0] raw, input logic [STEPS-1:0][THRESHOLD_WIDTH-1:0] steps);
     value_t value, step;
+    logic counts_one;
     value = IN_SIGNED ? value_t'($signed(raw)) : value_t'({1'b0, raw});
     count = OUT_WIDTH'(BIAS);
     for (int i = 0; i < STEPS; i++) begin
       step = THRESHOLD_SIGNED ? value_t'($signed(steps[i])) : value_t'({1'b0, steps[i]});
-      if ((step <= value) != FALLS[i]) count = count + 1;
+      counts_one = (step <= value) != FALLS[i];
+      // Choices are faster in a simulator; a chain of hundreds of them is too deep for synthesis,
+      // which makes a tree of sums.
+      if (STEPS > 64) count = count + OUT_WIDTH'(counts_one);
+      else if (counts_one) count = count + 1;
     end
   endfunction
 

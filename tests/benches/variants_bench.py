@@ -1,4 +1,4 @@
-"""cocotb bench of many variants of a kernel: the jobs of ``jobs.json`` to ``results.json``.
+"""cocotb bench of many variants of kernels: the jobs of ``jobs.json`` to ``results.json``.
 
 A job that fails is told by its traceback and ends its variant's jobs, not those of the others.
 """
@@ -16,15 +16,14 @@ from sim import streams
 
 @cocotb.test()
 async def every_job(dut) -> None:
-    """Run each variant's jobs one after another, its clock running only then."""
-    task = json.loads(Path("jobs.json").read_text())
-    bench = import_module(f"tests.benches.{task['bench']}")
+    """Run each variant's jobs in its bench one after another, its clock running only then."""
     results = []
-    for number, jobs in enumerate(task["jobs"]):
+    for number, task in enumerate(json.loads(Path("jobs.json").read_text())):
+        bench = import_module(f"tests.benches.{task['bench']}")
         variant = getattr(dut, f"variant_{number}")
         clock = Clock(streams.clock(variant), streams.CLOCK_NS, unit="ns")
         clock.start()
-        results.append(await _run_all(bench.run, variant, jobs))
+        results.append(await _run_all(bench.run, variant, task["jobs"]))
         clock.stop()
     Path("results.json").write_text(json.dumps(results))
 

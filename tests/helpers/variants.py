@@ -25,6 +25,16 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Instance:
+    """A module that does a variant's jobs in a bench."""
+
+    module: str
+    bench: str
+    """Module in ``tests.benches`` with a coroutine ``run(dut, job)``."""
+    variant: Variant
+
+
+@dataclass(frozen=True)
 class Results:
     """What the bench returned for each job, by variant; a job that failed, in its own words."""
 
@@ -49,24 +59,46 @@ def simulate(
     Args:
         kernel: the module.
         sources: its SystemVerilog files, without those that all share.
-        bench: module in ``tests.benches`` with a coroutine ``run(dut, job)``.
+        bench: module in ``tests.benches`` that does the jobs.
         variants: by a key of the caller's.
         workdir: where the simulation runs; files that a kernel reads lie there.
     """
-    top = workdir / "variants.sv"
-    lines = [_instance(kernel, number, one) for number, one in enumerate(variants.values())]
-    top.write_text("\n".join(["module variants;", *lines, "endmodule", ""]))
-    jobs = [one.jobs for one in variants.values()]
-    (workdir / "jobs.json").write_text(json.dumps({"bench": bench, "jobs": jobs}))
-    simulation = build(
-        "variants", dict.fromkeys([*SHARED, *sources, top]), public=(f"{kernel}.*",), optimise=False
-    )
-    simulation.run("tests.benches.variants_bench", workdir=workdir, timeout_s=300)
-    found = json.loads((workdir / "results.json").read_text())
+    instances = [Instance(kernel, bench, one) for one in variants.values()]
+    found = run(instances, sources, [f"{kernel}.*"], workdir)
     return Results(dict(zip(variants, found, strict=True)))
 
 
-def _instance(kernel: str, number: int, variant: Variant) -> str:
+def run(
+    instances: Sequence[Instance],
+    sources: Sequence[Path],
+    public: Sequence[str],
+    workdir: Path,
+    assertions: bool = True,
+) -> list[list[dict[str, Any]]]:
+    """Build one simulator of instances, run their jobs, and return what each returned for each job.
+
+    Args:
+        instances: modules with their jobs.
+        sources: SystemVerilog files of the modules, without those that all share.
+        public: ports of the modules, as `sim.runner.build` takes them.
+        workdir: where the simulation runs; files that a module reads lie there.
+        assertions: whether the modules' assertions hold from the start, at which the ports of an
+            instance have any values.
+    """
+    top = workdir / "variants.sv"
+    lines = [_text(one, number) for number, one in enumerate(instances)]
+    top.write_text("\n".join(["module variants;", *lines, "endmodule", ""]))
+    jobs = [{"bench": one.bench, "jobs": one.variant.jobs} for one in instances]
+    (workdir / "jobs.json").write_text(json.dumps(jobs))
+    files = dict.fromkeys([*SHARED, *sources, top])
+    simulation = build("variants", files, public=public, optimise=False, assertions=assertions)
+    simulation.run("tests.benches.variants_bench", workdir=workdir, timeout_s=300)
+    found: list[list[dict[str, Any]]] = json.loads((workdir / "results.json").read_text())
+    return found
+
+
+def _text(instance: Instance, number: int) -> str:
     """An instance whose ports the bench drives and reads."""
-    parameters = ", ".join(f".{name}({value})" for name, value in variant.parameters.items())
-    return f"  {kernel} #({parameters}) variant_{number} ();"
+    given = instance.variant.parameters.items()
+    parameters = ", ".join(f".{name}({value})" for name, value in given)
+    return f"  {instance.module} #({parameters}) variant_{number} ();"

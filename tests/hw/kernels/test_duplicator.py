@@ -24,14 +24,16 @@ def stimulus(bits: int, signed: bool):
     return pe, rng.integers(low, low + (1 << bits), (VECTORS, pe * folds))
 
 
+def variant(outputs: int, bits: int, signed: bool) -> Variant:
+    pe, values = stimulus(bits, signed)
+    beats = [streams.pack(beat, bits) for beat in values.reshape(-1, pe).tolist()]
+    jobs = [{"beats": beats, "idle": idle, "stall": stall[:outputs]} for idle, stall in STALLS]
+    return Variant({"OUTPUTS": outputs, "WIDTH": pe * bits}, jobs)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    variants = {}
-    for outputs, bits, signed in SHAPES:
-        pe, values = stimulus(bits, signed)
-        beats = [streams.pack(beat, bits) for beat in values.reshape(-1, pe).tolist()]
-        jobs = [{"beats": beats, "idle": idle, "stall": stall[:outputs]} for idle, stall in STALLS]
-        variants[outputs] = Variant({"OUTPUTS": outputs, "WIDTH": pe * bits}, jobs)
+    variants = {shape[0]: variant(*shape) for shape in SHAPES}
     folder = tmp_path_factory.mktemp("duplicator")
     return simulate("duplicator", [SOURCE], "duplicator_bench", variants, folder)
 

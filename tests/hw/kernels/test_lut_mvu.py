@@ -82,6 +82,15 @@ class Unit:
             return 2 * out - width
         return out
 
+    @property
+    def beats(self) -> list[int]:
+        """The vectors, packed."""
+        bits = DataType[self.activation_type].bitwidth()
+        beats = self.vectors.reshape(-1, self.simd)
+        if self.activation_type == "BIPOLAR":
+            beats = (beats + 1) // 2
+        return [streams.pack(beat, bits) for beat in beats.tolist()]
+
     def operator(self, out_bits: int):
         """Our operator, unconnected."""
         node = helper.make_node(
@@ -207,12 +216,7 @@ def instance(unit: Unit, operator, products, folder: Path) -> list[str]:
     operator.make_weight_file(
         unit.weights, "decoupled_verilog_dat", str(folder / f"{unit.name}_w.hex")
     )
-    bits = DataType[unit.activation_type].bitwidth()
-    beats = unit.vectors.reshape(-1, unit.simd)
-    if unit.activation_type == "BIPOLAR":
-        beats = (beats + 1) // 2
-    lines = [f"{streams.pack(beat, bits):x}" for beat in beats.tolist()]
-    (folder / f"{unit.name}_a.hex").write_text("\n".join(lines))
+    (folder / f"{unit.name}_a.hex").write_text("\n".join(f"{beat:x}" for beat in unit.beats))
     weight_beats = unit.weights.size // (unit.pe * unit.simd)
     widths = [operator.get_instream_width_padded(i) for i in (1, 0)]
     out = operator.get_outstream_width_padded()
@@ -225,7 +229,7 @@ def instance(unit: Unit, operator, products, folder: Path) -> list[str]:
         f'  file_source #(.NAME("{n}_w"), .BITS({widths[0]}), .BEATS({weight_beats}), .REPEAT(1),',
         f"      .SEED({seed})) {n}_ws (.clk, .rst_n, .stall, .tvalid({n}_wv), .tready({n}_wr),",
         f"      .tdata({n}_w));",
-        f'  file_source #(.NAME("{n}_a"), .BITS({widths[1]}), .BEATS({len(beats)}),',
+        f'  file_source #(.NAME("{n}_a"), .BITS({widths[1]}), .BEATS({len(unit.beats)}),',
         f"      .SEED({7 * seed})) {n}_as (.clk, .rst_n, .stall, .tvalid({n}_av), .tready({n}_ar),",
         f"      .tdata({n}_a));",
         f"  {n} #(.SHORT_PATHS({int(unit.short_paths)})) {n}_u (.ap_clk(clk), .ap_clk2x(clk),",

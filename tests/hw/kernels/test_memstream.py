@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -63,20 +64,24 @@ class Memory:
             writes.append((address(self.depth, self.parts - 1, self.parts), 1))
         return {"count": 3 * self.depth + 1, "stall": stall, "reads": reads, "writes": writes}
 
+    def variant(self, stall: float, folder: Path) -> Variant:
+        """Write the memory's first words, and return the kernel that reads them."""
+        digits, name = -(-self.width // 4), f"words_{self.depth}.dat"
+        words = [f"{word:0{digits}x}\n" for word in self.contents[0]]
+        (folder / name).write_text("".join(words))
+        parameters = {"DEPTH": self.depth, "WIDTH": self.width, "INIT_FILE": f'"{name}"'}
+        # a job rewrites the memory, so each has its own
+        return Variant(parameters, [self.job(stall)])
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("memstream")
-    variants = {}
-    for depth, width in SIZES:
-        memory = Memory(depth, width)
-        words, digits = memory.contents[0], -(-width // 4)
-        name = f"words_{depth}.dat"
-        (folder / name).write_text("".join(f"{word:0{digits}x}\n" for word in words))
-        parameters = {"DEPTH": depth, "WIDTH": width, "INIT_FILE": f'"{name}"'}
-        for stall in STALLS:
-            # a job rewrites the memory, so each has its own
-            variants[depth, stall] = Variant(parameters, [memory.job(stall)])
+    variants = {
+        (depth, stall): Memory(depth, width).variant(stall, folder)
+        for depth, width in SIZES
+        for stall in STALLS
+    }
     return simulate("memstream_axi", [SOURCE], "memstream_bench", variants, folder)
 
 

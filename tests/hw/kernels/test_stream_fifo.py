@@ -16,14 +16,16 @@ def beats_of(depth: int, width: int):
     return np.random.default_rng(depth).integers(0, 1 << width, 4 * depth + 50)
 
 
+def variant(depth: int, width: int) -> Variant:
+    beats = beats_of(depth, width)
+    job = {"beats": beats.reshape(-1, 1).tolist(), "count": len(beats), "in_bits": width}
+    jobs = [job | {"idle": idle, "stall": stall} for idle, stall in STALLS]
+    return Variant({"DEPTH": depth, "WIDTH": width}, jobs)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    variants = {}
-    for depth, width in SIZES:
-        beats = beats_of(depth, width)
-        job = {"beats": beats.reshape(-1, 1).tolist(), "count": len(beats), "in_bits": width}
-        jobs = [job | {"idle": idle, "stall": stall} for idle, stall in STALLS]
-        variants[depth, width] = Variant({"DEPTH": depth, "WIDTH": width}, jobs)
+    variants = {size: variant(*size) for size in SIZES}
     folder = tmp_path_factory.mktemp("stream_fifo")
     return simulate("stream_fifo", [SOURCE], "stream_fifo_bench", variants, folder)
 

@@ -94,7 +94,7 @@ class Case:
         memory.write_text(memory_text(self.thresholds, self.pe, self.threshold_type.bitwidth()))
         job = {
             "beats": self.values.reshape(-1, self.pe).tolist(),
-            "count": PIXELS * self.folds,
+            "count": len(self.values) * self.folds,
             "in_bits": self.in_type.bitwidth(),
         }
         parameters = {

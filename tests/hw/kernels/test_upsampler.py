@@ -39,18 +39,21 @@ def case(place: int, folder: Path):
     return parameters, images, context["out"].astype(np.int64)
 
 
+def variant(place: int, folder: Path) -> Variant:
+    *_, lanes, name = CASES[place]
+    parameters, images, larger = case(place, folder)
+    job = {
+        "beats": images.reshape(-1, lanes).tolist(),
+        "count": larger.size // lanes,
+        "in_bits": DataType[name].bitwidth(),
+    }
+    return Variant(parameters, [job | stalls for stalls in STALLS])
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("upsampler")
-    variants = {}
-    for place, (*_, lanes, name) in enumerate(CASES):
-        parameters, images, larger = case(place, folder)
-        job = {
-            "beats": images.reshape(-1, lanes).tolist(),
-            "count": larger.size // lanes,
-            "in_bits": DataType[name].bitwidth(),
-        }
-        variants[place] = Variant(parameters, [job | stalls for stalls in STALLS])
+    variants = {place: variant(place, folder) for place in range(len(CASES))}
     return simulate("upsampler", [SOURCE], "stream_bench", variants, folder)
 
 

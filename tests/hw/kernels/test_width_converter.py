@@ -17,22 +17,23 @@ def bits_of(in_bits: int, out_bits: int):
     return rng.integers(0, 2, 4 * int(np.lcm(in_bits, out_bits)))
 
 
+def variant(in_bits: int, out_bits: int) -> Variant:
+    bits = bits_of(in_bits, out_bits)
+    job = {
+        "beats": bits.reshape(-1, in_bits).tolist(),
+        "count": len(bits) // out_bits,
+        "in_bits": 1,
+    }
+    # a beat a clock on the narrower side, and the first and last beats' way through
+    most = len(bits) // min(in_bits, out_bits) + 4
+    smooth, *others = STALLS
+    jobs = [job | smooth | {"clocks": most}, *(job | stalls for stalls in others)]
+    return Variant({"IBITS": in_bits, "OBITS": out_bits}, jobs)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    variants = {}
-    for in_bits, out_bits in WIDTHS:
-        bits = bits_of(in_bits, out_bits)
-        job = {
-            "beats": bits.reshape(-1, in_bits).tolist(),
-            "count": len(bits) // out_bits,
-            "in_bits": 1,
-        }
-        # a beat a clock on the narrower side, and the first and last beats' way through
-        most = len(bits) // min(in_bits, out_bits) + 4
-        smooth, *others = STALLS
-        jobs = [job | smooth | {"clocks": most}, *(job | stalls for stalls in others)]
-        parameters = {"IBITS": in_bits, "OBITS": out_bits}
-        variants[in_bits, out_bits] = Variant(parameters, jobs)
+    variants = {widths: variant(*widths) for widths in WIDTHS}
     folder = tmp_path_factory.mktemp("dwc_axi")
     return simulate("dwc_axi", [SOURCE], "stream_bench", variants, folder)
 
