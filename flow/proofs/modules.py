@@ -87,6 +87,7 @@ _KERNELS = (
             Fault("across_q == '0 && down_q == '0", "across_q == '0", ("turn",)),
             Fault("free && first;", "free;", ("turn",)),
             Fault("!first || s_axis_tvalid", "1'b1", ("owed",)),
+            Fault("!first || s_axis_tvalid", "first && s_axis_tvalid", ("level", "latency")),
             Fault("place_q - (FOLDS - 1)", "place_q + 1", ("order",)),
             Fault("last_across ? '0 : across_q + 1", "'0", ("turn",)),
         ),
