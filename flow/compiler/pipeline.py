@@ -228,7 +228,8 @@ def _compile(
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
     stream = torch.from_numpy(quantiser(calibration.numpy()))
-    proof = verify_scales(network, golden, calibration, stream, streams)
+    undecided = torch.from_numpy(quantiser.undecided(calibration.numpy()))
+    proof = verify_scales(network, golden, calibration, stream, streams, undecided)
     scales = proof.scales
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)

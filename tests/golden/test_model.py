@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flow.compiler import calibration
+from flow.compiler.graph.dataflow import HostQuantiser
 from flow.errors import Defect, UserError
 from flow.golden.layers import MatrixVector, Thresholds
 from flow.golden.model import GoldenModel, Record
@@ -211,6 +212,19 @@ def test_an_activation_on_a_threshold_does_not_spoil_the_proof_behind_it(
     shares = list(proof.on_thresholds.values())
     # the first is that of the input
     assert 0 < shares[1] <= calibration.ON_THRESHOLDS and not any([shares[0], *shares[2:]])
+
+
+def test_pixels_that_rounding_decides_may_all_be_one_step_off():
+    quantiser = HostQuantiser(np.float32([[0.5, 1.5]]), 1.0, 0.0, "UINT2", channels_last=True)
+    pixels = np.float32([0.5, np.nextafter(np.float32(0.5), 0), 0.499, 0, 1.5, 1.51])
+    undecided = quantiser.undecided(pixels.reshape(1, 1, 2, 3))
+    assert undecided.tolist() == [[True, True, False, False, True, False]]
+    ours, theirs = torch.zeros(1, 100), (torch.arange(100) < 30).float()[None]
+    with pytest.raises(Defect, match=r"site input: 0\.3 of the compiled graph's activations"):
+        calibration._one_step_off("input", ours, theirs)
+    assert calibration._one_step_off("input", ours, theirs, theirs > 0) == pytest.approx(0.3)
+    with pytest.raises(Defect):
+        calibration._one_step_off("input", ours, 2 * theirs + (theirs == 0), theirs > 0)
 
 
 def test_a_pixel_on_a_threshold_of_the_host_does_not_spoil_the_proof(accelerator, network, inputs):

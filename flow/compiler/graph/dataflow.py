@@ -71,6 +71,9 @@ from flow.models.qonnx.tidy.steps import reach
 
 log = logging.getLogger(__name__)
 
+ROUNDING = 2.0**-21
+"""Relative difference that a few roundings of float32 make."""
+
 
 @dataclass(frozen=True)
 class HostQuantiser:
@@ -114,6 +117,18 @@ class HostQuantiser:
         if self.channels_last:
             values = values.transpose(0, 2, 3, 1)
         return np.ascontiguousarray(values).reshape(len(x), -1)
+
+    def undecided(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Return which values of the stream lie on a threshold up to float32's rounding.
+
+        Args:
+            x: images, float32 [N, C, H, W].
+
+        Returns:
+            [N, elements], in the stream's order.
+        """
+        nudge = np.float32(ROUNDING)
+        return self(x * (1 - nudge)) != self(x * (1 + nudge))
 
 
 def export(network: Network, path: Path) -> ModelWrapper:
