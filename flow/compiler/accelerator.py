@@ -111,7 +111,7 @@ class Accelerator:
         Returns:
             int32 [N, elements], in the order of the accelerator's input stream.
         """
-        from flow.compiler.graph.dataflow import HostQuantiser
+        from flow.compiler.host import HostQuantiser
 
         quantiser = dict(self.manifest["host_quantiser"])
         thresholds = np.array(quantiser.pop("thresholds"), dtype=np.float32)

@@ -4,10 +4,11 @@ The verification goes layer by layer: each layer of the compiled graph reads the
 Brevitas network. Its accumulators must then equal the network's, and so must its activations and
 the images that the host quantises, except for a few that are one step off: if a value lies on a
 threshold up to float32's rounding, the network and its exact counterpart may round differently, and
-neither is wrong.
+neither is wrong. The host rounds as the network does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -71,7 +72,6 @@ def verify_scales(
     inputs: Tensor,
     stream: Tensor,
     names: Mapping[str, str],
-    undecided: Tensor | None = None,
 ) -> ScaleCheck:
     """Find and verify the scale of every site.
 
@@ -81,8 +81,6 @@ def verify_scales(
         inputs: real images, float32 [N, C, H, W].
         stream: the same images, quantised by the host, integers [N, elements].
         names: the golden model's stream at each site.
-        undecided: values of the images that may be one step off, however many there are, bool
-            [N, elements]; none if not given.
 
     Raises:
         UserError: the channels of a site have different scales, which need more than one σ.
@@ -95,7 +93,7 @@ def verify_scales(
     theirs, off = stream, {}
     if INPUT in names:
         theirs = _on_grid(INPUT, real[INPUT], stream)
-        off[INPUT] = _one_step_off(INPUT, stream, theirs, undecided)
+        off[INPUT] = _one_step_off(INPUT, stream, theirs)
     instead = {names[site]: computed(names[site]) for site in activations}
     record = Record({names[site] for site in activations})
     golden.run(stream, record=record)
@@ -129,27 +127,37 @@ def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:
     return torch.from_numpy(np.round(real / scale - offset)).view(nearly.shape).to(nearly.dtype)
 
 
-def _one_step_off(
-    site: str, ours: Tensor, theirs: Tensor, undecided: Tensor | None = None
-) -> float:
-    """Return the share of activations that differ, or raise a Defect if it is large.
-
-    Those that are undecided may all differ: pictures have few distinct values, and one of them may
-    lie on a threshold.
-    """
+def _one_step_off(site: str, ours: Tensor, theirs: Tensor) -> float:
+    """Return the share of activations that differ, or raise a Defect if it is large."""
     differing = ours != theirs
     share = float(differing.float().mean())
-    decided = differing if undecided is None else differing & ~undecided
     levels = theirs.unique()
     step = float(levels.diff().min()) if len(levels) > 1 else 1.0
-    few = ours.numel() * ON_THRESHOLDS < FEW and int(decided.sum()) <= FEW
-    many = float(decided.float().mean()) > ON_THRESHOLDS and not few
+    few = ours.numel() * ON_THRESHOLDS < FEW and int(differing.sum()) <= FEW
+    many = share > ON_THRESHOLDS and not few
     if many or float((ours - theirs).abs().max()) > step:
         raise Defect(
             f"site {site}: {share:.2g} of the compiled graph's activations differ from the "
             "network's"
         )
     return share
+
+
+def input_of(network: Network) -> Callable[[npt.NDArray[np.float32]], npt.NDArray]:
+    """Return what gives a network's own quantised images, in the order of the host's stream.
+
+    Images are float32 [N, C, H, W], and results [N, elements].
+    """
+
+    def values(images: npt.NDArray[np.float32]) -> npt.NDArray:
+        found = real_streams(network, torch.from_numpy(images), [INPUT])[INPUT]
+        return found.reshape(len(images), -1)
+
+    return values
+
+
+class _AllSeen(Exception):
+    """Ends a network's run when there is nothing more to record."""
 
 
 def real_streams(network: Network, inputs: Tensor, sites: list[str]) -> dict[str, npt.NDArray]:
@@ -172,12 +180,14 @@ def real_streams(network: Network, inputs: Tensor, sites: list[str]) -> dict[str
             if value.ndim == 4:
                 value = value.permute(0, 2, 3, 1)
             seen[site] = value.detach().reshape(-1, value.shape[-1]).double().numpy()
+            if len(seen) == len(sites):
+                raise _AllSeen
 
         return hook
 
     hooks = [network.tap(site).register_forward_pre_hook(keep(site)) for site in sites]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), suppress(_AllSeen):
             network.eval()(inputs)
     finally:
         for hook in hooks:

@@ -25,6 +25,7 @@ from flow.models.network import QuantWeightBiasInputOutputLayer
 from flow.models.qonnx.network import ImportedNetwork
 from flow.noise.hardware.kinds import KINDS, parameter, parts_of
 from flow.noise.hardware.sites import TapSite
+from flow.noise.site import INPUT
 from flow.numerics import code_digest
 from flow.paths import HW
 
@@ -210,7 +211,7 @@ def _compile(
     from qonnx.custom_op.registry import getCustomOp
 
     from flow.compiler import weights
-    from flow.compiler.calibration import verify_scales
+    from flow.compiler.calibration import input_of, verify_scales
     from flow.compiler.generate import generate_rtl
     from flow.compiler.graph.sites import SiteFingerprints, find_sites
     from flow.compiler.graph.taps import InsertNoiseTaps
@@ -227,9 +228,10 @@ def _compile(
     model = model.transform(InsertNoiseTaps(edges, tapped, quantiser.levels))
     golden = GoldenModel.of(model)
     streams = find_sites(model, marks)
+    if INPUT in streams:
+        quantiser = quantiser.rounding_as(input_of(network), tuple(calibration.shape[1:]))
     stream = torch.from_numpy(quantiser(calibration.numpy()))
-    undecided = torch.from_numpy(quantiser.undecided(calibration.numpy()))
-    proof = verify_scales(network, golden, calibration, stream, streams, undecided)
+    proof = verify_scales(network, golden, calibration, stream, streams)
     scales = proof.scales
     for node in model.get_nodes_by_op_type("NoiseTap"):
         tap = getCustomOp(node)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flow.compiler import calibration
-from flow.compiler.graph.dataflow import HostQuantiser
+from flow.compiler.host import HostQuantiser
 from flow.errors import Defect, UserError
 from flow.golden.layers import MatrixVector, Thresholds
 from flow.golden.model import GoldenModel, Record
@@ -214,17 +214,26 @@ def test_an_activation_on_a_threshold_does_not_spoil_the_proof_behind_it(
     assert 0 < shares[1] <= calibration.ON_THRESHOLDS and not any([shares[0], *shares[2:]])
 
 
-def test_pixels_that_rounding_decides_may_all_be_one_step_off():
-    quantiser = HostQuantiser(np.float32([[0.5, 1.5]]), 1.0, 0.0, "UINT2", channels_last=True)
-    pixels = np.float32([0.5, np.nextafter(np.float32(0.5), 0), 0.499, 0, 1.5, 1.51])
-    undecided = quantiser.undecided(pixels.reshape(1, 1, 2, 3))
-    assert undecided.tolist() == [[True, True, False, False, True, False]]
-    ours, theirs = torch.zeros(1, 100), (torch.arange(100) < 30).float()[None]
-    with pytest.raises(Defect, match=r"site input: 0\.3 of the compiled graph's activations"):
-        calibration._one_step_off("input", ours, theirs)
-    assert calibration._one_step_off("input", ours, theirs, theirs > 0) == pytest.approx(0.3)
-    with pytest.raises(Defect):
-        calibration._one_step_off("input", ours, 2 * theirs + (theirs == 0), theirs > 0)
+@pytest.mark.parametrize("rows, channels_last", [(1, True), (3, True), (3, False), (12, False)])
+def test_the_host_rounds_as_the_network(rows, channels_last):
+    """0.5 is a step of 255 · x in float32, but lies beside the exact one of x / (1 / 255)."""
+    generator = np.random.default_rng(rows)
+    scale = generator.uniform(0.9, 1.1, (rows, 1)).astype(np.float32) / np.float32(255)
+    thresholds = (scale.astype(np.float64) * (np.arange(255) + 0.5)).astype(np.float32)
+    exact = HostQuantiser(thresholds, 1.0, -128.0, "INT8", channels_last)
+    shape = (3, 2, 2)
+
+    def network(images):
+        x = images.reshape(len(images), *((rows, -1) if rows > 1 else (1, -1)))
+        values = np.clip(np.round(x / scale + np.float32(-128)), -128, 127)
+        values = values.reshape(images.shape)
+        return (values.transpose(0, 2, 3, 1) if channels_last else values).reshape(len(images), -1)
+
+    images = np.concatenate([thresholds, np.nextafter(thresholds, np.float32(0))], axis=1)
+    images = np.resize(images.T[:, :, None], (510, rows, 12 // rows)).reshape(-1, *shape)
+    images = np.concatenate([images, np.nextafter(images, np.float32(1))])
+    assert (exact(images) != network(images)).any()
+    assert (exact.rounding_as(network, shape)(images) == network(images)).all()
 
 
 def test_a_pixel_on_a_threshold_of_the_host_does_not_spoil_the_proof(accelerator, network, inputs):

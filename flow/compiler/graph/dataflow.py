@@ -2,11 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
 from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
     InferDuplicateStreamsLayer,
@@ -23,7 +20,6 @@ from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.general.multithreshold import multithreshold
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import (
     GiveReadableTensorNames,
@@ -55,7 +51,6 @@ from flow.compiler.graph.passes import (
     begin_at,
 )
 from flow.compiler.graph.settled import SettlingModel
-from flow.compiler.graph.taps import grid
 from flow.compiler.graph.thresholds import (
     FALLING,
     AbsorbNegativeGains,
@@ -63,72 +58,13 @@ from flow.compiler.graph.thresholds import (
     QuantToThresholds,
     ScaleThresholdsOutside,
 )
+from flow.compiler.host import HostQuantiser
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.tidy.edits import FALLS, attribute
-from flow.models.qonnx.tidy.steps import reach
 
 log = logging.getLogger(__name__)
-
-ROUNDING = 2.0**-21
-"""Relative difference that a few roundings of float32 make."""
-
-
-@dataclass(frozen=True)
-class HostQuantiser:
-    """The network's first quantiser, which runs on the host: float image → integer stream."""
-
-    thresholds: npt.NDArray[np.float32]
-    """[rows, steps], in the unit of the network's input, with one row for all values, for each
-    channel or for each value."""
-    scale: float
-    """Step of the output per threshold."""
-    bias: float
-    """Output below the first threshold."""
-    datatype: str
-    """QONNX type of the integer stream."""
-    channels_last: bool
-    """Whether the stream is (H, W, C), for a convolution, rather than (C, H, W)."""
-    falls: Sequence[int] = ()
-    """Whether each step falls; empty if none does."""
-    falling: Sequence[int] = ()
-    """Whether each row falls, behind a negative gain; empty if none does."""
-
-    @property
-    def levels(self) -> tuple[int, int, int]:
-        """Smallest and largest values of the stream, and the step between values."""
-        counts = reach(self.falls, self.thresholds.shape[1])
-        low, high = (int(self.bias + self.scale * count) for count in counts)
-        return low, high, int(self.scale) * grid(self.thresholds)
-
-    def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Quantise images, float32 [N, C, H, W], to the stream's order, int32 [N, elements]."""
-        if len(self.thresholds) not in (1, x.shape[1]):
-            # the network flattens its images first
-            x = x.reshape(len(x), -1)
-        counts = multithreshold(x, self.thresholds)
-        if falls := np.flatnonzero(self.falls).tolist():
-            counts = counts + len(falls) - 2 * multithreshold(x, self.thresholds[:, falls])
-        if len(self.falling):
-            rows = np.reshape(self.falling, (-1, *[1] * (x.ndim - 2)))
-            counts = np.where(rows, self.thresholds.shape[1] - counts, counts)
-        values = (self.scale * counts + self.bias).astype(np.int32)
-        if self.channels_last:
-            values = values.transpose(0, 2, 3, 1)
-        return np.ascontiguousarray(values).reshape(len(x), -1)
-
-    def undecided(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Return which values of the stream lie on a threshold up to float32's rounding.
-
-        Args:
-            x: images, float32 [N, C, H, W].
-
-        Returns:
-            [N, elements], in the stream's order.
-        """
-        nudge = np.float32(ROUNDING)
-        return self(x * (1 - nudge)) != self(x * (1 + nudge))
 
 
 def export(network: Network, path: Path) -> ModelWrapper:
