@@ -26,6 +26,8 @@ KINDS_OF_TAPS: Mapping[str, Sequence[str]] = {
     "additive": ["additive"],
 }
 CHOICES = tuple(f"{lanes}@{clocks}" for lanes in (1, 2, 4, 8) for clocks in (1, 4, 10))
+GAINS = "160'h" + "".join(f"{(37 * lane + 101) % 512:03x}" for lane in range(14))[:40]
+"""Unlike gains of 10 bits, of four lanes in four beats."""
 KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "lut_mvu 1 × 16": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 1, "SIMD": 16, "ACCU_WIDTH": 10}),
     "lut_mvu 4 × 32": ("lut_mvu", {"MW": 64, "MH": 64, "PE": 4, "SIMD": 32, "ACCU_WIDTH": 10}),
@@ -41,7 +43,11 @@ KERNELS: Mapping[str, tuple[str, Mapping[str, int | str]]] = {
     "pool 4, maximum": ("pool", {"PE": 4}),
     "pool 4, sum": ("pool", {"PE": 4, "SUM": 1, "WINDOW": 16, "IN_WIDTH": 4, "OUT_WIDTH": 8}),
     "adder 4": ("adder", {"PE": 4}),
+    "adder 4, gains": ("adder", {"PE": 4, "A_WIDTH": 16, "B_WIDTH": 16, "FOLDS": 4,
+                                 "GAIN_WIDTH": 10, "A_GAINS": GAINS, "B_GAINS": GAINS,
+                                 "OUT_WIDTH": 27}),
     "multiplier 4": ("multiplier", {"PE": 4}),
+    "upsampler 4": ("upsampler", {"WIDTH": 16, "FOLDS": 16, "COLUMNS": 16}),
     "concatenator 4": ("concatenator", {"PE": 4}),
     "input_planes 4": ("input_planes", {"LANES": 4, "BEATS": 16}),
     "duplicator": ("duplicator", {"WIDTH": 32}),
