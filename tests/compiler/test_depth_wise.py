@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveUniqueNodeNames
 
@@ -17,6 +18,7 @@ from flow.compiler.folding.matrix_units import ChooseUnits
 from flow.compiler.graph.compatibility import check_nodes
 from flow.compiler.pipeline import compile_network
 from flow.errors import UserError
+from flow.golden.model import GoldenModel
 from flow.golden.units import is_unit
 from flow.models import evaluate
 from flow.models.qonnx.network import ImportedNetwork, open_network
@@ -140,6 +142,42 @@ def test_groups_of_one_channel_with_one_output_have_the_unit_and_others_are_whol
 def weights_of(model, node) -> tuple[int, ...]:
     """Return the shape of a unit's weights, and nothing for other nodes."""
     return model.get_initializer(node.input[1]).shape if is_unit(node) else ()
+
+
+@pytest.mark.slow
+def test_weights_stay_compact_on_their_way_to_the_unit(tmp_path, monkeypatch):
+    """Its images are averaged and not quantised again, so a factor must move past it."""
+    build = Builder(np.random.default_rng(4), (1, 16, 12, 10), exact=True)
+    build.stream = build.quant("images", 0.125, 4)
+    build.apply("AveragePool", kernel_shape=[2, 2], pads=[0] * 4, strides=[2, 2])
+    build.shape = (1, 16, 6, 5)
+    plain = {"strides": [1, 1], "dilations": [1, 1]}
+    build.grouped(16, 16, [5, 5], [2, 2, 2, 2], **plain)
+    build.activation("signed", 0.25, 4)
+    build.flatten()
+    build.dense(4, per_channel=False, whole=False)
+    path = tmp_path / "averaged.onnx"
+    path.write_bytes(build.model(open_batch=True).SerializeToString())
+    network, sizes = open_network(path), []
+    write = ModelWrapper.set_initializer
+
+    def spy(self, name, values, *options):
+        sizes.append(np.size(values))
+        write(self, name, values, *options)
+
+    monkeypatch.setattr(ModelWrapper, "set_initializer", spy)
+    with working_in(tmp_path / "finn"):
+        model, quantiser = pipeline._to_hardware_layers(copy.deepcopy(network), tmp_path)
+    dense = 16 * 6 * 5 * 4
+    assert max(sizes) == dense < 16 * 16 * 5 * 5
+    assert [n.op_type for n in model.graph.node if n.op_type in ("Pool", "VVAU")] == [
+        "Pool",
+        "VVAU",
+    ]
+    images = pipeline.random_images(network, 32)
+    labels = GoldenModel.of(model).run(torch.from_numpy(quantiser(images.numpy())))
+    assert labels.tolist() == evaluate(network, images).tolist()
+    assert len(set(labels.tolist())) > 1
 
 
 REFUSED = {

@@ -12,9 +12,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
 )
-from finn.transformation.fpgadataflow.convert_to_hw.vector_vector_activation import (
-    InferVectorVectorActivation,
-)
 from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
@@ -36,7 +33,6 @@ from qonnx.util.cleanup import cleanup_model
 
 from flow.compiler.graph.joins import ConcatsToStreams, InferJoins, MoveScales
 from flow.compiler.graph.passes import (
-    AveragesToPools,
     BipolarToBit,
     BipolarToInt2,
     BipolarWeightsToInt2,
@@ -45,7 +41,6 @@ from flow.compiler.graph.passes import (
     MeanToGlobalPool,
     RejectPaddedBits,
     ScaleBipolarOutside,
-    SumTypes,
     UngroupConvolutions,
     UpsamplingToStreams,
     begin_at,
@@ -58,6 +53,7 @@ from flow.compiler.graph.thresholds import (
     QuantToThresholds,
     ScaleThresholdsOutside,
 )
+from flow.compiler.graph.windows import AveragesToPools, DepthWiseToUnits, SumTypes
 from flow.compiler.host import HostQuantiser
 from flow.errors import UserError
 from flow.models import Network
@@ -109,10 +105,14 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         ConcatsToStreams(),
         AveragesToPools(),
         UpsamplingToStreams(),
-        LowerConvsToMatMul(),
-        ChannelsLast(),
+        # the factors of averages go past convolutions
         Streamline(),
         BipolarWeightsToInt2(),
+        DepthWiseToUnits(),
+        LowerConvsToMatMul(),
+        ChannelsLast(),
+        GiveUniqueNodeNames(),
+        InferDataLayouts(),
     ):
         model = model.transform(step)
     if mvu == "dsp":
@@ -123,7 +123,6 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         # before matrix-vector units are inferred, which would otherwise absorb the thresholds
         InferThresholds(),
         InferQuantizedMatrixVectorActivation(),
-        InferVectorVectorActivation(),
         InferLabelSelect(),
         InferPool(),
         RejectPaddedBits(),

@@ -1,6 +1,5 @@
 """Graph passes that FINN lacks, used between its own."""
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,7 +15,7 @@ from finn.transformation.streamline.reorder import (
     MoveTransposePastJoinMul,
 )
 from onnx import helper
-from qonnx.core.datatype import BaseDataType, DataType
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
@@ -24,7 +23,6 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
-from flow.compiler.graph.thresholds import smallest_type
 from flow.compiler.operators.label_select import whole_gains
 from flow.errors import UserError
 from flow.models.qonnx.tidy.edits import FALLS, attribute, set_attribute
@@ -126,8 +124,9 @@ class BipolarWeightsToInt2(Transformation):
 
     def apply(self, model):
         """Apply the transformation to the whole graph."""
-        for node in model.get_nodes_by_op_type("MatMul"):
-            if model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
+        for node in model.graph.node:
+            layer = node.op_type in ("Conv", "MatMul")
+            if layer and model.get_tensor_datatype(node.input[1]) == DataType["BIPOLAR"]:
                 model.set_tensor_datatype(node.input[1], DataType["INT2"])
         return model.transform(InferDataTypes()), False
 
@@ -161,76 +160,6 @@ class MeanToGlobalPool(Transformation):
                 node.op_type = "GlobalAveragePool"
                 del node.input[1:], node.attribute[:]
         return model.transform(InferDataLayouts()), False
-
-
-class AveragesToPools(Transformation):
-    """Replace averages of integers by FINN's Pool, which sums a window, and a factor.
-
-    There is RTL for Pool, but not for FINN's sum over the whole image. Scales go past averages
-    first, so that these see integers. A maximum becomes a Pool as well if it pads two sides
-    unlike, which FINN refuses, or if several read it, of which FINN's pass sees only one.
-    """
-
-    def apply(self, model: ModelWrapper):
-        """Apply the transformation to the whole graph."""
-        for node in list(model.graph.node):
-            averages = node.op_type in ("AveragePool", "GlobalAveragePool")
-            if not averages and not _beyond_finn(model, node):
-                continue
-            datatype = model.get_tensor_datatype(node.input[0])
-            if datatype.is_integer():
-                self._replace(model, node, datatype)
-        return model.transform(InferDataLayouts()).transform(InferDataTypes()), False
-
-    def _replace(self, model: ModelWrapper, node, datatype) -> None:
-        _, channels, height, width = model.get_tensor_shape(node.input[0])
-        _, _, rows, columns = model.get_tensor_shape(node.output[0])
-        window, stride, pads = [height, width], [1, 1], [0] * 4
-        if node.op_type != "GlobalAveragePool":
-            window = list(get_by_name(node.attribute, "kernel_shape").ints)
-            strides = get_by_name(node.attribute, "strides")
-            stride = list(strides.ints) if strides else stride
-            padding = get_by_name(node.attribute, "pads")
-            pads = list(padding.ints) if padding else pads
-        values = window[0] * window[1]
-        sizes = (
-            [1, height, width, channels],
-            [1, rows, columns, values * channels],
-            [1, rows, columns, channels],
-            [1, rows, columns, channels],
-        )
-        last, windows, sums, means = (model.make_new_valueinfo_name() for _ in sizes)
-        for name, shape in zip((last, windows, sums, means), sizes, strict=True):
-            model.set_tensor_shape(name, shape)
-        model.set_tensor_datatype(windows, datatype)
-        largest = node.op_type == "MaxPool"
-        summed = datatype if largest else _sum_type(datatype, values)
-        pool = helper.make_node(
-            "Pool", [windows], [sums], domain="finn.custom_op.fpgadataflow",
-            backend="fpgadataflow", InputDataType=datatype.name, OutputDataType=summed.name,
-            Channels=channels, PE=channels, KernelSize=window,
-            Function="MaxPool" if largest else "AccPool", OutImgDims=[rows, columns],
-        )  # fmt: skip
-        model.set_tensor_datatype(sums, summed)
-        generator = helper.make_node(
-            "Im2Col", [last], [windows], domain="qonnx.custom_op.general", stride=stride,
-            kernel_size=window, depthwise=1, pad_amount=pads,
-            input_shape=f"(1,{height},{width},{channels})",
-        )  # fmt: skip
-        new = [
-            helper.make_node("Transpose", [node.input[0]], [last], perm=[0, 2, 3, 1]),
-            *(generator, pool),
-        ]
-        if not largest:
-            factor = model.make_new_valueinfo_name()
-            model.set_initializer(factor, np.float32(1 / values))
-            new.append(helper.make_node("Mul", [sums, factor], [means]))
-        ends = new[-1].output, list(node.output)
-        new.append(helper.make_node("Transpose", *ends, perm=[0, 3, 1, 2]))
-        index = list(model.graph.node).index(node)
-        model.graph.node.remove(node)
-        for offset, one in enumerate(new):
-            model.graph.node.insert(index + offset, one)
 
 
 class UpsamplingToStreams(Transformation):
@@ -268,35 +197,6 @@ class UpsamplingToStreams(Transformation):
 
 UPSAMPLING = ("Resize", "Upsample")
 """ONNX's operators that enlarge images."""
-
-
-def _beyond_finn(model: ModelWrapper, node) -> bool:
-    """Whether a node takes maxima, and pads two sides unlike or has several readers."""
-    if node.op_type != "MaxPool":
-        return False
-    pads = get_by_name(node.attribute, "pads")
-    uneven = pads is not None and list(pads.ints[:2]) != list(pads.ints[2:])
-    return uneven or model.is_fork_node(node)
-
-
-class SumTypes(Transformation):
-    """Give each sum over windows the smallest type that holds it."""
-
-    def apply(self, model: ModelWrapper):
-        """Apply the transformation to the whole graph, in the order of the data flow."""
-        model = model.transform(InferDataTypes())
-        for node in model.get_nodes_by_op_type("Pool"):
-            pool = getCustomOp(node)
-            if pool.get_nodeattr("Function") == "AccPool":
-                places = math.prod(pool.get_nodeattr("KernelSize"))
-                datatype = _sum_type(model.get_tensor_datatype(node.input[0]), places)
-                pool.set_nodeattr("OutputDataType", datatype.name)
-        return model.transform(InferDataTypes()), False
-
-
-def _sum_type(datatype: BaseDataType, count: int) -> BaseDataType:
-    """Return the type of a sum of this many values."""
-    return smallest_type(round(datatype.min() * count), round(datatype.max() * count))
 
 
 class ChannelsLast(Transformation):

@@ -12,7 +12,7 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
-from flow.compiler.graph.passes import SumTypes
+from flow.compiler.graph.windows import SumTypes
 from flow.errors import UserError
 from flow.models.qonnx.tidy.steps import reach
 from flow.noise.site import Site
