@@ -36,7 +36,6 @@ from qonnx.util.cleanup import cleanup_model
 
 from flow.compiler.graph.joins import ConcatsToStreams, InferJoins, MoveScales
 from flow.compiler.graph.passes import (
-    AveragesToPools,
     BipolarToBit,
     BipolarToInt2,
     BipolarWeightsToInt2,
@@ -107,7 +106,6 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         MoveScales(),
         AbsorbNegativeGains(),
         ConcatsToStreams(),
-        AveragesToPools(),
         UpsamplingToStreams(),
         LowerConvsToMatMul(),
         ChannelsLast(),

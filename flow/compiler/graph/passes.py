@@ -197,10 +197,10 @@ class AveragesToPools(Transformation):
             [1, height, width, channels],
             [1, rows, columns, values * channels],
             [1, rows, columns, channels],
-            [1, rows, columns, channels],
+            [1, channels, rows, columns],
         )
-        last, windows, sums, means = (model.make_new_valueinfo_name() for _ in sizes)
-        for name, shape in zip((last, windows, sums, means), sizes, strict=True):
+        last, windows, sums, turned = (model.make_new_valueinfo_name() for _ in sizes)
+        for name, shape in zip((last, windows, sums, turned), sizes, strict=True):
             model.set_tensor_shape(name, shape)
         model.set_tensor_datatype(windows, datatype)
         largest = node.op_type == "MaxPool"
@@ -220,13 +220,13 @@ class AveragesToPools(Transformation):
         new = [
             helper.make_node("Transpose", [node.input[0]], [last], perm=[0, 2, 3, 1]),
             *(generator, pool),
+            helper.make_node("Transpose", [sums], [turned], perm=[0, 3, 1, 2]),
         ]
         if not largest:
             factor = model.make_new_valueinfo_name()
             model.set_initializer(factor, np.float32(1 / values))
-            new.append(helper.make_node("Mul", [sums, factor], [means]))
-        ends = new[-1].output, list(node.output)
-        new.append(helper.make_node("Transpose", *ends, perm=[0, 3, 1, 2]))
+            new.append(helper.make_node("Mul", [turned, factor], [""]))
+        new[-1].output[0] = node.output[0]
         index = list(model.graph.node).index(node)
         model.graph.node.remove(node)
         for offset, one in enumerate(new):
