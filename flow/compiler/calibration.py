@@ -124,7 +124,7 @@ def verify_scales(
 def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:
     """Return activations as the graph's integers, given integers that are nearly all right."""
     scale, offset = _line(site, real, nearly.numpy().reshape(real.shape).astype(np.float64))[:2]
-    return torch.from_numpy(np.round(real / scale - offset)).view(nearly.shape).to(nearly.dtype)
+    return torch.from_numpy(np.round(real / scale - offset)).reshape(nearly.shape).to(nearly.dtype)
 
 
 def _one_step_off(site: str, ours: Tensor, theirs: Tensor) -> float:

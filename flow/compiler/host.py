@@ -41,7 +41,7 @@ class HostQuantiser:
     @property
     def levels(self) -> tuple[int, int, int]:
         """Smallest and largest values of the stream, and the step between values."""
-        counts = reach(self.falls, self.thresholds.shape[1])
+        counts = reach(self.thresholds, self.falls, self.falling)
         low, high = (int(self.bias + self.scale * count) for count in counts)
         return low, high, int(self.scale) * grid(self.thresholds)
 
@@ -94,7 +94,7 @@ class HostQuantiser:
 
         low, high = (_ordered(ends) for ends in _around(self.thresholds))
         above = values(_floats(high))
-        moves = values(_floats(low)) != above
+        moves = (values(_floats(low)) != above) & np.isfinite(self.thresholds)
         while (moves & (high - low > 1)).any():
             middle = (low + high) // 2
             passed = values(_floats(middle)) == above

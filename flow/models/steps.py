@@ -13,6 +13,8 @@ NEAR = 2.0**-16
 """Relative error of a ratio that is near enough elsewhere: small gains make narrow sums."""
 NEAR_OF_MANY = 2.0**-12
 """The same for streams that stand side by side, whose values a layer reads with all their bits."""
+FAR_OF_MANY = 2.0**-7
+"""The same where a layer takes no more bits."""
 MOST_GAIN = 1 << 14
 """Bound of gains, unless the steps lie further apart: a ratio is right to about 2^−15 or better."""
 
@@ -51,24 +53,34 @@ def common_steps(left: Floats, right: Floats) -> tuple[npt.NDArray[np.int64], Fl
     return gains.astype(np.int64), large / times
 
 
-def common_multiples(steps: Sequence[float]) -> tuple[list[int], float]:
+def common_multiples(
+    steps: Sequence[float], most: Sequence[int] | None = None
+) -> tuple[list[int], float]:
     """Return a whole gain of each of several steps, and the step of which all are such multiples.
 
     Args:
         steps: of the streams, all above 0.
+        most: largest gain of each that their readers take; other gains are returned only if none
+            of these is right to 2^−7.
     """
     ratios = np.array(steps, np.float64) / min(steps)
+    bounds = np.full_like(ratios, np.inf) if most is None else np.array(most, np.float64)
     found = np.ones_like(ratios)
     for bound, tolerance in ((SMALL, EXACT), (MOST_GAIN, NEAR_OF_MANY)):
         least = np.inf
         for parts in range(1, bound + 1):
-            error = np.abs(np.rint(ratios * parts) / (ratios * parts) - 1).max()
+            gains = np.rint(ratios * parts)
+            if (gains > bounds).any():
+                break
+            error = np.abs(gains / (ratios * parts) - 1).max()
             if error < least:
-                found, least = np.rint(ratios * parts), error
+                found, least = gains, error
             if error <= tolerance:
                 break
         if least <= tolerance:
             break
+    if least > FAR_OF_MANY and most is not None:
+        return common_multiples(steps)
     largest = int(np.argmax(steps))
     return found.astype(int).tolist(), float(steps[largest] / found[largest])
 

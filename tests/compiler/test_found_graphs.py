@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flow.compiler.graph.compatibility import check_nodes
-from flow.compiler.pipeline import compile_network
+from flow.compiler.pipeline import check, compile_network
 from flow.models import evaluate
 from flow.models.qonnx.network import open_network
 from flow.noise import Noise
@@ -39,6 +39,26 @@ def test_a_pool_that_pads_negative_values_is_told(tmp_path):
     path.write_bytes(pool_builder("signed").model(open_batch=False).SerializeToString())
     problems = [report.problem for report in check_nodes(open_network(path).graph)]
     assert [one for one in problems if one] == 2 * ["pads values that may be negative"]
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+def test_a_padded_average_of_sums_fits_without_a_bias(bias, tmp_path):
+    """The zeros around an image have no bias, so that it does not move past the average."""
+    builder = Builder(np.random.default_rng(0), (1, 2, 4, 4), exact=True)
+    builder.stream = builder.quant("images", 0.125, 4)
+    builder.convolution(3, per_channel=False, last=False)
+    builder.apply("Add" if bias else "Mul", builder.constant(0.5))
+    window = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1] * 4, "count_include_pad": 1}
+    builder.apply("AveragePool", **window)
+    builder.activation("signed", 0.25, 4)
+    builder.flatten()
+    builder.dense(4, per_channel=False, whole=False)
+    path = tmp_path / "average.onnx"
+    path.write_bytes(builder.model(open_batch=False).SerializeToString())
+    network = open_network(path)
+    assert any(report.problem for report in check_nodes(network.graph)) == bool(bias)
+    if not bias:
+        check(network)
 
 
 def test_one_bit_for_each_class_is_told(tmp_path):

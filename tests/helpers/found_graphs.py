@@ -103,23 +103,33 @@ def padded_pool(tmp_path, _):
 
 
 def unlike_steps(tmp_path, _):
-    """Return residual blocks that add four times the step of the shortcut, and an unlike one."""
+    """Return residual blocks that add four times the step of the shortcut, and an unlike one.
+
+    The second shortcut reorders its channels, of which two are zeros.
+    """
     builder = Builder(np.random.default_rng(0), (1, 2, 5, 5), exact=True)
     builder.stream = builder.quant("images", 2.0**-5, 6)
     builder.convolution(4, per_channel=False, last=False)
-    builder.activation("relu", 0.5, 3)
+    # channels rise and fall unlike each other
+    builder.apply("PRelu", builder.constant(np.reshape([-0.5, 0.25, 0.0, 1.5], (4, 1, 1))))
+    builder.stream = builder.quant(builder.stream, 0.5, 3)
     # both branches read a pooling
     builder.apply("MaxPool", kernel_shape=[2, 2], strides=[1, 1], pads=[0] * 4)
     builder.shape = (1, 4, 4, 4)
     shortcut = builder.stream
     builder.convolution(4, per_channel=False, last=False)
+    builder.apply("Relu")
+    builder.norm(negative=True)
     builder.activation("signed", 0.125, 4)
     builder.apply("Add", shortcut)
     summed = builder.stream
     builder.activation("relu", 0.25, 4)
     builder.convolution(4, per_channel=False, last=False)
     builder.activation("signed", 0.171, 4)
-    builder.apply("Add", summed)
+    picked = builder.node("Gather", [summed, builder.constant([2, 0], np.int64)], axis=1)
+    pads = [0, 1, 0, 0, 0, 1, 0, 0]
+    picked = builder.node("Pad", [picked, builder.constant(pads, np.int64)])
+    builder.apply("Add", picked)
     builder.activation("relu", 0.25, 4)
     builder.flatten()
     builder.dense(4, per_channel=False, whole=False)
@@ -203,17 +213,19 @@ def average_of_sums(tmp_path, _):
 def fire(tmp_path, _):
     """Return branches of unlike lengths, types and steps, one a pooling, that are concatenated.
 
-    The steps of one are no multiples of those of others.
+    The steps of one are no multiples of those of others. A layer reads averages of such, which have
+    hardly any bits left for a common step.
     """
-    builder = stem()
+    builder = stem(seed=1)
     trunk = builder.stream, builder.shape
-    small = branch(builder, trunk, 2, 1, "relu", 0.25)
+    small = branch(builder, trunk, 2, 1, "relu", 0.0937)
     wide = branch(builder, branch(builder, trunk, 2, 1, "relu", 0.25), 4, 3, "signed", 0.171)
     builder.stream, builder.shape = trunk
     builder.apply("MaxPool", kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4)
     pooled = builder.stream, builder.shape
-    branch(builder, join(builder, wide, small, pooled), 5, 1, "", 0)
+    join(builder, branch(builder, join(builder, wide, small, pooled), 5, 1, "relu", 0.171), small)
     average(builder, "none")
+    builder.dense(5, per_channel=False, whole=False)
     return saved(builder, tmp_path, "fire")
 
 
@@ -255,7 +267,10 @@ def pre_activation(tmp_path, _):
 
 
 def sums_of_layers(tmp_path, _):
-    """Return residual blocks with a batch norm in each branch, and quantisers behind sums alone."""
+    """Return residual blocks with a batch norm in each branch, and quantisers behind sums alone.
+
+    Layers read averages, and averages of sums are read twice.
+    """
     builder = stem(size=5)
 
     def normed(source, kernel):
@@ -267,9 +282,12 @@ def sums_of_layers(tmp_path, _):
     builder.stream = builder.node("Add", [builder.stream, normed(trunk, 3)])
     builder.activation("relu", 0.5, 4)
     trunk = builder.stream, builder.shape
-    carried = builder.node("Add", [normed(trunk, 3), normed(trunk, 1)])
-    # what is carried on has a step for each channel as well
-    builder.stream = carried
+    window = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1] * 4, "count_include_pad": 1}
+    averaged = builder.node("AveragePool", [trunk[0]], **window), trunk[1]
+    # a layer that reads averages; what is carried on has a step for each channel as well
+    builder.stream = builder.node("Add", [normed(trunk, 3), normed(averaged, 1)])
+    builder.apply("AveragePool", kernel_shape=[3, 3], strides=[1, 1], pads=[0] * 4)
+    carried, builder.shape = builder.stream, (1, 4, 3, 3)
     builder.activation("relu", 0.5, 4)
     builder.stream = builder.node("Add", [carried, normed((builder.stream, builder.shape), 3)])
     builder.apply("GlobalAveragePool")

@@ -68,16 +68,16 @@ class GatedSignal(nn.Module):
 def squeeze_excite() -> nn.Module:
     """Return a network for images of 3×16×16."""
     torch.manual_seed(0)
-    return _settled(SqueezeExcite(), (3, 16, 16))
+    return settled(SqueezeExcite(), (3, 16, 16))
 
 
 def gated_signal() -> nn.Module:
     """Return a network for signals of 2×32."""
     torch.manual_seed(0)
-    return _settled(GatedSignal(), (2, 32))
+    return settled(GatedSignal(), (2, 32))
 
 
-def _settled(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+def settled(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Return a network in evaluation, whose batch norms, of both signs, have seen images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -41,3 +41,11 @@ def test_steps_of_several_streams_are_multiples_of_one():
         gains, step = common_multiples(steps)
         assert np.allclose(np.multiply(gains, step), steps, rtol=2**-11, atol=0)
         assert max(gains) <= 1 << 14
+        # as near as the readers' bits allow
+        gains, step = common_multiples(steps, [1023, 511, 1023])
+        if max(gains) <= 1023:
+            assert gains[1] <= 511
+            assert np.allclose(np.multiply(gains, step), steps, rtol=2**-6.5, atol=0)
+    assert common_multiples([0.3, 0.17, 1.0], [100, 100, 100])[0] == [30, 17, 100]
+    # others are too far off
+    assert common_multiples([0.3, 0.17], [2, 2]) == common_multiples([0.3, 0.17])

@@ -30,14 +30,17 @@ from flow.models.qonnx.operators import (
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant
-from flow.models.qonnx.streams import PASSING, Step, Weights, averages_fixed_number
+from flow.models.qonnx.streams import (
+    EXACT_IN_FLOAT32,
+    MOST_OPERAND_BITS,
+    PASSING,
+    Step,
+    Weights,
+    averages_fixed_number,
+)
 
 MOST_BITS = 10
 """Largest width of a quantiser, and of a layer's weights, in bits."""
-MOST_OPERAND_BITS = 16
-"""Largest width of what a layer reads: averages and sums of quantised values are wider."""
-EXACT_IN_FLOAT32 = 1 << 24
-"""Bound of accumulators, since FINN executes in float32."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,12 @@ def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
         yield "averages other than a whole image", "use AdaptiveAvgPool2d(1)"
     places = graph.averaged(step)
     stream = step.inputs[0]
+    padded = isinstance(module, nn.AvgPool2d) and module.padding not in (0, (0, 0))
+    if padded and _shifted(graph, stream):
+        yield (
+            "averages sums behind a bias or batch norm together with zeros around the image",
+            "quantise them before it, or average without padding",
+        )
     grid = graph.grids.get(stream)
     if grid is not None:
         if grid.bipolar:
@@ -142,6 +151,17 @@ def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
             f"sums up to {largest * places:,.0f}, beyond 2^24",
             "average fewer pixels, or use fewer bits",
         )
+
+
+def _shifted(graph: Graph, stream: str) -> bool:
+    """Whether a constant was added to a stream since its values were quantised or summed up."""
+    step = graph.producer(stream)
+    if step is None or stream in graph.grids or isinstance(step.module, Convolution | Dense):
+        return False
+    alone = len(step.inputs) == 1
+    if alone and isinstance(step.module, Elementwise) and step.module.operator in ("Add", "Sub"):
+        return True
+    return isinstance(step.module, BatchNorm) or any(_shifted(graph, n) for n in step.inputs)
 
 
 def _sums_of_layer(graph: Graph, stream: str) -> bool:
@@ -180,13 +200,13 @@ def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[P
         )
 
 
-def _flattened(graph: Graph, stream: str) -> bool:
-    """Whether a flat stream holds images of several pixels."""
+def _flattened(graph: Graph, stream: str, channels: int = 1) -> bool:
+    """Whether a flat stream holds images of several pixels, and at least so many channels."""
     while stream not in graph.pixels and (step := graph.producer(stream)) is not None:
         if len(step.inputs) > 1 or isinstance(step.module, Dense):
             return False
         (before,) = step.inputs
-        if graph.pixels.get(before, 1) > 1:
+        if graph.pixels.get(before, 1) > 1 and graph.shapes[before][1] >= channels:
             return True
         stream = before
     return False
@@ -360,6 +380,12 @@ _MOST_REACH = 2.0**63
 def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     """Check a scaling, shift or batch norm."""
     gain = _gain(step.module)
+    one = isinstance(step.module, Elementwise) and _constant(step.module).numel() == 1
+    if not one and _flattened(graph, step.inputs[0], channels=2):
+        yield (
+            "scales or shifts each value of a flattened image by itself",
+            "put it in front of the flattening, with a number for each channel",
+        )
     if bool((gain == 0).any()):
         yield f"has a gain of 0 in {int((gain == 0).sum())} channels", "remove these channels"
 

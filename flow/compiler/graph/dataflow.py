@@ -53,7 +53,7 @@ from flow.compiler.graph.thresholds import (
     QuantToThresholds,
     ScaleThresholdsOutside,
 )
-from flow.compiler.graph.windows import AveragesToPools, DepthWiseToUnits, SumTypes
+from flow.compiler.graph.windows import DepthWiseToUnits, SumTypes
 from flow.compiler.host import HostQuantiser
 from flow.errors import UserError
 from flow.models import Network
@@ -103,7 +103,6 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         MoveScales(),
         AbsorbNegativeGains(),
         ConcatsToStreams(),
-        AveragesToPools(),
         UpsamplingToStreams(),
         # the factors of averages go past convolutions
         Streamline(),

@@ -19,8 +19,10 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
 from flow.compiler.graph.settled import content
+from flow.compiler.graph.windows import AveragesToPools
 from flow.errors import UserError
-from flow.models.qonnx.tidy.edits import drop_dead, set_attribute
+from flow.models.qonnx.streams import MOST_GAINS
+from flow.models.qonnx.tidy.edits import attribute, drop_dead, set_attribute
 from flow.models.steps import Floats, common_multiples, common_steps
 
 
@@ -160,7 +162,7 @@ class MovePastJoins(Transformation):
         steps = [float(one.item()) for one in found]
         if not streams or len(set(steps)) < 2 or min(steps) <= 0:
             return False
-        gains, unit = common_multiples(steps)
+        gains, unit = common_multiples(steps, attribute(node, MOST_GAINS, None))
         _set_gains(node, _gains(node) * np.array(gains)[:, None])
         _move_behind(model, node, "Mul", np.array(unit))
         node.input[:] = streams
@@ -221,11 +223,21 @@ def _set_gains(node, gains: npt.NDArray[np.int64]) -> None:
 
 
 class MoveScales(Transformation):
-    """Move scales and shifts past forks, joins and averages, so that these see integers."""
+    """Move scales and shifts past forks, joins and averages, so that these see integers.
+
+    Averages that do become sums and factors, which move on.
+    """
 
     def apply(self, model: ModelWrapper):
         """Try each rule; FINN repeats this until nothing changes."""
         before = content(model.model)
+        model = self._move(model)
+        if content(model.model) == before:
+            model = model.transform(AveragesToPools())
+        return model, content(model.model) != before
+
+    @staticmethod
+    def _move(model: ModelWrapper) -> ModelWrapper:
         for step in (
             # a scale upstream of a fork moves into each branch, and out of all operands of a join
             MoveLinearPastFork(),
@@ -235,7 +247,7 @@ class MoveScales(Transformation):
             Streamline(),
         ):
             model = model.transform(step)
-        return model, content(model.model) != before
+        return model
 
 
 class ConcatsToStreams(Transformation):

@@ -219,7 +219,8 @@ def _levels(model: ModelWrapper, edge: str) -> tuple[int, int, int]:
         return -1, 1, 2
     bias = getCustomOp(node).get_nodeattr("ActVal")
     thresholds = model.get_initializer(node.input[1])
-    least, most = reach(getCustomOp(node).get_nodeattr("Falls"), thresholds.shape[1])
+    falls = (getCustomOp(node).get_nodeattr(name) for name in ("Falls", "Falling"))
+    least, most = reach(thresholds, *falls)
     return bias + least, bias + most, grid(thresholds)
 
 
@@ -229,6 +230,11 @@ def grid(thresholds: np.ndarray) -> int:
 
 
 def _width_for_thresholds(thresholds: np.ndarray) -> int:
-    """Return the signed bits that hold the thresholds and the value below them, plus one bit."""
-    low, high = int(np.ceil(thresholds.min())) - 1, int(np.ceil(thresholds.max()))
+    """Return the signed bits that hold the thresholds and the value below them, plus one bit.
+
+    What is infinite lies beyond all widths.
+    """
+    thresholds = thresholds[np.isfinite(thresholds)]
+    low, high = thresholds.min(initial=0), thresholds.max(initial=0)
+    low, high = int(np.ceil(low)) - 1, int(np.ceil(high))
     return max((low if low >= 0 else -low - 1).bit_length(), abs(high).bit_length()) + 2

@@ -114,11 +114,11 @@ class ScaleThresholdsOutside(Transformation):
         for node in model.get_nodes_by_op_type("MultiThreshold"):
             operator = getCustomOp(node)
             scale, bias = (operator.get_nodeattr(name) for name in ("out_scale", "out_bias"))
-            steps = model.get_initializer(node.input[1]).shape[1]
-            bipolar = steps == 1 and np.isclose(scale, -2 * bias)
+            rows = model.get_initializer(node.input[1])
+            bipolar = rows.shape[1] == 1 and np.isclose(scale, -2 * bias)
             step = scale / 2 if bipolar else scale
             low = round(bias / step)
-            least, most = reach(attribute(node, FALLS, []), steps)
+            least, most = reach(rows, attribute(node, FALLS, []))
             datatype = "BIPOLAR" if bipolar else smallest_type(low + least, low + most).name
             operator.set_nodeattr("out_scale", 2.0 if bipolar else 1.0)
             operator.set_nodeattr("out_bias", float(low))
@@ -202,7 +202,8 @@ class InferThresholds(Transformation):
                 rows = np.where(near, whole, rows)
                 reached = below % 2 == 1
             above = np.nextafter(rows, np.float32(np.inf))
-            rows = np.where(reached == falls, above, rows).astype(np.float32)
+            later = (reached == falls) & np.isfinite(rows)
+            rows = np.where(later, above, rows).astype(np.float32)
             model.set_initializer(node.input[1], rows)
         model, _ = InferThresholdingLayer().apply(model)
         for node in model.get_nodes_by_op_type("Thresholding"):

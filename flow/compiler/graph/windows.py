@@ -109,10 +109,11 @@ def _on_windows(
     shape = [1, *pixels, outputs]
     domain = {"domain": "finn.custom_op.fpgadataflow", "backend": "fpgadataflow"}
     stream = insert(model, node, operator, [stream, *weights], shape, **domain, **attributes)
-    if factor is not None:
-        stream = insert(model, node, "Mul", [stream, constant(model, factor)], shape)
     shape = model.get_tensor_shape(node.output[0])
     stream = insert(model, node, "Transpose", [stream], shape, perm=[0, 3, 1, 2])
+    if factor is not None:
+        # behind the images, where further scales are
+        stream = insert(model, node, "Mul", [stream, constant(model, factor)], shape)
     read_instead(model, node.output[0], stream)
     model.graph.node.remove(node)
 

@@ -131,7 +131,7 @@ def open_graph(tidied: bytes, image_shape: tuple[int, int, int] | None) -> Graph
     entry, exit = model.graph.input[0].name, model.graph.output[0].name
     shapes = {step.output: tuple(model.get_tensor_shape(step.node.output[0])) for step in steps}
     pixels = pixels_of(shapes)
-    grids = grids_of(steps, pixels)
+    grids = grids_of(steps, weights, pixels)
     found = Graph(
         steps=tuple(steps),
         entry=entry,

@@ -21,9 +21,18 @@ from flow.models.planes import Grid
 from flow.models.qonnx.file import read, refusing, shown
 from flow.models.qonnx.graph import Graph, open_graph
 from flow.models.qonnx.input_quantiser import NAME, InputQuantiser, quantise_input
-from flow.models.qonnx.operators import AVERAGES, Elementwise, ExactLayer, ExactMean
+from flow.models.qonnx.operators import (
+    AVERAGES,
+    Aligned,
+    Concatenated,
+    Elementwise,
+    ExactLayer,
+    ExactMean,
+)
 from flow.models.qonnx.quantisers import ExactHalves, Quant, Thresholds
-from flow.models.qonnx.streams import PASSING, Step
+from flow.models.qonnx.streams import MOST_GAINS, PASSING, Step
+from flow.models.qonnx.tidy.edits import attribute
+from flow.models.steps import common_multiples
 from flow.noise import NoiseTap, Tap
 from flow.noise.site import Site
 
@@ -148,6 +157,11 @@ def _computed(graph: Graph, step: Step) -> nn.Module:
     if isinstance(step.module, AVERAGES) and (unit := _unit(graph, step.inputs[0])) is not None:
         places = graph.averaged(step)
         return ExactMean(step.module, places, unit) if places else step.module
+    if isinstance(step.module, Concatenated) and (whole := graph.grids.get(step.output)):
+        steps = [graph.grids[name].step for name in step.inputs]
+        if len(set(steps)) > 1 and not whole.bipolar:
+            gains, common = common_multiples(steps, attribute(step.node, MOST_GAINS))
+            return Aligned(step.module.dim, steps, [gain * common for gain in gains])
     weights, grid = graph.weights.get(step.output), graph.grids.get(step.inputs[0])
     if weights is None or grid is None:
         return step.module
@@ -186,7 +200,8 @@ def _image_range(graph: Graph) -> tuple[float, float] | None:
         (step,) = consumers
         module = step.module
         if isinstance(module, Thresholds):
-            first, last = (float(end) for end in module.thresholds.aminmax())
+            finite = module.thresholds[module.thresholds.isfinite()]
+            first, last = (float(end) for end in finite.aminmax())
             steps = module.thresholds.shape[1] - 1
             # the ends of a quantiser lie half a step beyond its thresholds
             half = (last - first) / steps / 2 if steps else 1.0

@@ -199,6 +199,25 @@ class Concatenated(nn.Module):
         return torch.cat(streams, self.dim)
 
 
+class Aligned(Concatenated):
+    """Quantised streams side by side, each as whole multiples of a common step.
+
+    Args:
+        dim: dimension along which they are concatenated.
+        steps: step of each stream.
+        multiples: what becomes of these, about the same.
+    """
+
+    def __init__(self, dim: int, steps: Sequence[float], multiples: Sequence[float]) -> None:
+        super().__init__(dim)
+        self.steps, self.multiples = tuple(steps), tuple(multiples)
+
+    def forward(self, *streams: Tensor) -> Tensor:
+        """Return the concatenated streams."""
+        every = zip(streams, self.steps, self.multiples, strict=True)
+        return super().forward(*((x / step).round() * own for x, step, own in every))
+
+
 class Chosen(nn.Module):
     """Some places of one dimension, in an order of their own."""
 

@@ -90,11 +90,18 @@ def _check_clip(model: ModelWrapper, node: NodeProto, path: Path) -> None:
     clip = reader(model, node.output[0]) if node.op_type == "QuantizeLinear" else None
     if clip is None or clip.op_type != "Clip":
         return
+    zero = model.get_initializer(node.input[2])
+    if zero is not None:
+        # a limit that is left out is that of the type, as torch leaves it out
+        names, ends = [*clip.input[1:3], "", ""][:2], np.iinfo(zero.dtype)
+        usual = (ends.min, ends.max)
+        clip.input[1:] = [
+            name or constant(model, end, zero.dtype) for name, end in zip(names, usual, strict=True)
+        ]
     limits = [model.get_initializer(name) for name in clip.input[1:3]]
     if len(limits) < 2 or any(one is None for one in limits):
         return
     low, high = (int(one.item()) for one in limits)
-    zero = model.get_initializer(node.input[2])
     signed = zero is None or zero.dtype.kind == "i"
     size = high + 1
     whole = size & (size - 1) == 0 and size > 1

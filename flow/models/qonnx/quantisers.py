@@ -97,7 +97,7 @@ class Thresholds(Quant):
     Of the steps that fall, it counts the thresholds above the value.
 
     Args:
-        thresholds: float [1 or C, steps], in any order, or in that of the steps if some fall.
+        thresholds: float [1 or C, steps], in any order, which may be infinite.
         scale: step of the output per threshold, above 0.
         bias: output where nothing is counted.
         falls: whether each step falls; empty if none does.
@@ -108,7 +108,7 @@ class Thresholds(Quant):
     ) -> None:
         steps, low = thresholds.shape[1], bias / scale
         whole = abs(low - round(low)) < 1e-4
-        least, most = reach(falls, steps)
+        least, most = reach(thresholds.numpy(), falls)
         base = round(low) if whole else 0
         self._levels = base + least, base + most
         bipolar = steps == 1 and abs(low + 0.5) < 1e-4

@@ -21,6 +21,7 @@ from flow.models.qonnx.operators import (
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant
+from flow.models.qonnx.tidy.edits import set_attribute
 from flow.models.steps import common_multiples, common_step, common_steps
 
 PASSING = (Reshaped, Permuted, nn.Identity)
@@ -76,10 +77,46 @@ def averages_fixed_number(module: nn.Module) -> bool:
     return isinstance(module, Mean) and {dim % 4 for dim in module.dims} == {2, 3}
 
 
-def grids_of(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid]:
+MOST_OPERAND_BITS = 16
+"""Largest width of what a layer reads: averages and sums of quantised values are wider."""
+EXACT_IN_FLOAT32 = 1 << 24
+"""Bound of accumulators, since FINN executes in float32."""
+MOST_GAINS = "MostGains"
+"""Attribute of a concatenation: the largest gain of each operand that its readers take."""
+
+
+def _most_for_readers(
+    steps: Sequence[Step],
+    stream: str,
+    signed: bool,
+    weights: Mapping[str, Weights],
+    pixels: Mapping[str, int],
+) -> float:
+    """Return the largest whole number of a stream that all layers that read it take."""
+    most = math.inf
+    for step in steps:
+        if stream not in step.inputs:
+            continue
+        if step.output in weights:
+            rows = weights[step.output].integers.flatten(1)
+            above, below = (part.clamp(min=0).sum(1) for part in (rows, -rows))
+            sums = above + below if signed else above.maximum(below)
+            bits = int(math.log2((EXACT_IN_FLOAT32 - 1) / max(1.0, float(sums.max()))))
+            most = min(most, (1 << min(bits, MOST_OPERAND_BITS - signed)) - 1)
+        elif isinstance(step.module, (*PASSING, nn.MaxPool2d, Upsampled, *AVERAGES)):
+            places = averaged(step, pixels) if isinstance(step.module, AVERAGES) else 1
+            behind = _most_for_readers(steps, step.output, signed, weights, pixels)
+            most = min(most, behind / max(1, places))
+    return most
+
+
+def grids_of(
+    steps: Sequence[Step], weights: Mapping[str, Weights], pixels: Mapping[str, int]
+) -> dict[str, Grid]:
     """Return the grid of each quantised stream, propagated through the network.
 
-    An average of n values is a sum, in steps of which n are one of the values'.
+    An average of n values is a sum, in steps of which n are one of the values'. Concatenations get
+    the gains that their readers take as an attribute.
     """
     grids: dict[str, Grid] = {}
     for step in steps:
@@ -115,7 +152,11 @@ def grids_of(steps: Iterable[Step], pixels: Mapping[str, int]) -> dict[str, Grid
                 low, high = min(a.low, 0), max(a.high, 0)
                 grids[step.output] = Grid(a.step / places, low * places, high * places)
         elif isinstance(module, Concatenated) and len({g.bipolar for g in known}) == 1:
-            gains, unit = common_multiples([g.step for g in known])
+            signed = min(g.low for g in known) < 0
+            most = min(_most_for_readers(steps, step.output, signed, weights, pixels), 2.0**31)
+            gains_most = [int(most / max(-g.low, g.high, 1)) for g in known]
+            set_attribute(step.node, MOST_GAINS, gains_most)
+            gains, unit = common_multiples([g.step for g in known], gains_most)
             if known[0].bipolar and max(gains) > 1:
                 continue
             low = min(gain * g.low for gain, g in zip(gains, known, strict=True))

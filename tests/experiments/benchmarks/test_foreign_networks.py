@@ -59,6 +59,8 @@ SLOW = [
     for name in (
         "brevitas:tfc_1w1a@1,28,28",
         "tests/helpers/gated_networks.py:squeeze_excite@3,16,16",
+        "tests/helpers/branched_networks.py:inceptions@3,16,16",
+        "tests/helpers/branched_networks.py:without_weights@3,16,16",
     )
 ]
 """The others take longer to export."""

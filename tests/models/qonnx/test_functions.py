@@ -47,6 +47,16 @@ def tanh_of_keras(builder):
 
 
 SLOPES = np.linspace(0.01, 0.5, 8)
+UNLIKE_SLOPES = [-0.8, 0.3, 0.0, -0.05, 1.0, 0.5, -2.0, -1.0]
+
+
+def norm_of_relu(builder):
+    """Channels rise, fall or are nearly constant."""
+    builder.apply("Relu")
+    builder.norm(negative=True)
+    gain = builder.constant(np.array([1, -1, 1e-3, 1, -0.5, 0.2, 1, 1]))
+    builder.apply("Mul", gain)
+    builder.stream = builder.quant(builder.stream, 0.1, 4)
 
 
 def silu(builder):
@@ -82,6 +92,16 @@ def silu_of_onnxruntime(builder):
     builder.stream = builder.quant(builder.stream, 2.0**-6, 6, signed=0)
     builder.apply("Mul", stream)
     builder.stream = builder.quant(builder.stream, 0.07, 6, signed=0, zero=9.0)
+
+
+def coarse_silu(builder):
+    """Of the quantised factors, the product turns many times."""
+    builder.stream = builder.quant(builder.stream, 0.05, 7)
+    stream = builder.stream
+    builder.apply("Sigmoid")
+    builder.stream = builder.quant(builder.stream, 2.0**-4, 4, signed=0)
+    builder.apply("Mul", stream)
+    builder.stream = builder.quant(builder.stream, 0.02, 8, signed=0, zero=19.0)
 
 
 def sign_of_clip(builder):
@@ -141,11 +161,14 @@ def around_a_pool(builder):
         function("HardSwish"),
         function("Abs", 0.2),
         function("PRelu", constants=[SLOPES]),
+        function("PRelu", constants=[UNLIKE_SLOPES]),
+        norm_of_relu,
         tanh_of_keras,
         silu,
         gelu,
         hard_swish_of_torch,
         silu_of_onnxruntime,
+        coarse_silu,
         sign_of_clip,
         zero_point,
         three_in_a_row,
@@ -205,6 +228,24 @@ def test_quantisers_on_both_sides_of_a_pool_are_one(tmp_path):
         np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
 
 
+def pooled_before(builder):
+    """As many write it: a pooling, a batch norm and a ReLU."""
+    builder.apply("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.shape = (1, 4, 3, 3)
+    builder.norm(negative=False)
+    builder.activation("relu", 0.1, 4)
+
+
+def test_what_rises_moves_before_a_pool(tmp_path):
+    path = saved(network(pooled_before, (1, 2, 5, 5)), tmp_path)
+    between = ["Add", "BatchNormalization", "Relu", "Quant", "MaxPool", "Flatten"]
+    assert operators(path) == ["Quant", "Conv", *between, "MatMul"]
+    read = open_network(path)
+    for x in np.random.default_rng(1).uniform(-4, 4, (20, 1, 2, 5, 5)).astype(np.float32):
+        theirs = source_execution.run_source(path, x)
+        np.testing.assert_allclose(source_execution.run_ours(read, x), theirs, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "attributes"), [("Sin", {}), ("LeakyRelu", {"alpha": float("nan")})]
 )
@@ -237,7 +278,7 @@ def test_steps_fall_where_a_curve_does():
     found = steps_of(lambda x: np.clip(np.rint(np.abs(x)), 0, 2), lambda x: np.minimum(abs(x), 9))
     assert found.falls.tolist() == [True, True, False, False] and found.lowest == 0
     assert found.numbers[2:].tolist() == [np.nextafter(np.float32(0.5), np.float32(1)), 1.5]
-    assert reach(found.falls, 4) == (0, 2)
+    assert reach(found.numbers[None], found.falls) == (0, 2)
 
 
 def test_a_quantised_value_of_thresholds_lies_on_its_grid():

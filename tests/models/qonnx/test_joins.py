@@ -115,15 +115,36 @@ def test_a_dense_layer_takes_one_pixel(way, tmp_path):
     assert not problems(path)
 
 
-def test_a_choice_of_one_addend_is_told(tmp_path):
-    builder = images(4, size=5)
+def test_a_choice_of_one_factor_is_told(tmp_path):
+    builder = images(4)
     source = builder.stream
     builder.apply("Gather", builder.constant([3, 2, 1, 0], np.int64), axis=1)
-    builder.stream = builder.node("Add", [source, builder.stream])
-    builder.stream = builder.quant(builder.stream, 0.25, 4)
+    builder.apply("Mul", source)
+    builder.activation("relu", 0.25, 3)
     path = ended(builder, tmp_path)
-    same_as_source(path)
     assert "chooses or reorders values where no weights can take that" in problems(path)
+
+
+@pytest.mark.parametrize(
+    ("starts", "steps", "channels"),
+    [([0, 0], [2, 2], (1, 1)), ([1, 0], [2, 1], (0, 2)), ([0, 0], [1, 1], (2, 0))],
+)
+def test_a_convolution_picks_what_a_sum_reads(starts, steps, channels, tmp_path):
+    builder = images(4, size=5)
+    source = builder.stream
+    # an operand without weights, and one of a convolution, of the same size
+    rows = [len(range(5)[start::step]) for start, step in zip(starts, steps, strict=True)]
+    builder.grouped(6, 1, [1, 1], [0] * 4, **MORE | {"strides": [-(-5 // n) for n in rows]})
+    constants = [builder.constant(one, np.int64) for one in (starts, [9, 9], [2, 3], steps)]
+    picked = builder.node("Slice", [source, *constants])
+    pads = [0, channels[0], 0, 0, 0, channels[1], 0, 0]
+    picked = builder.node("Pad", [picked, builder.constant(pads, np.int64)])
+    builder.stream = builder.node("Add", [builder.stream, picked])
+    builder.activation("relu", 0.25, 3)
+    path = ended(builder, tmp_path)
+    assert operators(path).count("Conv") == 3 and "Pad" not in operators(path)
+    same_as_source(path)
+    assert not problems(path)
 
 
 def test_a_quantiser_behind_a_concatenation_moves_into_its_branches(tmp_path):

@@ -27,7 +27,7 @@ def _qcdq():
         for name, value in {
             "s": np.float32(2**-5), "z": np.int8(0), "w": rng.integers(-8, 8, (6, 4), np.int8),
             "sw": np.float32(2**-3), "zw": np.int8(0), "sa": np.float32(2**-3),
-            "low": np.uint8(0), "high": np.uint8(15), "v": rng.integers(-8, 8, (4, 3), np.int8),
+            "high": np.uint8(15), "v": rng.integers(-8, 8, (4, 3), np.int8),
         }.items()
     ]  # fmt: skip
     node = helper.make_node
@@ -39,7 +39,8 @@ def _qcdq():
         node("Relu", ["y"], ["r"]),
         # no zero point means unsigned bytes from 0
         node("QuantizeLinear", ["r", "sa"], ["a"]),
-        node("Clip", ["a", "low", "high"], ["c"]),
+        # as torch writes it
+        node("Clip", ["a", "", "high"], ["c"]),
         node("DequantizeLinear", ["c", "sa"], ["A"]),
         node("DequantizeLinear", ["v", "sw"], ["V"]),
         node("MatMul", ["A", "V"], ["out"]),

@@ -39,7 +39,12 @@ def choices_to_gather(model: ModelWrapper) -> bool:
         if node.op_type == "Split" and _split(model, node):
             return True
         if node.op_type == "Slice" and (found := _slice(model, node)) is not None:
-            axis, indices = found
+            (axis, indices), *others = found.items()
+            smaller = list(shape_of(model, node.input[0]))
+            for more, places in others:
+                smaller[more] = len(places)
+                given = [node.input[0], constant(model, places, np.int64)]
+                node.input[0] = insert(model, node, "Gather", given, smaller, axis=more)
             node.op_type = "Gather"
             del node.input[1:], node.attribute[:]
             node.input.append(constant(model, indices, np.int64))
@@ -78,8 +83,8 @@ def _split(model: ModelWrapper, node: NodeProto) -> bool:
     return True
 
 
-def _slice(model: ModelWrapper, node: NodeProto) -> tuple[int, list[int]] | None:
-    """Return the axis and the indices of a Slice of one axis; None for others."""
+def _slice(model: ModelWrapper, node: NodeProto) -> dict[int, list[int]] | None:
+    """Return the indices of a Slice by the axis; None if they are not known."""
     shape = shape_of(model, node.input[0])
     given = [model.get_initializer(name) if name else None for name in node.input[1:]]
     names = ("starts", "ends", "axes", "steps")
@@ -95,10 +100,8 @@ def _slice(model: ModelWrapper, node: NodeProto) -> tuple[int, list[int]] | None
         axis: list(range(shape[axis])[int(start) : int(end) : int(step)])
         for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(axes), strict=True)
     }
-    found = {axis: one for axis, one in found.items() if one != list(range(shape[axis]))}
-    if not found:
-        return axes[0], list(range(shape[axes[0]]))
-    return next(iter(found.items())) if len(found) == 1 else None
+    chosen = {axis: one for axis, one in found.items() if one != list(range(shape[axis]))}
+    return chosen or {axes[0]: found[axes[0]]}
 
 
 def chosen_places(model: ModelWrapper, node: NodeProto) -> tuple[int, list[int]] | None:
@@ -130,7 +133,7 @@ def shuffle_to_gather(model: ModelWrapper) -> bool:
         places = np.arange(np.prod(shape)).reshape(shape)
         moved = places
         for one in chain:
-            found = _moved(model, one, moved)
+            found = moved_by(model, one, moved)
             assert found is not None
             moved = found
         firsts = moved[0].reshape(shape[1], -1)[:, 0]
@@ -149,7 +152,7 @@ def shuffle_to_gather(model: ModelWrapper) -> bool:
     return False
 
 
-def _moved(model: ModelWrapper, node: NodeProto, values: Places) -> Places | None:
+def moved_by(model: ModelWrapper, node: NodeProto, values: Places) -> Places | None:
     """Return what a node that only moves values makes of these; None for other nodes."""
     if reshaping(model, node):
         if node.op_type == "Transpose":
@@ -293,7 +296,7 @@ def absorb_choice_into_dense(model: ModelWrapper) -> bool:
         one: NodeProto | None = node
         chain = []
         while one is not None and moved is not None:
-            found = _moved(model, one, moved)
+            found = moved_by(model, one, moved)
             if found is None:
                 break
             moved = found

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -13,12 +14,18 @@ from flow.models.qonnx.tidy.edits import (
     end_at,
     insert,
     insert_behind,
+    reader,
     shape_of,
     stream_input,
 )
+from flow.models.qonnx.tidy.functions import function_of, levels_of
+from flow.models.qonnx.tidy.steps import steps_of
 
 _RISING = ("Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh", "Softplus", "Softsign")
 """Functions that keep the order of the scores."""
+
+
+_SIGMOIDS = ("Sigmoid", "HardSigmoid")
 
 
 def _last(model: ModelWrapper) -> NodeProto | None:
@@ -71,6 +78,42 @@ def cut_top(model: ModelWrapper) -> bool:
     if attribute(last, "select_last_index", 0):
         return False
     _end_before(model, last)
+    return True
+
+
+def decide_before_sigmoid(model: ModelWrapper) -> bool:
+    """End a network of one output before a quantised sigmoid: class 1 is one of 0.5 or more.
+
+    The score is the distance to the least number for which it is that, so 0 or more.
+    """
+    last = _last(model)
+    if last is None or shape_of(model, last.output[0]) != (1, 1) or not levels_of(model, last):
+        return False
+    chain = [last]
+    while (before := model.find_producer(chain[0].input[0])) is not None:
+        if before.op_type not in _SIGMOIDS and not levels_of(model, before):
+            break
+        if reader(model, before.output[0]) is None:
+            break
+        chain.insert(0, before)
+    if not any(node.op_type in _SIGMOIDS for node in chain):
+        return False
+    functions = [function_of(model, node) for node in chain]
+
+    def decided(x: npt.NDArray[np.float32]) -> npt.NDArray:
+        for node, function in zip(chain, functions, strict=True):
+            x = function({node.input[0]: x})
+        return x >= 0.5
+
+    with np.errstate(all="ignore"):
+        found = steps_of(decided)
+    if found is None or len(found.numbers) != 1:
+        return False
+    source, shifted = chain[0].input[0], constant(model, -found.numbers)
+    score = insert(model, last, "Add", [source, shifted], (1, 1))
+    for node in chain:
+        model.graph.node.remove(node)
+    end_at(model, score)
     return True
 
 

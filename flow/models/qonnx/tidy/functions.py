@@ -20,6 +20,7 @@ from flow.models.qonnx.quantisers import Quant
 from flow.models.qonnx.tidy.edits import (
     CUSTOM,
     FALLS,
+    LAYERS,
     QUANTISERS,
     attribute,
     constant,
@@ -31,7 +32,7 @@ from flow.models.qonnx.tidy.edits import (
     shape_of,
     stream_input,
 )
-from flow.models.qonnx.tidy.steps import Floats, Steps, steps_of
+from flow.models.qonnx.tidy.steps import Floats, Steps, of_channels, steps_at, steps_of
 
 _FUNCTIONS = (
     *("Tanh", "Sigmoid", "Clip", "HardSigmoid", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu"),
@@ -39,6 +40,7 @@ _FUNCTIONS = (
     *("Abs", "Sin", "Cos"),
 )
 _ARITHMETIC = ("Mul", "Div", "Add", "Sub", "Max", "Min", "Relu", "Neg", "Pow", "Sqrt", "Exp")
+_NORM = "BatchNormalization"
 """What may stand behind a function or a quantiser, or join what functions of one stream give."""
 _MOST_BITS = 10
 _FAR = 2.0 ** (_MOST_BITS + 1)
@@ -73,7 +75,7 @@ class _Region:
 def functions_to_thresholds(model: ModelWrapper) -> bool:
     """Write functions or quantisers and the quantiser behind them, or a zero point, as thresholds.
 
-    Each channel may have constants of its own, if its steps rise and fall as those of all others.
+    Each channel may have constants of its own, such as the slopes of a PReLU or a batch norm.
     """
     for last in reversed(model.graph.node):
         levels = levels_of(model, last)
@@ -128,12 +130,12 @@ def _rows(
     """Return thresholds [1 or C, steps], which steps fall, and the count below all of them."""
     shape = shape_of(model, region.source)
     constants = {
-        name: _of_channels(values, shape)
+        name: _of_channels(values, node, shape)
         for node in region.nodes
         for name in node.input
         if (values := model.get_initializer(name) if name else None) is not None
     }
-    functions = [_function(model, node) for node in region.nodes[:-1]]
+    functions = [function_of(model, node) for node in region.nodes[:-1]]
     last = region.nodes[-1].input[0]
 
     def composed(x: Floats, given: Mapping[str, npt.NDArray]) -> Floats:
@@ -142,44 +144,89 @@ def _rows(
             values[node.output[0]] = function(values)
         return values[last]
 
+    first = levels_of(model, region.nodes[0])
+    others = region.nodes[1:]
+    # of quantised values every one is tried, so that they may turn as often as they like
+    quantised = first is not None and all(region.source not in node.input for node in others)
+    with np.errstate(all="ignore"):
+        jumps = steps_of(first.count) if first is not None and quantised and others else None
+    places = None if jumps is None else jumps.numbers
     channels = max((len(one) for one in constants.values() if one is not None), default=1)
-    rows: list[Steps] = []
+    every: list[Steps] = []
     for channel in range(channels):
         given = {
             name: one[channel % len(one)] for name, one in constants.items() if one is not None
         }
+        count = lambda x: levels.count(composed(x, given))  # noqa: B023, E731
         with np.errstate(all="ignore"):
-            steps = steps_of(
-                lambda x: levels.count(composed(x, given)),  # noqa: B023
-                lambda x: np.clip(composed(x, given) / levels.scale, -_FAR, _FAR),  # noqa: B023
-            )
-        if steps is None or steps.lowest != (rows or [steps])[0].lowest:
+            if places is not None:
+                steps: Steps | None = steps_at(count, places)
+            else:
+                steps = steps_of(
+                    count,
+                    lambda x: np.clip(composed(x, given) / levels.scale, -_FAR, _FAR),  # noqa: B023
+                )
+        if steps is None:
             return None
-        if rows and not np.array_equal(steps.falls, rows[0].falls):
-            return None
-        rows.append(steps)
-    return np.stack([one.numbers for one in rows]), rows[0].falls, rows[0].lowest
+        every.append(steps)
+    return of_channels(every) if any(len(one.numbers) for one in every) else None
 
 
 def quantise_before_pool(model: ModelWrapper) -> bool:
-    """Move a quantiser up past a max pooling to the quantiser before that, which it then joins."""
+    """Move a quantiser up past a max pooling, to a quantiser that it then joins or to a layer.
+
+    What rises with its input, for each channel, gives the largest value for the largest input.
+    Behind a layer, batch norms and the like that lie between move up too.
+    """
     for node in model.graph.node:
-        pool = model.find_producer(node.input[0]) if levels_of(model, node) else None
+        index = stream_input(model, node)
+        pool = None if index is None else model.find_producer(node.input[index])
         if pool is None or pool.op_type != "MaxPool" or reader(model, pool.output[0]) is None:
             continue
         source = pool.input[0]
         before = model.find_producer(source)
-        if before is None or not levels_of(model, before) or reader(model, source) is None:
+        if before is None or reader(model, source) is None or not _rises(model, node):
+            continue
+        joins = levels_of(model, before) and levels_of(model, node)
+        if not joins and not _of_layer(model, source):
             continue
         quantised = model.make_new_valueinfo_name()
         model.set_tensor_shape(quantised, shape_of(model, source))
         pool.output[0], node.output[0] = node.output[0], quantised
-        node.input[0], pool.input[0] = source, quantised
+        node.input[index], pool.input[0] = source, quantised
         every = model.graph.node
         index = list(every).index(pool)
         every.remove(node)
         every.insert(index, node)
         return True
+    return False
+
+
+def _rises(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether the values of each channel never fall where those of a node's stream rise."""
+    if node.op_type == "MultiThreshold":
+        return not attribute(node, FALLS)
+    if levels_of(model, node) is not None or node.op_type == "Relu":
+        return True
+    if node.op_type not in ("Mul", "Div", "Add", "Sub", _NORM) or not _pointwise(model, node):
+        return False
+    if node.op_type in ("Div", "Sub") and stream_input(model, node) != 0:
+        return False
+    factors = [model.get_initializer(name) for name in node.input]
+    known = [one for one in factors if one is not None]
+    return node.op_type in ("Add", "Sub") or bool((known[0] > 0).all())
+
+
+def _of_layer(model: ModelWrapper, stream: str) -> bool:
+    """Whether a stream holds what a layer gives, scaled, shifted or rectified, without a fork."""
+    while (node := model.find_producer(stream)) is not None:
+        if node.op_type in LAYERS:
+            return True
+        index = stream_input(model, node)
+        scales = node.op_type in (*_ARITHMETIC, *_FUNCTIONS, _NORM)
+        if index is None or not scales or reader(model, node.input[index]) is None:
+            return False
+        stream = node.input[index]
     return False
 
 
@@ -225,20 +272,22 @@ def _pointwise(model: ModelWrapper, node: NodeProto) -> bool:
     """Whether a node computes each number by itself, from streams and constants of a channel."""
     if levels_of(model, node) is not None:
         return True
-    if node.op_type not in (*_FUNCTIONS, *_ARITHMETIC):
+    if node.op_type not in (*_FUNCTIONS, *_ARITHMETIC, _NORM):
         return False
     shape = shape_of(model, node.output[0])
     for name in node.input:
         values = model.get_initializer(name) if name else None
-        if values is not None and _of_channels(values, shape) is None:
+        if values is not None and _of_channels(values, node, shape) is None:
             return False
         if name and values is None and shape_of(model, name) != shape:
             return False
     return True
 
 
-def _of_channels(values: npt.NDArray, shape: Sequence[int]) -> Floats | None:
+def _of_channels(values: npt.NDArray, node: NodeProto, shape: Sequence[int]) -> Floats | None:
     """Return a constant's number of each channel, [1] or [C]; None if pixels have their own."""
+    if node.op_type == _NORM:
+        return np.asarray(values, np.float32) if values.ndim == 1 else None
     axis = values.ndim - len(shape) + 1
     sizes = [size for place, size in enumerate(values.shape) if place != axis]
     if any(size > 1 for size in sizes) or values.size not in (1, shape[1]):
@@ -246,13 +295,21 @@ def _of_channels(values: npt.NDArray, shape: Sequence[int]) -> Floats | None:
     return np.asarray(values, np.float32).reshape(-1)
 
 
-def _function(
+def function_of(
     model: ModelWrapper, node: NodeProto
 ) -> Callable[[Mapping[str, npt.NDArray]], Floats]:
     """Return what a node computes of numbers by name; functions by onnx's own implementation."""
     levels = levels_of(model, node)
     if levels is not None:
         return lambda values: levels(values[node.input[0]])
+    if node.op_type == _NORM:
+        epsilon = np.float32(attribute(node, "epsilon", 1e-5))
+
+        def norm(values: Mapping[str, npt.NDArray]) -> Floats:
+            x, gain, shift, mean, variance = (values[name] for name in node.input)
+            return (x - mean) / np.sqrt(variance + epsilon) * gain + shift
+
+        return norm
     names = list(dict.fromkeys(name for name in node.input if name))
     streams = {name for name in names if model.get_initializer(name) is None}
     ends = [
@@ -302,7 +359,8 @@ def _simpler(model: ModelWrapper, nodes: Sequence[NodeProto]) -> bool:
     if len(nodes) == 1:
         zero = model.get_initializer(nodes[0].input[2]) if nodes[0].op_type == "Quant" else None
         return zero is not None and (bool(zero.any()) or not rounds_half_even(nodes[0]))
-    return nodes[0].op_type != "Relu" or nodes[-1].op_type == "MultiThreshold"
+    rectified = [node.op_type for node in nodes[:-1]] == ["Relu"]
+    return not rectified or nodes[-1].op_type == "MultiThreshold"
 
 
 def _of_thresholds(node: NodeProto, rows: Floats) -> Levels:

@@ -65,7 +65,7 @@ def _range(model: ModelWrapper, stream: str) -> _Range | None:
         # with a row for each channel or one for all
         rows = model.get_initializer(producer.input[1])
         falls = attribute(producer, FALLS, [])
-        low, high = (0, None) if rows is None else reach(falls, rows.shape[1])
+        low, high = (0, None) if rows is None else reach(rows, falls)
         scale, bias = (
             float(attribute(producer, f"out_{name}", usual))
             for name, usual in (("scale", 1.0), ("bias", 0.0))

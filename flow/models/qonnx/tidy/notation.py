@@ -338,18 +338,8 @@ def move_pads(model: ModelWrapper) -> bool:
         behind = reader(model, node.output[0]) if node.op_type == "Pad" else None
         if behind is None or behind.op_type != "Conv" or behind.input[0] != node.output[0]:
             continue
-        pads = attribute(node, "pads")
-        if pads is None:
-            found = model.get_initializer(node.input[1])
-            pads = None if found is None else [int(n) for n in found]
-        value = attribute(node, "value", 0.0)
-        if len(node.input) > 2 and node.input[2]:
-            filled = model.get_initializer(node.input[2])
-            value = None if filled is None else float(filled.item())
-        rank = len(shape_of(model, node.input[0]))
-        if not pads or len(pads) != 2 * rank or value != 0 or min(pads) < 0:
-            continue
-        if attribute(node, "mode", "constant") != "constant" or any(pads[:2] + pads[rank:][:2]):
+        pads, rank = zeros_around(model, node), len(shape_of(model, node.input[0]))
+        if pads is None or any(pads[:2] + pads[rank:][:2]):
             continue
         if attribute(behind, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
             continue
@@ -360,6 +350,20 @@ def move_pads(model: ModelWrapper) -> bool:
         remove(model, node)
         return True
     return False
+
+
+def zeros_around(model: ModelWrapper, node: NodeProto) -> list[int] | None:
+    """Return how many zeros a Pad puts before each dimension and behind; None for other nodes."""
+    if node.op_type != "Pad" or attribute(node, "mode", "constant") != "constant":
+        return None
+    rank = len(shape_of(model, node.input[0]))
+    constants = [model.get_initializer(name) for name in node.input[1:3] if name]
+    if any(one is None for one in constants):
+        return None
+    pads = list(attribute(node, "pads", constants[0] if constants else []))
+    filled = constants[1].item() if len(constants) > 1 else attribute(node, "value", 0.0)
+    fits = len(pads) == 2 * rank and filled == 0 and min(pads) >= 0
+    return [int(n) for n in pads] if fits else None
 
 
 _SAME = ("Identity", "Dropout")

@@ -16,6 +16,7 @@ from flow.models.qonnx.tidy import (
     joins,
     moves,
     notation,
+    picks,
     products,
     shapes,
     truncation,
@@ -29,6 +30,7 @@ RULES: Sequence[Rule] = (
     ends.cut_quantised_softmax,
     ends.cut_rising,
     ends.flatten_scores,
+    ends.decide_before_sigmoid,
     ends.cut_decision,
     notation.narrow_doubles,
     notation.remove_identity,
@@ -72,6 +74,7 @@ RULES: Sequence[Rule] = (
     moves.raise_to_input,
     moves.sink,
     shapes.begin_behind_shapes,
+    picks.pick_for_sum,
 )
 """Each is tried where those before it have nothing left to do."""
 FINISHING: Sequence[Rule] = (

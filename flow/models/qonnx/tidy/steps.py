@@ -3,7 +3,7 @@
 All float32 numbers are searched, so that the steps are exact.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,16 +21,26 @@ _SLACK = 2.0**-6
 _MOST_TURNS = 16
 
 
-def reach(falls: npt.ArrayLike, steps: int) -> tuple[int, int]:
-    """Return the smallest and the largest count of steps, of which some may fall.
+def reach(
+    rows: npt.NDArray, falls: Sequence[int] = (), falling: Sequence[int] = ()
+) -> tuple[int, int]:
+    """Return the smallest and the largest count of steps that any number has.
 
     Args:
-        falls: whether each step falls, in the order of their numbers; empty if none does.
-        steps: number of steps.
+        rows: number at which each step is, [C, steps], in any order; it may be infinite.
+        falls: whether each step falls; empty if none does.
+        falling: whether all steps of each row do the opposite; empty if those of none do.
     """
-    falling = np.asarray(falls, bool) if np.size(falls) else np.zeros(steps, bool)
-    counts = np.cumsum([falling.sum(), *np.where(falling, -1, 1)])
-    return int(counts.min()), int(counts.max())
+    down = np.zeros(rows.shape, bool)
+    for axis, found in enumerate((falling, falls)):
+        if len(found):
+            down ^= np.expand_dims(np.asarray(found, bool), 1 - axis)
+    order = rows.argsort(axis=1)
+    signs, numbers = (np.take_along_axis(one, order, 1) for one in (1 - 2 * down, rows))
+    ends = np.full((len(rows), 1), np.inf)
+    counts = np.hstack((np.zeros_like(signs[:, :1]), signs)).cumsum(1) + down.sum(1)[:, None]
+    between = counts[np.hstack((-ends, numbers)) < np.hstack((numbers, ends))]
+    return int(between.min()), int(between.max())
 
 
 @dataclass(frozen=True)
@@ -44,10 +54,48 @@ class Steps:
     lowest: int
 
 
+def of_channels(every: Sequence[Steps]) -> tuple[Floats, npt.NDArray[np.bool_], int]:
+    """Return the steps of all channels side by side, of which the same fall in each.
+
+    A channel with fewer of them has others at infinity, which count for every number or for none.
+
+    Returns:
+        The numbers [C, steps], which steps fall, and the count without any step.
+    """
+    first = every[0]
+    if all(s.lowest == first.lowest and np.array_equal(s.falls, first.falls) for s in every):
+        return np.stack([one.numbers for one in every]), first.falls, first.lowest
+    lowest = min(one.lowest for one in every)
+    down = max(int(one.falls.sum()) for one in every)
+    up = max(one.lowest - lowest + int((~one.falls).sum()) for one in every)
+    rows = np.full((len(every), down + up), np.inf, np.float32)
+    for row, one in zip(rows, every, strict=True):
+        always = one.lowest - lowest
+        falls, rises = one.numbers[one.falls], one.numbers[~one.falls]
+        row[: down + always] = -np.inf
+        row[: len(falls)] = falls
+        row[down + always :][: len(rises)] = rises
+    return rows, np.arange(down + up) < down, lowest
+
+
+def steps_at(count: Callable[[Floats], npt.NDArray], numbers: Floats) -> Steps:
+    """Return the steps of a function that changes at some numbers alone.
+
+    Args:
+        count: whole numbers, for float32 of the same shape.
+        numbers: least float32 behind each possible step.
+    """
+    numbers = np.unique(numbers)
+    values = count(np.append(_number(np.array([-_LAST])), numbers)).astype(int)
+    changes = np.diff(values)
+    falls = np.repeat(changes < 0, np.abs(changes))
+    return Steps(np.repeat(numbers, np.abs(changes)), falls, int(values[0] - falls.sum()))
+
+
 def steps_of(
     count: Callable[[Floats], npt.NDArray], curve: Callable[[Floats], npt.NDArray] | None = None
 ) -> Steps | None:
-    """Return the steps of a function; None if there are none, or too many turns between them.
+    """Return the steps of a function; None if there are too many turns between them.
 
     Args:
         count: whole numbers, for float32 of the same shape.
@@ -65,8 +113,6 @@ def steps_of(
         found.append(_changes(count, (below, above), sign, np.arange(first, last, sign) + sign))
         falls.append(np.full(len(found[-1]), sign < 0))
     places, falling = np.concatenate(found), np.concatenate(falls)
-    if not len(places):
-        return None
     return Steps(_number(places), falling, int(values[0]) - int(falling.sum()))
 
 
