@@ -13,7 +13,9 @@ def points(accelerator: Accelerator) -> dict[str, dict[str, TapSettings]]:
     # mixed noise draws both samples of an element, where taps can
     kind = "mixed" if "multiplies" in parts_of(accelerator.manifest["kinds"]) else "additive"
     each = {
-        site: TapSettings.of(Noise.at(kind, tap.std), tap.scale, SEED, image_base=0)
+        site: TapSettings.of(
+            Noise.at(kind, tap.std), tap.scale, SEED, image_base=0, sigma_bits=tap.sigma_bits
+        )
         for site, tap in accelerator.sites.items()
     }
     alone = {site: {site: setting} for site, setting in each.items()}

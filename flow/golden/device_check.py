@@ -119,7 +119,7 @@ def _noise(device: torch.device) -> Iterator[tuple[str, Tensor, Tensor]]:
     most = {"seed": 1 << 63, "sigma_mul": (1 << 24) - 1, "sigma_add": (1 << 32) - 1}
     for fmt in (
         TapFormat(8, -(1 << 24), (1 << 24) - 1),
-        TapFormat(8, -(1 << 39), (1 << 39) - 1),
+        TapFormat(8, -(1 << 39), (1 << 39) - 1, sigma_frac=8),
         TapFormat(12, -7, 7, rounds=True),
         TapFormat(4, -1, 1, rounds=True, step=2),
     ):

@@ -29,6 +29,7 @@ from flow.golden.layers import (
 )
 from flow.golden.tiles import TileProducts, TileSum
 from flow.noise.hardware.fixed_point import TapFormat
+from flow.noise.hardware.registers import sigma_fraction_bits
 
 WIRES = ("StreamingFIFO", "StreamingDataWidthConverter", "DuplicateStreams")
 """Operators whose outputs equal their input."""
@@ -178,6 +179,7 @@ def _tap(operator, place: Place) -> Tap:
             out_max=operator.get_nodeattr("OutMax"),
             rounds=bool(operator.get_nodeattr("Rounds")),
             step=operator.get_nodeattr("Step"),
+            sigma_frac=sigma_fraction_bits(operator.get_input_datatype().bitwidth()),
         ),
         offsets=torch.tensor(
             list(operator.get_nodeattr("Offsets")) or [0] * channels, dtype=torch.int64

@@ -185,6 +185,7 @@ inline void put(i64& out, i64 v) { out = v; }
 
 struct Tap {
     i64 frac, sigma_mul, sigma_add, add_first;
+    i64 add_shift;  // of σₐ z₂
     i64 shift;  // bits that the output is rounded by
     i64 low, high;
     i64 bipolar;  // whether the output is `low` or `high` and nothing between
@@ -209,7 +210,7 @@ void tap(const Value* __restrict acc, Value* __restrict out, u64 count, const i6
     for (u64 n = 0; n < count; ++n) {
         i64 clean = whole(acc[n]) << t.frac, noisy = clean;
         if (adds) {
-            noisy += rounded(t.sigma_add * z2[n], 28 - t.frac);
+            noisy += rounded(t.sigma_add * z2[n], t.add_shift);
         }
         if (multiplies) {
             i64 base = (t.add_first ? noisy : clean) + offset[n];

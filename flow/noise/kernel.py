@@ -27,8 +27,8 @@ _PLACE = (c_uint64, c_uint32, c_uint32, c_uint64, c_uint64)
 """Types of seed, site and draw, first image, images and elements."""
 _building = Lock()
 _FIELDS = (
-    "frac", "sigma_mul", "sigma_add", "add_first", "shift", "low", "high", "bipolar", "adc_bits",
-    "adc_step", "adc_unsigned",
+    "frac", "sigma_mul", "sigma_add", "add_first", "add_shift", "shift", "low", "high", "bipolar",
+    "adc_bits", "adc_step", "adc_unsigned",
 )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ _NORMAL = _pairs(TABLE)
 class TapLevels(Structure):
     """Levels and format of a tap without drift, as ``kernel.cpp`` has them.
 
-    ``shift`` is the number of bits by which the output is rounded; a bipolar output is ``low`` or
-    ``high``.
+    ``add_shift`` is the number of bits by which σₐ·z₂ is rounded, ``shift`` that of the output; a
+    bipolar output is ``low`` or ``high``.
     """
 
     _fields_ = tuple((name, c_int64) for name in _FIELDS)

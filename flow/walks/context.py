@@ -116,15 +116,18 @@ class WalkContext:
                 if site in self.weights:
                     found[site] = settings_of(noise, self.weights[site], seed)
                 else:
-                    scale = self.taps[site].scale
-                    found[site] = TapSettings.of(noise, scale, seed, first_image)
+                    tap = self.taps[site]
+                    found[site] = TapSettings.of(
+                        noise, tap.scale, seed, first_image, tap.sigma_bits
+                    )
         return found
 
     def largest_level(self, name: str) -> float:
         """Return the largest level of a site, or of several together, that the registers hold."""
         walking, noises = self.placement.walking(name), self.placement.at(NoisePoint(name, 1.0))
-        noisy = {s: noises[s] for s in walking if noises[s].sigma_add or noises[s].sigma_mul}
-        return min(largest_factor(noise, self.sites[s].scale) for s, noise in noisy.items())
+        noisy = [s for s in walking if noises[s].sigma_add or noises[s].sigma_mul]
+        found = ((noises[s], self.sites[s]) for s in noisy)
+        return min(largest_factor(noise, one.scale, one.sigma_bits) for noise, one in found)
 
     def any_level(self, name: str) -> float:
         """Return a level of a site, or of several together, that the registers hold."""

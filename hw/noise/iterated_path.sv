@@ -120,8 +120,8 @@ module iterated_path
       assign a = IN_SIGNED ? WIDE'($signed(acc)) <<< FRAC : WIDE'(acc) << FRAC;
     end
     pipelined_lane #(
-        .FRAC(FRAC), .WIDE(WIDE), .SUM_WIDTH(SumWidth), .MULTIPLIES(KINDS.multiplies),
-        .GAINS(KINDS.drifts)
+        .ADD_SHIFT(sigma_fraction(IN_WIDTH) + 12 - FRAC), .WIDE(WIDE), .SUM_WIDTH(SumWidth),
+        .MULTIPLIES(KINDS.multiplies), .GAINS(KINDS.drifts)
     ) u_lane (
         .clk, .en(1'b1), .active, .uses, .a, .offset,
         .samples({samples_q[1][l], samples_q[0][l]}), .sigma_add, .sigma_mul, .gain, .v(sums[l])

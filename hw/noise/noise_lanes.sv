@@ -44,6 +44,7 @@ module noise_lanes
 );
   localparam int unsigned Folds = CHANNELS / PE;
   localparam int unsigned FoldBits = Folds > 1 ? $clog2(Folds) : 1;
+  localparam int unsigned AddShift = sigma_fraction(IN_WIDTH) + 12 - FRAC;
   localparam int unsigned FactorWidth = 24 + 16;
   localparam int unsigned HalfWidth = WIDE + FactorWidth - 16 + 1;
 
@@ -105,7 +106,7 @@ module noise_lanes
       if (en && scale && uses.adds) begin
         logic signed [47:0] scaled;
         scaled = 48'($signed({1'b0, sigma_add})) * 48'($signed(samples[1][l]));
-        added_q <= WIDE'((scaled + (48'sd1 <<< (27 - FRAC))) >>> (28 - FRAC));
+        added_q <= WIDE'((scaled + (48'sd1 <<< (AddShift - 1))) >>> AddShift);
       end
     end
 

@@ -11,8 +11,9 @@
 // same for each channel in every image (draws 2^15 and 2^15 + 1). z2 comes from the normal table,
 // or with `loaded` from one that was written before.
 //
-// sm and sa are registers with 16 fractional bits; when they drift, image n has rs(s sm), rs(s sa).
-// s and g are 1 + rate n, with a rate of 32 fractional bits, cut to 16 and held in 0..16.
+// sm and sa are registers with 16 fractional bits, but sa has 8 where inputs have more than 17 bits,
+// so that it reaches 2^24. When they drift, image n has rs(s sm), rs(s sa). s and g are 1 + rate n,
+// with a rate of 32 fractional bits, cut to 16 and held in 0..16.
 //
 // With a converter of B bits and step s (adc.sv), v becomes the nearest of its codes, times s.
 //
@@ -84,9 +85,11 @@ module noise_tap
   function automatic int unsigned larger(input int unsigned a, input int unsigned b);
     return a > b ? a : b;
   endfunction
-  // holds g ((acc << F) + o) plus the largest additive noise, 2^32 * 2^15 / 2^(28 - F)
-  localparam int unsigned Wide =
-      larger(larger(IN_WIDTH + FRAC, OFFSET_WIDTH) + 5, 19 + FRAC) + 3;
+  // holds g ((acc << F) + o) plus the largest additive noise, 2^32 * 2^15 / 2^(S + 12 - F), with S
+  // fractional bits in sa
+  localparam int unsigned Wide = larger(
+      larger(IN_WIDTH + FRAC, OFFSET_WIDTH) + 5, 35 + FRAC - sigma_fraction(IN_WIDTH)
+  ) + 3;
 
   // settings, and the table that may take the normal one's place
   settings_t active;

@@ -48,6 +48,11 @@ package noise_tap_pkg;
     uses_of.converts = s.adc_bits != '0;
   endfunction
 
+  // fractional bits of sigma_add: fewer for wide inputs, whose noise is larger
+  function automatic int unsigned sigma_fraction(input int unsigned in_width);
+    return in_width > 17 ? 8 : 16;
+  endfunction
+
   // of pipelined_product.sv, in clocks
   function automatic int unsigned product_latency(input int unsigned a_width,
                                                   input int unsigned b_width);

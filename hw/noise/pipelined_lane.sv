@@ -15,7 +15,7 @@
 module pipelined_lane
   import noise_tap_pkg::*;
 #(
-    int unsigned FRAC = 8,
+    int unsigned ADD_SHIFT = 20,  // of sa z2, at most 36
     int unsigned WIDE = 30,  // bits of b + n
     int unsigned SUM_WIDTH = 44,  // bits of v
     bit MULTIPLIES = 1'b1,
@@ -57,10 +57,10 @@ module pipelined_lane
   // n
   logic signed [48:0] scaled_noise;
   logic signed [WIDE-1:0] noise, noise_at_base, noise_q;
-  pipelined_product #(.A_WIDTH(33), .B_WIDTH(16), .ADDEND(64'd1 << (27 - FRAC))) u_noise (
+  pipelined_product #(.A_WIDTH(33), .B_WIDTH(16), .ADDEND(64'd1 << (ADD_SHIFT - 1))) u_noise (
       .clk, .en, .a({1'b0, sigma_add}), .b(samples[1]), .product(scaled_noise)
   );
-  assign noise = uses.adds ? WIDE'(scaled_noise >>> (28 - FRAC)) : '0;
+  assign noise = uses.adds ? WIDE'(scaled_noise >>> ADD_SHIFT) : '0;
   delay #(.WIDTH(WIDE), .CLOCKS(ToBase - ToNoise)) u_noise_at_base (
       .clk, .en, .in(noise), .out(noise_at_base)
   );

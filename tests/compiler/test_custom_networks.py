@@ -11,6 +11,7 @@ from qonnx.util.cleanup import cleanup_model
 
 from flow.compiler.pipeline import compile_network
 from flow.experiments import hardware_walk
+from flow.golden.model import Record
 from flow.models import evaluate, evaluate_levels
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import ImportedNetwork, open_network
@@ -109,12 +110,26 @@ def test_golden_is_brevitas_and_every_node_is_finns(own):
 def test_rtl_is_golden_with_noise_at_every_site(own, tmp_path):
     accelerator = own.compiled()
     golden, stream = accelerator.golden_model(), accelerator.quantise(own.inputs[:4])
-    noise = Noise.at("additive", 3.0)
-    points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
+    points: list[dict] = [{}]
+    for site, tap in accelerator.sites.items():
+        # 3 LSB, or 200,000 where values are wide
+        noise = Noise.at("additive", 2e5 if tap.in_bits > 17 else 3.0)
+        points.append({site: TapSettings.of(noise, 1.0, seed=5, sigma_bits=tap.sigma_bits)})
     simulation = simulate.build(accelerator, root=own.root / "sim", optimise=False)
     results, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path)
     for settings, result in zip(points, results, strict=True):
         assert not equivalence.differing_images(golden, stream, settings, result).any(), settings
+
+
+@pytest.mark.parametrize("own", ["wide"], indirect=True)
+def test_the_largest_noise_leaves_no_score_at_the_rail(own):
+    accelerator = own.compiled()
+    golden, stream = accelerator.golden_model(), accelerator.quantise(own.inputs[:300])
+    assert accelerator.sites["fc1.acc"].in_bits > 17
+    record = Record([golden.scores])
+    settings = TapSettings(enable=True, sigma_add=0xFFFF_FFFF)
+    golden.run(stream, {"fc1.acc": settings}, record=record)
+    assert 1 << 29 < record.streams[golden.scores].abs().max() < (1 << 31) - 1
 
 
 @pytest.mark.parametrize("own", ["per_channel"], indirect=True)

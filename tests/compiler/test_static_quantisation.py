@@ -94,8 +94,12 @@ def test_labels_are_those_of_onnxruntime(
     assert not equivalence.against_finn(accelerator, golden, stream[:2]).differing
     if options:
         return
-    noise = Noise.at("additive", 30.0)
-    points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
+    # accumulators of 8 bits times 8 bits are wide, and so is the noise that their taps hold
+    noise = Noise.at("additive", 100_000.0)
+    points = [{}] + [
+        {site: TapSettings.of(noise, 1.0, seed=5, sigma_bits=tap.sigma_bits)}
+        for site, tap in accelerator.sites.items()
+    ]
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
     results, _ = simulate.simulate(accelerator, simulation, stream[:4], points, tmp_path / "run")
     for settings, result in zip(points, results, strict=True):

@@ -10,7 +10,7 @@ from flow.noise.hardware.kinds import KINDS
 
 @pytest.mark.parametrize(("kinds", "draws"), [(KINDS, 2), (("additive",), 1), (("drift",), 2)])
 def test_noise_is_of_a_kind_that_taps_are_built_for(kinds, draws):
-    tap = SimpleNamespace(std=2.0, scale=0.5)
+    tap = SimpleNamespace(std=2.0, scale=0.5, sigma_bits=16)
     accelerator = SimpleNamespace(manifest={"kinds": kinds}, sites={"fc0.acc": tap, "fc1.acc": tap})
     found = points(accelerator)
     assert list(found) == ["clean", "fc0.acc", "fc1.acc", "every site"]

@@ -151,7 +151,8 @@ def random_tap(rng: np.random.Generator, wide: bool) -> tuple[TapFormat, TapSett
     frac, bits = int(rng.integers(0, 13)), int(rng.integers(2, 40 if wide else 24))
     step = 2 if rng.random() < 0.2 else 1
     low, high = (-1, 1) if step == 2 else (-(1 << bits), (1 << bits) - 1)
-    fmt = TapFormat(frac, low, high, rounds=step == 2 or rng.random() < 0.5, step=step)
+    rounds = step == 2 or rng.random() < 0.5
+    fmt = TapFormat(frac, low, high, rounds, step, sigma_frac=int(rng.choice([8, 16])))
     mul, add = (
         int(rng.choice([0, 1, (1 << most) - 1, rng.integers(1 << int(rng.integers(1, most)))]))
         for most in (SIGMA_MUL_BITS, SIGMA_ADD_BITS)

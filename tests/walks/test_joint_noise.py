@@ -58,8 +58,10 @@ def test_a_search_reaches_beyond_values_that_are_wide(walk_of):
     """As accumulators of 8-bit operands are: from 4 LSB it would end below their deviation."""
     context = walk_of(NoiseSetting("additive")).context
     assert context.likely_level("fc1.acc", SEARCH_REACH) == 4 * context.sites["fc1.acc"].scale
-    context.sites["fc1.acc"] = replace(context.taps["fc1.acc"], std=30_000.0)
+    narrow = context.largest_level("fc1.acc")
+    context.sites["fc1.acc"] = replace(context.taps["fc1.acc"], std=30_000.0, in_bits=20)
     assert SEARCH_REACH * context.likely_level("fc1.acc", SEARCH_REACH) == 120_000
+    assert context.largest_level("fc1.acc") == pytest.approx(256 * narrow)
     assert context.likely_level("fc1.acc") == 4 * context.sites["fc1.acc"].scale
 
 

@@ -15,6 +15,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 from flow.compiler.graph.windows import SumTypes
 from flow.errors import UserError
 from flow.models.qonnx.tidy.steps import reach
+from flow.noise.hardware.registers import sigma_fraction_bits
 from flow.noise.site import Site
 
 FRACTION_BITS = 8
@@ -24,7 +25,11 @@ WIDEST_BEFORE_THRESHOLDS = 24
 """Largest width before thresholds, in bits: FINN executes in float32, exact up to 2^24."""
 
 WIDTH_AT_END = 32
-"""Bits of the stream into label select: noise of 2^16 LSB, times 2^8, reaches 6σ below 2^31."""
+"""Bits of the stream into label select, or into a sum."""
+
+BEYOND = 4
+"""Fractional bits that σₐ has beyond F in a stream of `WIDTH_AT_END` bits, at least: noise of the
+largest σₐ, 2^32 in its own units, reaches 8σ at 2^31."""
 
 NOISE_BITS = 4
 """Bits of a tile's noisy partial sum beyond those of the layer's sum: 6σ for a σ of twice its
@@ -86,20 +91,25 @@ class InsertNoiseTaps(Transformation):
         accumulator, stream = None, edge
         if Site(site).is_tile:
             accumulator, stream = getCustomOp(consumer), consumer.output[0]
+        datatype = model.get_tensor_datatype(edge)
+        fraction, width = FRACTION_BITS, WIDTH_AT_END
         readers, places, added = _readers(model, stream)
-        if all(reader.op_type == "Thresholding" for reader in readers):
+        compared = all(reader.op_type == "Thresholding" for reader in readers)
+        # a value that saturates would change a sum, or the order of scores
+        wide = added or places > 1 or not compared
+        if wide:
+            fraction = min(fraction, sigma_fraction_bits(datatype.bitwidth()) - BEYOND)
+        if compared:
             rows = [model.get_initializer(reader.input[1]) for reader in readers]
             spare = WIDEST_BEFORE_THRESHOLDS - max(map(_width_for_thresholds, rows))
             # wide thresholds leave fewer fractional bits, and their LSB is finer anyway; those of a
             # channel with hardly any gain may need more than there is: no noise reaches them
-            fraction = FRACTION_BITS if added else min(FRACTION_BITS, max(spare, 1))
-            needed = max(_width_for_thresholds(one * np.float32(2**fraction)) for one in rows)
-            # a value that saturates would change a sum
-            summed = added or places > 1
-            width = WIDTH_AT_END if summed else min(needed, WIDEST_BEFORE_THRESHOLDS)
-        elif len(readers) == 1:
-            fraction, width = FRACTION_BITS, WIDTH_AT_END
-        else:
+            if not added:
+                fraction = min(fraction, max(spare, 1))
+            if not wide:
+                needed = max(_width_for_thresholds(one * np.float32(2**fraction)) for one in rows)
+                width = min(needed, WIDEST_BEFORE_THRESHOLDS)
+        elif len(readers) != 1:
             kinds = ", ".join(reader.op_type for reader in readers)
             raise UserError(
                 f"site {site}: its accumulator is read by {kinds}: quantise it for every reader"
@@ -108,7 +118,6 @@ class InsertNoiseTaps(Transformation):
             accumulator.set_nodeattr("outputDataType", f"INT{width}")
             for name, bound in zip(("OutMin", "OutMax"), _bounds(width), strict=True):
                 accumulator.set_nodeattr(name, bound)
-            datatype = model.get_tensor_datatype(edge)
             whole = datatype.bitwidth() + (not datatype.signed())
             width = min(whole + fraction + NOISE_BITS, WIDTH_AT_END)
         attributes = {"outputDataType": f"INT{width}", "FracBits": fraction}

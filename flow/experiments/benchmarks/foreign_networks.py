@@ -127,7 +127,8 @@ def _simulated(accelerator, golden, stream: torch.Tensor, folder: Path) -> str:
     """Return how many RTL images differ from golden's, with noise at the first and last site."""
     noise = Noise.at("additive", 4.0)
     sites = list(dict.fromkeys([*accelerator.sites][:: max(1, len(accelerator.sites) - 1)]))
-    points = [{site: TapSettings.of(noise, 1.0, seed=7)} for site in sites]
+    bits = {site: accelerator.sites[site].sigma_bits for site in sites}
+    points = [{site: TapSettings.of(noise, 1.0, 7, sigma_bits=bits[site])} for site in sites]
     simulation = simulate.build(accelerator, root=folder / "sim")
     differing = 0
     with tempfile.TemporaryDirectory() as workdir:

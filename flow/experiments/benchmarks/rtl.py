@@ -251,7 +251,10 @@ def _everywhere(accelerator: Accelerator, kind: str) -> dict[str, TapSettings]:
     """Return noise at every tap: additive of 4 LSB, or multiplicative of 0.3."""
     return {
         name: TapSettings.of(
-            Noise.at(kind, 4 * site.scale if kind == "additive" else 0.3), site.scale, 1
+            Noise.at(kind, 4 * site.scale if kind == "additive" else 0.3),
+            site.scale,
+            1,
+            sigma_bits=site.sigma_bits,
         )
         for name, site in accelerator.sites.items()
     }

@@ -1,7 +1,8 @@
 """The noise tap in fixed point, bit-exact with ``hw/noise/noise_tap.sv``.
 
 With a = acc << F the value at the site, o its offset, F the fractional bits, z₁ and z₂ samples with
-12 fractional bits, and the registers σₘ, σₐ with 16:
+12 fractional bits, and the registers σₘ, σₐ with 16, or fewer of σₐ if values are wide
+(`flow.noise.hardware.registers.sigma_fraction_bits`):
 
 - multiply, then add: ``v = c + rs((c + o)·σₘ·z₁) + rs(σₐ·z₂)``
 - add, then multiply: ``v = c + n + rs((c + o + n)·σₘ·z₁)``, ``n = rs(σₐ·z₂)``
@@ -86,6 +87,13 @@ class TapFormat:
     """Whether the output is rounded to integers; it has F fractional bits otherwise."""
     step: int = 1
     """Step of a rounded output's grid from ``out_min``: 2 for one-bit streams of −1 and 1."""
+    sigma_frac: int = SIGMA_FRACTION_BITS
+    """Fractional bits of σₐ's register."""
+
+    @property
+    def add_shift(self) -> int:
+        """Number of bits by which σₐ·z₂ is rounded."""
+        return self.sigma_frac + FRACTION_BITS - self.frac
 
 
 def round_shift(v, shift: int):
@@ -185,7 +193,7 @@ def apply_tap(
             wide = _int64(flat[part]) << fmt.frac
             here = 0 if offsets is None else offsets[: len(wide)]
             if levels is not None:
-                wide = _noisy(wide, here, fmt.frac, settings, levels.at(part), z.at(part))
+                wide = _noisy(wide, here, fmt.add_shift, settings, levels.at(part), z.at(part))
             if settings.adc_bits:
                 wide = _converted(wide, here, settings)
             if total is None:
@@ -224,6 +232,7 @@ def _tap_levels(fmt: TapFormat, settings: TapSettings) -> TapLevels:
         sigma_mul=settings.sigma_mul,
         sigma_add=settings.sigma_add,
         add_first=settings.add_first,
+        add_shift=fmt.add_shift,
         shift=fmt.frac if fmt.rounds and not bipolar else 0,
         low=fmt.out_min,
         high=fmt.out_max,
@@ -237,7 +246,7 @@ def _tap_levels(fmt: TapFormat, settings: TapSettings) -> TapLevels:
 def _noisy(
     wide: Array,
     offset: Array | int,
-    frac: int,
+    add_shift: int,
     settings: TapSettings,
     levels: tuple[Array | int, Array | int, Array | None],
     samples: Sequence[Array | None],
@@ -248,8 +257,7 @@ def _noisy(
         wide = round_shift((wide + offset) * gain, SIGMA_FRACTION_BITS) - offset
     noisy = wide
     if z2 is not None:
-        added = sigma_add * _int64(z2)
-        noisy = noisy + round_shift(added, SIGMA_FRACTION_BITS + FRACTION_BITS - frac)
+        noisy = noisy + round_shift(sigma_add * _int64(z2), add_shift)
     if z1 is not None:
         base = (noisy if settings.add_first else wide) + offset
         gained = sigma_mul * _int64(z1)

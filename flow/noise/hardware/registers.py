@@ -15,6 +15,9 @@ from flow.noise.quantile_table import QuantileTable
 from flow.noise.samplers import DRAWS
 
 SIGMA_FRACTION_BITS = 16
+"""Fractional bits of σₘ, and of σₐ except where values are wide (`sigma_fraction_bits`)."""
+WIDE_SIGMA_FRACTION_BITS = 8
+"""Fractional bits of σₐ where values are wide: it reaches 2^24 LSB, beyond any accumulator."""
 SIGMA_ADD_BITS = 32
 SIGMA_MUL_BITS = 24
 RATE_FRACTION_BITS = 32
@@ -44,7 +47,7 @@ class TapSettings:
     image_base: int = 0
     """Number of the first image these settings apply to, 32 bits."""
     sigma_add: int = 0
-    """σₐ · 2^16, in LSB of the stream into the tap, 32 bits."""
+    """σₐ · 2^16, or 2^8 where values are wide, in LSB of the stream into the tap, 32 bits."""
     sigma_mul: int = 0
     """σₘ · 2^16, 24 bits."""
     add_first: bool = False
@@ -74,7 +77,14 @@ class TapSettings:
             )
 
     @classmethod
-    def of(cls, noise: Noise, scale: float, seed: int, image_base: int = 0) -> "TapSettings":
+    def of(
+        cls,
+        noise: Noise,
+        scale: float,
+        seed: int,
+        image_base: int = 0,
+        sigma_bits: int = SIGMA_FRACTION_BITS,
+    ) -> "TapSettings":
         """Convert noise in the network's units to register values.
 
         Args:
@@ -82,6 +92,7 @@ class TapSettings:
             scale: units of the network per LSB at the site.
             seed: key of the generator.
             image_base: number of the first image.
+            sigma_bits: fractional bits of σₐ at the site.
 
         Raises:
             UserError: the kind has no fixed-point twin, or a σ or a rate does not fit its register.
@@ -96,8 +107,8 @@ class TapSettings:
         common = cls(
             seed=seed,
             image_base=image_base,
-            sigma_add=_register(noise.sigma_add, SIGMA_ADD_BITS, "additive", _unit(noise, scale)),
-            sigma_mul=_register(noise.sigma_mul, SIGMA_MUL_BITS, "multiplicative", 1.0),
+            sigma_add=_register("additive", noise.sigma_add, _additive(noise, scale, sigma_bits)),
+            sigma_mul=_register("multiplicative", noise.sigma_mul, _MULTIPLICATIVE),
             enable=not noise.silent,
             executions=noise.executions,
         )
@@ -190,18 +201,28 @@ A class derived from one of them is another kind, without a twin.
 """
 
 
-def largest_factor(noise: Noise, scale: float) -> float:
+def sigma_fraction_bits(in_bits: int) -> int:
+    """Return the fractional bits of σₐ at a tap whose input has so many bits, as the RTL does.
+
+    With 16 of them the register reaches 65,536 LSB, the largest value of 17 bits. Accumulators with
+    more bits, such as those of operands of 8 bits, have values that are larger than that.
+    """
+    return WIDE_SIGMA_FRACTION_BITS if in_bits > 17 else SIGMA_FRACTION_BITS
+
+
+def largest_factor(noise: Noise, scale: float, sigma_bits: int = SIGMA_FRACTION_BITS) -> float:
     """Return the largest factor on the levels of a noise that still fits a site's registers.
 
     Args:
         noise: noise with a level above 0.
         scale: units of the network per LSB at the site.
+        sigma_bits: fractional bits of σₐ at the site.
     """
     limits = [
-        _largest(bits) * unit / sigma
-        for sigma, bits, unit in (
-            (noise.sigma_add, SIGMA_ADD_BITS, _unit(noise, scale)),
-            (noise.sigma_mul, SIGMA_MUL_BITS, 1.0),
+        register.largest / sigma
+        for sigma, register in (
+            (noise.sigma_add, _additive(noise, scale, sigma_bits)),
+            (noise.sigma_mul, _MULTIPLICATIVE),
         )
         if sigma
     ]
@@ -215,19 +236,36 @@ def _unit(noise: Noise, scale: float) -> float:
     return scale
 
 
-def _largest(bits: int) -> float:
-    return ((1 << bits) - 1) / (1 << SIGMA_FRACTION_BITS)
+@dataclass(frozen=True)
+class _Register:
+    """Format of a noise level in a register."""
+
+    bits: int
+    step: float
+    """Level of the register value 1, in the network's units."""
+
+    @property
+    def largest(self) -> float:
+        """Largest level."""
+        return ((1 << self.bits) - 1) * self.step
 
 
-def _register(sigma: float, bits: int, kind: str, unit: float) -> int:
-    """Return σ as a register value, given the size `unit` of the register's unit."""
+_MULTIPLICATIVE = _Register(SIGMA_MUL_BITS, 1 / (1 << SIGMA_FRACTION_BITS))
+
+
+def _additive(noise: Noise, scale: float, sigma_bits: int) -> _Register:
+    return _Register(SIGMA_ADD_BITS, _unit(noise, scale) / (1 << sigma_bits))
+
+
+def _register(kind: str, sigma: float, register: _Register) -> int:
+    """Return σ as a register value."""
     if not (math.isfinite(sigma) and sigma >= 0):
         raise UserError(f"the {kind} noise level is {sigma}: give a finite number of 0 or more")
-    value = round(sigma / unit * (1 << SIGMA_FRACTION_BITS))
-    if value >= 1 << bits:
+    value = round(sigma / register.step)
+    if value >= 1 << register.bits:
         raise UserError(
             f"the {kind} noise level {sigma:g} is beyond the register: at this site the "
-            f"largest is {_largest(bits) * unit:.6g}"
+            f"largest is {register.largest:.6g}"
         )
     return value
 

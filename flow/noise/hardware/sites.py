@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flow.noise.adc import Adc
+from flow.noise.hardware.registers import sigma_fraction_bits
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class TapSite:
     usual range of an ADC."""
     signed: bool
     """Whether the integers of the calibration images, with their offsets, include negative ones."""
+
+    @property
+    def sigma_bits(self) -> int:
+        """Fractional bits of the register of σₐ."""
+        return sigma_fraction_bits(self.in_bits)
 
     def adc(self, bits: int, full_scale: float) -> Adc:
         """Return a converter of the tap; arguments and errors as of `Adc.of_range`."""

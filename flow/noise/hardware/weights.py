@@ -19,7 +19,7 @@ from flow.errors import UserError
 from flow.noise import Noise, Sampler
 from flow.noise.gaussian import FRACTION_BITS as Z_FRACTION_BITS
 from flow.noise.hardware.fixed_point import WEIGHT_DRAW, TapFormat, apply_tap, draw_samples
-from flow.noise.hardware.registers import TapSettings
+from flow.noise.hardware.registers import SIGMA_FRACTION_BITS, TapSettings
 
 KINDS = ("additive", "multiplicative", "mixed")
 """Kinds of noise that weights can have: each is fixed once the weights are programmed."""
@@ -57,6 +57,11 @@ class WeightSite:
     """Standard deviation of the weights, in the unit of σ."""
     range: float
     """Largest absolute weight, in the unit of σ."""
+
+    @property
+    def sigma_bits(self) -> int:
+        """Fractional bits of σₐ."""
+        return SIGMA_FRACTION_BITS
 
     @property
     def elements(self) -> int:

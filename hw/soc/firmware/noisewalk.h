@@ -43,7 +43,7 @@ typedef struct {
     uint32_t seed_low;
     uint32_t seed_high;
     uint32_t image_base; /* number of the first image */
-    uint32_t sigma_add;  /* LSB, 16 fractional bits */
+    uint32_t sigma_add;  /* LSB, 16 fractional bits; 8 where the tap's input has more than 17 bits */
     uint32_t sigma_mul;  /* 24 bits, 16 of them a fraction */
     uint32_t control;    /* bit 0 enable, 1 add first, 2 pattern, 3 loaded, 13:8 executions - 1,
                             19:16 bits of the ADC, 20 ADC unsigned */

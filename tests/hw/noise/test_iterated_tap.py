@@ -35,7 +35,9 @@ SHAPES = {
         Shape(5, 5, 1, in_bits=16, out_bits=32, frac=12), None,
         {"KINDS": "6'd0", "CORES": 1, "SOURCES": 5},
     ),
-    "six lanes": (Shape(12, 6, 1, in_bits=12, out_bits=22, offset_bits=14), 16, {}),
+    "six lanes of wide values": (
+        Shape(12, 6, 1, in_bits=19, out_bits=32, offset_bits=22, frac=4), 16, {},
+    ),
     "seven lanes": (Shape(7, 7, 3, in_bits=5, out_bits=17, frac=1), 14, {}),
     "eight lanes of one bit": (BITS, 10, {}),
 }  # fmt: skip

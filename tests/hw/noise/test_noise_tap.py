@@ -17,7 +17,7 @@ from flow.noise.hardware.fixed_point import (
     draw_samples,
     round_shift,
 )
-from flow.noise.hardware.registers import TapSettings, largest_factor
+from flow.noise.hardware.registers import TapSettings, largest_factor, sigma_fraction_bits
 from flow.noise.quantile_table import QuantileTable
 from sim.runner import REPOSITORY
 from tests.helpers.variants import Variant, simulate
@@ -46,13 +46,14 @@ class Shape:
     @property
     def format(self) -> TapFormat:
         low, high = self.bounds or (-(1 << self.out_bits - 1), (1 << self.out_bits - 1) - 1)
-        return TapFormat(self.frac, low, high, self.rounds, 2 if self.bipolar else 1)
+        step = 2 if self.bipolar else 1
+        return TapFormat(self.frac, low, high, self.rounds, step, sigma_fraction_bits(self.in_bits))
 
 
 SHAPES = {
     "one lane": Shape(channels=6, pe=1, pixels=2, in_bits=7, out_bits=16),
     "two lanes, offsets": Shape(8, 2, 1, in_bits=12, out_bits=24, offset_bits=14),
-    "five lanes": Shape(15, 5, 2, in_bits=9, out_bits=32, frac=6),
+    "five lanes of wide values": Shape(15, 5, 2, in_bits=20, out_bits=32, frac=4),
     "sixteen lanes": Shape(32, 16, 3, in_bits=11, out_bits=17, offset_bits=16),
     "rounded": Shape(
         8, 4, 2, in_bits=4, out_bits=4, in_signed=False, out_signed=False, rounds=True,
@@ -367,10 +368,28 @@ def test_digest_changes_with_any_two_elements_that_change_by_less_than_256():
     assert (torch.minimum(both, (1 << 32) - both) > 255).all()
 
 
+@pytest.mark.parametrize("in_bits", [17, 18])
 @pytest.mark.parametrize("scale", [1e-7, 1.0, 1e4])
 @pytest.mark.parametrize("kind", ["additive", "multiplicative", "mixed", "fixed-pattern"])
-def test_the_largest_level_is_what_the_registers_hold(kind, scale):
-    largest = largest_factor(Noise.at(kind, 1.0), scale)
-    assert TapSettings.of(Noise.at(kind, largest), scale, 0).enable
+def test_the_largest_level_is_what_the_registers_hold(kind, scale, in_bits):
+    bits = sigma_fraction_bits(in_bits)
+    largest = largest_factor(Noise.at(kind, 1.0), scale, bits)
+    assert TapSettings.of(Noise.at(kind, largest), scale, 0, 0, bits).enable
     with pytest.raises(UserError, match="beyond the register"):
-        TapSettings.of(Noise.at(kind, 1.02 * largest), scale, 0)
+        TapSettings.of(Noise.at(kind, 1.02 * largest), scale, 0, 0, bits)
+    if kind == "additive":
+        # 65,536 LSB, and 2^24 where values have more than 17 bits
+        assert largest == pytest.approx(0.99 * scale * 2 ** (16 if in_bits == 17 else 24))
+
+
+def test_noise_of_wide_values_is_the_same_where_both_registers_hold_it():
+    """A register with fewer fractional bits changes the noise by no more than its rounding."""
+    acc = torch.randint(-(1 << 19), 1 << 19, (4, 500), generator=torch.Generator().manual_seed(1))
+    noise, o = Noise.at("additive", 30_000.3), torch.zeros(5, dtype=torch.int64)
+    fine, wide = (
+        apply_tap(acc, o, TapFormat(4, -(1 << 31), (1 << 31) - 1, sigma_frac=bits),
+                  TapSettings.of(noise, 1.0, 7, sigma_bits=bits), 3)
+        for bits in (16, 8)
+    )  # fmt: skip
+    assert (fine - wide).abs().max() == 1
+    assert (fine - (acc << 4)).double().std() == pytest.approx(30_000 * 16, rel=0.1)
