@@ -12,6 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from flow.compiler.graph.surroundings import (
+    adds,
+    flattened,
+    quantised_behind,
+    shifted,
+    sums_of_layer,
+)
 from flow.errors import Defect, UserError
 from flow.models.planes import Grid
 from flow.models.qonnx.file import shown
@@ -73,7 +80,6 @@ def reject_unfit(name: str, graph: Graph) -> None:
         raise UserError(f"{name} cannot be compiled:{listed}")
 
 
-_LINEAR = (Elementwise, BatchNorm, *PASSING)
 Problem = tuple[str, str]
 """The problem, and the change that solves it."""
 
@@ -130,7 +136,7 @@ def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
     places = graph.averaged(step)
     stream = step.inputs[0]
     padded = isinstance(module, nn.AvgPool2d) and module.padding not in (0, (0, 0))
-    if padded and _shifted(graph, stream):
+    if padded and shifted(graph, stream):
         yield (
             "averages sums behind a bias or batch norm together with zeros around the image",
             "quantise them before it, or average without padding",
@@ -153,36 +159,10 @@ def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
         )
 
 
-def _shifted(graph: Graph, stream: str) -> bool:
-    """Whether a constant was added to a stream since its values were quantised or summed up."""
-    step = graph.producer(stream)
-    if step is None or stream in graph.grids or isinstance(step.module, Convolution | Dense):
-        return False
-    alone = len(step.inputs) == 1
-    if alone and isinstance(step.module, Elementwise) and step.module.operator in ("Add", "Sub"):
-        return True
-    return isinstance(step.module, BatchNorm) or any(_shifted(graph, n) for n in step.inputs)
-
-
-def _sums_of_layer(graph: Graph, stream: str) -> bool:
-    """Whether a stream holds what a layer gives, scaled and shifted, or a sum of such.
-
-    Nothing else reads it.
-    """
-    while len(graph.consumers(stream)) == 1:
-        before = graph.producer(stream)
-        if before is None or not isinstance(before.module, _LINEAR):
-            return before is not None and isinstance(before.module, Convolution | Dense)
-        if len(before.inputs) > 1:
-            return stream in graph.lines
-        stream = before.inputs[0]
-    return False
-
-
 def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[Problem]:
     if module.dim != 1:
         yield "concatenates other than channels", "concatenate along dimension 1 of [N, C, H, W]"
-    if any(_flattened(graph, name) for name in step.inputs):
+    if any(flattened(graph, name) for name in step.inputs):
         yield (
             "concatenates flattened images, whose pixels hardware takes in another order",
             "concatenate channels before flattening, or average the images first",
@@ -198,18 +178,6 @@ def _concatenation(graph: Graph, step: Step, module: Concatenated) -> Iterator[P
             "concatenates streams of −1 and 1 in unlike scales",
             "quantise all of them with one and the same quantiser",
         )
-
-
-def _flattened(graph: Graph, stream: str, channels: int = 1) -> bool:
-    """Whether a flat stream holds images of several pixels, and at least so many channels."""
-    while stream not in graph.pixels and (step := graph.producer(stream)) is not None:
-        if len(step.inputs) > 1 or isinstance(step.module, Dense):
-            return False
-        (before,) = step.inputs
-        if graph.pixels.get(before, 1) > 1 and graph.shapes[before][1] >= channels:
-            return True
-        stream = before
-    return False
 
 
 def _max_pool(graph: Graph, step: Step, module: MaxPool) -> Iterator[Problem]:
@@ -230,8 +198,8 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
         isinstance(step.module, Elementwise) and len(step.inputs) == 1
     )
     if isinstance(step.module, AVERAGES) and step.inputs[0] not in graph.grids:
-        lenient = _sums_of_layer(graph, step.inputs[0])
-    if _adds(step) or isinstance(step.module, Upsampled):
+        lenient = sums_of_layer(graph, step.inputs[0])
+    if adds(step) or isinstance(step.module, Upsampled):
         lenient = all(name in graph.lines or name in graph.grids for name in step.inputs)
     if not lenient and (graph.entry in step.inputs):
         yield (
@@ -245,33 +213,13 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
         )
     behind = graph.consumers(step.output)
     if step.output not in graph.grids and len(behind) > 1:
-        bare = [one for one in behind if not _quantised_behind(graph, one)]
+        bare = [one for one in behind if not quantised_behind(graph, one)]
         if bare:
             yield (
                 "produces values that are read in several places, and not quantised before "
                 f"{shown(bare[0].node)}",
                 "put one quantiser after it, and read its output, or one on the way to each reader",
             )
-
-
-def _adds(step: Step) -> bool:
-    """Whether a step adds two streams."""
-    module = step.module
-    return isinstance(module, Elementwise) and module.operator == "Add" and len(step.inputs) == 2
-
-
-def _quantised_behind(graph: Graph, step: Step) -> bool:
-    """Whether what a step reads is scaled, rectified, added or averaged before it is quantised."""
-    while not isinstance(step.module, Quant):
-        if not isinstance(step.module, (*_LINEAR, *AVERAGES, Upsampled, nn.ReLU)):
-            return False
-        if len(step.inputs) > 1 and not _adds(step):
-            return False
-        behind = graph.consumers(step.output)
-        if len(behind) != 1:
-            return bool(behind) and all(_quantised_behind(graph, one) for one in behind)
-        (step,) = behind
-    return True
 
 
 def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:
@@ -381,7 +329,7 @@ def _affine(graph: Graph, step: Step) -> Iterator[Problem]:
     """Check a scaling, shift or batch norm."""
     gain = _gain(step.module)
     one = isinstance(step.module, Elementwise) and _constant(step.module).numel() == 1
-    if not one and _flattened(graph, step.inputs[0], channels=2):
+    if not one and flattened(graph, step.inputs[0], channels=2):
         yield (
             "scales or shifts each value of a flattened image by itself",
             "put it in front of the flattening, with a number for each channel",
