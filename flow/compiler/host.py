@@ -104,8 +104,10 @@ class HostQuantiser:
 
 def _around(thresholds: Floats) -> tuple[Floats, Floats]:
     """Return what is below and above each threshold and no other, within float32's rounding."""
-    exact = np.where(np.isfinite(thresholds), thresholds, 0).astype(np.float64)
-    radius = np.full(exact.shape, np.abs(exact).max() * ROUNDING)
+    largest = float(np.abs(thresholds[np.isfinite(thresholds)]).max(initial=0))
+    # no value steps beyond all thresholds
+    exact = np.clip(thresholds.astype(np.float64), -2 * largest, 2 * largest)
+    radius = np.full(exact.shape, largest * ROUNDING)
     for row, radii in zip(exact, radius, strict=True):
         distinct, where = np.unique(row, return_inverse=True)
         halves = np.diff(distinct, prepend=-np.inf, append=np.inf) / 2

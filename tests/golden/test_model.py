@@ -234,6 +234,9 @@ def test_the_host_rounds_as_the_network(rows, channels_last):
     images = np.concatenate([images, np.nextafter(images, np.float32(1))])
     assert (exact(images) != network(images)).any()
     assert (exact.rounding_as(network, shape)(images) == network(images)).all()
+    endless = np.concatenate([thresholds, np.full((rows, 1), np.inf, np.float32)], axis=1)
+    moved = replace(exact, thresholds=endless).rounding_as(network, shape)
+    assert np.isinf(moved.thresholds[:, -1]).all() and (moved(images) == network(images)).all()
 
 
 def test_a_pixel_on_a_threshold_of_the_host_does_not_spoil_the_proof(accelerator, network, inputs):
