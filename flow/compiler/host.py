@@ -9,7 +9,7 @@ import numpy.typing as npt
 from qonnx.custom_op.general.multithreshold import multithreshold
 
 from flow.compiler.graph.taps import grid
-from flow.models.qonnx.tidy.steps import reach
+from flow.models.qonnx.tidy.steps import number_at, place_of, reach
 
 Floats = npt.NDArray[np.float32]
 
@@ -92,14 +92,14 @@ class HostQuantiser:
                 found = found.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
             return found.reshape(images.shape)[image, pixel]
 
-        low, high = (_ordered(ends) for ends in _around(self.thresholds))
-        above = values(_floats(high))
-        moves = (values(_floats(low)) != above) & np.isfinite(self.thresholds)
+        low, high = (place_of(ends) for ends in _around(self.thresholds))
+        above = values(number_at(high))
+        moves = (values(number_at(low)) != above) & np.isfinite(self.thresholds)
         while (moves & (high - low > 1)).any():
             middle = (low + high) // 2
-            passed = values(_floats(middle)) == above
+            passed = values(number_at(middle)) == above
             low, high = np.where(passed, low, middle), np.where(passed, middle, high)
-        return replace(self, thresholds=np.where(moves, _floats(high), self.thresholds))
+        return replace(self, thresholds=np.where(moves, number_at(high), self.thresholds))
 
 
 def _around(thresholds: Floats) -> tuple[Floats, Floats]:
@@ -113,15 +113,3 @@ def _around(thresholds: Floats) -> tuple[Floats, Floats]:
         halves = np.diff(distinct, prepend=-np.inf, append=np.inf) / 2
         radii[:] = np.minimum(radii, np.minimum(halves[:-1], halves[1:])[where])
     return (exact - radius).astype(np.float32), (exact + radius).astype(np.float32)
-
-
-def _ordered(numbers: Floats) -> npt.NDArray[np.int64]:
-    """Return whole numbers in the order of float32 numbers, neighbours one apart."""
-    bits = numbers.view(np.int32).astype(np.int64)
-    return np.where(bits < 0, -(2**31) - bits, bits)
-
-
-def _floats(ordered: npt.NDArray[np.int64]) -> Floats:
-    """Return the float32 numbers of `_ordered`."""
-    bits = np.where(ordered < 0, -(2**31) - ordered, ordered)
-    return bits.astype(np.int32).view(np.float32)

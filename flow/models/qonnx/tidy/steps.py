@@ -86,7 +86,7 @@ def steps_at(count: Callable[[Floats], npt.NDArray], numbers: Floats) -> Steps:
         numbers: least float32 behind each possible step.
     """
     numbers = np.unique(numbers)
-    values = count(np.append(_number(np.array([-_LAST])), numbers)).astype(int)
+    values = count(np.append(number_at(np.array([-_LAST])), numbers)).astype(int)
     changes = np.diff(values)
     falls = np.repeat(changes < 0, np.abs(changes))
     return Steps(np.repeat(numbers, np.abs(changes)), falls, int(values[0] - falls.sum()))
@@ -107,13 +107,13 @@ def steps_of(
         return None
     found, falls = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     ends = np.array([-_LAST, *turns, _LAST])
-    values = count(_number(ends)).astype(int)
+    values = count(number_at(ends)).astype(int)
     for (below, above), (first, last) in zip(pairwise(ends), pairwise(values), strict=True):
         sign = 1 if last > first else -1
         found.append(_changes(count, (below, above), sign, np.arange(first, last, sign) + sign))
         falls.append(np.full(len(found[-1]), sign < 0))
     places, falling = np.concatenate(found), np.concatenate(falls)
-    return Steps(_number(places), falling, int(values[0]) - int(falling.sum()))
+    return Steps(number_at(places), falling, int(values[0]) - int(falling.sum()))
 
 
 def _changes(
@@ -123,7 +123,7 @@ def _changes(
     below, above = (np.full(len(values), end) for end in ends)
     while (above - below > 1).any():
         middle = (below + above) // 2
-        reached = sign * count(_number(middle)) >= sign * values
+        reached = sign * count(number_at(middle)) >= sign * values
         above, below = np.where(reached, middle, above), np.where(reached, below, middle)
     return above
 
@@ -131,7 +131,7 @@ def _changes(
 def _turns(curve: Callable[[Floats], npt.NDArray]) -> list[int] | None:
     """Return the places where a curve ends to rise or to fall; None if it is no curve."""
     places = np.arange(-_LAST, _LAST + 1, _APART)
-    heights = curve(_number(places))
+    heights = curve(number_at(places))
     if np.isnan(heights).any():
         return None
     slopes = np.sign(np.diff(heights))
@@ -157,11 +157,17 @@ def _turns(curve: Callable[[Floats], npt.NDArray]) -> list[int] | None:
 def _summit(curve: Callable[[Floats], npt.NDArray], low: int, high: int, rising: bool) -> int:
     """Return the place of a curve's highest value between two, or of its lowest."""
     places = np.unique(np.linspace(low, high, 4097).astype(np.int64))
-    heights = curve(_number(places))
+    heights = curve(number_at(places))
     return int(places[heights.argmax() if rising else heights.argmin()])
 
 
-def _number(places: npt.NDArray[np.int64]) -> Floats:
+def number_at(places: npt.NDArray[np.int64]) -> Floats:
     """Return the float32 at places in the order of all, of which 0 is the middle."""
     size = np.abs(places).astype(np.int32).view(np.float32)
     return np.where(places < 0, -size, size)
+
+
+def place_of(numbers: Floats) -> npt.NDArray[np.int64]:
+    """Return the places of float32 numbers in the order of all, of which 0 is the middle."""
+    size = np.abs(numbers).view(np.int32).astype(np.int64)
+    return np.where(numbers < 0, -size, size)
