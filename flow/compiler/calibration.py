@@ -39,6 +39,10 @@ from layer to layer in a deep network that runs freely, so scales of its last la
 wrong at first; layer by layer they are right."""
 
 
+class NothingChanges(UserError):
+    """Images that leave a site's values as they are, so that they tell nothing of its scale."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """Scale and offset per channel: real = scale · (integer + offset)."""
@@ -244,7 +248,7 @@ def _line(
     variance = (centred**2).mean(0)
     alive = variance > 0
     if not alive.any():
-        raise UserError(f"site {site}: no channel ever changes on the calibration images")
+        raise NothingChanges(f"site {site}: no channel ever changes on the calibration images")
     slope = (centred * (real - mean_real)).mean(0)[alive] / variance[alive]
     common = float(np.median(np.abs(slope)))
     scale = np.full(integer.shape[1], common)

@@ -20,13 +20,16 @@ from tests.helpers.found_graphs import (
     excited,
     fire,
     gain_of_each_class,
+    join,
     one_score,
     padded_pool,
     particles,
     pool_builder,
     pre_activation,
     quantised_end,
+    saved,
     shuffled,
+    stem,
     sums_of_layers,
     ten_bits,
     unlike_steps,
@@ -74,6 +77,31 @@ def test_one_bit_for_each_class_is_told(tmp_path):
     ]
 
 
+def both_signs(tmp_path, _):
+    """Return a network that quantises sums and their negatives, and joins streams with themselves.
+
+    Each pixel of a concatenation has more channels than fit between the fork and the join.
+    """
+    builder = stem(size=4)
+    builder.convolution(8, per_channel=False, last=False)
+    sums = builder.stream, builder.shape
+    halves = []
+    for negative in (False, True):
+        builder.stream, builder.shape = sums
+        if negative:
+            builder.apply("Neg")
+        builder.activation("relu", 0.25, 3)
+        halves.append((builder.stream, builder.shape))
+    both = join(builder, *halves)
+    builder.stream = builder.node("Add", [builder.stream] * 2)
+    join(builder, (builder.stream, builder.shape), *[both] * 2)
+    builder.convolution(4, per_channel=False, last=False)
+    builder.activation("relu", 1.0, 3)
+    builder.flatten()
+    builder.dense(4, per_channel=False, whole=False)
+    return saved(builder, tmp_path, "both-signs")
+
+
 @pytest.mark.parametrize(
     ("made", "bias", "mvu"),
     [
@@ -92,6 +120,7 @@ def test_one_bit_for_each_class_is_told(tmp_path):
         (excited, "none", "lut"),
         (sums_of_layers, "none", "lut"),
         (enlarged, "none", "lut"),
+        (both_signs, "none", "lut"),
         *(
             pytest.param(made, kind, "lut", marks=pytest.mark.slow)
             for made, kind in (
@@ -125,12 +154,13 @@ def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, built, tmp_
     assert not equivalence.against_finn(accelerator, golden, stream[:2]).differing
     # behind a fork, no weights take the sign of a negative gain
     falls = any(getattr(layer, "falling", None) is not None for layer in golden.layers)
-    assert falls == (made is pre_activation)
+    assert falls == (made in (pre_activation, both_signs))
     noise = Noise.at("additive", 2.0)
     points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
     # branches must not wait for each other, whatever comes late
-    stall = made in (fire, dense_block, enlarged, pre_activation, excited, sums_of_layers)
+    branched = (fire, dense_block, enlarged, pre_activation, excited, sums_of_layers, both_signs)
+    stall = made in branched
     results, _ = simulate.simulate(
         accelerator, simulation, stream[:8], points, tmp_path / "run", stall=stall
     )

@@ -272,9 +272,26 @@ def branched_graph(seed: int) -> onnx.ModelProto:
         if rng.random() < 0.9:
             quantise()
         trunk, shape = build.stream, build.shape
-        kind = str(
-            rng.choice(["concat", "add", "multiply", "shuffle", "pool", "halves", "enlarge"])
-        )
+        kinds = ["concat", "add", "multiply", "shuffle", "pool", "halves", "enlarge"]
+        kind = str(rng.choice([*kinds, "itself", "signs"]))
+        if kind == "itself":
+            operator = str(rng.choice(["Add", "Concat", "Mul"]))
+            more = {"axis": 1} if operator == "Concat" else {}
+            build.stream = build.node(operator, [trunk, trunk], **more)
+            build.shape = (1, shape[1] * (2 if more else 1), *shape[2:])
+            build.convolution(4, False, last=False)
+            continue
+        if kind == "signs":
+            build.convolution(shape[1], False, last=False)
+            trunk, shape = build.stream, build.shape
+            quantise()
+            positive, build.stream, build.shape = build.stream, trunk, shape
+            build.apply("Neg")
+            quantise()
+            build.stream = build.node("Concat", [positive, build.stream], axis=1)
+            build.shape = (1, 2 * shape[1], *shape[2:])
+            build.convolution(4, False, last=False)
+            continue
         if kind == "shuffle":
             channels, *sides = shape[1:]
             build.apply("Reshape", build.constant([1, 2, channels // 2, *sides], np.int64))

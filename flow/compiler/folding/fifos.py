@@ -44,8 +44,8 @@ class BufferBranches(Transformation):
             operator = getCustomOp(node)
             lengths = _lengths(ordered, ordered.find_producer(node.output[0]))
             depths = [2, 2]
-            # the first of equal ones
-            short = {lengths.index(min(lengths))} if lengths else {0, 1}
+            # of equal ones the second, whose pixel waits while a concatenation takes the first's
+            short = {int(lengths[1] <= lengths[0])} if lengths else {0, 1}
             for index in short:
                 beats = math.prod(operator.get_folded_input_shape(index)[:-1])
                 depths[index] = max(SHALLOWEST, beats)

@@ -71,10 +71,10 @@ def export(network: Network, path: Path) -> ModelWrapper:
         path: path of the ONNX file to write, unless the network was read from one.
     """
     if network.definition:
-        model = ModelWrapper(network.definition).transform(QuantToThresholds())
+        model = SettlingModel(network.definition).transform(QuantToThresholds())
     else:
         export_qonnx(network, network.image_shape, path)
-        model = ModelWrapper(str(path))
+        model = SettlingModel(str(path))
     return cleanup_model(model.transform(InsertTopK(k=1)))
 
 

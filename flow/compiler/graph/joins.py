@@ -63,6 +63,30 @@ def _by_channel(constant: npt.NDArray | None, shape: Sequence[int]) -> bool:
     return whole == (1, shape[1], *[1] * (rank - 2))
 
 
+class SeparateOperands(Transformation):
+    """Give a join that reads one stream twice a scale, shift or transposition for each operand.
+
+    FINN moves nothing past a fork whose branches all end in one node.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Copy each such node; FINN repeats this until nothing changes."""
+        changed = False
+        for join in list(model.graph.node):
+            for index, name in enumerate(join.input):
+                before = model.find_producer(name) if name in join.input[:index] else None
+                if before is None or before.op_type not in ("Add", "Mul", "Transpose"):
+                    continue
+                copy = type(before)()
+                copy.CopyFrom(before)
+                copy.output[0] = join.input[index] = model.make_new_valueinfo_name()
+                model.set_tensor_shape(copy.output[0], model.get_tensor_shape(name))
+                model.set_tensor_datatype(copy.output[0], model.get_tensor_datatype(name))
+                model.graph.node.insert(list(model.graph.node).index(before), copy)
+                changed = True
+        return model, changed
+
+
 class MovePastJoins(Transformation):
     """Move factors and shifts of the operands past an addition or a concatenation.
 
@@ -239,6 +263,7 @@ class MoveScales(Transformation):
     @staticmethod
     def _move(model: ModelWrapper) -> ModelWrapper:
         for step in (
+            SeparateOperands(),
             # a scale upstream of a fork moves into each branch, and out of all operands of a join
             MoveLinearPastFork(),
             MovePastJoins(),

@@ -23,6 +23,7 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
+from flow.compiler.graph.joins import SeparateOperands
 from flow.compiler.operators.label_select import whole_gains
 from flow.errors import UserError
 from flow.models.qonnx.tidy.edits import FALLS, attribute, set_attribute
@@ -210,6 +211,7 @@ class ChannelsLast(Transformation):
             AbsorbTransposeIntoMultiThreshold(),
             # past thresholds that the previous pass left upstream of a pooling
             MakeMaxPoolNHWC(),
+            SeparateOperands(),
             MoveTransposePastFork(),
             AbsorbConsecutiveTransposes(),
             MoveTransposePastJoinAdd(),

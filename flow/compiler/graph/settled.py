@@ -50,6 +50,13 @@ class SettlingModel(ModelWrapper):
             return True
         return super().check_all_tensor_shapes_specified(fix_missing_init_shape)
 
+    def rename_tensor(self, old_name: str, new_name: str) -> None:
+        """Rename a tensor; `ModelWrapper` leaves one name where a node reads the tensor twice."""
+        super().rename_tensor(old_name, new_name)
+        for node in self.graph.node:
+            for index, name in enumerate(node.input):
+                node.input[index] = new_name if name == old_name else name
+
     def transform(
         self,
         transformation: Transformation,

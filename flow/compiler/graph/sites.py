@@ -1,12 +1,14 @@
 """Location of a network's sites on the edges of its graph of hardware layers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
+from torch.fx import Node
 
 from flow.errors import Defect
 from flow.golden.units import is_unit, matrix
@@ -58,48 +60,48 @@ class SiteFingerprints:
     @classmethod
     def of(cls, network: Network) -> "SiteFingerprints":
         """Return the fingerprints of a network's sites."""
+        last = next(node for node in trace(network).nodes if node.op == "output")
+        nodes = _operands_first(last, lambda node: node.all_input_nodes)
+        paths = {network.entry(site): Site(site) for site in network.sites}
+        sites = {node: paths.get(str(node.target)) for node in nodes if node.op == "call_module"}
+        layers = {node: site.layer for node, site in sites.items() if site and site.is_accumulator}
         weights = {}
-        for site in network.accumulator_sites:
-            layer = Site(site).layer
+        for layer in layers.values():
             matrix = network.integer_weights(layer)
             weights[layer] = _fingerprint(matrix.reshape(len(matrix), -1).T)
-        return cls(network.sites, weights, _ancestries(network))
+        activations = {node: site for node, site in sites.items() if site and site.is_activation}
+        return cls(network.sites, weights, _ancestries(nodes, layers, activations))
 
 
-def _ancestries(network: Network) -> dict[str, Lineage]:
-    by_path = {network.entry(site): site for site in network.sites}
-    known: dict[object, Lineage] = {}
-    found: dict[str, Lineage] = {}
-    nodes = list(trace(network).nodes)
-    readers: dict[object, frozenset[str]] = {}
+def _ancestries(
+    nodes: Sequence[Node], layers: Mapping[Node, str], activations: Mapping[Node, Site]
+) -> dict[str, Lineage]:
+    """Return the lineage of each activation site, of nodes behind their operands."""
+    readers: dict[Node, frozenset[str]] = {}
     for node in reversed(nodes):
-        readers[node] = frozenset().union(
-            *(readers[user] | _layer_at(by_path, user) for user in node.users)
-        )
+        behind = [user for user in node.users if user in readers]
+        own = {layers[user] for user in behind if user in layers}
+        readers[node] = frozenset(own).union(*(readers[user] for user in behind))
+    known: dict[Node, Lineage] = {}
+    found = {}
     for node in nodes:
         here = Lineage.joined(known[one] for one in node.all_input_nodes)
-        site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
-        if Site(site).is_accumulator:
-            here = here.after_layer(Site(site).layer)
-        elif Site(site).is_activation:
+        if node in layers:
+            here = here.after_layer(layers[node])
+        elif node in activations:
             here = here.quantised()
-            found[site] = replace(here, readers=readers[node])
+            found[str(activations[node])] = replace(here, readers=readers[node])
         known[node] = here
     return found
-
-
-def _layer_at(by_path: Mapping[str, str], node) -> frozenset[str]:
-    """Return the layer whose accumulators a node of a traced network passes on, or none."""
-    site = by_path.get(str(node.target), "") if node.op == "call_module" else ""
-    return frozenset([Site(site).layer] if Site(site).is_accumulator else [])
 
 
 def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     """Return the graph's tensor at each site.
 
     FINN may reorder branches, so a unit is identified by its weights, and thresholds by the layers
-    upstream and downstream of them and by the number of thresholds among the former; ties are
-    broken by order. Activations are located after the pooling that follows their thresholds.
+    upstream and downstream of them and by the number of thresholds among the former. Ties are
+    broken by the order of operands at the joins downstream. Activations are located after the
+    pooling that follows their thresholds.
 
     Args:
         model: graph of hardware layers, with or without taps; the tensor at a tapped site is the
@@ -111,16 +113,21 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     """
     found = {"input": model.graph.input[0].name}
     activations = dict(marks.ancestries)
-    layers = _layers(model, marks.weights)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    nodes = _operands_first(
+        makers[model.graph.output[0].name],
+        lambda node: [makers[name] for name in node.input if name in makers],
+    )
+    layers = _layers(model, nodes, marks.weights)
     readers: dict[str, frozenset[str]] = {}
-    for node in reversed(model.graph.node):
+    for node in reversed(nodes):
         below = frozenset().union(*(readers.get(name, frozenset()) for name in node.output))
         if node.name in layers:
             below |= {layers[node.name]}
         for name in node.input:
             readers[name] = readers.get(name, frozenset()) | below
     known: dict[str, Lineage] = {}
-    for node in model.graph.node:
+    for node in nodes:
         here = Lineage.joined(known[name] for name in node.input if name in known)
         if node.name in layers:
             layer = layers[node.name]
@@ -141,10 +148,29 @@ def find_sites(model: ModelWrapper, marks: SiteFingerprints) -> dict[str, str]:
     return {site: found[site] for site in marks.sites}
 
 
-def _layers(model: ModelWrapper, weights: Mapping[str, Fingerprint]) -> dict[str, str]:
+def _operands_first(last: Any, operands: Callable[[Any], Iterable[Any]]) -> list[Any]:
+    """Return a node and all upstream of it, each behind its operands, the first operand first.
+
+    Two graphs that differ in the order of their nodes alone give the same order.
+    """
+    found: dict[int, Any] = {}
+    waiting = [(last, False)]
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            found.setdefault(id(node), node)
+        elif id(node) not in found:
+            waiting.append((node, True))
+            waiting += [(one, False) for one in reversed([*operands(node)])]
+    return [*found.values()]
+
+
+def _layers(
+    model: ModelWrapper, nodes: Iterable[Any], weights: Mapping[str, Fingerprint]
+) -> dict[str, str]:
     """Return the layer of each unit, by the unit's name."""
     left, found = dict(weights), {}
-    for node in filter(is_unit, model.graph.node):
+    for node in filter(is_unit, nodes):
         own = _fingerprint(matrix(model.get_initializer(node.input[1])))
         layer = next((name for name, one in left.items() if np.array_equal(one, own)), None)
         if layer is None:

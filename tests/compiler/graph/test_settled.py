@@ -24,7 +24,7 @@ def test_streamlined_graphs_are_equal(exported):
 
     from flow.compiler.graph.settled import SettlingModel
 
-    plain = exported.transform(Streamline())
+    plain = ModelWrapper(exported.model).transform(Streamline())
     ours = SettlingModel(exported.model).transform(Streamline())
     assert type(plain) is ModelWrapper and type(ours) is SettlingModel
     texts = [model.model.SerializeToString(deterministic=True) for model in (plain, ours)]

@@ -160,6 +160,8 @@ def around_a_pool(builder):
         function("LeakyRelu", alpha=-0.1),
         function("HardSwish"),
         function("Abs", 0.2),
+        function("Pow", constants=[2.0]),
+        function("Min", constants=[0.4]),
         function("PRelu", constants=[SLOPES]),
         function("PRelu", constants=[UNLIKE_SLOPES]),
         norm_of_relu,

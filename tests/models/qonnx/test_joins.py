@@ -169,6 +169,21 @@ def test_a_quantiser_behind_a_concatenation_moves_into_its_branches(tmp_path):
     assert not problems(path)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_means_along_rows_and_then_columns_are_one_average(kept, tmp_path):
+    builder = images(2)
+    builder.grouped(3, 1, [1, 1], [0] * 4, **MORE)
+    for axis in (2, 2 + kept):
+        builder.apply("ReduceMean", axes=[axis], keepdims=kept)
+    builder.shape = (1, 3, 1, 1) if kept else (1, 3)
+    if kept:
+        builder.flatten()
+    path = saved(builder, tmp_path)
+    assert operators(path).count("GlobalAveragePool") == 1
+    same_as_source(path)
+    assert not problems(path)
+
+
 def test_transpositions_and_flattenings_sink_past_a_concatenation(tmp_path):
     builder = images(2)
     first = builder.stream

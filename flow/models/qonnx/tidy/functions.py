@@ -37,9 +37,9 @@ from flow.models.qonnx.tidy.steps import Floats, Steps, of_channels, steps_at, s
 _FUNCTIONS = (
     *("Tanh", "Sigmoid", "Clip", "HardSigmoid", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu"),
     *("Softplus", "Softsign", "Erf", "ThresholdedRelu", "HardSwish", "Swish", "Gelu", "Mish"),
-    *("Abs", "Sin", "Cos"),
+    *("Abs", "Sin", "Cos", "Pow", "Sqrt", "Exp", "Log", "Max", "Min"),
 )
-_ARITHMETIC = ("Mul", "Div", "Add", "Sub", "Max", "Min", "Relu", "Neg", "Pow", "Sqrt", "Exp")
+_ARITHMETIC = ("Mul", "Div", "Add", "Sub", "Relu", "Neg")
 _NORM = "BatchNormalization"
 """What may stand behind a function or a quantiser, or join what functions of one stream give."""
 _MOST_BITS = 10

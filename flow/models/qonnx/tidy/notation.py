@@ -243,13 +243,16 @@ def rectify_before_quantiser(model: ModelWrapper) -> bool:
 
 
 def write_differences(model: ModelWrapper) -> bool:
-    """Write the difference of two streams as a sum, of which one term is multiplied by −1."""
+    """Write a difference of two streams as a sum with a negated term, and that as times −1."""
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
+        if node.op_type == "Neg":
+            node.op_type = "Mul"
+            node.input.append(constant(model, -1))
+            return True
         if node.op_type == "Sub" and constants.isdisjoint(node.input):
             taken = node.input[1]
-            factors = [taken, constant(model, -1)]
-            node.input[1] = insert(model, node, "Mul", factors, shape_of(model, taken))
+            node.input[1] = insert(model, node, "Neg", [taken], shape_of(model, taken))
             node.op_type = "Add"
             return True
     return False

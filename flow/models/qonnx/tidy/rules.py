@@ -64,6 +64,7 @@ RULES: Sequence[Rule] = (
     shapes.wrap_one_dimensional,
     shapes.flatten_dense,
     shapes.dense_to_convolution,
+    shapes.merge_reductions,
     shapes.reduced_to_pool,
     shapes.average_any_shape,
     shapes.drop_ceil_mode,

@@ -235,21 +235,49 @@ def _turn_weights(model: ModelWrapper, node: NodeProto, rank: int) -> bool:
     return True
 
 
+def merge_reductions(model: ModelWrapper) -> bool:
+    """Write a mean of means, such as along rows and then along columns, as one; so with others."""
+    for node in model.graph.node:
+        behind = reader(model, node.output[0])
+        if node.op_type not in _REDUCTIONS or behind is None or behind.op_type != node.op_type:
+            continue
+        kept, first, then = attribute(node, "keepdims", 1), _axes(model, node), _axes(model, behind)
+        if attribute(behind, "keepdims", 1) != kept or not first or not then:
+            continue
+        rank = len(shape_of(model, node.input[0]))
+        left = [axis for axis in range(rank) if kept or axis not in first]
+        axes = sorted(first | {left[axis] for axis in then})
+        if len(node.input) > 1:
+            node.input[1] = constant(model, axes, np.int64)
+        else:
+            set_attribute(node, "axes", axes)
+        node.output[0] = behind.output[0]
+        model.graph.node.remove(behind)
+        return True
+    return False
+
+
+_REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax")
+
+
+def _axes(model: ModelWrapper, node: NodeProto) -> set[int]:
+    """Return the dimensions over which a node reduces; none if it has no list of them."""
+    given = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
+    axes = attribute(node, "axes", []) if given is None else given.tolist()
+    rank = len(shape_of(model, node.input[0]))
+    return {axis % rank for axis in axes}
+
+
 def reduced_to_pool(model: ModelWrapper) -> bool:
     """Write a mean, sum or maximum over all pixels as a pooling, of channels first or last."""
     for node in model.graph.node:
         if node.op_type == "GlobalMaxPool":
             _pool_whole_image(model, node)
             return True
-        if node.op_type not in ("ReduceMean", "ReduceSum", "ReduceMax"):
-            continue
-        if len(shape_of(model, node.input[0])) not in (3, 4):
+        if node.op_type not in _REDUCTIONS or len(shape_of(model, node.input[0])) not in (3, 4):
             continue
         shape, after = shape_of(model, node.input[0]), shape_of(model, node.output[0])
-        given = model.get_initializer(node.input[1]) if len(node.input) > 1 else None
-        axes = attribute(node, "axes") if given is None else given.tolist()
-        rank = len(shape)
-        found = {axis % rank for axis in axes or []}
+        rank, found = len(shape), _axes(model, node)
         if found not in (set(range(2, rank)), set(range(1, rank - 1))):
             continue
         if found != set(range(2, rank)):
