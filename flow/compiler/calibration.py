@@ -39,10 +39,6 @@ from layer to layer in a deep network that runs freely, so scales of its last la
 wrong at first; layer by layer they are right."""
 
 
-class NothingChanges(UserError):
-    """Images that leave a site's values as they are, so that they tell nothing of its scale."""
-
-
 @dataclass(frozen=True)
 class Scale:
     """Scale and offset per channel: real = scale · (integer + offset)."""
@@ -93,10 +89,11 @@ def verify_scales(
     from flow.golden.model import Record, computed
 
     real = real_streams(network, inputs, list(names))
+    steps = {site: network.step(Site(site)) for site in names}
     activations = [site for site in names if Site(site).is_activation]
     theirs, off = stream, {}
     if INPUT in names:
-        theirs = _on_grid(INPUT, real[INPUT], stream)
+        theirs = _on_grid(INPUT, real[INPUT], stream, steps[INPUT])
         off[INPUT] = _one_step_off(INPUT, stream, theirs)
     instead = {names[site]: computed(names[site]) for site in activations}
     record = Record({names[site] for site in activations})
@@ -104,7 +101,10 @@ def verify_scales(
     nearly = {site: record.streams[names[site]] for site in activations}
     given: dict[str, Tensor] | None = None
     for _ in range(MOST_ROUNDS):
-        found = {names[site]: _on_grid(site, real[site], nearly[site]) for site in activations}
+        found = {
+            names[site]: _on_grid(site, real[site], nearly[site], steps[site])
+            for site in activations
+        }
         if given is not None and all(torch.equal(given[name], found[name]) for name in found):
             break
         given = found
@@ -122,12 +122,13 @@ def verify_scales(
         for site, name in names.items()
     }
     parts = {site: getattr(network.tap(site), "parts", 1) for site in names}
-    return ScaleCheck(find_scales(real, integer, parts), off)
+    return ScaleCheck(find_scales(real, integer, parts, steps), off)
 
 
-def _on_grid(site: str, real: npt.NDArray, nearly: Tensor) -> Tensor:
+def _on_grid(site: str, real: npt.NDArray, nearly: Tensor, step: float | None) -> Tensor:
     """Return activations as the graph's integers, given integers that are nearly all right."""
-    scale, offset = _line(site, real, nearly.numpy().reshape(real.shape).astype(np.float64))[:2]
+    integer = nearly.numpy().reshape(real.shape).astype(np.float64)
+    scale, offset = _line(site, real, integer, step)[:2]
     return torch.from_numpy(np.round(real / scale - offset)).reshape(nearly.shape).to(nearly.dtype)
 
 
@@ -203,6 +204,7 @@ def find_scales(
     real: Mapping[str, npt.NDArray],
     integer: Mapping[str, npt.NDArray],
     parts: Mapping[str, int] = MappingProxyType({}),
+    steps: Mapping[str, float | None] = MappingProxyType({}),
 ) -> dict[str, Scale]:
     """Fit real = scale · (integer + offset) for each channel of each site, and check the fit.
 
@@ -210,35 +212,44 @@ def find_scales(
         real: the network's values at each site, [N, C].
         integer: the compiled graph's values at each site for the same images, [N, C].
         parts: partial sums at each site of each value of its layer's output; 1 by default.
+        steps: size of an LSB at each site, for those that never change; None if it is not known.
 
     Raises:
-        UserError: the channels of a site have different scales, which need more than one σ.
+        UserError: the channels of a site have different scales, which need more than one σ, or
+            never change.
         Defect: the compiled graph does not compute the same as the network.
     """
     return {
-        site: _fit(site, real[site], integer[site].astype(np.float64), parts.get(site, 1))
+        site: _fit(
+            site, real[site], integer[site].astype(np.float64), steps.get(site), parts.get(site, 1)
+        )
         for site in real
     }
 
 
-def _fit(site: str, real: npt.NDArray, integer: npt.NDArray, parts: int) -> Scale:
-    scale, offset, slope, alive = _line(site, real, integer, parts)
+def _fit(
+    site: str, real: npt.NDArray, integer: npt.NDArray, step: float | None, parts: int
+) -> Scale:
+    scale, offset, slope, alive = _line(site, real, integer, step, parts)
     common = float(np.abs(scale[0]))
-    if np.abs(np.abs(slope) - common).max() > TOLERANCE * common:
+    if np.abs(np.abs(slope) - common).max(initial=0) > TOLERANCE * common:
         raise UserError(
             f"site {site}: its channels have unlike scales ({np.abs(slope).min():.4g} to "
             f"{np.abs(slope).max():.4g}); quantise its weights per tensor"
         )
-    error = np.abs(scale * (integer + offset) - real)[:, alive].max() / np.abs(real).max()
+    off = np.abs(scale * (integer + offset) - real)[:, alive].max(initial=0)
+    error = off / np.abs(real).max() if off else 0.0
     if error > TOLERANCE:
         raise Defect(f"site {site}: the compiled graph is off by {error:.2g} of the largest value")
     return Scale(scale, offset, float(error))
 
 
 def _line(
-    site: str, real: npt.NDArray, integer: npt.NDArray, parts: int = 1
+    site: str, real: npt.NDArray, integer: npt.NDArray, step: float | None, parts: int = 1
 ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray]:
     """Fit real = scale · (integer + offset) with one |scale| for all channels.
+
+    It is the step, if that is known, where no channel changes.
 
     Returns:
         Scale and offset, [C]; the slopes of the channels that change; and which change, bool [C].
@@ -247,10 +258,10 @@ def _line(
     centred = integer - mean_integer
     variance = (centred**2).mean(0)
     alive = variance > 0
-    if not alive.any():
-        raise NothingChanges(f"site {site}: no channel ever changes on the calibration images")
     slope = (centred * (real - mean_real)).mean(0)[alive] / variance[alive]
-    common = float(np.median(np.abs(slope)))
+    common = float(np.median(np.abs(slope))) if alive.any() else step
+    if common is None:
+        raise UserError(f"site {site}: no channel ever changes on the calibration images")
     scale = np.full(integer.shape[1], common)
     scale[alive] = np.where(slope < 0, -common, common)
     # a sum that never changes has the sign of its column's others

@@ -167,6 +167,10 @@ class Network(nn.Module):
         """Return the grid of the values that the layer at a site reads; None if not known."""
         return None
 
+    def step(self, site: Site) -> float | None:
+        """Return the size of an LSB at a site, in the unit of σ there; None if it is not known."""
+        return None
+
     def planes_at(self, site: Site) -> Planes:
         """Return the planes of the activations of the layer at a ``.tile`` site."""
         tap = self.tap(site)

@@ -5,7 +5,6 @@ import os
 import pytest
 
 from flow.compiler import pipeline
-from flow.compiler.calibration import NothingChanges
 from flow.compiler.graph.compatibility import check_nodes
 from flow.errors import Defect, UserError
 from flow.models.qonnx.network import open_network
@@ -21,10 +20,7 @@ def agrees(seed, folder, *, branched=False) -> bool:
     fits = not any(report.problem for report in check_nodes(network.graph))
     try:
         pipeline.check(network)
-    except UserError as error:
-        if "no channel ever changes" in str(error):
-            # a sigmoid of 2 bits, say: no fault of the graph's form
-            return False
+    except UserError:
         compiles = False
     else:
         compiles = True
@@ -47,16 +43,13 @@ def test_the_table_is_right_for_many_random_graphs(branched, tmp_path):
     assert sum(agrees(seed, tmp_path, branched=branched) for seed in seeds) >= MORE // 6
 
 
-@pytest.mark.parametrize("error", [Defect, NothingChanges])
-def test_a_check_on_random_images_that_proves_nothing_asks_for_real_ones(
-    error, tmp_path, monkeypatch
-):
+def test_a_check_on_random_images_that_proves_nothing_asks_for_real_ones(tmp_path, monkeypatch):
     def differs(*_):
-        raise error("site act0.act: 0.2 of the compiled graph's activations differ")
+        raise Defect("site act0.act: 0.2 of the compiled graph's activations differ")
 
     monkeypatch.setattr(pipeline, "_compile", differs)
     network = open_network(random_graphs.write(0, tmp_path))
     with pytest.raises(UserError, match=r"random images \(site act0.act: .*as a data set"):
         pipeline.check(network)
-    with pytest.raises(error):
+    with pytest.raises(Defect):
         pipeline.check(network, pipeline.random_images(network, 4))

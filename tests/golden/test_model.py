@@ -150,6 +150,14 @@ def test_unlike_scales_and_a_wrong_graph_are_refused():
         calibration.find_scales({"a.acc": wrong}, {"a.acc": integer})
 
 
+def test_the_scale_of_a_site_that_never_changes_is_the_networks_own():
+    real, integer = {"a.acc": np.full((5, 2), 0.75)}, {"a.acc": np.full((5, 2), -2)}
+    found = calibration.find_scales(real, integer, steps={"a.acc": 0.25})["a.acc"]
+    assert found.magnitude == 0.25 and (found.offset == 5).all() and found.error == 0
+    with pytest.raises(UserError, match="no channel ever changes"):
+        calibration.find_scales(real, integer)
+
+
 def test_a_product_beyond_float32_is_refused(accelerator):
     from flow.golden.model import GoldenModel
 

@@ -6,7 +6,7 @@ and batch norm are allowed. The accumulators of the last layer, each with its cl
 compared, and the largest is the label.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -104,9 +104,10 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         )
     elif isinstance(module, Reshaped):
         before, after = (graph.shapes.get(name, ()) for name in (*step.inputs, step.output))
-        if len(before) == 2 and len(after) == 4:
+        if len(after) > 2 and before != after:
             yield (
-                "makes an image of a vector, whose values hardware takes in another order",
+                f"makes an image of {_shown(after)} of values of {_shown(before)}, which hardware "
+                "takes in another order",
                 "use a network without it; a vector may multiply an image's channels",
             )
     elif isinstance(module, Chosen):
@@ -121,6 +122,11 @@ def _problems(graph: Graph, step: Step) -> Iterator[Problem]:
         yield from _join(graph, step, module)
     elif isinstance(module, Elementwise | BatchNorm):
         yield from _affine(graph, step)
+
+
+def _shown(shape: Sequence[int]) -> str:
+    """Return the shape [1, …] of one image as text."""
+    return "×".join(map(str, shape[1:])) or "1"
 
 
 def _average(graph: Graph, step: Step, module: nn.Module) -> Iterator[Problem]:
@@ -344,9 +350,7 @@ def _gain(module: nn.Module) -> Tensor:
         return module.gain
     if not isinstance(module, Elementwise):
         raise Defect(f"{type(module).__name__} neither multiplies nor adds")
-    if module.operator in ("Mul", "Div"):
-        return _constant(module)
-    return torch.tensor(-1.0 if module.operator == "Sub" and module.left is not None else 1.0)
+    return _constant(module) if module.operator in ("Mul", "Div") else torch.tensor(1.0)
 
 
 def _constant(module: Elementwise) -> Tensor:

@@ -37,6 +37,7 @@ from flow.compiler.graph.passes import (
     BipolarToInt2,
     BipolarWeightsToInt2,
     ChannelsLast,
+    ImagesChannelsLast,
     InferLabelSelect,
     MeanToGlobalPool,
     RejectPaddedBits,
@@ -109,6 +110,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
         BipolarWeightsToInt2(),
         DepthWiseToUnits(),
         LowerConvsToMatMul(),
+        ImagesChannelsLast(),
         ChannelsLast(),
         GiveUniqueNodeNames(),
         InferDataLayouts(),
@@ -143,7 +145,7 @@ def to_hardware_layers(model: ModelWrapper, mvu: str) -> tuple[ModelWrapper, Hos
 def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
     """Cut the graph after its first MultiThreshold, and return that as the host's quantiser.
 
-    The host also puts channels last if the graph's first convolution needs it.
+    The host also puts channels last if they are so behind the quantiser or in front of it.
     """
     first = next((n for n in model.graph.node if n.op_type == "MultiThreshold"), None)
     if first is None or model.get_tensor_datatype(first.input[0]).is_integer():
@@ -159,12 +161,14 @@ def _cut_host(model: ModelWrapper) -> tuple[ModelWrapper, HostQuantiser]:
                 for index, name in enumerate(reader.input):
                     reader.input[index] = last.output[0] if name == node.output[0] else name
             model.graph.node.remove(node)
+    before = model.find_producer(first.input[0])
+    turned = before is not None and before.op_type == "Transpose"
     quantiser = HostQuantiser(
         thresholds=model.get_initializer(first.input[1]),
         scale=operator.get_nodeattr("out_scale"),
         bias=operator.get_nodeattr("out_bias"),
         datatype=operator.get_nodeattr("out_dtype"),
-        channels_last=last is not first,
+        channels_last=last is not first or turned,
         falls=attribute(first, FALLS, []),
         falling=attribute(first, FALLING, []),
     )

@@ -63,6 +63,12 @@ def _by_channel(constant: npt.NDArray | None, shape: Sequence[int]) -> bool:
     return whole == (1, shape[1], *[1] * (rank - 2))
 
 
+def joins(model: ModelWrapper, node) -> bool:
+    """Whether a node adds or multiplies two streams, of which either may be the images."""
+    streams = [name for name in node.input if model.get_initializer(name) is None]
+    return node.op_type in ("Add", "Mul") and len(streams) == 2
+
+
 class SeparateOperands(Transformation):
     """Give a join that reads one stream twice a scale, shift or transposition for each operand.
 
@@ -127,7 +133,7 @@ class MovePastJoins(Transformation):
     @staticmethod
     def _factor_out(model: ModelWrapper, node) -> bool:
         """Move a factor of one operand past a product; return whether it changed."""
-        if not model.is_join_node(node):
+        if not joins(model, node):
             return False
         for index, name in enumerate(node.input):
             before = model.find_producer(name)
@@ -145,7 +151,7 @@ class MovePastJoins(Transformation):
     @staticmethod
     def _shift(model: ModelWrapper, node) -> bool:
         """Move a shift of one operand past an addition; return whether it changed."""
-        if not model.is_join_node(node):
+        if not joins(model, node):
             return False
         rank = len(model.get_tensor_shape(node.output[0]))
         for index, (name, gain) in enumerate(zip(node.input, _gains(node), strict=True)):
@@ -162,7 +168,7 @@ class MovePastJoins(Transformation):
     @staticmethod
     def _weigh(model: ModelWrapper, node) -> bool:
         """Add integers in unlike steps as multiples of a common one; return whether it changed."""
-        if not model.is_join_node(node):
+        if not joins(model, node):
             return False
         shape = model.get_tensor_shape(node.output[0])
         streams, steps = _in_steps(model, node)
@@ -344,10 +350,6 @@ class InferJoins(Transformation):
 
     def apply(self, model: ModelWrapper):
         """Apply the transformation to the whole graph."""
-
-        def joins(model: ModelWrapper, node) -> bool:
-            return node.op_type in ("Add", "Mul") and model.is_join_node(node)
-
         gains = {}
         for node in model.graph.node:
             if not joins(model, node):

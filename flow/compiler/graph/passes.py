@@ -23,7 +23,7 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.basic import get_by_name
 
-from flow.compiler.graph.joins import SeparateOperands
+from flow.compiler.graph.joins import SeparateOperands, joins
 from flow.compiler.operators.label_select import whole_gains
 from flow.errors import UserError
 from flow.models.qonnx.tidy.edits import FALLS, attribute, set_attribute
@@ -198,6 +198,38 @@ class UpsamplingToStreams(Transformation):
 
 UPSAMPLING = ("Resize", "Upsample")
 """ONNX's operators that enlarge images."""
+
+
+class ImagesChannelsLast(Transformation):
+    """Quantise images with channels last, if a join or another quantiser reads them too.
+
+    Convolutions put the channels last for themselves alone.
+    """
+
+    def apply(self, model: ModelWrapper):
+        """Turn the images in front of their quantiser, and back behind it."""
+        (quantiser, *_) = model.find_consumers(model.graph.input[0].name)
+        images, stream = quantiser.input[0], quantiser.output[0]
+        shape = model.get_tensor_shape(stream)
+        readers = model.find_consumers(stream)
+        others = any(node.op_type == "MultiThreshold" or joins(model, node) for node in readers)
+        if quantiser.op_type != "MultiThreshold" or len(shape) != 4 or not others:
+            return model, False
+        quantiser.input[0], quantiser.output[0] = (model.make_new_valueinfo_name() for _ in "io")
+        for name in (quantiser.input[0], quantiser.output[0]):
+            model.set_tensor_shape(name, [shape[0], *shape[2:], shape[1]])
+        model.set_tensor_datatype(quantiser.output[0], model.get_tensor_datatype(stream))
+        getCustomOp(quantiser).set_nodeattr("data_layout", "NHWC")
+        turn, back = (
+            helper.make_node("Transpose", [source], [turned], perm=order)
+            for source, turned, order in (
+                (images, quantiser.input[0], [0, 2, 3, 1]),
+                (quantiser.output[0], stream, [0, 3, 1, 2]),
+            )
+        )
+        model.graph.node.insert(0, turn)
+        model.graph.node.insert(list(model.graph.node).index(quantiser) + 1, back)
+        return model.transform(InferDataLayouts()), False
 
 
 class ChannelsLast(Transformation):

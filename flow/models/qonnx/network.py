@@ -86,6 +86,17 @@ class ImportedNetwork(Network):
         """Return the grid of what the layer at a site reads; None if it has none."""
         return self.graph.grids.get(self.graph.layer_of(site).inputs[0])
 
+    def step(self, site: Site) -> float | None:
+        """Return the size of an LSB at a site, in the unit of σ there; None if it is not known."""
+        if not (site.is_accumulator or site.is_tile):
+            grid = self.graph.grids.get(self.graph.sites[site])
+            return None if grid is None else grid.step
+        if cast(NoiseTap, self.tap(site)).in_lsb:
+            return 1.0
+        layer = self.graph.layer_of(site)
+        weights, grid = self.graph.weights.get(layer.output), self.graph.grids.get(layer.inputs[0])
+        return None if weights is None or grid is None else float(weights.scale[0]) * grid.step
+
     def put_tiles(self, site: Site, tiled: nn.Module) -> None:
         """Replace the layer at an accumulator site by one that has the tap itself."""
         self.steps[self._step_at(site)] = tiled

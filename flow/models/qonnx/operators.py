@@ -113,7 +113,10 @@ _ARITHMETIC: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Elementwise(nn.Module):
-    """A binary operator on two streams, or on a stream and a constant in either order."""
+    """A binary operator on two streams, or on a stream and a constant in either order.
+
+    No stream is subtracted: tidied networks add its negative.
+    """
 
     def __init__(self, operator: str, left: Tensor | None, right: Tensor | None) -> None:
         super().__init__()
@@ -133,7 +136,7 @@ class Elementwise(nn.Module):
         if self.operator == "Add":
             return 1.0, number
         if self.operator == "Sub":
-            return (1.0, -number) if self.left is None else (-1.0, number)
+            return 1.0, -number
         if number == 0 or (self.operator == "Div" and self.left is not None):
             return None
         return (number, 0.0) if self.operator == "Mul" else (1 / number, 0.0)
@@ -153,8 +156,7 @@ class Elementwise(nn.Module):
         if self.operator in ("Mul", "Div"):
             factor = constant.double().ravel()
             return factor if self.operator == "Mul" else 1 / factor
-        turned = self.operator == "Sub" and self.left is not None
-        return torch.tensor([-1.0 if turned else 1.0]).double()
+        return torch.ones(1).double()
 
     def forward(self, *streams: Tensor) -> Tensor:
         """Return the result for one or two streams."""

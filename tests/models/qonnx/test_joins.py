@@ -6,6 +6,7 @@ from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.compiler.graph.compatibility import check_nodes
+from flow.compiler.pipeline import check
 from flow.errors import UserError
 from flow.models.qonnx.file import read
 from flow.models.qonnx.network import open_network
@@ -207,6 +208,26 @@ def test_transpositions_and_flattenings_sink_past_a_concatenation(tmp_path):
     assert not problems(path)
 
 
+def test_a_gate_and_what_is_left_of_one_share_a_stream(tmp_path):
+    """As in highway networks: a constant minus a stream, and a branch that never changes."""
+    builder = images(2)
+    carried = builder.stream
+    builder.grouped(2, 1, [1, 1], [0] * 4, **MORE)
+    builder.apply("Sigmoid")
+    gate = builder.quant(builder.stream, 0.125, 3, signed=0)
+    builder.stream = builder.node("Sub", [builder.constant(1.0), gate])
+    left, builder.stream = builder.quant(builder.stream, 0.125, 4), carried
+    builder.grouped(2, 1, [1, 1], [0] * 4, **MORE)
+    builder.apply("Sub", builder.constant(1e4))
+    builder.activation("relu", 0.25, 3)
+    products = [[carried, left], [builder.stream, gate]]
+    terms = [builder.quant(builder.node("Mul", two), 0.125, 4) for two in products]
+    builder.stream = builder.node("Add", terms)
+    path = ended(builder, tmp_path)
+    same_as_source(path)
+    check(open_network(path))
+
+
 def test_a_finer_operand_is_counted_by_a_concatenation(tmp_path):
     builder = images(2)
     fine = builder.stream
@@ -249,6 +270,7 @@ def test_a_quantiser_behind_a_concatenation_of_unlike_scales_moves_into_its_bran
         ("axis", "concatenates other than channels"),
         ("product", "joins streams of unlike shapes"),
         ("mixer", "swaps dimensions of a stream"),
+        ("positions", "makes an image of 1×1×4 of values of 4×1×1"),
     ],
 )
 def test_what_does_not_fit_is_told(kind, problem, tmp_path):
@@ -273,6 +295,12 @@ def test_what_does_not_fit_is_told(kind, problem, tmp_path):
         builder.grouped(4, 1, [3, 3], [1] * 4, **MORE)
         builder.activation("relu", 0.25, 3)
         builder.apply("Transpose", perm=[0, 2, 1, 3])
+    elif kind == "positions":
+        # a convolution across the means of channels, as in efficient channel attention
+        builder.apply("GlobalAveragePool")
+        builder.stream = builder.quant(builder.stream, 0.125, 4)
+        builder.apply("Reshape", builder.constant([1, 1, 1, 4], np.int64))
+        builder.shape = (1, 1, 1, 4)
     else:
         builder.stream = builder.node("Concat", [source, other], axis=axis)
         builder.shape = (1, 4, 8, 4) if kind == "axis" else (1, 8, 4, 4)

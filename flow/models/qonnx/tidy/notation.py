@@ -243,14 +243,14 @@ def rectify_before_quantiser(model: ModelWrapper) -> bool:
 
 
 def write_differences(model: ModelWrapper) -> bool:
-    """Write a difference of two streams as a sum with a negated term, and that as times −1."""
+    """Add the negative of a stream that is subtracted, and write that as a factor of −1."""
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Neg":
             node.op_type = "Mul"
             node.input.append(constant(model, -1))
             return True
-        if node.op_type == "Sub" and constants.isdisjoint(node.input):
+        if node.op_type == "Sub" and node.input[1] not in constants:
             taken = node.input[1]
             node.input[1] = insert(model, node, "Neg", [taken], shape_of(model, taken))
             node.op_type = "Add"
