@@ -215,7 +215,9 @@ class ImagesChannelsLast(Transformation):
         others = any(node.op_type == "MultiThreshold" or joins(model, node) for node in readers)
         if quantiser.op_type != "MultiThreshold" or len(shape) != 4 or not others:
             return model, False
-        quantiser.input[0], quantiser.output[0] = (model.make_new_valueinfo_name() for _ in "io")
+        quantiser.input[0], quantiser.output[0] = (
+            model.make_new_valueinfo_name() for _ in range(2)
+        )
         for name in (quantiser.input[0], quantiser.output[0]):
             model.set_tensor_shape(name, [shape[0], *shape[2:], shape[1]])
         model.set_tensor_datatype(quantiser.output[0], model.get_tensor_datatype(stream))

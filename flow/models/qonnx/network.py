@@ -93,7 +93,7 @@ class ImportedNetwork(Network):
             return None if grid is None else grid.step
         if cast(NoiseTap, self.tap(site)).in_lsb:
             return 1.0
-        layer = self.graph.layer_of(site)
+        layer = self.graph.layer_of(Site.of(site.layer, "acc"))
         weights, grid = self.graph.weights.get(layer.output), self.graph.grids.get(layer.inputs[0])
         return None if weights is None or grid is None else float(weights.scale[0]) * grid.step
 
