@@ -163,7 +163,7 @@ class ImportedNetwork(Network):
 
 def _computed(graph: Graph, step: Step) -> nn.Module:
     """Return what computes a step: of a layer whose input and weights are whole, an exact one."""
-    if type(step.module) is Quant and _of_whole_sums(graph, step.inputs[0]):
+    if type(step.module) is Quant and _of_whole_numbers(graph, step.inputs[0]):
         return ExactHalves.of(step.module)
     if isinstance(step.module, AVERAGES) and (unit := _unit(graph, step.inputs[0])) is not None:
         places = graph.averaged(step)
@@ -189,13 +189,15 @@ def _unit(graph: Graph, stream: str) -> Tensor | None:
     return weights.scale * graph.grids[layer.inputs[0]].step
 
 
-def _of_whole_sums(graph: Graph, stream: str) -> bool:
-    """Whether a stream is an average or a sum of quantised values, rectified or not."""
+def _of_whole_numbers(graph: Graph, stream: str) -> bool:
+    """Whether a stream is quantised, or an average of quantised values, rectified or not."""
+    if stream in graph.grids:
+        return True
     step = graph.producer(stream)
     if step is None:
         return False
     if isinstance(step.module, (nn.ReLU, *PASSING)):
-        return _of_whole_sums(graph, step.inputs[0])
+        return _of_whole_numbers(graph, step.inputs[0])
     joins = isinstance(step.module, AVERAGES) or len(step.inputs) > 1
     return joins and all(name in graph.grids for name in step.inputs)
 

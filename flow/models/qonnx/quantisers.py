@@ -69,7 +69,7 @@ class Quant(nn.Module):
 
 
 class ExactHalves(Quant):
-    """A quantiser of sums or averages of quantised values, which often lie between two steps.
+    """A quantiser of quantised values, their sums or averages, which often lie between two steps.
 
     What float32 rounds away from such a half is a half here, whose rounding is to even.
     """

@@ -228,6 +228,17 @@ def test_a_gate_and_what_is_left_of_one_share_a_stream(tmp_path):
     check(open_network(path))
 
 
+def test_halves_of_a_stream_that_is_quantised_again_round_to_even(tmp_path):
+    """Its steps are 2.5 of the second quantiser; float32 puts halves on either side."""
+    builder = build((1, 2, 4, 4))
+    builder.stream = builder.quant("images", 0.13, 4)
+    again = builder.quant(builder.stream, 0.13 / 2.5, 6)
+    builder.grouped(2, 1, [1, 1], [0] * 4, **MORE)
+    builder.stream = builder.node("Add", [again, builder.quant(builder.stream, 0.25, 4)])
+    builder.stream = builder.quant(builder.stream, 0.25, 4)
+    check(open_network(ended(builder, tmp_path)))
+
+
 def test_a_finer_operand_is_counted_by_a_concatenation(tmp_path):
     builder = images(2)
     fine = builder.stream
