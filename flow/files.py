@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all."""
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flow.errors import Fatal, UserError
 
@@ -41,6 +43,21 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, **arrays: npt.ArrayLike) -> None:
+    """Write a compressed ``.npz`` file with these arrays, whole or not at all.
+
+    It is packed in memory: an archive that is being written to a file would, where a signal
+    interrupts it, try to complete that file after it was closed.
+
+    Raises:
+        Fatal: the folder cannot be written.
+    """
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
 
 
 def canonical(key: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, RandomSampler
 from flow.data.parquet import Labels
 from flow.data.sets import ImageSet, interleave, shuffled, to_input
 from flow.errors import UserError
-from flow.files import replacing
+from flow.files import save_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +110,12 @@ class Samples:
         """
         path = folder / f"{self.name}.npz"
         if not path.exists():
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                images, labels = self.image_set.images, self.labels
-                if labels is None:
-                    # in the order in which they were given, since reading shuffles them
-                    np.savez(file, x=images[np.argsort(shuffled(len(images)))])
-                else:
-                    np.savez(file, x=images, y=labels)
+            images, labels = self.image_set.images, self.labels
+            if labels is None:
+                # in the order in which they were given, since reading shuffles them
+                save_arrays(path, x=images[np.argsort(shuffled(len(images)))])
+            else:
+                save_arrays(path, x=images, y=labels)
         return path
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flow.errors import UserError
+from flow.files import save_arrays
 from flow.noise.gaussian import (
     FALL_BITS,
     FRACTION_BITS,
@@ -100,8 +101,12 @@ class QuantileTable:
             raise UserError(f"cannot read a table of quantiles from {path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Write the table to a ``.npz`` file."""
-        np.savez_compressed(path, entries=self.entries, unit=self.unit)
+        """Write the table to a ``.npz`` file.
+
+        Raises:
+            Fatal: the folder cannot be written.
+        """
+        save_arrays(path, entries=self.entries, unit=self.unit)
 
     def sample(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
         """Turn random words into samples z · 2^FRACTION_BITS of the same shape."""

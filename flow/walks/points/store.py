@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from flow.errors import UserError
-from flow.files import canonical, make_folder, replacing
+from flow.files import canonical, make_folder, save_arrays
 from flow.walks.points.point import Point
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,8 @@ class Store:
         meta = json.dumps(
             {"key": canonical(key), "point": {name: getattr(point, name) for name in fields}}
         )
-        with replacing(self.path(key)) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file, meta=np.frombuffer(meta.encode(), np.uint8), predictions=point.predictions
-            )
+        save_arrays(
+            self.path(key),
+            meta=np.frombuffer(meta.encode(), np.uint8),
+            predictions=point.predictions,
+        )

@@ -96,7 +96,7 @@ def test_full_or_read_only_folder_is_the_users_error(
     def fail(*_args: object, **_kwargs: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(np, "savez_compressed", fail)
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
     with pytest.raises(UserError, match=os.strerror(code)):
         store.put(KEY | {"seed": 2}, POINT)
     monkeypatch.setattr("pathlib.Path.write_text", fail)
