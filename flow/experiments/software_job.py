@@ -21,13 +21,14 @@ from flow.noise.noise_map import NoiseMap
 from flow.noise.site import GLOBAL, JOINT, MAP
 from flow.settings import MidpointLevels, Unit, shown
 from flow.statistics.level_search import Search
+from flow.statistics.midpoint import Midpoint
 from flow.training.zoo import TrainedNetwork
 from flow.walks import software
 from flow.walks.levels import in_midpoints
 from flow.walks.points.curves import curve_of, curve_table, side_table
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.points.placement import Placement
-from flow.walks.points.point import Point
+from flow.walks.points.point import NoisePoint, Point
 from flow.walks.points.side import Side
 from flow.walks.points.store import Store
 from flow.walks.retraining import Retrained
@@ -232,16 +233,17 @@ class KindWalk:
         reference, network = job.trained.reference, job.trained.network
         labels = reference.labels
         table = curve_table(points, labels, reference.measure)
-        entries = {
-            name: SoftwareSite.of(
-                search.by_now(curve_of(points, labels, name, Side.SOFTWARE)),
+        entries = {}
+        for name, search in self.searches.items():
+            by_now = search.by_now(curve_of(points, labels, name, Side.SOFTWARE))
+            values = self._values(name, by_now.midpoint, points)
+            entries[name] = SoftwareSite.of(
+                by_now,
                 self.asked[name],
                 side_table(table, name, Side.SOFTWARE, placement.kind),
-                placement.share_of(name, {site: one.std for site, one in job.values.items()}),
-                job.values.get(name),
+                placement.share_of(name, {site: one.std for site, one in values.items()}),
+                values.get(name),
             )
-            for name, search in self.searches.items()
-        }
         mixed = placement.kind == "mixed"
         return SoftwareKind(
             unit=placement.name_of_unit(list(entries), network),
@@ -253,6 +255,26 @@ class KindWalk:
             sites={site: entries[site] for site in job.sites},
             global_=entries.get(GLOBAL),
         )
+
+    def _values(
+        self, name: str, midpoint: Midpoint | None, points: Sequence[Point]
+    ) -> Mapping[str, SiteValues]:
+        """Return the values of the sites in the network that the midpoint of a site is about.
+
+        Where networks are trained for each level, that is the one of the level next to it.
+        """
+        measure, setting = self.measured.measure, self.placement.setting
+        levels = [
+            point.sigma
+            for point in points
+            if point.site == name and point.sigma and point.seed == setting.seed_of(0)
+        ]
+        mu = midpoint.estimate.level if midpoint else 0.0
+        if not (isinstance(measure, Retrained) and mu and levels):
+            return self.job.values
+        place = NoisePoint(name, min(levels, key=lambda sigma: max(sigma / mu, mu / sigma)))
+        network = measure.network(place, self.placement.at(place))
+        return site_values(network, self.job.trained.inputs[:SCALE_IMAGES])
 
 
 def _told(progress: ProgressCallback, kind: str, total: int, ended: int) -> None:

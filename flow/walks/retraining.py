@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from flow.device import CPU
+from flow.models import Network
 from flow.models.evaluation import Labels
 from flow.noise import Noise
 from flow.training import checkpoint
@@ -56,14 +57,16 @@ class Retrained:
         """Return the labels [images of the block] of each place, training as needed."""
         found: dict[NoisePoint, Labels] = {}
         for place, noise in noises.items():
-            network, _ = checkpoint.load(self._trained(place, noise), self.model)
+            network = self.network(place, noise)
             measure = Inference(network.on(self.device), self.inputs, self.setting, self.batch)
             found |= measure(block, {place: noise})
         return found
 
-    def _trained(self, place: NoisePoint, noise: Mapping[str, Noise]) -> Path:
+    def network(self, place: NoisePoint, noise: Mapping[str, Noise]) -> Network:
+        """Return the network of a point, trained with the point's noise unless that is done."""
         seed = self.setting.seed_of(place.draw) % (1 << 63)
-        return train_once(
+        trained = train_once(
             self.folder, self.model, self.dataset, noise, self.epochs, seed=seed, start=self.start,
             recipe=self.recipe, clamp=self.clamp, device=self.device,
         )  # fmt: skip
+        return checkpoint.load(trained, self.model)[0]

@@ -18,7 +18,7 @@ from flow.training import run as training_run
 from flow.training.layer_statistics import values_at
 from flow.training.run import class_weights
 from flow.training.settings import TrainingOptions, TrainingSettings
-from flow.training.zoo import file_name, zoo_path
+from flow.training.zoo import TrainedNetwork, file_name, zoo_path
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,10 @@ def test_a_walk_takes_the_range_of_its_checkpoint_and_says_so(tmp_path, monkeypa
 def test_a_network_is_trained_for_each_level_and_site(tmp_path):
     path = trained(tmp_path, seed=5)
     chosen = {"model": "float-mlp", "dataset": "digits", "checkpoint": path, "images": 100}
-    chosen |= {"sites": "fc1.acc,global", "levels": "1,4", "seeds": 1, "retrain": 1}
+    chosen |= {"sites": "fc1.acc,global", "levels": "1,64", "seeds": 1, "retrain": 4}
     chosen |= {"retrain_from": "random", "clamp": True, "out": tmp_path / "walk"}
-    found = software_walk.walk(SoftwareWalkSettings(**chosen), lambda *a: None)
+    settings = SoftwareWalkSettings(**chosen)
+    found = software_walk.walk(settings, lambda *a: None)
     assert (found.retrain_from, found.clamp, found.recipe) == ("random", True, "paper")
     networks = list((tmp_path / "walk" / "retrained").glob("*.safetensors"))
     assert len(networks) == 5  # without noise, and two levels at a site and at all of them
@@ -177,6 +178,18 @@ def test_a_network_is_trained_for_each_level_and_site(tmp_path):
     # networks that began with the checkpoint's weights would be like it
     start = checkpoint.load(path)[0].fc1.linear.weight
     assert all((one - start).abs().mean() > 0.05 for one in weights)
+    # the site's values are those of a network that was trained for it, not of the checkpoint
+    inputs = TrainedNetwork.load(settings, 100).inputs
+    stds = {
+        one.noise_by_site["fc1.acc"]["sigma_add"]: models.site_values(network, inputs)[
+            "fc1.acc"
+        ].std
+        for network, one in map(checkpoint.load, networks)
+        if set(one.noise_by_site or ()) == {"fc1.acc"}
+    }
+    nearest = min(stds, key=lambda sigma: abs(math.log(sigma / found["fc1.acc"].mu_sw.level)))
+    assert len(stds) == 2 and found["fc1.acc"].std == stds[nearest]
+    assert found["fc1.acc"].noise_share == pytest.approx(1 / stds[nearest])
 
 
 @pytest.mark.parametrize(("option", "value"), [("retrain_from", "random"), ("clamp", False)])

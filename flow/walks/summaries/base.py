@@ -65,7 +65,8 @@ class Bearing(Part):
     times this compares layers"""
     std: float | None = None
     """Standard deviation of the site's values without noise, in the unit of the layer's output;
-    null for several sites and in older results"""
+    null for several sites and in older results. With a network trained for each level: in the one
+    of the level next to μ"""
     range: float | None = None
     """Largest absolute value of the site without noise, in the unit of the layer's output; null for
     several sites and in older results"""
