@@ -20,7 +20,7 @@ from flow.data import custom, sources, speech
 from flow.data.custom import CustomImages, Targets
 from flow.data.parquet import Labels
 from flow.data.sources import Found, HubSet
-from flow.errors import UserError, unknown
+from flow.errors import OptionError, UserError, unknown
 
 BUNDLED_IMAGES = 2000
 """Number of test images of Fashion-MNIST in the package."""
@@ -28,6 +28,7 @@ BUNDLED_IMAGES = 2000
 _DIGITS_TEST = 500
 _DIGITS_SEED = 0
 _SHUFFLE_SEED = 0
+_HALVES_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,22 @@ def interleave(labels: Labels, classes: int) -> Labels:
 def shuffled(count: int) -> npt.NDArray[np.int64]:
     """Return an order in which the first images, of which the labels are unknown, are a sample."""
     return np.random.RandomState(_SHUFFLE_SEED).permutation(count)
+
+
+def halves(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows of two random halves of images, ascending; an odd one is in the first.
+
+    What is chosen on one half is judged on the other. Images may be ordered: in MNIST, the classes
+    take turns.
+
+    Raises:
+        OptionError: there are fewer than two images.
+    """
+    if count < 2:
+        raise OptionError("images", f"is {count}, but one half serves to choose and one to judge")
+    order = np.random.default_rng(_HALVES_SEED).permutation(count)
+    first = (count + 1) // 2
+    return np.sort(order[:first]), np.sort(order[first:])
 
 
 def _digits(split: str) -> Found:

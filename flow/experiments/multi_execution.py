@@ -7,13 +7,14 @@ samples. All ways see the same images and the same samples, so that they are com
 The tailored way starts, at each budget, from the best of the other ways and of the optimum for
 sites that are noisy alone. It then takes steps. Each step measures plans around the best one, fits
 the weight of each site among noisy others, solves for the optimum near by and measures it. The step
-is taken if that is better. All this uses noise draws that serve nothing else.
+is taken if that is better. All this uses one half of the images and noise draws that serve nothing
+else; the ways are compared on the other half.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from flow import device, models
 from flow.callbacks import ProgressCallback
+from flow.data import halves
 from flow.data.reference import Measure
 from flow.errors import UserError
 from flow.experiments import execution_plans, software_walk
@@ -49,7 +51,7 @@ from flow.walks.summaries import SoftwareWalkSummary
 
 UNIFORM, TAILORED = "uniform", "tailored"
 TAILORING_DRAWS = (1 << 20, (1 << 20) + 1)
-"""Noise draws that the tailored plan is chosen with; no comparison uses them."""
+"""Noise draws that the tailored plan is chosen with; no comparison uses them, nor its images."""
 STEPS = 3
 """Largest number of steps from the start."""
 FACTOR = 2.0
@@ -66,7 +68,7 @@ class Plan(NamedTuple):
 
 @dataclass
 class _Comparison:
-    """Measures many plans of one network at one σ."""
+    """Measures many plans of one network at one σ, on the same images."""
 
     network: Network
     inputs: Tensor
@@ -76,6 +78,10 @@ class _Comparison:
     sites: Sequence[str]
     store: Store
     identity: Mapping[str, Any]
+
+    def on_images(self, rows: Ints) -> "_Comparison":
+        """Return the same on some of the images."""
+        return replace(self, inputs=self.inputs[rows], labels=self.labels[rows])
 
     def measure(
         self, plans: Mapping[Plan, Ints], draws: Sequence[int], progress: Callable[[int, int], None]
@@ -174,9 +180,10 @@ def run(
             **device.key(chosen),
         },
     )
+    search, judgement = map(comparison.on_images, halves(len(trained.images)))
     clean = walked.clean["software"]
-    plans = _all_plans(comparison, settings.budgets, walked, clean.level, progress)
-    right = comparison.measure(plans, range(settings.draws), partial(progress, "executions"))
+    plans = _all_plans(search, settings.budgets, walked, clean.level, progress)
+    right = judgement.measure(plans, range(settings.draws), partial(progress, "executions"))
     table = compare(plans, right, walked.measure)
     found = {
         "model": network.name,
@@ -187,7 +194,8 @@ def run(
         "sigma": comparison.sigma,
         "measure": walked.measure,
         "clean": list(clean),
-        "images": len(trained.images),
+        "selection_images": len(search.labels),
+        "images": len(judgement.labels),
         "draws": settings.draws,
         "sites": comparison.sites,
         "rows": table.to_dict("records"),

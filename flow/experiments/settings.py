@@ -183,6 +183,9 @@ class MultiExecutionSettings(OneKindSettings):
 
     refused: ClassVar = ONE_UNIT
 
+    images: Count | None = None
+    """Test images: all for the walk, half to search plans, half to compare; all of the set if not
+    given"""
     budgets: Numbers[Annotated[float, Field(ge=1)]] = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
     """Budgets: mean executions per site"""
     sigma: Positive | None = None

@@ -12,6 +12,7 @@ from flow.experiments.multi_execution import TAILORED, UNIFORM
 from flow.experiments.settings import MultiExecutionSettings
 from flow.models import evaluation
 from flow.statistics.estimate import Estimate
+from flow.walks.points.noise_setting import NoiseSetting
 
 WALK = {"model": "tfc-w2a2", "dataset": "digits", "precision_of_mu": 0.1, "seeds": 2}
 
@@ -21,9 +22,27 @@ def settings(tmp_path, **changes):
     return MultiExecutionSettings(**WALK | chosen | changes)
 
 
+@pytest.fixture
+def seen(monkeypatch):
+    """Record the images of each measurement of plans, with the seed of their noise."""
+    measured, real = [], multi_execution.evaluate_groups
+
+    def watched(network, inputs, groups, **options):
+        measured.append((groups[0].sampler.seed, {image.numpy().tobytes() for image in inputs}))
+        return real(network, inputs, groups, **options)
+
+    monkeypatch.setattr(multi_execution, "evaluate_groups", watched)
+    return measured
+
+
 @pytest.mark.slow
-def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkeypatch):
+def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkeypatch, seen):
     found = multi_execution.run(settings(tmp_path), lambda *a: None)
+    draws = {NoiseSetting("additive").seed_of(draw) for draw in range(2)}
+    judging = [images for seed, images in seen if seed in draws]
+    choosing = [images for seed, images in seen if seed not in draws]
+    assert judging and choosing and not set().union(*judging) & set().union(*choosing)
+    assert (found["selection_images"], found["images"]) == (250, 250)
     rows = {(row["strategy"], row["mean"]): row for row in found["rows"]}
     assert len(rows) == 3 * 11 and found["sites"] == [f"fc{i}.acc" for i in range(4)]
     for (strategy, mean), row in rows.items():
@@ -60,6 +79,7 @@ def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkey
         ({"budgets": "nan"}, "budgets is nan"),
         ({"sigma": 0.0}, "sigma is 0: give a number above 0"),
         ({"draws": 0}, "draws is 0"),
+        ({"images": 0}, "images is 0"),
         ({"sites": "global"}, "sites is global alone"),
         ({"sites": "fc0.acc,fc1.acc"}, "sigma: the sites named have no global midpoint"),
     ],
@@ -67,6 +87,12 @@ def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkey
 def test_bad_settings(changes, message, tmp_path):
     with pytest.raises(UserError, match=message):
         settings(tmp_path, **changes)
+
+
+def test_one_image_cannot_be_halved(tmp_path):
+    given = settings(tmp_path, images=1, levels="0.5,8", budgets="1")
+    with pytest.raises(UserError, match="images is 1, but one half serves to choose"):
+        multi_execution.run(given, lambda *a: None)
 
 
 def test_noise_whose_mean_is_not_that_of_a_smaller_sigma_is_refused(tmp_path):

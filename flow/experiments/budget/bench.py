@@ -27,8 +27,6 @@ from flow.walks.sides.golden import Labels
 from flow.walks.walk import Walk
 
 Weighted = MatrixVector | Convolution | ByteConvolution
-HALVES = 0
-"""Seed of the halves."""
 BITS_IMAGES = 1000
 """Number of images for measuring bits at single sites."""
 DIGITS = 4
@@ -269,17 +267,6 @@ def _labels(walk: Walk, sites: Sequence[str]) -> Callable[[NoisePoint], Labels]:
         return found.numpy().astype(context.network.label_type)
 
     return labels
-
-
-def halves(walk: Walk) -> tuple[Walk, Walk]:
-    """Return the walk on one half of its images, and on the other.
-
-    They are drawn at random, since images may be ordered: in MNIST, the classes take turns.
-    """
-    images = len(walk.context.inputs)
-    order = np.random.default_rng(HALVES).permutation(images)
-    first = (images + 1) // 2
-    return walk.on_images(np.sort(order[:first])), walk.on_images(np.sort(order[first:]))
 
 
 def share_of(walk: Walk, site: str) -> float:

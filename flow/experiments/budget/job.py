@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flow.callbacks import ProgressCallback, StageClock
+from flow.data import halves
 from flow.errors import OptionError, about
 from flow.experiments.budget import cost as costs
-from flow.experiments.budget.bench import GoldenBench, halves, share_of, work_of
+from flow.experiments.budget.bench import GoldenBench, share_of, work_of
 from flow.experiments.budget.knobs import ADC, EXECUTIONS, KNOBS, SIGMA, Knob
 from flow.experiments.budget.selection import Target
 from flow.experiments.budget.settings import BudgetSettings
@@ -101,7 +102,7 @@ def prepare(settings: BudgetSettings, clock: StageClock, progress: ProgressCallb
                 "cost", f"has a table of noise that the registers of {one.site} do not hold"
             )
     whole = GoldenBench(walk, space, 0, converter_of, noises)
-    searched, judged = halves(walk)
+    searched, judged = (walk.on_images(half) for half in halves(len(walk.context.inputs)))
     selection = replace(whole, walk=searched, first_draw=SELECTION)
     judgement = replace(whole, walk=judged, first_draw=JUDGEMENT)
     right = sum(
