@@ -1,6 +1,6 @@
 """QONNX nodes as modules of `flow.models.qonnx.operators`, and errors that name the node."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from onnx import NodeProto, helper
@@ -22,14 +22,21 @@ from flow.models.qonnx.operators import (
     Upsampled,
 )
 from flow.models.qonnx.quantisers import Quant, Thresholds
-from flow.models.qonnx.tidy.edits import FALLS
+from flow.models.qonnx.tidy.edits import FALLS, MOST_BITS
+from flow.models.qonnx.tidy.roundings import ROUNDINGS
 
 Constants = Sequence[Tensor | None]
 """Value of each constant input of a node; None for a stream."""
 
 
-def reject_unknown(nodes: Iterable[NodeProto]) -> None:
+def reject_unknown(nodes: Sequence[NodeProto]) -> None:
     """Raise a UserError that lists all operators unknown to `build`, if there are any."""
+    unlimited = [shown(node) for node in nodes if node.op_type in ROUNDINGS]
+    if unlimited:
+        raise UserError(
+            f"{', '.join(unlimited)}: rounds values without limits, or to more than "
+            f"{MOST_BITS} bits: limit what it rounds, as torch.clamp does"
+        )
     unknown = [shown(node) for node in nodes if node.op_type not in _BUILDERS]
     if unknown:
         raise UserError(

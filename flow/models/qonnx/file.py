@@ -276,8 +276,8 @@ def _check_shapes(model: ModelWrapper, path: Path) -> None:
 def _check_quantisers(model: ModelWrapper, path: Path) -> None:
     if not any(node.op_type in QUANTISERS for node in model.graph.node):
         raise UserError(
-            f"{path} has no quantisers: build the network of Brevitas' layers, and export it with "
-            "brevitas.export.export_qonnx, not with torch.onnx.export"
+            f"{path} has no quantisers: build the network of Brevitas' layers and export it with "
+            "brevitas.export.export_qonnx, or round and limit its weights and activations"
         )
 
 

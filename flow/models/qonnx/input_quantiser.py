@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flow.errors import UserError
 from flow.models.qonnx.tidy.edits import (
     LAYERS,
+    MOST_BITS,
     constant,
     insert,
     reader,
@@ -21,7 +22,6 @@ from flow.models.qonnx.tidy.edits import (
     stream_input,
 )
 
-MOST_BITS = 10
 NAME = "input_quantiser"
 """Name of the node that the user requested."""
 _SHAPING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")

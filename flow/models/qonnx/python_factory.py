@@ -19,6 +19,7 @@ from flow import data, user_code
 from flow.errors import OptionError, UserError
 from flow.files import replacing
 from flow.models.qonnx import brevitas_networks
+from flow.models.qonnx.fake_quantisers import as_arithmetic
 from flow.models.qonnx.file import export_qonnx, own_shape
 from flow.models.qonnx.network import open_network
 from flow.user_code import is_user_code, place, reason
@@ -83,7 +84,7 @@ def exported(
 def write_qonnx(
     module: nn.Module, said: str, stem: str, image_shape: tuple[int, int, int], root: Path
 ) -> Path:
-    """Export a trained Brevitas module to a QONNX file, and return the file's path.
+    """Export a trained module to a QONNX file, and return the file's path.
 
     Args:
         module: the module, which is in evaluation mode afterwards.
@@ -95,11 +96,12 @@ def write_qonnx(
     Raises:
         UserError: the module cannot be exported.
     """
+    module = as_arithmetic(module.eval())
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "network.onnx"
         try:
             with torch.no_grad():
-                export_qonnx(module.eval(), image_shape, file)
+                export_qonnx(module, image_shape, file)
         except Exception as error:
             shown = "×".join(str(size) for size in image_shape)
             raise UserError(

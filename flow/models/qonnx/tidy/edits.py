@@ -19,6 +19,8 @@ FALLS = "Falls"
 Its count is of the others that are not above a value, and of these that are.
 """
 LAYERS = ("Conv", "Gemm", "MatMul")
+MOST_BITS = 10
+"""Bits of the widest quantised values and weights that are read."""
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:

@@ -6,8 +6,9 @@ quantiser is such a function itself, so that of several in a row one is left.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from flow.models.qonnx.tidy.edits import (
     CUSTOM,
     FALLS,
     LAYERS,
+    MOST_BITS,
     QUANTISERS,
     attribute,
     constant,
@@ -32,7 +34,7 @@ from flow.models.qonnx.tidy.edits import (
     shape_of,
     stream_input,
 )
-from flow.models.qonnx.tidy.steps import Floats, Steps, of_channels, steps_at, steps_of
+from flow.models.qonnx.tidy.steps import NUMBERS, Floats, Steps, of_channels, steps_at, steps_of
 
 _FUNCTIONS = (
     *("Tanh", "Sigmoid", "Clip", "HardSigmoid", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu"),
@@ -42,8 +44,7 @@ _FUNCTIONS = (
 _ARITHMETIC = ("Mul", "Div", "Add", "Sub", "Relu", "Neg")
 _NORM = "BatchNormalization"
 """What may stand behind a function or a quantiser, or join what functions of one stream give."""
-_MOST_BITS = 10
-_FAR = 2.0 ** (_MOST_BITS + 1)
+_FAR = 2.0 ** (MOST_BITS + 1)
 """Distance in steps that no quantiser reaches."""
 
 
@@ -128,6 +129,35 @@ def _rows(
     model: ModelWrapper, region: _Region, levels: Levels
 ) -> tuple[Floats, npt.NDArray[np.bool_], int] | None:
     """Return thresholds [1 or C, steps], which steps fall, and the count below all of them."""
+    first = levels_of(model, region.nodes[0])
+    others = region.nodes[1:]
+    # of quantised values every one is tried, so that they may turn as often as they like
+    quantised = first is not None and all(region.source not in node.input for node in others)
+    with np.errstate(all="ignore"):
+        jumps = steps_of(first.count) if first is not None and quantised and others else None
+    places = None if jumps is None else jumps.numbers
+    every: list[Steps] = []
+    for function in _of_each_channel(model, region):
+        count = lambda x: levels.count(function(x))  # noqa: B023, E731
+        with np.errstate(all="ignore"):
+            if places is not None:
+                steps: Steps | None = steps_at(count, places)
+            else:
+                steps = steps_of(
+                    count,
+                    lambda x: np.clip(function(x) / levels.scale, -_FAR, _FAR),  # noqa: B023
+                )
+        if steps is None:
+            return None
+        every.append(steps)
+    return of_channels(every) if any(len(one.numbers) for one in every) else None
+
+
+def _of_each_channel(model: ModelWrapper, region: _Region) -> Iterator[Callable[[Floats], Floats]]:
+    """Yield what a region gives its last node, as a function of its stream, for each channel.
+
+    There is one if all channels have the same constants.
+    """
     shape = shape_of(model, region.source)
     constants = {
         name: _of_channels(values, node, shape)
@@ -144,32 +174,27 @@ def _rows(
             values[node.output[0]] = function(values)
         return values[last]
 
-    first = levels_of(model, region.nodes[0])
-    others = region.nodes[1:]
-    # of quantised values every one is tried, so that they may turn as often as they like
-    quantised = first is not None and all(region.source not in node.input for node in others)
-    with np.errstate(all="ignore"):
-        jumps = steps_of(first.count) if first is not None and quantised and others else None
-    places = None if jumps is None else jumps.numbers
     channels = max((len(one) for one in constants.values() if one is not None), default=1)
-    every: list[Steps] = []
     for channel in range(channels):
         given = {
             name: one[channel % len(one)] for name, one in constants.items() if one is not None
         }
-        count = lambda x: levels.count(composed(x, given))  # noqa: B023, E731
-        with np.errstate(all="ignore"):
-            if places is not None:
-                steps: Steps | None = steps_at(count, places)
-            else:
-                steps = steps_of(
-                    count,
-                    lambda x: np.clip(composed(x, given) / levels.scale, -_FAR, _FAR),  # noqa: B023
-                )
-        if steps is None:
-            return None
-        every.append(steps)
-    return of_channels(every) if any(len(one.numbers) for one in every) else None
+        yield partial(composed, given=given)
+
+
+def range_before(model: ModelWrapper, node: NodeProto) -> tuple[float, float] | None:
+    """Return the smallest and the largest number that a function of one stream gives to a node.
+
+    It is tried at 128 numbers in each octave of float32. None if no function is there.
+    """
+    region = _region(model, node)
+    if region is None:
+        return None
+    with np.errstate(all="ignore"):
+        every = [function(NUMBERS) for function in _of_each_channel(model, region)]
+    if any(np.isnan(one).any() for one in every):
+        return None
+    return float(min(one.min() for one in every)), float(max(one.max() for one in every))
 
 
 def quantise_before_pool(model: ModelWrapper) -> bool:
@@ -343,7 +368,7 @@ def levels_of(model: ModelWrapper, node: NodeProto) -> Levels | None:
         scale = float(given[0].item())
         return Levels(lambda x: x >= 0, 2 * scale, -scale)
     scale, zero, bits = (float(one.item()) for one in given)
-    if zero != round(zero) or not 1 <= bits <= _MOST_BITS:
+    if zero != round(zero) or not 1 <= bits <= MOST_BITS:
         return None
     signed, narrow = (bool(attribute(node, name, 0)) for name in ("signed", "narrow"))
     quant = Quant(torch.tensor(scale), torch.tensor(zero), int(bits), signed=signed, narrow=narrow)

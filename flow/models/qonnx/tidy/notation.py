@@ -6,12 +6,9 @@ computes.
 
 import numpy as np
 from onnx import NodeProto, TensorProto
-from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.models.qonnx.tidy.edits import (
-    LAYERS,
-    OLD_MODES,
     QUANTISERS,
     attribute,
     constant,
@@ -19,15 +16,11 @@ from flow.models.qonnx.tidy.edits import (
     reader,
     readers,
     remove,
-    rounding_of,
     rounds_half_even,
     set_attribute,
     shape_of,
     stream_input,
 )
-
-WIDEST_WEIGHT = 10
-"""Bits of the widest whole numbers that are taken for quantised weights."""
 
 
 def narrow_doubles(model: ModelWrapper) -> bool:
@@ -38,112 +31,6 @@ def narrow_doubles(model: ModelWrapper) -> bool:
             model.set_initializer(tensor.name, values.astype(np.float32))
             return True
     return False
-
-
-def fold_quantised_bias(model: ModelWrapper) -> bool:
-    """Replace a quantised constant that is no layer's weights by its values."""
-    for node in model.graph.node:
-        if node.op_type not in ("Quant", "BipolarQuant") or stream_input(model, node) is not None:
-            continue
-        if any(_weighs(model, one, node.output[0]) for one in readers(model, node.output[0])):
-            continue
-        given = [model.get_initializer(name) for name in node.input]
-        if any(value is None for value in given):
-            continue
-        model.set_initializer(node.output[0], _quantised(node, given).astype(np.float32))
-        model.graph.node.remove(node)
-        return True
-    return False
-
-
-def _weighs(model: ModelWrapper, node: NodeProto, tensor: str) -> bool:
-    """Whether a tensor is the weights of a node, or becomes them by a transposition."""
-    if node.op_type in LAYERS:
-        return node.input[1] == tensor
-    return node.op_type in ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-
-
-def _quantised(node: NodeProto, given: list[np.ndarray]) -> np.ndarray:
-    """Return the result of a quantiser, by qonnx's own function."""
-    if node.op_type == "BipolarQuant":
-        values, scale = given
-        return np.where(values >= 0, 1.0, -1.0) * scale
-    from qonnx.custom_op.general.quant import quant
-
-    signed, narrow = (bool(attribute(node, name, 0)) for name in ("signed", "narrow"))
-    mode = str(attribute(node, "rounding_mode", "ROUND"))
-    return quant(*given, signed, narrow, OLD_MODES.get(mode.upper(), mode))
-
-
-def own_weights(model: ModelWrapper) -> bool:
-    """Give each layer weights of its own, where several share a quantiser."""
-    for node in model.graph.node:
-        constants = [model.get_initializer(name) for name in node.input]
-        if node.op_type not in ("Quant", "BipolarQuant") or any(one is None for one in constants):
-            continue
-        output = node.output[0]
-        others = readers(model, output)[1:]
-        for one in others:
-            own = NodeProto()
-            own.CopyFrom(node)
-            own.output[0] = model.make_new_valueinfo_name()
-            own.name = f"{node.name}_{own.output[0]}"
-            model.set_tensor_shape(own.output[0], shape_of(model, output))
-            model.graph.node.insert(list(model.graph.node).index(node), own)
-            for index, name in enumerate(one.input):
-                one.input[index] = own.output[0] if name == output else name
-        if others:
-            return True
-    return False
-
-
-def round_weights(model: ModelWrapper) -> bool:
-    """Round weights beforehand that are rounded otherwise than to the nearest, as A2Q does."""
-    for node in model.graph.node:
-        given = [model.get_initializer(name) for name in node.input]
-        if node.op_type != "Quant" or any(one is None for one in given) or rounds_half_even(node):
-            continue
-        if rounding_of(node) is None:
-            continue
-        node.input[0] = constant(model, _quantised(node, given))
-        set_attribute(node, "rounding_mode", "ROUND")
-        return True
-    return False
-
-
-def quantise_whole_weights(model: ModelWrapper) -> bool:
-    """Put a quantiser behind weights that are whole numbers, as FINN stores them."""
-    for node in model.graph.node:
-        if node.op_type not in LAYERS or stream_input(model, node) != 0:
-            continue
-        weights = model.get_initializer(node.input[1])
-        if weights is None or len(readers(model, node.input[1])) != 1:
-            continue
-        bits = _whole_bits(weights, model.get_tensor_datatype(node.input[1]))
-        if bits is None:
-            continue
-        one, shape = constant(model, 1), weights.shape
-        if bits == 1:
-            inputs, more = [node.input[1], one], {}
-            kind = "BipolarQuant"
-        else:
-            inputs = [node.input[1], one, constant(model, 0), constant(model, bits)]
-            more = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
-            kind = "Quant"
-        node.input[1] = insert(model, node, kind, inputs, shape, **more)
-        return True
-    return False
-
-
-def _whole_bits(weights: np.ndarray, datatype: BaseDataType) -> int | None:
-    """Return the bits of whole numbers; None if they are none, or too wide."""
-    if datatype == DataType["BIPOLAR"] and set(np.unique(weights)) <= {-1.0, 1.0}:
-        return 1
-    if (weights != np.round(weights)).any() or not weights.any():
-        return None
-    low, high = float(weights.min()), float(weights.max())
-    bits = next((b for b in range(2, 33) if -(2 ** (b - 1)) <= low and high < 2 ** (b - 1)), 33)
-    return bits if bits <= WIDEST_WEIGHT else None
 
 
 def fold_into_thresholds(model: ModelWrapper) -> bool:

@@ -130,8 +130,8 @@ def _changes(
 
 def _turns(curve: Callable[[Floats], npt.NDArray]) -> list[int] | None:
     """Return the places where a curve ends to rise or to fall; None if it is no curve."""
-    places = np.arange(-_LAST, _LAST + 1, _APART)
-    heights = curve(number_at(places))
+    places = _PROBED
+    heights = curve(NUMBERS)
     if np.isnan(heights).any():
         return None
     slopes = np.sign(np.diff(heights))
@@ -171,3 +171,8 @@ def place_of(numbers: Floats) -> npt.NDArray[np.int64]:
     """Return the places of float32 numbers in the order of all, of which 0 is the middle."""
     size = np.abs(numbers).view(np.int32).astype(np.int64)
     return np.where(numbers < 0, -size, size)
+
+
+_PROBED = np.arange(-_LAST, _LAST + 1, _APART)
+NUMBERS = number_at(_PROBED)
+"""Numbers of every size, at which a curve is probed."""

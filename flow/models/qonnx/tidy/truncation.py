@@ -7,11 +7,9 @@ import numpy as np
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
-from flow.models.qonnx.tidy.edits import CUSTOM, attribute, constant, rounding_of
+from flow.models.qonnx.tidy.edits import CUSTOM, MOST_BITS, attribute, constant, rounding_of
 
 _KEEPING_SIGN = ("AveragePool", "GlobalAveragePool", "MaxPool", "Reshape", "Flatten", "Transpose")
-_MOST_BITS = 10
-"""Bits of the widest result that is written as thresholds."""
 
 
 def truncation_to_thresholds(model: ModelWrapper) -> bool:
@@ -27,7 +25,7 @@ def truncation_to_thresholds(model: ModelWrapper) -> bool:
         if any(value is None or value.size != 1 for value in given) or given[1].item():
             continue
         step, bits = float(given[0].item()), int(given[-1].item())
-        if not (step > 0 and 1 <= bits <= _MOST_BITS):
+        if not (step > 0 and 1 <= bits <= MOST_BITS):
             continue
         if len(node.input) == 6:
             # the step of the output, whose ratio is a power of two

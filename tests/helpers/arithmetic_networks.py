@@ -1,0 +1,157 @@
+"""Networks whose quantisers are arithmetic in torch, in the styles in which people write them."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Quantiser = Callable[[Tensor], Tensor]
+
+
+def _straight(quantised: Tensor, x: Tensor) -> Tensor:
+    """Return quantised values, with the gradient of the others."""
+    return x + (quantised - x).detach()
+
+
+def _rounded(step: float, low: int, high: int) -> Quantiser:
+    return lambda x: torch.clamp(torch.round(x / step), low, high) * step
+
+
+def _weights(bits: int, narrow: int = 0, each: bool = False) -> Quantiser:
+    """LSQ's quantiser of weights, whose step is that of the largest, of each output or all."""
+    low, high = -(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1
+
+    def quantise(w: Tensor) -> Tensor:
+        size = (
+            w.abs().flatten(1).amax(1).reshape(-1, *[1] * (w.dim() - 1)) if each else w.abs().max()
+        )
+        return torch.round((w / (size / high)).clamp(low, high)) * (size / high)
+
+    return quantise
+
+
+def _dorefa_weights(w: Tensor) -> Tensor:
+    w = torch.tanh(w)
+    return 2 * torch.round((w / (2 * w.abs().max()) + 0.5) * 15) / 15 - 1
+
+
+def _ternary(w: Tensor) -> Tensor:
+    least = 0.7 * w.abs().mean()
+    size = w[w.abs() > least].abs().mean()
+    return torch.where(w > least, size, torch.where(w < -least, -size, torch.zeros(())))
+
+
+def _powers(w: Tensor) -> Tensor:
+    return torch.sign(w) * 2 ** torch.round(torch.log2(w.abs() + 1e-9)).clamp(-6, -1)
+
+
+def _pact(x: Tensor) -> Tensor:
+    y = 0.5 * (x.abs() - (x - 2.0).abs() + 2.0)
+    return torch.round(y * 15 / 2.0) * 2.0 / 15
+
+
+STYLES: dict[str, tuple[Quantiser, Quantiser]] = {
+    "LSQ": (_rounded(0.13, 0, 15), _weights(4, each=True)),
+    "straight-through": (
+        lambda x: _straight(_rounded(0.13, 0, 15)(x), x),
+        lambda w: _straight(_weights(4)(w), w),
+    ),
+    "DoReFa": (lambda x: torch.round(x.clamp(0, 1) * 7) / 7, _dorefa_weights),
+    "PACT": (_pact, _weights(4, narrow=1)),
+    "zero point": (
+        lambda x: (torch.clamp(torch.round(x / 0.05) + 37, 0, 255) - 37) * 0.05,
+        _weights(8, narrow=1),
+    ),
+    "floor": (lambda x: torch.floor((x / 0.2 + 0.5).clamp(0, 15.999)) * 0.2, _ternary),
+    "powers of two": (lambda x: torch.round((F.relu(x) * 8).clamp(max=15)) / 8, _powers),
+    "tanh": (lambda x: torch.round(torch.tanh(x) * 7) / 7, _weights(6)),
+    "swish": (lambda x: _rounded(0.1, -3, 12)(x * torch.sigmoid(x)), _weights(4)),
+    "whole numbers": (
+        lambda x: torch.clamp(torch.round(x * 4), 0, 15),
+        lambda w: torch.clamp(torch.round(w * 8), -8, 7),
+    ),
+    "sign": (torch.sign, lambda w: torch.sign(w) * w.abs().mean()),
+    "zero and one": (lambda x: (x > 0).float(), torch.sign),
+    "minus one and one": (
+        lambda x: torch.where(x > 0.1, 1.0, -1.0) * 0.5,
+        lambda w: torch.where(w >= 0, 0.1, -0.1),
+    ),
+    "falling": (lambda x: torch.where(x < 0.1, 1.0, 0.0), _weights(2, narrow=1)),
+}
+"""Quantisers of activations and of weights."""
+
+
+class Net(nn.Module):
+    """Three convolutions, of which two pad, an average and a dense layer, for images 1×8×8."""
+
+    def __init__(self, activation: Quantiser, weights: Quantiser) -> None:
+        super().__init__()
+        self.activation, self.weights = activation, weights
+        self.conv0 = nn.Conv2d(1, 4, 3, padding=1, bias=False)
+        self.norm0 = nn.BatchNorm2d(4)
+        self.conv1 = nn.Conv2d(4, 8, 3, stride=2)
+        self.norm1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1)
+        self.dense = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores of images."""
+        x = torch.round(x.clamp(0, 1) * 255) / 255
+        for layer, norm in (
+            (self.conv0, self.norm0), (self.conv1, self.norm1), (self.conv2, nn.Identity())
+        ):  # fmt: skip
+            x = layer._conv_forward(x, self.weights(layer.weight), layer.bias)
+            x = self.activation(norm(x))
+        x = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        return F.linear(x, self.weights(self.dense.weight), self.dense.bias)
+
+
+def network(style: str) -> nn.Module:
+    """Return a network in one of `STYLES`, with random weights and settled norms."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(1)
+        made = Net(*STYLES[style]).train()
+        for _ in range(10):
+            made(torch.rand(64, 1, 8, 8))
+    return made.eval()
+
+
+class Residual(nn.Module):
+    """A residual network as torch's own quantisation takes it, for images 1×8×8."""
+
+    def __init__(self) -> None:
+        from torch.ao.nn.quantized import FloatFunctional
+        from torch.ao.quantization import DeQuantStub, QuantStub
+
+        super().__init__()
+        self.begin, self.end, self.sum = QuantStub(), DeQuantStub(), FloatFunctional()
+        self.conv0, self.norm0, self.relu0 = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+        self.conv1, self.relu1 = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()
+        self.dense = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores of images."""
+        x = self.relu0(self.norm0(self.conv0(self.begin(x))))
+        x = self.sum.add(x, self.relu1(self.conv1(x)))
+        return self.end(self.dense(F.adaptive_avg_pool2d(x, 1).flatten(1)))
+
+
+def prepared(backend: str) -> nn.Module:
+    """Return a network prepared by ``torch.ao.quantization``, whose observers have seen images."""
+    from torch.ao import quantization as q
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(2)
+        made = Residual().train()
+        made.qconfig = q.get_default_qat_qconfig(backend)
+        pairs = [["conv0", "norm0", "relu0"], ["conv1", "relu1"]]
+        made = q.prepare_qat(q.fuse_modules_qat(made, pairs))
+        for _ in range(10):
+            made(torch.rand(64, 1, 8, 8))
+    return made.eval()
+
+
+def one_scale_for_each_channel() -> nn.Module:
+    """Return one whose weights have a step for each channel."""
+    return prepared("fbgemm")
