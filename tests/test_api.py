@@ -319,7 +319,7 @@ def test_bad_options_name_what_was_meant(options, said, mlp, floats, tmp_path):
 
 
 def test_hardware_needs_quantised_weights(mlp, floats, tmp_path):
-    with pytest.raises(flow.UserError, match="no quantised weights"):
+    with pytest.raises(flow.UserError, match="has no quantisers"):
         flow.walk_hw(mlp, *floats, build=tmp_path)
 
 

@@ -13,9 +13,10 @@ from flow.data.samples import Samples
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.metric import Metric
+from flow.models.qonnx.fake_quantisers import has_fake_quantisers
 from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.models.qonnx.python_factory import write_qonnx
-from flow.models.traced import TracedNetwork
+from flow.models.traced import TracedNetwork, is_quantised
 from flow.quiet import silenced_libraries
 from flow.training import checkpoint as checkpoints
 from flow.training.checkpoint import Metadata
@@ -39,33 +40,41 @@ def trained_network(
 
 
 def fitted(
-    network: Network | nn.Module, samples: Samples, build: Path, *, classifies: bool = True
+    network: Network | nn.Module,
+    samples: Samples,
+    build: Path,
+    *,
+    classifies: bool = True,
+    hardware: bool = False,
 ) -> Network:
-    """Return a network that takes these images; one of Brevitas' modules goes through QONNX.
+    """Return a network that takes these images.
+
+    A module of Brevitas' layers goes through QONNX, and for hardware any module does.
 
     Raises:
         UserError: it is in training mode, on another device or of another type than float32, or
             does not take the images.
     """
-    found = tap(network)
-    source = found.model if isinstance(found, TracedNetwork) else found
+    source = network.model if isinstance(network, TracedNetwork) else network
+    name = network.name if isinstance(network, Network) else type(network).__name__
     if source.training:
-        raise UserError(f"{found.name} is in training mode: call .eval() on it first")
-    for name, value in source.state_dict().items():
+        raise UserError(f"{name} is in training mode: call .eval() on it first")
+    for key, value in source.state_dict().items():
         if value.device.type != "cpu":
-            raise UserError(
-                f"{found.name} is on {value.device}: move it to the processor with .cpu()"
-            )
+            raise UserError(f"{name} is on {value.device}: move it to the processor with .cpu()")
         if value.is_floating_point() and value.dtype != torch.float32:
-            raise UserError(f"{name} of {found.name} is {value.dtype}: call .float() on it")
-    if isinstance(found, TracedNetwork):
-        if found.quantised:
-            shape = samples.image_set.images.shape[1:]
-            with silenced_libraries():
-                path = write_qonnx(found.model, found.name, found.name, shape, build / "own")
-                found = open_network(path, shape, classifies=classifies)
-        else:
-            found.fit_to(samples.inputs, classifies=classifies)
+            raise UserError(f"{key} of {name} is {value.dtype}: call .float() on it")
+    if isinstance(source, Network):
+        found = source
+    elif hardware or is_quantised(source) or has_fake_quantisers(source):
+        shape = samples.image_set.images.shape[1:]
+        with silenced_libraries():
+            path = write_qonnx(source, name, name, shape, build / "own")
+            found = open_network(path, shape, classifies=classifies)
+    else:
+        found = tap(network)
+        assert isinstance(found, TracedNetwork)
+        found.fit_to(samples.inputs, classifies=classifies)
     if classifies:
         check_labels(found, samples)
     _check_range(found, samples)
@@ -84,12 +93,12 @@ def as_files(network: Network | nn.Module, samples: Samples, build: Path) -> dic
 
     Worker processes open them there.
     """
-    found = fitted(network, samples, build)
+    found = fitted(network, samples, build, hardware=True)
     own = build / "own"
     dataset = str(samples.write(own))
     if isinstance(found, ImportedNetwork):
         return {"model": str(found.file), "dataset": dataset}
-    if isinstance(found, TracedNetwork) or found.name not in models.names():
+    if found.name not in models.names():
         raise UserError(
             f"{found.name} has no quantised weights, so it has no hardware: walk it in "
             "software with flow.walk, or give a Brevitas module"

@@ -81,7 +81,8 @@ def compile(
     """Compile a quantised network to RTL with noise taps, or open an earlier compilation.
 
     Args:
-        network: a Brevitas module, or a quantised network from `tap` or `load`.
+        network: a module with quantised weights and activations, or a quantised network from `tap`
+            or `load`.
         images: images on which the scale of each tap is verified, as for `walk`, without labels.
         sites: sites with taps besides the accumulators.
         rows: rows of a tile, at whose sums a layer of more rows has its tap; no tiles if None.
@@ -96,7 +97,7 @@ def compile(
         node.
     """
     calibration = Samples.of(images)
-    found = fitted(network, calibration, Path(build))
+    found = fitted(network, calibration, Path(build), hardware=True)
     if array := Array(rows, input_bits):
         found = tile(found, array)
     with silenced_libraries():

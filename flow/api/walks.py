@@ -216,7 +216,8 @@ def walk_hw(
     """Compile a network, walk noise through it in software and in RTL, and compare the two.
 
     Args:
-        network: a quantised network: a Brevitas module, one from `tap` or `load`.
+        network: a quantised network: a module of Brevitas' layers or one that rounds its weights
+            and activations itself, or one from `tap` or `load`.
         images: as for `walk`.
         labels: as for `walk`.
         noise: kind of noise, as an object with its options or by its name; levels do not count.

@@ -126,7 +126,7 @@ class TracedNetwork(Network):
     @property
     def quantised(self) -> bool:
         """Whether layers of the module have weights that Brevitas quantises."""
-        return any(isinstance(m, QuantWeightBiasInputOutputLayer) for m in self.model.modules())
+        return is_quantised(self.model)
 
     @property
     def walk_sites(self) -> list[Site]:
@@ -197,6 +197,11 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         container = isinstance(m, nn.Sequential | nn.ModuleList | nn.ModuleDict)
         return f"{type(m).__module__}.".startswith(_LIBRARIES) and not container
+
+
+def is_quantised(model: nn.Module) -> bool:
+    """Whether layers of a module have weights that Brevitas quantises."""
+    return any(isinstance(m, QuantWeightBiasInputOutputLayer) for m in model.modules())
 
 
 def _trace(model: nn.Module, name: str, training: bool) -> fx.Graph:

@@ -11,6 +11,7 @@ from flow.models.qonnx.network import open_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
+from tests.helpers.arithmetic_networks import of_signs
 from tests.helpers.found_graphs import (
     average_at_end,
     average_of_sums,
@@ -121,6 +122,7 @@ def both_signs(tmp_path, _):
         (sums_of_layers, "none", "lut"),
         (enlarged, "none", "lut"),
         (both_signs, "none", "lut"),
+        (of_signs, "none", "lut"),
         *(
             pytest.param(made, kind, "lut", marks=pytest.mark.slow)
             for made, kind in (

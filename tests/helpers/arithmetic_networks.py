@@ -1,10 +1,15 @@
 """Networks whose quantisers are arithmetic in torch, in the styles in which people write them."""
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from flow.models import Network
+from flow.models.qonnx.network import open_network
 
 Quantiser = Callable[[Tensor], Tensor]
 
@@ -152,6 +157,14 @@ def prepared(backend: str) -> nn.Module:
     return made.eval()
 
 
-def one_scale_for_each_channel() -> nn.Module:
-    """Return one whose weights have a step for each channel."""
-    return prepared("fbgemm")
+def exported(module: nn.Module, path: Path) -> Path:
+    """Export a module as anyone does, without Brevitas, and return the file's path."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(1, 1, 8, 8),), path, dynamo=False, opset_version=17)
+    return path
+
+
+def of_signs(folder: Path, bias: str) -> Network:
+    """Return a network of −1 and 1, which it pads with 0 and averages."""
+    return open_network(exported(network("minus one and one"), folder / "signs.onnx"))

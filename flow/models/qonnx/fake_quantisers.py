@@ -46,20 +46,28 @@ class _Arithmetic(nn.Module):
         return torch.minimum(torch.maximum(steps, shaped(self.low)), shaped(self.high)) * scale
 
 
+def has_fake_quantisers(module: nn.Module) -> bool:
+    """Whether torch prepared a module for quantisation-aware training."""
+    return any(isinstance(one, _kind()) for one in module.modules())
+
+
+def _kind() -> type | tuple[type, ...]:
+    """Return the class of torch's fake quantisers; whoever has such modules has imported it."""
+    loaded = sys.modules.get("torch.ao.quantization.fake_quantize")
+    return getattr(loaded, "FakeQuantize", ())
+
+
 def as_arithmetic(module: nn.Module) -> nn.Module:
     """Return a module whose fake quantisers of torch are arithmetic; itself if it has none.
 
     They have the steps that they last had, and learn nothing any more. The module is not changed.
     """
-    # whoever has such modules has imported them
-    loaded = sys.modules.get("torch.ao.quantization.fake_quantize")
-    kind = getattr(loaded, "FakeQuantize", ())
-    if not any(isinstance(one, kind) for one in module.modules()):
+    if not has_fake_quantisers(module):
         return module
     module = copy.deepcopy(module)
     for parent in list(module.modules()):
         for name, one in parent.named_children():
-            if isinstance(one, kind):
+            if isinstance(one, _kind()):
                 setattr(parent, name, _written(one))
     return module
 

@@ -10,13 +10,7 @@ from flow.models.qonnx.fake_quantisers import as_arithmetic
 from flow.models.qonnx.file import export_qonnx
 from flow.models.qonnx.network import open_network
 from flow.models.qonnx.tidy.weights import step_of
-from tests.helpers.arithmetic_networks import STYLES, network, prepared
-
-
-def exported(module, path):
-    """Export a module as anyone does, without Brevitas."""
-    torch.onnx.export(module, (torch.zeros(1, 1, 8, 8),), path, dynamo=False, opset_version=17)
-    return path
+from tests.helpers.arithmetic_networks import STYLES, exported, network, prepared
 
 
 def problems(path):
