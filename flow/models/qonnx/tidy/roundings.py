@@ -59,6 +59,23 @@ def drop_straight_through(model: ModelWrapper) -> bool:
     return False
 
 
+def extreme_to_limit(model: ModelWrapper) -> bool:
+    """Write the maximum or minimum of a stream and a number as a limit."""
+    for node in model.graph.node:
+        if node.op_type not in ("Max", "Min") or len(node.input) != 2:
+            continue
+        index = stream_input(model, node)
+        number = None if index is None else model.get_initializer(node.input[1 - index])
+        if number is None or number.size != 1:
+            continue
+        limit = constant(model, number.reshape(()))
+        ends = [limit] if node.op_type == "Max" else ["", limit]
+        node.input[:] = [node.input[index], *ends]
+        node.op_type = "Clip"
+        return True
+    return False
+
+
 def limit_before_rounding(model: ModelWrapper) -> bool:
     """Move a limit to whole numbers from behind a rounding, and a whole shift, in front of it."""
     for node in model.graph.node:

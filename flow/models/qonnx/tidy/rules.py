@@ -37,6 +37,7 @@ RULES: Sequence[Rule] = (
     notation.narrow_doubles,
     notation.remove_identity,
     roundings.drop_straight_through,
+    roundings.extreme_to_limit,
     roundings.limit_before_rounding,
     roundings.round_to_quantiser,
     roundings.sign_to_thresholds,

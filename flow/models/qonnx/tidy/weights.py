@@ -150,15 +150,16 @@ def _on_grid(weights: np.ndarray, axis: int, bipolar: bool) -> tuple[np.ndarray,
     if (weights == np.round(weights)).all():
         steps = np.ones(1)
     else:
-        steps = np.array([step_of(weights)])
-        if not steps.all():
-            rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
-            found = np.array([step_of(row) for row in rows])
-            # a row of zeros may have any
-            found[~rows.any(axis=1)] = found.max()
-            steps = found.reshape([-1 if n == axis else 1 for n in range(weights.ndim)])
-            if not steps.all():
+        found = []
+        for row in np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1):
+            found.append(step_of(row))
+            if row.any() and not found[-1]:
                 return None
+        # a row of zeros may have any
+        each = np.array([step or max(found) for step in found])
+        all_alike = step_of(weights)
+        shape = [-1 if n == axis else 1 for n in range(weights.ndim)]
+        steps = np.array([all_alike]) if all_alike else each.reshape(shape)
         bipolar = bool(weights.all())
     multiples = np.round(weights / steps)
     if bipolar and set(np.unique(multiples)) <= {-1.0, 1.0}:
