@@ -7,8 +7,8 @@ samples. All ways see the same images and the same samples, so that they are com
 The tailored way starts, at each budget, from the best of the other ways, or from the optimum for
 sites that are noisy alone if that is surely better. It then takes steps. Each step measures plans
 around the best one, fits the weight of each site among noisy others, solves for the optimum near by
-and measures it. The step is taken if that is surely better. All this uses one half of the images and
-noise draws that serve nothing else; the ways are compared on the other half.
+and measures it. The step is taken if that is surely better. All this uses one half of the images,
+and noise draws that serve nothing else; the ways are compared on the other half.
 """
 
 import hashlib
