@@ -48,7 +48,7 @@ def code_digest(*modules: ModuleType | str, root: Path = ROOT) -> str:
 @cache
 def _code_digest(*modules: str, root: Path) -> str:
     names = closure(modules, root)
-    codes = {name: _code(_path(name, root)) for name in names}
+    codes = {name: _read(_path(name, root))[1] for name in names}
     return _digest(codes | sources(names, root))
 
 
@@ -126,19 +126,29 @@ def imports(name: str, root: Path = ROOT) -> frozenset[str]:
     What it imports for the type checker alone does not count. A name that a package's face gives
     stands for all that the face imports.
     """
-    path = _path(name, root)
     found: set[str] = set()
+    for module, inner in _read(_path(name, root))[0]:
+        full = f"{module}.{inner}" if inner else module
+        found.add(full if _exists(full, root) else module)
+    return frozenset(one for one in found if _exists(one, root))
+
+
+@cache
+def _read(path: Path) -> tuple[frozenset[tuple[str, str]], str]:
+    """Return what a module imports, by module and name there, and the hash of its code.
+
+    Of one parsing, which takes most of the time.
+    """
     tree = _parsed(path.read_text(encoding="utf-8"))
+    found = set()
     for node in _statements(tree, typing=False):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            found.update((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             if node.level:
                 raise ValueError(f"{path}: name modules in full, not relative to their package")
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                found.add(inner if _exists(inner, root) else node.module)
-    return frozenset(one for one in found if _exists(one, root))
+            found.update((node.module, alias.name) for alias in node.names)
+    return frozenset(found), _hash(tree)
 
 
 def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
@@ -178,14 +188,12 @@ def _exists(name: str, root: Path) -> bool:
     return True
 
 
-@cache
-def _code(path: Path) -> str:
-    return code_of(path.read_text(encoding="utf-8"))
-
-
 def code_of(text: str) -> str:
     """Hash what counts of a module's text: its code, without comments, docstrings and layout."""
-    tree = _parsed(text)
+    return _hash(_parsed(text))
+
+
+def _hash(tree: ast.Module) -> str:
     for node in _statements(tree):
         for name in _BODIES:
             # a text that stands alone documents what is above it
