@@ -101,7 +101,7 @@ def case(request, built, digits, inputs) -> Case:
         accelerator = compile_network(
             network,
             inputs[:200],
-            sites=network.weight_sites,
+            sites=network.all_sites,
             cycles=256,
             root=built / "accelerators",
         )

@@ -8,7 +8,7 @@ from flow.errors import UserError
 from flow.fpga import boards, check, netlist, place
 from flow.rtl.synthesis import Design
 
-IMAGES = 4
+IMAGES = 2
 ECHO = """module board (input logic clk, input logic rst_n, input logic rx,
               output logic tx, led);
   assign led = rx;

@@ -103,8 +103,9 @@ def case(request, built, inputs) -> Case:
     network, images = convolutional(inputs[:200]), inputs
     if request.param == "residual":
         network, images = settled(Block())
+    # the accelerators of tests/compiler/test_weights.py and .../test_branches.py
     accelerator = compile_network(
-        network, images[:64], sites=network.all_sites, cycles=256, root=built / "accelerators"
+        network, images[:200], sites=network.all_sites, cycles=256, root=built / "accelerators"
     )
     return Case(request.param, network, accelerator, images)
 
@@ -226,7 +227,7 @@ def test_a_walk_simulates_parts_and_keeps_them_apart(
     network, accelerator, inputs, digits, built, tmp_path
 ):
     """The labels of both scopes are the same, and no point of one is taken for the other's."""
-    sites = ["input", "fc1.weight", "fc3.acc"]
+    sites = ["input", "fc1.weight", "fc2.act"]
     full, part = (
         Walk(
             network=network,

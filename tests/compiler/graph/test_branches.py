@@ -104,7 +104,7 @@ def test_what_no_hardware_does_is_refused_by_name(options, message, tmp_path):
 def test_the_shorter_branch_waits_in_a_fifo_of_one_image(swap, built):
     network, images = settled(Block(swap=swap))
     accelerator = compile_network(
-        network, images, sites=network.sites, cycles=256, root=built / "accelerators"
+        network, images, sites=network.all_sites, cycles=256, root=built / "accelerators"
     )
     nodes = {node["name"]: node for node in accelerator.manifest["nodes"]}
     fifos = [node for node in nodes.values() if node["operator"] == "StreamingFIFO_rtl"]
@@ -138,7 +138,7 @@ def test_the_shorter_branch_waits_in_a_fifo_of_one_image(swap, built):
 def test_branches_run_under_stalls_and_lock_up_with_a_shallower_fifo(built, tmp_path):
     network, images = settled(Block())
     accelerator = compile_network(
-        network, images, sites=network.sites, cycles=256, root=built / "accelerators"
+        network, images, sites=network.all_sites, cycles=256, root=built / "accelerators"
     )
     golden, stream = accelerator.golden_model(), accelerator.quantise(images[:6])
     points = [{}, {"short.acc": TapSettings.of(Noise.at("additive", 3.0), 1.0, seed=2)}]

@@ -35,10 +35,10 @@ SHAPES = {
         Shape(5, 5, 1, in_bits=16, out_bits=32, frac=12), None,
         {"KINDS": "6'd0", "CORES": 1, "SOURCES": 5},
     ),
-    "six lanes of wide values": (
-        Shape(12, 6, 1, in_bits=19, out_bits=32, offset_bits=22, frac=4), 16, {},
+    "two lanes of wide values": (
+        Shape(6, 2, 1, in_bits=19, out_bits=32, offset_bits=22, frac=4), 8, {},
     ),
-    "seven lanes": (Shape(7, 7, 3, in_bits=5, out_bits=17, frac=1), 14, {}),
+    "five lanes": (Shape(5, 5, 3, in_bits=5, out_bits=17, frac=1), 10, {}),
     "eight lanes of one bit": (BITS, 10, {}),
 }  # fmt: skip
 """Each with the clocks between its beats, or with its generator's parameters."""

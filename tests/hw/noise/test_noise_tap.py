@@ -53,8 +53,8 @@ class Shape:
 SHAPES = {
     "one lane": Shape(channels=6, pe=1, pixels=2, in_bits=7, out_bits=16),
     "two lanes, offsets": Shape(8, 2, 1, in_bits=12, out_bits=24, offset_bits=14),
-    "five lanes of wide values": Shape(15, 5, 2, in_bits=20, out_bits=32, frac=4),
-    "sixteen lanes": Shape(32, 16, 3, in_bits=11, out_bits=17, offset_bits=16),
+    "three lanes of wide values": Shape(9, 3, 2, in_bits=20, out_bits=32, frac=4),
+    "eight lanes": Shape(16, 8, 3, in_bits=11, out_bits=17, offset_bits=16),
     "rounded": Shape(
         8, 4, 2, in_bits=4, out_bits=4, in_signed=False, out_signed=False, rounds=True,
         bounds=(0, 15),
