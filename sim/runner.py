@@ -288,8 +288,7 @@ def _cocotb_environment(
         "COCOTB_RANDOM_SEED": str(seed),
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "COCOTB_ANSI_OUTPUT": "0",
-        # pytest's rewriting of assertions would be a fifth of a simulator's start
-        "COCOTB_REWRITE_ASSERTION_FILES": "",
+        "PYGPI_USERS": "sim.quick_cocotb:load",
         "TOPLEVEL_LANG": "verilog",
     }
 
