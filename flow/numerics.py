@@ -140,7 +140,7 @@ def _read(path: Path) -> tuple[frozenset[tuple[str, str]], str]:
     Of one parsing, which takes most of the time.
     """
     tree = _parsed(path.read_text(encoding="utf-8"))
-    found = set()
+    found: set[tuple[str, str]] = set()
     for node in _statements(tree, typing=False):
         if isinstance(node, ast.Import):
             found.update((alias.name, "") for alias in node.names)

@@ -1,14 +1,15 @@
 """A graph on which FINN does not repeat what has just found nothing to do."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx import ModelProto
+from onnx import ModelProto, shape_inference
 from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames
+from qonnx.transformation.infer_shapes import InferShapes, _hide_finn_ops, _restore_finn_ops
 
 
 def content(model: ModelProto) -> list[Any]:
@@ -59,6 +60,17 @@ class _ReadableTensorNames(Transformation):
         return model, False
 
 
+class _InferShapes(Transformation):
+    """Infers the shapes of `InferShapes`, whose result looks each of them up in all others."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Apply the transformation to the whole graph."""
+        hidden = _hide_finn_ops(model)
+        inferred = SettlingModel(shape_inference.infer_shapes(model.model))
+        _restore_finn_ops(inferred, hidden)
+        return inferred, False
+
+
 class SettlingModel(ModelWrapper):
     """A model that skips a transformation which left an equal graph as it was.
 
@@ -102,8 +114,8 @@ class SettlingModel(ModelWrapper):
         if not cleanup or any(options) or more:
             # part of the tidying after another transformation, which is skipped as a whole
             return apply(transformation, make_deepcopy, cleanup, *options, **more)
-        if isinstance(transformation, GiveReadableTensorNames):
-            transformation = _ReadableTensorNames()
+        if type(transformation) in _QUICKER:
+            transformation = _QUICKER[type(transformation)]()
         step = f"{type(transformation)} {sorted(vars(transformation).items())}"
         before = content(self.model)
         settled = before == self._graph
@@ -119,3 +131,10 @@ class SettlingModel(ModelWrapper):
         if after == before:
             result._without_effect = (self._without_effect if settled else frozenset()) | {step}
         return result
+
+
+_QUICKER: Mapping[type[Transformation], type[Transformation]] = {
+    GiveReadableTensorNames: _ReadableTensorNames,
+    InferShapes: _InferShapes,
+}
+"""What stands in for transformations."""
