@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import click
 import nbformat
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from markdown.extensions.toc import slugify, unique
@@ -282,7 +284,11 @@ def test_the_tutorial_of_your_own_network_runs(tmp_path, results_folder, monkeyp
     assert [name for name, _ in files] == ["nets.py", "train.py"]
     for name, text in files:
         (tmp_path / name).write_text(text)
-    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    # here and not in another process, which would import torch for seconds
+    monkeypatch.syspath_prepend(tmp_path)
+    with torch.random.fork_rng():
+        runpy.run_path("train.py", run_name="__main__")
+    del sys.modules["nets"]
     typed = [shlex.split(line)[1:] for line in commands(page) if "nets.py" in line]
     assert [arguments[0] for arguments in typed] == ["check", "walk-hw"]
     fewer = {"check": [], "walk-hw": ["--levels", "2,8", "--hw-images", "4", "--budget", "0"]}

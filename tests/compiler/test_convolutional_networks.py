@@ -8,6 +8,7 @@ from flow.models import evaluate
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
+from tests.helpers.coded_sites import coded_points
 from tests.helpers.convolutional_networks import NETWORKS, Case, Short, compiled, settled
 
 
@@ -104,7 +105,7 @@ def test_rtl_equals_golden_clean_and_noisy_at_every_site(case, built, tmp_path):
     stream = accelerator.quantise(case.inputs[:2])
     sites = list(accelerator.sites)
     assert sites == case.network.sites
-    points = [{}, *(noise_at(site) for site in sites), noise_at(*sites)]
+    points = coded_points(noise_at(*sites))
     for stall in (False, True):
         some = points if not stall else points[-1:]
         results, _ = simulate.simulate(accelerator, simulation, stream, some, tmp_path, stall=stall)

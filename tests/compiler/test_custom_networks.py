@@ -21,9 +21,9 @@ from flow.noise.hardware.sampler import HardwareSampler
 from flow.rtl import equivalence, simulate
 from flow.walks.settings import HardwareWalkSettings
 from tests.helpers import custom_networks
+from tests.helpers.coded_sites import coded_points
 
 SITES = {
-    "depthwise": ["input", "conv0.acc", "conv0.act", "conv1.acc", "conv1.act", "fc0.acc"],
     "per_channel": ["input", "conv0.acc", "conv0.act", "conv1.acc", "conv1.act", "fc0.acc"],
     "residual": [
         *("input", "first.acc", "first.act", "second.acc"),
@@ -110,11 +110,12 @@ def test_golden_is_brevitas_and_every_node_is_finns(own):
 def test_rtl_is_golden_with_noise_at_every_site(own, tmp_path):
     accelerator = own.compiled()
     golden, stream = accelerator.golden_model(), accelerator.quantise(own.inputs[:4])
-    points: list[dict] = [{}]
+    noises = {}
     for site, tap in accelerator.sites.items():
         # 3 LSB, or 200,000 where values are wide
         noise = Noise.at("additive", 2e5 if tap.in_bits > 17 else 3.0)
-        points.append({site: TapSettings.of(noise, 1.0, seed=5, sigma_bits=tap.sigma_bits)})
+        noises[site] = TapSettings.of(noise, 1.0, seed=5, sigma_bits=tap.sigma_bits)
+    points = coded_points(noises)
     simulation = simulate.build(accelerator, root=own.root / "sim", optimise=False)
     results, _ = simulate.simulate(accelerator, simulation, stream, points, tmp_path)
     for settings, result in zip(points, results, strict=True):

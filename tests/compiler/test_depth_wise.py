@@ -25,6 +25,7 @@ from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
+from tests.helpers.coded_sites import coded_points
 from tests.helpers.random_graphs import Builder
 
 FOLDINGS = {
@@ -101,16 +102,16 @@ def test_rtl_is_golden_is_finn_at_every_folding(folding, network, images, built,
     assert len(set(labels.tolist())) > 1
     assert not equivalence.against_brevitas(golden, stream, labels).differing
     assert not equivalence.against_finn(accelerator, golden, stream[:1]).differing
-    points = [
-        {site: TapSettings.of(Noise.at("additive", 2.0), 1.0, seed=5)} for site in accelerator.sites
-    ]
+    noise = TapSettings.of(Noise.at("additive", 2.0), 1.0, seed=5)
+    points = coded_points(dict.fromkeys(accelerator.sites, noise))
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
     for stall in (False, True):
         results, _ = simulate.simulate(
-            accelerator, simulation, stream[:3], [{}, *points], tmp_path, stall=stall
+            accelerator, simulation, stream[:3], points, tmp_path, stall=stall
         )
-        for noise, result in zip([{}, *points], results, strict=True):
-            assert not equivalence.differing_images(golden, stream[:3], noise, result).any(), noise
+        for settings, result in zip(points, results, strict=True):
+            differing = equivalence.differing_images(golden, stream[:3], settings, result)
+            assert not differing.any(), settings
 
 
 @pytest.fixture(scope="module")

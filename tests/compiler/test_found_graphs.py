@@ -12,6 +12,7 @@ from flow.noise import Noise
 from flow.noise.hardware.registers import TapSettings
 from flow.rtl import equivalence, simulate
 from tests.helpers.arithmetic_networks import of_signs
+from tests.helpers.coded_sites import coded_points
 from tests.helpers.found_graphs import (
     average_at_end,
     average_of_sums,
@@ -103,6 +104,10 @@ def both_signs(tmp_path, _):
     return saved(builder, tmp_path, "both-signs")
 
 
+NUMBERS = {(one_score, "quantised"), (average_at_end, "quantised")}
+"""Networks and biases that differ from others in numbers alone: their RTL is not simulated."""
+
+
 @pytest.mark.parametrize(
     ("made", "bias", "mvu"),
     [
@@ -157,8 +162,10 @@ def test_golden_and_rtl_tell_the_labels_of_software(made, bias, mvu, built, tmp_
     # behind a fork, no weights take the sign of a negative gain
     falls = any(getattr(layer, "falling", None) is not None for layer in golden.layers)
     assert falls == (made in (pre_activation, both_signs))
+    if (made, bias) in NUMBERS:
+        return
     noise = Noise.at("additive", 2.0)
-    points = [{}] + [{site: TapSettings.of(noise, 1.0, seed=5)} for site in accelerator.sites]
+    points = coded_points({site: TapSettings.of(noise, 1.0, seed=5) for site in accelerator.sites})
     simulation = simulate.build(accelerator, root=built / "sim", optimise=False)
     # branches must not wait for each other, whatever comes late
     branched = (fire, dense_block, enlarged, pre_activation, excited, sums_of_layers, both_signs)

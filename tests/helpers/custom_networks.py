@@ -48,10 +48,6 @@ def _depthwise(*, per_channel: bool = False) -> nn.Module:
     )
 
 
-def depthwise() -> nn.Module:
-    return trained(_depthwise())
-
-
 def per_channel() -> nn.Module:
     return trained(_depthwise(per_channel=True))
 

@@ -11,7 +11,7 @@ from flow.rtl import equivalence, simulate
 from flow.training import checkpoint
 from flow.training.zoo import zoo_path
 
-IMAGES = 6
+IMAGES = 3
 
 
 @pytest.mark.slow

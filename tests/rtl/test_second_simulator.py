@@ -128,7 +128,9 @@ def test_an_accelerator_in_both_simulators(yosys, inputs, built, tmp_path):
     """Labels, scores and the digest of every tap's stream, with noise at each tap."""
     export_qonnx(small(), SHAPE, tmp_path / "small.onnx")
     network = open_network(tmp_path / "small.onnx", SHAPE)
-    accelerator = compile_network(network, inputs[:200], cycles=512, root=built / "accelerators")
+    accelerator = compile_network(
+        network, inputs[:200], cycles=512, kinds=["mixed"], root=built / "accelerators"
+    )
     stream = accelerator.quantise(inputs[:IMAGES])
     noise = {
         site: TapSettings.of(Noise.at("mixed", 1.5), tap.scale, 9, image_base=0)

@@ -26,7 +26,7 @@ from flow.walks.points.store import Store
 from flow.walks.walk import Walk
 from sim.runner import SimulationError
 
-IMAGES = 6
+IMAGES = 4
 
 # with NEED_FIRMWARE, as in .ci/run, a cross compiler that is missing is a failure
 pytestmark = pytest.mark.skipif(
