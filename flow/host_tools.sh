@@ -8,7 +8,6 @@ python=${1:-python3}
 missing=
 command -v g++ >/dev/null 2>&1 || missing="$missing g++"
 command -v make >/dev/null 2>&1 || missing="$missing make"
-command -v perl >/dev/null 2>&1 || missing="$missing perl"
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   missing="$missing python>=3.11"
 elif ! "$python" -c 'import ensurepip' 2>/dev/null; then
@@ -17,8 +16,8 @@ fi
 [ -z "$missing" ] && exit 0
 cat >&2 <<MESSAGE
 This machine lacks:$missing
-On Debian or Ubuntu:  sudo apt-get install g++ make perl python3 python3-venv
-On Fedora:            sudo dnf install gcc-c++ make perl python3
+On Debian or Ubuntu:  sudo apt-get install g++ make python3 python3-venv
+On Fedora:            sudo dnf install gcc-c++ make python3
 A newer Python can be named: make setup PYTHON=python3.12
 MESSAGE
 exit 2

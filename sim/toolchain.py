@@ -33,8 +33,13 @@ def verilator_root() -> Path:
 
 
 def verilator() -> list[str]:
-    """Return the command that starts Verilator."""
-    return ["perl", str(verilator_root() / "bin" / "verilator")]
+    """Return the command that starts Verilator in `environment`.
+
+    Its own start script, in Perl, takes longer than many a design. What it does is to allow for
+    deep recursion.
+    """
+    deep = 'ulimit -s unlimited 2>/dev/null || ulimit -s $(ulimit -H -s); exec "$0" "$@"'
+    return ["sh", "-c", deep, str(verilator_root() / "bin" / "verilator_bin")]
 
 
 def environment() -> dict[str, str]:

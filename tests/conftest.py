@@ -132,7 +132,8 @@ def converted_once() -> Iterator[None]:
 def operators_read_once() -> None:
     """Let torch's exporter read the sources of its operators once a process.
 
-    It does so for every network, which takes as long as all else of a small network's export.
+    It does so for every network, which takes as long as all else of a small network's export. And
+    it looks for the operators of torch in C++ more than fifty times.
     """
     exporter = sys.modules.get("torch.onnx._internal.exporter._registration")
     if exporter is None or hasattr(exporter.ONNXRegistry.from_torchlib, "cache_info"):
@@ -145,6 +146,8 @@ def operators_read_once() -> None:
         registry.functions = {name: list(found) for name, found in registry.functions.items()}
         return registry
 
+    lookups = sys.modules["torch._export.utils"]
+    lookups._materialize_cpp_cia_ops = cache(lookups._materialize_cpp_cia_ops)
     copied.cache_info = read.cache_info
     exporter.ONNXRegistry.from_torchlib = staticmethod(copied)
 

@@ -24,7 +24,6 @@ _PACKAGES = {
 _TOOLS = {
     "g++": ("simulators", "apt-get install g++"),
     "make": ("simulators", "apt-get install make"),
-    "perl": ("Verilator", "apt-get install perl"),
 }
 _EXTRAS = {
     "git": ("the commit in reports", "apt-get install git"),
