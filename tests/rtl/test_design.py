@@ -36,8 +36,8 @@ from tests.compiler.test_weights import convolutional
 IMAGES = 6
 SIMULATED = {
     "dense": ("fc2.act",),
-    "convolutional": ("conv0.acc", "conv1.weight"),
-    "residual": ("long.acc", "short.weight", "fc.acc"),
+    "convolutional": ("conv1.weight",),
+    "residual": ("long.acc", "short.weight"),
 }
 """By network: the sites simulated; ``long.acc`` and ``short.weight`` have one part."""
 ENTRIES = {
