@@ -139,19 +139,30 @@ class Residual(nn.Module):
         """Return the scores of images."""
         x = self.relu0(self.norm0(self.conv0(self.begin(x))))
         x = self.sum.add(x, self.relu1(self.conv1(x)))
-        return self.end(self.dense(F.adaptive_avg_pool2d(x, 1).flatten(1)))
+        x = F.adaptive_avg_pool2d(F.max_pool2d(x, 2), 1)
+        return self.end(self.dense(x.flatten(1)))
 
 
-def prepared(backend: str) -> nn.Module:
-    """Return a network prepared by ``torch.ao.quantization``, whose observers have seen images."""
+def prepared(backend: str, *, graph: bool = False) -> nn.Module:
+    """Return a network prepared by ``torch.ao.quantization``, whose observers have seen images.
+
+    Args:
+        backend: name of torch's settings: ``fbgemm`` has a step for each channel of the weights.
+        graph: whether its graph was prepared, rather than its modules.
+    """
     from torch.ao import quantization as q
+    from torch.ao.quantization.quantize_fx import prepare_qat_fx
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(2)
         made = Residual().train()
-        made.qconfig = q.get_default_qat_qconfig(backend)
-        pairs = [["conv0", "norm0", "relu0"], ["conv1", "relu1"]]
-        made = q.prepare_qat(q.fuse_modules_qat(made, pairs))
+        if graph:
+            settings = q.get_default_qat_qconfig_mapping(backend)
+            made = prepare_qat_fx(made, settings, (torch.zeros(1, 1, 8, 8),))
+        else:
+            made.qconfig = q.get_default_qat_qconfig(backend)
+            pairs = [["conv0", "norm0", "relu0"], ["conv1", "relu1"]]
+            made = q.prepare_qat(q.fuse_modules_qat(made, pairs))
         for _ in range(10):
             made(torch.rand(64, 1, 8, 8))
     return made.eval()

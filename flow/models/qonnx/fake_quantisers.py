@@ -65,10 +65,12 @@ def as_arithmetic(module: nn.Module) -> nn.Module:
     if not has_fake_quantisers(module):
         return module
     module = copy.deepcopy(module)
-    for parent in list(module.modules()):
-        for name, one in parent.named_children():
-            if isinstance(one, _kind()):
-                setattr(parent, name, _written(one))
+    # one may be in several places, as before and behind a pooling
+    places = dict(module.named_modules(remove_duplicate=False))
+    for path, one in places.items():
+        if isinstance(one, _kind()):
+            parent, _, name = path.rpartition(".")
+            setattr(places[parent], name, _written(one))
     return module
 
 

@@ -3,7 +3,6 @@
 import ast
 import contextlib
 import copy
-import io
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from flow.models.qonnx import domains, qcdq, qoperator
 from flow.models.qonnx.tidy.edits import QUANTISERS, attribute
 from flow.models.qonnx.tidy.rules import tidy
 from flow.noise.site import layer_name
+from flow.quiet import silenced_output
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ def export_qonnx(network: torch.nn.Module, image_shape: tuple[int, int, int], pa
     # torch warns about torchvision's operators, which no network here has
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     image = torch.zeros(1, *own_shape(network, image_shape))
-    # the exporter prints its progress
-    with contextlib.redirect_stdout(io.StringIO()):
+    # the exporters print their progress, and the whole graph where they fail
+    with silenced_output():
         try:
             # a failed export leaves the network in the state of exporting
             export(copy.deepcopy(network), image, str(path))

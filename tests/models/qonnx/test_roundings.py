@@ -33,9 +33,11 @@ def test_a_file_computes_what_its_module_does(style, tmp_path):
     check(module, exported(module, tmp_path / "net.onnx"))
 
 
-@pytest.mark.parametrize("backend", ["fbgemm", "qnnpack"])
-def test_a_module_that_torch_prepared(backend, tmp_path):
-    module = prepared(backend)
+@pytest.mark.parametrize(
+    ("backend", "graph"), [("fbgemm", False), ("qnnpack", False), ("fbgemm", True)]
+)
+def test_a_module_that_torch_prepared(backend, graph, tmp_path):
+    module = prepared(backend, graph=graph)
     before = {name: one.clone() for name, one in module.state_dict().items()}
     written = as_arithmetic(module)
     after = module.state_dict()
