@@ -71,7 +71,6 @@ STYLES: dict[str, tuple[Quantiser, Quantiser]] = {
     "floor": (lambda x: torch.floor((x / 0.2 + 0.5).clamp(0, 15.999)) * 0.2, _ternary),
     "powers of two": (lambda x: torch.round((F.relu(x) * 8).clamp(max=15)) / 8, _powers),
     "tanh": (lambda x: torch.round(torch.tanh(x) * 7) / 7, _weights(6)),
-    "swish": (lambda x: _rounded(0.1, -3, 12)(x * torch.sigmoid(x)), _weights(4)),
     "whole numbers": (
         lambda x: torch.clamp(torch.round(x * 4), 0, 15),
         lambda w: torch.clamp(torch.round(w * 8), -8, 7),
