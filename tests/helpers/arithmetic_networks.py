@@ -62,7 +62,10 @@ STYLES: dict[str, tuple[Quantiser, Quantiser]] = {
         lambda x: _straight(_rounded(0.13, 0, 15)(x), x),
         lambda w: _straight(_weights(4)(w), w),
     ),
-    "DoReFa": (lambda x: torch.round(x.clamp(0, 1) * 7) / 7, _dorefa_weights),
+    "DoReFa": (
+        lambda x: x - (x - torch.round(x.clamp(0, 1) * 7) / 7).detach(),
+        lambda w: (_dorefa_weights(w) + w).detach() - w,
+    ),
     "PACT": (_pact, _weights(4, narrow=1)),
     "zero point": (
         lambda x: (torch.clamp(torch.round(x / 0.05) + 37, 0, 255) - 37) * 0.05,

@@ -5,7 +5,7 @@ quantisers. A rounding becomes a quantiser, whose bits follow from the limits of
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -48,15 +48,30 @@ _OUTPUT = (("scale", 1.0), ("bias", 0.0))
 def drop_straight_through(model: ModelWrapper) -> bool:
     """Replace x + (q − x), which passes gradients on in training, by q."""
     for node in model.graph.node:
-        if node.op_type != "Add":
-            continue
-        for own, other in (node.input, reversed(node.input)):
-            taken = model.find_producer(other)
-            if taken is not None and taken.op_type == "Sub" and taken.input[1] == own:
-                read_instead(model, node.output[0], taken.input[0])
-                model.graph.node.remove(node)
-                return True
+        quantised = _straight_through(model, node)
+        if quantised is not None:
+            read_instead(model, node.output[0], quantised)
+            model.graph.node.remove(node)
+            return True
     return False
+
+
+def _straight_through(model: ModelWrapper, node: NodeProto) -> str | None:
+    """Return q of a node that computes x + (q − x), x − (x − q) or (q + x) − x."""
+    if node.op_type not in ("Add", "Sub"):
+        return None
+    first, second = node.input
+    before, behind = model.find_producer(first), model.find_producer(second)
+    if behind is not None and behind.op_type == "Sub":
+        own = 0 if node.op_type == "Sub" else 1
+        if behind.input[own] == first:
+            return behind.input[1 - own]
+    if before is not None and node.op_type == "Add" and before.op_type == "Sub":
+        return before.input[0] if before.input[1] == second else None
+    if before is not None and node.op_type == "Sub" and before.op_type == "Add":
+        others = [name for name in before.input if name != second]
+        return others[0] if len(others) == 1 else None
+    return None
 
 
 def extreme_to_limit(model: ModelWrapper) -> bool:
@@ -161,18 +176,6 @@ def _scaled_behind(model: ModelWrapper, node: NodeProto) -> bool:
     while before is not None and before.op_type == "Clip":
         before = model.find_producer(before.input[0])
     return before is None or not _cancel(model, before, behind)
-
-
-def _write_thresholds(
-    model: ModelWrapper,
-    node: NodeProto,
-    around: Callable[[npt.NDArray], npt.NDArray],
-    low: int,
-    high: int,
-) -> None:
-    steps = steps_of(lambda x: around(np.clip(x, low, high)))
-    assert steps is not None
-    _thresholds(model, node, steps.numbers[None], 1.0, float(low))
 
 
 def _thresholds(
