@@ -15,7 +15,6 @@ import torch
 from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import (
     GiveUniqueParameterTensors,
     RemoveStaticGraphInputs,
@@ -26,6 +25,7 @@ from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantIn
 
 from flow.errors import Defect, UserError
 from flow.models.qonnx import domains, qcdq, qoperator
+from flow.models.qonnx.constants import FoldAllConstants
 from flow.models.qonnx.tidy.edits import QUANTISERS, attribute
 from flow.models.qonnx.tidy.rules import tidy
 from flow.noise.site import layer_name
@@ -164,7 +164,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[bytes, Sequence[int]]:
         for step in (
             InferShapes(),
             GiveUniqueParameterTensors(),
-            FoldConstants(exclude_op_types=[*QUANTISERS, *qcdq.OPERATORS]),
+            FoldAllConstants([*QUANTISERS, *qcdq.OPERATORS]),
             FoldTransposeIntoQuantInit(),
             RemoveUnusedTensors(),
             RemoveStaticGraphInputs(),

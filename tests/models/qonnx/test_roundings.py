@@ -12,16 +12,13 @@ from flow.models.qonnx.tidy.weights import step_of
 from tests.helpers.arithmetic_networks import STYLES, exported, network, prepared
 
 
-def problems(path):
-    return [one.problem for one in check_nodes(open_network(path).graph) if one.problem]
-
-
 def check(module, path):
     """Check that a file fits the hardware and computes what its module does."""
-    assert not problems(path)
+    network = open_network(path)
+    assert not [one.problem for one in check_nodes(network.graph) if one.problem]
     images = torch.rand(500, 1, 8, 8, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        theirs, ours = module(images), open_network(path)(images)
+        theirs, ours = module(images), network(images)
     assert (theirs.argmax(1) == ours.argmax(1)).all()
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
