@@ -26,18 +26,45 @@ MISFIT = 0.002
 PRIOR = 0.5
 """Standard deviation of log w about what the site weighs alone: a factor of 1.6 either way."""
 
-SCALINGS: Mapping[str, Callable[[Floats], Floats]] = {
-    "linear": lambda mu: mu,
-    "log10": lambda mu: np.log10(1 + mu / mu.min()),
-    "sqrt": np.sqrt,
-    "square": np.square,
+
+def _mirrored(values: Floats) -> Floats:
+    """Return values that fall as these rise, within the same limits."""
+    return values.max() + values.min() - values
+
+
+def _place(mu: Floats, together: int = 1) -> Ints:
+    """Return the place of each site from 0 on, the least robust first, some sites together."""
+    return np.argsort(np.argsort(mu, kind="stable")) // together
+
+
+def _falling(place: Ints) -> Floats:
+    """Return weights that fall by one with the place, down to 1."""
+    return 1.0 + place.max() - place
+
+
+def _inverse_log10(mu: Floats) -> Floats:
+    """Return 1 / log₁₀ μ, very large where μ is 1."""
+    log = np.log10(mu)
+    return 1 / np.where(log == 0, np.finfo(np.float64).eps, log)
+
+
+RULES: Mapping[str, Callable[[Floats], Floats]] = {
+    "log10": lambda mu: _mirrored(np.log10(mu)),
+    "sqrt": lambda mu: _mirrored(np.sqrt(mu)),
     "inverse linear": lambda mu: 1 / mu,
-    "inverse log10": lambda mu: 1 / np.log10(1 + mu / mu.min()),
+    "inverse log10": _inverse_log10,
     "inverse sqrt": lambda mu: 1 / np.sqrt(mu),
     "inverse square": lambda mu: 1 / np.square(mu),
-    "rank": lambda mu: 1.0 + np.argsort(np.argsort(-mu)),
+    "rank": lambda mu: _falling(_place(mu)),
+    "rank in twos": lambda mu: _falling(_place(mu, 2)),
+    "rank in threes": lambda mu: _falling(_place(mu, 3)),
+    "inverse rank": lambda mu: 1 / (1 + _place(mu)),
+    "inverse rank in twos": lambda mu: 1 / (1 + _place(mu, 2)),
+    "inverse rank in threes": lambda mu: 1 / (1 + _place(mu, 3)),
 }
-"""Weight of a site by its midpoint μ; by rank, the least robust site has the most."""
+"""The paper's rules: weight of a site by its midpoint μ, as its public code spends executions, but
+for rank, in whose place that code has the order of sorting. The rules with log₁₀ depend on the unit
+of μ, and have weights of both signs where some μ are below 1."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +138,7 @@ def by_weight(weights: Floats, total: int) -> Ints:
     """Share executions out by weight, whole numbers of 1 or more, largest remainders first.
 
     Args:
-        weights: [sites], above 0.
+        weights: [sites], 0 or more, one of them above 0.
         total: total number of executions of all sites.
 
     Raises:
@@ -138,9 +165,14 @@ def uniform(sites: int, total: int) -> Ints:
     return by_weight(np.ones(sites), total)
 
 
-def scaled(name: str, midpoints: Sequence[float], total: int) -> Ints:
-    """Share executions out by one of `SCALINGS` of the midpoints."""
-    return by_weight(SCALINGS[name](np.asarray(midpoints, dtype=np.float64)), total)
+def by_rule(name: str, midpoints: Sequence[float], total: int) -> Ints:
+    """Share executions out by one of `RULES`; a site with a share below 0 runs once.
+
+    Where no site has any weight, all have the same.
+    """
+    weights = RULES[name](np.asarray(midpoints, dtype=np.float64))
+    weights = weights if weights.any() else np.ones_like(weights)
+    return by_weight(np.maximum(weights / (weights.sum() or 1), 0), total)
 
 
 def optimum(losses: Floats, total: int, near: Ints | None = None) -> Ints:

@@ -56,8 +56,6 @@ STEPS = 3
 """Largest number of steps from the start."""
 SURE = 1.645
 """Gain that a plan must have over a simpler one, in standard errors: 95 % one-sided."""
-FACTOR = 2.0
-"""σ of one execution in global midpoints, where the user gives none."""
 
 
 class Plan(NamedTuple):
@@ -173,7 +171,7 @@ def run(
         inputs=trained.inputs,
         labels=trained.reference.labels,
         setting=setting,
-        sigma=settings.sigma or FACTOR * midpoint_of(walked, GLOBAL),
+        sigma=settings.sigma or midpoint_of(walked, GLOBAL),
         sites=list(walked),
         store=Store(folder / "points"),
         identity={
@@ -319,8 +317,8 @@ def rules(mu: Floats, means: Sequence[float]) -> dict[Plan, Ints]:
     for mean in means:
         total = math.floor(mean * len(mu) + 1e-9)
         found[Plan(UNIFORM, mean)] = execution_plans.uniform(len(mu), total)
-        for name in execution_plans.SCALINGS:
-            found[Plan(name, mean)] = execution_plans.scaled(name, mu.tolist(), total)
+        for name in execution_plans.RULES:
+            found[Plan(name, mean)] = execution_plans.by_rule(name, mu.tolist(), total)
     return found
 
 

@@ -189,7 +189,7 @@ class MultiExecutionSettings(OneKindSettings):
     budgets: Numbers[Annotated[float, Field(ge=1)]] = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
     """Budgets: mean executions per site"""
     sigma: Positive | None = None
-    """Noise level σ of one execution; twice the global midpoint if not given"""
+    """Noise level σ of one execution; the global midpoint if not given, as in the paper"""
     draws: Count = 3
     """Noise draws per point of the comparison"""
 

@@ -44,7 +44,7 @@ def test_every_way_spends_every_budget_and_more_executions_help(tmp_path, monkey
     assert judging and choosing and not set().union(*judging) & set().union(*choosing)
     assert (found["selection_images"], found["images"]) == (250, 250)
     rows = {(row["strategy"], row["mean"]): row for row in found["rows"]}
-    assert len(rows) == 3 * 11 and found["sites"] == [f"fc{i}.acc" for i in range(4)]
+    assert len(rows) == 3 * 14 and found["sites"] == [f"fc{i}.acc" for i in range(4)]
     for (strategy, mean), row in rows.items():
         spent = [int(k) for k in row["executions"].split(",")]
         assert min(spent) >= 1 and sum(spent) <= 4 * mean, strategy

@@ -12,7 +12,7 @@ from flow.files import replacing
 from flow.report.plots.figure import Figure
 
 _OURS = {"tailored": ("#D55E00", "o", "-"), "uniform": ("#000000", "s", "-")}
-_MARKERS = "^vD<>Phd*"
+_MARKERS = "^vD<>Phd*Xp8"
 
 
 def write(folder: Path, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
@@ -40,8 +40,8 @@ def _draw(axes: Axes, summary: Mapping[str, Any], table: pd.DataFrame) -> None:
             width = 1.8
         else:
             number = others.index(name)
-            inverse = name.startswith("inverse") or name == "rank"
-            colour, marker, line = ("#0072B2" if inverse else "#999999"), _MARKERS[number], ":"
+            colour = "#999999" if "rank" in name else "#0072B2"
+            marker, line = _MARKERS[number], ":"
             width = 0.9
         values = rows[summary["measure"]]
         axes.errorbar(
