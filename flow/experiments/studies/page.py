@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from flow.experiments.studies.columns import BITS, HARDWARE, MIDPOINTS, TRAININGS, shown
 from flow.experiments.studies.status import status
-from flow.experiments.studies.study import Study
-from flow.experiments.studies.tables import bits_table, table
+from flow.experiments.studies.study import COMMANDS, Study
+from flow.experiments.studies.tables import bits_table, table, trainings
 from flow.files import replacing
 from flow.report.html import environment
 from flow.report.plots.figure import Figure
@@ -25,6 +26,8 @@ SAME = (
 )  # fmt: skip
 """What rows have in common that are put together."""
 _MIDDLES = ("mu_sw", "mu_hw", "relative", "ratio")
+_DRAWN = {"dynamics": "learning dynamics", "histograms": "histograms of values"}
+"""What pictures show, where the name of their file does not say it in words."""
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -45,6 +48,8 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
             row[key] = float(np.median(values)) if values.size else None
             row[f"{key}_least"] = float(spread.min()) if values.size else None
             row[f"{key}_most"] = float(spread.max()) if values.size else None
+            bounds = dict.fromkeys(bound for bound in group[f"{key}_bound"] if bound)
+            row[f"{key}_bound"] = ", ".join(bounds)
         counts = group["verdict"].value_counts()
         row["verdicts"] = ", ".join(f"{word} {n}" for word, n in counts.items() if word)
         row["rtl_images"] = int(group["rtl_images"].sum())
@@ -89,16 +94,40 @@ def write(study: Study, points: Path) -> Path:
         if (study.folder / state.name / "report.html").exists()
     }
     template = environment().get_template("study.html.j2")
-    records = together.to_dict("records")
-    measures = list(dict.fromkeys(row["measure"] for row in records))
+    trained = trainings(study)
+    in_hardware = bool(len(rows)) and bool(rows[["mu_hw", "mu_hw_bound"]].any(axis=None))
+    columns = MIDPOINTS + HARDWARE if in_hardware else MIDPOINTS
     text = template.render(
-        study=study, states=states, rows=records, bits=bits.to_dict("records"), images=images,
-        links=links, measures=measures,
-    )  # fmt: skip
+        study=study,
+        states=states,
+        trainings=shown(trained, TRAININGS) if len(trained) else None,
+        midpoints=shown(together, columns) if len(rows) else None,
+        in_hardware=in_hardware,
+        bits=shown(bits, BITS) if len(bits) else None,
+        images=images,
+        drawn=_drawn(study),
+        links=links,
+        measures=list(dict.fromkeys(together["measure"])) if len(rows) else [],
+    )
     page = study.folder / "report.html"
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return page
+
+
+def _drawn(study: Study) -> list[dict[str, str]]:
+    """Return the pictures of finished runs: run, what it shows, and its content, base64."""
+    return [
+        {
+            "run": run.name,
+            "shows": _DRAWN.get(kind := file.stem.split("-")[0], kind),
+            "content": base64.b64encode(file.read_bytes()).decode(),
+        }
+        for run in study.runs
+        if run.state.get("ended") == "done"
+        for pattern in COMMANDS[run.command].pictures
+        for file in sorted(run.folder.glob(pattern))
+    ]
 
 
 def _picture(path: Path, figure: Figure) -> str:

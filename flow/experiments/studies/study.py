@@ -82,6 +82,8 @@ class Command:
     """Whether it takes an engine."""
     places: frozenset[str] = _PLACES
     """Options that the study sets itself. A command that takes none of them writes no summary."""
+    pictures: tuple[str, ...] = ()
+    """Pictures in its folder that the study's page shows, as patterns of names."""
 
     @property
     def options(self) -> set[str]:
@@ -103,14 +105,20 @@ def _walk(settings: SoftwareWalkSettings, *given: Any) -> WalkSummary:
 
 WALKED = "summary.json"
 """File of a walk."""
+_EXECUTIONS, _REPEATS, _BUDGET = ("executions.png",), ("repeats.png",), ("budget.png",)
+_DYNAMICS = ("dynamics-*.png", "histograms-*.png")
 COMMANDS = {
     "walk-hw": Command(HardwareWalkSettings, _walk_hw, WALKED, spread=True),
-    "multi-exec-hw": Command(RepeatSettings, repeats.run, "repeats.json", spread=True),
-    "budget": Command(BudgetSettings, budget.run, "budget.json", spread=True),
+    "multi-exec-hw": Command(
+        RepeatSettings, repeats.run, "repeats.json", spread=True, pictures=_REPEATS
+    ),
+    "budget": Command(BudgetSettings, budget.run, "budget.json", spread=True, pictures=_BUDGET),
     "robustness": Command(RobustnessSettings, robustness.run, "robustness.json", spread=True),
     "walk": Command(SoftwareWalkSettings, _walk, WALKED),
-    "multi-exec": Command(MultiExecutionSettings, multi_execution.run, "executions.json"),
-    "dynamics": Command(DynamicsSettings, dynamics.run, "dynamics.json"),
+    "multi-exec": Command(
+        MultiExecutionSettings, multi_execution.run, "executions.json", pictures=_EXECUTIONS
+    ),
+    "dynamics": Command(DynamicsSettings, dynamics.run, "dynamics.json", pictures=_DYNAMICS),
     "train": Command(TrainingOptions, training.run, "training.json", places=frozenset()),
 }
 

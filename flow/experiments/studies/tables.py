@@ -22,8 +22,8 @@ from flow.walks.summaries import (
 def table(study: Study) -> pd.DataFrame:
     """Return a row a run and site: μ of software and hardware, their ratio, the verdict.
 
-    Midpoints that are only a bound are missing. Runs that are not finished, or are no walks of
-    noise, have no row.
+    Of a midpoint that is only a bound the value is missing, and there is the text of the bound.
+    Runs that are not finished, or are no walks of noise, have no row.
     """
     rows: list[dict[str, Any]] = []
     for run, summary in _walks(study):
@@ -39,6 +39,8 @@ def table(study: Study) -> pd.DataFrame:
                     value: Estimate | None = getattr(entry, key, None)
                     ends = [None] * 3 if value is None or value.value is None else value
                     row |= dict(zip((key, f"{key}_lo", f"{key}_hi"), ends, strict=True))
+                    bounded = value is not None and value.value is None
+                    row[f"{key}_bound"] = str(value) if bounded else ""
                 row["verdict"] = getattr(entry, "verdict", "")
                 row["rtl_images"] = getattr(entry, "rtl_runs", 0)
                 row["bit_mismatches"] = getattr(entry, "bit_mismatches", 0)
@@ -74,6 +76,18 @@ def bits_table(study: Study) -> pd.DataFrame:
             row["bit_mismatches"] = entry.bit_mismatches or 0
             rows.append(row)
     return _with_whole_rows(rows)
+
+
+def trainings(study: Study) -> pd.DataFrame:
+    """Return a row a finished training: accuracy without noise, with its 95 % interval."""
+    rows = []
+    for run in study.runs:
+        if run.command == "train" and isinstance(found := run.summary, dict):
+            low, high = found["interval"]
+            row = {key: found[key] for key in ("model", "dataset", "recipe", "epochs", "seed")}
+            row |= {"noise": found["noise"] or "", "accuracy": found["accuracy"]}
+            rows.append(row | {"low": low, "high": high, "images": found["n"]})
+    return pd.DataFrame(rows)
 
 
 def _walks(study: Study) -> Iterator[tuple[Run, WalkSummary]]:

@@ -81,7 +81,8 @@ runs:
     assert len(together) == 4 and set(together["seeds"]) == {1}
     assert set(together["noise"]) == {"additive", "mixed, r = 0.1", "mixed, r = 0.9"}
     assert set(together["per_point"]) == {"", "1 epochs, from random weights, clamped"}
-    assert "<td>paper</td><td>0..1</td>" in page.write(found, tmp_path / "points").read_text()
+    text = page.write(found, tmp_path / "points").read_text()
+    assert "recipe paper, images in 0..1" in text and "Accuracy without noise, %" in text
     monkeypatch.setitem(vars(study.COMMANDS["train"]), "run", lambda *a, **o: pytest.fail("ran"))
     study.run_study(found, silent, SerialExecutor(), ended.append)
     out.unlink()
