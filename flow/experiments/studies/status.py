@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,16 @@ def index_of(file: Path, folder: Path) -> list[dict[str, Any]] | None:
 def digest_of(file: Path) -> str | None:
     """Hash a file; None if it cannot be read."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
+        state = file.stat()
+        return _digest(file, state.st_mtime_ns, state.st_size)
+    except (OSError, ValueError):
         return None
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, changed: int, size: int) -> str:
+    """Hash a file once for each state of it."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def status(runs: Sequence[Mapping[str, Any]], folder: Path, points: Path) -> list[Status]:

@@ -147,9 +147,11 @@ class Run:
         codes = {name: one.code for name, one in origins.items() if one}
         if (metric := getattr(self.settings, "judged_by", None)) is not None:
             codes[metric.file] = metric.code
-        for name in ("noise_map", "cost"):
-            if (file := getattr(self.settings, name, None)) is not None:
-                codes[str(file)] = status.digest_of(file) or ""
+        # networks, checkpoints, data and tables; what it writes itself is no source
+        for name in chosen.keys() - _PLACES:
+            for one in chosen[name] if isinstance(chosen[name], list) else [chosen[name]]:
+                if isinstance(one, str) and (digest := status.digest_of(Path(one))):
+                    codes[one] = digest
         return {"command": self.command, "settings": chosen} | ({"code": codes} if codes else {})
 
     def told(self, error: Exception) -> str:
@@ -164,13 +166,14 @@ class Run:
     @property
     def summary(self) -> WalkSummary | dict[str, Any] | None:
         """What it found, once it has; None if that cannot be read."""
-        if self.state.get("ended") != "done":
+        state = self.state
+        wrote = state.get("wrote", {})
+        lost = [file for file, digest in wrote.items() if status.digest_of(Path(file)) != digest]
+        if state.get("ended") != "done" or lost:
             return None
         file = self.folder / COMMANDS[self.command].summary
         if file.name != WALKED:
-            found = status.read_json(file)
-            lost = self.command == "train" and found and not Path(found["file"]).is_file()
-            return None if lost else found
+            return status.read_json(file)
         try:
             return WalkSummary.read(file)
         except UserError:
@@ -190,11 +193,17 @@ class Study:
     minutes: float | None
     runs: tuple[Run, ...]
     folder: Path
+    digest: str | None = None
+    """Of its file."""
 
     @property
     def index(self) -> list[dict[str, Any]]:
         """The runs, as `flow.experiments.studies.status` needs them."""
         return [{"name": run.name, "stamp": run.stamp} for run in self.runs]
+
+    def write_index(self) -> None:
+        """Leave the index in its folder."""
+        write_json(self.folder / status.INDEX, {"file": self.digest, "runs": self.index})
 
 
 def read(path: Path, build: Path = Path("build")) -> Study:
@@ -231,10 +240,11 @@ def read(path: Path, build: Path = Path("build")) -> Study:
     if not runs:
         raise UserError(f"the study {path} has no run")
     title = str(content.get("title") or path.stem)
-    study = Study(path.stem, title, minutes, (*runs.values(),), folder)
+    study = Study(
+        path.stem, title, minutes, (*runs.values(),), folder, digest=status.digest_of(path)
+    )
     make_folder(folder)
-    index = {"file": status.digest_of(path), "runs": study.index}
-    write_json(folder / status.INDEX, index)
+    study.write_index()
     return study
 
 
@@ -369,10 +379,14 @@ def run_study(
             failed.append((run, run.told(error)))
             run.write_state(ended="failed", message=run.told(error))
         else:
+            wrote = {}
             if isinstance(found, dict) and not command.places:
                 write_json(run.folder / command.summary, found)
+                wrote = {found["file"]: status.digest_of(Path(found["file"]))}
             seconds = round(time.monotonic() - started, 1)
             failures = len(getattr(found, "failures", ()))
-            run.write_state(ended="done", seconds=seconds, failures=failures)
+            run.write_state(ended="done", seconds=seconds, failures=failures, wrote=wrote)
+            # a checkpoint that now exists is part of later runs' stamps
+            study.write_index()
         finished(run)
     return failed
