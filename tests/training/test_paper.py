@@ -192,6 +192,20 @@ def test_a_network_is_trained_for_each_level_and_site(tmp_path):
     assert found["fc1.acc"].noise_share == pytest.approx(1 / stds[nearest])
 
 
+def test_a_point_far_beside_the_curve_is_named(tmp_path):
+    from flow.cli.printing import walk_tables
+
+    chosen = {"model": "tfc", "dataset": "digits", "levels": [10.0], "sites": "fc0.acc,fc1.acc"}
+    settings = SoftwareWalkSettings(**chosen, images=50, seeds=1, out=tmp_path)
+    entries = software_walk.walk(settings, lambda *a: None).kinds["additive"].entries
+    assert not list(walk_tables.uneven(entries, True))
+    doubtful = {"fc1.acc": entries["fc1.acc"].model_copy(update={"misfit": 0.33})}
+    (said,) = walk_tables.uneven(entries | doubtful, True)
+    assert said.startswith("fc1.acc: a measured point lies 33.0 points beside the curve")
+    assert "may not have learned" in said
+    assert "learned" not in next(walk_tables.uneven(doubtful, False))
+
+
 @pytest.mark.parametrize(("option", "value"), [("retrain_from", "random"), ("clamp", False)])
 def test_options_of_retraining_need_it(option, value):
     with pytest.raises(UserError, match=f"{option} applies to retraining: give its epochs as well"):

@@ -1,6 +1,6 @@
 """Tables of results on the command line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -26,9 +26,13 @@ from flow.walks.summaries import HardwareWalkSummary, SoftwareWalkSummary
 from flow.walks.summaries.base import Bearing
 from flow.walks.summaries.hardware import SiteAblation
 from flow.walks.summaries.ranking import Ranked, breaks_first
+from flow.walks.summaries.software import SoftwareSite
 
 if TYPE_CHECKING:
     from flow.experiments.studies.study import Run
+
+MOST_MISFIT = 0.1
+"""Distance of a point from the curve beyond which a midpoint is in doubt: a share of all images."""
 
 
 def print_summary(console: Console, summary: HardwareWalkSummary) -> None:
@@ -147,6 +151,8 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
                 site, midpoint_text(entry.midpoint), method, k, misfit, *counts, entry.ended
             )
         console.print(table)
+        for said in uneven(walked.entries, bool(found.retrain)):
+            console.print(said, highlight=False, markup=False)
         _print_relative(console, walked.entries)
         if walked.origin:
             said = f"{kind}: {walked.formula or 'no formula'} ({walked.origin['file']})"
@@ -164,6 +170,22 @@ def print_walk(console: Console, found: SoftwareWalkSummary) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def uneven(entries: Mapping[str, SoftwareSite], retrained: bool) -> Iterator[str]:
+    """Yield a sentence on each site whose points lie far beside the curve that gives μ.
+
+    Args:
+        entries: the sites of a walk.
+        retrained: whether each level has a network of its own.
+    """
+    why = ": networks of some levels may not have learned" if retrained else ""
+    for site, entry in entries.items():
+        if entry.misfit is not None and entry.misfit > MOST_MISFIT:
+            yield (
+                f"{site}: a measured point lies {100 * entry.misfit:.1f} points beside the curve"
+                f"{why}. μ may be wrong by more than its interval."
+            )
 
 
 def _print_relative(console: Console, entries: Mapping[str, Bearing]) -> None:
