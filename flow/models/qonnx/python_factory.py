@@ -19,7 +19,7 @@ from flow import data, user_code
 from flow.errors import OptionError, UserError
 from flow.files import replacing
 from flow.models.qonnx import brevitas_networks
-from flow.models.qonnx.fake_quantisers import as_arithmetic
+from flow.models.qonnx.fake_quantisers import as_arithmetic, evaluating
 from flow.models.qonnx.file import export_qonnx, own_shape
 from flow.models.qonnx.network import open_network
 from flow.user_code import is_user_code, place, reason
@@ -96,7 +96,7 @@ def write_qonnx(
     Raises:
         UserError: the module cannot be exported.
     """
-    module = as_arithmetic(module.eval())
+    module = as_arithmetic(evaluating(module))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "network.onnx"
         try:

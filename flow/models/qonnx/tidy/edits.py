@@ -100,8 +100,14 @@ def insert_behind(
 
 def _node(operator: str, inputs: Sequence[str], output: str, attributes: Any) -> NodeProto:
     domain = {"domain": CUSTOM} if operator in QUANTISERS else {}
-    name = f"{operator}_{output}"
+    name = name_of(operator, output)
     return helper.make_node(operator, list(inputs), [output], name=name, **domain, **attributes)
+
+
+def name_of(operator: str, output: str) -> str:
+    """Return a name for a node, in the module of its output if torch's older exporter named it."""
+    module, slash, own = output.rpartition("/")
+    return f"{module}{slash}{operator}_{own}"
 
 
 def shape_of(model: ModelWrapper, tensor: str) -> tuple[int, ...]:

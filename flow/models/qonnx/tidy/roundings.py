@@ -97,13 +97,12 @@ def limit_before_rounding(model: ModelWrapper) -> bool:
         if node.op_type != "Clip" or stream_input(model, node) != 0:
             continue
         limits, before = limits_of(model, node), model.find_producer(node.input[0])
-        shift = 0.0
-        if before is not None and before.op_type in ("Add", "Sub"):
-            number = _number(model, before)
-            if number is None or reader(model, before.output[0]) is None:
+        shift = None if before is None else _shift(model, before)
+        if before is not None and shift is not None:
+            if reader(model, before.output[0]) is None:
                 continue
-            shift = number if before.op_type == "Add" else -number
             before = model.find_producer(before.input[0])
+        shift = shift or 0.0
         if before is None or before.op_type not in ROUNDINGS or limits is None:
             continue
         if reader(model, before.output[0]) is None or not _whole((shift, *limits)):
@@ -114,6 +113,27 @@ def limit_before_rounding(model: ModelWrapper) -> bool:
         remove(model, node)
         return True
     return False
+
+
+def drop_shift_and_back(model: ModelWrapper) -> bool:
+    """Remove a zero point that is added to rounded values and subtracted again."""
+    for node in model.graph.node:
+        behind, shift = reader(model, node.output[0]), _shift(model, node)
+        back = None if behind is None else _shift(model, behind)
+        if behind is None or shift is None or back != -shift or not _whole([shift]):
+            continue
+        before = model.find_producer(node.input[0])
+        if before is not None and before.op_type in ROUNDINGS:
+            remove(model, behind)
+            remove(model, node)
+            return True
+    return False
+
+
+def _shift(model: ModelWrapper, node: NodeProto) -> float | None:
+    """Return the number that a node adds to each value of its stream; None for other nodes."""
+    number = _number(model, node) if node.op_type in ("Add", "Sub") else None
+    return -number if number is not None and node.op_type == "Sub" else number
 
 
 def drop_idle_limit(model: ModelWrapper) -> bool:

@@ -39,6 +39,7 @@ RULES: Sequence[Rule] = (
     roundings.drop_straight_through,
     roundings.extreme_to_limit,
     roundings.limit_before_rounding,
+    roundings.drop_shift_and_back,
     roundings.round_to_quantiser,
     roundings.sign_to_thresholds,
     roundings.choice_to_threshold,
