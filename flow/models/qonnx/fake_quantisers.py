@@ -64,7 +64,8 @@ def _quantise(x: Tensor, scale: Any, zero: Any, low: int, high: int, *kind: Any)
 def _dequantise(
     x: Tensor, scale: Any, zero: Any, low: int, high: int, *kind: Any, out_dtype: Any = None
 ) -> Tensor:
-    return (x.float() - zero) * scale
+    # stored weights are bytes
+    return ((x if x.is_floating_point() else x.float()) - zero) * scale
 
 
 def _quantise_channels(

@@ -129,8 +129,10 @@ def _compare(module: nn.Module, path: Path, said: str, shape: tuple[int, ...]) -
         return
     lying = network.from_own_layout(images.numpy())
     with torch.no_grad():
-        theirs, ours = module(images), network(images if lying is None else lying)
-    theirs = getattr(theirs, "value", theirs)
+        # an exported graph may take single images alone
+        each = [module(image[None]) for image in images]
+        ours = network(images if lying is None else lying)
+    theirs = torch.cat([getattr(one, "value", one) for one in each])
     if theirs.shape != ours.shape:
         return
     other = int((theirs.argmax(1) != ours.argmax(1)).sum())
