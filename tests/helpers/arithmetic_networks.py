@@ -210,7 +210,7 @@ def graph_of_pairs(bits: int, batch: int | None = None) -> nn.Module:
         bits: bits of weights and activations.
         batch: images that it takes at a time; None for any number.
     """
-    import torch.ao.quantization.fx._decomposed  # noqa: F401, registers the operators
+    import torch.ao.quantization.fx._decomposed
 
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     with torch.random.fork_rng(devices=[]):

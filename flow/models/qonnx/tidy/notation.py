@@ -21,6 +21,7 @@ from flow.models.qonnx.tidy.edits import (
     shape_of,
     stream_input,
 )
+from flow.models.qonnx.tidy.offsets import is_whole
 
 
 def narrow_doubles(model: ModelWrapper) -> bool:
@@ -49,6 +50,8 @@ def fold_into_thresholds(model: ModelWrapper) -> bool:
         bias = float(attribute(node, "out_bias", 0.0))
         if behind.op_type in ("Add", "Sub"):
             bias += number if behind.op_type == "Add" else -number
+            if not is_whole(model, node, bias):
+                continue
         elif number <= 0:
             continue
         else:
