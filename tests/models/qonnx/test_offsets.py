@@ -58,7 +58,10 @@ def opened(activation, padding, folder):
         theirs, ours = module(images), network(images)
     # also where it does not fit the hardware
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
-    assert (theirs.argmax(1) == ours.argmax(1)).all() and len(theirs.argmax(1).unique()) > 1
+    # the largest scores of an image may be equal
+    clear = theirs.topk(2).values.diff().abs().flatten() > 1e-5
+    assert (theirs.argmax(1) == ours.argmax(1))[clear].all() and clear.sum() > 290
+    assert len(theirs.argmax(1).unique()) > 1
     return [f"{one.problem}: {one.change}" for one in check_nodes(network.graph) if one.problem]
 
 
