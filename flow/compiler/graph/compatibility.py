@@ -214,8 +214,8 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
         )
     if not lenient and any(_has_offset(graph, name) for name in step.inputs):
         yield (
-            "reads quantised values whose offset is no multiple of their step; only sums, and layers "
-            "and averages without padding, take one",
+            "reads quantised values whose offset is no multiple of their step; only sums, and "
+            "layers and averages without padding, take one",
             "make the offset a multiple of the step (a whole zero point), or do not pad",
         )
     if not lenient and any(name not in graph.grids for name in step.inputs):

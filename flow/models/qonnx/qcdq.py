@@ -17,7 +17,6 @@ from flow.models.qonnx.tidy.edits import (
     name_of,
     read_instead,
     reader,
-    readers,
     remove,
 )
 
@@ -74,21 +73,22 @@ def _drop_casts(model: ModelWrapper) -> None:
 
 def _share_ways_back(model: ModelWrapper, found: Sequence[NodeProto]) -> None:
     """Let what reads a quantised stream read one DequantizeLinear, where there are several."""
+    first: dict[str, NodeProto] = {}
     for node in found:
-        if node.op_type != "QuantizeLinear":
+        if node.op_type != "DequantizeLinear":
             continue
-        first, *others = [
-            one for one in readers(model, node.output[0]) if one.op_type == "DequantizeLinear"
-        ] or [None]
-        for other in others:
-            if _same_step(model, first, other):
-                read_instead(model, other.output[0], first.output[0])
-                model.graph.node.remove(other)
+        one = first.setdefault(node.input[0], node)
+        pairs = zip(one.input[1:], node.input[1:], strict=True)
+        alike = all(_same(model, *names) for names in pairs)
+        if one is not node and alike and model.get_initializer(node.input[0]) is None:
+            read_instead(model, node.output[0], one.output[0])
+            model.graph.node.remove(node)
 
 
-def _same_step(model: ModelWrapper, one: NodeProto, other: NodeProto) -> bool:
-    pairs = zip(one.input[1:], other.input[1:], strict=True)
-    return all(np.array_equal(*(model.get_initializer(name) for name in names)) for names in pairs)
+def _same(model: ModelWrapper, one: str, other: str) -> bool:
+    """Whether two tensors are one, or equal constants."""
+    values = [model.get_initializer(name) for name in (one, other)]
+    return one == other or (values[0] is not None and np.array_equal(*values))
 
 
 def _complete(model: ModelWrapper, node: NodeProto) -> None:
