@@ -13,8 +13,15 @@ from torch import Tensor, fx, nn
 
 from flow.errors import UserError
 
-_PLACES = ("torch.ao.quantization", "torchao.quantization.pt2e")
-"""Packages that prepare modules. Whoever has such a module has imported the package."""
+_FAKE = (
+    "torch.ao.quantization.fake_quantize.FakeQuantize",
+    "torchao.quantization.pt2e.fake_quantize.FakeQuantize",
+)
+_OBSERVERS = (
+    "torch.ao.quantization.observer.ObserverBase",
+    "torchao.quantization.pt2e.observer.ObserverBase",
+)
+_CONVERTED = ("torch.ao.nn.quantized.modules.utils.WeightedQuantizedModule",)
 _LIBRARY = "quantized_decomposed"
 """Namespace of the operators by which a graph quantises."""
 
@@ -92,29 +99,32 @@ _OPERATORS = {
 """What a graph's operators compute, in real numbers."""
 
 
-def has_fake_quantisers(module: nn.Module) -> bool:
-    """Whether a module was prepared for quantisation-aware training."""
-    return any(isinstance(one, _kinds("fake_quantize.FakeQuantize")) for one in module.modules())
+def is_quantised_by_torch(module: nn.Module) -> bool:
+    """Whether torch or torchao quantised a module, or prepared it for training with quantisers."""
+    kinds = (*_kinds(_FAKE), *_kinds(_CONVERTED))
+    return _quantises(module) or any(isinstance(one, kinds) for one in module.modules())
 
 
-def _kinds(name: str) -> tuple[type, ...]:
-    """Return the classes of this name that are loaded."""
-    file, _, kind = name.rpartition(".")
-    loaded = (sys.modules.get(f"{place}.{file}") for place in _PLACES)
-    return tuple(getattr(one, kind) for one in loaded if hasattr(one, kind))
+def _kinds(names: tuple[str, ...]) -> tuple[type, ...]:
+    """Return those of some classes that are loaded: whoever has a module has imported its class."""
+    places = (name.rpartition(".") for name in names)
+    loaded = [(sys.modules.get(file), kind) for file, _, kind in places]
+    return tuple(getattr(file, kind) for file, kind in loaded if hasattr(file, kind))
+
+
+def refuses_evaluation(module: nn.Module) -> bool:
+    """Whether ``eval`` of a module is replaced by an error, as torchao does in exported graphs."""
+    return "eval" in vars(module)
 
 
 def evaluating(module: nn.Module) -> nn.Module:
-    """Return a module in evaluation mode, which an exported graph of torchao has to be moved to."""
-    try:
+    """Return a module in evaluation mode: itself, or a copy of a graph that refuses this."""
+    torchao: Any = sys.modules.get("torchao.quantization.pt2e")
+    if torchao is None or not refuses_evaluation(module) or not isinstance(module, fx.GraphModule):
         return module.eval()
-    except NotImplementedError:
-        torchao: Any = sys.modules.get("torchao.quantization.pt2e")
-        if torchao is None or not isinstance(module, fx.GraphModule):
-            raise
-        # without the methods that refuse, which torch's exporters call
-        moved = torchao.move_exported_model_to_eval(copy.deepcopy(module))
-        return fx.GraphModule(moved, moved.graph).eval()
+    # without the methods that refuse, which torch's exporters call
+    moved = torchao.move_exported_model_to_eval(copy.deepcopy(module))
+    return fx.GraphModule(moved, moved.graph).eval()
 
 
 def as_arithmetic(module: nn.Module) -> nn.Module:
@@ -125,9 +135,9 @@ def as_arithmetic(module: nn.Module) -> nn.Module:
     Raises:
         UserError: the module has observers alone, which quantise nothing yet.
     """
-    prepared, graph = has_fake_quantisers(module), _quantises(module)
-    if not prepared and not graph:
-        if any(isinstance(one, _kinds("observer.ObserverBase")) for one in module.modules()):
+    every, fake = list(module.modules()), _kinds(_FAKE)
+    if not _quantises(module) and not any(isinstance(one, fake) for one in every):
+        if any(isinstance(one, _kinds(_OBSERVERS)) for one in every):
             raise UserError(
                 "the module was prepared for quantisation after training, and only observes its "
                 "values: show it images, and return what convert (convert_fx, convert_pt2e) gives"
@@ -137,7 +147,7 @@ def as_arithmetic(module: nn.Module) -> nn.Module:
     # one may be in several places, as before and behind a pooling
     places = dict(module.named_modules(remove_duplicate=False))
     for path, one in places.items():
-        if isinstance(one, _kinds("fake_quantize.FakeQuantize")):
+        if isinstance(one, fake):
             parent, _, name = path.rpartition(".")
             setattr(places[parent], name, _written(one))
     for one in module.modules():

@@ -9,7 +9,7 @@ import torch
 
 from flow.compiler.graph.compatibility import check_nodes
 from flow.errors import UserError
-from flow.models.qonnx.fake_quantisers import as_arithmetic, evaluating, has_fake_quantisers
+from flow.models.qonnx.fake_quantisers import as_arithmetic, evaluating, is_quantised_by_torch
 from flow.models.qonnx.network import open_network
 from flow.models.qonnx.python_factory import write_qonnx
 from flow.models.qonnx.tidy.weights import step_of
@@ -112,11 +112,11 @@ def test_fake_quantisers_of_torchao(tmp_path, monkeypatch):
         if type(one) in places:
             one.__class__ = Theirs
     monkeypatch.delitem(sys.modules, "torch.ao.quantization.fake_quantize")
-    assert not has_fake_quantisers(module)
+    assert not is_quantised_by_torch(module)
     loaded = SimpleNamespace(FakeQuantize=Theirs)
     monkeypatch.setitem(sys.modules, "torchao.quantization.pt2e.fake_quantize", loaded)
-    assert has_fake_quantisers(module)
-    assert not has_fake_quantisers(as_arithmetic(module))
+    assert is_quantised_by_torch(module)
+    assert not is_quantised_by_torch(as_arithmetic(module))
 
 
 def test_a_module_that_only_observes_is_told():
