@@ -101,8 +101,13 @@ _OPERATORS = {
 
 def is_quantised_by_torch(module: nn.Module) -> bool:
     """Whether torch or torchao quantised a module, or prepared it for training with quantisers."""
-    kinds = (*_kinds(_FAKE), *_kinds(_CONVERTED))
-    return _quantises(module) or any(isinstance(one, kinds) for one in module.modules())
+    prepared = any(isinstance(one, _kinds(_FAKE)) for one in module.modules())
+    return prepared or is_converted(module) or _quantises(module)
+
+
+def is_converted(module: nn.Module) -> bool:
+    """Whether ``convert`` of torch put layers of whole numbers into a module."""
+    return any(isinstance(one, _kinds(_CONVERTED)) for one in module.modules())
 
 
 def _kinds(names: tuple[str, ...]) -> tuple[type, ...]:

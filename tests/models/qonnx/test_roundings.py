@@ -119,6 +119,13 @@ def test_fake_quantisers_of_torchao(tmp_path, monkeypatch):
     assert not is_quantised_by_torch(as_arithmetic(module))
 
 
+def test_a_converted_layer_that_cannot_be_exported_is_told(tmp_path):
+    module = converted("fbgemm")
+    module.relu0 = torch.ao.nn.quantized.BatchNorm2d(4)
+    with pytest.raises(UserError, match=r"batch_norm2d.* before its convert"):
+        write_qonnx(module, "net.py:net", "net", (8, 8, 1), tmp_path)
+
+
 def test_a_module_that_only_observes_is_told():
     from torch.ao import quantization as q
 
