@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from flow.noise import TorchSampler
 from flow.walks.points.noise_setting import NoiseSetting
 from flow.walks.summaries import WalkSummary
 from tests.helpers import custom_networks
+from tests.helpers.arithmetic_networks import converted, graph_of_pairs
 from tests.helpers.torchvision_networks import models
 
 LEVELS = (0.5, 4.0)
@@ -302,6 +304,19 @@ def test_bad_input_is_one_sentence(change, said, floats, tmp_path):
         flow.walk(*change(MLP().eval(), *floats), build=tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("made", [lambda: converted("fbgemm"), lambda: graph_of_pairs(4)])
+def test_networks_that_torch_quantised_go_through_a_file(made, tmp_path, monkeypatch):
+    module = made()
+    if isinstance(module, torch.fx.GraphModule):
+        # as torchao returns it
+        module.eval = lambda: pytest.fail("an exported graph refuses this")
+        torchao = SimpleNamespace(move_exported_model_to_eval=lambda one: one)
+        monkeypatch.setitem(sys.modules, "torchao.quantization.pt2e", torchao)
+    images = torch.rand(20, 1, 8, 8)
+    walk = flow.walk(module, images, torch.arange(20) % 5, levels=[1.0], build=tmp_path)
+    assert len(list(walk)) >= 3 and list(tmp_path.glob("own/*/*.onnx"))
 
 
 @pytest.mark.parametrize(

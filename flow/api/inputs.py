@@ -13,7 +13,7 @@ from flow.data.samples import Samples
 from flow.errors import UserError
 from flow.models import Network
 from flow.models.metric import Metric
-from flow.models.qonnx.fake_quantisers import has_fake_quantisers
+from flow.models.qonnx.fake_quantisers import is_quantised_by_torch, refuses_evaluation
 from flow.models.qonnx.network import ImportedNetwork, open_network
 from flow.models.qonnx.python_factory import write_qonnx
 from flow.models.traced import TracedNetwork, is_quantised
@@ -57,16 +57,18 @@ def fitted(
     """
     source = network.model if isinstance(network, TracedNetwork) else network
     name = network.name if isinstance(network, Network) else type(network).__name__
-    if source.training:
+    if source.training and not refuses_evaluation(source):
         raise UserError(f"{name} is in training mode: call .eval() on it first")
     for key, value in source.state_dict().items():
+        if not isinstance(value, Tensor):
+            continue
         if value.device.type != "cpu":
             raise UserError(f"{name} is on {value.device}: move it to the processor with .cpu()")
         if value.is_floating_point() and value.dtype != torch.float32:
             raise UserError(f"{key} of {name} is {value.dtype}: call .float() on it")
     if isinstance(source, Network):
         found = source
-    elif hardware or is_quantised(source) or has_fake_quantisers(source):
+    elif hardware or is_quantised(source) or is_quantised_by_torch(source):
         shape = samples.image_set.images.shape[1:]
         with silenced_libraries():
             path = write_qonnx(source, name, name, shape, build / "own")

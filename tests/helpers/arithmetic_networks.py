@@ -170,6 +170,57 @@ def prepared(backend: str, *, graph: bool = False) -> nn.Module:
     return made.eval()
 
 
+def converted(backend: str, *, graph: bool = False) -> nn.Module:
+    """Return a network of integers, which torch converted from a prepared one."""
+    from torch.ao.quantization import convert
+    from torch.ao.quantization.quantize_fx import convert_fx
+
+    made = prepared(backend, graph=graph)
+    return convert_fx(made) if graph else convert(made)
+
+
+def _pair(scale: float, zero: int, low: int, high: int) -> Quantiser:
+    """Return a quantiser of the operators that torchao's ``convert_pt2e`` writes."""
+    how = (scale, zero, low, high, torch.int8)
+
+    def quantise(x: Tensor) -> Tensor:
+        library = torch.ops.quantized_decomposed
+        return library.dequantize_per_tensor(library.quantize_per_tensor(x, *how), *how)
+
+    return quantise
+
+
+def _pairs_of_channels(bits: int) -> Quantiser:
+    """Return a quantiser of weights by such operators, with a step of each output."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def quantise(w: Tensor) -> Tensor:
+        library = torch.ops.quantized_decomposed
+        scales = w.detach().abs().flatten(1).amax(1) / high
+        how = (scales, torch.zeros_like(scales, dtype=torch.int64), 0, low, high, torch.int8)
+        return library.dequantize_per_channel(library.quantize_per_channel(w, *how), *how)
+
+    return quantise
+
+
+def graph_of_pairs(bits: int, batch: int | None = None) -> nn.Module:
+    """Return a graph as ``convert_pt2e`` returns it, whose values may have fewer bits than bytes.
+
+    Args:
+        bits: bits of weights and activations.
+        batch: images that it takes at a time; None for any number.
+    """
+    import torch.ao.quantization.fx._decomposed
+
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        made = Net(_pair(2.0 / (high - low), low, low, high), _pairs_of_channels(bits)).eval()
+    images = torch.zeros(batch or 2, 1, 8, 8)
+    shapes = None if batch else ({0: torch.export.Dim("images")},)
+    return torch.export.export(made, (images,), dynamic_shapes=shapes).module()
+
+
 def exported(module: nn.Module, path: Path) -> Path:
     """Export a module as anyone does, without Brevitas, and return the file's path."""
     with warnings.catch_warnings():

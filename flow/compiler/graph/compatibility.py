@@ -212,6 +212,12 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
             "reads images that are not quantised",
             f"begin the network with a QuantIdentity of up to {MOST_BITS} bits",
         )
+    if not lenient and any(_has_offset(graph, name) for name in step.inputs):
+        yield (
+            "reads quantised values whose offset is no multiple of their step; only sums, and "
+            "layers and averages without padding, take one",
+            "make the offset a multiple of the step (a whole zero point), or do not pad",
+        )
     if not lenient and any(name not in graph.grids for name in step.inputs):
         yield (
             "reads values that are not quantised with one scale for all channels",
@@ -226,6 +232,15 @@ def _unquantised(graph: Graph, step: Step) -> Iterator[Problem]:
                 f"{shown(bare[0].node)}",
                 "put one quantiser after it, and read its output, or one on the way to each reader",
             )
+
+
+def _has_offset(graph: Graph, stream: str) -> bool:
+    """Whether a stream holds quantised values to which a number is added."""
+    before = graph.producer(stream)
+    if before is None or not isinstance(before.module, Elementwise) or len(before.inputs) > 1:
+        return False
+    line = before.module.line
+    return before.inputs[0] in graph.grids and line is not None and line[1] != 0
 
 
 def _quantiser(graph: Graph, step: Step, quant: Quant) -> Iterator[Problem]:

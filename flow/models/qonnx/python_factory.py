@@ -19,7 +19,7 @@ from flow import data, user_code
 from flow.errors import OptionError, UserError
 from flow.files import replacing
 from flow.models.qonnx import brevitas_networks
-from flow.models.qonnx.fake_quantisers import as_arithmetic
+from flow.models.qonnx.fake_quantisers import as_arithmetic, evaluating, is_converted
 from flow.models.qonnx.file import export_qonnx, own_shape
 from flow.models.qonnx.network import open_network
 from flow.user_code import is_user_code, place, reason
@@ -96,7 +96,7 @@ def write_qonnx(
     Raises:
         UserError: the module cannot be exported.
     """
-    module = as_arithmetic(module.eval())
+    module = as_arithmetic(evaluating(module))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "network.onnx"
         try:
@@ -104,8 +104,13 @@ def write_qonnx(
                 export_qonnx(module, image_shape, file)
         except Exception as error:
             shown = "×".join(str(size) for size in image_shape)
+            advice = (
+                "; return the module that torch prepared for quantisation-aware training, before "
+                "its convert"
+            )
             raise UserError(
                 f"{said} cannot be exported to QONNX, for images of {shown}: {reason(error)}"
+                f"{advice if is_converted(module) else ''}"
             ) from error
         content = _tidied(file)
     kept = root / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.onnx"
@@ -129,8 +134,10 @@ def _compare(module: nn.Module, path: Path, said: str, shape: tuple[int, ...]) -
         return
     lying = network.from_own_layout(images.numpy())
     with torch.no_grad():
-        theirs, ours = module(images), network(images if lying is None else lying)
-    theirs = getattr(theirs, "value", theirs)
+        # an exported graph may take single images alone
+        each = [module(image[None]) for image in images]
+        ours = network(images if lying is None else lying)
+    theirs = torch.cat([getattr(one, "value", one) for one in each])
     if theirs.shape != ours.shape:
         return
     other = int((theirs.argmax(1) != ours.argmax(1)).sum())

@@ -1,5 +1,6 @@
 """Networks that are quantised by ONNX's own QuantizeLinear and DequantizeLinear (QCDQ)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,19 @@ from qonnx.transformation.qcdq_to_qonnx import QCDQToQuant
 
 from flow.errors import UserError
 from flow.hdl import signed_width
-from flow.models.qonnx.tidy.edits import CUSTOM, attribute, constant, reader
+from flow.models.qonnx.tidy.edits import (
+    CUSTOM,
+    attribute,
+    constant,
+    name_of,
+    read_instead,
+    reader,
+    remove,
+)
 
 OPERATORS = ("QuantizeLinear", "DequantizeLinear")
+_MADE = "Quant_"
+"""How the names of the quantisers begin that qonnx makes of pairs."""
 
 
 def to_quantisers(model: ModelWrapper, path: Path) -> ModelWrapper:
@@ -23,10 +34,12 @@ def to_quantisers(model: ModelWrapper, path: Path) -> ModelWrapper:
     found = [node for node in model.graph.node if node.op_type in OPERATORS]
     if not found:
         return model
+    _drop_casts(model)
     for node in found:
         _complete(model, node)
         _check_clip(model, node, path)
         _centre_constant(model, node)
+    _share_ways_back(model, found)
     try:
         model = model.transform(QCDQToQuant())
     except (AssertionError, IndexError, TypeError, ValueError) as error:
@@ -41,7 +54,41 @@ def to_quantisers(model: ModelWrapper, path: Path) -> ModelWrapper:
                 "and goes back with one and the same constant scale: export the network with "
                 "brevitas.export.export_qonnx instead"
             )
+        if node.op_type == "Quant" and node.name.startswith(_MADE):
+            node.name = name_of("Quant", node.name.removeprefix(_MADE))
     return model
+
+
+def _drop_casts(model: ModelWrapper) -> None:
+    """Remove casts of quantised values to the type that they have, as torch's exporter adds."""
+    for node in [node for node in model.graph.node if node.op_type == "Cast"]:
+        before = model.find_producer(node.input[0])
+        if before is None or before.op_type != "QuantizeLinear":
+            continue
+        zero = model.get_initializer(before.input[2]) if len(before.input) > 2 else None
+        kind = np.dtype(np.uint8) if zero is None else zero.dtype
+        if helper.tensor_dtype_to_np_dtype(attribute(node, "to")) == kind:
+            remove(model, node)
+
+
+def _share_ways_back(model: ModelWrapper, found: Sequence[NodeProto]) -> None:
+    """Let what reads a quantised stream read one DequantizeLinear, where there are several."""
+    first: dict[str, NodeProto] = {}
+    for node in found:
+        if node.op_type != "DequantizeLinear":
+            continue
+        one = first.setdefault(node.input[0], node)
+        pairs = zip(one.input[1:], node.input[1:], strict=True)
+        alike = all(_same(model, *names) for names in pairs)
+        if one is not node and alike and model.get_initializer(node.input[0]) is None:
+            read_instead(model, node.output[0], one.output[0])
+            model.graph.node.remove(node)
+
+
+def _same(model: ModelWrapper, one: str, other: str) -> bool:
+    """Whether two tensors are one, or equal constants."""
+    values = [model.get_initializer(name) for name in (one, other)]
+    return one == other or (values[0] is not None and np.array_equal(*values))
 
 
 def _complete(model: ModelWrapper, node: NodeProto) -> None:

@@ -125,6 +125,17 @@ def signed_behind_relu(builder):
     builder.stream = builder.quant(builder.stream, 0.05, 5)
 
 
+def zero_point_behind_relu(builder):
+    builder.apply("Relu")
+    zero_point(builder)
+
+
+def least_is_zero_behind_relu(builder):
+    """As torchao writes unsigned values."""
+    builder.apply("Relu")
+    builder.stream = builder.quant(builder.stream, 0.05, 5, zero=-16.0)
+
+
 def three_in_a_row(builder):
     """As onnxruntime quantises a layer and a ReLU, each by itself."""
     builder.stream = builder.quant(builder.stream, 0.031, 8, signed=0, zero=131.0)
@@ -173,6 +184,7 @@ def around_a_pool(builder):
         coarse_silu,
         sign_of_clip,
         zero_point,
+        zero_point_behind_relu,
         three_in_a_row,
         rounding("FLOOR"),
         rounding("ceil"),
@@ -192,8 +204,9 @@ def test_one_node_of_thresholds_computes_the_same(activation, tmp_path):
     assert different > 100
 
 
-def test_a_signed_quantiser_behind_a_relu_is_an_unsigned_one(tmp_path):
-    path = saved(network(signed_behind_relu), tmp_path)
+@pytest.mark.parametrize("activation", [signed_behind_relu, least_is_zero_behind_relu])
+def test_a_signed_quantiser_behind_a_relu_is_an_unsigned_one(activation, tmp_path):
+    path = saved(network(activation), tmp_path)
     assert operators(path) == ["Quant", "MatMul", "Add", "Relu", "Quant", "MatMul"]
     read = open_network(path)
     for x in np.random.default_rng(1).uniform(-4, 4, (50, 1, 6)).astype(np.float32):

@@ -100,8 +100,14 @@ def insert_behind(
 
 def _node(operator: str, inputs: Sequence[str], output: str, attributes: Any) -> NodeProto:
     domain = {"domain": CUSTOM} if operator in QUANTISERS else {}
-    name = f"{operator}_{output}"
+    name = name_of(operator, output)
     return helper.make_node(operator, list(inputs), [output], name=name, **domain, **attributes)
+
+
+def name_of(operator: str, output: str) -> str:
+    """Return a name for a node, in the module of its output if torch's older exporter named it."""
+    module, slash, own = output.rpartition("/")
+    return f"{module}{slash}{operator}_{own}"
 
 
 def shape_of(model: ModelWrapper, tensor: str) -> tuple[int, ...]:
@@ -181,3 +187,17 @@ def stream_input(model: ModelWrapper, node: NodeProto) -> int | None:
     constants = {tensor.name for tensor in model.graph.initializer}
     streams = [n for n, name in enumerate(node.input) if name and name not in constants]
     return streams[0] if len(streams) == 1 else None
+
+
+def number_of(model: ModelWrapper, node: NodeProto) -> float | None:
+    """Return the number that is a node's second input; None if it is another."""
+    if stream_input(model, node) != 0:
+        return None
+    values: npt.NDArray | None = model.get_initializer(node.input[1])
+    return None if values is None or values.size != 1 else float(values.item())
+
+
+def shift_of(model: ModelWrapper, node: NodeProto) -> float | None:
+    """Return the number that a node adds to each value of its stream; None for other nodes."""
+    number = number_of(model, node) if node.op_type in ("Add", "Sub") else None
+    return -number if number is not None and node.op_type == "Sub" else number

@@ -381,11 +381,13 @@ def levels_of(model: ModelWrapper, node: NodeProto) -> Levels | None:
 
 def _simpler(model: ModelWrapper, nodes: Sequence[NodeProto]) -> bool:
     """Whether a chain is simpler as thresholds: not a usual quantiser, nor one behind a ReLU."""
-    if len(nodes) == 1:
-        zero = model.get_initializer(nodes[0].input[2]) if nodes[0].op_type == "Quant" else None
-        return zero is not None and (bool(zero.any()) or not rounds_half_even(nodes[0]))
-    rectified = [node.op_type for node in nodes[:-1]] == ["Relu"]
-    return not rectified or nodes[-1].op_type == "MultiThreshold"
+    *before, last = nodes
+    if [node.op_type for node in before] not in ([], ["Relu"]):
+        return True
+    if last.op_type != "Quant":
+        return bool(before) and last.op_type == "MultiThreshold"
+    zero = model.get_initializer(last.input[2])
+    return zero is not None and (bool(zero.any()) or not rounds_half_even(last))
 
 
 def _of_thresholds(node: NodeProto, rows: Floats) -> Levels:

@@ -21,6 +21,7 @@ from flow.models.qonnx.tidy.edits import (
     shape_of,
     stream_input,
 )
+from flow.models.qonnx.tidy.offsets import is_whole
 
 
 def narrow_doubles(model: ModelWrapper) -> bool:
@@ -49,6 +50,8 @@ def fold_into_thresholds(model: ModelWrapper) -> bool:
         bias = float(attribute(node, "out_bias", 0.0))
         if behind.op_type in ("Add", "Sub"):
             bias += number if behind.op_type == "Add" else -number
+            if not is_whole(model, node, bias):
+                continue
         elif number <= 0:
             continue
         else:
@@ -76,17 +79,21 @@ def share_thresholds(model: ModelWrapper) -> bool:
 
 
 def centre_zero_point(model: ModelWrapper) -> bool:
-    """Write unsigned values whose zero is in the middle as signed values."""
+    """Write values with the other sign where their zero point is then 0.
+
+    It is the middle of unsigned values, or the least of signed ones.
+    """
     for node in model.graph.node:
-        if node.op_type != "Quant" or attribute(node, "signed", 1):
+        if node.op_type != "Quant":
             continue
         zero, bits = (model.get_initializer(node.input[n]) for n in (2, 3))
         if zero is None or bits is None or bits.size != 1 or attribute(node, "narrow", 0):
             continue
-        if not zero.size or (zero != 2.0 ** (float(bits.item()) - 1)).any():
+        half, signed = 2.0 ** (float(bits.item()) - 1), int(attribute(node, "signed", 1))
+        if not zero.size or (zero != (-half if signed else half)).any():
             continue
         node.input[2] = constant(model, 0)
-        set_attribute(node, "signed", 1)
+        set_attribute(node, "signed", 1 - signed)
         return True
     return False
 

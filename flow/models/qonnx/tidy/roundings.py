@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -20,12 +19,14 @@ from flow.models.qonnx.tidy.edits import (
     attribute,
     constant,
     insert,
+    number_of,
     read_instead,
     reader,
     readers,
     remove,
     set_attribute,
     shape_of,
+    shift_of,
     stream_input,
 )
 from flow.models.qonnx.tidy.functions import range_before
@@ -97,13 +98,12 @@ def limit_before_rounding(model: ModelWrapper) -> bool:
         if node.op_type != "Clip" or stream_input(model, node) != 0:
             continue
         limits, before = limits_of(model, node), model.find_producer(node.input[0])
-        shift = 0.0
-        if before is not None and before.op_type in ("Add", "Sub"):
-            number = _number(model, before)
-            if number is None or reader(model, before.output[0]) is None:
+        shift = None if before is None else shift_of(model, before)
+        if before is not None and shift is not None:
+            if reader(model, before.output[0]) is None:
                 continue
-            shift = number if before.op_type == "Add" else -number
             before = model.find_producer(before.input[0])
+        shift = shift or 0.0
         if before is None or before.op_type not in ROUNDINGS or limits is None:
             continue
         if reader(model, before.output[0]) is None or not _whole((shift, *limits)):
@@ -111,6 +111,26 @@ def limit_before_rounding(model: ModelWrapper) -> bool:
         ends = [constant(model, limit - shift) for limit in limits]
         source = before.input[0]
         before.input[0] = insert(model, before, "Clip", [source, *ends], shape_of(model, source))
+        remove(model, node)
+        return True
+    return False
+
+
+def merge_shifts(model: ModelWrapper) -> bool:
+    """Merge two shifts in a row of rounded or quantised values, as by a zero point and back."""
+    for node in model.graph.node:
+        behind, shift = reader(model, node.output[0]), shift_of(model, node)
+        more = None if behind is None else shift_of(model, behind)
+        if behind is None or shift is None or more is None:
+            continue
+        before = model.find_producer(node.input[0])
+        if before is None or before.op_type not in (*ROUNDINGS, *QUANTISERS):
+            continue
+        if shift + more:
+            behind.input[1] = constant(model, shift + more)
+            behind.op_type = "Add"
+        else:
+            remove(model, behind)
         remove(model, node)
         return True
     return False
@@ -153,7 +173,7 @@ def round_to_quantiser(model: ModelWrapper) -> bool:
         if _scaled_behind(model, node):
             steps = steps_of(lambda x: around(np.clip(x, low, high)))  # noqa: B023
             assert steps is not None
-            _thresholds(model, node, steps.numbers[None], 1.0, float(low))
+            to_thresholds(model, node, steps.numbers[None], 1.0, float(low))
             return True
         narrow = int(signed and low == -high and high == 2 ** (bits - 1) - 1)
         node.input.extend(constant(model, number) for number in (1, 0, bits))
@@ -178,7 +198,7 @@ def _scaled_behind(model: ModelWrapper, node: NodeProto) -> bool:
     return before is None or not _cancel(model, before, behind)
 
 
-def _thresholds(
+def to_thresholds(
     model: ModelWrapper, node: NodeProto, rows: Floats, scale: float, bias: float
 ) -> None:
     """Turn a node into thresholds, [1 or C, steps], of its first input."""
@@ -227,7 +247,7 @@ def sign_to_thresholds(model: ModelWrapper) -> bool:
     for node in model.graph.node:
         if node.op_type == "Sign" and stream_input(model, node) == 0:
             numbers = np.array([[0.0, np.nextafter(np.float32(0), np.float32(1))]], np.float32)
-            _thresholds(model, node, numbers, 1.0, -1.0)
+            to_thresholds(model, node, numbers, 1.0, -1.0)
             return True
     return False
 
@@ -252,7 +272,7 @@ def choice_to_threshold(model: ModelWrapper) -> bool:
             above, below = below, above
         node.input[0] = compared.input[0]
         rows = np.array([[number]], np.float32)
-        _thresholds(model, node, rows, abs(above - below), min(above, below))
+        to_thresholds(model, node, rows, abs(above - below), min(above, below))
         if above < below:
             set_attribute(node, FALLS, [1])
         return True
@@ -263,7 +283,7 @@ def _threshold_of(model: ModelWrapper, node: NodeProto) -> tuple[float, bool] | 
     """Return the least float32 from which a comparison gives another answer, and whether true."""
     if node.op_type not in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
         return None
-    number = _number(model, node)
+    number = number_of(model, node)
     if number is None:
         return None
     # above a number begins with the next one
@@ -288,7 +308,7 @@ def widen_signs(model: ModelWrapper) -> bool:
             rows = model.get_initializer(node.input[1])
             step = float(attribute(node, "out_scale", 1.0)) / 2
             falls = attribute(node, FALLS, [])
-        _thresholds(model, node, np.repeat(rows, 2, axis=1), step, -step)
+        to_thresholds(model, node, np.repeat(rows, 2, axis=1), step, -step)
         if falls:
             set_attribute(node, FALLS, [*falls, *falls])
         return True
@@ -321,14 +341,6 @@ def _needs_zero(model: ModelWrapper, tensor: str) -> bool:
         if node.op_type in ("Add", "Mul") and stream_input(model, node) is None:
             return True
     return False
-
-
-def _number(model: ModelWrapper, node: NodeProto) -> float | None:
-    """Return the number that is a node's second input; None if it is another."""
-    if stream_input(model, node) != 0:
-        return None
-    values: npt.NDArray | None = model.get_initializer(node.input[1])
-    return None if values is None or values.size != 1 else float(values.item())
 
 
 def _whole(numbers: Sequence[float]) -> bool:

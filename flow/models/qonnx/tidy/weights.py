@@ -65,6 +65,17 @@ def _quantised(node: NodeProto, given: list[np.ndarray]) -> np.ndarray:
     return quant(*given, signed, narrow, OLD_MODES.get(mode.upper(), mode))
 
 
+def quantised_constant(model: ModelWrapper, tensor: str) -> np.ndarray | None:
+    """Return the values of a constant, or of a quantised one; None if a tensor is neither."""
+    node = model.find_producer(tensor)
+    given = [model.get_initializer(name) for name in ([tensor] if node is None else node.input)]
+    if any(one is None for one in given):
+        return None
+    if node is None:
+        return given[0]
+    return _quantised(node, given) if node.op_type in ("Quant", "BipolarQuant") else None
+
+
 def own_weights(model: ModelWrapper) -> bool:
     """Give each layer weights of its own, where several share a quantiser."""
     for node in model.graph.node:
