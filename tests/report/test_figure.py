@@ -9,7 +9,9 @@ from flow.report.plots.figure import Figure
 def test_a_long_title_stays_within_the_picture(inches):
     figure = Figure((inches, 3), layout="constrained")
     figure.subplots()
-    long = "float-lenet5-bn (recipe paper) (trained for each point, 5 epochs) on mnist, images in 0..1"
+    long = (
+        "float-lenet5-bn (recipe paper) (trained for each point, 5 epochs) on mnist, images in 0..1"
+    )
     title = figure.suptitle(f"{long}\nsecond line", fontsize=11)
     figure.draw_without_rendering()
     box = title.get_window_extent()
