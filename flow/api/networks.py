@@ -93,8 +93,7 @@ def compile(
             ``fps`` or ``mvu``.
 
     Raises:
-        UserError: the network cannot be compiled or folded as requested; the message names the
-        node.
+        UserError: the network cannot be compiled or folded as requested; the message names where.
     """
     calibration = Samples.of(images)
     found = fitted(network, calibration, Path(build), hardware=True)

@@ -158,7 +158,7 @@ def run(
 
     Raises:
         UserError: as for `flow.experiments.hardware_walk.walk_hw`, the cross compiler is missing,
-        or a site has no tap.
+            or a site has no tap.
         SimulationError: the simulator failed, or the firmware reported an error.
     """
     started = time.monotonic()

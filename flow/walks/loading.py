@@ -89,7 +89,7 @@ def prepare_walk(
 
     Raises:
         UserError: the network, data or checkpoint does not exist, or the network cannot be
-        compiled.
+            compiled.
     """
     device = find(settings.device)
     with clock.stage("load"):

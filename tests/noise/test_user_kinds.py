@@ -231,7 +231,7 @@ def test_a_study_runs_again_when_the_file_has_changed(here):
     )
     (run,) = study.read(Path("mine.yaml")).runs
     run.folder.mkdir(parents=True)
-    run.write_state(ended="done")
+    run.write_state(run.stamp, ended="done")
     assert run.state["ended"] == "done"
     rewritten("3**0.5", "2**0.5")
     assert not run.state

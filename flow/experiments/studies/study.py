@@ -179,9 +179,9 @@ class Run:
         except UserError:
             return None
 
-    def write_state(self, **more: Any) -> None:
-        """Say how it stands."""
-        write_json(self.folder / status.STATE, self.stamp | more)
+    def write_state(self, stamp: Mapping[str, Any], **more: Any) -> None:
+        """Say how it stands, with the stamp that it had when it began."""
+        write_json(self.folder / status.STATE, {**stamp, **more})
 
 
 @dataclass(frozen=True)
@@ -365,7 +365,9 @@ def run_study(
             break
         command = COMMANDS[run.command]
         make_folder(run.folder)
-        run.write_state(ended=None)
+        # what changes while it runs is not what it ran with
+        stamp = run.stamp
+        run.write_state(stamp, ended=None)
         command_line = f"noisewalk study run (its run {run.name})"
         options = {"engine": engine} if command.spread else {}
         started = time.monotonic()
@@ -377,7 +379,7 @@ def run_study(
             raise
         except (UserError, RuntimeError) as error:
             failed.append((run, run.told(error)))
-            run.write_state(ended="failed", message=run.told(error))
+            run.write_state(stamp, ended="failed", message=run.told(error))
         else:
             wrote = {}
             if isinstance(found, dict) and not command.places:
@@ -385,7 +387,8 @@ def run_study(
                 wrote = {found["file"]: status.digest_of(Path(found["file"]))}
             seconds = round(time.monotonic() - started, 1)
             failures = len(getattr(found, "failures", ()))
-            run.write_state(ended="done", seconds=seconds, failures=failures, wrote=wrote)
+            told = {"seconds": seconds, "failures": failures, "wrote": wrote}
+            run.write_state(stamp, ended="done", **told)
             # a checkpoint that now exists is part of later runs' stamps
             study.write_index()
         finished(run)

@@ -189,6 +189,25 @@ def test_a_full_disk_stops_the_study(finished, monkeypatch, tmp_path):
         study.run_study(found, silent, SerialExecutor(), lambda run: pytest.fail("went on"))
 
 
+def test_a_file_that_changes_during_a_run_makes_it_run_again(tmp_path, monkeypatch):
+    table = tmp_path / "array.yaml"
+    table.write_text("sites: {fc0.acc: {kind: additive, sigma: 1}}\n")
+    text = f"runs:\n  - walk: {{model: tfc, dataset: digits, noise-map: {table}}}\n"
+    found = study.read(written(tmp_path, text), tmp_path / "build")
+    ran: list[str] = []
+
+    def changing(*arguments, **options):
+        ran.append("a run")
+        table.write_text(f"sites: {{fc0.acc: {{kind: additive, sigma: {1 + len(ran)}}}}}\n")
+        return {}
+
+    monkeypatch.setitem(vars(study.COMMANDS["walk"]), "run", changing)
+    for _ in range(2):
+        study.run_study(found, silent, SerialExecutor(), lambda run: None)
+        assert not found.runs[0].state
+    assert len(ran) == 2
+
+
 def test_time_that_is_up_begins_no_run(finished, monkeypatch, tmp_path):
     ran: list[str] = []
 
@@ -241,7 +260,7 @@ def test_status_of_many_points_takes_no_time(tmp_path):
     share = len(names) // len(found.runs)
     for number, run in enumerate(found.runs):
         run.folder.mkdir(parents=True)
-        run.write_state(ended=None)
+        run.write_state(run.stamp, ended=None)
         mine = names[number * share : (number + 1) * share]
         plan = {"points": {"golden": [f"{name}.npz" for name in mine] + ["ff.npz"]}}
         (run.folder / PLAN).write_text(json.dumps(plan))
